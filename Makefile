@@ -1,0 +1,37 @@
+# make rehearse    sets up what is needed, then rehearses the sample site on the stand-in
+# make test        lint, types and all tests that need no FreeBSD guest
+# make guest       the tests on a real FreeBSD guest, where an image is at hand
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup rehearse test lint guest runbooks clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cellblock wants Python 3.11 or later; name one with make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+rehearse: setup
+	$(BIN)/python deploy.py rehearse
+
+test: lint
+	$(BIN)/pytest -n 2 -m 'not guest'
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/shellcheck -s sh rollout/host.sh
+
+guest: setup
+	$(BIN)/pytest -m guest
+
+runbooks: setup
+	$(BIN)/python deploy.py runbook --site site.example.toml --output runbooks
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Cellblock: moves the services of a live FreeBSD server into jails, step by step, and back."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rollout import journal, outage, plan, report, runbook, site
+from rollout.box import standin_box
+from rollout.errors import CellblockError, Stuck
+from rollout.host import Session, Ssh
+from rollout.rehearsal import Rehearsal
+from rollout.runner import Result, Runner, Told
+from rollout.step import Gate, Step
+from rollout.watch import FromOutside, watches, watching
+
+_STATE = Path("~/.local/state/cellblock").expanduser()
+
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+class Printed(Told):
+    """Tells a run on standard output, a line at a time."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+
+    def step(self, step: Step, doing: str) -> None:
+        self.note(f"{step.name}: {doing}")
+
+    def line(self, text: str) -> None:
+        if not text.startswith(("state ", "reason ", "differences ")):
+            self.note(f"    {text}")
+
+    def result(self, result: Result) -> None:
+        self.note(
+            f"{result.step}: {result.outcome}, "
+            f"{result.passed} of {len(result.checks)} checks passed, "
+            f"{result.channels} channels, {result.trips} round trips"
+        )
+
+    def note(self, text: str) -> None:
+        if not self.quiet:
+            click.echo(text)
+
+
+def _site_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--site",
+        "site_file",
+        type=click.Path(path_type=Path),
+        default=Path("site.toml"),
+        show_default=True,
+        help="The site file; site.example.toml documents its keys.",
+    )(command)
+
+
+def _json_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(
+        command
+    )
+
+
+def _to_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option("--to", metavar="STEP", help="The last step; see plan for their names.")(
+        command
+    )
+
+
+def _print(data: Any, text: str, as_json: bool) -> None:
+    click.echo(json.dumps(data, indent=2) if as_json else text)
+
+
+def _ssh(made: plan.Plan) -> Ssh:
+    host = made.site.host
+    return Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cellblock")
+def main() -> None:
+    """Move the services of a live FreeBSD server into jails, step by step, and back.
+
+    \b
+    The usual way:
+      check      does the site file fit the server? changes nothing
+      plan       every command that will run
+      rehearse   all of it on a stand-in: forward, back, forward again
+      apply      for real; every step is checked, and undone if it fails
+      rollback   back to where it began
+
+    Exit codes: 0 done, 1 refused and nothing changed, 2 failed and rolled back, 3 stuck: hands are
+    needed, 4 waiting at a gate, 5 host unreachable, 6 somebody else holds the lock.
+    """
+
+
+@main.command()
+@_site_option
+@_json_option
+def check(site_file: Path, as_json: bool) -> None:
+    """Ask whether the site file fits the server, and whether it is well. Changes nothing."""
+    made = plan.make(site.read(site_file))
+    with _runner(made, Told()) as runner:
+        verdicts = runner.verify()
+    data = [vars(verdict) for verdict in verdicts]
+    _print(data, report.verdicts_table(verdicts), as_json)
+    if not all(verdict.passed for verdict in verdicts):
+        sys.exit(1)
+
+
+@main.command(name="plan")
+@_site_option
+@_to_option
+@_json_option
+def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
+    """Print the steps, their exact commands, gates and expected outage. Changes nothing."""
+    made = plan.make(site.read(site_file))
+    with _runner(made, Told()) as runner:
+        known = journal.read(runner.session)
+        journal.must_fit(known, made)
+        done = {entry.directory for entry in known.done}
+        ahead = [n for n in range(made.upto(to)) if made.directory(n) not in done]
+        bundles = [runner.compiled(n) for n in ahead]
+    data = report.plan_data(made, bundles)
+    _print(data, report.plan_text(data), as_json)
+
+
+@main.command()
+@_site_option
+@_to_option
+@click.option("--yes", is_flag=True, help="Say yes at every gate.")
+@_json_option
+def apply(site_file: Path, to: str | None, yes: bool, as_json: bool) -> None:
+    """Run the steps that are not confirmed yet. A step that fails is undone."""
+    made = plan.make(site.read(site_file))
+    _watched(made, "apply", as_json, lambda _: yes, lambda runner: runner.apply(to))
+
+
+@main.command()
+@_site_option
+@click.option("--to", metavar="STEP", help="The last step to keep; without it all are undone.")
+@_json_option
+def rollback(site_file: Path, to: str | None, as_json: bool) -> None:
+    """Undo steps, last first, and compare the host with before."""
+    made = plan.make(site.read(site_file))
+    _watched(made, "rollback", as_json, lambda _: True, lambda runner: runner.rollback(to))
+
+
+@main.command()
+@_site_option
+@_json_option
+def verify(site_file: Path, as_json: bool) -> None:
+    """Ask every check of the steps that are confirmed. Exit code 3 when one fails."""
+    made = plan.make(site.read(site_file))
+    with _runner(made, Told()) as runner:
+        verdicts = runner.verify()
+    _print([vars(verdict) for verdict in verdicts], report.verdicts_table(verdicts), as_json)
+    if not all(verdict.passed for verdict in verdicts):
+        sys.exit(Stuck.code)
+
+
+@main.command()
+@_site_option
+@_json_option
+def status(site_file: Path, as_json: bool) -> None:
+    """Tell what the host's journal says. Changes nothing."""
+    made = plan.make(site.read(site_file))
+    with Session(_ssh(made)) as session:
+        data = report.status_data(made, journal.read(session))
+    _print(data, report.status_table(data), as_json)
+
+
+@main.command(name="runbook")
+@_site_option
+@click.option("--output", type=click.Path(path_type=Path), help="A directory; default: print it.")
+@_json_option
+def runbook_(site_file: Path, output: Path | None, as_json: bool) -> None:
+    """Print the steps as a runbook that a person can follow by hand. Needs no host."""
+    made = plan.make(site.read(site_file))
+    pages = runbook.pages(made)
+    if output is None:
+        _print(pages, "\n".join(pages.values()), as_json)
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in pages.items():
+        (output / name).write_text(text, encoding="utf-8")
+
+
+@main.command()
+@click.option(
+    "--site",
+    "site_file",
+    type=click.Path(path_type=Path),
+    default=Path(__file__).with_name("site.example.toml"),
+    help="The site file; default: the sample site.",
+)
+@click.option("--break", "broken", metavar="STEP[:N]", help="Let the Nth command of STEP fail.")
+@click.option("--quiet", is_flag=True, help="Only the end.")
+@_json_option
+def rehearse(site_file: Path, broken: str | None, quiet: bool, as_json: bool) -> None:
+    """Rehearse on the stand-in: apply, verify, roll back, compare with before, apply again."""
+    made = plan.make(site.read(site_file))
+    with (
+        tempfile.TemporaryDirectory(prefix="cellblock-") as folder,
+        standin_box(made.site, Path(folder)) as box,
+    ):
+        rehearsal = Rehearsal(made, box, Printed(quiet or as_json), Path(folder))
+        try:
+            if broken:
+                step, _, number = broken.partition(":")
+                rehearsal.broken(step, int(number or 1))
+            else:
+                rehearsal.whole()
+        finally:
+            if as_json:
+                _print([vars(act) for act in rehearsal.acts], "", as_json)
+    click.echo(
+        "rehearsed on the stand-in, not on a FreeBSD: every act ended as it should", err=as_json
+    )
+
+
+def _runner(
+    made: plan.Plan, told: Told, answer: Callable[[Gate], bool] = lambda _: False
+) -> Runner:
+    target = _ssh(made)
+    return Runner(made, target, FromOutside(target), told, answer)
+
+
+def _watched(
+    made: plan.Plan,
+    name: str,
+    as_json: bool,
+    answer: Callable[[Gate], bool],
+    run: Callable[[Runner], None],
+) -> None:
+    """Run under the eyes of the prober, and print what it came to, however it ended."""
+    folder = _STATE / made.site.name / time.strftime(f"%Y-%m-%dT%H.%M.%S-{name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    probes = folder / "probes.jsonl"
+    witness = _ssh(made).argv("/bin/sh")
+    with _runner(made, Printed(as_json), answer) as runner:
+        try:
+            journal.must_fit(journal.read(runner.session), made)
+            with watching(watches(made.site), witness, probes):
+                run(runner)
+        finally:
+            seen = outage.read(probes) if probes.exists() else {}
+            data = report.results_data(runner.results, seen)
+            (folder / "results.json").write_text(json.dumps(data, indent=2), encoding="utf-8")
+            _print(data, report.results_table(data), as_json)
+
+
+def run() -> None:
+    """The one place where an error becomes an exit code."""
+    try:
+        main()
+    except CellblockError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.code)
+
+
+if __name__ == "__main__":
+    run()

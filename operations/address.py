@@ -1,0 +1,66 @@
+"""Cloned interfaces and the addresses on them, live and in rc.conf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from operations import rc
+from operations.command import Commands, Reversible
+from operations.facts import Interfaces, RcConf
+
+
+@operation()
+def cloned_interface(interface: str) -> Commands:
+    """Create a cloned interface (lo1), now and at boot.
+
+    The undo destroys it only when no address is left on it: others may have come to use it.
+    """
+    yield from rc.word._inner("cloned_interfaces", interface)
+    if interface in host.get_fact(Interfaces):
+        host.noop(f"{interface} is there")
+        return
+    yield Reversible(
+        f"ifconfig {interface} create",
+        undo=f"if ifconfig {interface} >/dev/null 2>&1 && "
+        f"! ifconfig {interface} | grep -q '[[:space:]]inet '; "
+        f"then ifconfig {interface} destroy; fi",
+        live=True,
+        says=f"create interface {interface}",
+    )
+
+
+@operation()
+def aliases(interface: str, addresses: Sequence[str]) -> Commands:
+    """Put /32 aliases on an interface, now and at boot, and leave those that are there alone.
+
+    rc.conf owns the aliases: one that jail.conf names would vanish with its jail, even if it was
+    there before. network.subr stops at the first missing number, so they go after the last one.
+    """
+    conf = host.get_fact(RcConf)
+    present = host.get_fact(Interfaces).get(interface, ())
+    configured = {
+        value.split()[1].split("/")[0]
+        for name, value in conf.items()
+        if name.startswith(f"ifconfig_{interface}") and value.startswith("inet ")
+    }
+    number = 0
+    for address in addresses:
+        if address not in configured:
+            while f"ifconfig_{interface}_alias{number}" in conf:
+                number += 1
+            yield from rc.variable._inner(
+                f"ifconfig_{interface}_alias{number}", f"inet {address}/32"
+            )
+            number += 1
+        if address not in present:
+            yield Reversible(
+                f"ifconfig {interface} inet {address}/32 alias",
+                undo=f"if ifconfig {interface} 2>/dev/null "
+                f"| grep -q '[[:space:]]inet {address.replace('.', '[.]')}[[:space:]/]'; "
+                f"then ifconfig {interface} inet {address} -alias; fi",
+                live=True,
+                says=f"add {address} to {interface}",
+            )

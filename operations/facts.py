@@ -1,0 +1,188 @@
+"""Questions about a FreeBSD host: one line of sh each, with answers that do not change unasked.
+
+No pids, counters or times: the same lines are read again on the host just before a step's first
+command, and a difference means that somebody changed the host since the plan was made.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from shlex import quote
+
+from pyinfra.api.facts import FactBase
+
+_ASSIGNMENT = re.compile(r"""^\s*(?:export\s+)?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|(\S*))""")
+
+
+class RcConf(FactBase[dict[str, str]]):
+    """The variables set in rc.conf and rc.conf.local (not the defaults): name -> value.
+
+    With `root`, those of a jail that is not running; the last assignment counts, as in sh.
+    """
+
+    default = dict
+
+    def command(self, root: str = "") -> str:
+        files = [quote(f"{root}/etc/{name}") for name in ("rc.conf", "rc.conf.local")]
+        return f"cat {' '.join(files)} 2>/dev/null || true"
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        found = {}
+        for line in output:
+            if match := _ASSIGNMENT.match(line):
+                name, *values = match.groups()
+                found[name] = next((value for value in values if value is not None), "")
+        return found
+
+
+class Interfaces(FactBase[dict[str, tuple[str, ...]]]):
+    """Interface -> its IPv4 and IPv6 addresses, without prefix lengths."""
+
+    default = dict
+
+    def command(self) -> str:
+        return "ifconfig -a"
+
+    def process(self, output: list[str]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        name = ""
+        for line in output:
+            if line[:1].strip():
+                name = line.split(":")[0]
+                found[name] = ()
+            elif line.split()[:1] in (["inet"], ["inet6"]):
+                found[name] += (line.split()[1].split("/")[0].split("%")[0],)
+        return found
+
+
+class Module(FactBase[bool]):
+    """Whether a kernel module is loaded or compiled in (kldstat -m)."""
+
+    def command(self, module: str) -> str:
+        return f"kldstat -q -m {quote(module)} && echo yes || echo no"
+
+    def process(self, output: list[str]) -> bool:
+        return output == ["yes"]
+
+
+class Kenv(FactBase[str]):
+    """A kernel environment variable, "" when it is not set."""
+
+    default = str
+
+    def command(self, variable: str) -> str:
+        return f"kenv -q {quote(variable)} 2>/dev/null || true"
+
+
+@dataclass(frozen=True)
+class Rule:
+    number: int
+    set: int
+    body: str
+    enabled: bool = True
+
+
+class Rules(FactBase[tuple[Rule, ...]]):
+    """ipfw's rules in order, those of disabled sets too; none when ipfw is not loaded."""
+
+    default = tuple
+
+    def command(self) -> str:
+        return "ipfw -S list 2>/dev/null || true"
+
+    def process(self, output: list[str]) -> tuple[Rule, ...]:
+        pattern = re.compile(r"(# DISABLED )?(\d+) set (\d+) (.*)")
+        matches = (pattern.fullmatch(line.strip()) for line in output)
+        return tuple(
+            Rule(int(m[2]), int(m[3]), m[4], enabled=m[1] is None) for m in matches if m is not None
+        )
+
+
+class Mounts(FactBase[dict[str, tuple[str, str, str]]]):
+    """Mount point -> (source, type, options), from mount -p."""
+
+    default = dict
+
+    def command(self) -> str:
+        return "mount -p"
+
+    def process(self, output: list[str]) -> dict[str, tuple[str, str, str]]:
+        rows = (line.split() for line in output)
+        return {row[1]: (row[0], row[2], row[3]) for row in rows if len(row) >= 4}
+
+
+class Jails(FactBase[tuple[str, ...]]):
+    """The names of the running jails."""
+
+    default = tuple
+
+    def command(self) -> str:
+        return "jls name"
+
+    def process(self, output: list[str]) -> tuple[str, ...]:
+        return tuple(line.strip() for line in output if line.strip())
+
+
+class JailConf(FactBase[tuple[str, ...]]):
+    """The jails that /etc/jail.conf itself defines: an empty jail_list starts those at boot."""
+
+    default = tuple
+
+    def command(self) -> str:
+        return "cat /etc/jail.conf 2>/dev/null || true"
+
+    def process(self, output: list[str]) -> tuple[str, ...]:
+        text = re.sub(r"/\*.*?\*/|#[^\n]*|//[^\n]*", "", "\n".join(output), flags=re.DOTALL)
+        return tuple(re.findall(r"^\s*\"?([\w.-]+)\"?\s*\{", text, flags=re.MULTILINE))
+
+
+class ServiceRuns(FactBase[bool]):
+    """Whether an rc script says that its daemon runs, on the host or in a running jail."""
+
+    @staticmethod
+    def default() -> bool:
+        return True  # a plan made without a host is for a host whose daemons run
+
+    def command(self, script: str, jail: str = "") -> str:
+        where = f"-j {quote(jail)} " if jail else ""
+        return f"service {where}{quote(script)} onestatus >/dev/null 2>&1 && echo yes || echo no"
+
+    def process(self, output: list[str]) -> bool:
+        return output == ["yes"]
+
+
+@dataclass(frozen=True)
+class State:
+    """What is at a path. `kind` is absent, file, directory, link or other; `mode` is octal text."""
+
+    kind: str = "absent"
+    mode: str = ""
+    owner: str = ""
+    sha256: str = ""
+    target: str = field(default="")
+
+
+class Path(FactBase[State]):
+    """What is at a path, not following a link in its last component."""
+
+    default = State
+
+    def command(self, path: str) -> str:
+        at = quote(path)
+        return (
+            f"if [ -L {at} ]; then echo link - - $(readlink {at}); "
+            f"elif [ -f {at} ]; then echo file $(stat -f '%Lp %Su:%Sg' {at}) $(sha256 -q {at}); "
+            f"elif [ -d {at} ]; then echo directory $(stat -f '%Lp %Su:%Sg' {at}) -; "
+            f"elif [ -e {at} ]; then echo other - - -; else echo absent - - -; fi"
+        )
+
+    def process(self, output: list[str]) -> State:
+        if not output:
+            return State()
+        kind, mode, owner, rest = [*output[0].split(maxsplit=3), "", "", ""][:4]
+        if kind == "link":
+            return State("link", target=rest)
+        if kind in ("file", "directory"):
+            return State(kind, mode, owner, rest if kind == "file" else "")
+        return State(kind)

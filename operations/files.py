@@ -1,0 +1,88 @@
+"""Files, directories and links on the host, put in place by one rename."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.exceptions import OperationError
+
+from operations.command import Commands, NewFile, Reversible, quote, staged
+from operations.facts import Path, State
+
+
+@operation()
+def put(path: str, content: str, mode: str = "644", owner: str = "root:wheel") -> Commands:
+    """Put `content` at `path` by one rename; the undo puts back what was there, to the byte.
+
+    The undo refuses when somebody changed the file since: it is not overwritten in silence.
+    """
+    now = host.get_fact(Path, path=path)
+    ours = sha256(content.encode()).hexdigest()
+    if now == State("file", mode, owner, ours):
+        host.noop(f"{path} is as wanted")
+        return
+    if now.kind not in ("absent", "file"):
+        raise OperationError(f"{path} is a {now.kind}: expected a file or nothing")
+    new, at = quote(staged(path)), quote(path)
+    yield NewFile(path, content)
+    yield Reversible(
+        f"chown {owner} {new} && chmod {mode} {new} && fsync {new} && mv -f {new} {at}",
+        undo=_put_back(path, ours, now),
+        says=f"{'replace' if now.kind == 'file' else 'create'} {path}",
+        keep=(path,) if now.kind == "file" else (),
+    )
+
+
+def _put_back(path: str, ours: str, before: State) -> str:
+    """Only a file that is still ours is taken away or replaced."""
+    at, new = quote(path), quote(staged(path))
+    foreign = (
+        f"else echo {quote(f'{path} was changed by somebody since: left as it is')} >&2; exit 1; fi"
+    )
+    if before.kind == "absent":
+        return (
+            f"if [ ! -e {at} ]; then :; "
+            f'elif [ "$(sha256 -q {at})" = {ours} ]; then rm -f {at}; {foreign}'
+        )
+    return (
+        f'if [ "$(sha256 -q {at})" = {before.sha256} ] && [ ! -e "$KEEP/1" ]; then :; '
+        f'elif [ ! -e {at} ] || [ "$(sha256 -q {at})" = {ours} ] '
+        f'|| [ "$(sha256 -q {at})" = {before.sha256} ]; '
+        f'then cp -p "$KEEP/1" {new} && fsync {new} && mv -f {new} {at}; {foreign}'
+    )
+
+
+@operation()
+def directory(path: str, mode: str = "755", owner: str = "root:wheel") -> Commands:
+    """Make a directory; the undo removes it if it is empty, and leaves what others put there."""
+    now = host.get_fact(Path, path=path)
+    if now.kind == "directory":
+        host.noop(f"{path} is there")
+        return
+    if now.kind != "absent":
+        raise OperationError(f"{path} is a {now.kind}: expected a directory or nothing")
+    user, group = owner.split(":")
+    yield Reversible(
+        f"install -d -m {mode} -o {user} -g {group} {quote(path)}",
+        undo=f"if [ -d {quote(path)} ]; then rmdir {quote(path)}; fi",
+        says=f"make directory {path}",
+    )
+
+
+@operation()
+def link(path: str, target: str) -> Commands:
+    """Make a symbolic link where nothing or a dead socket is; the undo removes it if it is ours."""
+    now = host.get_fact(Path, path=path)
+    if now == State("link", target=target):
+        host.noop(f"{path} points to {target}")
+        return
+    if now.kind not in ("absent", "other"):
+        raise OperationError(f"{path} is a {now.kind}: expected a socket or nothing")
+    at, to = quote(path), quote(target)
+    yield Reversible(
+        f"ln -sfh {to} {at}",
+        undo=f'if [ -L {at} ] && [ "$(readlink {at})" = {to} ]; then rm -f {at}; fi',
+        says=f"link {path} -> {target}",
+    )

@@ -1,0 +1,85 @@
+"""ipfw rules of our own, in sets of our own, beside whatever rules are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.exceptions import OperationError
+
+from operations.command import Commands, Reversible
+from operations.facts import Kenv, Module, Rules
+
+_LOADED = "ipfw list >/dev/null 2>&1"
+_DEFAULT = "net.inet.ip.fw.default_to_accept"
+
+
+@operation()
+def loaded() -> Commands:
+    """Load ipfw without locking anybody out: its built-in last rule is deny unless told before.
+
+    The undo unloads it only while no rule but that last one is there.
+    """
+    if host.get_fact(Module, module="ipfw"):
+        host.noop("ipfw is loaded")
+        return
+    before = host.get_fact(Kenv, variable=_DEFAULT)
+    yield Reversible(
+        f"kenv {_DEFAULT}=1",
+        undo=f"kenv {_DEFAULT}={before}" if before else f"kenv -q -u {_DEFAULT} || true",
+        live=True,
+        says="ipfw's last rule, once loaded, is to accept",
+    )
+    yield Reversible(
+        "kldload ipfw",
+        undo=f'if {_LOADED} && [ "$(ipfw -S list | wc -l)" -eq 1 ]; then kldunload ipfw; fi',
+        live=True,
+        says="load ipfw",
+    )
+
+
+@operation()
+def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
+    """Add rules at `number`, `number + 1`, ... to a disabled set: there, but without effect yet.
+
+    The set must be ours alone, since it is switched as a whole. `set N delete M` takes rule M out
+    of set N; `delete set N M`, which looks alike, would delete the whole sets N and M.
+    """
+    there = host.get_fact(Rules)
+    foreign = [rule for rule in there if rule.set == set and rule.body not in bodies]
+    taken = [r for r in there if number <= r.number < number + len(bodies) and r.set != set]
+    if foreign or taken:
+        rule = (foreign or taken)[0]
+        raise OperationError(
+            f"ipfw rule {rule.number} (set {rule.set}: {rule.body}) is in the place of ours: "
+            f"expected set {set} and numbers {number} to {number + len(bodies) - 1} to be free"
+        )
+    if [rule.body for rule in there if rule.set == set] == list(bodies):
+        host.noop(f"the rules of set {set} are there")
+        return
+    yield Reversible(
+        f"ipfw -q set disable {set}",
+        undo=f"if {_LOADED}; then ipfw -q set enable {set}; fi",
+        live=True,
+        says=f"disable ipfw set {set} while it is filled",
+    )
+    for offset, body in enumerate(bodies):
+        yield Reversible(
+            f"ipfw -q add {number + offset} set {set} {body}",
+            undo=f"if {_LOADED}; then ipfw -q set {set} delete {number + offset}; fi",
+            live=True,
+            says=f"ipfw rule {number + offset}: {body}",
+        )
+
+
+@operation()
+def switch(set: int) -> Commands:
+    """Let the rules of a set take effect, all in one moment; the undo switches them off again."""
+    yield Reversible(
+        f"ipfw -q set enable {set}",
+        undo=f"if {_LOADED}; then ipfw -q set disable {set}; fi",
+        live=True,
+        says=f"switch ipfw set {set} on",
+        limit=10,
+    )

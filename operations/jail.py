@@ -1,0 +1,176 @@
+"""Thin jails: a private etc, var, tmp and root; all programs from the base by nullfs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.exceptions import OperationError
+
+from operations import rc
+from operations.command import Commands, NewFile, Reversible, quote, staged
+from operations.facts import JailConf, Jails, Path, RcConf
+
+BASE = (
+    *("bin", "lib", "libexec", "sbin"),
+    *(f"usr/{name}" for name in ("bin", "include", "lib", "libdata", "libexec", "sbin", "share")),
+)
+"""The directories of a base system that a thin jail mounts read-only."""
+
+_ETC = (
+    "rc rc.d rc.subr rc.shutdown network.subr rc.firewall defaults login.conf login.conf.db "
+    "services services.db protocols rpc netconfig nsswitch.conf host.conf localtime termcap ttys "
+    "gettytab shells syslog.conf newsyslog.conf periodic mtree ssl pam.d mail pkg locate.rc "
+    "csh.cshrc csh.login profile motd.template devfs.conf libmap.conf os-release"
+)
+# Not the whole of /etc: password hashes, ssh host keys and the host's own rc.conf, fstab and
+# crontab have no business in a jail.
+
+
+def _nothing_mounted_below(root: str) -> str:
+    """Deleting below a jail's root went through a rw nullfs once and emptied a database."""
+    return f"! mount -p | awk '{{print $2}}' | grep -q '^{root}/'"
+
+
+@operation()
+def tree(root: str, mount_points: Sequence[str] = ()) -> Commands:
+    """Make the empty tree of a thin jail; `mount_points` are further ones, relative to it.
+
+    The undo deletes it with rm -x, and refuses while anything is mounted below it.
+    """
+    if host.get_fact(Path, path=root).kind != "absent":
+        raise OperationError(
+            f"{root} is there already: expected nothing, and will not build over it"
+        )
+    points = " ".join(
+        quote(f"{root}/{point}") for point in (*BASE, "dev", "usr/local", *mount_points)
+    )
+    yield Reversible(
+        f"mkdir -p {points} && cd {quote(root)} && install -d -m 1777 tmp var/tmp "
+        "&& install -d -m 750 root && install -d -m 755 etc "
+        "&& if [ -L /home ]; then ln -s usr/home home; fi",
+        undo=f"if [ -d {quote(root)} ]; then {_nothing_mounted_below(root)} "
+        f"&& rm -rfx {quote(root)}; fi",
+        says=f"make the tree of a thin jail at {root}",
+    )
+
+
+@operation()
+def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
+    """Fill a jail's private etc and var from the host's, without its secrets.
+
+    Accounts: the system's own (uid below 1000, and nobody), and those with a uid in `uids`
+    (lowest, highest); none has a password in the jail. var gets the host's directories, three deep,
+    with their owners and modes, and no files. Undone with the tree.
+    """
+    etc = f"{root}/etc"
+    yield Reversible(
+        f"cd /etc && tar -cf - $(ls -d {_ETC} 2>/dev/null) | tar -xpf - -C {quote(etc)}",
+        undo=":",
+        says=f"copy what a jail needs of /etc to {etc}",
+        limit=120,
+    )
+    wanted = "$3 < 1000 || $3 >= 65530"
+    if uids is not None:
+        wanted += f" || ($3 >= {uids[0]} && $3 <= {uids[1]})"
+    yield Reversible(
+        f"umask 077 && awk -F: -v OFS=: '{wanted} {{$2 = \"*\"; print}}' /etc/master.passwd "
+        f"> {quote(etc + '/master.passwd')} && cp -p /etc/group {quote(etc + '/group')} "
+        f"&& pwd_mkdb -p -d {quote(etc)} {quote(etc + '/master.passwd')}",
+        undo=":",
+        says=f"accounts of the jail, none with a password, in {etc}",
+    )
+    # var/empty carries the schg flag, which would outlive the undo's rm.
+    yield Reversible(
+        "cd /var && find -x . -type d -maxdepth 3 ! -path './empty*' ! -path './tmp/*' "
+        "! -path './db/*/*' ! -path './cache/*' ! -path './spool/*/*' | "
+        f"tar -cf - -n -T - | tar -xpf - -C {quote(root + '/var')} "
+        f"&& mkdir -p {quote(root + '/var/empty')} && chmod 555 {quote(root + '/var/empty')}",
+        undo=":",
+        says=f"the directories of /var, without files, in {root}/var",
+    )
+
+
+@operation()
+def copies(source: str, into: str, names: Sequence[str]) -> Commands:
+    """Copy configuration, with owners and modes, from `source` into a directory of a jail.
+
+    Only while the jail has never run: afterwards its tree is not ours to write. Undone with it.
+    """
+    wanted = " ".join(quote(name) for name in names)
+    yield Reversible(
+        f"mkdir -p {quote(into)} && cd {quote(source)} && tar -cf - {wanted} "
+        f"| tar -xpf - -C {quote(into)}",
+        undo=":",
+        says=f"copy {', '.join(names)} from {source} to {into}",
+        limit=120,
+    )
+
+
+@operation()
+def readdressed(directory: str, old: str, new: str) -> Commands:
+    """Let daemons that a copied configuration binds to `old` bind to `new`, the jail's address.
+
+    In Apache's Listen and MySQL's bind-address alone: a virtual host keeps its public address,
+    since a forwarded connection still has it as its own end. Undone with the jail's tree.
+    """
+    dotted = old.replace(".", "[.]")
+    keyword = "[[:space:]]*(Listen|bind[-_]address)[[:space:]]*=?[[:space:]]*"
+    replacement = f"s/^({keyword}){dotted}/\\1{new}/"
+    yield Reversible(
+        f"find {quote(directory)} -type f -exec sed -E -i '' -e '{replacement}' {{}} +",
+        undo=":",
+        says=f"listen on {new} where the host's configuration in {directory} says {old}",
+    )
+
+
+@operation()
+def private(root: str, name: str, content: str, mode: str = "644") -> Commands:
+    """Write a file below the root of a jail that has never run. Undone with its tree."""
+    path = f"{root}/{name}"
+    yield NewFile(path, content)
+    new = quote(staged(path))
+    yield Reversible(
+        f"chmod {mode} {new} && mv -f {new} {quote(path)}", undo=":", says=f"create {path}"
+    )
+
+
+@operation()
+def started(name: str, limit: int = 120) -> Commands:
+    """Start a jail and see it run; the undo stops it and sees it gone, its mounts too.
+
+    service jail onestart says 0 whatever happens, so jls has the word; jls -d shows a jail that
+    is dying and still holds its mounts.
+    """
+    if name in host.get_fact(Jails):
+        host.noop(f"jail {name} runs")
+        return
+    gone = f"! jls -d -j {quote(name)} jid >/dev/null 2>&1"
+    yield Reversible(
+        f"service jail onestart {quote(name)} && jls -j {quote(name)} jid",
+        undo=f"if jls -d -j {quote(name)} jid >/dev/null 2>&1; then service jail onestop "
+        f"{quote(name)}; i=0; until {gone} || [ $i -ge 30 ]; do sleep 1; i=$((i + 1)); done; "
+        f"{gone}; fi",
+        live=True,
+        says=f"start jail {name}",
+        limit=limit,
+    )
+
+
+@operation()
+def at_boot(name: str) -> Commands:
+    """Have a jail of jail.conf.d started at boot, and no other jail more or fewer than before.
+
+    An empty jail_list with jail_enable="YES" means the jails of /etc/jail.conf: once a name is put
+    into the list, those would stay down unless they are named, too.
+    """
+    conf = host.get_fact(RcConf)
+    own = host.get_fact(JailConf)
+    starts = conf.get("jail_enable", "NO").upper() in ("YES", "TRUE", "ON", "1")
+    if starts and not conf.get("jail_list", "").split() and own:
+        yield from rc.variable._inner("jail_list", " ".join([*own, name]))
+        return
+    yield from rc.word._inner("jail_list", name)
+    if not starts:
+        yield from rc.variable._inner("jail_enable", "YES")

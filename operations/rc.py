@@ -1,0 +1,119 @@
+"""rc.conf variables and rc scripts, on the host or in a jail."""
+
+from __future__ import annotations
+
+import re
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.exceptions import OperationError
+
+from operations.command import Commands, Reversible, quote
+from operations.facts import RcConf, ServiceRuns
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _checked(name: str) -> str:
+    # sysrc takes a bad name with exit 0 and writes a line that breaks every later service command.
+    if not _NAME.fullmatch(name):
+        raise OperationError(f"{name!r} is no name for an rc.conf variable")
+    return name
+
+
+@operation()
+def variable(name: str, value: str) -> Commands:
+    """Set a variable in rc.conf; the undo restores the value that was there, or its absence."""
+    before = host.get_fact(RcConf).get(_checked(name))
+    if before == value:
+        host.noop(f"{name} is {value!r} in rc.conf")
+        return
+    if before is None:
+        undo = f"if sysrc -c {name}={quote(value)}; then sysrc -x {name}; fi"
+    else:
+        undo = f"sysrc {name}={quote(before)}"
+    yield Reversible(f"sysrc {name}={quote(value)}", undo=undo, says=f'rc.conf: {name}="{value}"')
+
+
+@operation()
+def word(name: str, value: str) -> Commands:
+    """Add a word to a list in rc.conf (cloned_interfaces, jail_list); the undo takes it out."""
+    before = host.get_fact(RcConf).get(_checked(name))
+    if before is not None and value in before.split():
+        host.noop(f"{name} has {value}")
+        return
+    undo = f"sysrc {name}-={quote(value)}"
+    if before is None:
+        undo += f'; if [ -z "$(sysrc -ni {name})" ]; then sysrc -ix {name}; fi'
+    yield Reversible(
+        f"sysrc {name}+={quote(value)}", undo=undo, says=f"rc.conf: add {value} to {name}"
+    )
+
+
+@operation()
+def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> Commands:
+    """Set a variable in the rc.conf of a running jail; the undo sets it to `before`.
+
+    Inside the jail by sysrc -j: from outside, a link planted as etc/rc.conf would be followed.
+    With the jail stopped nobody can plant one, so there the path is checked and then used.
+    """
+    _checked(name)
+    file = f"{root}/etc/rc.conf"
+    stopped = (
+        f'if [ "$(realpath {quote(file)})" = {quote(file)} ]; '
+        f"then sysrc -f {quote(file)} {name}={quote(before)}; else exit 1; fi"
+    )
+    yield Reversible(
+        f"sysrc -j {quote(jail)} {name}={quote(value)}",
+        undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
+        f"then sysrc -j {quote(jail)} {name}={quote(before)}; else {stopped}; fi",
+        says=f'rc.conf of jail {jail}: {name}="{value}"',
+    )
+
+
+@operation()
+def stop(script: str, stop: str = "onestop", limit: int = 120) -> Commands:
+    """Stop a daemon on the host by its rc script and see it gone; the undo starts it again."""
+    if not host.get_fact(ServiceRuns, script=script):
+        host.noop(f"{script} does not run")
+        return
+    yield Reversible(
+        f"service {quote(script)} {stop} && {_until_stopped(script)}",
+        undo=_ensure_started(script),
+        live=True,
+        says=f"stop {script} on the host",
+        limit=limit,
+    )
+
+
+@operation()
+def start(script: str, jail: str, stop: str = "onestop", limit: int = 120) -> Commands:
+    """Start a daemon in a running jail by its rc script, and see it run; the undo stops it.
+
+    `stop` is the rc command of the undo: Apache's gracefulstop lets requests end, for example.
+    """
+    yield Reversible(
+        f"service -j {quote(jail)} {quote(script)} onestart && {_runs(script, jail)}",
+        undo=f"if {_runs(script, jail)}; then service -j {quote(jail)} {quote(script)} {stop} "
+        f"&& {_until_stopped(script, jail)}; fi",
+        live=True,
+        says=f"start {script} in jail {jail}",
+        limit=limit,
+    )
+
+
+# The exit code of an rc script proves little (0 with X_enable off; nothing said when a daemon dies
+# right after its start), so every start and stop ends by asking for the state.
+
+
+def _runs(script: str, jail: str = "") -> str:
+    where = f"-j {quote(jail)} " if jail else ""
+    return f"service {where}{quote(script)} onestatus >/dev/null 2>&1"
+
+
+def _until_stopped(script: str, jail: str = "") -> str:
+    return f"while {_runs(script, jail)}; do sleep 0.2; done"
+
+
+def _ensure_started(script: str) -> str:
+    return f"if ! {_runs(script)}; then service {quote(script)} onestart && {_runs(script)}; fi"

@@ -1,0 +1,53 @@
+"""Boxes to rehearse on. The stand-in is the one that is always at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollout.checks import Outside
+from rollout.host import Target
+from rollout.probes import Watch
+from rollout.site import Site
+from rollout.watch import watches
+from standin import BaseHost, StandIn
+
+
+@dataclass(frozen=True)
+class Box:
+    """A host that may break. `break_at` lets the command that fits a pattern fail, once.
+
+    `watches` and `witness` are the prober's: what it asks, and whom about owners.
+    """
+
+    target: Target
+    outside: Outside
+    watches: tuple[Watch, ...]
+    witness: tuple[str, ...] | None
+    break_at: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The stand-in says itself who would answer a client."""
+
+    standin: StandIn
+
+    def who(self, address: str, port: int, proto: str) -> str | None:
+        return self.standin.who_answers(address, port, proto)
+
+
+@contextmanager
+def standin_box(site: Site, where: Path) -> Iterator[Box]:
+    """A fresh stand-in with the sample server on it, booted; gone when the context ends."""
+    with StandIn.build(where / "standin", BaseHost.sample()) as standin:
+        standin.boot()
+        yield Box(
+            target=standin,
+            outside=_Model(standin),
+            watches=watches(site, standin.control),
+            witness=None,
+            break_at=standin.break_at,
+        )

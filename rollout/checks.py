@@ -1,0 +1,113 @@
+"""Runs testinfra checks through pytest, on the connection that is there; reads their verdicts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import testinfra.host
+
+from rollout.host import Session, testinfra_host
+from rollout.site import Site
+from rollout.step import Check
+
+CHECKS = Path(__file__).parent.parent / "tests" / "checks"
+
+
+class Outside(Protocol):
+    """Asks a public port from where users stand: who answers, "host", a jail's name, or nobody."""
+
+    def who(self, address: str, port: int, proto: str) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check's answer. `message` is what was found instead of what was expected."""
+
+    name: str
+    passed: bool
+    seconds: float
+    message: str = ""
+
+
+class _Plugin:
+    """Gives each check its values, and notes what comes out."""
+
+    def __init__(
+        self, checks: tuple[Check, ...], host: testinfra.host.Host, site: Site, outside: Outside
+    ) -> None:
+        self.checks = checks
+        self._host = host
+        self._site = site
+        self._outside = outside
+        self.verdicts: list[Verdict] = []
+        self.broken: list[str] = []
+
+    @pytest.fixture
+    def host(self) -> testinfra.host.Host:
+        return self._host
+
+    @pytest.fixture
+    def site(self) -> Site:
+        return self._site
+
+    @pytest.fixture
+    def outside(self) -> Outside:
+        return self._outside
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        node = metafunc.definition.nodeid.rpartition("/")[2]
+        values = [dict(check.values) for check in self.checks if check.node == node]
+        if values and values[0]:
+            names = tuple(values[0])
+            rows = list(dict.fromkeys(tuple(each[name] for name in names) for each in values))
+            metafunc.parametrize(names, rows, ids=["-".join(map(str, row)) for row in rows])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.failed:
+            name = report.nodeid.rpartition("/")[2].removeprefix("test_")
+            self.verdicts.append(Verdict(name, report.passed, report.duration, _message(report)))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.broken.append(str(report.longrepr))
+
+
+def _message(report: pytest.TestReport) -> str:
+    if report.passed:
+        return ""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message if crash else report.longrepr).partition("\nassert ")[0]
+
+
+def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside) -> list[Verdict]:
+    """Ask all of `checks`. A check that cannot be found or collected is an error, never a pass."""
+    wanted = tuple(checks)
+    nodes = list(dict.fromkeys(check.node for check in wanted))
+    plugin = _Plugin(wanted, testinfra_host(session), site, outside)
+    arguments = [str(CHECKS / node) for node in nodes]
+    quiet = [
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(CHECKS),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:terminal",
+    ]
+    # testinfra's own plugin would give `host` by its own backends.
+    quiet += ["-p", "no:pytest11.testinfra", "-p", "no:xdist", "-p", "no:timeout"]
+    pytest.main([*quiet, *arguments], plugins=[plugin])
+    expected = len({(check.node, check.values) for check in wanted})
+    if plugin.broken or len(plugin.verdicts) != expected:
+        found = "\n".join(plugin.broken) or f"{len(plugin.verdicts)} answers to {expected} checks"
+        plugin.verdicts.append(Verdict("checks could be asked", False, 0.0, found))
+    return plugin.verdicts
+
+
+__all__: list[Any] = ["CHECKS", "Outside", "Verdict", "run"]

@@ -1,0 +1,279 @@
+"""The host as we talk to it: the one place that knows ssh, pyinfra's and testinfra's ends of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import selectors
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import IO, Any, Protocol
+
+import testinfra.host
+from pyinfra.api.facts import FactBase
+from pyinfra.context import ctx_host
+from testinfra.backend.base import BaseBackend, CommandResult
+
+from rollout.errors import Refused, Unreachable
+
+
+class Target(Protocol):
+    """Where a host is. `shell` opens a brand-new connection to a POSIX sh that reads its stdin."""
+
+    @property
+    def name(self) -> str: ...
+
+    def shell(self) -> subprocess.Popen[bytes]: ...
+
+
+@dataclass(frozen=True)
+class Ssh:
+    """A live host. OpenSSH's own client, so that ~/.ssh/config, agents and jump hosts work.
+
+    Never multiplexed: a shared connection would prove nothing about reaching the host anew.
+    """
+
+    address: str
+    user: str = "root"
+    port: int = 22
+    key: Path | None = None
+    known_hosts: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.user}@{self.address}"
+
+    def argv(self, *command: str) -> list[str]:
+        options = {
+            "BatchMode": "yes",
+            "ConnectTimeout": "10",
+            "ControlMaster": "no",
+            "ControlPath": "none",
+            "ServerAliveCountMax": "3",
+            "ServerAliveInterval": "5",
+            "StrictHostKeyChecking": "yes",
+        }
+        if self.known_hosts:
+            options["UserKnownHostsFile"] = str(self.known_hosts)
+        argv = ["ssh", "-T", "-p", str(self.port), "-l", self.user]
+        argv += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        if self.key:
+            argv += ["-i", str(self.key), "-o", "IdentitiesOnly=yes"]
+        return [*argv, self.address, *command]
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        return _popen(self.argv("/bin/sh"))
+
+
+def _popen(argv: list[str]) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+
+
+def _pipes(shell: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
+    if shell.stdin is None or shell.stdout is None or shell.stderr is None:
+        raise ValueError("a target's shell must have a pipe for each of stdin, stdout and stderr")
+    return shell.stdin, shell.stdout, shell.stderr
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+class Session:
+    """One connection and one shell on the host; commands go through it one after the other.
+
+    After each command the shell prints a marker on both its pipes, so a session costs one ssh
+    channel whatever it is used for. `trips` counts the commands.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.trips = 0
+        self._mark = f"--{secrets.token_hex(12)}"
+        self._shell = target.shell()
+        self._in, self._out, self._err = _pipes(self._shell)
+        self._ready = selectors.DefaultSelector()
+        for pipe in (self._out, self._err):
+            os.set_blocking(pipe.fileno(), False)
+            self._ready.register(pipe, selectors.EVENT_READ)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        try:
+            self._in.close()
+            self._shell.wait(timeout=5)
+        except (OSError, subprocess.TimeoutExpired):
+            self._shell.kill()
+            self._shell.wait()
+        self._ready.close()
+        self._out.close()
+        self._err.close()
+
+    def run(
+        self, command: str, *, limit: float = 120, line: Callable[[str], None] | None = None
+    ) -> Result:
+        """Run sh text and wait for its end, `limit` seconds at most.
+
+        `line` is given each line of stdout as it comes. Raises Unreachable when the connection ends
+        or nothing comes before the limit.
+        """
+        self.trips += 1
+        # In a subshell, so that an `exit` or a `cd` of the command stays its own; without stdin, so
+        # that no command eats the ones after it.
+        text = (
+            f"( eval {quote(command)} ) </dev/null; "
+            f"printf '\\n{self._mark} %s\\n' $?; printf '\\n{self._mark}\\n' >&2\n"
+        )
+        self._send(text)
+        out, err = self._read(time.monotonic() + limit, line)
+        body, _, code = out.rpartition(f"\n{self._mark} ")
+        return Result(int(code), body, err.rpartition(f"\n{self._mark}")[0])
+
+    def output(self, command: str, *, limit: float = 120) -> str:
+        """The stdout of a command that must succeed."""
+        result = self.run(command, limit=limit)
+        if result.code != 0:
+            raise Refused(
+                f"a command failed on {self.target.name} (exit {result.code})",
+                evidence=f"{command[:500]}\n{result.err}",
+            )
+        return result.out
+
+    def _send(self, text: str) -> None:
+        try:
+            self._in.write(text.encode())
+            self._in.flush()
+        except OSError:
+            self._lost("")
+
+    def _read(self, deadline: float, line: Callable[[str], None] | None) -> tuple[str, str]:
+        got: dict[IO[bytes], bytes] = {self._out: b"", self._err: b""}
+        mark = self._mark.encode()
+        done = re.compile(b"\n" + mark + rb"( \d+)?\n$")
+        told = 0
+        while not all(done.search(data) for data in got.values()):
+            ready = self._ready.select(timeout=max(0.0, deadline - time.monotonic()))
+            if not ready:
+                self._lost("no answer came within the limit")
+            for key, _ in ready:
+                pipe: Any = key.fileobj
+                data = os.read(pipe.fileno(), 65536)
+                if not data:
+                    self._lost(got[self._err].decode(errors="replace"))
+                got[pipe] += data
+            if line is not None:
+                told = self._tell(got[self._out], told, line)
+        decoded = [data.decode(errors="replace") for data in got.values()]
+        return decoded[0].removesuffix("\n"), decoded[1].removesuffix("\n")
+
+    def _tell(self, data: bytes, told: int, line: Callable[[str], None]) -> int:
+        end = data.rfind(b"\n", told)
+        for row in data[told : end + 1].decode(errors="replace").splitlines():
+            if row and not row.startswith(self._mark):
+                line(row)
+        return max(told, end + 1)
+
+    def _lost(self, err: str) -> None:
+        self._shell.kill()
+        rest = self._err.read()
+        raise _unreachable(self.target.name, err + (rest or b"").decode(errors="replace"))
+
+
+_SSH_SAYS = (
+    (
+        r"Host key verification failed|REMOTE HOST IDENTIFICATION",
+        "the host key is not the one that is known",
+        "compare the fingerprint on the console, then mend known_hosts ([host] known_hosts)",
+    ),
+    (
+        r"Permission denied",
+        "ssh refused the login",
+        "see [host] user and key, and sshd's PermitRootLogin",
+    ),
+    (
+        r"Connection refused|timed out|No route|unreachable|Could not resolve",
+        "the host cannot be reached",
+        "see [host] address and port, and that sshd runs",
+    ),
+)
+
+
+def _unreachable(name: str, err: str) -> Unreachable:
+    lines = "\n".join(row for row in err.splitlines() if row.strip() and not row.startswith("--"))
+    for pattern, what, todo in _SSH_SAYS:
+        if re.search(pattern, err, re.IGNORECASE):
+            return Unreachable(f"{name}: {what}", evidence=lines, todo=todo)
+    return Unreachable(f"{name}: the connection ended", evidence=lines)
+
+
+class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra ships no types
+    """testinfra through a Session: all checks of a step share its one channel.
+
+    testinfra's own ssh backend opens a channel a command, and multiplexes them for 60 s.
+    """
+
+    NAME = "cellblock"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.target.name)
+        self._encoding = "utf-8"
+        self.session = session
+
+    def run(self, command: str, *args: str, **_: Any) -> CommandResult:
+        text = self.quote(command, *args)
+        result = self.session.run(text)
+        return self.result(result.code, text.encode(), result.out, result.err)
+
+
+def testinfra_host(session: Session) -> testinfra.host.Host:
+    backend = SessionBackend(session)
+    host = testinfra.host.Host(backend)
+    backend.set_host(host)
+    return host
+
+
+Answers = dict[str, list[str]]
+"""The sh line of a fact -> the lines that it printed."""
+
+
+class _Asked:
+    """Stands where pyinfra has its host, while an operation yields its commands.
+
+    Answers facts from one batch, and notes which were asked for. Without answers it gives each
+    fact's default.
+    """
+
+    def __init__(self, answers: Answers | None) -> None:
+        self._answers = answers
+        self.questions: list[str] = []
+
+    def get_fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
+        line = str(fact().command(**arguments))
+        self.questions.append(line)
+        return fact.default() if self._answers is None else fact().process(self._answers[line])
+
+    def noop(self, description: str) -> None:
+        """Nothing to do: the operation yields no command, and so leaves nothing to undo."""
+
+
+@contextmanager
+def asked(answers: Answers | None) -> Iterator[_Asked]:
+    """Let pyinfra operations run, within this context, against these answers."""
+    host = _Asked(answers)
+    with ctx_host.use(host):
+        yield host

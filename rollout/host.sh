@@ -1,0 +1,389 @@
+#!/bin/sh
+# Cellblock's half on the host: runs a step, undoes it, and remembers both. POSIX sh and FreeBSD's
+# base system, nothing else. It lives in the journal, /var/db/cellblock, beside what it writes there
+# (docs/architecture.md). With the operator's machine gone,   sh /var/db/cellblock/host.sh undo
+# takes the host back.
+
+set -u
+umask 077
+PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin
+export PATH
+journal=$(cd "$(dirname "$0")" && pwd -P) || exit 1
+cd "$journal" || exit 1
+
+say() { # words... : into the log of the step at hand and the journal's
+    line="$(date -u '+%Y-%m-%dT%H:%M:%SZ') $*"
+    printf '%s\n' "$line" >>log
+    if [ -n "${dir:-}" ]; then printf '%s\n' "$line" >>"$dir/log"; fi
+}
+
+state_of() { # step : the word that its state file is named after
+    set -- "$journal/steps/$1"/state.*
+    printf '%s\n' "${1##*/state.}"
+}
+
+move() { # step from to : the one way a state changes; of two who try, one fails
+    mv "steps/$1/state.$2" "steps/$1/state.$3" 2>/dev/null || return 1
+    fsync "steps/$1"
+    dir=steps/$1
+    say "$1: $3"
+}
+
+note() { # step words... : into its progress, on the disk before anything else happens
+    printf '%s\n' "$2" >>"steps/$1/progress"
+    fsync "steps/$1/progress"
+}
+
+kill_tree() { # pid : it and all its descendants
+    # shellcheck disable=SC2046 # one word a pid
+    kill -KILL $(ps -axo pid=,ppid= | awk -v root="$1" '
+        function walk(p,    i, n, kid) {
+            n = split(kids[p], kid, " ")
+            for (i = 1; i <= n; i++) walk(kid[i])
+            print p
+        }
+        { kids[$2] = kids[$2] " " $1 }
+        END { walk(root) }') 2>/dev/null
+}
+
+limited() ( # seconds command... : its exit code; after that time it and its children are killed
+    # Not timeout(1): without --foreground it kills the daemons that an rc script leaves behind,
+    # and with it the grandchildren go on acting while the step is being undone.
+    seconds=$1
+    shift
+    "$@" &
+    child=$!
+    (
+        sleep "$seconds" &
+        nap=$!
+        trap 'kill $nap; exit' TERM
+        wait "$nap"
+        echo "took longer than $seconds s: killed"
+        kill_tree "$child"
+    ) &
+    watch=$!
+    wait "$child"
+    code=$?
+    kill "$watch" 2>/dev/null
+    exit "$code"
+)
+
+fingerprint() { # the host's state as sorted lines, one fact a line
+    {
+        for file in /etc/rc.conf /etc/rc.conf.local /boot/loader.conf; do
+            if [ -f "$file" ]; then sed -e "s|^|line $file |" "$file"; fi
+        done
+        # rc.conf stands above line by line: others edit it too, and their lines are not ours.
+        find -x /etc /usr/local/etc ! -name 'rc.conf' ! -name 'rc.conf.local' \
+            ! -name '.*.cellblock' -exec stat -f 'path %N %HT %Lp %Su:%Sg %Y' {} +
+        find -x /etc /usr/local/etc -type f ! -name 'rc.conf' ! -name 'rc.conf.local' \
+            ! -name '.*.cellblock' -exec sha256 -r {} + | sed -e 's/^/hash /'
+        if [ -d /usr/jails ]; then
+            find -x /usr/jails ! -path '/usr/jails/*/root/*' -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
+        fi
+        ifconfig -a | awk '/^[^[:space:]]/ { name = $1 } $1 ~ /^inet6?$/ { print "address", name, $2 }'
+        mount -p | awk '{ print "mount", $1, $2, $3, $4 }'
+        ipfw -S list 2>/dev/null | sed -e 's/^/rule /'
+        ipfw nat show config 2>/dev/null | sed -e 's/^/nat /'
+        ipfw set show 2>/dev/null | sed -e 's/^/sets /'
+        if kldstat -q -m ipfw; then echo 'module ipfw'; fi
+        jls name path ip4.addr | sed -e 's/^/jail /'
+        while read -r kind what; do
+            case $kind in
+            service)
+                if service "$what" onestatus >/dev/null 2>&1; then echo "service $what runs"; fi
+                ;;
+            path) stat -f 'path %N %HT %Lp %Su:%Sg %Y' "$what" 2>/dev/null ;;
+            esac
+        done <watch
+    } | LC_ALL=C sort -u
+}
+
+facts_hold() { # step : is the host still as it was when the step was planned?
+    [ ! -s "steps/$1/facts.sh" ] ||
+        [ "$(sh "steps/$1/facts.sh" 2>/dev/null | sha256 -q)" = "$(cat "steps/$1/facts.sum")" ]
+}
+
+keep() { # step nnn : the before-images that this command's undo wants
+    i=0
+    mkdir -p "steps/$1/before/$2" || return 1
+    while read -r file; do
+        i=$((i + 1))
+        if [ -e "$file" ] && [ ! -e "steps/$1/before/$2/$i" ]; then
+            cp -p "$file" "steps/$1/before/$2/$i.new" && fsync "steps/$1/before/$2/$i.new" &&
+                mv "steps/$1/before/$2/$i.new" "steps/$1/before/$2/$i" || return 1
+        fi
+    done <"steps/$1/keep/$2"
+}
+
+script() { # step do|undo nnn : one command, within its limit, its words into the log
+    KEEP=$journal/steps/$1/before/$3
+    export KEEP
+    limited "$(cat "steps/$1/limit/$3")" sh -eu "$journal/steps/$1/$2/$3.sh" \
+        >>"steps/$1/log" 2>&1 </dev/null
+}
+
+title() { # step nnn : what the command is, in words
+    sed -n '1s/^# //p' "steps/$1/do/$2.sh"
+}
+
+run() { # step
+    dir=steps/$1
+    echo $$ >"$dir/run.pid"
+    move "$1" prepared applying || exit 1
+    fingerprint >"$dir/print.before"
+    if ! facts_hold "$1"; then
+        say "$1: the host changed since the step was planned; nothing was done"
+        echo 'the host changed since the step was planned' >"$dir/reason"
+        move "$1" applying undoing && move "$1" undoing undone
+        exit 1
+    fi
+    for file in "$dir"/do/*.sh; do
+        [ -e "$file" ] || break
+        n=${file##*/}
+        n=${n%.sh}
+        if ! keep "$1" "$n"; then
+            code='before-image failed'
+        else
+            note "$1" "begun $n"
+            say "$n $(title "$1" "$n")"
+            script "$1" 'do' "$n"
+            code=$?
+        fi
+        if [ "$code" != 0 ]; then
+            note "$1" "failed $n"
+            say "$n failed ($code)"
+            echo "command $n failed ($code): $(title "$1" "$n")" >"$dir/reason"
+            move "$1" applying undoing && undo_step "$1"
+            exit 1
+        fi
+        echo "done $n" >>"$dir/progress"
+    done
+    fingerprint >"$dir/print.applied"
+    echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline"
+    fsync "$dir/deadline" "$dir/progress" "$dir/print.applied" "$dir/print.before"
+    move "$1" applying applied
+}
+
+undo_step() { # step, whose state is undoing : takes back what was begun, last first
+    # One at a time: the guard, the run and an operator may all come to undo. lockf's lock dies
+    # with its holder, so an undo that was killed can be gone on with.
+    lockf -k -s -t 300 "steps/$1/undo.lock" sh "$journal/host.sh" undo-locked "$1"
+}
+
+undo_locked() { # step
+    dir=steps/$1
+    [ "$(state_of "$1")" = undoing ] || return 0
+    if [ ! -e "$dir/print.rollback" ]; then
+        fingerprint >"$dir/print.new" && mv "$dir/print.new" "$dir/print.rollback"
+    fi
+    failed=
+    # shellcheck disable=SC2013 # the lines are numbers
+    for n in $(sed -n 's/^begun //p' "$dir/progress" 2>/dev/null | sort -ru); do
+        if grep -qx "undone $n" "$dir/progress"; then continue; fi
+        if [ -n "${at_boot:-}" ] && [ -e "$dir/live/$n" ]; then continue; fi
+        say "undo $n $(title "$1" "$n")"
+        if script "$1" undo "$n"; then
+            note "$1" "undone $n"
+        else
+            note "$1" "undo-failed $n"
+            say "undo $n failed; what it tried: $journal/$dir/undo/$n.sh"
+            failed="$failed $n"
+        fi
+    done
+    if [ -n "$failed" ]; then
+        echo "the undo of$failed failed" >"$dir/stuck"
+        move "$1" undoing stuck
+        return 3
+    fi
+    if [ -z "${at_boot:-}" ] && ! as_before "$1"; then
+        echo 'everything was undone, but the host is not as before' >"$dir/stuck"
+        move "$1" undoing stuck
+        return 3
+    fi
+    move "$1" undoing undone
+}
+
+as_before() { # step : is the host as before the step, but for what others changed since?
+    dir=steps/$1
+    fingerprint >"$dir/print.after"
+    if [ -e "$dir/print.applied" ]; then
+        LC_ALL=C comm -13 "$dir/print.applied" "$dir/print.rollback" >"$dir/print.others+"
+        LC_ALL=C comm -23 "$dir/print.applied" "$dir/print.rollback" >"$dir/print.others-"
+    else
+        : >"$dir/print.others+"
+        : >"$dir/print.others-"
+    fi
+    LC_ALL=C comm -23 "$dir/print.before" "$dir/print.others-" |
+        LC_ALL=C sort -u - "$dir/print.others+" >"$dir/print.expected"
+    diff "$dir/print.expected" "$dir/print.after" >"$dir/differences"
+}
+
+guard() { # step : the dead-man switch
+    dir=steps/$1
+    waited=0
+    while :; do
+        case $(state_of "$1") in
+        prepared)
+            waited=$((waited + 1))
+            [ "$waited" -lt 60 ] || exit 0 # the run never began: nothing was done, nothing is owed
+            ;;
+        applying)
+            if ! kill -0 "$(cat "$dir/run.pid")" 2>/dev/null && move "$1" applying undoing; then
+                echo 'the run ended in the middle' >"$dir/reason"
+                undo_step "$1"
+            fi
+            ;;
+        applied)
+            if [ "$(date +%s)" -ge "$(cat "$dir/deadline")" ] && move "$1" applied undoing; then
+                echo 'no confirm came before the deadline' >"$dir/reason"
+                undo_step "$1"
+            fi
+            ;;
+        undoing) undo_step "$1" ;;
+        *) exit 0 ;;
+        esac
+        sleep 1
+    done
+}
+
+start() { # step, whose directory was just uploaded as state.prepared
+    daemon -f sh "$journal/host.sh" guard "$1" || exit 1
+    daemon -f sh "$journal/host.sh" run "$1"
+}
+
+start_undo() { # step reason
+    for from in confirmed applied stuck undoing; do
+        if move "$1" "$from" undoing; then
+            echo "$2" >"steps/$1/reason"
+            rm -f "steps/$1/stuck" "steps/$1/print.rollback"
+            sed -i '' -e '/^undo-failed/d' "steps/$1/progress"
+            daemon -f sh "$journal/host.sh" guard "$1"
+            exit 0
+        fi
+    done
+    echo "step $1 is $(state_of "$1"): nothing to undo" >&2
+    exit 1
+}
+
+follow() { # step : its log as it grows, until it rests; the last line is its state
+    shown=0
+    while :; do
+        state=$(state_of "$1")
+        if [ -e "steps/$1/log" ]; then
+            tail -n "+$((shown + 1))" "steps/$1/log" >"steps/$1/follow.$$"
+            cat "steps/$1/follow.$$"
+            shown=$((shown + $(wc -l <"steps/$1/follow.$$")))
+            rm -f "steps/$1/follow.$$"
+        fi
+        case $state in
+        applied | confirmed | undone | stuck)
+            for file in reason stuck differences; do
+                if [ -s "steps/$1/$file" ]; then sed -e "s/^/$file /" "steps/$1/$file"; fi
+            done
+            echo "state $state"
+            return
+            ;;
+        esac
+        sleep 0.2
+    done
+}
+
+confirm() { # step token
+    [ "$2" = "$(cat "steps/$1/token")" ] || exit 1
+    move "$1" applied confirmed
+}
+
+undo_all() { # from the shell of a person, with nothing else at hand
+    code=0
+    # shellcheck disable=SC2045 # the names are ours, NNN-NAME
+    for step in $(ls -r steps); do
+        case $(state_of "$step") in
+        applied) move "$step" applied undoing ;;
+        confirmed) move "$step" confirmed undoing ;;
+        stuck) move "$step" stuck undoing ;;
+        undoing) ;;
+        applying)
+            echo "$step is being applied right now: wait for it, or kill $(cat "steps/$step/run.pid")" >&2
+            return 1
+            ;;
+        *) continue ;;
+        esac
+        echo "undoing $step"
+        undo_step "$step" || code=$?
+        if [ "$code" != 0 ]; then
+            echo "$step is stuck: see $journal/steps/$step/log and differences" >&2
+            return "$code"
+        fi
+    done
+}
+
+recover() { # at boot: what was not confirmed is undone; what lived in the kernel is gone already
+    at_boot=yes
+    export at_boot
+    # shellcheck disable=SC2045 # the names are ours, NNN-NAME
+    for step in $(ls -r steps); do
+        case $(state_of "$step") in
+        applying) move "$step" applying undoing ;;
+        applied) move "$step" applied undoing ;;
+        undoing) ;;
+        *) continue ;;
+        esac
+        echo 'the host was restarted before the step was confirmed' >"steps/$step/reason"
+        undo_step "$step" || echo "cellblock: the undo of $step needs hands: $journal/steps/$step/log" >&2
+    done
+}
+
+status() {
+    if [ -e plan ]; then cat plan; fi
+    for step in steps/*; do
+        [ -d "$step" ] || continue
+        step=${step##*/}
+        echo "state $step $(state_of "$step") $(cat "steps/$step/hash")"
+        for file in reason stuck deadline token; do
+            if [ -s "steps/$step/$file" ]; then sed -e "s/^/$file $step /" "steps/$step/$file"; fi
+        done
+    done
+    if [ -e lock ]; then
+        if owner_lives; then echo "locked $(cat lock)"; else echo "abandoned $(cat lock)"; fi
+    fi
+    date '+now %s'
+}
+
+owner_lives() { # the lock names the pid and the start of the owner's shell on this host
+    read -r pid started <lock || return 1
+    [ "$(ps -o lstart= -p "$pid" 2>/dev/null | tr -s ' ' '_')" = "${started%% *}" ]
+}
+
+lock() { # pid who... : takes the lock for the shell `pid`, or says who has it and exits 6
+    pid=$1
+    shift
+    printf '%s %s %s\n' "$pid" "$(ps -o lstart= -p "$pid" | tr -s ' ' '_')" "$*" >"lock.$pid"
+    if [ -e lock ] && ! owner_lives && mv lock "lock.stale.$pid" 2>/dev/null; then
+        say "took over the lock of a run that is gone: $(cat "lock.stale.$pid")"
+        rm -f "lock.stale.$pid"
+    fi
+    if ! ln "lock.$pid" lock 2>/dev/null; then
+        rm -f "lock.$pid"
+        cat lock
+        exit 6
+    fi
+    rm -f "lock.$pid"
+}
+
+unlock() { # pid
+    if [ -e lock ] && read -r owner _ <lock && [ "$owner" = "$1" ]; then rm -f lock; fi
+}
+
+command=${1:-}
+[ $# -eq 0 ] || shift
+case $command in
+run | guard | start | follow | status | fingerprint | recover | lock | unlock | confirm) "$command" "$@" ;;
+undo-locked) undo_locked "$@" ;;
+start-undo) start_undo "$@" ;;
+undo) undo_all ;;
+*)
+    echo "usage: sh $journal/host.sh undo | status | fingerprint" >&2
+    exit 64
+    ;;
+esac

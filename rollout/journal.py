@@ -1,0 +1,161 @@
+"""The host's own record of a rollout, as `host.sh status` tells it."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from shlex import quote
+
+from rollout.errors import Locked, Refused
+from rollout.host import Session
+from rollout.plan import Plan
+
+JOURNAL = "/var/db/cellblock"
+_HOST_SH = Path(__file__).with_name("host.sh")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A step in the journal. `deadline` is in seconds since the epoch, by the host's clock."""
+
+    directory: str
+    state: str
+    hash: str
+    reason: str = ""
+    stuck: str = ""
+    deadline: int = 0
+    token: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.directory.partition("-")[2]
+
+
+@dataclass(frozen=True)
+class Journal:
+    """All steps that were ever begun and not forgotten, in their order; empty on a fresh host."""
+
+    entries: tuple[Entry, ...] = ()
+    site: str = ""
+    lock: str = ""
+    abandoned: str = ""
+    now: int = 0
+
+    def entry(self, name: str) -> Entry | None:
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    @property
+    def done(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.state == "confirmed")
+
+
+def parse(text: str) -> Journal:
+    journal = Journal()
+    entries: dict[str, Entry] = {}
+    for line in text.splitlines():
+        word, _, rest = line.partition(" ")
+        name, _, value = rest.partition(" ")
+        if word == "state":
+            state, _, hash = value.partition(" ")
+            entries[name] = Entry(name, state, hash)
+        elif word == "reason" and name in entries:
+            entries[name] = replace(entries[name], reason=value)
+        elif word == "stuck" and name in entries:
+            entries[name] = replace(entries[name], stuck=value)
+        elif word == "token" and name in entries:
+            entries[name] = replace(entries[name], token=value)
+        elif word == "deadline" and name in entries and value.isdigit():
+            entries[name] = replace(entries[name], deadline=int(value))
+        elif word == "site":
+            journal = replace(journal, site=rest)
+        elif word == "locked":
+            journal = replace(journal, lock=_owner(rest))
+        elif word == "abandoned":
+            journal = replace(journal, abandoned=_owner(rest))
+        elif word == "now" and rest.isdigit():
+            journal = replace(journal, now=int(rest))
+    return replace(journal, entries=tuple(entries[name] for name in sorted(entries)))
+
+
+def _owner(lock: str) -> str:
+    return lock.split(" ", 2)[-1]
+
+
+def read(session: Session) -> Journal:
+    """What the host's journal says. Writes nothing there."""
+    script = f"{JOURNAL}/host.sh"
+    return parse(session.output(f"if [ -f {script} ]; then sh {script} status; fi"))
+
+
+def must_fit(journal: Journal, plan: Plan) -> None:
+    """Refuse a journal whose steps are not those of the plan, saying what differs."""
+    for entry in journal.entries:
+        if entry.state in ("undone", "prepared"):
+            continue
+        ours = {plan.directory(n): plan.hashes[n] for n in range(len(plan.steps))}
+        if entry.directory not in ours:
+            what = f"step {entry.directory} is {entry.state} on the host and not in this plan"
+        elif ours[entry.directory] != entry.hash:
+            what = (
+                f"step {entry.directory} is {entry.state} on the host, "
+                f"as {entry.hash}; by this site file it would be {ours[entry.directory]}"
+            )
+        else:
+            continue
+        raise Refused(
+            f"the journal on the host does not fit {plan.site.path}",
+            evidence=f"{what}\nthe journal belongs to site {journal.site}\n"
+            f"this is site {plan.site.name} {plan.site.hash}",
+            todo="use the site file of that rollout, or roll back with it first",
+        )
+
+
+@cache
+def _host_sh() -> str:
+    return _HOST_SH.read_text(encoding="utf-8")
+
+
+def take(session: Session, plan: Plan) -> None:
+    """Lay down host.sh and the plan, and take the lock for this session. Raises Locked."""
+    who = f"{getpass.getuser()} on {socket.gethostname()}"
+    lines = [f"site {plan.site.name} {plan.site.hash}"]
+    lines += [f"step {plan.directory(n)} {hash}" for n, hash in enumerate(plan.hashes)]
+    watch = [f"service {service.rc}" for service in plan.site.services.values()]
+    for service in plan.site.services.values():
+        watch += [f"path {path}" for path in (*service.data, *service.logs)]
+        watch += [f"path {service.socket}"] if service.socket else []
+    result = session.run(
+        " &&\n".join(
+            [
+                "umask 077",
+                f"mkdir -p {JOURNAL}/steps {JOURNAL}/history",
+                f"chmod 700 {JOURNAL}",
+                f"cd {JOURNAL}",
+                _written("host.sh.new", _host_sh()),
+                f"sh ./host.sh.new lock $$ {quote(who)} since $(date -u +%Y-%m-%dT%H:%M:%SZ)",
+                "mv host.sh.new host.sh",
+                _written("watch", "\n".join(watch) + "\n"),
+                _written("plan", "\n".join(lines) + "\n"),
+                f"fsync host.sh watch plan {JOURNAL}",
+            ]
+        )
+    )
+    if result.code == Locked.code:
+        raise Locked(
+            f"{session.target.name}: another rollout is under way",
+            evidence=f"the lock is held by {_owner(result.out.strip())}, whose connection is alive",
+            todo="wait for it, or speak to them",
+        )
+    if result.code != 0:
+        raise Refused(f"the journal {JOURNAL} cannot be written", evidence=result.err)
+
+
+def release(session: Session) -> None:
+    session.run(f"sh {JOURNAL}/host.sh unlock $$")
+
+
+def _written(name: str, text: str) -> str:
+    return f"printf %s {quote(text)} > {name}"

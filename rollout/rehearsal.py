@@ -1,0 +1,108 @@
+"""A rehearsal: everything forward, back and forward again on a box that may break."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollout import journal, outage, report
+from rollout.box import Box
+from rollout.errors import RolledBack, Stuck
+from rollout.journal import JOURNAL
+from rollout.plan import Plan
+from rollout.runner import Runner, Told
+from rollout.step import Gate
+from rollout.watch import watching
+
+
+@dataclass(frozen=True)
+class Act:
+    """One part of the rehearsal and what came of it."""
+
+    name: str
+    results: list[dict[str, Any]]
+
+
+class Rehearsal:
+    """Rehearses one plan on one box. `files` is a directory for what the prober writes."""
+
+    def __init__(self, plan: Plan, box: Box, told: Told, files: Path) -> None:
+        self.plan = plan
+        self.box = box
+        self.told = told
+        self.files = files
+        self.acts: list[Act] = []
+
+    def _runner(self) -> Runner:
+        return Runner(self.plan, self.box.target, self.box.outside, self.told, _yes)
+
+    def fingerprint(self) -> list[str]:
+        """The host's state, one fact a line."""
+        with self._runner() as runner:
+            journal.take(runner.session, self.plan)
+            return runner.session.output(f"sh {JOURNAL}/host.sh fingerprint").splitlines()
+
+    def whole(self) -> None:
+        """Apply, verify, roll back, compare with before, apply again. Raises where it fails."""
+        before = self.fingerprint()
+        self._act("apply", lambda runner: runner.apply())
+        self._verify()
+        self._act("rollback", lambda runner: runner.rollback())
+        self.must_equal(before, "after the rollback")
+        self._act("apply again", lambda runner: runner.apply())
+        self._verify()
+
+    def broken(self, step: str, command: int) -> None:
+        """Let one command of a step fail. Raises RolledBack when all is as before that step."""
+        position = self.plan.position(step)
+        if position:
+            self._act("apply", lambda runner: runner.apply(self.plan.steps[position - 1].name))
+        before = self.fingerprint()
+        at = f"sh -eu */steps/{self.plan.directory(position)}/do/{command:03}.sh"
+        self.box.break_at(at)
+        try:
+            self._act(f"apply {step}, its command {command} broken", lambda r: r.apply(step))
+        except RolledBack:
+            self.must_equal(before, f"after the failure of {step}")
+            raise
+        raise Stuck(
+            f"{step} was to fail at its command {command} and did not",
+            todo="see plan for the number of its commands",
+        )
+
+    def _act(self, name: str, run: Callable[[Runner], Any]) -> None:
+        self.told.note(f"--- {name}")
+        results = self.files / f"{name.split(',', maxsplit=1)[0].replace(' ', '-')}.jsonl"
+        done: list[Any] = []
+        with self._runner() as runner:
+            try:
+                with watching(self.box.watches, self.box.witness, results):
+                    run(runner)
+            finally:
+                done = list(runner.results)
+                seen = outage.read(results) if results.exists() else {}
+                self.acts.append(Act(name, report.results_data(done, seen)))
+                self.told.note(report.results_table(self.acts[-1].results))
+
+    def _verify(self) -> None:
+        with self._runner() as runner:
+            verdicts = runner.verify()
+        failed = [verdict for verdict in verdicts if not verdict.passed]
+        if failed:
+            raise Stuck("checks fail after the apply", evidence=report.verdicts_table(failed))
+        self.told.note(f"verify: {len(verdicts)} of {len(verdicts)} checks passed")
+
+    def must_equal(self, before: list[str], when: str) -> None:
+        """Raises Stuck when the host differs from `before`, naming what differs."""
+        now = self.fingerprint()
+        if now != before:
+            lines = difflib.unified_diff(before, now, "before", "now", lineterm="", n=0)
+            raise Stuck(f"{when} the host is not as before", evidence="\n".join(lines))
+        self.told.note(f"{when} the host is as before: {len(now)} facts compared, none differs")
+
+
+def _yes(gate: Gate) -> bool:
+    return True

@@ -1,0 +1,140 @@
+"""What a run comes to, as tables for people and as values for --json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tabulate import tabulate
+
+from rollout.bundle import Bundle
+from rollout.checks import Verdict
+from rollout.journal import Journal
+from rollout.outage import Timeline
+from rollout.plan import Plan
+from rollout.runner import Result
+from rollout.step import Step
+
+
+def results_data(
+    results: Iterable[Result], timelines: Mapping[str, Timeline]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "step": result.step,
+            "outcome": result.outcome,
+            "commands": result.commands,
+            "checks": {"passed": result.passed, "asked": len(result.checks)},
+            "outage": {
+                service: {
+                    "verdict": (window := timeline.window(result.began, result.ended)).verdict,
+                    "seconds": round(window.outage, 3),
+                }
+                for service, timeline in timelines.items()
+            },
+            "channels": result.channels,
+            "round_trips": result.trips,
+            "seconds": round(result.ended - result.began, 2),
+        }
+        for result in results
+    ]
+
+
+def results_table(data: Iterable[dict[str, Any]]) -> str:
+    rows = [
+        [
+            each["step"],
+            each["outcome"],
+            each["commands"] or "",
+            f"{each['checks']['passed']}/{each['checks']['asked']}",
+            _outages(each["outage"]),
+            each["channels"],
+            each["round_trips"],
+            f"{each['seconds']:.1f} s",
+        ]
+        for each in data
+    ]
+    headers = ["step", "result", "commands", "checks", "outage", "channels", "round trips", "time"]
+    return tabulate(rows, headers)
+
+
+def _outages(outages: Mapping[str, Mapping[str, Any]]) -> str:
+    told = []
+    for service, window in outages.items():
+        if window["verdict"] == "outage":
+            told.append(f"{service} {window['seconds']:.2f} s")
+        elif window["verdict"] != "no outage":
+            told.append(f"{service}: {window['verdict']}")
+    return ", ".join(told) or ("none" if outages else "not watched")
+
+
+def plan_data(plan: Plan, bundles: Iterable[Bundle]) -> list[dict[str, Any]]:
+    return [
+        {
+            "step": made.step.name,
+            "why": made.step.why,
+            "gate": made.step.gate.question if made.step.gate else None,
+            "expected_outage": dict(made.step.outage),
+            "point_of_no_return": made.step.point_of_no_return,
+            "checks": [check.test for check in made.step.checks],
+            "commands": [
+                {"says": each.says, "do": each.do, "undo": each.undo} for each in made.commands
+            ],
+        }
+        for made in bundles
+    ]
+
+
+def plan_text(data: Iterable[dict[str, Any]]) -> str:
+    lines: list[str] = []
+    for number, step in enumerate(data, 1):
+        lines += [f"{number}. {step['step']}: {step['why']}"]
+        outage = ", ".join(f"{name} up to {s:g} s" for name, s in step["expected_outage"].items())
+        lines += [f"   expected outage: {outage or 'none'}"]
+        if step["gate"]:
+            lines += [f"   gate: {step['gate']}"]
+        lines += [f"   checked by: {', '.join(step['checks'])}"]
+        for command in step["commands"]:
+            lines += ["", f"   # {command['says']}"]
+            lines += [f"   {row}" for row in command["do"].splitlines()]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def verdicts_table(verdicts: Iterable[Verdict]) -> str:
+    rows = [[each.name, "ok" if each.passed else "FAILED", each.message] for each in verdicts]
+    return tabulate(rows, ["check", "", "found"])
+
+
+def status_data(plan: Plan, journal: Journal) -> dict[str, Any]:
+    return {
+        "site": journal.site or None,
+        "steps": [
+            {
+                "step": step.name,
+                "state": _state(step, journal),
+                "note": (entry.stuck or entry.reason)
+                if (entry := journal.entry(step.name))
+                else "",
+            }
+            for step in plan.steps
+        ],
+        "lock": journal.lock or None,
+        "abandoned_lock": journal.abandoned or None,
+    }
+
+
+def _state(step: Step, journal: Journal) -> str:
+    if entry := journal.entry(step.name):
+        return entry.state
+    return "not begun" if step.operations else "asks only"
+
+
+def status_table(data: Mapping[str, Any]) -> str:
+    rows = [[each["step"], each["state"], each["note"]] for each in data["steps"]]
+    lines = [tabulate(rows, ["step", "state", ""])]
+    if data["lock"]:
+        lines.append(f"a rollout is under way: {data['lock']}")
+    if data["abandoned_lock"]:
+        lines.append(f"a rollout ended without a word: {data['abandoned_lock']}")
+    return "\n".join(lines)

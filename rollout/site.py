@@ -1,0 +1,278 @@
+"""The site file: what this server is. Parsed once into frozen values; unknown keys are refused."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+)
+
+from rollout.errors import Refused
+
+
+def _absolute(path: str) -> str:
+    # Paths end up in fstab(5), jail.conf(5) and sh: no white space, no quotes, no way up.
+    if not re.fullmatch(r"/[A-Za-z0-9._+@/-]+", path) or ".." in PurePosixPath(path).parts:
+        raise ValueError("expected an absolute path of letters, digits and . _ + @ - /")
+    return path.rstrip("/")
+
+
+def _word(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+        raise ValueError("expected a name of letters, digits, _ and -")
+    return name
+
+
+def _expanded(path: Path) -> Path:
+    return path.expanduser()
+
+
+HostPath = Annotated[str, AfterValidator(_absolute)]
+"""An absolute path on the host (or in a jail)."""
+Name = Annotated[str, AfterValidator(_word)]
+LocalPath = Annotated[Path, AfterValidator(_expanded)]
+"""A path on the operator's machine; ~ is expanded."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HostTable(_Table):
+    """[host]: the server, and how to reach it."""
+
+    address: str
+    user: str = "root"
+    port: Port = 22
+    key: LocalPath | None = None
+    known_hosts: LocalPath | None = None
+    wan_interface: Name
+    wan_address: IPv4Address
+
+
+class Lan(_Table):
+    """[lan]: the cloned interface and the network of the jails' addresses."""
+
+    interface: Annotated[str, Field(pattern=r"^[a-z]+[0-9]+$")] = "lo1"
+    network: IPv4Network
+    resolvers: tuple[IPv4Address, ...] = ()
+
+
+class Base(_Table):
+    """[base]: where the jails' programs come from. `tree` is needed for kind = "tree" only."""
+
+    kind: Literal["host", "tree"] = "host"
+    tree: HostPath | None = None
+    jails: HostPath = "/usr/jails"
+
+    @property
+    def source(self) -> str:
+        return "" if self.kind == "host" else str(self.tree)
+
+
+class Firewall(_Table):
+    """[firewall]: the numbers and sets of ipfw that are ours; nobody else's may be among them."""
+
+    first_rule: Annotated[int, Field(ge=1, le=60000)] = 500
+    first_set: Annotated[int, Field(ge=1, le=20)] = 20
+
+
+class Policy(_Table):
+    """[policy]: how careful a run is. Times are in seconds."""
+
+    confirm_within: Annotated[int, Field(ge=10, le=3600)] = 120
+    free_space_mib: Annotated[int, Field(ge=0)] = 200
+
+
+class Mount(_Table):
+    """An extra nullfs mount of a jail: a directory of the host at the same or another path."""
+
+    source: HostPath
+    target: HostPath | None = None
+    writable: bool = False
+
+    @property
+    def point(self) -> str:
+        return self.target or self.source
+
+
+class Listen(_Table):
+    """A port of a service. `probe` is how it is asked whether it answers."""
+
+    port: Port
+    proto: Literal["tcp", "udp"] = "tcp"
+    public: bool = True
+    probe: Literal["tcp", "http", "mysql", "dns", "dns-tcp", "smtp", "imap", "pop3"] = "tcp"
+    name: str | None = None
+    path: str = "/"
+
+
+class Service(_Table):
+    """[services.NAME]: a daemon. Paths are the host's, and the same in its jail."""
+
+    rc: Name
+    rcvar: Name
+    user: Name = "root"
+    ports: Annotated[tuple[Listen, ...], Field(min_length=1)]
+    configuration: tuple[HostPath, ...] = ()
+    data: tuple[HostPath, ...] = ()
+    logs: tuple[HostPath, ...] = ()
+    socket: HostPath | None = None
+    client: str | None = None
+    pid_file: HostPath | None = None
+
+
+class Jail(_Table):
+    """[jails.NAME]: a jail. `parameters` go into jail.conf(5) as they are."""
+
+    address: IPv4Address
+    hostname: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
+    services: Annotated[tuple[Name, ...], Field(min_length=1)]
+    software: Literal["shared", "pkg"] = "shared"
+    packages: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    parameters: dict[str, str] = Field(default_factory=dict)
+    uids: tuple[int, int] | None = None
+
+    @field_validator("parameters")
+    @classmethod
+    def _plain(cls, parameters: dict[str, str]) -> dict[str, str]:
+        for name, value in parameters.items():
+            if not re.fullmatch(r"[a-z0-9_.]+", name) or re.search(r'[";{}\\\n]', value):
+                raise ValueError(f"{name} = {value!r}: expected a parameter of jail(8)")
+        return parameters
+
+
+class Site(_Table):
+    """The whole site file."""
+
+    name: Name
+    host: HostTable
+    lan: Lan
+    base: Base = Base()
+    firewall: Firewall = Firewall()
+    policy: Policy = Policy()
+    jails: dict[Name, Jail]
+    services: dict[Name, Service]
+    order: Annotated[tuple[Name, ...], Field(min_length=1)]
+    _path: Path = PrivateAttr(default=Path("site.toml"))
+
+    @property
+    def path(self) -> Path:
+        """The file that it was read from, for messages."""
+        return self._path
+
+    def jail_of(self, service: str) -> str:
+        """The name of the jail that a service belongs to."""
+        return next(name for name, jail in self.jails.items() if service in jail.services)
+
+    def root(self, jail: str) -> str:
+        """Where the jail's tree is on the host."""
+        return f"{self.base.jails}/{jail}/root"
+
+    @property
+    def hash(self) -> str:
+        """Over everything that the plan depends on; not over how the operator gets there."""
+        reach = {"address", "user", "port", "key", "known_hosts"}
+        text = self.model_dump_json(exclude={"host": reach, "policy": True})
+        return sha256(text.encode()).hexdigest()[:16]
+
+
+def read(path: Path) -> Site:
+    """Read a site file. Raises Refused naming file, key, value and what was expected."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refused(
+            f"{path}: cannot be read: {error.strerror}", todo="see site.example.toml"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refused(f"{path}: not TOML: {error}") from None
+    try:
+        site = Site.model_validate(data)
+    except ValidationError as error:
+        raise Refused(
+            f"{path}: {error.error_count()} value(s) are not as expected",
+            evidence="\n".join(_told(data, item) for item in error.errors()),
+            todo="see site.example.toml, which says what each key means",
+        ) from None
+    site._path = path
+    problems = list(_contradictions(site))
+    if problems:
+        raise Refused(
+            f"{path}: it contradicts itself",
+            evidence="\n".join(problems),
+            todo="see site.example.toml, which says what each key means",
+        )
+    return site
+
+
+def _told(data: Any, item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{key} = {item['input']!r}: unknown key"
+    if item["type"] == "missing":
+        return f"{key}: missing, and needed"
+    return f"{key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _contradictions(site: Site) -> Iterator[str]:
+    yield from _addresses(site)
+    yield from _services(site)
+    if site.base.kind == "tree" and site.base.tree is None:
+        yield 'base.tree: missing, and needed with base.kind = "tree"'
+
+
+def _addresses(site: Site) -> Iterator[str]:
+    seen: dict[IPv4Address, str] = {}
+    for name, jail in site.jails.items():
+        key = f"jails.{name}.address = {jail.address}"
+        if jail.address == site.host.wan_address:
+            yield f"{key}: is host.wan_address; expected an address of its own in lan.network"
+        elif jail.address not in site.lan.network:
+            yield f"{key}: expected an address in lan.network = {site.lan.network}"
+        other = seen.setdefault(jail.address, name)
+        if other != name:
+            yield f"{key}: jails.{other} has it already"
+    if site.host.wan_address in site.lan.network:
+        yield f"host.wan_address = {site.host.wan_address}: lies in lan.network"
+
+
+def _services(site: Site) -> Iterator[str]:
+    claimed: dict[tuple[int, str], str] = {}
+    homes: dict[str, str] = {}
+    for jail, table in site.jails.items():
+        key = f"jails.{jail}.services"
+        for each in table.services:
+            if each not in site.services:
+                yield f"{key}: {each!r} is no service; expected one of {', '.join(site.services)}"
+            if homes.setdefault(each, jail) != jail:
+                yield f"{key}: {each!r} is in jails.{homes[each]} already"
+    for name, service in site.services.items():
+        if name not in homes:
+            yield f"services.{name}: belongs to no jail; name it in the services of one"
+        for listen in service.ports:
+            claim = (listen.port, listen.proto)
+            first = claimed.setdefault(claim, name)
+            if first != name:
+                yield (
+                    f"services.{name}.ports: {listen.port}/{listen.proto} "
+                    f"is claimed by services.{first} already"
+                )
+
+
+__all__ = ["Jail", "Listen", "Mount", "Service", "Site", "read"]

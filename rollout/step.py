@@ -1,0 +1,92 @@
+"""A step: one named, reversible, checked unit. A value: building one touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Protocol
+
+from pyinfra.api.command import PyinfraCommand
+
+
+class Operation(Protocol):
+    """A pyinfra operation. `_inner` is how pyinfra itself uses one operation within another."""
+
+    __name__: str
+    __module__: str
+
+    def _inner(self, *args: Any, **kwargs: Any) -> Iterator[PyinfraCommand]: ...
+
+
+@dataclass(frozen=True)
+class Use:
+    """An operation with its arguments, not yet asked for its commands."""
+
+    operation: Operation
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def commands(self) -> Iterator[PyinfraCommand]:
+        return self.operation._inner(**self.arguments)
+
+    def __str__(self) -> str:
+        noun = self.operation.__module__.rpartition(".")[2]
+        given = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        return f"{noun}.{self.operation.__name__}({given})"
+
+
+def use(operation: Any, **arguments: Any) -> Use:
+    return Use(operation, arguments)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A testinfra test in tests/checks, with the values of its fixtures.
+
+    `test` is FILE::FUNCTION without "test_" and ".py": "jail::runs" is test_runs in test_jail.py.
+    It is asked after its step and after every later one, up to and not including the step `until`.
+    """
+
+    test: str
+    values: tuple[tuple[str, Any], ...] = ()
+    until: str | None = None
+
+    @property
+    def node(self) -> str:
+        file, _, function = self.test.partition("::")
+        return f"test_{file}.py::test_{function}"
+
+
+def check(test: str, *, until: str | None = None, **values: Any) -> Check:
+    return Check(test, tuple(values.items()), until)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A stop for a person: a question, and what to look at before saying yes."""
+
+    question: str
+    look_at: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is done, why, how it is checked and what it may cost.
+
+    `outage` is what users may notice: service -> seconds without an answer at the most; a service
+    that is not named may have none. `confirm_within` is in seconds from the end of the run.
+    """
+
+    name: str
+    why: str
+    operations: tuple[Use, ...]
+    checks: tuple[Check, ...]
+    gate: Gate | None = None
+    outage: Mapping[str, float] = field(default_factory=dict)
+    point_of_no_return: bool = False
+    confirm_within: int = 120
+
+    def chained(self, previous: str) -> str:
+        """Its hash, over what it does and all that stands before it."""
+        text = "\n".join([previous, self.name, *map(str, self.operations)])
+        return sha256(text.encode()).hexdigest()[:16]

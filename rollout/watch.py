@@ -1,0 +1,87 @@
+"""Who answers, asked from where users stand: what the prober watches and what the checks ask."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from socket import create_connection
+from typing import Any
+
+from rollout import outage
+from rollout.errors import Refused
+from rollout.host import Ssh
+from rollout.outage import Timeline
+from rollout.prober import Prober
+from rollout.probes import Watch
+from rollout.site import Site
+from rollout.witness import Witness
+
+
+def watches(site: Site, control: Path | None = None) -> tuple[Watch, ...]:
+    """A watch for every public port of every service, moved or not.
+
+    `control` is the socket of a stand-in, which has no network and says itself who would answer.
+    """
+    found = []
+    for name, service in site.services.items():
+        public = [listen for listen in service.ports if listen.public]
+        for listen in public:
+            asked: dict[str, Any] = {"kind": listen.probe, "path": listen.path}
+            if listen.probe == "http":
+                asked["host"] = listen.name
+            if listen.probe in ("dns", "dns-tcp"):
+                asked["query"] = listen.name
+            if control:
+                asked = {"kind": "standin", "control": control, "proto": listen.proto}
+            label = name if len(public) == 1 else f"{name} {listen.port}/{listen.proto}"
+            found.append(
+                Watch(name=label, address=site.host.wan_address, port=listen.port, **asked)
+            )
+    return tuple(found)
+
+
+@contextmanager
+def watching(
+    seen: Sequence[Watch], witness: Sequence[str] | None, results: Path
+) -> Iterator[Prober]:
+    """Watch from now on. Raises Refused for a service that does not answer to begin with."""
+    with Prober(seen, witness, results) as prober:
+        time.sleep(0.5)
+        timelines = outage.read(results)
+        silent = [watch for watch in seen if not _ever_answered(timelines, watch.name)]
+        if silent:
+            raise Refused(
+                "public ports of the site do not answer from here, so their outage cannot be seen",
+                evidence="\n".join(
+                    f"{watch.name}: {watch.address}:{watch.port} ({watch.kind})" for watch in silent
+                ),
+                todo="see that they run and can be reached from this machine, "
+                "or say public = false for the port in the site file",
+            )
+        yield prober
+
+
+def _ever_answered(timelines: Mapping[str, Timeline], service: str) -> bool:
+    timeline = timelines.get(service)
+    return timeline is not None and any(probe.ok for probe in timeline.probes)
+
+
+class FromOutside:
+    """Opens a connection to the public port, and asks the host who holds its other end."""
+
+    def __init__(self, target: Ssh) -> None:
+        self._witness = Witness(target.argv("/bin/sh"))
+
+    def who(self, address: str, port: int, proto: str) -> str | None:
+        """For TCP; a datagram has no connection whose holder could be asked for."""
+        deadline = time.monotonic() + 15
+        while True:
+            with closing(create_connection((address, port), timeout=5)) as connection:
+                who = self._witness.who(connection, port)
+            if who is not None or time.monotonic() > deadline:
+                return who
+
+    def close(self) -> None:
+        self._witness.close()

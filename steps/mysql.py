@@ -1,0 +1,52 @@
+"""MySQL moves into its jail: one stop, one start, the same files."""
+
+from __future__ import annotations
+
+from operations import data, files, firewall, rc
+from rollout.site import Site
+from rollout.step import Step, check, use
+from steps import forward
+from steps.thin import jail_step
+
+REQUIRES = ("network",)
+
+_NAME = "mysql"
+
+
+def steps(site: Site) -> tuple[Step, ...]:
+    return (jail_step(site, _NAME), _cutover(site))
+
+
+def _cutover(site: Site) -> Step:
+    service = site.services[_NAME]
+    jail = site.jail_of(_NAME)
+    root = site.root(jail)
+    socket = service.socket
+    return Step(
+        name="mysql.cutover",
+        why="Two daemons cannot share a data directory: the host's stops, the jail's starts on the "
+        "same files, and nothing between the two waits for the network.",
+        operations=(
+            # All that can be had before, before: the gap is from rc.stop to rc.start.
+            *forward.rules(site, _NAME, localhost=True),
+            use(
+                rc.jail_variable, name=service.rcvar, value="YES", jail=jail, root=root, before="NO"
+            ),
+            use(rc.variable, name=service.rcvar, value="NO"),
+            *([use(data.flushed, client=service.client)] if service.client else []),
+            use(rc.stop, script=service.rc),
+            *([use(files.link, path=socket, target=root + socket)] if socket else []),
+            use(firewall.switch, set=forward.set_of(site, _NAME)),
+            use(rc.start, script=service.rc, jail=jail),
+        ),
+        checks=(
+            check("service::runs_in_jail", service=_NAME),
+            check("service::does_not_run_on_host", service=_NAME),
+            check("service::returns_at_boot_in_jail", service=_NAME),
+            check("service::answers_from_jail", service=_NAME),
+            *([check("service::socket_leads_into_jail", service=_NAME)] if socket else []),
+            check("network::set_is_on", set=forward.set_of(site, _NAME)),
+        ),
+        outage={_NAME: 15.0},
+        confirm_within=site.policy.confirm_within,
+    )

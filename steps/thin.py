@@ -1,0 +1,116 @@
+"""The thin jail of a service: what all subjects that move a daemon begin with."""
+
+from __future__ import annotations
+
+from operations import files, jail, mount, packages
+from operations.mount import Nullfs
+from rollout.site import Jail, Site
+from rollout.step import Step, Use, check, use
+from steps.render import render
+
+_LOCAL = "/usr/local"
+_LOCAL_ETC = "/usr/local/etc"
+
+
+def jail_step(site: Site, service: str) -> Step:
+    """A jail that runs and serves nothing yet. The host's daemon is not touched."""
+    name = site.jail_of(service)
+    return Step(
+        name=f"{service}.jail",
+        why=f"The jail {name} is built and started beside the running server; nobody uses it yet.",
+        operations=tuple(_build(site, name)),
+        checks=(
+            check("jail::runs", jail=name),
+            check("jail::has_its_address", jail=name),
+            check("jail::base_is_read_only", jail=name),
+            check("jail::has_no_passwords", jail=name),
+            check("jail::returns_at_boot", jail=name),
+            check("preflight::daemon_runs", until=f"{service}.cutover", service=service),
+        ),
+        confirm_within=site.policy.confirm_within,
+    )
+
+
+def _build(site: Site, name: str) -> list[Use]:
+    jail_ = site.jails[name]
+    root = site.root(name)
+    home = f"{site.base.jails}/{name}"
+    private = f"{home}/local-etc" if jail_.software == "shared" else root + _LOCAL_ETC
+    mounts = _mounts(site, name, home)
+    points = sorted({mount.target.removeprefix(root + "/") for mount in mounts} - set(jail.BASE))
+    services = [site.services[each] for each in jail_.services]
+    outside, local = _configuration(site, jail_)
+    uses = [
+        use(files.directory, path=home),
+        use(jail.tree, root=root, mount_points=points),
+        use(jail.configuration, root=root, uids=jail_.uids),
+        use(jail.copies, source=_LOCAL_ETC, into=private, names=local),
+        use(
+            jail.readdressed,
+            directory=private,
+            old=str(site.host.wan_address),
+            new=str(jail_.address),
+        ),
+    ]
+    if outside:
+        uses.append(use(jail.copies, source="/", into=root, names=outside))
+    if jail_.software == "pkg":
+        uses.append(use(packages.cloned, root=root, names=jail_.packages, store=f"{home}/packages"))
+    uses += [
+        use(jail.private, root=root, name=f"etc/{file}", content=content)
+        for file, content in _etc(site, name, [service.rcvar for service in services]).items()
+    ]
+    return [
+        *uses,
+        use(mount.table, path=f"{home}/fstab", mounts=mounts),
+        use(
+            files.put,
+            path=f"/etc/jail.conf.d/{name}.conf",
+            content=render(
+                "jail/jail.conf", name=name, jail=jail_, root=root, fstab=f"{home}/fstab"
+            ),
+        ),
+        use(jail.at_boot, name=name),
+        use(jail.started, name=name),
+    ]
+
+
+def _etc(site: Site, name: str, rcvars: list[str]) -> dict[str, str]:
+    jail_ = site.jails[name]
+    resolvers = site.lan.resolvers or (site.host.wan_address,)
+    return {
+        "rc.conf": render("jail/rc.conf", name=name, rcvars=rcvars),
+        "resolv.conf": render("jail/resolv.conf", resolvers=resolvers),
+        "hosts": render("jail/hosts", jail=jail_),
+    }
+
+
+def _configuration(site: Site, jail_: Jail) -> tuple[list[str], list[str]]:
+    """What is copied: paths below /, and names below /usr/local/etc, the rc scripts among them."""
+    outside: list[str] = []
+    local: list[str] = []
+    for each in jail_.services:
+        service = site.services[each]
+        local.append(f"rc.d/{service.rc}")
+        for path in service.configuration:
+            if path.startswith(_LOCAL_ETC + "/"):
+                local.append(path.removeprefix(_LOCAL_ETC + "/"))
+            else:
+                outside.append(path.lstrip("/"))
+    return outside, local
+
+
+def _mounts(site: Site, name: str, home: str) -> list[Nullfs]:
+    jail_ = site.jails[name]
+    root = site.root(name)
+    mounts = [Nullfs(f"{site.base.source}/{each}", f"{root}/{each}") for each in jail.BASE]
+    if jail_.software == "shared":
+        mounts.append(Nullfs(_LOCAL, root + _LOCAL))
+        mounts.append(Nullfs(f"{home}/local-etc", root + _LOCAL_ETC, writable=True))
+    for each in jail_.services:
+        service = site.services[each]
+        mounts += [
+            Nullfs(path, root + path, writable=True) for path in (*service.data, *service.logs)
+        ]
+    mounts += [Nullfs(each.source, root + each.point, each.writable) for each in jail_.mounts]
+    return mounts

@@ -1,0 +1,36 @@
+"""A thin jail: it runs, sees what it should, and cannot write what it should not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from operations.jail import BASE
+from rollout.site import Site
+
+
+def test_runs(host: Any, jail: str) -> None:
+    assert host.run("jls -j %s jid", jail).rc == 0, f"jail {jail} does not run"
+
+
+def test_has_its_address(host: Any, site: Site, jail: str) -> None:
+    address = host.check_output("jls -j %s ip4.addr", jail)
+    assert address == str(site.jails[jail].address), f"jail {jail} has {address}"
+
+
+def test_base_is_read_only(host: Any, site: Site, jail: str) -> None:
+    mounted = [line.split()[1:4] for line in host.check_output("mount -p").splitlines()]
+    for name in BASE:
+        point = f"{site.root(jail)}/{name}"
+        assert [point, "nullfs", "ro"] in mounted, f"{point} is no read-only nullfs mount"
+
+
+def test_has_no_passwords(host: Any, jail: str) -> None:
+    rows = host.check_output("jexec %s cat /etc/master.passwd", jail).splitlines()
+    with_password = [row.split(":")[0] for row in rows if row.split(":")[1:2] != ["*"]]
+    assert rows and not with_password, f"accounts with a password in jail {jail}: {with_password}"
+
+
+def test_returns_at_boot(host: Any, jail: str) -> None:
+    assert host.check_output("sysrc -n jail_enable").upper() == "YES", "jail_enable is not YES"
+    wanted = host.check_output("sysrc -n jail_list").split()
+    assert jail in wanted, f"jail {jail} is not in jail_list: it stays down after a reboot"

@@ -1,0 +1,31 @@
+"""Addresses and rules, live and for the next boot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def test_has_address(host: Any, interface: str, address: str) -> None:
+    there = host.check_output("ifconfig %s", interface)
+    assert f"inet {address} " in there, f"{interface} does not have {address}"
+    conf = host.check_output("cat /etc/rc.conf /etc/rc.conf.local 2>/dev/null || true")
+    assert f'"inet {address}/' in conf, f"{address} will be gone after a reboot: not in rc.conf"
+
+
+def test_ipfw_is_loaded(host: Any) -> None:
+    assert host.run("kldstat -q -m ipfw").rc == 0, "ipfw is not loaded"
+    assert host.run("ipfw list").rc == 0, "ipfw does not answer"
+
+
+def test_rules_return_at_boot(host: Any, script: str) -> None:
+    assert host.file(script).mode & 0o111, f"{script} is not executable"
+    assert host.run("service cellblock_firewall enabled").rc == 0, (
+        "cellblock_firewall is not enabled"
+    )
+
+
+def test_set_is_on(host: Any, set: int) -> None:
+    rules = host.check_output("ipfw -S list").splitlines()
+    ours = [rule for rule in rules if f" set {set} " in rule]
+    assert ours, f"ipfw set {set} has no rule"
+    assert not [rule for rule in ours if "DISABLED" in rule], f"ipfw set {set} is switched off"

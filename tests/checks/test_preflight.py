@@ -1,0 +1,55 @@
+"""Is this the server that the site file describes, and is it well?"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rollout.site import Site
+
+
+def test_is_a_freebsd_that_we_know(host: Any) -> None:
+    system, release = host.check_output("uname -sr").split()
+    assert system == "FreeBSD", f"the host is {system}: expected FreeBSD"
+    major = int(re.match(r"\d+", release).group())  # type: ignore[union-attr]
+    assert major >= 13, f"the host is FreeBSD {release}: expected 13 or later"
+
+
+def test_we_are_root(host: Any) -> None:
+    user = host.check_output("id -u")
+    assert user == "0", f"logged in with uid {user}: expected root (0); see [host] user"
+
+
+def test_has_the_wan_address(host: Any, site: Site) -> None:
+    there = host.check_output("ifconfig -a")
+    address = str(site.host.wan_address)
+    assert f"inet {address} " in there, f"[host] wan_address {address} is on no interface"
+
+
+def test_daemon_runs(host: Any, site: Site, service: str) -> None:
+    script = site.services[service].rc
+    answer = host.run("service %s onestatus", script)
+    # Not the exit code: sendmail's is 1 while it runs, because its queue runner is off.
+    assert "is running" in answer.stdout, (
+        f"services.{service}.rc = {script!r}: expected its daemon to run on the host; "
+        f"service {script} onestatus says: {(answer.stdout + answer.stderr).strip()}"
+    )
+
+
+def test_listens(host: Any, site: Site, service: str) -> None:
+    for listen in site.services[service].ports:
+        command = "sockstat -46l -P %s -p %s"
+        rows = host.check_output(command, listen.proto, str(listen.port)).splitlines()[1:]
+        assert rows, f"services.{service}.ports: nobody listens on {listen.port}/{listen.proto}"
+
+
+def test_data_has_room(host: Any, site: Site, directory: str) -> None:
+    answer = host.run("df -k %s", directory)
+    assert answer.rc == 0, f"{directory}: expected a directory: {answer.stderr.strip()}"
+    free = int(answer.stdout.splitlines()[-1].split()[3]) // 1024
+    wanted = site.policy.free_space_mib
+    assert free >= wanted, f"{directory}: {free} MiB are free: expected {wanted} at least"
+
+
+def test_configuration_is_there(host: Any, path: str) -> None:
+    assert host.file(path).exists, f"configuration {path} is not on the host"

@@ -1,0 +1,58 @@
+"""A service that moved: who runs it, who answers, and what happens at the next boot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rollout.checks import Outside
+from rollout.site import Site
+
+
+def test_runs_in_jail(host: Any, site: Site, service: str) -> None:
+    jail, script = site.jail_of(service), site.services[service].rc
+    answer = host.run("service -j %s %s onestatus", jail, script)
+    assert answer.rc == 0, f"{script} does not run in jail {jail}: {answer.stdout.strip()}"
+
+
+def test_does_not_run_on_host(host: Any, site: Site, service: str) -> None:
+    wanted = site.services[service]
+    answer = host.run("service %s onestatus", wanted.rc)
+    assert answer.rc != 0, f"{wanted.rc} still runs on the host: {answer.stdout.strip()}"
+    at_boot = host.check_output("sysrc -n %s", wanted.rcvar)
+    assert at_boot.upper() == "NO", (
+        f"{wanted.rcvar} is {at_boot}: it comes back on the host at boot"
+    )
+
+
+def test_returns_at_boot_in_jail(host: Any, site: Site, service: str) -> None:
+    jail, rcvar = site.jail_of(service), site.services[service].rcvar
+    at_boot = host.check_output("sysrc -j %s -n %s", jail, rcvar)
+    assert at_boot.upper() == "YES", f"{rcvar} in jail {jail} is {at_boot}: it stays down at boot"
+
+
+def test_answers_on_the_lan(host: Any, site: Site, service: str) -> None:
+    jail = site.jail_of(service)
+    address = site.jails[jail].address
+    for listen in site.services[service].ports:
+        # Not a connection: the host's wildcard socket would answer it just as well.
+        rows = host.check_output(
+            "sockstat -4l -j %s -P %s -p %s", jail, listen.proto, str(listen.port)
+        )
+        assert f"{address}:{listen.port}" in rows, f"jail {jail} does not listen on {listen.port}"
+
+
+def test_answers_from_jail(outside: Outside, site: Site, service: str) -> None:
+    jail, wan = site.jail_of(service), str(site.host.wan_address)
+    for listen in site.services[service].ports:
+        if listen.public:
+            who = outside.who(wan, listen.port, listen.proto)
+            assert who == jail, (
+                f"{wan}:{listen.port}/{listen.proto} is answered by {who}: expected {jail}"
+            )
+
+
+def test_socket_leads_into_jail(host: Any, site: Site, service: str) -> None:
+    socket = site.services[service].socket
+    target = f"{site.root(site.jail_of(service))}{socket}"
+    assert host.file(socket).linked_to == target, f"{socket} does not lead to {target}"
+    assert host.file(target).is_socket, f"{target} is no socket"
