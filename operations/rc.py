@@ -77,9 +77,11 @@ def stop(script: str, stop: str = "onestop", limit: int = 120) -> Commands:
     if not host.get_fact(ServiceRuns, script=script):
         host.noop(f"{script} does not run")
         return
+    # Nothing but the start itself may stand between the two daemons, on the way back either: so no
+    # question before it. onestart fails when the daemon runs, and then the state has the word.
     yield Reversible(
-        f"service {quote(script)} {stop} && {_until_stopped(script)}",
-        undo=_ensure_started(script),
+        f"service {quote(script)} {stop}{_awaited(script, stop)}",
+        undo=f"service {quote(script)} onestart || true; {_runs(script)}",
         live=True,
         says=f"stop {script} on the host",
         limit=limit,
@@ -94,16 +96,17 @@ def start(script: str, jail: str, stop: str = "onestop", limit: int = 120) -> Co
     """
     yield Reversible(
         f"service -j {quote(jail)} {quote(script)} onestart && {_runs(script, jail)}",
-        undo=f"if {_runs(script, jail)}; then service -j {quote(jail)} {quote(script)} {stop} "
-        f"&& {_until_stopped(script, jail)}; fi",
+        undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
+        f"then service -j {quote(jail)} {quote(script)} {stop}{_awaited(script, stop, jail)} "
+        f"|| ! {_runs(script, jail)}; fi",
         live=True,
         says=f"start {script} in jail {jail}",
         limit=limit,
     )
 
 
-# The exit code of an rc script proves little (0 with X_enable off; nothing said when a daemon dies
-# right after its start), so every start and stop ends by asking for the state.
+# The exit code of a start proves little (0 with X_enable off; nothing said when a daemon dies right
+# after it), so every start ends by asking for the state.
 
 
 def _runs(script: str, jail: str = "") -> str:
@@ -111,9 +114,8 @@ def _runs(script: str, jail: str = "") -> str:
     return f"service {where}{quote(script)} onestatus >/dev/null 2>&1"
 
 
-def _until_stopped(script: str, jail: str = "") -> str:
-    return f"while {_runs(script, jail)}; do sleep 0.2; done"
-
-
-def _ensure_started(script: str) -> str:
-    return f"if ! {_runs(script)}; then service {quote(script)} onestart && {_runs(script)}; fi"
+def _awaited(script: str, stop: str, jail: str = "") -> str:
+    """rc.subr's own stop waits for the daemon's end; a graceful one only asks for it."""
+    if stop == "onestop":
+        return ""
+    return f" && while {_runs(script, jail)}; do sleep 0.2; done"

@@ -46,7 +46,7 @@ kill_tree() { # pid : it and all its descendants
         END { walk(root) }') 2>/dev/null
 }
 
-limited() ( # seconds command... : its exit code; after that time it and its children are killed
+limited() { # seconds command... : its exit code; after that time it and its children are killed
     # Not timeout(1): without --foreground it kills the daemons that an rc script leaves behind,
     # and with it the grandchildren go on acting while the step is being undone.
     seconds=$1
@@ -65,8 +65,8 @@ limited() ( # seconds command... : its exit code; after that time it and its chi
     wait "$child"
     code=$?
     kill "$watch" 2>/dev/null
-    exit "$code"
-)
+    return "$code"
+}
 
 fingerprint() { # the host's state as sorted lines, one fact a line
     {
@@ -105,6 +105,7 @@ facts_hold() { # step : is the host still as it was when the step was planned?
 }
 
 keep() { # step nnn : the before-images that this command's undo wants
+    [ -s "steps/$1/keep/$2" ] || return 0
     i=0
     mkdir -p "steps/$1/before/$2" || return 1
     while read -r file; do
@@ -117,14 +118,14 @@ keep() { # step nnn : the before-images that this command's undo wants
 }
 
 script() { # step do|undo nnn : one command, within its limit, its words into the log
+    # Builtins where they do: between the stop of one daemon and the start of the other every fork
+    # is outage.
     KEEP=$journal/steps/$1/before/$3
     export KEEP
-    limited "$(cat "steps/$1/limit/$3")" sh -eu "$journal/steps/$1/$2/$3.sh" \
-        >>"steps/$1/log" 2>&1 </dev/null
-}
-
-title() { # step nnn : what the command is, in words
-    sed -n '1s/^# //p' "steps/$1/do/$2.sh"
+    read -r limit <"steps/$1/limit/$3"
+    read -r title <"steps/$1/$2/$3.sh"
+    printf '%s %s\n' "$3" "${title#\# }" >>"steps/$1/log"
+    limited "$limit" sh -eu "$journal/steps/$1/$2/$3.sh" >>"steps/$1/log" 2>&1 </dev/null
 }
 
 run() { # step
@@ -146,14 +147,13 @@ run() { # step
             code='before-image failed'
         else
             note "$1" "begun $n"
-            say "$n $(title "$1" "$n")"
             script "$1" 'do' "$n"
             code=$?
         fi
         if [ "$code" != 0 ]; then
             note "$1" "failed $n"
             say "$n failed ($code)"
-            echo "command $n failed ($code): $(title "$1" "$n")" >"$dir/reason"
+            echo "command $n failed ($code): ${title#\# }" >"$dir/reason"
             move "$1" applying undoing && undo_step "$1"
             exit 1
         fi
@@ -179,10 +179,9 @@ undo_locked() { # step
     fi
     failed=
     # shellcheck disable=SC2013 # the lines are numbers
-    for n in $(sed -n 's/^begun //p' "$dir/progress" 2>/dev/null | sort -ru); do
-        if grep -qx "undone $n" "$dir/progress"; then continue; fi
+    for n in $(awk '$1 == "begun" { begun[$2] = 1 } $1 == "undone" { delete begun[$2] }
+        END { for (n in begun) print n }' "$dir/progress" 2>/dev/null | sort -r); do
         if [ -n "${at_boot:-}" ] && [ -e "$dir/live/$n" ]; then continue; fi
-        say "undo $n $(title "$1" "$n")"
         if script "$1" undo "$n"; then
             note "$1" "undone $n"
         else

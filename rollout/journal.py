@@ -12,8 +12,8 @@ from shlex import quote
 from rollout.errors import Locked, Refused
 from rollout.host import Session
 from rollout.plan import Plan
+from rollout.site import JOURNAL
 
-JOURNAL = "/var/db/cellblock"
 _HOST_SH = Path(__file__).with_name("host.sh")
 
 

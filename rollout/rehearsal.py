@@ -11,9 +11,9 @@ from typing import Any
 from rollout import journal, outage, report
 from rollout.box import Box
 from rollout.errors import RolledBack, Stuck
-from rollout.journal import JOURNAL
 from rollout.plan import Plan
 from rollout.runner import Runner, Told
+from rollout.site import JOURNAL
 from rollout.step import Gate
 from rollout.watch import watching
 

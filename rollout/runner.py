@@ -12,8 +12,9 @@ from rollout import bundle, checks, journal
 from rollout.checks import Outside, Verdict
 from rollout.errors import CellblockError, Refused, RolledBack, Stuck, Unreachable, Waiting
 from rollout.host import Session, Target
-from rollout.journal import JOURNAL, Entry
+from rollout.journal import Entry
 from rollout.plan import Plan
+from rollout.site import JOURNAL
 from rollout.step import Check, Gate, Step
 
 _UNDO_LIMIT = 1800.0

@@ -40,6 +40,9 @@ def _expanded(path: Path) -> Path:
     return path.expanduser()
 
 
+JOURNAL = "/var/db/cellblock"
+"""Where the host keeps its own record of a rollout."""
+
 HostPath = Annotated[str, AfterValidator(_absolute)]
 """An absolute path on the host (or in a jail)."""
 Name = Annotated[str, AfterValidator(_word)]
@@ -275,4 +278,4 @@ def _services(site: Site) -> Iterator[str]:
                 )
 
 
-__all__ = ["Jail", "Listen", "Mount", "Service", "Site", "read"]
+__all__ = ["JOURNAL", "Jail", "Listen", "Mount", "Service", "Site", "read"]

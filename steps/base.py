@@ -1,31 +1,44 @@
-"""Base: where jails live."""
+"""Base: where jails live, and the script that undoes at boot what was never confirmed."""
 
 from __future__ import annotations
 
-from operations import files
-from rollout.site import Site
+from operations import files, rc
+from rollout.site import JOURNAL, Site
 from rollout.step import Step, check, use
+from steps.render import render
 
 REQUIRES = ("preflight",)
 
 RULES = "/usr/local/etc/cellblock/rules"
 """Where our ipfw rules wait for the next boot, a file a service."""
 
+_SCRIPT = "/usr/local/etc/rc.d/cellblock"
+
 
 def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name="base",
-            why="Every jail gets a directory of its own below one that is the jails' alone.",
+            why="Jails get a directory of their own; from now on a reboot in the middle of "
+            "a step undoes that step.",
             operations=(
                 use(files.directory, path=site.base.jails),
                 use(files.directory, path="/etc/jail.conf.d"),
                 use(files.directory, path="/usr/local/etc/cellblock"),
                 use(files.directory, path=RULES),
+                use(
+                    files.put,
+                    path=_SCRIPT,
+                    content=render("base/cellblock", journal=JOURNAL),
+                    mode="555",
+                ),
+                use(rc.variable, name="cellblock_enable", value="YES"),
             ),
             checks=(
                 check("files::is_directory", path=site.base.jails),
                 check("files::is_directory", path=RULES),
+                check("files::is_enabled_script", script="cellblock"),
             ),
+            confirm_within=site.policy.confirm_within,
         ),
     )

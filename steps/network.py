@@ -39,7 +39,8 @@ def steps(site: Site) -> tuple[Step, ...]:
                     for each in addresses
                 ),
                 check("network::ipfw_is_loaded"),
-                check("network::rules_return_at_boot", script=_SCRIPT),
+                check("files::is_enabled_script", script="cellblock_firewall"),
             ),
+            confirm_within=site.policy.confirm_within,
         ),
     )

@@ -17,13 +17,6 @@ def test_ipfw_is_loaded(host: Any) -> None:
     assert host.run("ipfw list").rc == 0, "ipfw does not answer"
 
 
-def test_rules_return_at_boot(host: Any, script: str) -> None:
-    assert host.file(script).mode & 0o111, f"{script} is not executable"
-    assert host.run("service cellblock_firewall enabled").rc == 0, (
-        "cellblock_firewall is not enabled"
-    )
-
-
 def test_set_is_on(host: Any, set: int) -> None:
     rules = host.check_output("ipfw -S list").splitlines()
     ours = [rule for rule in rules if f" set {set} " in rule]

@@ -1,0 +1,271 @@
+"""Reads what the prober saw: who answered when, and when nobody did.
+
+All times are seconds; moments are wall-clock ones as from time.time(), so a step that notes its own
+begin and end can ask for the outage in between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby, pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+BLIND = (
+    10  # so many probes in a row that were never sent, and nobody can say that there was no outage
+)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """One line of the prober. `held`: it was kept open to ask for its owner, besides the plain ones
+    at their rate.
+    """
+
+    start: float
+    end: float
+    error: str | None
+    who: str | None
+    held: bool
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """`who`: "host", a jail's name, or None for unknown. One answer's owner holds until the next
+    that names the same.
+    """
+
+    start: float
+    end: float
+    answered: bool
+    who: str | None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """As a client feels it: from the end of the last good answer to the end of the first good one
+    afterwards.
+
+    So it is longer than the daemon was away, by up to the distance of two probes at either end,
+    never shorter. Probes are taken in the order in which they were sent. Without a good answer on
+    one side (`closed` is False if there is none after it) it reaches from the first failed probe's
+    start, or to the last one's end.
+    """
+
+    start: float
+    end: float
+    failed: int
+    error: str
+    closed: bool
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Owner:
+    who: str
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """What was seen of one service from `start` to `end`. `blind`: the longest stretch in which no
+    probe was sent.
+    """
+
+    start: float
+    end: float
+    probes: int
+    outage: float
+    gaps: tuple[Gap, ...]
+    owners: tuple[Owner, ...]
+    slowest: float
+    blind: float
+    rate: float
+
+    @property
+    def verdict(self) -> Literal["no outage", "outage", "thin", "not watched"]:
+        """Never "no outage" where nobody looked: that wants half of the promised probes, and no
+        long stretch of none.
+        """
+        if self.gaps:
+            return "outage"
+        if self.probes == 0:
+            return "not watched"
+        if self.probes < self.rate * (self.end - self.start) / 2 or self.blind > BLIND / self.rate:
+            return "thin"
+        return "no outage"
+
+    def __str__(self) -> str:
+        if self.verdict != "outage":
+            return f"{self.verdict} ({self.probes} probes, at most {self.blind:.2f} s apart)"
+        longest = max(gap.seconds for gap in self.gaps)
+        return f"outage {self.outage:.2f} s ({len(self.gaps)} gaps, longest {longest:.2f} s)"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """One service. A run is what one prober sent; between two runs nobody looked, so nothing
+    reaches across.
+    """
+
+    service: str
+    rate: float
+    runs: tuple[tuple[Probed, ...], ...]
+
+    @cached_property
+    def gaps(self) -> tuple[Gap, ...]:
+        return tuple(gap for run in self.runs for gap in _gaps(run))
+
+    @cached_property
+    def intervals(self) -> tuple[Interval, ...]:
+        return tuple(interval for run in self.runs for interval in _intervals(run))
+
+    @cached_property
+    def probes(self) -> tuple[Probed, ...]:
+        return tuple(probe for run in self.runs for probe in run)
+
+    @property
+    def longest_gap(self) -> Gap | None:
+        return max(self.gaps, key=lambda gap: gap.seconds, default=None)
+
+    @property
+    def owners(self) -> tuple[Owner, ...]:
+        return _owners(self.probes)
+
+    @property
+    def rate_reached(self) -> float:
+        """Plain probes sent a second, over all runs."""
+        runs = [[probe.start for probe in run if not probe.held] for run in self.runs]
+        seconds = sum(run[-1] - run[0] for run in runs if run)
+        return sum(len(run) - 1 for run in runs if run) / seconds if seconds else 0.0
+
+    def window(self, start: float, end: float) -> Window:
+        probes = [probe for probe in self.probes if start <= probe.start <= end]
+        gaps = tuple(gap for gap in self.gaps if gap.start < end and gap.end > start)
+        sent = [start, *(probe.start for probe in probes), end]
+        return Window(
+            start=start,
+            end=end,
+            probes=len(probes),
+            outage=sum(min(gap.end, end) - max(gap.start, start) for gap in gaps),
+            gaps=gaps,
+            owners=_owners(probes),
+            slowest=max((probe.end - probe.start for probe in probes if probe.ok), default=0.0),
+            blind=max(later - earlier for earlier, later in pairwise(sent)),
+            rate=self.rate,
+        )
+
+
+def read(path: Path) -> dict[str, Timeline]:
+    """The timelines by service. A line that a killed prober did not finish is left out."""
+    runs: defaultdict[str, list[list[Probed]]] = defaultdict(list)
+    rates: dict[str, float] = {}
+    for line in _lines(path):
+        service = line["service"]
+        if "rate" in line:  # a prober began to watch
+            rates[service] = line["rate"]
+            runs[service].append([])
+        else:
+            runs[service][-1].append(_probed(line))
+    return {
+        service: Timeline(service, rate, tuple(_in_order(run) for run in runs[service]))
+        for service, rate in rates.items()
+    }
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open() as file:
+        for text in file:
+            with suppress(json.JSONDecodeError):
+                yield json.loads(text)
+
+
+def _probed(line: Mapping[str, Any]) -> Probed:
+    end = line["t"] + line["ms"] / 1000
+    return Probed(line["t"], end, line["error"], line["who"], line["held"])
+
+
+def _in_order(run: Iterable[Probed]) -> tuple[Probed, ...]:
+    """As they were sent; the file has them as they ended."""
+    return tuple(sorted(run, key=lambda probe: probe.start))
+
+
+def _stretches(run: Iterable[Probed]) -> list[list[Probed]]:
+    """The run cut where answers begin and end."""
+    return [list(stretch) for _, stretch in groupby(run, key=lambda probe: probe.ok)]
+
+
+def _gaps(run: Iterable[Probed]) -> list[Gap]:
+    gaps: list[Gap] = []
+    stretches: list[list[Probed]] = [[], *_stretches(run), []]
+    for before, failed, after in zip(stretches, stretches[1:], stretches[2:], strict=False):
+        if failed[0].ok:
+            continue
+        first = failed[0]
+        gap = Gap(
+            start=min(first.start, max((probe.end for probe in before), default=first.start)),
+            end=min(probe.end for probe in after) if after else max(p.end for p in failed),
+            failed=len(failed),
+            error=first.error or "",
+            closed=bool(after),
+        )
+        if gaps and gap.start < gaps[-1].end:  # probes overlap; time is counted once
+            earlier = gaps.pop()
+            gap = replace(
+                earlier,
+                end=max(earlier.end, gap.end),
+                failed=earlier.failed + gap.failed,
+                closed=gap.closed,
+            )
+        gaps.append(gap)
+    return gaps
+
+
+def _intervals(run: Iterable[Probed]) -> list[Interval]:
+    """A failure between two answers of one owner leaves what lies between them unknown: it may have
+    been restarted.
+    """
+    attributed = [pair for stretch in _stretches(run) for pair in _attributed(stretch)]
+    intervals = []
+    for (answered, who), pairs in groupby(attributed, key=lambda pair: (pair[0].ok, pair[1])):
+        probes = [probe for probe, _ in pairs]
+        end = max(probe.end for probe in probes)
+        intervals.append(Interval(probes[0].start, end, answered, who))
+    return intervals
+
+
+def _attributed(stretch: list[Probed]) -> Iterator[tuple[Probed, str | None]]:
+    earlier = _carried(stretch)
+    later = reversed(_carried(reversed(stretch)))
+    for probe, before, after in zip(stretch, earlier, later, strict=True):
+        yield probe, before if before == after else None
+
+
+def _carried(probes: Iterable[Probed]) -> list[str | None]:
+    """For each probe the latest known owner, its own or an earlier one's."""
+    known: list[str | None] = []
+    for probe in probes:
+        known.append(probe.who or (known[-1] if known else None))
+    return known
+
+
+def _owners(probes: Iterable[Probed]) -> tuple[Owner, ...]:
+    owners: dict[str, Owner] = {}
+    for probe in probes:
+        if probe.who is not None:
+            first = owners.get(probe.who, Owner(probe.who, probe.start, probe.start)).first
+            owners[probe.who] = Owner(probe.who, first, probe.start)
+    return tuple(owners.values())

@@ -1,0 +1,336 @@
+"""Questions to a public service, asked the way its clients ask them; a new kind is one class and
+its line in KINDS.
+
+A probe connects anew every time, as a new visitor does: a service that only goes on serving the old
+connections is down. Protocols are spoken by their libraries. What those raise is not listed here:
+whatever a service makes them raise, it was no answer.
+"""
+
+from __future__ import annotations
+
+import http.client
+import imaplib
+import json
+import poplib
+import smtplib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import pymysql
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Watch(BaseModel):
+    """One public service and how to ask it. `timeout` is in seconds, `rate` in probes a second."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str
+    kind: str
+    address: IPv4Address | IPv6Address
+    port: int = Field(ge=1, le=65535)
+    timeout: float = Field(default=1.0, gt=0)
+    rate: float = Field(default=20.0, gt=0)
+    host: str | None = None  # http: the Host header; the address if none is given
+    path: str = "/"  # http
+    status_below: int = 500  # http: a 404 is an answer of a working server, a 503 is not
+    query: str | None = None  # dns, dns-tcp: the name, a zone that this server serves
+    type: str = "SOA"  # dns, dns-tcp
+    user: str | None = None  # mysql: with none, the server's refusal of `cellblock` is the answer
+    password: str = Field(default="", repr=False)  # mysql
+    control: Path | None = None  # standin: its control socket
+    proto: str = Field(default="tcp", pattern="^(tcp|udp)$")  # standin
+
+    @model_validator(mode="after")
+    def _knows_its_kind(self) -> Watch:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind {self.kind!r} is unknown; expected one of {', '.join(KINDS)}")
+        if self.kind.startswith("dns") and self.query is None:
+            raise ValueError(f"kind {self.kind} wants `query`, the name of a zone")
+        if self.kind == "standin" and self.control is None:
+            raise ValueError("kind standin wants `control`, the path of its socket")
+        return self
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is in hand once a service has answered."""
+
+    connection: socket.socket | None = None  # still open, so that the host can say who holds it
+    who: str | None = None  # where the answer itself says it
+
+
+class Probe(Protocol):
+    def answered(self, deadline: float) -> AbstractContextManager[Answer]:
+        """Entered when the service has answered, left when the conversation has come to its proper
+        end.
+
+        `deadline` is by time.monotonic(). Any exception, from entering or from leaving, is "no
+        answer".
+        """
+
+
+def left(deadline: float) -> float:
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError("timed out")
+    return seconds
+
+
+def connect(watch: Watch, deadline: float) -> socket.socket:
+    return socket.create_connection((str(watch.address), watch.port), timeout=left(deadline))
+
+
+@dataclass(frozen=True)
+class Tcp:
+    """Connects, no more. The kernel answers this for a daemon that hangs: prefer a kind that
+    speaks.
+    """
+
+    watch: Watch
+
+    @contextmanager
+    def answered(self, deadline: float) -> Iterator[Answer]:
+        with connect(self.watch, deadline) as connection:
+            yield Answer(connection)
+
+
+@dataclass(frozen=True)
+class Http:
+    """One GET a connection. Keep-alive is asked for only so that the answered connection stays the
+    server's for as long as it takes to ask who holds it; a server without keep-alive answers just
+    as well, but by then nobody does.
+    """
+
+    watch: Watch
+
+    @contextmanager
+    def answered(self, deadline: float) -> Iterator[Answer]:
+        address = str(self.watch.address)
+        with closing(
+            http.client.HTTPConnection(address, self.watch.port, timeout=left(deadline))
+        ) as client:
+            client.connect()
+            connection = client.sock  # the client forgets it when the server says close
+            host = self.watch.host or (f"[{address}]" if ":" in address else address)
+            headers = {"Host": host, "Connection": "keep-alive"}
+            client.request("GET", self.watch.path, headers=headers)
+            with client.getresponse() as response:
+                while response.read(65536):
+                    left(deadline)  # a body that drips in is held to the same time
+                if response.length:
+                    raise http.client.IncompleteRead(b"", response.length)
+                if response.status >= self.watch.status_below:
+                    raise http.client.HTTPException(f"HTTP {response.status} {response.reason}")
+                yield Answer(connection)
+
+
+@dataclass(frozen=True)
+class MySql:
+    """The greeting, then a login.
+
+    The login is never left out: MySQL counts clients that leave after the greeting, and after
+    max_connect_errors of them it blocks the address. Without a configured user, "access denied"
+    proves that the server has its grant tables and speaks. With one it is a failure: real clients
+    would be denied too, when a cut-over changed the address that the server sees. "Too many
+    connections" and "host is blocked" are no answer for either.
+    """
+
+    watch: Watch
+
+    @contextmanager
+    def answered(self, deadline: float) -> Iterator[Answer]:
+        with connect(self.watch, deadline) as connection:
+            if not connection.recv(1, socket.MSG_PEEK):
+                raise ConnectionError("closed before the greeting")
+            yield Answer(connection)
+            self._log_in(connection)
+
+    def _log_in(self, connection: socket.socket) -> None:
+        client = pymysql.Connection(
+            host=str(self.watch.address),
+            user=self.watch.user or "cellblock",
+            password=self.watch.password,
+            read_timeout=self.watch.timeout,  # its own: the deadline may have passed while held
+            write_timeout=self.watch.timeout,
+            defer_connect=True,
+        )
+        try:
+            client.connect(connection)
+        except pymysql.err.OperationalError as error:
+            if self.watch.user is not None or error.args[0] not in DENIED:
+                raise
+        else:
+            client.close()
+
+
+# ER_ACCESS_DENIED_ERROR, and what MariaDB and MySQL say when there was no password
+DENIED = (pymysql.constants.ER.ACCESS_DENIED_ERROR, 1698)
+
+
+@dataclass(frozen=True)
+class Dns:
+    """A question over UDP. An answer that comes from another address than was asked is none
+    (dnspython sees to it).
+
+    Recursion is not asked for: a named that has its socket but not yet its zones must not answer
+    from elsewhere. No connection, so no owner: where host and jail are both bound to port 53 nobody
+    can tell which of them answered one datagram. Watch the same port with dns-tcp to see who.
+    """
+
+    watch: Watch
+
+    @contextmanager
+    def answered(self, deadline: float) -> Iterator[Answer]:
+        address = str(self.watch.address)
+        must_have_zone(
+            dns.query.udp(question(self.watch), address, left(deadline), self.watch.port)
+        )
+        yield Answer()
+
+
+@dataclass(frozen=True)
+class DnsTcp:
+    watch: Watch
+
+    @contextmanager
+    def answered(self, deadline: float) -> Iterator[Answer]:
+        with connect(self.watch, deadline) as connection:
+            connection.setblocking(False)  # dnspython's rule for a socket that it is given
+            address = str(self.watch.address)
+            must_have_zone(
+                dns.query.tcp(question(self.watch), address, left(deadline), sock=connection)
+            )
+            yield Answer(connection)
+
+
+def question(watch: Watch) -> dns.message.QueryMessage:
+    return dns.message.make_query(watch.query or "", watch.type, flags=0)
+
+
+def must_have_zone(reply: dns.message.Message) -> None:
+    if reply.rcode() != dns.rcode.NOERROR:
+        raise LookupError(dns.rcode.to_text(reply.rcode()))
+    soa = any(rrset.rdtype == dns.rdatatype.SOA for rrset in reply.authority)
+    if not reply.answer and not soa:
+        raise LookupError("NOERROR, but neither an answer nor an SOA: the zone is not loaded")
+
+
+@dataclass(frozen=True)
+class Smtp:
+    """The banner (220, nothing else), then QUIT."""
+
+    watch: Watch
+
+    @contextmanager
+    def answered(self, deadline: float) -> Iterator[Answer]:
+        with smtplib.SMTP(
+            str(self.watch.address),
+            self.watch.port,
+            local_hostname="cellblock",  # or smtplib asks the very DNS that moves for our name
+            timeout=left(deadline),
+        ) as client:
+            yield Answer(client.sock)
+
+
+@dataclass(frozen=True)
+class Imap:
+    watch: Watch
+
+    @contextmanager
+    def answered(self, deadline: float) -> Iterator[Answer]:
+        with imaplib.IMAP4(
+            str(self.watch.address), self.watch.port, timeout=left(deadline)
+        ) as client:
+            yield Answer(client.sock)
+
+
+@dataclass(frozen=True)
+class Pop3:
+    watch: Watch
+
+    @contextmanager
+    def answered(self, deadline: float) -> Iterator[Answer]:
+        with closing(
+            poplib.POP3(str(self.watch.address), self.watch.port, timeout=left(deadline))
+        ) as client:
+            yield Answer(client.sock)
+            client.quit()
+
+
+class Standin:
+    """Asks the stand-in, which has no network, who would answer a client; nobody is no answer. One
+    connection is kept.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self._control = str(watch.control)
+        self._question = {
+            "ask": "who_answers",
+            "address": str(watch.address),
+            "port": watch.port,
+            "proto": watch.proto,
+            "source": "outside",
+        }
+        self._turn = Lock()
+        self._connection: socket.socket | None = None
+
+    @contextmanager
+    def answered(self, deadline: float) -> Iterator[Answer]:
+        if not self._turn.acquire(timeout=left(deadline)):
+            raise TimeoutError("timed out")
+        try:
+            reply = self._ask(deadline)
+        except BaseException:
+            # a late answer would be taken for the next one's
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            raise
+        finally:
+            self._turn.release()
+        if reply.get("answer") is None:
+            raise LookupError(str(reply.get("error", "nobody answers")))
+        yield Answer(who=str(reply["answer"]))
+
+    def _ask(self, deadline: float) -> dict[str, object]:
+        if self._connection is None:
+            self._connection = socket.socket(socket.AF_UNIX)
+            self._connection.settimeout(left(deadline))
+            self._connection.connect(self._control)
+        self._connection.settimeout(left(deadline))
+        self._connection.sendall(json.dumps(self._question).encode() + b"\n")
+        line = b""
+        while not line.endswith(b"\n"):
+            self._connection.settimeout(left(deadline))
+            part = self._connection.recv(4096)
+            if not part:
+                raise ConnectionError("the stand-in closed its control socket")
+            line += part
+        reply: dict[str, object] = json.loads(line)
+        return reply
+
+
+KINDS: dict[str, Callable[[Watch], Probe]] = {
+    "tcp": Tcp,
+    "http": Http,
+    "mysql": MySql,
+    "dns": Dns,
+    "dns-tcp": DnsTcp,
+    "smtp": Smtp,
+    "imap": Imap,
+    "pop3": Pop3,
+    "standin": Standin,
+}

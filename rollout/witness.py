@@ -1,0 +1,166 @@
+"""Asks the host who holds the probe's connection: the only proof of who answered. A banner is not
+one.
+
+One long-lived shell on the host runs LOOP. Where it cannot be reached, is slow or does not know,
+the owner is None, and nobody waits for longer than `limit`; the connection is made again in the
+background.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty, Queue
+from socket import socket
+from threading import Event, Lock, Thread
+
+# sockstat(1) has "?" for the owner of a connection that no process has accepted yet, or holds no
+# longer. ps(1) prints "-" as the name of the host, and also of a jail that is just dying (print.c,
+# jailname()): so the jid decides. Behind a NAT the client has another address than it thinks, the
+# one that ssh came from, and perhaps another port; then the owner is the one that all connections
+# from there to this port agree on, or nobody.
+LOOP = r"""
+came_from=${SSH_CONNECTION:-}
+came_from=${came_from%% *}
+
+holders() { # PORT ADDRESS CLIENTPORT PROTO: the processes that hold it, with commas between
+    sockstat -46cnq -P "$4" -p "$1" |
+    awk -v port="$1" -v address="$2" -v client="$3" -v seen="$came_from" '
+        NF < 7 || $(NF - 4) !~ /^[0-9]+$/ { next }
+        {
+            here = $(NF - 1); sub(/.*:/, "", here)
+            from = $NF; sub(/:[^:]*$/, "", from)
+            from_port = $NF; sub(/.*:/, "", from_port)
+        }
+        here != port { next }
+        from_port == client && (from == address || from == seen) { exact = exact "," $(NF - 4) }
+        from == seen { same = same "," $(NF - 4) }
+        END { print substr(exact == "" ? same : exact, 2) }'
+}
+
+owner() { # the same arguments: "host", a jail or "-"
+    pids=$(holders "$@")
+    [ -n "$pids" ] || { echo -; return; }
+    ps -o jid= -o jail= -p "$pids" |
+    awk '
+        { name = $1 == 0 ? "host" : $2 }
+        NR > 1 && name != first { name = "-" }
+        { first = name }
+        END { print NR ? name : "-" }'
+}
+
+echo ready
+while read -r port address client proto; do
+    echo "$port $address $client $proto $(owner "$port" "$address" "$client" "$proto")"
+done
+"""
+
+
+ENDED = ""  # in place of an answer: the connection has ended
+TRIES = 3
+PAUSE = 0.5  # seconds before a connection that ended is made again; doubled up to:
+LONGEST_PAUSE = 15.0
+
+
+class Witness:
+    """`argv` gives a POSIX sh as root on the host, reading its commands from stdin; `limit` is in
+    seconds.
+    """
+
+    def __init__(self, argv: Sequence[str], limit: float = 3.0) -> None:
+        self.limit = limit
+        self._argv = list(argv)
+        self._shell: subprocess.Popen[str] | None = None
+        self._ready = False  # the shell's, for questions
+        self._answers: Queue[str] = Queue()
+        self._turn = Lock()
+        self._silent = 0  # questions in a row that were not answered
+        self._closed = Event()
+        self._thread = Thread(target=self._keep_connected, name="witness", daemon=True)
+        self._thread.start()
+
+    def who(self, connection: socket, port: int) -> str | None:
+        """Who holds the other end, the host's `port`: "host", a jail's name, or None if unknown."""
+        address, client = connection.getsockname()[:2]
+        question = f"{port} {address} {client} tcp"
+        for _ in range(TRIES):
+            owner = self._ask(question)
+            if owner != "-":
+                return owner
+            self._closed.wait(0.1)  # it may not have been accepted yet
+        return None
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._shell is not None:
+            self._shell.kill()
+        self._thread.join(self.limit)
+
+    def _ask(self, question: str) -> str | None:
+        deadline = time.monotonic() + self.limit
+        shell, answers = self._shell, self._answers
+        if not self._ready or shell is None or shell.stdin is None:
+            return None
+        if not self._turn.acquire(timeout=self.limit):
+            return None
+        try:
+            shell.stdin.write(f"{question}\n")
+            shell.stdin.flush()
+            while True:
+                answer = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+                if answer == ENDED:
+                    return None
+                asked, _, owner = answer.rpartition(" ")
+                if asked == question:  # else it is late, to an earlier question
+                    self._silent = 0
+                    return owner
+        except Empty:
+            self._silent += 1
+            if self._silent >= TRIES:
+                shell.kill()  # a cut line looks like this; a new connection may get through
+        except (OSError, ValueError):
+            pass  # the shell has just ended, which _keep_connected sees too
+        finally:
+            self._turn.release()
+        return None
+
+    def _keep_connected(self) -> None:
+        pause = 0.0
+        while not self._closed.wait(pause):
+            worked = self._converse()
+            pause = PAUSE if worked else min(max(2 * pause, PAUSE), LONGEST_PAUSE)
+
+    def _converse(self) -> bool:
+        """One connection, from its start to its end; true if questions could be asked."""
+        try:
+            shell = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            )
+        except OSError:
+            return False
+        with shell:
+            self._shell, self._answers = shell, Queue()
+            with suppress(OSError, ValueError):  # it ended while we wrote to it
+                self._listen(shell)
+            self._answers.put(ENDED)
+            worked, self._ready, self._silent = self._ready, False, 0
+            shell.kill()
+        return worked
+
+    def _listen(self, shell: subprocess.Popen[str]) -> None:
+        if shell.stdin is None or shell.stdout is None or self._closed.is_set():
+            return
+        shell.stdin.write(LOOP)
+        shell.stdin.flush()
+        for line in shell.stdout:
+            # sh reads ahead: a question sent before this line would be lost in its buffer
+            if self._ready:
+                self._answers.put(line.rstrip("\n"))
+            else:
+                self._ready = line == "ready\n"
