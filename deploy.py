@@ -7,7 +7,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import click
 from rollout import journal, outage, plan, report, runbook, site
 from rollout.box import standin_box
 from rollout.errors import CellblockError, Stuck
-from rollout.host import Session, Ssh
+from rollout.host import Ssh
 from rollout.rehearsal import Rehearsal
-from rollout.runner import Result, Runner, Told
+from rollout.runner import Runner, no
 from rollout.step import Gate, Step
+from rollout.told import Result, Told
 from rollout.watch import FromOutside, watches, watching
 
 _STATE = Path("~/.local/state/cellblock").expanduser()
@@ -124,8 +126,8 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
     """Print the steps, their exact commands, gates and expected outage. Changes nothing."""
     made = plan.make(site.read(site_file))
     with _runner(made, Told()) as runner:
-        known = journal.read(runner.session)
-        journal.must_fit(known, made)
+        known = runner.known()
+        runner.must_be_well(known, made.upto(to))
         done = {entry.directory for entry in known.done}
         ahead = [n for n in range(made.upto(to)) if made.directory(n) not in done]
         bundles = [runner.compiled(n) for n in ahead]
@@ -173,8 +175,8 @@ def verify(site_file: Path, as_json: bool) -> None:
 def status(site_file: Path, as_json: bool) -> None:
     """Tell what the host's journal says. Changes nothing."""
     made = plan.make(site.read(site_file))
-    with Session(_ssh(made)) as session:
-        data = report.status_data(made, journal.read(session))
+    with _runner(made, Told()) as runner:
+        data = report.status_data(made, journal.read(runner.session))
     _print(data, report.status_table(data), as_json)
 
 
@@ -227,11 +229,16 @@ def rehearse(site_file: Path, broken: str | None, quiet: bool, as_json: bool) ->
     )
 
 
-def _runner(
-    made: plan.Plan, told: Told, answer: Callable[[Gate], bool] = lambda _: False
-) -> Runner:
+@contextmanager
+def _runner(made: plan.Plan, told: Told, answer: Callable[[Gate], bool] = no) -> Iterator[Runner]:
+    """A runner for the live host, which can be reached."""
     target = _ssh(made)
-    return Runner(made, target, FromOutside(target), told, answer)
+    with (
+        closing(FromOutside(target)) as outside,
+        Runner(made, target, outside, told, answer) as runner,
+    ):
+        runner.contact.connect()
+        yield runner
 
 
 def _watched(
@@ -248,7 +255,7 @@ def _watched(
     witness = _ssh(made).argv("/bin/sh")
     with _runner(made, Printed(as_json), answer) as runner:
         try:
-            journal.must_fit(journal.read(runner.session), made)
+            runner.known()
             with watching(watches(made.site), witness, probes):
                 run(runner)
         finally:

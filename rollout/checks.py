@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 import testinfra.host
@@ -60,7 +60,7 @@ class _Plugin:
         return self._outside
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        node = metafunc.definition.nodeid.rpartition("/")[2]
+        node = metafunc.definition.nodeid.rpartition("/")[2]  # no values in it yet
         values = [dict(check.values) for check in self.checks if check.node == node]
         if values and values[0]:
             names = tuple(values[0])
@@ -69,7 +69,7 @@ class _Plugin:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.failed:
-            name = report.nodeid.rpartition("/")[2].removeprefix("test_")
+            name = _name(report.nodeid)
             self.verdicts.append(Verdict(name, report.passed, report.duration, _message(report)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -77,15 +77,35 @@ class _Plugin:
             self.broken.append(str(report.longrepr))
 
 
+def _name(nodeid: str) -> str:
+    """test_jail.py::test_runs[mysql] -> jail runs: mysql"""
+    file, _, function = nodeid.partition("::")
+    claim, _, values = function.removesuffix("]").partition("[")
+    subject = Path(file).stem.removeprefix("test_")
+    words = f"{subject} {claim.removeprefix('test_').replace('_', ' ')}"
+    return f"{words}: {values}" if values else words
+
+
 def _message(report: pytest.TestReport) -> str:
     if report.passed:
         return ""
     crash = getattr(report.longrepr, "reprcrash", None)
-    return str(crash.message if crash else report.longrepr).partition("\nassert ")[0]
+    text = str(crash.message if crash else report.longrepr)
+    return text.partition("\nassert ")[0].removeprefix("AssertionError: ")
 
 
-def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside) -> list[Verdict]:
-    """Ask all of `checks`. A check that cannot be found or collected is an error, never a pass."""
+def run(
+    checks: Iterable[Check],
+    session: Session,
+    site: Site,
+    outside: Outside,
+    *,
+    first: bool = False,
+) -> list[Verdict]:
+    """Ask all of `checks`, with `first` up to the first that fails.
+
+    A check that cannot be found or collected is an error, never a pass.
+    """
     wanted = tuple(checks)
     nodes = list(dict.fromkeys(check.node for check in wanted))
     plugin = _Plugin(wanted, testinfra_host(session), site, outside)
@@ -102,12 +122,12 @@ def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside)
     ]
     # testinfra's own plugin would give `host` by its own backends.
     quiet += ["-p", "no:pytest11.testinfra", "-p", "no:xdist", "-p", "no:timeout"]
+    if first:
+        quiet.append("--exitfirst")
     pytest.main([*quiet, *arguments], plugins=[plugin])
     expected = len({(check.node, check.values) for check in wanted})
-    if plugin.broken or len(plugin.verdicts) != expected:
+    failed = plugin.broken or not all(verdict.passed for verdict in plugin.verdicts)
+    if plugin.broken or (len(plugin.verdicts) != expected and not (first and failed)):
         found = "\n".join(plugin.broken) or f"{len(plugin.verdicts)} answers to {expected} checks"
         plugin.verdicts.append(Verdict("checks could be asked", False, 0.0, found))
     return plugin.verdicts
-
-
-__all__: list[Any] = ["CHECKS", "Outside", "Verdict", "run"]

@@ -113,6 +113,10 @@ class Session:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @property
+    def alive(self) -> bool:
+        return self._shell.poll() is None
+
     def close(self) -> None:
         try:
             self._in.close()

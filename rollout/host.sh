@@ -252,6 +252,7 @@ start() { # step, whose directory was just uploaded as state.prepared
 }
 
 start_undo() { # step reason
+    wc -l <"steps/$1/log" >"steps/$1/told"
     for from in confirmed applied stuck undoing; do
         if move "$1" "$from" undoing; then
             echo "$2" >"steps/$1/reason"
@@ -267,6 +268,7 @@ start_undo() { # step reason
 
 follow() { # step : its log as it grows, until it rests; the last line is its state
     shown=0
+    if [ -e "steps/$1/told" ]; then read -r shown <"steps/$1/told"; fi
     while :; do
         state=$(state_of "$1")
         if [ -e "steps/$1/log" ]; then

@@ -14,6 +14,9 @@ from rollout.host import Session
 from rollout.plan import Plan
 from rollout.site import JOURNAL
 
+RESTING = ("applied", "confirmed", "undone", "stuck")
+"""The states in which nothing goes on by itself, but for the deadline of `applied`."""
+
 _HOST_SH = Path(__file__).with_name("host.sh")
 
 

@@ -106,11 +106,11 @@ class Watcher:
             thread.join()
 
     def _ask_at_cadence(self) -> None:
-        """A probe that hangs must not thin out those after it, so they overlap, up to a bound that
-        is reached only when the machine itself is stuck; that shows as a stretch without probes.
+        """A probe that hangs must not thin out those after it, so they overlap: as many as start
+        within one timeout. No more, or the probes alone bring a slow server to its knees.
         """
         period = 1 / (self._watch.rate * HEADROOM)
-        bound = math.ceil(2 * self._watch.timeout / period) + 2
+        bound = math.ceil(self._watch.timeout / period) + 2
         free = BoundedSemaphore(bound)
 
         def ask() -> None:

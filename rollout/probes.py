@@ -109,9 +109,9 @@ class Tcp:
 
 @dataclass(frozen=True)
 class Http:
-    """One GET a connection. Keep-alive is asked for only so that the answered connection stays the
-    server's for as long as it takes to ask who holds it; a server without keep-alive answers just
-    as well, but by then nobody does.
+    """One GET a connection, its body read to the end. Keep-alive is asked for only so that the
+    connection stays the server's for as long as it takes to ask who holds it. (An Apache without
+    keep-alive lingers on it for two seconds, which does too.)
     """
 
     watch: Watch
@@ -119,19 +119,22 @@ class Http:
     @contextmanager
     def answered(self, deadline: float) -> Iterator[Answer]:
         address = str(self.watch.address)
-        with closing(
-            http.client.HTTPConnection(address, self.watch.port, timeout=left(deadline))
-        ) as client:
-            client.connect()
-            connection = client.sock  # the client forgets it when the server says close
+        with (
+            connect(self.watch, deadline) as connection,
+            closing(http.client.HTTPConnection(address)) as client,
+        ):
+            client.sock = connection.dup()  # its own, which it closes when the server says close
+            client.sock.settimeout(left(deadline))
             host = self.watch.host or (f"[{address}]" if ":" in address else address)
             headers = {"Host": host, "Connection": "keep-alive"}
             client.request("GET", self.watch.path, headers=headers)
             with client.getresponse() as response:
-                while response.read(65536):
+                length, got = response.length, 0
+                while got != length and (part := response.read1(65536)):
+                    got += len(part)
                     left(deadline)  # a body that drips in is held to the same time
-                if response.length:
-                    raise http.client.IncompleteRead(b"", response.length)
+                if length is not None and got < length:
+                    raise http.client.IncompleteRead(b"", length - got)
                 if response.status >= self.watch.status_below:
                     raise http.client.HTTPException(f"HTTP {response.status} {response.reason}")
                 yield Answer(connection)

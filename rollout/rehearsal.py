@@ -12,9 +12,10 @@ from rollout import journal, outage, report
 from rollout.box import Box
 from rollout.errors import RolledBack, Stuck
 from rollout.plan import Plan
-from rollout.runner import Runner, Told
+from rollout.runner import Runner
 from rollout.site import JOURNAL
 from rollout.step import Gate
+from rollout.told import Told
 from rollout.watch import watching
 
 

@@ -12,8 +12,8 @@ from rollout.checks import Verdict
 from rollout.journal import Journal
 from rollout.outage import Timeline
 from rollout.plan import Plan
-from rollout.runner import Result
 from rollout.step import Step
+from rollout.told import Result
 
 
 def results_data(

@@ -8,6 +8,8 @@ background.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -64,19 +66,28 @@ PAUSE = 0.5  # seconds before a connection that ended is made again; doubled up 
 LONGEST_PAUSE = 15.0
 
 
+def cut(shell: subprocess.Popen[str]) -> None:
+    if shell.returncode is None:  # afterwards its number may be somebody else's
+        with suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+
+
 class Witness:
-    """`argv` gives a POSIX sh as root on the host, reading its commands from stdin; `limit` is in
-    seconds.
+    """`argv` gives a POSIX sh as root on the host, reading its commands from stdin.
+
+    In seconds: `limit`, for one answer; `patience`, with a host that says nothing at all. That is
+    far more, since a host that is only busy does not get faster by another ssh handshake.
     """
 
-    def __init__(self, argv: Sequence[str], limit: float = 3.0) -> None:
+    def __init__(self, argv: Sequence[str], limit: float = 3.0, patience: float = 20.0) -> None:
         self.limit = limit
+        self.patience = patience
         self._argv = list(argv)
         self._shell: subprocess.Popen[str] | None = None
         self._ready = False  # the shell's, for questions
         self._answers: Queue[str] = Queue()
         self._turn = Lock()
-        self._silent = 0  # questions in a row that were not answered
+        self._heard = 0.0  # when, by time.monotonic()
         self._closed = Event()
         self._thread = Thread(target=self._keep_connected, name="witness", daemon=True)
         self._thread.start()
@@ -95,16 +106,17 @@ class Witness:
     def close(self) -> None:
         self._closed.set()
         if self._shell is not None:
-            self._shell.kill()
+            cut(self._shell)
+        self._answers.put(ENDED)
         self._thread.join(self.limit)
 
     def _ask(self, question: str) -> str | None:
-        deadline = time.monotonic() + self.limit
         shell, answers = self._shell, self._answers
         if not self._ready or shell is None or shell.stdin is None:
             return None
         if not self._turn.acquire(timeout=self.limit):
             return None
+        deadline = time.monotonic() + self.limit
         try:
             shell.stdin.write(f"{question}\n")
             shell.stdin.flush()
@@ -114,12 +126,10 @@ class Witness:
                     return None
                 asked, _, owner = answer.rpartition(" ")
                 if asked == question:  # else it is late, to an earlier question
-                    self._silent = 0
                     return owner
         except Empty:
-            self._silent += 1
-            if self._silent >= TRIES:
-                shell.kill()  # a cut line looks like this; a new connection may get through
+            if time.monotonic() - self._heard > self.patience:
+                cut(shell)  # a lost line looks like this; a new connection may get through
         except (OSError, ValueError):
             pass  # the shell has just ended, which _keep_connected sees too
         finally:
@@ -134,6 +144,7 @@ class Witness:
 
     def _converse(self) -> bool:
         """One connection, from its start to its end; true if questions could be asked."""
+        worked = False
         try:
             shell = subprocess.Popen(
                 self._argv,
@@ -141,16 +152,17 @@ class Witness:
                 stdout=subprocess.PIPE,
                 text=True,
                 errors="replace",
+                process_group=0,  # with what it started itself: a sudo, a ProxyCommand
             )
         except OSError:
             return False
-        with shell:
+        with suppress(OSError), shell:  # its pipe may tell once more, when closed, that it ended
             self._shell, self._answers = shell, Queue()
             with suppress(OSError, ValueError):  # it ended while we wrote to it
                 self._listen(shell)
             self._answers.put(ENDED)
-            worked, self._ready, self._silent = self._ready, False, 0
-            shell.kill()
+            worked, self._ready = self._ready, False
+            cut(shell)
         return worked
 
     def _listen(self, shell: subprocess.Popen[str]) -> None:
@@ -159,6 +171,7 @@ class Witness:
         shell.stdin.write(LOOP)
         shell.stdin.flush()
         for line in shell.stdout:
+            self._heard = time.monotonic()
             # sh reads ahead: a question sent before this line would be lost in its buffer
             if self._ready:
                 self._answers.put(line.rstrip("\n"))

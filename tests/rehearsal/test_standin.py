@@ -1,0 +1,56 @@
+"""Whole rollouts on the stand-in, through the command line, as a newcomer runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rollout import plan, site
+
+PROJECT = Path(__file__).parents[2]
+SAMPLE = PROJECT / "site.example.toml"
+
+
+def rehearse(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "deploy.py", "rehearse", *options],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_forward_back_and_forward_again() -> None:
+    done = rehearse("--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    acts = {act["name"]: act["results"] for act in json.loads(done.stdout)}
+    assert list(acts) == ["apply", "rollback", "apply again"]
+    steps = [step.name for step in plan.make(site.read(SAMPLE)).steps if step.operations]
+    for name, expected in (("apply", steps), ("rollback", steps[::-1]), ("apply again", steps)):
+        assert [result["step"] for result in acts[name]] == expected
+        for result in acts[name]:
+            assert result["checks"]["passed"] == result["checks"]["asked"]
+            moved = {"mysql"} if result["step"] == "mysql.cutover" else set()
+            noticed = {s for s, w in result["outage"].items() if w["verdict"] == "outage"}
+            assert noticed <= moved, f"{result['step']} cut off {noticed}"
+
+
+def test_the_number_of_channels_does_not_depend_on_the_number_of_commands() -> None:
+    done = rehearse("--json")
+    results = json.loads(done.stdout)[0]["results"]
+    assert len({result["commands"] for result in results}) > 3
+    # The first step opens the connection that all use; each confirms over one of its own.
+    assert {result["channels"] for result in results} == {1}
+
+
+@pytest.mark.parametrize("broken", ["network:3", "mysql.jail:20", "mysql.cutover:14", "web.cutover"])
+def test_a_command_that_fails_leaves_the_host_as_before_the_step(broken: str) -> None:
+    done = rehearse("--break", broken)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"after the failure of {broken.partition(':')[0]} the host is as before" in done.stdout
