@@ -255,7 +255,6 @@ def _watched(
     witness = _ssh(made).argv("/bin/sh")
     with _runner(made, Printed(as_json), answer) as runner:
         try:
-            runner.known()
             with watching(watches(made.site), witness, probes):
                 run(runner)
         finally:

@@ -18,6 +18,10 @@ BASE = (
 )
 """The directories of a base system that a thin jail mounts read-only."""
 
+LOCAL = ("bin", "include", "lib", "libdata", "libexec", "man", "sbin", "share")
+"""The directories of /usr/local that jails share. Not /usr/local itself: a directory below it could
+not be mounted writable over its own read-only image (EDEADLK from nullfs, seen on 13.2)."""
+
 _ETC = (
     "rc rc.d rc.subr rc.shutdown network.subr rc.firewall defaults login.conf login.conf.db "
     "services services.db protocols rpc netconfig nsswitch.conf host.conf localtime termcap ttys "
@@ -28,21 +32,21 @@ _ETC = (
 # crontab have no business in a jail.
 
 
-def _nothing_mounted_below(root: str) -> str:
+def _nothing_mounted_below(directory: str) -> str:
     """Deleting below a jail's root went through a rw nullfs once and emptied a database."""
-    return f"! mount -p | awk '{{print $2}}' | grep -q '^{root}/'"
+    return f"! mount -p | awk '{{print $2}}' | grep -q '^{directory}/'"
 
 
 @operation()
-def tree(root: str, mount_points: Sequence[str] = ()) -> Commands:
-    """Make the empty tree of a thin jail; `mount_points` are further ones, relative to it.
+def tree(home: str, mount_points: Sequence[str] = ()) -> Commands:
+    """Make `home`, a jail's directory, and in it `root`, the empty tree of a thin jail.
 
-    The undo deletes it with rm -x, and refuses while anything is mounted below it.
+    `mount_points` are further ones, relative to the root. The undo deletes `home` with all that the
+    jail has in it, by rm -x, and refuses while anything is mounted below it.
     """
-    if host.get_fact(Path, path=root).kind != "absent":
-        raise OperationError(
-            f"{root} is there already: expected nothing, and will not build over it"
-        )
+    if host.get_fact(Path, path=home).kind != "absent":
+        raise OperationError(f"{home} is there already: expected nothing; not built over")
+    root = f"{home}/root"
     points = " ".join(
         quote(f"{root}/{point}") for point in (*BASE, "dev", "usr/local", *mount_points)
     )
@@ -50,8 +54,8 @@ def tree(root: str, mount_points: Sequence[str] = ()) -> Commands:
         f"mkdir -p {points} && cd {quote(root)} && install -d -m 1777 tmp var/tmp "
         "&& install -d -m 750 root && install -d -m 755 etc "
         "&& if [ -L /home ]; then ln -s usr/home home; fi",
-        undo=f"if [ -d {quote(root)} ]; then {_nothing_mounted_below(root)} "
-        f"&& rm -rfx {quote(root)}; fi",
+        undo=f"if [ -d {quote(home)} ]; then {_nothing_mounted_below(home)} "
+        f"&& rm -rfx {quote(home)}; fi",
         says=f"make the tree of a thin jail at {root}",
     )
 
@@ -75,8 +79,8 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
     if uids is not None:
         wanted += f" || ($3 >= {uids[0]} && $3 <= {uids[1]})"
     yield Reversible(
-        f"umask 077 && awk -F: -v OFS=: '{wanted} {{$2 = \"*\"; print}}' /etc/master.passwd "
-        f"> {quote(etc + '/master.passwd')} && cp -p /etc/group {quote(etc + '/group')} "
+        f"(umask 077 && awk -F: -v OFS=: '{wanted} {{$2 = \"*\"; print}}' /etc/master.passwd "
+        f"> {quote(etc + '/master.passwd')}) && cp -p /etc/group {quote(etc + '/group')} "
         f"&& pwd_mkdb -p -d {quote(etc)} {quote(etc + '/master.passwd')}",
         undo=":",
         says=f"accounts of the jail, none with a password, in {etc}",

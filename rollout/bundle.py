@@ -87,7 +87,7 @@ def _command(command: PyinfraCommand) -> Command:
         content = command.content.removesuffix("\n")
         return Command(
             f"the new {PurePosixPath(command.path).name}, beside the old",
-            f"umask 077\ncat > {new} <<'{_END}'\n{content}\n{_END}",
+            f"(umask 077 && cat > {new}) <<'{_END}'\n{content}\n{_END}",
             f"rm -f {new}",
         )
     raise TypeError(f"{command!r} is neither Reversible nor NewFile")

@@ -33,6 +33,11 @@ class Entry:
     token: str = ""
 
     @property
+    def number(self) -> int:
+        """Its place in the plan, from 1."""
+        return int(self.directory.partition("-")[0])
+
+    @property
     def name(self) -> str:
         return self.directory.partition("-")[2]
 
@@ -93,8 +98,19 @@ def read(session: Session) -> Journal:
     return parse(session.output(f"if [ -f {script} ]; then sh {script} status; fi"))
 
 
+def must_belong(journal: Journal, plan: Plan) -> None:
+    """Refuse the journal of another site. Enough to go back: the host has every undo itself."""
+    if journal.site and journal.site.partition(" ")[0] != plan.site.name:
+        raise Refused(
+            f"{plan.site.path}: name = {plan.site.name!r}, but the journal on the host belongs to "
+            f"site {journal.site.partition(' ')[0]!r}",
+            todo="use the site file of that rollout",
+        )
+
+
 def must_fit(journal: Journal, plan: Plan) -> None:
     """Refuse a journal whose steps are not those of the plan, saying what differs."""
+    must_belong(journal, plan)
     for entry in journal.entries:
         if entry.state in ("undone", "prepared"):
             continue

@@ -192,18 +192,19 @@ class Runner:
         """Undo the steps after `to`, last first; all of them without a name."""
         keep = 0 if to is None else self.plan.upto(to)
         kept = {self.plan.directory(n) for n in range(keep)}
-        self.known()
+        known = journal.read(self.session)
+        journal.must_belong(known, self.plan)
         journal.take(self.session, self.plan)
-        for entry in map(self._settled, reversed(self.known().entries)):
+        for entry in map(self._settled, reversed(known.entries)):
             if entry.directory not in kept and entry.state not in ("undone", "prepared"):
                 with self._noting(entry.name, "undone") as noted:
                     self._back(entry, noted)
 
     def _back(self, entry: Entry, noted: _Noted) -> None:
-        position = self.plan.position(entry.name)
-        self.told.step(self.plan.steps[position], "undoing")
+        self.told.note(f"{entry.name}: undoing")
         self._undo(entry, "rollback")
-        noted.verdicts = self.ask(self.plan.checks(position))
+        before = entry.number - 1
+        noted.verdicts = self.ask(self.plan.checks(before))
         failed = _failed(noted.verdicts)
         if failed:
             raise Stuck(

@@ -41,8 +41,7 @@ def _build(site: Site, name: str) -> list[Use]:
     services = [site.services[each] for each in jail_.services]
     outside, local = _configuration(site, jail_)
     uses = [
-        use(files.directory, path=home),
-        use(jail.tree, root=root, mount_points=points),
+        use(jail.tree, home=home, mount_points=points),
         use(jail.configuration, root=root, uids=jail_.uids),
         use(jail.copies, source=_LOCAL_ETC, into=private, names=local),
         use(
@@ -105,7 +104,10 @@ def _mounts(site: Site, name: str, home: str) -> list[Nullfs]:
     root = site.root(name)
     mounts = [Nullfs(f"{site.base.source}/{each}", f"{root}/{each}") for each in jail.BASE]
     if jail_.software == "shared":
-        mounts.append(Nullfs(_LOCAL, root + _LOCAL))
+        mounts += [
+            Nullfs(f"{_LOCAL}/{each}", f"{root}{_LOCAL}/{each}", optional=True)
+            for each in jail.LOCAL
+        ]
         mounts.append(Nullfs(f"{home}/local-etc", root + _LOCAL_ETC, writable=True))
     for each in jail_.services:
         service = site.services[each]
