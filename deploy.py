@@ -16,7 +16,7 @@ import click
 
 from rollout import journal, outage, plan, report, runbook, site
 from rollout.box import standin_box
-from rollout.errors import CellblockError, Stuck
+from rollout.errors import CellblockError, Refused, Stuck
 from rollout.host import Ssh
 from rollout.rehearsal import Rehearsal
 from rollout.runner import Runner, no
@@ -84,6 +84,15 @@ def _print(data: Any, text: str, as_json: bool) -> None:
 def _ssh(made: plan.Plan) -> Ssh:
     host = made.site.host
     return Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
+
+
+def _broken(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    step, _colon, number = value.partition(":")
+    if not (number or "1").isdigit() or int(number or 1) < 1:
+        raise click.BadParameter(f"{value!r}: expected STEP or STEP:N, N from 1")
+    return step, int(number or 1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -182,7 +191,11 @@ def status(site_file: Path, as_json: bool) -> None:
 
 @main.command(name="runbook")
 @_site_option
-@click.option("--output", type=click.Path(path_type=Path), help="A directory; default: print it.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A directory; default: print it.",
+)
 @_json_option
 def runbook_(site_file: Path, output: Path | None, as_json: bool) -> None:
     """Print the steps as a runbook that a person can follow by hand. Needs no host."""
@@ -204,10 +217,16 @@ def runbook_(site_file: Path, output: Path | None, as_json: bool) -> None:
     default=Path(__file__).with_name("site.example.toml"),
     help="The site file; default: the sample site.",
 )
-@click.option("--break", "broken", metavar="STEP[:N]", help="Let the Nth command of STEP fail.")
+@click.option(
+    "--break",
+    "broken",
+    metavar="STEP[:N]",
+    callback=_broken,
+    help="Let the Nth command of STEP fail; default: the first.",
+)
 @click.option("--quiet", is_flag=True, help="Only the end.")
 @_json_option
-def rehearse(site_file: Path, broken: str | None, quiet: bool, as_json: bool) -> None:
+def rehearse(site_file: Path, broken: tuple[str, int] | None, quiet: bool, as_json: bool) -> None:
     """Rehearse on the stand-in: apply, verify, roll back, compare with before, apply again."""
     made = plan.make(site.read(site_file))
     with (
@@ -217,8 +236,7 @@ def rehearse(site_file: Path, broken: str | None, quiet: bool, as_json: bool) ->
         rehearsal = Rehearsal(made, box, Printed(quiet or as_json), Path(folder))
         try:
             if broken:
-                step, _, number = broken.partition(":")
-                rehearsal.broken(step, int(number or 1))
+                rehearsal.broken(*broken)
             else:
                 rehearsal.whole()
         finally:
@@ -267,9 +285,12 @@ def _watched(
 def run() -> None:
     """The one place where an error becomes an exit code."""
     try:
-        main()
+        main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Refused.code)  # click's own code, 2, says here that a step was rolled back
     except CellblockError as error:
-        click.echo(str(error), err=True)
+        click.echo(str(error).encode(errors="replace"), err=True)
         sys.exit(error.code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pyinfra import host
@@ -37,14 +38,14 @@ def aliases(interface: str, addresses: Sequence[str]) -> Commands:
     """Put /32 aliases on an interface, now and at boot, and leave those that are there alone.
 
     rc.conf owns the aliases: one that jail.conf names would vanish with its jail, even if it was
-    there before. network.subr stops at the first missing number, so they go after the last one.
+    there before. network.subr stops at the first missing number: they take the first free ones.
     """
     conf = host.get_fact(RcConf)
     present = host.get_fact(Interfaces).get(interface, ())
     configured = {
         value.split()[1].split("/")[0]
         for name, value in conf.items()
-        if name.startswith(f"ifconfig_{interface}") and value.startswith("inet ")
+        if re.fullmatch(rf"ifconfig_{interface}(_alias\d+)?", name) and value.startswith("inet ")
     }
     number = 0
     for address in addresses:

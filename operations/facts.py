@@ -12,7 +12,9 @@ from shlex import quote
 
 from pyinfra.api.facts import FactBase
 
-_ASSIGNMENT = re.compile(r"""^\s*(?:export\s+)?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|(\S*))""")
+_ASSIGNMENT = re.compile(
+    r"""^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|(\S*))""", re.MULTILINE
+)
 
 
 class RcConf(FactBase[dict[str, str]]):
@@ -25,24 +27,28 @@ class RcConf(FactBase[dict[str, str]]):
 
     def command(self, root: str = "") -> str:
         files = [quote(f"{root}/etc/{name}") for name in ("rc.conf", "rc.conf.local")]
-        return f"cat {' '.join(files)} 2>/dev/null || true"
+        return f"awk 1 {' '.join(files)} 2>/dev/null || true"
 
     def process(self, output: list[str]) -> dict[str, str]:
         found = {}
-        for line in output:
-            if match := _ASSIGNMENT.match(line):
-                name, *values = match.groups()
-                found[name] = next((value for value in values if value is not None), "")
+        for match in _ASSIGNMENT.finditer("\n".join(output)):
+            name, *values = match.groups()
+            found[name] = next((value for value in values if value is not None), "")
         return found
 
 
 class Interfaces(FactBase[dict[str, tuple[str, ...]]]):
-    """Interface -> its IPv4 and IPv6 addresses, without prefix lengths."""
+    """Interface -> its IPv4 and IPv6 addresses, without prefix lengths.
+
+    Not all that ifconfig says: its flags change as somebody starts a tcpdump.
+    """
 
     default = dict
 
     def command(self) -> str:
-        return "ifconfig -a"
+        return (
+            "ifconfig -a | awk '/^[^[:space:]]/ {print $1} $1 ~ /^inet6?$/ {print \"\\t\" $1, $2}'"
+        )
 
     def process(self, output: list[str]) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
@@ -124,6 +130,10 @@ class Jails(FactBase[tuple[str, ...]]):
         return tuple(line.strip() for line in output if line.strip())
 
 
+# A string is passed over whole: the /* of a glob in it begins no comment.
+_COMMENT = re.compile(r"""("[^"]*"|'[^']*')|/\*.*?\*/|#[^\n]*|//[^\n]*""", re.DOTALL)
+
+
 class JailConf(FactBase[tuple[str, ...]]):
     """The jails that /etc/jail.conf itself defines: an empty jail_list starts those at boot."""
 
@@ -133,7 +143,7 @@ class JailConf(FactBase[tuple[str, ...]]):
         return "cat /etc/jail.conf 2>/dev/null || true"
 
     def process(self, output: list[str]) -> tuple[str, ...]:
-        text = re.sub(r"/\*.*?\*/|#[^\n]*|//[^\n]*", "", "\n".join(output), flags=re.DOTALL)
+        text = _COMMENT.sub(lambda found: found[1] or "", "\n".join(output))
         return tuple(re.findall(r"^\s*\"?([\w.-]+)\"?\s*\{", text, flags=re.MULTILINE))
 
 

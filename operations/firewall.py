@@ -41,19 +41,20 @@ def loaded() -> Commands:
 
 @operation()
 def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
-    """Add rules at `number`, `number + 1`, ... to a disabled set: there, but without effect yet.
+    """Add rules to a disabled set, all at one number: there, but without effect yet.
 
-    The set must be ours alone, since it is switched as a whole. `set N delete M` takes rule M out
-    of set N; `delete set N M`, which looks alike, would delete the whole sets N and M.
+    ipfw keeps rules of one number in the order in which they came. The set and the number must be
+    ours alone. `set N delete M` takes M's rules out of set N; `delete set N M`, which looks alike,
+    would delete the whole sets N and M.
     """
     there = host.get_fact(Rules)
-    foreign = [rule for rule in there if rule.set == set and rule.body not in bodies]
-    taken = [r for r in there if number <= r.number < number + len(bodies) and r.set != set]
-    if foreign or taken:
-        rule = (foreign or taken)[0]
+    foreign = [rule for rule in there if (rule.set == set) != (rule.number == number)]
+    foreign += [rule for rule in there if rule.set == set and rule.body not in bodies]
+    if foreign:
+        rule = foreign[0]
         raise OperationError(
             f"ipfw rule {rule.number} (set {rule.set}: {rule.body}) is in the place of ours: "
-            f"expected set {set} and numbers {number} to {number + len(bodies) - 1} to be free"
+            f"expected set {set} and number {number} to be free"
         )
     if [rule.body for rule in there if rule.set == set] == list(bodies):
         host.noop(f"the rules of set {set} are there")
@@ -64,12 +65,12 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
         live=True,
         says=f"disable ipfw set {set} while it is filled",
     )
-    for offset, body in enumerate(bodies):
+    for body in bodies:
         yield Reversible(
-            f"ipfw -q add {number + offset} set {set} {body}",
-            undo=f"if {_LOADED}; then ipfw -q set {set} delete {number + offset}; fi",
+            f"ipfw -q add {number} set {set} {body}",
+            undo=f"if {_LOADED}; then ipfw -q set {set} delete {number}; fi",
             live=True,
-            says=f"ipfw rule {number + offset}: {body}",
+            says=f"ipfw rule {number}: {body}",
         )
 
 

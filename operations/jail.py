@@ -69,8 +69,11 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
     with their owners and modes, and no files. Undone with the tree.
     """
     etc = f"{root}/etc"
+    # Through a file: the exit code of a pipe is its last command's, so a torn copy would pass.
+    packed = quote(f"{etc}/.packed.tar")
     yield Reversible(
-        f"cd /etc && tar -cf - $(ls -d {_ETC} 2>/dev/null) | tar -xpf - -C {quote(etc)}",
+        f"cd /etc && tar -cf {packed} $(ls -d {_ETC} 2>/dev/null) "
+        f"&& tar -xpf {packed} -C {quote(etc)} && rm {packed}",
         undo=":",
         says=f"copy what a jail needs of /etc to {etc}",
         limit=120,
@@ -88,9 +91,9 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
     # var/empty carries the schg flag, which would outlive the undo's rm.
     yield Reversible(
         "cd /var && find -x . -type d -maxdepth 3 ! -path './empty*' ! -path './tmp/*' "
-        "! -path './db/*/*' ! -path './cache/*' ! -path './spool/*/*' | "
-        f"tar -cf - -n -T - | tar -xpf - -C {quote(root + '/var')} "
-        f"&& mkdir -p {quote(root + '/var/empty')} && chmod 555 {quote(root + '/var/empty')}",
+        f"! -path './db/*/*' ! -path './cache/*' ! -path './spool/*/*' > {packed}.list "
+        f"&& tar -cf {packed} -n -T {packed}.list && tar -xpf {packed} -C {quote(root + '/var')} "
+        f"&& rm {packed} {packed}.list && install -d -m 555 {quote(root + '/var/empty')}",
         undo=":",
         says=f"the directories of /var, without files, in {root}/var",
     )
@@ -103,9 +106,10 @@ def copies(source: str, into: str, names: Sequence[str]) -> Commands:
     Only while the jail has never run: afterwards its tree is not ours to write. Undone with it.
     """
     wanted = " ".join(quote(name) for name in names)
+    packed = quote(f"{into}/.packed.tar")
     yield Reversible(
-        f"mkdir -p {quote(into)} && cd {quote(source)} && tar -cf - {wanted} "
-        f"| tar -xpf - -C {quote(into)}",
+        f"mkdir -p {quote(into)} && cd {quote(source)} && tar -cf {packed} {wanted} "
+        f"&& tar -xpf {packed} -C {quote(into)} && rm {packed}",
         undo=":",
         says=f"copy {', '.join(names)} from {source} to {into}",
         limit=120,
@@ -121,7 +125,7 @@ def readdressed(directory: str, old: str, new: str) -> Commands:
     """
     dotted = old.replace(".", "[.]")
     keyword = "[[:space:]]*(Listen|bind[-_]address)[[:space:]]*=?[[:space:]]*"
-    replacement = f"s/^({keyword}){dotted}/\\1{new}/"
+    replacement = f"s/^({keyword}){dotted}([^0-9]|$)/\\1{new}\\3/"
     yield Reversible(
         f"find {quote(directory)} -type f -exec sed -E -i '' -e '{replacement}' {{}} +",
         undo=":",

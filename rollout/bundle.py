@@ -83,17 +83,22 @@ def _command(command: PyinfraCommand) -> Command:
             command.says, command.do, command.undo, command.keep, command.limit, command.live
         )
     if isinstance(command, NewFile):
-        new = quote(command.staged)
-        content = command.content.removesuffix("\n")
         return Command(
             f"the new {PurePosixPath(command.path).name}, beside the old",
-            f"(umask 077 && cat > {new}) <<'{_END}'\n{content}\n{_END}",
-            f"rm -f {new}",
+            _written(command.content, quote(command.staged)),
+            f"rm -f {quote(command.staged)}",
         )
     raise TypeError(f"{command!r} is neither Reversible nor NewFile")
 
 
-_END = "END-OF-FILE"
+def _written(content: str, to: str) -> str:
+    """The sh that writes `content`, to the byte, for root's eyes alone."""
+    if not content.endswith("\n"):
+        return f"(umask 077 && printf %s {quote(content)} > {to})"
+    end = "END-OF-FILE"
+    while end in content.split("\n"):
+        end += "-"
+    return f"(umask 077 && cat > {to}) <<'{end}'\n{content}{end}"
 
 
 def facts_script(lines: tuple[str, ...]) -> str:
@@ -111,7 +116,7 @@ _MARK = "=== fact "
 def read_answers(lines: tuple[str, ...], output: str) -> Answers:
     answers: Answers = {}
     current: list[str] = []
-    for row in output.splitlines():
+    for row in output.removesuffix("\n").split("\n"):
         if row.startswith(_MARK.rstrip()):
             number = row.removeprefix(_MARK.rstrip()).strip()
             current = answers.setdefault(lines[int(number)], []) if number else []
@@ -133,13 +138,14 @@ def files(bundle: Bundle, token: str) -> dict[str, str]:
         f"{_MARK}{n}\n" + "".join(row + "\n" for row in rows)
         for n, rows in enumerate(bundle.answers.values())
     )
+    told = f"{output}{_MARK.rstrip()}\n"
     found = {
         "why": bundle.step.why + "\n",
         "hash": bundle.hash + "\n",
         "token": token + "\n",
         "confirm_within": f"{bundle.step.confirm_within}\n",
         "facts.sh": facts_script(lines) if lines else "",
-        "facts.sum": sha256((output + _MARK.rstrip() + "\n").encode()).hexdigest() + "\n",
+        "facts.sum": sha256(told.encode(errors="surrogateescape")).hexdigest() + "\n",
     }
     for number, command in enumerate(bundle.commands, 1):
         n = f"{number:03}"

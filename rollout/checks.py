@@ -110,7 +110,9 @@ def run(
     nodes = list(dict.fromkeys(check.node for check in wanted))
     plugin = _Plugin(wanted, testinfra_host(session), site, outside)
     arguments = [str(CHECKS / node) for node in nodes]
-    quiet = [
+    # importlib: a test of the same name elsewhere is another module.
+    quiet = ["--import-mode=importlib"]
+    quiet += [
         "-c",
         os.devnull,
         "--rootdir",

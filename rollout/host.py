@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import IO, Any, Protocol
+from typing import IO, Any, NoReturn, Protocol
 
 import testinfra.host
 from pyinfra.api.facts import FactBase
@@ -99,6 +99,7 @@ class Session:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.trips = 0
+        self._spoke = False
         self._mark = f"--{secrets.token_hex(12)}"
         self._shell = target.shell()
         self._in, self._out, self._err = _pipes(self._shell)
@@ -145,6 +146,7 @@ class Session:
         )
         self._send(text)
         out, err = self._read(time.monotonic() + limit, line)
+        self._spoke = True
         body, _, code = out.rpartition(f"\n{self._mark} ")
         return Result(int(code), body, err.rpartition(f"\n{self._mark}")[0])
 
@@ -160,42 +162,45 @@ class Session:
 
     def _send(self, text: str) -> None:
         try:
-            self._in.write(text.encode())
+            self._in.write(text.encode(errors="surrogateescape"))
             self._in.flush()
         except OSError:
-            self._lost("")
+            self._lost(b"")
 
     def _read(self, deadline: float, line: Callable[[str], None] | None) -> tuple[str, str]:
-        got: dict[IO[bytes], bytes] = {self._out: b"", self._err: b""}
-        mark = self._mark.encode()
-        done = re.compile(b"\n" + mark + rb"( \d+)?\n$")
+        got = {self._out: bytearray(), self._err: bytearray()}
+        done = re.compile(rb"\n" + self._mark.encode() + rb"( \d+)?\n$")
+        longest = len(self._mark) + 8
         told = 0
-        while not all(done.search(data) for data in got.values()):
-            ready = self._ready.select(timeout=max(0.0, deadline - time.monotonic()))
+        while not all(done.search(data[-longest:]) for data in got.values()):
+            left = deadline - time.monotonic()
+            ready = self._ready.select(timeout=left) if left > 0 else []
             if not ready:
-                self._lost("no answer came within the limit")
+                self._lost(b"the limit was reached before the command ended")
             for key, _ in ready:
                 pipe: Any = key.fileobj
                 data = os.read(pipe.fileno(), 65536)
                 if not data:
-                    self._lost(got[self._err].decode(errors="replace"))
+                    self._lost(bytes(got[self._err]))
                 got[pipe] += data
             if line is not None:
                 told = self._tell(got[self._out], told, line)
-        decoded = [data.decode(errors="replace") for data in got.values()]
-        return decoded[0].removesuffix("\n"), decoded[1].removesuffix("\n")
+        # Not "replace": what came from the host may have to be compared to the byte.
+        out, err = (data.decode(errors="surrogateescape") for data in got.values())
+        return out.removesuffix("\n"), err.removesuffix("\n")
 
-    def _tell(self, data: bytes, told: int, line: Callable[[str], None]) -> int:
+    def _tell(self, data: bytearray, told: int, line: Callable[[str], None]) -> int:
         end = data.rfind(b"\n", told)
-        for row in data[told : end + 1].decode(errors="replace").splitlines():
+        for row in data[told : end + 1].decode(errors="replace").split("\n"):
             if row and not row.startswith(self._mark):
                 line(row)
         return max(told, end + 1)
 
-    def _lost(self, err: str) -> None:
+    def _lost(self, err: bytes) -> NoReturn:
         self._shell.kill()
-        rest = self._err.read()
-        raise _unreachable(self.target.name, err + (rest or b"").decode(errors="replace"))
+        text = (err + (self._err.read() or b"")).decode(errors="replace")
+        lines = [row for row in text.split("\n") if row.strip() and not row.startswith("--")]
+        raise _unreachable(self.target.name, "\n".join(lines), spoke=self._spoke)
 
 
 _SSH_SAYS = (
@@ -205,7 +210,7 @@ _SSH_SAYS = (
         "compare the fingerprint on the console, then mend known_hosts ([host] known_hosts)",
     ),
     (
-        r"Permission denied",
+        r"Permission denied|Too many authentication failures",
         "ssh refused the login",
         "see [host] user and key, and sshd's PermitRootLogin",
     ),
@@ -217,12 +222,12 @@ _SSH_SAYS = (
 )
 
 
-def _unreachable(name: str, err: str) -> Unreachable:
-    lines = "\n".join(row for row in err.splitlines() if row.strip() and not row.startswith("--"))
+def _unreachable(name: str, said: str, *, spoke: bool) -> Unreachable:
+    """`spoke`: the connection had stood, so what is said may come from a command, not from ssh."""
     for pattern, what, todo in _SSH_SAYS:
-        if re.search(pattern, err, re.IGNORECASE):
-            return Unreachable(f"{name}: {what}", evidence=lines, todo=todo)
-    return Unreachable(f"{name}: the connection ended", evidence=lines)
+        if not spoke and re.search(pattern, said, re.IGNORECASE):
+            return Unreachable(f"{name}: {what}", evidence=said, todo=todo)
+    return Unreachable(f"{name}: the connection ended", evidence=said)
 
 
 class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra ships no types

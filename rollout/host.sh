@@ -356,8 +356,8 @@ status() {
 }
 
 owner_lives() { # the lock names the pid and the start of the owner's shell on this host
-    read -r pid started <lock || return 1
-    [ "$(ps -o lstart= -p "$pid" 2>/dev/null | tr -s ' ' '_')" = "${started%% *}" ]
+    read -r holder started <lock || return 1
+    [ "$(ps -o lstart= -p "$holder" 2>/dev/null | tr -s ' ' '_')" = "${started%% *}" ]
 }
 
 lock() { # pid who... : takes the lock for the shell `pid`, or says who has it and exits 6

@@ -192,13 +192,23 @@ class Runner:
         """Undo the steps after `to`, last first; all of them without a name."""
         keep = 0 if to is None else self.plan.upto(to)
         kept = {self.plan.directory(n) for n in range(keep)}
-        known = journal.read(self.session)
-        journal.must_belong(known, self.plan)
+        journal.must_belong(journal.read(self.session), self.plan)
         journal.take(self.session, self.plan)
-        for entry in map(self._settled, reversed(known.entries)):
-            if entry.directory not in kept and entry.state not in ("undone", "prepared"):
+        begun = [e for e in journal.read(self.session).entries if e.directory not in kept]
+        self._refuse_no_return(begun)
+        for entry in map(self._settled, reversed(begun)):
+            if entry.state not in ("undone", "prepared"):
                 with self._noting(entry.name, "undone") as noted:
                     self._back(entry, noted)
+
+    def _refuse_no_return(self, begun: Iterable[Entry]) -> None:
+        final = {step.name for step in self.plan.steps if step.point_of_no_return}
+        for entry in begun:
+            if entry.name in final and entry.state == "confirmed":
+                raise Refused(
+                    f"{entry.name} was a point of no return: there is no way back before it",
+                    todo=f"rollback --to {entry.name} undoes what came after it",
+                )
 
     def _back(self, entry: Entry, noted: _Noted) -> None:
         self.told.note(f"{entry.name}: undoing")

@@ -25,7 +25,7 @@ from rollout.errors import Refused
 
 def _absolute(path: str) -> str:
     # Paths end up in fstab(5), jail.conf(5) and sh: no white space, no quotes, no way up.
-    if not re.fullmatch(r"/[A-Za-z0-9._+@/-]+", path) or ".." in PurePosixPath(path).parts:
+    if not re.fullmatch(r"(/[A-Za-z0-9._+@-]+)+/?", path) or ".." in PurePosixPath(path).parts:
         raise ValueError("expected an absolute path of letters, digits and . _ + @ - /")
     return path.rstrip("/")
 
@@ -39,6 +39,8 @@ def _word(name: str) -> str:
 def _expanded(path: Path) -> Path:
     return path.expanduser()
 
+
+_LAST_SET = 30  # 31 is ipfw's own
 
 JOURNAL = "/var/db/cellblock"
 """Where the host keeps its own record of a rollout."""
@@ -136,7 +138,6 @@ class Service(_Table):
     logs: tuple[HostPath, ...] = ()
     socket: HostPath | None = None
     client: str | None = None
-    pid_file: HostPath | None = None
 
 
 class Jail(_Table):
@@ -180,8 +181,14 @@ class Site(_Table):
         return self._path
 
     def jail_of(self, service: str) -> str:
-        """The name of the jail that a service belongs to."""
-        return next(name for name, jail in self.jails.items() if service in jail.services)
+        """The name of the jail that a service belongs to. Raises Refused for no service of ours."""
+        for name, jail in self.jails.items():
+            if service in jail.services:
+                return name
+        raise Refused(
+            f"{self.path}: order names {service!r}, but there is no [services.{service}]",
+            todo="describe the service and its jail, or take it out of the order",
+        )
 
     def root(self, jail: str) -> str:
         """Where the jail's tree is on the host."""
@@ -236,6 +243,12 @@ def _told(data: Any, item: Any) -> str:
 def _contradictions(site: Site) -> Iterator[str]:
     yield from _addresses(site)
     yield from _services(site)
+    last = site.firewall.first_set + len(site.services) - 1
+    if last > _LAST_SET:
+        yield (
+            f"firewall.first_set = {site.firewall.first_set}: {len(site.services)} services would "
+            f"need sets up to {last}; ipfw has them up to {_LAST_SET}"
+        )
     if site.base.kind == "tree" and site.base.tree is None:
         yield 'base.tree: missing, and needed with base.kind = "tree"'
 

@@ -7,9 +7,6 @@ from rollout.site import Site
 from rollout.step import Use, use
 from steps.base import RULES
 
-_ROOM = 20
-"""Rule numbers that each service may use."""
-
 
 def set_of(site: Site, service: str) -> int:
     return site.firewall.first_set + list(site.services).index(service)
@@ -26,6 +23,8 @@ def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
     wan = site.host.wan_address
     bodies: list[str] = []
     for listen in site.services[service].ports:
+        if listen.proto != "tcp":
+            continue
         to = f"fwd {jail.address},{listen.port} tcp from any to"
         if listen.public:
             bodies.append(f"{to} {wan} {listen.port} in")
@@ -37,8 +36,8 @@ def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
                 if other is not jail
             ]
     set = set_of(site, service)
-    number = site.firewall.first_rule + _ROOM * list(site.services).index(service)
-    lines = [f"add {number + n} set {set} {body}\n" for n, body in enumerate(bodies)]
+    number = site.firewall.first_rule + list(site.services).index(service)
+    lines = [f"add {number} set {set} {body}\n" for body in bodies]
     return [
         use(firewall.rules, number=number, set=set, bodies=bodies),
         use(files.put, path=f"{RULES}/{service}.rules", content="".join(lines)),

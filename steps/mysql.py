@@ -6,7 +6,7 @@ from operations import data, files, firewall, rc
 from rollout.site import Site
 from rollout.step import Step, check, use
 from steps import forward
-from steps.thin import jail_step
+from steps.thin import jail_steps
 
 REQUIRES = ("network",)
 
@@ -14,7 +14,7 @@ _NAME = "mysql"
 
 
 def steps(site: Site) -> tuple[Step, ...]:
-    return (jail_step(site, _NAME), _cutover(site))
+    return (*jail_steps(site, _NAME), _cutover(site))
 
 
 def _cutover(site: Site) -> Step:

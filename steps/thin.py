@@ -12,9 +12,17 @@ _LOCAL = "/usr/local"
 _LOCAL_ETC = "/usr/local/etc"
 
 
-def jail_step(site: Site, service: str) -> Step:
-    """A jail that runs and serves nothing yet. The host's daemon is not touched."""
+def jail_steps(site: Site, service: str) -> tuple[Step, ...]:
+    """A jail that runs and serves nothing yet; none where an earlier service has built it.
+
+    The host's daemon is not touched.
+    """
     name = site.jail_of(service)
+    first = next(each for each in site.order if each in site.jails[name].services)
+    return (_jail_step(site, service, name),) if service == first else ()
+
+
+def _jail_step(site: Site, service: str, name: str) -> Step:
     return Step(
         name=f"{service}.jail",
         why=f"The jail {name} is built and started beside the running server; nobody uses it yet.",

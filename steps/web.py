@@ -6,7 +6,7 @@ from operations import firewall, rc
 from rollout.site import Site
 from rollout.step import Gate, Step, check, use
 from steps import forward
-from steps.thin import jail_step
+from steps.thin import jail_steps
 
 REQUIRES = ("network",)
 
@@ -14,7 +14,7 @@ _NAME = "web"
 
 
 def steps(site: Site) -> tuple[Step, ...]:
-    return (jail_step(site, _NAME), _standby(site), _cutover(site), _retire(site))
+    return (*jail_steps(site, _NAME), _standby(site), _cutover(site), _retire(site))
 
 
 def _standby(site: Site) -> Step:

@@ -21,9 +21,12 @@ def test_we_are_root(host: Any) -> None:
 
 
 def test_has_the_wan_address(host: Any, site: Site) -> None:
-    there = host.check_output("ifconfig -a")
+    answer = host.run("ifconfig %s", site.host.wan_interface)
+    assert answer.rc == 0, f"host.wan_interface = {site.host.wan_interface!r}: no such interface"
     address = str(site.host.wan_address)
-    assert f"inet {address} " in there, f"[host] wan_address {address} is on no interface"
+    assert f"inet {address} " in answer.stdout, (
+        f"host.wan_address = {address}: not on {site.host.wan_interface}"
+    )
 
 
 def test_daemon_runs(host: Any, site: Site, service: str) -> None:

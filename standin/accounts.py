@@ -1,0 +1,100 @@
+"""passwd(5) and group(5), as pw(8) keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from standin.realm import Realm
+
+MASTER, PASSWD, GROUP = "/etc/master.passwd", "/etc/passwd", "/etc/group"
+
+
+@dataclass(frozen=True)
+class Account:
+    name: str
+    password: str
+    uid: int
+    gid: int
+    login_class: str
+    change: str
+    expire: str
+    gecos: str
+    home: str
+    shell: str
+
+    @classmethod
+    def parse(cls, line: str) -> Account:
+        name, password, uid, gid, kind, change, expire, gecos, home, shell = line.split(":")
+        return cls(name, password, int(uid), int(gid), kind, change, expire, gecos, home, shell)
+
+    def master_line(self, password: str | None = None) -> str:
+        hidden = self.password if password is None else password
+        parts = (self.name, hidden, self.uid, self.gid, self.login_class, self.change)
+        return ":".join(map(str, (*parts, self.expire, self.gecos, self.home, self.shell)))
+
+    def passwd_line(self) -> str:
+        parts = (self.name, "*", self.uid, self.gid, self.gecos, self.home, self.shell)
+        return ":".join(map(str, parts))
+
+
+@dataclass(frozen=True)
+class Group:
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+    def line(self) -> str:
+        return f"{self.name}:*:{self.gid}:{','.join(self.members)}"
+
+
+def accounts(realm: Realm) -> list[Account]:
+    lines = (realm.read(MASTER) or "").splitlines()
+    return [Account.parse(line) for line in lines if line.count(":") == 9]
+
+
+def groups(realm: Realm) -> list[Group]:
+    found = []
+    for line in (realm.read(GROUP) or "").splitlines():
+        if line.count(":") == 3 and not line.startswith("#"):
+            name, _, gid, members = line.split(":")
+            found.append(Group(name, int(gid), tuple(filter(None, members.split(",")))))
+    return found
+
+
+def write_accounts(realm: Realm, found: list[Account]) -> None:
+    realm.write(MASTER, "".join(account.master_line() + "\n" for account in found), 0o600)
+    write_passwd(realm)
+
+
+def write_passwd(realm: Realm, folder: str = "/etc") -> None:
+    """What pwd_mkdb -p makes of master.passwd, the databases included."""
+    lines = (realm.read(f"{folder}/master.passwd") or "").splitlines()
+    found = [Account.parse(line) for line in lines if line.count(":") == 9]
+    passwd = "".join(account.passwd_line() + "\n" for account in found)
+    realm.write(f"{folder}/passwd", passwd, 0o644)
+    realm.write(f"{folder}/pwd.db", passwd, 0o644)
+    realm.write(f"{folder}/spwd.db", "".join(f"{line}\n" for line in lines), 0o600)
+
+
+def write_groups(realm: Realm, found: list[Group]) -> None:
+    realm.write(GROUP, "".join(group.line() + "\n" for group in found), 0o644)
+
+
+def user_name(realm: Realm, uid: int) -> str:
+    return next((entry.name for entry in accounts(realm) if entry.uid == uid), str(uid))
+
+
+def group_name(realm: Realm, gid: int) -> str:
+    return next((entry.name for entry in groups(realm) if entry.gid == gid), str(gid))
+
+
+def uid_of(realm: Realm, name: str) -> int | None:
+    if name.isdigit():
+        return int(name)
+    return next((entry.uid for entry in accounts(realm) if entry.name == name), None)
+
+
+def gid_of(realm: Realm, name: str) -> int | None:
+    if name.isdigit():
+        return int(name)
+    return next((entry.gid for entry in groups(realm) if entry.name == name), None)

@@ -1,0 +1,48 @@
+"""A base host: the files that make one server differ from a freshly installed one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from standin import sample
+from standin.sample import Entry
+
+
+@dataclass(frozen=True)
+class BaseHost:
+    """`entries` are files and folders, `accounts` the texts of master.passwd and group."""
+
+    accounts: Mapping[str, str]
+    entries: Mapping[str, Entry]
+    links: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+
+    @classmethod
+    def sample(cls) -> BaseHost:
+        """The server of the story: BIND, MySQL, Apache, sendmail, a hundred people, no ipfw."""
+        return cls(sample.accounts(100), sample.server())
+
+    @classmethod
+    def busy(cls) -> BaseHost:
+        """The same with other people's work in it: their rules, their jail, their aliases."""
+        return cls(sample.accounts(100), sample.server() | sample.other_peoples())
+
+    @classmethod
+    def recorded(cls) -> BaseHost:
+        """The host of tests/contract/freebsd-13.2.json, freshly booted: it has no pkg."""
+        return cls(sample.recorded_accounts(), sample.recorded(), without=("/usr/local/sbin/pkg",))
+
+    def with_files(self, files: Mapping[str, str]) -> BaseHost:
+        """The same with these files besides, root's and world-readable."""
+        more = {path: Entry(text) for path, text in files.items()}
+        return BaseHost(self.accounts, {**self.entries, **more}, self.links, self.without)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: dict[str, Any]) -> BaseHost:
+        entries = {path: Entry(**entry) for path, entry in found.pop("entries").items()}
+        return cls(entries=entries, **found)

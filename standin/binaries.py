@@ -1,0 +1,111 @@
+"""This machine's own commands, copied so that they run in a FreeBSD tree and in a thin jail.
+
+A thin jail sees /bin, /lib and /libexec of the host and nothing that Linux would want besides. So
+the copies ask for their ELF interpreter where FreeBSD has its own, in /libexec, and the libraries
+lie flat in /lib, which every loader searches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+INTERPRETER = b"/libexec/ld-elf.so.1"
+
+# Run as they are, at FreeBSD's own path: what scripts use of them is the same on both systems.
+PLAIN = {
+    "/bin": "cat chmod dd echo expr kill ls mkdir pwd rmdir sleep sync test [",
+    "/sbin": "",
+    "/usr/bin": "awk basename cmp comm cut diff dirname egrep env false fgrep fold grep gunzip"
+    " gzip head join mkfifo nice nl nohup od paste printf seq sort split tar tee tr true tsort"
+    " tty uniq xargs yes zcat whoami cksum expand unexpand column rev",
+    "/usr/sbin": "chown chroot",
+}
+# Run by the shims, which turn FreeBSD's options and words into these and back.
+BEHIND_SHIMS = (
+    "awk cp date df du env false find flock install ln mkdir mktemp mv readlink rm sed setsid"
+    " sleep sync tail timeout touch truncate tty wc base64 chroot chgrp nohup patch cat sort"
+)
+SHELL = "/libexec/standin/sh"
+REAL = "/libexec/standin/real"
+
+
+def _wanted() -> dict[str, str]:
+    """Where each command goes in the tree, by its path there."""
+    wanted = {f"{REAL}/{name}": name for name in BEHIND_SHIMS.split()}
+    for folder, names in PLAIN.items():
+        wanted |= {f"{folder}/{name}": name for name in names.split() if "." not in name}
+    return wanted | {"/usr/bin/chgrp": "chgrp", SHELL: "sh", "/bin/sh": "sh"}
+
+
+def _libraries(binary: Path) -> dict[str, Path]:
+    listing = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=False)
+    found = re.findall(r"^\s*(?:\S+ => )?(/\S+) \(", listing.stdout, re.MULTILINE)
+    return {Path(path).name: Path(path) for path in found}
+
+
+def _interpreter(image: bytes) -> bytes | None:
+    match = re.search(rb"/lib[0-9a-z/_.-]*/ld-[0-9a-z_.-]+\.so\.[0-9]+\0", image[:4096])
+    return match.group(0) if match else None
+
+
+def _copy(binary: Path, target: Path) -> None:
+    image = binary.read_bytes()
+    if old := _interpreter(image):
+        image = image.replace(old, INTERPRETER.ljust(len(old), b"\0"), 1)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(image)
+    target.chmod(0o555)
+
+
+def _identity(wanted: dict[str, str]) -> str:
+    """A cache of other commands, or of commands that were upgraded since, is not ours."""
+    marks = [repr(sorted(wanted.items())), Path(__file__).read_text()]
+    for name in sorted(set(wanted.values())):
+        path = shutil.which(name)
+        marks.append(f"{path} {Path(path).stat().st_mtime_ns if path else ''}")
+    return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:16]
+
+
+def cache() -> Path:
+    """The copies, in the layout of the tree; made on the first call on this machine."""
+    wanted = _wanted()
+    caches = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "cellblock"
+    place = caches / f"standin-{_identity(wanted)}"
+    if place.is_dir():
+        return place
+    caches.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=caches))
+    fresh.chmod(0o755)
+    libraries: dict[str, Path] = {}
+    for path, name in wanted.items():
+        if found := shutil.which(name):
+            real = Path(found).resolve()
+            _copy(real, fresh / path[1:])
+            libraries |= _libraries(real)
+    for name, library in libraries.items():
+        is_loader = name.startswith("ld-")
+        _copy(library, fresh / (INTERPRETER.decode()[1:] if is_loader else f"lib/{name}"))
+    try:
+        fresh.rename(place)
+    except OSError:  # another process on this machine was first; its copies are as good
+        shutil.rmtree(fresh)
+    return place
+
+
+def lay(tree: Path) -> None:
+    """Put the commands into the tree: hard links where the file system allows, else copies."""
+    source = cache()
+    for folder, _, names in os.walk(source):
+        target = tree / Path(folder).relative_to(source)
+        target.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            try:
+                os.link(f"{folder}/{name}", target / name)
+            except OSError:
+                shutil.copy2(f"{folder}/{name}", target / name)

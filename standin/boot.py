@@ -1,0 +1,136 @@
+"""rc(8): what a boot of the host, or the start of a jail, makes of the files on disk."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Interface, IPv6Interface
+from typing import TYPE_CHECKING
+
+from standin import fstab, rcorder
+from standin.call import Call
+from standin.rcconf import RcConf
+from standin.realm import Realm
+from standin.services import control, kind_of
+
+if TYPE_CHECKING:
+    from standin.host import Host
+
+Part = Callable[["Host", RcConf], Awaitable[None]]
+
+
+async def rc(host: Host, realm: Realm) -> None:
+    """Every enabled script of this root, in rcorder's order."""
+    scripts = rcorder.order(rcorder.scripts(realm))
+    for script in scripts:
+        conf = RcConf.of(realm)
+        skipped = "nostart" in script.keywords or (realm.name and "nojail" in script.keywords)
+        if skipped:
+            continue
+        kind = kind_of(script.path)
+        if kind is not None:
+            if kind.is_enabled(conf):
+                await control(host, realm, kind, "onestart")
+        elif script.path in PARTS:
+            if not realm.name:
+                await PARTS[script.path](host, conf)
+        elif script.path.startswith("/usr/local/etc/rc.d/") or script.path in host.foreign(realm):
+            code, text = await host.processes.run(realm, ["/bin/sh", script.path, "faststart"])
+            host.note_console(f"{script.path}: exit {code}\n{text}")
+
+
+async def kld(host: Host, conf: RcConf) -> None:
+    for name in conf.get("kld_list").split():
+        if not host.kernel.has(name):
+            host.kernel.load(name)
+
+
+async def local_mounts(host: Host, conf: RcConf) -> None:
+    for words in fstab.read(host, "/etc/fstab"):
+        options = words[3].split(",") if len(words) > 3 else ["rw"]
+        if "noauto" not in options and host.mounts.at(host.realm.inner(words[1])) is None:
+            try:
+                fstab.mount_line(host, words)
+            except OSError as error:
+                host.note_console(f"mount: {words[1]}: {error.strerror}\n")
+
+
+async def sysctl(host: Host, conf: RcConf) -> None:
+    for line in (host.realm.read("/etc/sysctl.conf") or "").splitlines():
+        name, mark, value = line.partition("#")[0].strip().partition("=")
+        if mark and name in host.kernel.sysctls:
+            host.kernel.sysctls[name] = value
+
+
+async def hostname(host: Host, conf: RcConf) -> None:
+    host.kernel.sysctls["kern.hostname"] = conf.get("hostname")
+
+
+async def netif(host: Host, conf: RcConf) -> None:
+    """Clones first, then each interface's own line and its aliases, up to the first gap."""
+    for name in conf.get("cloned_interfaces").split():
+        if name not in host.network.interfaces:
+            host.network.create(name)
+    for name in host.network.interfaces:
+        lines = [conf.get(f"ifconfig_{name}"), *conf.get(f"ifconfig_{name}_aliases").split("  ")]
+        number = 0
+        while line := conf.get(f"ifconfig_{name}_alias{number}"):
+            lines.append(line)
+            number += 1
+        lines.append(conf.get(f"ifconfig_{name}_ipv6"))
+        for line in filter(None, lines):
+            _configure(host, name, line)
+
+
+def _configure(host: Host, name: str, line: str) -> None:
+    words = shlex.split(line)
+    starts = [place for place, word in enumerate(words) if word in ("inet", "inet6")]
+    for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
+        family, address, *rest = words[start:end]
+        if "netmask" in rest:
+            address += f"/{mask_length(rest[rest.index('netmask') + 1])}"
+        if "prefixlen" in rest:
+            address += f"/{rest[rest.index('prefixlen') + 1]}"
+        make = IPv4Interface if family == "inet" else IPv6Interface
+        host.network.interfaces[name].add(make(address))
+    for word in words:  # -tso and the like stand among the rest
+        host.set_capability(name, word)
+
+
+def mask_length(mask: str) -> int:
+    if mask.startswith("0x"):
+        return int(mask, 16).bit_count()
+    return IPv4Interface(f"0.0.0.0/{mask}").network.prefixlen
+
+
+async def ipfw(host: Host, conf: RcConf) -> None:
+    if not conf.is_on("firewall_enable"):
+        return
+    for module in ("ipfw", *(("ipfw_nat",) if conf.is_on("firewall_nat_enable") else ())):
+        if not host.kernel.has(module):
+            host.load_module(module)
+    script = conf.get("firewall_script") or "/etc/rc.firewall"
+    code, text = await host.processes.run(host.realm, ["/bin/sh", script])
+    host.note_console(f"ipfw: exit {code}\n{text}")
+
+
+async def jail(host: Host, conf: RcConf) -> None:
+    if conf.is_on("jail_enable"):
+        reply = await host.perform(Call(("service", "jail", "onestart"), host.realm))
+        host.note_console(reply.out + reply.err)
+
+
+async def nothing_to_do(host: Host, conf: RcConf) -> None:
+    """Scripts whose work leaves no trace that the model keeps."""
+
+
+PARTS: dict[str, Part] = {
+    "/etc/rc.d/kld": kld,
+    "/etc/rc.d/mountcritlocal": local_mounts,
+    "/etc/rc.d/mountlate": local_mounts,
+    "/etc/rc.d/sysctl": sysctl,
+    "/etc/rc.d/hostname": hostname,
+    "/etc/rc.d/netif": netif,
+    "/etc/rc.d/ipfw": ipfw,
+    "/etc/rc.d/jail": jail,
+}

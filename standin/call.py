@@ -1,0 +1,149 @@
+"""A command that was typed in the stand-in, and the answer to it."""
+
+from __future__ import annotations
+
+import asyncio
+import getopt as posix
+import os
+import shlex
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from standin.binaries import REAL
+from standin.realm import Realm
+
+if TYPE_CHECKING:
+    from standin.host import Host
+
+LONGEST_LINE = 1500
+PAUSE = 0.002
+
+
+class Unknown(Exception):
+    """The stand-in does not know this command or option, or FreeBSD would not: never a success."""
+
+    def __init__(self, text: str, exit: int = 64) -> None:
+        super().__init__(text)
+        self.reply = Reply(exit=exit, err=text)
+
+
+class Failed(Exception):
+    """The command says so and ends, as err(3) does."""
+
+    def __init__(self, text: str, exit: int = 1, out: str = "") -> None:
+        super().__init__(text)
+        self.reply = Reply(exit=exit, err=text, out=out)
+
+
+@dataclass(frozen=True)
+class Call:
+    """`argv` starts with the bare name. `cwd` is as the caller sees it, below its own root."""
+
+    argv: tuple[str, ...]
+    realm: Realm
+    pid: int = 0
+    cwd: str = "/"
+
+    @property
+    def name(self) -> str:
+        return self.argv[0]
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        return self.argv[1:]
+
+    @property
+    def line(self) -> str:
+        return shlex.join(self.argv)
+
+    async def stdin(self) -> bytes:
+        """All of it. The model must go on meanwhile: the writer may be waiting for it."""
+        source = os.open(f"/proc/{self.pid}/fd/0", os.O_RDONLY | os.O_NONBLOCK)
+        found = b""
+        try:
+            while True:
+                try:
+                    block = os.read(source, 65536)
+                except BlockingIOError:
+                    await asyncio.sleep(PAUSE)
+                    continue
+                if not block:
+                    return found
+                found += block
+        finally:
+            os.close(source)
+
+    async def stdin_text(self) -> str:
+        return (await self.stdin()).decode(errors="surrogateescape")
+
+    def environment(self) -> dict[str, str]:
+        raw = Path(f"/proc/{self.pid}/environ").read_text(errors="surrogateescape")
+        pairs = (pair.partition("=") for pair in raw.split("\0") if pair)
+        return {name: value for name, _, value in pairs}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Text and an exit code, or else the sh code that the caller's process goes on with."""
+
+    out: str = ""
+    err: str = ""
+    exit: int = 0
+    then: str = ""
+
+    def script(self) -> str:
+        parts = [f"printf {_format(self.out)}"] if self.out else []
+        if self.err:
+            parts.append(f"printf {_format(_ended(self.err))} >&2")
+        parts.append(self.then or f"exit {self.exit}")
+        return "; ".join(parts)
+
+
+Handler = Callable[["Host", Call], Reply | Awaitable[Reply]]
+H = TypeVar("H", bound=Handler)
+COMMANDS: dict[str, Handler] = {}
+PLACES: dict[str, str] = {}
+
+
+def command(*paths: str) -> Callable[[H], H]:
+    """Put a shim at each of these paths of the tree; the function answers for it."""
+
+    def register(handler: H) -> H:
+        for path in paths:
+            name = Path(path).name
+            COMMANDS[name] = handler
+            PLACES[path] = name
+        return handler
+
+    return register
+
+
+def getopt(
+    call: Call, letters: str, usage: str, exit: int = 64
+) -> tuple[dict[str, str], list[str]]:
+    """Options as getopt(3) reads them, and the rest. A repeated option keeps its last value."""
+    try:
+        found, rest = posix.getopt(list(call.args), letters)
+    except posix.GetoptError as error:
+        missing = "requires" in error.msg
+        words = "option requires an argument" if missing else "illegal option"
+        raise Unknown(f"{call.name}: {words} -- {error.opt}\n{usage}\n", exit) from None
+    return {option[1:]: value for option, value in found}, rest
+
+
+def real(name: str, *arguments: str) -> str:
+    """sh code: one of this machine's own commands."""
+    return shlex.join((f"{REAL}/{name}", *arguments))
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _format(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("%", "%%").replace("\n", "\\n")
+    quoted = escaped.replace("'", "'\\''")
+    # printf(1) would take a leading dash for an option.
+    return f"-- '{quoted}'" if text.startswith("-") else f"'{quoted}'"

@@ -1,0 +1,231 @@
+"""pw(8), pwd_mkdb(8), id(1) and getent(1)."""
+
+from __future__ import annotations
+
+import os
+
+from standin import accounts
+from standin.accounts import Account, Group
+from standin.call import Call, Failed, Reply, Unknown, command, getopt
+from standin.host import Host
+from standin.realm import Realm
+
+FIRST_UID = 1001
+USAGE = "usage: pw [user|group] [add|del|mod|show|next] ...\n"
+
+
+@command("/usr/sbin/pw")
+def pw(host: Host, call: Call) -> Reply:
+    words = list(call.args)
+    realm = call.realm
+    if words[:1] in (["-R"], ["-V"]) and len(words) > 2:
+        realm = Realm(realm.name, realm.path(words[1], call.cwd))
+        words = words[2:]
+    if words and words[0] in ("user", "group") and len(words) > 1:
+        words = [words[0] + words[1], *words[2:]]
+    verb, *rest = words or [""]
+    if verb not in VERBS:
+        raise Unknown(USAGE, 64)
+    name = rest.pop(0) if rest and not rest[0].startswith("-") else ""
+    letters = "a" if verb == "usershow" else ""
+    usage = f"usage: pw {verb} [name] ...".rstrip()
+    bare = Call((call.name, *rest), realm, call.pid)
+    found, more = getopt(bare, f"{letters}mrn:u:g:G:c:d:s:h:H:L:e:p:w:M:k:N", usage)
+    if more:
+        raise Unknown(f"pw: invalid argument: {more[0]}\n", 64)
+    return VERBS[verb](realm, found.get("n", name), found)
+
+
+def _find(realm: Realm, name: str) -> Account:
+    for account in accounts.accounts(realm):
+        if account.name == name or str(account.uid) == name:
+            return account
+    raise Failed(f"pw: no such user `{name}'\n", 67)
+
+
+def _find_group(realm: Realm, name: str) -> Group:
+    for group in accounts.groups(realm):
+        if group.name == name or str(group.gid) == name:
+            return group
+    raise Failed(f"pw: unknown group `{name}'\n", 65)
+
+
+def _usershow(realm: Realm, name: str, found: dict[str, str]) -> Reply:
+    if "a" in found:
+        lines = (account.master_line("*") for account in accounts.accounts(realm))
+        return Reply("".join(f"{line}\n" for line in lines))
+    return Reply(_find(realm, name).master_line("*") + "\n")
+
+
+def _useradd(realm: Realm, name: str, found: dict[str, str]) -> Reply:
+    known = accounts.accounts(realm)
+    if any(account.name == name for account in known):
+        raise Failed(f"pw: login name `{name}' already exists\n", 65)
+    taken = {account.uid for account in known}
+    uid = (
+        int(found["u"])
+        if "u" in found
+        else next(n for n in range(FIRST_UID, 32000) if n not in taken)
+    )
+    if uid in taken:
+        raise Failed(f"pw: uid `{uid}' has already been allocated\n", 65)
+    if "g" in found:
+        gid = _find_group(realm, found["g"]).gid
+    else:
+        gid = uid
+        if not any(group.name == name for group in accounts.groups(realm)):
+            accounts.write_groups(realm, [*accounts.groups(realm), Group(name, gid, ())])
+    home = found.get("d", f"/home/{name}")
+    shell = found.get("s", "/bin/sh")
+    made = Account(
+        name, "*", uid, gid, found.get("L", ""), "0", "0", found.get("c", "User &"), home, shell
+    )
+    accounts.write_accounts(realm, [*known, made])
+    _set_groups(realm, name, found.get("G"))
+    if "m" in found:
+        place = realm.path(home)
+        place.mkdir(parents=True, exist_ok=True)
+        os.chown(place, uid, gid)
+    return Reply()
+
+
+def _set_groups(realm: Realm, name: str, wanted: str | None) -> None:
+    if wanted is None:
+        return
+    names = wanted.split(",")
+    accounts.write_groups(
+        realm,
+        [
+            Group(
+                group.name,
+                group.gid,
+                tuple(m for m in group.members if m != name)
+                + ((name,) if group.name in names else ()),
+            )
+            for group in accounts.groups(realm)
+        ],
+    )
+
+
+def _usermod(realm: Realm, name: str, found: dict[str, str]) -> Reply:
+    old = _find(realm, name)
+    gid = _find_group(realm, found["g"]).gid if "g" in found else old.gid
+    new = Account(
+        old.name, old.password, int(found.get("u", old.uid)), gid, found.get("L", old.login_class),
+        old.change, old.expire, found.get("c", old.gecos), found.get("d", old.home),
+        found.get("s", old.shell),
+    )  # fmt: skip
+    known = [new if one.name == old.name else one for one in accounts.accounts(realm)]
+    accounts.write_accounts(realm, known)
+    _set_groups(realm, name, found.get("G"))
+    return Reply()
+
+
+def _userdel(realm: Realm, name: str, found: dict[str, str]) -> Reply:
+    gone = _find(realm, name)
+    kept = [account for account in accounts.accounts(realm) if account.name != gone.name]
+    accounts.write_accounts(realm, kept)
+    groups = [
+        Group(group.name, group.gid, tuple(m for m in group.members if m != gone.name))
+        for group in accounts.groups(realm)
+        if group.name != gone.name or group.gid != gone.gid
+    ]
+    accounts.write_groups(realm, groups)
+    return Reply()
+
+
+def _groupshow(realm: Realm, name: str, found: dict[str, str]) -> Reply:
+    return Reply(_find_group(realm, name).line() + "\n")
+
+
+def _groupadd(realm: Realm, name: str, found: dict[str, str]) -> Reply:
+    known = accounts.groups(realm)
+    if any(group.name == name for group in known):
+        raise Failed(f"pw: group name `{name}' already exists\n", 65)
+    taken = {group.gid for group in known}
+    gid = (
+        int(found["g"])
+        if "g" in found
+        else next(n for n in range(FIRST_UID, 32000) if n not in taken)
+    )
+    if gid in taken:
+        raise Failed(f"pw: gid `{gid}' has already been allocated\n", 65)
+    members = tuple(found["M"].split(",")) if "M" in found else ()
+    accounts.write_groups(realm, [*known, Group(name, gid, members)])
+    return Reply()
+
+
+def _groupdel(realm: Realm, name: str, found: dict[str, str]) -> Reply:
+    gone = _find_group(realm, name)
+    accounts.write_groups(realm, [one for one in accounts.groups(realm) if one != gone])
+    return Reply()
+
+
+VERBS = {
+    "usershow": _usershow,
+    "useradd": _useradd,
+    "usermod": _usermod,
+    "userdel": _userdel,
+    "groupshow": _groupshow,
+    "groupadd": _groupadd,
+    "groupdel": _groupdel,
+}
+
+
+@command("/usr/sbin/pwd_mkdb")
+def pwd_mkdb(host: Host, call: Call) -> Reply:
+    usage = "usage: pwd_mkdb [-BCiLNp] [-d directory] [-s cachesize] [-u username] file"
+    found, rest = getopt(call, "BCiLNpd:s:u:", usage, 1)
+    if len(rest) != 1:
+        raise Unknown(f"{usage}\n", 1)
+    folder = found.get("d", "/etc")
+    text = call.realm.read(call.realm.inner(rest[0], call.cwd))
+    if text is None:
+        raise Failed(f"pwd_mkdb: {rest[0]}: No such file or directory\n")
+    call.realm.write(f"{folder}/master.passwd", text, 0o600)
+    accounts.write_passwd(call.realm, folder)
+    return Reply()
+
+
+@command("/usr/bin/id")
+def id(host: Host, call: Call) -> Reply:
+    found, rest = getopt(call, "ugGnpr", "usage: id [user]", 1)
+    name = rest[0] if rest else "root"
+    for account in accounts.accounts(call.realm):
+        if name in (account.name, str(account.uid)):
+            break
+    else:
+        raise Failed(f"id: {name}: no such user\n")
+    group = accounts.group_name(call.realm, account.gid)
+    member = [g for g in accounts.groups(call.realm) if account.name in g.members]
+    gids = list(dict.fromkeys([account.gid, *(g.gid for g in member)]))
+    names = [accounts.group_name(call.realm, gid) for gid in gids]
+    if "u" in found:
+        return Reply(f"{account.name if 'n' in found else account.uid}\n")
+    if "G" in found:
+        return Reply(" ".join(names if "n" in found else map(str, gids)) + "\n")
+    if "g" in found:
+        return Reply(f"{group if 'n' in found else account.gid}\n")
+    listed = ",".join(f"{gid}({one})" for gid, one in zip(gids, names, strict=True))
+    return Reply(f"uid={account.uid}({account.name}) gid={account.gid}({group}) groups={listed}\n")
+
+
+@command("/usr/bin/getent")
+def getent(host: Host, call: Call) -> Reply:
+    match call.args:
+        case ("passwd", name):
+            found = [
+                one for one in accounts.accounts(call.realm) if name in (one.name, str(one.uid))
+            ]
+            lines = [one.passwd_line() for one in found]
+        case ("passwd",):
+            lines = [one.passwd_line() for one in accounts.accounts(call.realm)]
+        case ("group", name):
+            groups = accounts.groups(call.realm)
+            lines = [one.line() for one in groups if name in (one.name, str(one.gid))]
+        case ("hosts", name):
+            rows = [line.split() for line in (call.realm.read("/etc/hosts") or "").splitlines()]
+            lines = [f"{row[0]:<15} {'  '.join(row[1:])}" for row in rows if name in row]
+        case _:
+            raise Unknown("usage: getent database [key ...]\n", 1)
+    return Reply("".join(f"{line}\n" for line in lines), exit=0 if lines else 2)

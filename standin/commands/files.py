@@ -1,0 +1,260 @@
+"""File commands whose options or words differ from Linux's: turned into this machine's and back.
+
+What they print when they fail is rewritten the way BSD says it, `rm: PATH: reason`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from standin import flags
+from standin.binaries import REAL
+from standin.call import Call, Failed, Reply, Unknown, command, getopt, real
+from standin.host import Host
+
+Translate = Callable[[Call, dict[str, str], list[str]], list[str]]
+# GNU's "rm: cannot remove 'PATH': reason", and its kin, as BSD has it.
+BSD_WORDS = (
+    r"s/^([^:]*\/)?([a-z]+): [^':]*'([^']*)'( for reading)?: /\2: \3: /;"
+    r"s/^([^:]*\/)([a-z]+): /\2: /;"
+    r"s/^([a-z]+): cannot [a-z]+ '(.*)' to '(.*)': /\1: rename \2 to \3: /"
+)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """`letters` are what FreeBSD's getopt takes; options not in `drop` go on as they are."""
+
+    letters: str
+    usage: str
+    real: str = ""
+    drop: str = ""
+    exit: int = 64
+    rename: tuple[tuple[str, str], ...] = ()
+    writes: bool = False
+
+
+TOOLS = {
+    "cp": Tool("HLPRafinpsvlx", "usage: cp [-R [-H | -L | -P]] [-f | -i | -n] [-alpsvx]",
+               rename=(("-x", "--one-file-system"),), writes=True),
+    "mv": Tool("fihnv", "usage: mv [-f | -i | -n] [-hv] source target",
+               rename=(("-h", "-T"),), exit=64, writes=True),
+    "rm": Tool("dfiIPRrvWx", "usage: rm [-f | -i] [-dIPRrvWx] file ...",
+               drop="PW", rename=(("-x", "--one-file-system"),), exit=64, writes=True),
+    "ln": Tool("sfhiFnvLPw", "usage: ln [-s [-F] | -L | -P] [-f | -iw] [-hnv] source target",
+               drop="w", rename=(("-h", "-n"), ("-F", "-n")), exit=1, writes=True),
+    "touch": Tool("acfhmA:d:r:t:", "usage: touch [-A [-][[hh]mm]SS] [-achm] [-r file] file ...",
+                  drop="f", exit=1, writes=True),
+    "truncate": Tool("cr:s:", "usage: truncate [-c] -s [+|-]size[K|k|M|m|G|g|T|t] file ...",
+                     exit=1, writes=True),
+    "tail": Tool("Fb:c:fn:qrv", "usage: tail [-F | -f | -r] [-qv] [-b # | -c # | -n #] [file]",
+                 exit=1),
+    "readlink": Tool("fn", "usage: readlink [-fn] [file ...]", exit=1),
+}  # fmt: skip
+
+
+def filtered(*argv: str) -> str:
+    """sh code: run a command of this machine's and say its complaints the BSD way."""
+    run = shlex.join((f"{REAL}/{argv[0]}", *argv[1:]))
+    sed = shlex.join((f"{REAL}/sed", "-E", BSD_WORDS))
+    return (
+        f"{{ said=$({run} 2>&1 >&3 3>&-); code=$?; }} 3>&1;"
+        f' [ -z "$said" ] || printf "%s\\n" "$said" | {sed} >&2; exit $code'
+    )
+
+
+@command("/bin/cp", "/bin/mv", "/bin/rm", "/bin/ln", "/usr/bin/touch", "/usr/bin/truncate",
+         "/usr/bin/tail", "/usr/bin/readlink")  # fmt: skip
+def tool(host: Host, call: Call) -> Reply:
+    found = TOOLS[call.name]
+    call = _with_old_options(call)
+    given, rest = getopt(call, found.letters, found.usage, found.exit)
+    if found.writes:
+        flags.refuse_protected(call, rest)
+    if call.name == "tail" and "r" in given:
+        raise Unknown("tail: -r is not known to the stand-in\n", 1)
+    options = _options(found, given)
+    if call.name == "cp" and {"R", "a"} & given.keys():
+        # BSD: a slash behind the source means what is in it.
+        rest = [word + "." if word.endswith("/") else word for word in rest[:-1]] + rest[-1:]
+    return Reply(then=filtered(call.name, *options, "--", *rest))
+
+
+def _with_old_options(call: Call) -> Call:
+    """`tail -1`."""
+    if call.name == "tail" and call.args and re.fullmatch(r"-\d+", call.args[0]):
+        argv = ("tail", "-n", call.args[0][1:], *call.args[1:])
+        return Call(argv, call.realm, call.pid, call.cwd)
+    return call
+
+
+def _options(found: Tool, given: dict[str, str]) -> list[str]:
+    renamed = dict(found.rename)
+    options: list[str] = []
+    for letter, value in given.items():
+        if letter not in found.drop:
+            options.append(renamed.get(f"-{letter}", f"-{letter}"))
+            takes_value = f"{letter}:" in found.letters
+            options += [value] if takes_value else []
+    return options
+
+
+@command("/usr/bin/sed")
+def sed(host: Host, call: Call) -> Reply:
+    """-i takes an argument here: the suffix, which may be empty."""
+    usage = "usage: sed script [-EHalnru] [-i extension] [file ...]"
+    options: list[str] = []
+    words, scripts = list(call.args), False
+    suffix: str | None = None
+    while words and re.match(r"-.", words[0]) and words[0] != "--":
+        word = words.pop(0)
+        if word.startswith("--"):
+            raise Unknown(f"sed: illegal option -- -\n{usage}\n", 1)
+        letters = word[1:]
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in "Eranu":
+                options.append(f"-{'E' if letter == 'r' else letter}")
+            elif letter in "efiI":
+                value = letters or (words.pop(0) if words else "")
+                letters = ""
+                if letter in "iI":
+                    suffix = value
+                else:
+                    options += [f"-{letter}", value]
+                    scripts = True
+            else:
+                raise Unknown(f"sed: illegal option -- {letter}\n{usage}\n", 1)
+    if suffix is not None:
+        files = words if scripts else words[1:]
+        flags.refuse_protected(call, files)
+        options.append(f"-i{suffix}")
+    return Reply(then=f"exec {real('sed', '--posix', *options, *words)}")
+
+
+@command("/usr/bin/find")
+def find(host: Host, call: Call) -> Reply:
+    """-x keeps to one file system; -E, -s and -d are BSD's too."""
+    words, options, front = list(call.args), [], []
+    while words and re.fullmatch(r"-[EHLPXdsx]+", words[0]):
+        for letter in words.pop(0)[1:]:
+            if letter in "HLP":
+                front.append(f"-{letter}")
+            elif letter in "xdE":
+                options.append({"x": "-xdev", "d": "-depth", "E": "-regextype"}[letter])
+                options += ["posix-extended"] if letter == "E" else []
+            else:
+                raise Unknown(f"find: illegal option -- {letter}\n", 1)
+    places = []
+    while words and not re.match(r"[-!(]", words[0]):
+        places.append(words.pop(0))
+    if not places:
+        raise Unknown("usage: find [-H | -L | -P] [-EXdsx] [-f path] path ... [expression]\n", 1)
+    if "-printf" in words or "-regextype" in words:
+        raise Unknown("find: -printf: unknown primary or operator\n", 1)
+    return Reply(then=filtered("find", *front, *places, *options, *_bsd_primaries(words)))
+
+
+def _bsd_primaries(words: list[str]) -> list[str]:
+    """-perm +MODE is BSD's word for /MODE."""
+    return [
+        f"/{word[1:]}" if before == "-perm" and word.startswith("+") else word
+        for before, word in zip(["", *words], words, strict=False)
+    ]
+
+
+@command("/usr/bin/install")
+def install(host: Host, call: Call) -> Reply:
+    usage = "usage: install [-bCcpSsv] [-f flags] [-g group] [-m mode] [-o owner] file1 file2"
+    found, rest = getopt(call, "bCcdpSsUvB:f:g:h:l:M:m:N:o:", usage)
+    flags.refuse_protected(call, rest)
+    options = []
+    for letter, value in found.items():
+        if letter in "dpvCb":
+            options.append(f"-{letter}")
+        elif letter in "gmo":
+            options += [f"-{letter}", value]
+        elif letter == "l" and "s" in value:
+            return Reply(then=filtered("ln", "-sf", *rest))
+        elif letter not in "cSU":
+            raise Unknown(f"install: -{letter} is not known to the stand-in\n")
+    if "m" not in found:
+        options += ["-m", "755"]
+    return Reply(then=filtered("install", *options, *rest))
+
+
+@command("/usr/bin/wc")
+def wc(host: Host, call: Call) -> Reply:
+    found, rest = getopt(call, "clmwL", "usage: wc [-Lclmw] [file ...]", 1)
+    columns = len(found) or 3
+    program = (
+        f'{{ for (i = 1; i <= {columns}; i++) printf " %7d", $i;'
+        f' for (i = {columns} + 1; i <= NF; i++) printf " %s", $i; print "" }}'
+    )
+    options = [f"-{letter}" for letter in found]
+    count = real("wc", *options, *(["--", *rest] if rest else []))
+    return Reply(
+        then=f"counts=$({count}); code=$?; printf '%s\\n' \"$counts\" | "
+        f"{real('awk', program)}; exit $code"
+    )
+
+
+@command("/bin/date")
+def date(host: Host, call: Call) -> Reply:
+    """-r takes seconds or a file; what GNU means by -d is not FreeBSD's."""
+    usage = "usage: date [-jnRu] [-r seconds|file] [-f input_fmt new_date] [+output_fmt]"
+    found, rest = getopt(call, "jnRur:f:v:I:", usage, 1)
+    if {"f", "v", "I"} & found.keys():
+        raise Unknown("date: -f, -v and -I are not known to the stand-in\n", 1)
+    options = [f"-{letter}" for letter in found if letter in "Ru"]
+    if when := found.get("r"):
+        options += ["-d", f"@{when}"] if when.isdigit() else ["-r", when]
+    return Reply(then=f"exec {real('date', *options, *rest)}")
+
+
+@command("/bin/realpath")
+def realpath(host: Host, call: Call) -> Reply:
+    found, rest = getopt(call, "q", "usage: realpath [-q] [path ...]", 1)
+    out, err = "", ""
+    for word in rest or ["."]:
+        if call.realm.path(word, call.cwd).exists():
+            out += call.realm.inner(word, call.cwd) + "\n"
+        elif "q" not in found:
+            err += f"realpath: {word}: No such file or directory\n"
+    return Reply(out, err, 1 if err else 0)
+
+
+@command("/usr/bin/mktemp")
+def mktemp(host: Host, call: Call) -> Reply:
+    found, rest = getopt(call, "dqup:t:", "usage: mktemp [-d] [-p tmpdir] [-q] [-t prefix]", 1)
+    options = [f"-{letter}" for letter in found if letter in "dqu"]
+    if "t" in found:
+        folder = found.get("p", "/tmp")  # noqa: S108 - where FreeBSD makes them
+        return Reply(then=filtered("mktemp", *options, f"{folder}/{found['t']}.XXXXXXXXXX"))
+    below = ["-p", found["p"]] if "p" in found else []
+    return Reply(then=filtered("mktemp", *options, *below, *rest))
+
+
+@command("/bin/chflags")
+def chflags(host: Host, call: Call) -> Reply:
+    usage = "usage: chflags [-fhvx] [-R [-H | -L | -P]] flags file ..."
+    found, rest = getopt(call, "fhHLPRvx", usage, 1)
+    if "R" in found or len(rest) < 2:
+        raise Unknown(f"{usage}\n", 1)
+    for word in rest[1:]:
+        if not call.realm.path(word, call.cwd).exists():
+            raise Failed(f"chflags: {word}: No such file or directory\n")
+        flags.change(call.realm.path(word, call.cwd), call.realm, rest[0])
+    return Reply()
+
+
+@command("/usr/bin/fsync")
+def fsync(host: Host, call: Call) -> Reply:
+    _, rest = getopt(call, "", "usage: fsync file ...")
+    for word in rest:
+        if not call.realm.path(word, call.cwd).exists():
+            raise Failed(f"fsync: open {word}: No such file or directory\n", 66)
+    return Reply(then=f"exec {real('sync', '--', *rest)}")

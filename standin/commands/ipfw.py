@@ -1,0 +1,225 @@
+"""ipfw(8): rules, sets and nat, with its exit codes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+
+from standin.call import Call, Failed, Reply, Unknown, command
+from standin.firewall import LAST_SET, parse_nat
+from standin.host import Host
+from standin.rules import Rule, RuleError, parse
+
+USAGE = 'ipfw: bad command, try "ipfw -h"\n'
+OPTIONS = "aqSfnNtdeh"
+
+
+@command("/sbin/ipfw")
+def ipfw(host: Host, call: Call) -> Reply:
+    options, rest = set[str](), list(call.args)
+    while rest and rest[0].startswith("-"):
+        letters = set(rest.pop(0)[1:])
+        if letters - set(OPTIONS):
+            raise Unknown(f"ipfw: illegal option -- {sorted(letters)[0]}\n", 64)
+        options |= letters
+    if len(rest) == 1 and rest[0].startswith("/"):
+        return _file(host, call, rest[0], options)
+    return _perform(host, options, rest, in_jail=bool(call.realm.name))
+
+
+def _file(host: Host, call: Call, path: str, options: set[str]) -> Reply:
+    text = call.realm.read(path)
+    if text is None:
+        raise Failed(f"ipfw: fopen: {path}: No such file or directory\n", 66)
+    out = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        words = shlex.split(line, comments=True)
+        if words:
+            try:
+                out += _perform(host, options, words, in_jail=bool(call.realm.name)).out
+            except (Failed, Unknown) as error:
+                raise Failed(f"Line {number}: {error}", error.reply.exit, out) from None
+    return Reply(out)
+
+
+def _perform(host: Host, options: set[str], rest: list[str], *, in_jail: bool) -> Reply:
+    verb, *words = rest or [""]
+    if verb == "show":
+        verb, options = "list", options | {"a"}
+    if verb not in VERBS:
+        raise Unknown(USAGE, 64)
+    if not host.kernel.has("ipfw") or in_jail:
+        if verb == "list":
+            raise Failed("ipfw: retrieving config failed: Protocol not available\n", 71)
+        if verb not in ("add", "nat"):
+            raise Failed("ipfw: setsockopt(IP_FW_XDEL): Protocol not available\n", 69)
+    return VERBS[verb](host, options, words)
+
+
+def _flush(host: Host, options: set[str], words: list[str]) -> Reply:
+    if not {"f", "q"} & options:
+        raise Failed("ipfw: it asks a person; -f is for scripts\n", 64)
+    host.firewall.rules = []
+    return Reply("" if "q" in options else "Flushed all rules.\n")
+
+
+def _switch_firewall(value: str) -> Callable[[Host, set[str], list[str]], Reply]:
+    def switch(host: Host, options: set[str], words: list[str]) -> Reply:
+        if words != ["firewall"]:
+            raise Unknown(USAGE, 64)
+        host.kernel.sysctls["net.inet.ip.fw.enable"] = value
+        return Reply()
+
+    return switch
+
+
+def _add(host: Host, options: set[str], words: list[str]) -> Reply:
+    loaded = host.kernel.has("ipfw")
+    try:
+        rule = parse(words, host.firewall.next_number())
+        if not loaded and "n" not in options:
+            raise RuleError("getsockopt(IP_FW_XADD): Protocol not available", 69)
+        if rule.action == "nat" and not host.kernel.has("ipfw_nat"):
+            raise RuleError("getsockopt(IP_FW_XADD): Invalid argument", 69)
+    except RuleError as error:
+        unknown = error.exit == 64
+        text = f"ipfw: {error}\n"
+        raise (Unknown(text, 64) if unknown else Failed(text, error.exit)) from None
+    if "n" not in options:
+        host.firewall.add(rule)
+    return Reply("" if "q" in options else f"{_text(rule, set())}\n")
+
+
+def _text(rule: Rule, options: set[str]) -> str:
+    counters = "   0     0" if "a" in options else ""
+    group = f" set {rule.set}" if "S" in options else ""
+    return f"{rule.number:05}{counters}{group} {rule.text()}"
+
+
+def _default(host: Host) -> Rule:
+    action = "allow" if host.firewall.accepts_by_default else "deny"
+    rule = parse([action, "ip", "from", "any", "to", "any"], 1)
+    return replace(rule, number=65535, set=LAST_SET)
+
+
+def _list(host: Host, options: set[str], words: list[str]) -> Reply:
+    ranges = []
+    for word in words:
+        low, _, high = word.partition("-")
+        if not (low.isdigit() and (high.isdigit() or not high)):
+            raise Unknown(f"ipfw: invalid rule number ``{word}''\n", 64)
+        ranges.append((int(low), int(high or low)))
+    lines, shown = [], set()
+    for rule in (*host.firewall.rules, _default(host)):
+        hits = [pair for pair in ranges if pair[0] <= rule.number <= pair[1]]
+        if ranges and not hits:
+            continue
+        shown.update(hits)
+        off = rule.set in host.firewall.disabled
+        if not off:
+            lines.append(_text(rule, options))
+        elif "S" in options:
+            lines.append(f"# DISABLED {_text(rule, options)}")
+    missing = [pair for pair in ranges if pair not in shown]
+    err = "".join(f"ipfw: rule {low} does not exist\n" for low, _ in missing)
+    return Reply("".join(f"{line}\n" for line in lines), err, 69 if missing else 0)
+
+
+def _delete(host: Host, options: set[str], words: list[str]) -> Reply:
+    if words[:1] == ["set"] and len(words) == 2 and words[1].isdigit():
+        gone = host.firewall.delete(group=int(words[1]))
+    elif words and all(word.isdigit() for word in words):
+        gone = min(host.firewall.delete(number=int(word)) for word in words)
+    else:
+        raise Unknown(USAGE, 64)
+    if not gone and "q" not in options:
+        raise Failed(f"ipfw: no rules {' '.join(words)} in the ruleset\n", 69)
+    return Reply()
+
+
+def _set(host: Host, options: set[str], words: list[str]) -> Reply:
+    match words:
+        case ["show"]:
+            off = " ".join(str(one) for one in sorted(host.firewall.disabled))
+            on = " ".join(str(one) for one in range(LAST_SET) if one not in host.firewall.disabled)
+            return Reply(f"disable {off} enable {on}\n" if off else f"enable {on}\n")
+        case ["swap", one, other]:
+            host.firewall.swap(int(one), int(other))
+            return Reply()
+        case ["move", "rule", number, "to", group]:
+            _move(host, group, number=int(number))
+            return Reply()
+        case ["move", old, "to", group]:
+            _move(host, group, old=int(old))
+            return Reply()
+        case ["enable" | "disable", *_]:
+            return _switch(host, words)
+        case [group, "delete", *numbers] if numbers and all(map(str.isdigit, [group, *numbers])):
+            for number in numbers:
+                host.firewall.delete(number=int(number), group=int(group))
+            return Reply()
+        case _:
+            raise Unknown(f"ipfw: invalid set command {' '.join(words[:1])}\n\n", 64)
+
+
+def _move(host: Host, group: str, *, number: int | None = None, old: int | None = None) -> None:
+    host.firewall.rules = [
+        replace(rule, set=int(group)) if rule.number == number or rule.set == old else rule
+        for rule in host.firewall.rules
+    ]
+
+
+def _switch(host: Host, words: list[str]) -> Reply:
+    """All at once: `set disable 1 2 enable 3`."""
+    verb, disabled = "", set(host.firewall.disabled)
+    for word in words:
+        if word in ("enable", "disable"):
+            verb = word
+        elif not word.isdigit() or int(word) >= LAST_SET:
+            raise Unknown(f"ipfw: invalid set number {word}\n\n", 64)
+        elif verb == "enable":
+            disabled.discard(int(word))
+        else:
+            disabled.add(int(word))
+    host.firewall.disabled = disabled
+    return Reply()
+
+
+def _nat(host: Host, options: set[str], words: list[str]) -> Reply:
+    if words == ["show", "config"]:
+        return Reply("".join(f"{nat.text}\n" for nat in host.firewall.nats.values()))
+    if not words or not words[0].isdigit():
+        raise Unknown(USAGE, 64)
+    number = int(words[0])
+    match words[1:]:
+        case ["config", *rest]:
+            if not host.kernel.has("ipfw_nat"):
+                raise Failed("ipfw: setsockopt(IP_FW_NAT44_XCONFIG): Invalid argument\n")
+            try:
+                nat = parse_nat(number, rest)
+            except ValueError as error:
+                raise Unknown(f"ipfw: unrecognised option ``{error}''\n", 64) from None
+            host.firewall.nats[number] = nat
+            return Reply("" if "q" in options else f"{nat.text}\n")
+        case ["show", "config"] | ["show"]:
+            known = host.firewall.nats.get(number)
+            return Reply(f"{known.text}\n" if known else "")
+        case ["delete"]:
+            if host.firewall.nats.pop(number, None) is None:
+                return Reply(err=f"ipfw: nat {number} not available: No such process\n")
+            return Reply()
+        case _:
+            raise Unknown(USAGE, 64)
+
+
+VERBS: dict[str, Callable[[Host, set[str], list[str]], Reply]] = {
+    "add": _add,
+    "delete": _delete,
+    "disable": _switch_firewall("0"),
+    "enable": _switch_firewall("1"),
+    "flush": _flush,
+    "list": _list,
+    "nat": _nat,
+    "set": _set,
+}

@@ -1,0 +1,93 @@
+"""/etc/rc.d/jail: jails by the names of their configuration."""
+
+from __future__ import annotations
+
+from standin import jailconf, jails, services
+from standin.call import Reply, Unknown
+from standin.host import Host
+from standin.jailconf import JailConfError, Params
+from standin.rcconf import RcConf
+from standin.realm import Realm
+
+
+def configured(host: Host, name: str, file: str | None = None) -> Params | None:
+    """Where rc.d/jail and jail(8) look: a file of its own first, then jail.conf."""
+    places = [file] if file else [f"/etc/jail.{name}.conf", f"/etc/jail.conf.d/{name}.conf"]
+    for place in [*places, *([] if file else ["/etc/jail.conf"])]:
+        text = host.realm.read(place)
+        if text is not None:
+            params = jailconf.parse(text, place).get(name)
+            if params is not None:
+                return params
+    return None
+
+
+def all_names(host: Host) -> list[str]:
+    texts = {"/etc/jail.conf": host.realm.read("/etc/jail.conf") or ""}
+    folder = host.realm.path("/etc/jail.conf.d")
+    if folder.is_dir():
+        texts |= {place.name: place.read_text() for place in sorted(folder.glob("*.conf"))}
+    return [name for file, text in texts.items() for name in jailconf.parse(text, file)]
+
+
+async def control(host: Host, realm: Realm, word: str, names: list[str]) -> Reply:
+    regardless, action = services.split(word)
+    conf = RcConf.of(realm)
+    if not regardless and not conf.is_on("jail_enable"):
+        return Reply(services.not_enabled("jail", "jail_enable", word))
+    wanted = names or conf.get("jail_list").split() or all_names(host)
+    match action:
+        case "start":
+            return await _start(host, wanted)
+        case "stop":
+            return await _stop(host, names or list(reversed(host.jails)))
+        case "restart":
+            stopped = await _stop(host, names or list(reversed(host.jails)))
+            started = await _start(host, wanted)
+            return Reply(stopped.out + started.out, stopped.err + started.err)
+        case "status":
+            return _status(host)
+        case "enabled":
+            return Reply()
+        case _:
+            raise Unknown(f"/etc/rc.d/jail: unknown directive '{word}'.\n", 1)
+
+
+async def _start(host: Host, names: list[str]) -> Reply:
+    """Exit 0 whatever happens, as the real script."""
+    out, err = "Starting jails:", ""
+    for name in names:
+        try:
+            params = configured(host, name)
+        except JailConfError as error:
+            out += f' cannot start jail  "{name}": \njail: {error}\n'
+            continue
+        if params is None or not params.get("path") or not params.get("host.hostname"):
+            err += (
+                f"/etc/rc.d/jail: WARNING: Invalid configuration for {name}  (no jail.conf,"
+                f" no hostname, or no path).   Jail {name} was ignored.\n"
+            )
+            continue
+        try:
+            await jails.create(host, params)
+            out += f" {name}"
+        except jails.JailError as error:
+            out += f' cannot start jail  "{name}": \njail: {error}\n'
+    return Reply(out + ".\n", err)
+
+
+async def _stop(host: Host, names: list[str]) -> Reply:
+    out = "Stopping jails:"
+    for name in names:
+        if jail := host.jails.get(name):
+            await jails.remove(host, jail)
+            out += f" {name}"
+    return Reply(out + ".\n")
+
+
+def _status(host: Host) -> Reply:
+    lines = [" JID             IP Address      Hostname                      Path"]
+    for jail in host.jails.values():
+        address = jail.addresses[0] if jail.addresses else "-"
+        lines.append(f" {jail.name:<15} {address:<15} {jail.hostname:<29} {jail.path}")
+    return Reply("\n".join(lines) + "\n")

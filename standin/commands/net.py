@@ -1,0 +1,139 @@
+"""Clients: nc, fetch, host, drill. Each asks whoever would answer it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from standin import configs, zones
+from standin.answers import SocketAt, who_answers
+from standin.call import Call, Failed, Reply, Unknown, command, getopt
+from standin.host import Host
+
+SERVICES = {25: "smtp", 80: "http", 53: "domain", 443: "https", 3306: "mysql", 22: "ssh"}
+SERVICES |= {21: "ftp", 110: "pop3", 143: "imap", 587: "submission"}
+
+
+def reach(host: Host, call: Call, address: str, port: int, proto: str = "tcp") -> SocketAt | None:
+    """From where this caller is."""
+    if address == "localhost":
+        address = "127.0.0.1"
+    return who_answers(host, address, port, proto, call.realm.name or "host")
+
+
+@command("/usr/bin/nc")
+def nc(host: Host, call: Call) -> Reply:
+    found, rest = getopt(call, "46nuvzNw:s:U", "usage: nc [-46DdEFhklMNnOrStUuvz] [-w timeout]", 1)
+    if "U" in found and len(rest) == 1:
+        return Reply(exit=0 if who_answers(host, rest[0], 0, "tcp", call.realm.name) else 1)
+    if "z" not in found or len(rest) != 2:
+        raise Unknown("nc: only -z HOST PORT is known to the stand-in\n", 1)
+    proto = "udp" if "u" in found else "tcp"
+    port = int(rest[1])
+    if reach(host, call, rest[0], port, proto) is None:
+        return Reply(exit=1)
+    name = SERVICES.get(port, "*")
+    return Reply(err=f"Connection to {rest[0]} {port} port [{proto}/{name}] succeeded!\n")
+
+
+@command("/usr/bin/fetch")
+def fetch(host: Host, call: Call) -> Reply:
+    usage = "usage: fetch [-146AadFlMmnPpqRrsUv] [-T seconds] [-o file] URL ..."
+    found, rest = getopt(call, "146AadFlMmnPpqRrsUvo:T:w:", usage, 1)
+    if len(rest) != 1 or not rest[0].startswith("http://"):
+        raise Unknown(f"{usage}\n", 1)
+    url = urlsplit(rest[0])
+    name, port = url.hostname or "", url.port or 80
+    address = _resolve(host, call, name)
+    answering = reach(host, call, address, port) if address else None
+    if answering is None or answering.daemon.kind.rc != "apache24":
+        why = "Connection refused" if address else "Host does not resolve"
+        raise Failed(f"fetch: {rest[0]}: {why}\n")
+    page = _page(answering, name, url.path)
+    if page is None:
+        raise Failed(f"fetch: {rest[0]}: Not Found\n")
+    if found.get("o") == "-":
+        return Reply(page)
+    target = found.get("o") or url.path.rpartition("/")[2] or "fetch.out"
+    call.realm.path(target, call.cwd).write_text(page)
+    return Reply()
+
+
+def _page(answering: SocketAt, name: str, path: str) -> str | None:
+    hosts = configs.virtual_hosts(answering.realm)
+    chosen = next((one for one in hosts if name in one.names), hosts[0])
+    place = path + "index.html" if path.endswith("/") or not path else path
+    return answering.realm.read(f"{chosen.root}/{place}")
+
+
+def _resolve(host: Host, call: Call, name: str) -> str | None:
+    if name.replace(".", "").isdigit():
+        return name
+    for line in (call.realm.read("/etc/hosts") or "").splitlines():
+        words = line.partition("#")[0].split()
+        if name in words[1:] and ":" not in words[0]:
+            return words[0]
+    for line in (call.realm.read("/etc/resolv.conf") or "").splitlines():
+        words = line.split()
+        if words[:1] == ["nameserver"]:
+            records = _ask(host, call, words[1], (name, "A"))
+            if records:
+                return records[0].value
+    return None
+
+
+def _ask(
+    host: Host, call: Call, server: str, question: tuple[str, str], proto: str = "udp"
+) -> list[zones.Record] | None:
+    """None when no name server answers."""
+    found = reach(host, call, server, 53, proto)
+    if found is None or found.daemon.kind.rc != "named":
+        return None
+    return zones.lookup(found.realm, *question)
+
+
+@command("/usr/bin/host")
+def host_(host: Host, call: Call) -> Reply:
+    found, rest = getopt(call, "t:Tv46W:", "Usage: host [-aCdilrTvVw] [-t type] name [server]", 1)
+    if not 1 <= len(rest) <= 2:
+        raise Unknown("Usage: host [-aCdilrTvVw] [-t type] name [server]\n", 1)
+    server = rest[1] if len(rest) == 2 else "127.0.0.1"
+    kind = found.get("t", "A").upper()
+    records = _ask(host, call, server, (rest[0], kind), "tcp" if "T" in found else "udp")
+    if records is None:
+        return Reply(";; connection timed out; no servers could be reached\n", exit=1)
+    out = ""
+    if len(rest) == 2:
+        out = f"Using domain server:\nName: {server}\nAddress: {server}#53\nAliases: \n\n"
+    if not records:
+        return Reply(f"{out}Host {rest[0]} not found: 3(NXDOMAIN)\n", exit=1)
+    words = {"A": "has address", "MX": "mail is handled by", "NS": "name server"}
+    words |= {"SOA": "has SOA record", "TXT": "descriptive text"}
+    for record in records:
+        out += f"{rest[0]} {words.get(kind, kind)} {record.value}\n"
+    return Reply(out)
+
+
+@command("/usr/bin/drill")
+def drill(host: Host, call: Call) -> Reply:
+    server, names, proto, words = "127.0.0.1", [], "udp", list(call.args)
+    for word in words:
+        if word.startswith("@"):
+            server = word[1:]
+        elif word == "-t":
+            proto = "tcp"
+        elif word.startswith("-") and word not in ("-4", "-u"):
+            raise Unknown(f"drill: {word} is not known to the stand-in\n", 1)
+        elif not word.startswith("-"):
+            names.append(word)
+    kinds = [word.upper() for word in names if word.upper() in zones.KINDS]
+    name = next((word for word in names if word.upper() not in zones.KINDS), ".")
+    kind = kinds[0] if kinds else "A"
+    records = _ask(host, call, server, (name, kind), proto)
+    if records is None:
+        raise Failed("Error: error sending query: No (valid) nameservers defined in the resolver\n")
+    status = "NOERROR" if records else "NXDOMAIN"
+    lines = [f";; ->>HEADER<<- opcode: QUERY, rcode: {status}, id: 4711"]
+    lines.append(f";; flags: qr aa rd ; QUERY: 1, ANSWER: {len(records)}, AUTHORITY: 0")
+    lines += [";; QUESTION SECTION:", f";; {name}.\tIN\t{kind}", "", ";; ANSWER SECTION:"]
+    lines += [f"{name.rstrip('.')}.\t{one.ttl}\tIN\t{one.kind}\t{one.value}" for one in records]
+    return Reply("\n".join([*lines, "", f";; SERVER: {server}", ""]))

@@ -1,0 +1,71 @@
+"""The daemons' own programs: they check a configuration; starting is their rc scripts' business."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from standin import configs, running
+from standin.call import Call, Failed, Reply, Unknown, command
+from standin.daemons import KINDS
+from standin.host import Host
+from standin.zones import read
+
+APACHE = next(kind for kind in KINDS if kind.rc == "apache24")
+
+
+@command("/usr/local/sbin/httpd", "/usr/local/sbin/apachectl")
+def apachectl(host: Host, call: Call) -> Reply:
+    words = [word for word in call.args if word != "-k"]
+    if words in (["-t"], ["configtest"]):
+        folder = configs.apache_folder(call.realm)
+        if not call.realm.path(folder).is_dir():
+            raise Failed(
+                f"AH00112: Warning: DocumentRoot [{folder}] does not exist\nSyntax OK\n", 0
+            )
+        return Reply(err="Syntax OK\n")
+    daemon = running.daemon_of(host, call.realm, APACHE)
+    signals = {"graceful": signal.SIGUSR1, "graceful-stop": signal.SIGWINCH, "stop": signal.SIGTERM}
+    if len(words) != 1 or words[0] not in signals:
+        raise Unknown(f"{call.name}: {' '.join(call.args)} is not known to the stand-in\n", 1)
+    if daemon is None:
+        raise Failed("httpd (no pid file) not running\n")
+    os.kill(daemon.pid, signals[words[0]])
+    return Reply()
+
+
+@command("/usr/local/bin/named-checkconf", "/usr/local/sbin/named-checkconf")
+def named_checkconf(host: Host, call: Call) -> Reply:
+    file = next((word for word in call.args if not word.startswith("-")), configs.NAMED)
+    text = call.realm.read(call.realm.inner(file, call.cwd))
+    if text is None:
+        raise Failed(f"open: {file}: file not found\n")
+    if text.count("{") != text.count("}"):
+        raise Failed(f"{file}:{text.count(chr(10))}: unbalanced braces\n")
+    return Reply()
+
+
+@command("/usr/local/bin/named-checkzone", "/usr/local/sbin/named-checkzone")
+def named_checkzone(host: Host, call: Call) -> Reply:
+    zone, file = call.args[-2:]
+    records = read(zone, call.realm.read(call.realm.inner(file, call.cwd)) or "")
+    if not any(record.kind == "SOA" for record in records):
+        raise Failed(f"zone {zone}/IN: has 0 SOA records\nzone {zone}/IN: not loaded\n", 1)
+    return Reply(f"zone {zone}/IN: loaded\nOK\n")
+
+
+@command("/usr/local/sbin/rndc")
+def rndc(host: Host, call: Call) -> Reply:
+    named = next(kind for kind in KINDS if kind.rc == "named")
+    daemon = running.daemon_of(host, call.realm, named)
+    if daemon is None:
+        raise Failed("rndc: connect failed: 127.0.0.1#953: connection refused\n")
+    match call.args:
+        case ("reload", *_):
+            return Reply("server reload successful\n")
+        case ("status",):
+            return Reply("server is up and running\n")
+        case ("flush",) | ("freeze",) | ("thaw",):
+            return Reply()
+        case _:
+            raise Unknown(f"rndc: '{' '.join(call.args)}' failed: unknown command\n", 1)

@@ -1,0 +1,186 @@
+"""ps(1), pgrep(1) and pkill(1): the real processes, the daemons under their own names."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from standin.accounts import user_name
+from standin.call import Call, Failed, Reply, Unknown, command
+from standin.host import Host
+from standin.processes import all_pids, root_of, stat_of
+
+TITLES = {"pid": "PID", "ppid": "PPID", "command": "COMMAND", "comm": "COMMAND", "args": "COMMAND"}
+TITLES |= {"user": "USER", "jail": "JAIL", "jid": "JID", "state": "STAT", "ucomm": "UCOMM"}
+TITLES |= {"uid": "UID", "pgid": "PGID", "sid": "SID", "etimes": "ELAPSED", "stat": "STAT"}
+WIDTHS = {"pid": 5, "ppid": 5, "jid": 5, "uid": 5, "pgid": 5, "sid": 5}
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    parent: int
+    session: int
+    user: str
+    comm: str
+    command: str
+    jail: str
+    jid: int
+
+    def field(self, name: str) -> str:
+        known = {
+            "pid": self.pid, "ppid": self.parent, "user": self.user, "comm": self.comm,
+            "ucomm": self.comm, "command": self.command, "args": self.command,
+            "jail": self.jail or "-", "jid": self.jid, "state": "S", "stat": "S", "uid": 0,
+            "pgid": self.session, "sid": self.session, "etimes": 1,
+        }  # fmt: skip
+        return str(known[name])
+
+
+def processes(host: Host, call: Call) -> list[Process]:
+    """Those that the caller may see: a jail sees its own."""
+    daemons = {daemon.pid: daemon for daemon in host.daemons}
+    workers = {pid: daemon for daemon in host.daemons for pid in daemon.worker_pids}
+    found = []
+    for pid in all_pids():
+        root = root_of(pid)
+        if pid == 1 or root is None:
+            continue
+        realm = host.realm_at(root)
+        jail = host.jail_of(realm)
+        if call.realm.name and realm != call.realm:
+            continue
+        comm, parent, session = stat_of(pid)
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        line = " ".join(word.decode(errors="surrogateescape") for word in words)
+        if words[:1] == [b"/libexec/standin/sh"]:
+            line = " ".join(["/bin/sh", *line.split(" ")[1:]])
+        user = "root"
+        if daemon := daemons.get(pid) or workers.get(pid):
+            comm, line = daemon.kind.process, daemon.kind.binary
+            user = daemon.kind.user if pid in daemons else daemon.kind.workers[0]
+        else:
+            user = user_name(realm, Path(f"/proc/{pid}").stat().st_uid)
+        found.append(
+            Process(pid, parent, session, user, comm, line, realm.name, jail.jid if jail else 0)
+        )
+    return found
+
+
+@command("/bin/ps")
+def ps(host: Host, call: Call) -> Reply:
+    columns, pids, jail = ["pid", "state", "command"], None, None
+    everything = False
+    words = list(call.args)
+    while words:
+        word = words.pop(0)
+        letters = word[1:] if word.startswith("-") else word
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in "aAxwdce":
+                everything = everything or letter in "axAe"
+            elif letter == "u":
+                columns = ["user", "pid", "state", "command"]
+            elif letter == "j":
+                columns = ["user", "pid", "ppid", "pgid", "sid", "jid", "state", "command"]
+            elif letter in "oOpJ":
+                value = letters or (words.pop(0) if words else "")
+                letters = ""
+                if letter == "p":
+                    pids = [int(one) for one in re.split(r"[, ]+", value) if one.isdigit()]
+                elif letter == "J":
+                    jail = value
+                else:
+                    given = _columns(value)
+                    columns = columns + given if columns and columns[0] == "=" else given
+            else:
+                raise Unknown(
+                    f"ps: illegal option -- {letter}\nusage: ps [-aCcdefHhjlmrSTuvwXxZ]\n", 1
+                )
+    if jail is not None and jail != "0" and host.jail(jail) is None:
+        return Reply(exit=1)
+    shown = [
+        process
+        for process in processes(host, call)
+        if (pids is None or process.pid in pids)
+        and (jail is None or jail in (process.jail, str(process.jid)))
+    ]
+    del everything  # of one host's processes, all are root's own
+    return Reply(_table(columns, shown), exit=0 if shown else 1)
+
+
+def _columns(value: str) -> list[str]:
+    """`pid,ppid` or `pid=`: a title may be given, an empty one everywhere leaves the line out."""
+    found = []
+    for word in value.split(","):
+        name, mark, title = word.partition("=")
+        if name not in TITLES:
+            raise Unknown(f"ps: {name}: keyword not found\n", 1)
+        found.append(f"{name}{mark}{title}")
+    return found
+
+
+def _table(columns: list[str], shown: list[Process]) -> str:
+    names = [column.partition("=")[0] for column in columns]
+    titles = [column.partition("=")[2] if "=" in column else TITLES[column] for column in columns]
+    rows = [[process.field(name) for name in names] for process in shown]
+    if any(titles):
+        rows.insert(0, titles)
+    widths = [max((len(row[place]) for row in rows), default=0) for place in range(len(names))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(max(width, WIDTHS.get(name, 0))) if name in WIDTHS else cell.ljust(width)
+            for cell, width, name in zip(row, widths, names, strict=True)
+        ]
+        lines.append(" ".join(cells).rstrip() + "\n")
+    return "".join(lines)
+
+
+def _matching(host: Host, call: Call) -> tuple[list[Process], int]:
+    number, exact, full, jail, file = int(signal.SIGTERM), False, False, None, None
+    words, patterns = list(call.args), []
+    while words:
+        word = words.pop(0)
+        if re.fullmatch(r"-[A-Z][A-Z0-9]+|-\d+", word) and call.name == "pkill":
+            name = word[1:].removeprefix("SIG")
+            number = int(name) if name.isdigit() else signal.Signals[f"SIG{name}"]
+        elif word in ("-x", "-f", "-q", "-l"):
+            exact, full = exact or word == "-x", full or word == "-f"
+        elif word in ("-j", "-F") and words:
+            value = words.pop(0)
+            jail, file = (value, file) if word == "-j" else (jail, value)
+        elif word.startswith("-"):
+            raise Unknown(f"{call.name}: illegal option -- {word[1:]}\n", 2)
+        else:
+            patterns.append(word)
+    pid_of_file = (call.realm.read(file) or "").strip() if file else None
+    found = []
+    for process in processes(host, call):
+        text = process.command if full else process.comm
+        hits = [re.fullmatch(p, text) if exact else re.search(p, text) for p in patterns]
+        if (
+            process.pid != call.pid
+            and (any(hits) or not patterns)
+            and (jail is None or jail in (process.jail, str(process.jid)))
+            and (pid_of_file is None or pid_of_file == str(process.pid))
+        ):
+            found.append(process)
+    return found, number
+
+
+@command("/bin/pgrep", "/bin/pkill")
+def pgrep(host: Host, call: Call) -> Reply:
+    found, number = _matching(host, call)
+    if call.name == "pgrep":
+        quiet = "-q" in call.args
+        return Reply("" if quiet else "".join(f"{p.pid}\n" for p in found), exit=0 if found else 1)
+    for process in found:
+        try:
+            os.kill(process.pid, number)
+        except ProcessLookupError:
+            raise Failed(f"pkill: signalling pid {process.pid}: No such process\n") from None
+    return Reply(exit=0 if found else 1)

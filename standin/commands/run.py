@@ -1,0 +1,126 @@
+"""Commands that run other commands: daemon, timeout, lockf, csh, and sh while faults wait."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from contextlib import suppress
+
+from standin.binaries import SHELL
+from standin.call import Call, Reply, Unknown, command, getopt, real
+from standin.host import Host
+
+SUPERVISE = (
+    '"$@" & child=$!; [ -z "$pid_file" ] || echo "$child" >"$pid_file"; wait "$child";'
+    ' [ -z "$pid_file" ] || rm -f "$pid_file"; [ -z "$own_file" ] || rm -f "$own_file"'
+)
+
+
+@command("/usr/sbin/daemon")
+def daemon(host: Host, call: Call) -> Reply:
+    usage = (
+        "usage: daemon [-cfHrS] [-p child_pidfile] [-P supervisor_pidfile] command arguments ..."
+    )
+    found, rest = getopt(call, "cfHrSP:p:o:t:u:R:m:l:s:T:", usage, 1)
+    if not rest:
+        raise Unknown(f"{usage}\n", 1)
+    if unknown := {"r", "R", "u", "S", "T", "l", "s", "m"} & found.keys():
+        raise Unknown(f"daemon: -{sorted(unknown)[0]} is not known to the stand-in\n", 1)
+    own, child = found.get("P", ""), found.get("p", "")
+    prepare = f"pid_file={shlex.quote(child)}; own_file={shlex.quote(own)}; "
+    prepare += f"echo $$ >{shlex.quote(own)}; " if own else ""
+    # Without a file to write or read, daemon(8) leaves nobody behind to watch the child.
+    body = prepare + SUPERVISE if own or child else 'exec "$@"'
+    output = shlex.quote(found["o"]) if "o" in found else "/dev/null"
+    quiet = "f" in found or "o" in found
+    streams = f" </dev/null >>{output} 2>&1" if quiet else ""
+    folder = "cd /; " if "c" in found else ""
+    start = real("setsid", SHELL, "-c", body, "daemon", *rest)
+    return Reply(then=f"{folder}{start}{streams} & exit 0")
+
+
+@command("/usr/bin/timeout")
+async def timeout(host: Host, call: Call) -> Reply:
+    """FreeBSD's waits for what the command left behind, daemons too, and kills that at the end."""
+    if call.args[:1] == ("--reap",):
+        return await _reap(host, call)
+    foreground = "--foreground" in call.args
+    words = [word for word in call.args if word not in ("--foreground", "--preserve-status")]
+    status = ["--preserve-status"] if "--preserve-status" in call.args else []
+    usage = "usage: timeout [-k time | --kill-after time] [-s sig] [--foreground] duration command"
+    bare = Call(("timeout", *words), call.realm, call.pid)
+    found, rest = getopt(bare, "fk:s:p", usage, 125)
+    if len(rest) < 2:
+        raise Unknown(f"{usage}\n", 125)
+    options = [part for letter in "ks" if letter in found for part in (f"-{letter}", found[letter])]
+    argv = ["--foreground", *status, *options, *rest]
+    if foreground or "f" in found:
+        return Reply(then=f"exec {real('timeout', *argv)}")
+    host.reapers.add(call.pid)
+    started = asyncio.get_running_loop().time()
+    again = shlex.join(("timeout", "--reap", str(call.pid), str(started), rest[0]))
+    return Reply(then=f"{real('timeout', *argv)}; code=$?; {again} && exit $code; exit 124")
+
+
+async def _reap(host: Host, call: Call) -> Reply:
+    """Fails when something was still there at the limit, and had to be killed."""
+    reaper, started, limit = int(call.args[1]), float(call.args[2]), _seconds(call.args[3])
+    host.reapers.discard(reaper)
+    loop = asyncio.get_running_loop()
+    while left := [daemon for daemon in host.daemons if daemon.reaper == reaper]:
+        if loop.time() > started + limit:
+            for daemon in left:
+                with suppress(ProcessLookupError):
+                    os.kill(daemon.pid, signal.SIGTERM)
+            return Reply(exit=1)
+        await asyncio.sleep(0.01)
+    return Reply()
+
+
+def _seconds(word: str) -> float:
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    return float(word[:-1]) * unit[word[-1]] if word[-1] in unit else float(word)
+
+
+@command("/usr/bin/lockf")
+def lockf(host: Host, call: Call) -> Reply:
+    usage = "usage: lockf [-knsw] [-t seconds] file command [arguments]"
+    found, rest = getopt(call, "knswt:", usage)
+    if len(rest) < 2:
+        raise Unknown(f"{usage}\n")
+    file, argv = rest[0], rest[1:]
+    quoted = shlex.quote(file)
+    wait = ["-w", found["t"]] if "t" in found and found["t"] != "0" else []
+    now = ["-n"] if found.get("t") == "0" else []
+    say = "" if "s" in found else f'printf "lockf: %s: already locked\\n" {quoted} >&2; '
+    missing = f'[ -e {quoted} ] || {{ printf "lockf: cannot open %s\\n" {quoted} >&2; exit 69; }}; '
+    remove = "" if "k" in found else f"{real('rm', '-f', '--', file)}; "
+    return Reply(
+        then=f"{missing if 'n' in found else ''}exec 9>>{quoted}; "
+        f"{real('flock', *now, *wait, '9')} || {{ {say}exit 75; }}; "
+        f"{shlex.join(argv)} 9>&-; code=$?; {remove}exit $code"
+    )
+
+
+@command("/bin/csh", "/bin/tcsh")
+async def csh(host: Host, call: Call) -> Reply:
+    """Only what makes it different for a script: a quote must end on the line where it began."""
+    if call.args[:1] == ("-c",) and len(call.args) == 2:
+        text = call.args[1]
+    elif not call.args:
+        text = await call.stdin_text()
+    else:
+        raise Unknown("csh: only -c and commands on stdin are known to the stand-in\n", 1)
+    for line in text.splitlines():
+        for quote in "'\"`":
+            if line.count(quote) % 2 and not line.lstrip().startswith("#"):
+                return Reply(exit=1, err=f"Unmatched '{quote}'.\n")
+    return Reply(then=f"exec {shlex.join((SHELL, '-c', text))}")
+
+
+@command("/libexec/standin/bin/sh")
+def sh(host: Host, call: Call) -> Reply:
+    """Stands in /bin/sh while a fault waits; the fault was looked for before this is asked."""
+    return Reply(then=f"exec {shlex.join((SHELL, *call.args))}")

@@ -1,0 +1,153 @@
+"""service(8), and the rc scripts of FreeBSD that are no daemons."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+from standin import boot, rcorder, services
+from standin.call import Call, Failed, Reply, Unknown, command
+from standin.commands import jail_service
+from standin.host import Host
+from standin.rcconf import RcConf
+from standin.rcscripts import BASE
+from standin.realm import Realm
+
+USAGE = (
+    "Usage: service [-j <jail name or id>] -e\n"
+    "       service [-j <jail name or id>] -R\n"
+    "       service [-j <jail name or id>] [-v] -l | -r\n"
+    "       service [-j <jail name or id>] [-v] <rc.d script> start|stop|etc.\n"
+    "       service -h\n"
+)
+CLEAN = "cd /; exec env -i HOME=/ PATH=/sbin:/bin:/usr/sbin:/usr/bin"
+
+
+@command("/usr/sbin/service")
+async def service(host: Host, call: Call) -> Reply:
+    args = list(call.args)
+    realm = call.realm
+    if args[:1] == ["-j"] and len(args) > 1:
+        jail = host.jail(args[1])
+        if jail is None:
+            raise Failed(f'jexec: jail "{args[1]}" not found\n')
+        realm, args = jail.realm, args[2:]
+    args = [word for word in args if word != "-v"]
+    match args:
+        case ["-e"]:
+            return Reply("".join(f"{path}\n" for path in _enabled(realm)))
+        case ["-l"]:
+            names = sorted(script.name for script in rcorder.scripts(realm))
+            return Reply("".join(f"{name}\n" for name in names))
+        case ["-r"]:
+            ordered = rcorder.order(rcorder.scripts(realm))
+            return Reply("".join(f"{script.path}\n" for script in ordered))
+        case [name, *_] if name.startswith("-"):
+            raise Unknown(USAGE, 1)
+        case [name, word, *rest]:
+            return await _control(host, replace(call, realm=realm), name, word, rest)
+        case _:
+            raise Unknown(USAGE, 1)
+
+
+def _enabled(realm: Realm) -> list[str]:
+    conf = RcConf.of(realm)
+    found = []
+    for script in rcorder.order(rcorder.scripts(realm)):
+        text = realm.read(script.path) or ""
+        rcvar = [line for line in text.splitlines() if line.startswith("rcvar=")]
+        if rcvar and conf.is_on(shlex.split(rcvar[0].partition("=")[2])[0]):
+            found.append(script.path)
+    return found
+
+
+async def _control(host: Host, call: Call, name: str, word: str, rest: list[str]) -> Reply:
+    realm = call.realm
+    script = services.script_of(realm, name)
+    if script is None:
+        return Reply(
+            f"{name} does not exist in /etc/rc.d or the local startup\n"
+            "directories (/usr/local/etc/rc.d), or is not executable\n",
+            exit=1,
+        )
+    if kind := services.kind_of(script):
+        return await services.control(host, realm, kind, word, call.pid)
+    if script == "/etc/rc.d/jail":
+        return await jail_service.control(host, realm, word, rest)
+    if script in boot.PARTS:
+        return await _part(host, realm, script, word)
+    if script.startswith("/etc/rc.d/") and name in BASE:
+        raise Unknown(f"service {name} {word}: this script has no model in the stand-in\n", 70)
+    if realm != host.realm_at(realm.root) or not call.pid:
+        code, text = await host.processes.run(realm, [script, word, *rest])
+        return Reply(text, exit=code)
+    return Reply(then=f"{CLEAN} {shlex.join([script, word, *rest])}")
+
+
+async def _part(host: Host, realm: Realm, script: str, word: str) -> Reply:
+    """netif, ipfw and the like: what the boot does, once more."""
+    regardless, action = services.split(word)
+    name = script.rpartition("/")[2]
+    conf = RcConf.of(realm)
+    rcvar = BASE[name].rcvar
+    if rcvar and not regardless and not conf.is_on(rcvar):
+        return Reply(services.not_enabled(name, rcvar, word))
+    match name, action:
+        case _, "start" | "restart":
+            if rcvar:
+                conf.values[rcvar] = "YES"
+            await boot.PARTS[script](host, conf)
+            return Reply()
+        case "netif", "cloneup":
+            await boot.PARTS[script](host, conf)
+            return Reply()
+        case "ipfw", "stop":
+            host.kernel.sysctls["net.inet.ip.fw.enable"] = "0"
+            return Reply()
+        case "ipfw", "status":
+            on = host.kernel.sysctls.get("net.inet.ip.fw.enable") == "1"
+            return Reply(f"ipfw is {'' if on else 'not '}enabled\n", exit=0 if on else 1)
+        case _, "enabled":
+            return Reply(exit=0 if rcvar and conf.is_on(rcvar) else 1)
+        case _:
+            raise Unknown(f"{script}: unknown directive '{word}'.\n", 1)
+
+
+@command("/sbin/rcorder")
+def rcorder_(host: Host, call: Call) -> Reply:
+    files, skipped = [], []
+    words = list(call.args)
+    while words:
+        word = words.pop(0)
+        if word == "-s" and words:
+            skipped.append(words.pop(0))
+        elif word.startswith("-"):
+            raise Unknown("usage: rcorder [-gp] [-k keep] [-s skip] file ...\n", 1)
+        else:
+            files.append(word)
+    found = [rcorder.read(path, call.realm.read(path) or "") for path in files]
+    ordered = [
+        script.path for script in rcorder.order(found) if not set(skipped) & set(script.keywords)
+    ]
+    return Reply("".join(f"{path}\n" for path in ordered))
+
+
+@command("/libexec/standin/bin/rc")
+async def rc(host: Host, call: Call) -> Reply:
+    """What /etc/rc and /etc/rc.shutdown of the tree call."""
+    if call.args == ("start",):
+        await boot.rc(host, call.realm)
+        return Reply()
+    for daemon in reversed([one for one in host.daemons if one.realm == call.realm]):
+        await services.control(host, call.realm, daemon.kind, "forcestop")
+    return Reply()
+
+
+@command("/libexec/standin/bin/rcscript")
+async def rcscript(host: Host, call: Call) -> Reply:
+    """A script of the model's own that was called by its path."""
+    path, word = call.args
+    reply = await service(host, replace(call, argv=("service", path.rpartition("/")[2], word)))
+    if reply.then:
+        raise Unknown(f"{path}: sets neither {word}_cmd nor command\n", 1)
+    return reply

@@ -1,0 +1,72 @@
+"""sockstat(1): who listens where, in the host and in its jails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from standin.call import Call, Failed, Reply, Unknown, command, getopt
+from standin.daemons import Daemon, Socket
+from standin.host import Host
+
+HEADER = "USER     COMMAND    PID   FD PROTO  LOCAL ADDRESS         FOREIGN ADDRESS      \n"
+USAGE = "usage: sockstat [-46ciLlnqSsUuvw] [-j jid] [-p ports] [-P protocols]\n"
+
+
+@command("/usr/bin/sockstat")
+def sockstat(host: Host, call: Call) -> Reply:
+    found, rest = getopt(call, "46cLlnquwsSj:p:P:", USAGE, 1)
+    if rest:
+        raise Unknown(USAGE, 1)
+    if "j" in found and host.jail(found["j"]) is None:
+        raise Failed(f"sockstat: jail {found['j']} not found\n")
+    only = host.jail(found["j"]) if "j" in found else host.jail_of(call.realm)
+    inet = bool({"4", "6"} & found.keys()) or "u" not in found
+    unix = not {"4", "6", "P"} & found.keys()
+    lines: list[str] = []
+    for daemon in reversed(host.daemons):
+        if only is not None and daemon.realm != only.realm:
+            continue
+        if "c" in found and "l" not in found:
+            continue
+        lines += _internet(daemon, found) if inet else []
+        lines += _unix(daemon) if unix else []
+    return Reply(("" if "q" in found else HEADER) + "".join(f"{line}\n" for line in lines))
+
+
+def _users(daemon: Daemon) -> Iterator[tuple[str, int]]:
+    yield from zip(daemon.kind.workers, daemon.worker_pids, strict=True)
+    yield daemon.kind.user, daemon.pid
+
+
+def _internet(daemon: Daemon, found: dict[str, str]) -> Iterator[str]:
+    for user, pid in _users(daemon):
+        for socket in daemon.sockets:
+            if _wanted(socket, found):
+                local = f"{socket.address}:{socket.port}"
+                yield (
+                    f"{user:<8.8} {daemon.kind.process:<10.10} {pid:<5} {socket.fd:<2} "
+                    f"{socket.proto:<6} {local:<21} *:*"
+                )
+
+
+def _wanted(socket: Socket, found: dict[str, str]) -> bool:
+    families = [family for family in "46" if family in found]
+    if families and not any(family in socket.proto for family in families):
+        return False
+    if "P" in found and socket.proto[:3] not in found["P"].split(","):
+        return False
+    if "p" not in found:
+        return True
+    for part in found["p"].split(","):
+        low, _, high = part.partition("-")
+        if int(low) <= socket.port <= int(high or low):
+            return True
+    return False
+
+
+def _unix(daemon: Daemon) -> Iterator[str]:
+    for unix in daemon.kind.unix(daemon.realm):
+        yield (
+            f"{daemon.kind.user:<8.8} {daemon.kind.process:<10.10} {daemon.pid:<5} {unix.fd:<2} "
+            f"{unix.kind:<6} {unix.path or '(not connected)'}"
+        )

@@ -1,0 +1,193 @@
+"""What the daemons' own configuration files say, as far as a client could notice it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from standin.rcconf import RcConf
+from standin.realm import Realm
+
+HTTPD = "/usr/local/etc/apache24/httpd.conf"
+NAMED = "/usr/local/etc/namedb/named.conf"
+MY_CNF = "/usr/local/etc/mysql/my.cnf"
+MOST_INCLUDES = 8
+
+
+@dataclass(frozen=True)
+class Listen:
+    """`address` is "*" where the daemon takes any."""
+
+    proto: str
+    address: str
+    port: int
+    fd: int
+
+
+@dataclass(frozen=True)
+class VirtualHost:
+    names: tuple[str, ...]
+    root: str
+
+
+def nothing(realm: Realm) -> list[Listen]:
+    return []
+
+
+def no_folder(realm: Realm) -> str:
+    return ""
+
+
+def httpd_lines(realm: Realm, file: str = HTTPD, depth: int = 0) -> list[list[str]]:
+    """All directives with the included files' in their places."""
+    found: list[list[str]] = []
+    for line in (realm.read(file) or "").splitlines():
+        words = [word.strip('"') for word in line.split()]
+        if not words or words[0].startswith("#"):
+            continue
+        if words[0].lower() in ("include", "includeoptional") and depth < MOST_INCLUDES:
+            pattern = words[1] if words[1].startswith("/") else f"/usr/local/{words[1]}"
+            folder, _, name = pattern.rpartition("/")
+            for place in sorted(realm.path(folder).glob(name)):
+                found += httpd_lines(realm, f"{folder}/{place.name}", depth + 1)
+        else:
+            found.append(words)
+    return found
+
+
+def apache_listens(realm: Realm) -> list[Listen]:
+    wanted = [words[1] for words in httpd_lines(realm) if words[0].lower() == "listen"]
+    found = []
+    for place, word in enumerate(wanted):
+        address, _, port = word.rpartition(":")
+        proto = "tcp4" if address and address != "*" else "tcp46"
+        found.append(Listen(proto, address or "*", int(port), 4 + 2 * place))
+    return found
+
+
+def apache_folder(realm: Realm) -> str:
+    """The main document root: without it httpd does not start."""
+    inside = False
+    for words in httpd_lines(realm):
+        name = words[0].lower()
+        inside = name.startswith("<virtualhost") or (
+            inside and not name.startswith("</virtualhost")
+        )
+        if name == "documentroot" and not inside:
+            return words[1]
+    return ""
+
+
+def virtual_hosts(realm: Realm) -> list[VirtualHost]:
+    """In the order of the files: the first answers for names that no other has."""
+    found: list[VirtualHost] = []
+    names: list[str] = []
+    root = ""
+    for words in httpd_lines(realm):
+        match words[0].lower():
+            case "<virtualhost":
+                names, root = [], ""
+            case "servername" | "serveralias":
+                names += words[1:]
+            case "documentroot":
+                root = words[1]
+            case "</virtualhost>":
+                found.append(VirtualHost(tuple(names), root))
+                names, root = [], ""
+    return found or [VirtualHost((), apache_folder(realm))]
+
+
+def _named_text(realm: Realm) -> str:
+    text = realm.read(NAMED) or ""
+    for match in re.finditer(r'^\s*include\s+"([^"]+)"\s*;', text, re.MULTILINE):
+        text += realm.read(match[1]) or ""
+    return re.sub(r"//[^\n]*|#[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+def named_listens(realm: Realm) -> list[Listen]:
+    """Two sockets for each address and protocol, as one worker for each of two CPUs."""
+    match = re.search(r"listen-on\s*(?:port\s+(\d+)\s*)?\{([^}]*)\}", _named_text(realm))
+    port = int(match[1] or 53) if match else 53
+    words = [word.strip() for word in match[2].split(";")] if match else ["any"]
+    found = []
+    for place, word in enumerate(word for word in words if word and word != "none"):
+        address = "*" if word == "any" else word
+        first = 29 + 6 * place
+        found += [Listen("udp4", address, port, first), Listen("udp4", address, port, first + 1)]
+        found += [
+            Listen("tcp4", address, port, first + 2),
+            Listen("tcp4", address, port, first + 3),
+        ]
+    return found
+
+
+def named_folder(realm: Realm) -> str:
+    match = re.search(r'directory\s+"([^"]+)"', _named_text(realm))
+    return match[1] if match else ""
+
+
+def zone_files(realm: Realm) -> dict[str, str]:
+    pattern = r'zone\s+"([^"]+)"[^{]*\{[^}]*?file\s+"([^"]+)"'
+    folder = named_folder(realm)
+    return {
+        match[1].rstrip("."): match[2] if match[2].startswith("/") else f"{folder}/{match[2]}"
+        for match in re.finditer(pattern, _named_text(realm))
+    }
+
+
+def _my_cnf(realm: Realm, name: str, default: str) -> str:
+    text = realm.read(MY_CNF) or ""
+    pattern = rf"^\s*{name.replace('-', '[-_]')}\s*=\s*(\S+)"
+    found = re.findall(pattern, text, re.MULTILINE)
+    return found[-1] if found else default
+
+
+def mysql_listens(realm: Realm) -> list[Listen]:
+    if re.search(r"^\s*skip[-_]networking\b", realm.read(MY_CNF) or "", re.MULTILINE):
+        return []
+    address = _my_cnf(realm, "bind-address", "*")
+    address = "*" if address in ("0.0.0.0", "::") else address  # noqa: S104 - what it means there
+    return [Listen("tcp4", address, int(_my_cnf(realm, "port", "3306")), 21)]
+
+
+def mysql_folder(realm: Realm) -> str:
+    rc = RcConf.of(realm).get("mysql_dbdir")
+    return _my_cnf(realm, "datadir", rc or "/var/db/mysql").rstrip("/")
+
+
+def mysql_socket(realm: Realm) -> str:
+    return _my_cnf(realm, "socket", "/var/run/mysql/mysql.sock")
+
+
+def sendmail_listens(realm: Realm) -> list[Listen]:
+    """Only its own host's mail where sendmail_enable is off, but the submission is not."""
+    conf = RcConf.of(realm)
+    if not conf.is_on("sendmail_enable") and conf.is_on("sendmail_submit_enable"):
+        return [Listen("tcp4", "127.0.0.1", 25, 3)]
+    text = realm.read("/etc/mail/sendmail.cf") or ""
+    found: list[Listen] = []
+    for match in re.finditer(r"^O DaemonPortOptions=(.*)$", text, re.MULTILINE):
+        options = dict(part.strip().partition("=")[::2] for part in match[1].split(","))
+        six = options.get("Family") == "inet6"
+        port = {"smtp": 25, "submission": 587}.get(options.get("Port", "smtp")) or int(
+            options["Port"]
+        )
+        found.append(
+            Listen("tcp6" if six else "tcp4", options.get("Addr", "*"), port, 3 + 2 * len(found))
+        )
+    return found
+
+
+def sshd_listens(realm: Realm) -> list[Listen]:
+    text = realm.read("/etc/ssh/sshd_config") or ""
+    port = int((re.findall(r"^Port (\d+)", text, re.MULTILINE) or ["22"])[-1])
+    addresses = re.findall(r"^ListenAddress (\S+)", text, re.MULTILINE)
+    if addresses:
+        return [Listen("tcp4", address, port, 3 + i) for i, address in enumerate(addresses)]
+    return [Listen("tcp6", "*", port, 3), Listen("tcp4", "*", port, 4)]
+
+
+def syslogd_listens(realm: Realm) -> list[Listen]:
+    """Only -s and -ss keep it from the network."""
+    flags = RcConf.of(realm).get("syslogd_flags")
+    return [] if re.search(r"-s", flags) else [Listen("udp4", "*", 514, 8)]

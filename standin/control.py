@@ -1,0 +1,71 @@
+"""What may be asked over the control socket, one JSON object a line each way.
+
+    {"ask": "who_answers", "address": "203.0.113.2", "port": 80, "proto": "tcp"}
+    {"ask": "query", "statement": "SELECT 1", "address": "203.0.113.2", "port": 3306}
+    {"ask": "break_at", "fault": {"pattern": "service *", "nth": 1, "mode": "fail"}}
+    {"ask": "cut"}
+
+The answer is {"answer": ...} or {"error": "why"}. Nobody listens there while the power is off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from standin.answers import SocketAt, who_answers
+from standin.database import StatementError, query
+from standin.faults import Fault
+from standin.host import Host
+from standin.processes import end_connections
+
+
+async def answer(host: Host, question: dict[str, Any]) -> dict[str, Any]:
+    ask = QUESTIONS.get(str(question.get("ask")))
+    if ask is None:
+        return {"error": f"ask {question.get('ask')!r}: expected one of {', '.join(QUESTIONS)}"}
+    try:
+        return {"answer": ask(host, question)}
+    except StatementError as error:
+        return {"error": str(error)}
+
+
+def _who(host: Host, question: dict[str, Any]) -> str | None:
+    found = _socket(host, question)
+    return (found.realm.name or "host") if found else None
+
+
+def _query(host: Host, question: dict[str, Any]) -> list[str]:
+    found = _socket(host, question)
+    if found is None or found.daemon.kind.rc != "mysql":
+        raise StatementError("no database answers there")
+    return query(found.daemon, question["statement"])
+
+
+def _break(host: Host, question: dict[str, Any]) -> bool:
+    host.faults.waiting.append(Fault(**question["fault"]))
+    host.watch_sh()
+    return True
+
+
+def _cut(host: Host, question: dict[str, Any]) -> bool:
+    end_connections()
+    return True
+
+
+def _socket(host: Host, question: dict[str, Any]) -> SocketAt | None:
+    return who_answers(
+        host,
+        question["address"],
+        int(question.get("port", 0)),
+        question.get("proto", "tcp"),
+        question.get("source", "outside"),
+    )
+
+
+QUESTIONS: dict[str, Callable[[Host, dict[str, Any]], Any]] = {
+    "who_answers": _who,
+    "query": _query,
+    "break_at": _break,
+    "cut": _cut,
+}

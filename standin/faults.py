@@ -1,0 +1,45 @@
+"""What goes wrong on request: a command that fails or hangs, a connection cut, the power gone."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+Mode = Literal["fail", "fail-after", "hang", "cut", "power"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+
+@dataclass
+class Fault:
+    """Happens once, at the nth command line that the pattern (fnmatch) fits."""
+
+    pattern: str
+    nth: int
+    mode: Mode
+    seen: int = 0
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode {self.mode!r}: expected one of {', '.join(MODES)}")
+        if self.nth < 1:
+            raise ValueError(f"nth {self.nth}: counts from 1")
+
+    def as_dict(self) -> dict[str, object]:
+        return {name: value for name, value in asdict(self).items() if name != "seen"}
+
+
+class Faults:
+    def __init__(self) -> None:
+        self.waiting: list[Fault] = []
+
+    def due(self, line: str) -> Mode | None:
+        """What happens to this command, if anything."""
+        struck: Mode | None = None
+        for fault in list(self.waiting):
+            if fnmatch.fnmatchcase(line, fault.pattern):
+                fault.seen += 1
+                if fault.seen == fault.nth and struck is None:
+                    struck = fault.mode
+                    self.waiting.remove(fault)
+        return struck

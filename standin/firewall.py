@@ -1,0 +1,132 @@
+"""The state of ipfw: rules, sets, nat instances; and what becomes of a packet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from standin.rules import Packet, Rule
+
+LAST_SET = 31
+STEP = 100
+
+
+@dataclass(frozen=True)
+class Redirect:
+    proto: str
+    address: str
+    port: int
+    public: str
+    public_port: int
+
+
+@dataclass(frozen=True)
+class Nat:
+    number: int
+    text: str
+    ip: str
+    redirects: tuple[Redirect, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the search ended, and the next hop where a fwd rule gave one."""
+
+    kind: Literal["pass", "drop", "fwd"]
+    packet: Packet
+    next_hop: str = ""
+    next_port: int = 0
+
+
+@dataclass
+class Firewall:
+    rules: list[Rule] = field(default_factory=list)
+    disabled: set[int] = field(default_factory=set)
+    nats: dict[int, Nat] = field(default_factory=dict)
+    accepts_by_default: bool = False
+
+    def next_number(self) -> int:
+        return min(max((rule.number for rule in self.rules), default=0) + STEP, 65534)
+
+    def add(self, rule: Rule) -> None:
+        """Behind the rules of the same number: both are kept."""
+        place = sum(1 for old in self.rules if old.number <= rule.number)
+        self.rules.insert(place, rule)
+
+    def delete(self, *, number: int | None = None, group: int | None = None) -> int:
+        before = len(self.rules)
+        self.rules = [
+            rule
+            for rule in self.rules
+            if not (
+                (number is None or rule.number == number) and (group is None or rule.set == group)
+            )
+        ]
+        return before - len(self.rules)
+
+    def swap(self, one: int, other: int) -> None:
+        turned = {one: other, other: one}
+        self.rules = [replace(rule, set=turned.get(rule.set, rule.set)) for rule in self.rules]
+
+    def judge(self, packet: Packet, own: Callable[[str], bool], *, ends_at_nat: bool) -> Verdict:
+        """The rules of the enabled sets, in order of their numbers."""
+        skip_to = 0
+        for rule in self.rules:
+            if rule.number < skip_to or rule.set in self.disabled or not rule.holds(packet, own):
+                continue
+            match rule.action:
+                case "allow":
+                    return Verdict("pass", packet)
+                case "deny" | "reject" | "reset" | "unreach":
+                    return Verdict("drop", packet)
+                case "fwd":
+                    address, _, port = rule.argument.partition(",")
+                    return Verdict("fwd", packet, address, int(port or packet.target_port))
+                case "skipto":
+                    skip_to = int(rule.argument)
+                case "nat" if rule.argument.isdigit() and int(rule.argument) in self.nats:
+                    packet = translate(self.nats[int(rule.argument)], packet)
+                    if ends_at_nat:
+                        return Verdict("pass", packet)
+                case "nat":
+                    return Verdict("drop", packet)
+        return Verdict("pass" if self.accepts_by_default else "drop", packet)
+
+
+def translate(nat: Nat, packet: Packet) -> Packet:
+    """libalias: the way in by the redirects, the way out to the public address."""
+    if packet.direction == "in":
+        for to in nat.redirects:
+            public = to.public or nat.ip
+            if (packet.proto, packet.target, packet.target_port) == (
+                to.proto,
+                public,
+                to.public_port,
+            ):
+                return replace(packet, target=to.address, target_port=to.port)
+        return packet
+    for to in nat.redirects:
+        if (packet.proto, packet.source, packet.source_port) == (to.proto, to.address, to.port):
+            return replace(packet, source=to.public or nat.ip, source_port=to.public_port)
+    return replace(packet, source=nat.ip)
+
+
+def parse_nat(number: int, words: list[str]) -> Nat:
+    """The words after `config`. ValueError for one that ipfw would not know."""
+    rest, ip = list(words), ""
+    redirects: list[Redirect] = []
+    while rest:
+        word = rest.pop(0)
+        if word == "ip" and rest:
+            ip = rest.pop(0)
+        elif word == "redirect_port" and len(rest) >= 3:
+            proto, (address, _, port) = rest.pop(0), rest.pop(0).partition(":")
+            public, _, public_port = rest.pop(0).rpartition(":")
+            redirects.append(Redirect(proto, address, int(port), public, int(public_port)))
+        elif word == "if" and rest:
+            rest.pop(0)
+        elif word not in ("same_ports", "log", "deny_in", "reset", "unreg_only"):
+            raise ValueError(word)
+    text = f"ipfw nat {number} config {' '.join(words)}"
+    return Nat(number, text, ip, tuple(redirects))

@@ -1,0 +1,175 @@
+"""The model of the host: everything that goes with the power, and the way to what is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TextIO
+
+from standin import boot
+from standin.call import COMMANDS, Call, Reply
+from standin.daemons import Daemon
+from standin.faults import Faults
+from standin.firewall import Firewall, Verdict
+from standin.jails import Jail
+from standin.kernel import Kernel
+from standin.mounts import Mount, Mounts
+from standin.network import CAPABILITIES, Network
+from standin.processes import Processes, ancestors
+from standin.rcconf import RcConf
+from standin.rcscripts import BASE_SCRIPTS
+from standin.realm import Realm
+from standin.rules import Packet
+from standin.running import DEFAULT_DELAY, DELAY_FILE
+from standin.tree import show_sh_wrapper
+
+ONE_PASS = "net.inet.ip.fw.one_pass"  # noqa: S105 - a sysctl, no password
+
+
+class Host:
+    kernel_modules_for_mounts = ("nullfs", "tmpfs", "fdescfs")
+
+    def __init__(self, where: Path, processes: Processes) -> None:
+        self.where = where
+        self.realm = Realm("", where / "root")
+        self.processes = processes
+        self.kernel = Kernel()
+        self.network = Network()
+        self.firewall = Firewall()
+        self.mounts = Mounts(self.realm, where / "dev")
+        self.jails: dict[str, Jail] = {}
+        self.daemons: list[Daemon] = []
+        self.faults = Faults()
+        self.reapers: set[int] = set()
+        self._logs: dict[str, TextIO] = {}
+        self._last_jid = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        delay = where / DELAY_FILE
+        self.delay = float(delay.read_text()) if delay.exists() else DEFAULT_DELAY
+
+    async def boot(self) -> None:
+        self.mounts.prepare_devices()
+        self.mounts.mount(Mount("/dev/vtbd0p3", "/", "ufs", dump="1 1", is_real=False))
+        self.mounts.mount(Mount("devfs", "/dev", "devfs"))
+        self._clean_var_run()
+        self._load()
+        if self.faults.waiting:
+            self.watch_sh()
+        delay, self.delay = self.delay, 0.0  # nobody watches how long a boot takes
+        await boot.rc(self, self.realm)
+        self.delay = delay
+
+    def _load(self) -> None:
+        """What loader(8) leaves for the kernel: its environment, and modules."""
+        conf = RcConf()
+        for line in (self.realm.read("/boot/loader.conf") or "").splitlines():
+            name, mark, value = line.partition("#")[0].strip().partition("=")
+            if mark:
+                conf.values[name] = value.strip('"')
+        for name, value in conf.values.items():
+            if not name.endswith("_load"):
+                self.kernel.environment[name] = value
+        for name in [name for name in conf.values if name.endswith("_load") and conf.is_on(name)]:
+            self.load_module(name.removesuffix("_load"))
+
+    def _clean_var_run(self) -> None:
+        for place in sorted(self.realm.path("/var/run").rglob("*"), reverse=True):
+            if not place.is_dir():
+                place.unlink()
+
+    async def perform(self, call: Call) -> Reply:
+        """A command that another one, or the boot, gives."""
+        reply = COMMANDS[call.name](self, call)
+        return reply if isinstance(reply, Reply) else await reply
+
+    def realm_at(self, root: Path) -> Realm:
+        for jail in self.jails.values():
+            if jail.realm.root == root:
+                return jail.realm
+        return self.realm if root == self.realm.root else Realm("chroot", root)
+
+    def jail_of(self, realm: Realm) -> Jail | None:
+        return self.jails.get(realm.name)
+
+    def jail(self, word: str) -> Jail | None:
+        """By name or jid."""
+        for jail in self.jails.values():
+            if word in (jail.name, str(jail.jid)):
+                return jail
+        return None
+
+    def next_jid(self, *, taken: bool = False) -> int:
+        self._last_jid += taken
+        return self._last_jid + (not taken)
+
+    def addresses_of(self, realm: Realm) -> list[str]:
+        jail = self.jail_of(realm)
+        if jail is None or jail.params.get("ip4") == "inherit":
+            return self.network.addresses()
+        return jail.addresses
+
+    def judge(self, packet: Packet) -> Verdict:
+        if self.kernel.sysctls.get("net.inet.ip.fw.enable") != "1":
+            return Verdict("pass", packet)
+        return self.firewall.judge(
+            packet,
+            lambda address: self.network.owner(address) is not None,
+            ends_at_nat=self.kernel.sysctls[ONE_PASS] == "1",
+        )
+
+    def load_module(self, name: str) -> None:
+        self.kernel.load(name)
+        if name == "ipfw" or (name == "ipfw_nat" and not self.firewall.rules):
+            accepts = self.kernel.sysctls["net.inet.ip.fw.default_to_accept"] == "1"
+            self.firewall = Firewall(accepts_by_default=accepts)
+
+    def set_capability(self, interface: str, word: str) -> bool:
+        """False for a word that is no capability of an interface."""
+        bits = CAPABILITIES.get(word.removeprefix("-"))
+        if bits is None:
+            return False
+        options = self.network.interfaces[interface].options
+        off = word.startswith("-")
+        self.network.interfaces[interface].options = options & ~bits if off else options | bits
+        return True
+
+    def owner(self, place: Path) -> tuple[int, int]:
+        found = os.lstat(place)
+        return found.st_uid, found.st_gid
+
+    def foreign(self, realm: Realm) -> list[str]:
+        """Scripts in /etc/rc.d that FreeBSD did not put there."""
+        folder = realm.path("/etc/rc.d")
+        names = [place.name for place in folder.iterdir() if place.name not in BASE_SCRIPTS]
+        return [f"/etc/rc.d/{name}" for name in names]
+
+    def reaper_of(self, pid: int) -> int:
+        """The timeout(1) below which this process runs, if any."""
+        return next((one for one in ancestors(pid) if one in self.reapers), 0)
+
+    def watch(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def watch_sh(self) -> None:
+        """From now on `sh FILE` asks here first whether it shall break."""
+        show_sh_wrapper(self.realm.root)
+
+    def note_call(self, line: str) -> None:
+        self._note("calls.log", line)
+
+    def note_strange(self, text: str) -> None:
+        self._note("strange.log", text.rstrip("\n"))
+
+    def note_console(self, text: str) -> None:
+        if text:
+            self._note("console.log", text.rstrip("\n"))
+
+    def _note(self, name: str, text: str) -> None:
+        if name not in self._logs:
+            place = self.where / name
+            self._logs[name] = place.open("a", buffering=1, errors="surrogateescape")
+        self._logs[name].write(text + "\n")

@@ -1,0 +1,173 @@
+"""Running jails, and what jail(8) does when it makes or ends one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface
+from typing import TYPE_CHECKING
+
+from standin.fstab import mount_line, umount_entry
+from standin.jailconf import Params
+from standin.mounts import Mount
+from standin.processes import all_pids, root_of
+from standin.realm import Realm
+
+if TYPE_CHECKING:
+    from standin.host import Host
+
+STOP_TIMEOUT = 10.0
+
+
+class JailError(Exception):
+    """As jail(8) prints it, without its own name in front."""
+
+
+@dataclass
+class Jail:
+    jid: int
+    name: str
+    realm: Realm
+    path: str
+    params: Params
+    mounted: list[Mount] = field(default_factory=list)
+    added: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def addresses(self) -> list[str]:
+        return [_address(word)[1] for word in addresses(self.params)]
+
+    @property
+    def hostname(self) -> str:
+        return self.params.get("host.hostname")
+
+
+def addresses(params: Params) -> list[str]:
+    words = ",".join(params.all("ip4.addr")).split(",")
+    return [word.strip() for word in words if word.strip()]
+
+
+def _address(word: str) -> tuple[str, str]:
+    interface, _, address = word.rpartition("|")
+    return interface, address.partition("/")[0].split()[0]
+
+
+async def create(host: Host, params: Params) -> Jail:
+    """Addresses, mounts, the jail, exec.start; all taken back when one of them fails."""
+    name, path = params.get("name"), params.get("path")
+    if name in host.jails:
+        raise JailError(f'"{name}" already exists')
+    if not path or not host.realm.path(path).is_dir():
+        raise JailError(f"path {path}: No such file or directory")
+    inner = host.realm.inner(path)
+    jail = Jail(host.next_jid(), name, Realm(name, host.realm.path(path)), inner, params)
+    try:
+        _add_addresses(host, jail)
+        _mount(host, jail)
+        await _run(host, host.realm, params, "exec.prestart")
+        host.jails[name] = jail
+        host.next_jid(taken=True)
+        await _run(host, jail.realm, params, "exec.start")
+        await _run(host, host.realm, params, "exec.poststart")
+    except (JailError, OSError) as error:
+        await remove(host, jail, quietly=True)
+        raise JailError(str(error)) from None
+    return jail
+
+
+async def remove(host: Host, jail: Jail, *, quietly: bool = False) -> None:
+    for realm, name in ((host.realm, "exec.prestop"), (jail.realm, "exec.stop")):
+        if not quietly:
+            with suppress(JailError):
+                await _run(host, realm, jail.params, name)
+    await _kill_all(host, jail)
+    host.jails.pop(jail.name, None)
+    if not quietly:
+        with suppress(JailError):
+            await _run(host, host.realm, jail.params, "exec.poststop")
+    for entry in reversed(jail.mounted):
+        if entry in host.mounts.table:
+            umount_entry(host, entry)
+    for interface, address in jail.added:
+        if interface in host.network.interfaces:
+            host.network.interfaces[interface].remove(address)
+
+
+def _add_addresses(host: Host, jail: Jail) -> None:
+    for word in addresses(jail.params):
+        interface, address = _address(word)
+        default = jail.params.get("interface")
+        if not interface and not default:
+            continue
+        where = host.network.interfaces.get(interface or default)
+        if where is None:
+            raise JailError(f"{jail.name}: ifconfig: interface {interface} does not exist")
+        where.add(IPv4Interface(f"{address}/32"))
+        # Taken away at the stop, even when it was there before.
+        jail.added.append((where.name, address))
+
+
+def _mount(host: Host, jail: Jail) -> None:
+    lines = list(jail.params.all("mount"))
+    if fstab := jail.params.get("mount.fstab"):
+        text = host.realm.read(fstab)
+        if text is None:
+            raise JailError(f"{jail.name}: {fstab}: No such file or directory")
+        lines += text.splitlines()
+    for line in lines:
+        words = line.partition("#")[0].split()
+        if words:
+            _mount_one(host, jail, words)
+    if jail.params.is_on("mount.devfs"):
+        _mount_one(host, jail, ["devfs", f"{jail.path}/dev", "devfs", "rw", "0", "0"])
+
+
+def _mount_one(host: Host, jail: Jail, words: list[str]) -> None:
+    try:
+        jail.mounted.append(mount_line(host, words))
+    except OSError as error:
+        raise JailError(f"{jail.name}: mount_{words[2]}: {words[1]}: {error.strerror}") from None
+
+
+async def _run(host: Host, realm: Realm, params: Params, name: str) -> None:
+    limit = float(params.get("exec.timeout", "0")) or None
+    for line in params.all(name):
+        running = host.processes.run(realm, ["/bin/sh", "-c", line])
+        try:
+            code, output = await asyncio.wait_for(running, limit)
+        except TimeoutError:
+            raise JailError(f"{params.get('name')}: {line}: timed out") from None
+        except OSError as error:
+            raise JailError(f"{params.get('name')}: {line}: {error.strerror}") from None
+        host.note_console(output)
+        if code != 0:
+            raise JailError(f"{params.get('name')}: {line}: failed")
+
+
+async def _kill_all(host: Host, jail: Jail) -> None:
+    """TERM, then KILL when stop.timeout is over."""
+    limit = float(jail.params.get("stop.timeout", str(STOP_TIMEOUT)))
+    _signal(jail, signal.SIGTERM)
+    waited = 0.0
+    while _inside(jail) and waited < limit:
+        await asyncio.sleep(0.005)
+        waited += 0.005
+    _signal(jail, signal.SIGKILL)
+    while _inside(jail):
+        await asyncio.sleep(0.005)
+    # The daemons' ends are noted when their processes are reaped.
+    await asyncio.sleep(0)
+
+
+def _inside(jail: Jail) -> list[int]:
+    root = jail.realm.root
+    return [pid for pid in all_pids() if pid != 1 and root_of(pid) == root]
+
+
+def _signal(jail: Jail, number: int) -> None:
+    for pid in _inside(jail):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)

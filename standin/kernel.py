@@ -1,0 +1,78 @@
+"""Kernel modules, the kernel's environment and its sysctls. All of it is gone with the power."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+RELEASE = "13.2-RELEASE"
+OSRELDATE = "1302001"
+# A module file, the modules in it, and the files it wants loaded first.
+MODULES: dict[str, tuple[str, ...]] = {
+    "ipfw": (),
+    "libalias": (),
+    "ipfw_nat": ("ipfw", "libalias"),
+    "nullfs": (),
+    "tmpfs": (),
+    "fdescfs": (),
+    "if_bridge": (),
+    "if_epair": (),
+    "accf_http": (),
+    "accf_data": (),
+}
+READ_ONLY = ("kern.ostype", "kern.osrelease", "kern.osreldate", "kern.boottime", "hw.ncpu")
+
+
+@dataclass
+class Kernel:
+    environment: dict[str, str] = field(default_factory=dict)
+    loaded: dict[str, int] = field(default_factory=dict)
+    sysctls: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        now = int(time.time())
+        when = time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime(now))
+        self.sysctls = {
+            "hw.ncpu": "2",
+            "kern.boottime": f"{{ sec = {now}, usec = 0 }} {when}",
+            "kern.hostname": "",
+            "kern.ipc.somaxconn": "128",
+            "kern.osreldate": OSRELDATE,
+            "kern.osrelease": RELEASE,
+            "kern.ostype": "FreeBSD",
+            "kern.securelevel": "-1",
+            "net.inet.ip.forwarding": "0",
+            "net.inet.tcp.tso": "1",
+            "net.inet6.ip6.forwarding": "0",
+            "security.jail.allow_raw_sockets": "0",
+            "security.jail.enforce_statfs": "2",
+            "security.jail.jailed": "0",
+        }
+
+    def has(self, module: str) -> bool:
+        return module in self.loaded
+
+    def load(self, name: str) -> None:
+        """KeyError for a module that does not exist."""
+        for needed in MODULES[name]:
+            if not self.has(needed):
+                self.load(needed)
+        self.loaded[name] = len(self.loaded) + 2
+        if name == "ipfw":
+            accept = self.environment.get("net.inet.ip.fw.default_to_accept", "0")
+            self.sysctls |= {
+                "net.inet.ip.fw.enable": "1",
+                "net.inet.ip.fw.one_pass": "1",
+                "net.inet.ip.fw.verbose": "0",
+                "net.inet.ip.fw.default_to_accept": accept,
+            }
+
+    def unload(self, name: str) -> bool:
+        """False when another module needs it. KeyError when it is not loaded."""
+        if any(name in MODULES[other] for other in self.loaded if other in MODULES):
+            return False
+        del self.loaded[name]
+        if name == "ipfw":
+            for oid in [oid for oid in self.sysctls if oid.startswith("net.inet.ip.fw.")]:
+                del self.sysctls[oid]
+        return True

@@ -1,0 +1,22 @@
+"""Where things lie: what the outside, the tree and the model must agree upon."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+# Of our own in the tree: the shims' way to the model, and this machine's commands.
+HIDDEN = "libexec/standin"
+# A caller's slot is its pid modulo this; two callers at once in one are noticed as strange.
+SLOTS = 256
+LONGEST_SOCKET_PATH = 100
+
+
+def control_place(where: Path) -> Path:
+    """The socket beside the tree, or in the temporary directory where that path is too long."""
+    near = where / "control"
+    if len(str(near)) <= LONGEST_SOCKET_PATH:
+        return near
+    mark = hashlib.sha256(str(where).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"standin-{mark}.control"

@@ -1,0 +1,66 @@
+"""The few system calls of Linux that Python 3.11 has no name for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from pathlib import Path
+
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
+MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
+CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
+PR_SET_PDEATHSIG = 1
+# What a less privileged mount must keep of the mount below it (mount_namespaces(7), "locked").
+KEPT_FLAGS = {os.ST_NOSUID: 2, os.ST_NODEV: 4, os.ST_NOEXEC: 8}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+
+
+def mount(source: str, target: Path, kind: str, flags: int, data: str = "") -> None:
+    _check(
+        _libc.mount(
+            source.encode(),
+            os.fsencode(target),
+            kind.encode(),
+            ctypes.c_ulong(flags),
+            data.encode(),
+        ),
+        str(target),
+    )
+
+
+def bind(source: Path, target: Path, *, read_only: bool = False, deep: bool = False) -> None:
+    """Make `source` visible at `target`, as nullfs does."""
+    mount(str(source), target, "", MS_BIND | (MS_REC if deep else 0))
+    if read_only:
+        remount(target, read_only=True)
+
+
+def remount(target: Path, *, read_only: bool) -> None:
+    present = os.statvfs(target).f_flag
+    kept = sum(flag for seen, flag in KEPT_FLAGS.items() if present & seen)
+    mount("", target, "", MS_REMOUNT | MS_BIND | kept | (MS_RDONLY if read_only else 0))
+
+
+def umount(target: Path, *, force: bool = False) -> None:
+    flags = UMOUNT_NOFOLLOW | (MNT_DETACH if force else 0)
+    _check(_libc.umount2(os.fsencode(target), flags), str(target))
+
+
+def make_mounts_private() -> None:
+    mount("", Path("/"), "", MS_REC | MS_PRIVATE)
+
+
+def unshare(flags: int) -> None:
+    _check(_libc.unshare(flags), "unshare")
+
+
+def die_with_parent() -> None:
+    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")

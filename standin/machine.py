@@ -1,0 +1,115 @@
+"""The box that a stand-in runs in: it lays the tree, and has the power switch.
+
+Runs as a process of its own, with all modules loaded, so that a boot costs a fork. Reads one JSON
+object a line on stdin and answers with one; the end of stdin pulls the plug.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from standin import linux
+from standin.base import BaseHost
+from standin.faults import Fault
+from standin.server import serve
+from standin.tree import lay
+
+BOOT_SECONDS = 120
+
+
+class Machine:
+    def __init__(self, where: Path) -> None:
+        self.where = where
+        self.box = 0
+
+    def build(self, base: BaseHost) -> dict[str, Any]:
+        self.off()
+        for place in self.where.iterdir():
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+        lay(self.where, base)
+        return {}
+
+    def boot(self, faults: list[Fault]) -> dict[str, Any]:
+        """Answers with the pid of the first process, or 0 when the power went during the boot."""
+        self.off()
+        report, tell = os.pipe()
+        self.box = os.fork()
+        if self.box == 0:
+            os.close(report)
+            _enter(self.where, tell, faults)
+        os.close(tell)
+        pid = int(_line(report) or "0")
+        up = _line(report)
+        os.close(report)
+        return {"pid": pid if up == "up" else 0}
+
+    def off(self) -> dict[str, Any]:
+        if self.box:
+            with suppress(ProcessLookupError):
+                os.kill(self.box, signal.SIGKILL)
+            os.waitpid(self.box, 0)
+            self.box = 0
+        return {}
+
+
+def _line(report: int) -> str:
+    text = b""
+    while not text.endswith(b"\n"):
+        ready, _, _ = select.select([report], [], [], BOOT_SECONDS)
+        byte = os.read(report, 1) if ready else b""
+        if not byte:
+            return ""
+        text += byte
+    return text.decode().strip()
+
+
+def _enter(where: Path, tell: int, faults: list[Fault]) -> None:
+    """In the child: new namespaces, and in them the server as process 1."""
+    try:
+        linux.die_with_parent()
+        _quiet(where)
+        linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWPID)
+        first = os.fork()
+        if first == 0:
+            serve(where, tell, faults)
+        os.write(tell, f"{first}\n".encode())
+        os.close(tell)
+        os.waitpid(first, 0)
+    finally:
+        os._exit(0)
+
+
+def _quiet(where: Path) -> None:
+    console = os.open(where / "console.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (console, 1), (console, 2)):
+        os.dup2(source, target)
+
+
+def main() -> None:
+    machine = Machine(Path(sys.argv[1]))
+    try:
+        for line in iter(sys.stdin.readline, ""):
+            wish = json.loads(line)
+            match wish.pop("do"):
+                case "build":
+                    answer = machine.build(BaseHost.from_dict(wish["base"]))
+                case "boot":
+                    answer = machine.boot([Fault(**fault) for fault in wish["faults"]])
+                case _:
+                    answer = machine.off()
+            print(json.dumps(answer), flush=True)
+    finally:
+        machine.off()
+
+
+if __name__ == "__main__":
+    main()

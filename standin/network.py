@@ -1,0 +1,104 @@
+"""Interfaces and their addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv6Interface
+
+FLAGS = {1: "UP", 2: "BROADCAST", 8: "LOOPBACK", 0x40: "RUNNING", 0x800: "SIMPLEX"}
+FLAGS |= {0x8000: "MULTICAST"}
+UP_RUNNING = 0x41
+OPTIONS = {
+    0x1: "RXCSUM",
+    0x2: "TXCSUM",
+    0x8: "VLAN_MTU",
+    0x10: "VLAN_HWTAGGING",
+    0x20: "JUMBO_MTU",
+    0x80: "VLAN_HWCSUM",
+    0x100: "TSO4",
+    0x200: "TSO6",
+    0x400: "LRO",
+    0x40000: "VLAN_HWTSO",
+    0x80000: "LINKSTATE",
+    0x200000: "RXCSUM_IPV6",
+    0x400000: "TXCSUM_IPV6",
+}
+CAPABILITIES = {"tso": 0x300, "tso4": 0x100, "tso6": 0x200, "lro": 0x400, "vlanhwtso": 0x40000}
+CAPABILITIES |= {"rxcsum": 0x1, "txcsum": 0x2}
+LOOPBACK_OPTIONS, NIC_OPTIONS = 0x680003, 0x4C07BB
+
+
+@dataclass
+class Interface:
+    name: str
+    index: int
+    flags: int
+    options: int
+    mtu: int
+    ether: str = ""
+    inet: list[IPv4Interface] = field(default_factory=list)
+    inet6: list[IPv6Interface] = field(default_factory=list)
+
+    @property
+    def is_loopback(self) -> bool:
+        return bool(self.flags & 0x8)
+
+    def add(self, address: IPv4Interface | IPv6Interface) -> None:
+        """Adding one that is there says nothing and changes its mask, as SIOCAIFADDR does."""
+        self.bring_up()
+        if isinstance(address, IPv6Interface):
+            self.inet6 = [old for old in self.inet6 if old.ip != address.ip] + [address]
+        elif any(old.ip == address.ip for old in self.inet):
+            self.inet = [address if old.ip == address.ip else old for old in self.inet]
+        else:
+            self.inet.append(address)
+
+    def remove(self, address: str) -> bool:
+        kept4 = [old for old in self.inet if str(old.ip) != address]
+        kept6 = [old for old in self.inet6 if str(old.ip) != address]
+        changed = len(kept4) + len(kept6) < len(self.inet) + len(self.inet6)
+        self.inet, self.inet6 = kept4, kept6
+        return changed
+
+    def bring_up(self) -> None:
+        if not self.flags & 1:
+            self.flags |= UP_RUNNING
+            if self.is_loopback:
+                self.inet6.append(IPv6Interface("fe80::1/64"))
+
+
+class Network:
+    def __init__(self, nic: str = "vtnet0") -> None:
+        self.nic = nic
+        self.interfaces: dict[str, Interface] = {}
+        ether = "52:54:00:12:34:56"
+        self.interfaces[nic] = Interface(nic, 1, 0x8822, NIC_OPTIONS, 1500, ether)
+        self.create("lo0")
+        self.interfaces["lo0"].bring_up()
+        self.interfaces["lo0"].inet6.insert(0, IPv6Interface("::1/128"))
+        self.interfaces["lo0"].add(IPv4Interface("127.0.0.1/8"))
+
+    def create(self, name: str) -> Interface:
+        index = max((old.index for old in self.interfaces.values()), default=0) + 1
+        loopback = name.startswith("lo")
+        made = Interface(
+            name,
+            index,
+            0x8008 if loopback else 0x8802,
+            LOOPBACK_OPTIONS if loopback else 0x80000,
+            16384 if loopback else 1500,
+        )
+        self.interfaces[name] = made
+        return made
+
+    def owner(self, address: str) -> Interface | None:
+        """The interface that has this address."""
+        for interface in self.interfaces.values():
+            own = [str(one.ip) for one in interface.inet] + [str(one.ip) for one in interface.inet6]
+            if address in own:
+                return interface
+        return None
+
+    def addresses(self) -> list[str]:
+        own = (i for interface in self.interfaces.values() for i in interface.inet)
+        return [str(address.ip) for address in own]

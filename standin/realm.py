@@ -1,0 +1,66 @@
+"""What one root directory sees: the host itself, or a jail."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+
+MOST_LINKS = 32
+
+
+@dataclass(frozen=True)
+class Realm:
+    """`name` is a jail's, and empty for the host. `root` is its directory on this machine."""
+
+    name: str
+    root: Path
+
+    def inner(self, path: str, cwd: str = "/", *, follow: bool = True) -> str:
+        """The path with all symbolic links followed below this root, as chroot(2) would.
+
+        Without `follow` the last component is taken as it is. What does not exist is kept.
+        """
+        todo = posixpath.join(cwd, path).split("/")[::-1]
+        done: list[str] = []
+        links = 0
+        while todo:
+            part = todo.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                done = done[:-1]
+                continue
+            place = self.root.joinpath(*done, part)
+            if (follow or todo) and place.is_symlink():
+                links += 1
+                if links > MOST_LINKS:
+                    raise OSError(62, "Too many levels of symbolic links", path)
+                target = str(place.readlink())
+                done = [] if target.startswith("/") else done
+                todo.extend(target.split("/")[::-1])
+            else:
+                done.append(part)
+        return "/" + "/".join(done)
+
+    def path(self, path: str, cwd: str = "/", *, follow: bool = True) -> Path:
+        """The same on this machine's side."""
+        return self.root / self.inner(path, cwd, follow=follow)[1:]
+
+    def read(self, path: str) -> str | None:
+        """The text of a file; None when there is none."""
+        try:
+            return self.path(path).read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            return None
+
+    def write(self, path: str, text: str, mode: int | None = None) -> None:
+        place = self.path(path)
+        place.write_text(text, encoding="utf-8", errors="surrogateescape")
+        if mode is not None:
+            place.chmod(mode)
+
+    def has_command(self, name: str, search: str) -> bool:
+        places = [name] if "/" in name else [f"{folder}/{name}" for folder in search.split(":")]
+        return any(os.access(self.path(place), os.X_OK) for place in places)

@@ -1,0 +1,209 @@
+"""ipfw(8) rules: read, printed as ipfw prints them, and held against packets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+ACTIONS = {"accept": "allow", "pass": "allow", "permit": "allow", "drop": "deny"}
+ACTIONS |= {name: name for name in ("allow", "deny", "reject", "reset", "count", "check-state")}
+WITH_ARGUMENT = {"forward": "fwd", "fwd": "fwd", "nat": "nat", "skipto": "skipto"}
+WITH_ARGUMENT |= {"unreach": "unreach"}
+PROTOCOLS = ("ip", "ip4", "ip6", "tcp", "udp", "icmp", "icmp6", "ipv6-icmp", "gre", "esp", "igmp")
+FLAGS = ("in", "out", "setup", "established", "keep-state", "frag", "log")
+INTERFACE_OPTIONS = ("via", "recv", "xmit")
+VALUE_OPTIONS = ("icmptypes", "dst-port", "src-port", "limit")
+
+
+class RuleError(Exception):
+    """What ipfw says, and its exit code."""
+
+    def __init__(self, text: str, exit: int) -> None:
+        super().__init__(text)
+        self.exit = exit
+
+
+@dataclass(frozen=True)
+class Packet:
+    """The first packet of a connection, as it passes one point of the stack."""
+
+    proto: str
+    source: str
+    source_port: int
+    target: str
+    target_port: int
+    direction: str
+    interface: str
+    received_on: str = ""
+
+
+@dataclass(frozen=True)
+class End:
+    """`from` or `to`: addresses (a leading "not" turns them) and ports."""
+
+    words: tuple[str, ...]
+    negated: bool
+    ports: str
+
+    def text(self) -> str:
+        body = ("not " if self.negated else "") + ",".join(self.words)
+        return f"{body} {self.ports}" if self.ports else body
+
+    def holds(self, address: str, port: int, own: Callable[[str], bool]) -> bool:
+        hit = any(_address_fits(word, address, own) for word in self.words)
+        return hit != self.negated and (not self.ports or _port_fits(self.ports, port))
+
+
+@dataclass(frozen=True)
+class Rule:
+    number: int
+    set: int
+    action: str
+    argument: str
+    proto: str
+    source: End | None
+    target: End | None
+    options: tuple[tuple[str, str], ...]
+
+    def text(self) -> str:
+        words = [self.action]
+        if self.argument:
+            words.append(self.argument)
+        if self.source and self.target:
+            words += [self.proto, "from", self.source.text(), "to", self.target.text()]
+        words += [f"{name} {value}".strip() for name, value in self.options]
+        return " ".join(words)
+
+    def holds(self, packet: Packet, own: Callable[[str], bool]) -> bool:
+        if self.source is None or self.target is None:
+            return False
+        version = "ip6" if ":" in packet.target else "ip4"
+        return (
+            self.proto in ("ip", version, packet.proto)
+            and self.source.holds(packet.source, packet.source_port, own)
+            and self.target.holds(packet.target, packet.target_port, own)
+            and all(_option_holds(name, value, packet) for name, value in self.options)
+        )
+
+
+def parse(words: list[str], next_number: int) -> Rule:
+    """The words after `add`."""
+    rest = list(words)
+    number = int(rest.pop(0)) if rest and rest[0].isdigit() else next_number
+    group = 0
+    if rest[:1] == ["set"]:
+        group = int(rest[1])
+        rest = rest[2:]
+    action, argument, rest = _action(rest)
+    if action == "check-state":
+        return Rule(number, group, action, argument, "", None, None, ())
+    logged = rest[:1] == ["log"]
+    rest = rest[1:] if logged else rest
+    if not rest:
+        raise RuleError("missing protocol", 64)
+    proto = {"all": "ip", "ipv4": "ip4", "ipv6": "ip6"}.get(rest[0], rest[0])
+    if proto not in PROTOCOLS:
+        raise RuleError(f"unrecognised option [-1] {rest[0]}\n", 64)
+    source, rest = _end("from", rest[1:])
+    target, rest = _end("to", rest)
+    options = (("log", ""),) if logged else ()
+    if not 0 <= number < 65535 or not 0 <= group <= 31:
+        raise RuleError("getsockopt(IP_FW_XADD): Invalid argument", 69)
+    return Rule(number, group, action, argument, proto, source, target, options + _options(rest))
+
+
+def _action(words: list[str]) -> tuple[str, str, list[str]]:
+    if not words:
+        raise RuleError("missing action", 64)
+    if words[0] in ACTIONS:
+        return ACTIONS[words[0]], "", words[1:]
+    if words[0] in WITH_ARGUMENT and len(words) > 1:
+        if words[0] in ("fwd", "forward"):
+            _check_address(words[1].partition(",")[0])
+        return WITH_ARGUMENT[words[0]], words[1], words[2:]
+    raise RuleError(f"invalid action {words[0]}", 64)
+
+
+def _end(keyword: str, words: list[str]) -> tuple[End, list[str]]:
+    if words[:1] != [keyword] or len(words) < 2:
+        raise RuleError(f"missing ``{keyword}''", 64)
+    rest = words[1:]
+    negated = rest[0] == "not"
+    rest = rest[1:] if negated else rest
+    if not rest:
+        raise RuleError(f"missing address after ``{keyword}''", 64)
+    addresses = tuple(rest[0].split(","))
+    for address in addresses:
+        if address not in ("any", "me", "me6"):
+            _check_address(address)
+    ports = ""
+    if len(rest) > 1 and rest[1][0].isdigit():
+        ports, rest = rest[1], rest[1:]
+    return End(addresses, negated, ports), rest[1:]
+
+
+def _check_address(word: str) -> None:
+    try:
+        ip_network(word, strict=False)
+    except ValueError:
+        raise RuleError(f"hostname ``{word}'' unknown", 68) from None
+
+
+def _options(words: list[str]) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "not" and rest:
+            word = f"not {rest.pop(0)}"
+        plain = word.removeprefix("not ")
+        if plain in FLAGS:
+            found.append((word, ""))
+        elif plain in (*INTERFACE_OPTIONS, *VALUE_OPTIONS) and rest:
+            found.append((word, rest.pop(0)))
+        elif plain == "//":
+            found.append(("//", " ".join(rest)))
+            break
+        else:
+            raise RuleError(f"unrecognised option [-1] {word}\n", 64)
+    return tuple(found)
+
+
+def _address_fits(word: str, address: str, own: Callable[[str], bool]) -> bool:
+    if word == "any":
+        return True
+    if word in ("me", "me6"):
+        return own(address)
+    network = ip_network(word, strict=False)
+    found = ip_address(address)
+    return found.version == network.version and found in network
+
+
+def _port_fits(ports: str, port: int) -> bool:
+    for part in ports.split(","):
+        low, _, high = part.partition("-")
+        if int(low) <= port <= int(high or low):
+            return True
+    return False
+
+
+OPTION_HOLDS: dict[str, Callable[[str, Packet], bool]] = {
+    "in": lambda value, packet: packet.direction == "in",
+    "out": lambda value, packet: packet.direction == "out",
+    "via": lambda value, packet: packet.interface == value,
+    "recv": lambda value, packet: packet.received_on == value,
+    "xmit": lambda value, packet: packet.direction == "out" and packet.interface == value,
+    "dst-port": lambda value, packet: _port_fits(value, packet.target_port),
+    "src-port": lambda value, packet: _port_fits(value, packet.source_port),
+    # The packets in question open a connection.
+    "established": lambda value, packet: False,
+    "frag": lambda value, packet: False,
+    "icmptypes": lambda value, packet: False,
+}
+
+
+def _option_holds(name: str, value: str, packet: Packet) -> bool:
+    plain = name.removeprefix("not ")
+    holds = OPTION_HOLDS[plain](value, packet) if plain in OPTION_HOLDS else True
+    return holds != name.startswith("not ")

@@ -1,0 +1,131 @@
+"""Daemons as processes: started below their root, holding their files, noticed when they end.
+
+Each is a real process (a sleeping sh), so that kill, `kill -0`, a busy file system and the end of a
+jail need no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from standin import starting
+from standin.daemons import Daemon, Kind
+from standin.database import ROWS
+from standin.realm import Realm
+
+if TYPE_CHECKING:
+    from standin.host import Host
+
+PROGRAM = "/libexec/standin/daemon"
+DELAY_FILE = "delay"
+DEFAULT_DELAY = 0.02
+LOGS = {"apache24": "/var/log/httpd-error.log", "mysql": "/var/log/mysql.err"}
+
+
+def daemon_of(host: Host, realm: Realm, kind: Kind) -> Daemon | None:
+    """The running daemon that the pid file names: what rc.subr(8) believes."""
+    word = (realm.read(kind.pidfile) or "").strip()
+    for daemon in host.daemons:
+        if daemon.kind == kind and daemon.realm.root == realm.root and word == str(daemon.pid):
+            return daemon
+    return None
+
+
+async def start(host: Host, realm: Realm, kind: Kind, caller: int = 0) -> Daemon | None:
+    """None when it did not come up; why is in its log."""
+    await asyncio.sleep(host.delay)
+    try:
+        sockets = starting.sockets(host, realm, kind)
+    except starting.CannotStart as error:
+        log = realm.path(LOGS.get(kind.rc, "/var/log/messages"))
+        if log.parent.is_dir():
+            with log.open("a") as file:
+                file.write(f"{kind.process}: {error}\n")
+        host.note_console(f"{kind.rc}: {error}\n")
+        return None
+    folder = kind.folder(realm)
+    if kind.rc == "mysql":
+        _initialise(realm, folder)
+    hold = f"{folder}/{ROWS}" if kind.rc == "mysql" else ""
+    child = host.processes.spawn(realm, [PROGRAM, hold])
+    daemon = Daemon(kind, realm, child.pid, sockets, folder, reaper=host.reaper_of(caller))
+    daemon.worker_pids = []
+    for _ in kind.workers:
+        worker = host.processes.spawn(realm, [PROGRAM])
+        daemon.worker_pids.append(worker.pid)
+    host.daemons.append(daemon)
+    _write_pid(realm, kind.pidfile, child.pid)
+    listeners = [held for unix in kind.unix(realm) if (held := _bind(realm, unix.path, daemon))]
+    host.watch(_until_end(host, daemon, child.ended, listeners))
+    return daemon
+
+
+async def stop(host: Host, daemon: Daemon) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(daemon.pid, signal.SIGTERM)
+    await asyncio.sleep(host.delay)
+    while daemon in host.daemons:
+        await asyncio.sleep(0.002)
+
+
+async def _until_end(
+    host: Host, daemon: Daemon, ended: asyncio.Future[int], listeners: list[socket.socket]
+) -> None:
+    code = await ended
+    if daemon in host.daemons:
+        host.daemons.remove(daemon)
+    for pid in daemon.worker_pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for listener in listeners:
+        listener.close()
+    if code == 0:  # an orderly end, not a kill: it cleans up behind itself
+        if (daemon.realm.read(daemon.kind.pidfile) or "").strip() == str(daemon.pid):
+            daemon.realm.path(daemon.kind.pidfile).unlink(missing_ok=True)
+        for unix in daemon.kind.unix(daemon.realm):
+            if unix.path:
+                daemon.realm.path(unix.path).unlink(missing_ok=True)
+
+
+def _initialise(realm: Realm, folder: str) -> None:
+    """The rc script makes a new, empty database where it finds none."""
+    place = realm.path(folder)
+    owner = place.stat()
+    for name in ("mysql", ROWS):
+        if not (place / name).exists():
+            (place / name).mkdir() if name == "mysql" else (place / name).touch()
+            os.chown(place / name, owner.st_uid, owner.st_gid)
+
+
+def _write_pid(realm: Realm, file: str, pid: int) -> None:
+    place = realm.path(file)
+    with suppress(OSError):  # no /var/run, or not writable: then nobody finds it by its pid file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f"{pid}\n")
+
+
+def _bind(realm: Realm, path: str, daemon: Daemon) -> socket.socket | None:
+    """A real socket in the tree, so that links to it and mounts over it can be followed."""
+    if not path:
+        return None
+    place = realm.path(path)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        folder = os.open(place.parent, os.O_PATH)
+        held = socket.socket(socket.AF_UNIX)
+        # Through /proc, since the tree's own path may be longer than a socket's name may be.
+        held.bind(f"/proc/self/fd/{folder}/{place.name}")
+        held.listen()
+        os.close(folder)
+    except OSError:
+        return None
+    found = Path(place).stat()
+    daemon.inodes.add((found.st_dev, found.st_ino))
+    return held

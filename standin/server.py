@@ -1,0 +1,173 @@
+"""The first process of a booted stand-in: it owns the model and answers the shims.
+
+A shim writes its pid into the FIFO `calls` and reads one line of sh from its own slot. What was
+typed, where, and in which jail, is read from /proc, so that the shim itself costs only a start of
+sh. When this process ends, the kernel kills all others of the stand-in and drops its mounts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import traceback
+from collections.abc import Awaitable
+from contextlib import suppress
+from pathlib import Path
+
+from standin import commands, linux
+from standin.call import COMMANDS, LONGEST_LINE, Call, Failed, Reply, Unknown
+from standin.control import answer as answer_control
+from standin.faults import Fault
+from standin.host import Host
+from standin.layout import HIDDEN, SLOTS, control_place
+from standin.processes import Processes, end_connections, root_of
+
+LAST_PID_OF_KERNEL = 500  # a kernel has its own processes before the first daemon
+HANG = "exec /libexec/standin/real/sleep 2147483647"
+
+
+class Server:
+    def __init__(self, where: Path, loop: asyncio.AbstractEventLoop) -> None:
+        self.where = where
+        self.hidden = where / "root" / HIDDEN
+        self.loop = loop
+        self.host = Host(where, Processes(where / "root", loop))
+        # Held open for good: a reader that found no writer would take the end of the file for its
+        # answer, and an empty answer for a success.
+        self._slots = [
+            os.open(self.hidden / f"answers/{slot}", os.O_RDWR | os.O_NONBLOCK)
+            for slot in range(SLOTS)
+        ]
+        self._callers: dict[int, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self) -> None:
+        self._calls = os.open(self.hidden / "calls", os.O_RDWR | os.O_NONBLOCK)
+        self.loop.add_reader(self._calls, self._read_calls)
+        control = control_place(self.where)
+        control.unlink(missing_ok=True)
+        await asyncio.start_unix_server(self._serve_control, control)
+
+    def _read_calls(self) -> None:
+        with suppress(BlockingIOError):
+            for word in os.read(self._calls, 65536).split():
+                self._take(int(word))
+
+    def _take(self, pid: int) -> None:
+        slot = pid % SLOTS
+        if slot in self._callers:
+            self.host.note_strange(f"two callers in slot {slot}: {self._callers[slot]} and {pid}")
+        self._callers[slot] = pid
+        self._forget(slot)
+        task = self.loop.create_task(self._serve(pid, slot))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, pid: int, slot: int) -> None:
+        try:
+            line = (await self._answer(pid)).script()
+        except (FileNotFoundError, ProcessLookupError):
+            line = "exit 1"  # the caller was killed while it waited
+        if self._callers.get(slot) == pid:
+            del self._callers[slot]
+            if len(line) > LONGEST_LINE or "\n" in line:
+                # sh reads a FIFO byte by byte, but a file in blocks.
+                long = self.hidden / f"answers/{slot}.sh"
+                long.write_text(line, encoding="utf-8", errors="surrogateescape")
+                line = f". /{HIDDEN}/answers/{slot}.sh"
+            os.write(self._slots[slot], line.encode(errors="surrogateescape") + b"\n")
+
+    def _forget(self, slot: int) -> None:
+        """Drop a line that a killed caller did not read."""
+        with suppress(BlockingIOError):
+            os.read(self._slots[slot], 65536)
+
+    async def _answer(self, pid: int) -> Reply:
+        call = self._call(pid)
+        self.host.note_call(call.line)
+        mode = self.host.faults.due(call.line)
+        if mode == "power":
+            os._exit(0)
+        if mode == "cut":
+            end_connections()
+        if mode == "fail":
+            return Reply(exit=1, err=f"{call.name}: broken on request\n")
+        if mode == "hang":
+            return Reply(then=HANG)
+        reply = await perform(self.host, call)
+        if mode == "fail-after":
+            return Reply(then=f"( {reply.script()} ); exit 1")
+        return reply
+
+    def _call(self, pid: int) -> Call:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
+        words = [word.decode(errors="surrogateescape") for word in raw]
+        root = root_of(pid)
+        if root is None:
+            raise ProcessLookupError
+        realm = self.host.realm_at(root)
+        cwd = str(Path(f"/proc/{pid}/cwd").readlink()).removeprefix(str(root)) or "/"
+        return Call((Path(words[0]).name, *words[1:]), realm, pid, cwd)
+
+    async def _serve_control(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        with suppress(ConnectionError):
+            while line := await reader.readline():
+                reply = await answer_control(self.host, json.loads(line))
+                writer.write(json.dumps(reply).encode() + b"\n")
+                await writer.drain()
+        writer.close()
+
+
+async def perform(host: Host, call: Call) -> Reply:
+    """What the shims do, and what other shims and the boot do through them."""
+    handler = COMMANDS.get(call.name)
+    try:
+        if handler is None:
+            raise Unknown(f"{call.name}: not known to the stand-in\n", 127)
+        reply = handler(host, call)
+        return await reply if isinstance(reply, Awaitable) else reply
+    except Unknown as unknown:
+        host.note_strange(f"{call.line}: {unknown}")
+        return unknown.reply
+    except Failed as failed:
+        return failed.reply
+    except (FileNotFoundError, ProcessLookupError):
+        if call.pid and root_of(call.pid) is None:
+            raise
+        return _broken(host, call)
+    except Exception:
+        return _broken(host, call)
+
+
+def _broken(host: Host, call: Call) -> Reply:
+    """A mistake of the stand-in's own must not pass for an answer of FreeBSD's."""
+    host.note_strange(f"{call.line}: {traceback.format_exc()}")
+    return Reply(exit=70, err=f"{call.name}: the stand-in itself failed, see its strange.log\n")
+
+
+async def _run(where: Path, ready: int, faults: list[Fault]) -> None:
+    server = Server(where, asyncio.get_running_loop())
+    server.host.faults.waiting = faults
+    await server.listen()
+    await server.host.boot()
+    os.write(ready, b"up\n")
+    os.close(ready)
+    await asyncio.Event().wait()
+
+
+def serve(where: Path, ready: int, faults: list[Fault]) -> None:
+    """Never returns. `ready` is told once the host is up."""
+    commands.load()
+    linux.die_with_parent()
+    linux.make_mounts_private()
+    linux.mount("proc", Path("/proc"), "proc", 0)
+    Path("/proc/sys/kernel/ns_last_pid").write_text(str(LAST_PID_OF_KERNEL))
+    os.setsid()
+    os.umask(0o022)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    asyncio.run(_run(where, ready, faults))

@@ -1,0 +1,133 @@
+"""rc.subr(8), for the daemons of the model: what `service NAME COMMAND` says and does."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import TYPE_CHECKING
+
+from standin import running
+from standin.call import Reply
+from standin.daemons import BY_SCRIPT, Daemon, Kind
+from standin.rcconf import RcConf
+from standin.realm import Realm
+
+if TYPE_CHECKING:
+    from standin.host import Host
+
+FOLDERS = ("/etc/rc.d", "/usr/local/etc/rc.d")
+PREFIXES = re.compile(r"^(?:(one)|(force)|(fast)|(quiet))")
+STANDARD = ("start", "stop", "restart", "status", "poll", "enabled", "rcvar", "describe")
+
+
+def script_of(realm: Realm, name: str) -> str | None:
+    for folder in FOLDERS:
+        if os.access(realm.path(f"{folder}/{name}"), os.X_OK):
+            return f"{folder}/{name}"
+    return None
+
+
+def kind_of(script: str) -> Kind | None:
+    return BY_SCRIPT.get(script)
+
+
+def split(word: str) -> tuple[bool, str]:
+    """Whether the rcvar does not matter, and the bare command."""
+    regardless = False
+    while match := PREFIXES.match(word):
+        regardless = regardless or not match[4]
+        word = word[match.end() :]
+    return regardless, word
+
+
+async def control(host: Host, realm: Realm, kind: Kind, word: str, caller: int = 0) -> Reply:
+    """A daemon's rc script, called with this word."""
+    regardless, action = split(word)
+    conf = RcConf.of(realm)
+    noise = "".join(f"{complaint}\n" for complaint in conf.complaints * 2)
+    if action not in STANDARD + kind.commands:
+        usage = "|".join(STANDARD + kind.commands)
+        return Reply(
+            exit=1,
+            err=f"{noise}{kind.script}: unknown directive '{word}'.\n"
+            f"Usage: {kind.script} [fast|force|one|quiet]({usage})\n",
+        )
+    enabled = kind.is_enabled(conf)
+    if action == "enabled":
+        return Reply(exit=0 if enabled else 1, err=noise)
+    if action == "rcvar":
+        value = "YES" if enabled else "NO"
+        return Reply(f'# {kind.rc}\n#\n{kind.enable}="{value}"\n#   (default: "")\n\n', noise)
+    if not enabled and not regardless:
+        return Reply(not_enabled(kind.rc, kind.enable, word), noise)
+    reply = await _act(host, realm, kind, action, caller)
+    return Reply(reply.out, noise + reply.err, reply.exit)
+
+
+def not_enabled(rc: str, variable: str, word: str) -> str:
+    return (
+        f"Cannot '{word}' {rc}. Set {variable} to YES in /etc/rc.conf"
+        f" or use 'one{word}' instead of '{word}'.\n"
+    )
+
+
+async def _act(host: Host, realm: Realm, kind: Kind, action: str, caller: int) -> Reply:
+    daemon = running.daemon_of(host, realm, kind)
+    if action == "start" and daemon:
+        return Reply(exit=1, err=f"{kind.rc} already running?  (pid={daemon.pid}).\n")
+    if action == "start" or (action == "graceful" and daemon is None):
+        return await _start(host, realm, kind, caller)
+    if action in ("stop", "gracefulstop"):
+        return await _stop(host, realm, kind)
+    if action == "restart":
+        before = await _stop(host, realm, kind) if daemon else Reply()
+        after = await _start(host, realm, kind, caller)
+        return Reply(before.out + after.out, before.err + after.err, after.exit)
+    return _look(kind, daemon, action)
+
+
+def _look(kind: Kind, daemon: Daemon | None, action: str) -> Reply:
+    """What leaves it running, or not running, as it is."""
+    match action:
+        case "status":
+            return _status(kind, daemon.pid if daemon else 0)
+        case "configtest":
+            return Reply("".join(f"{word}\n" for word in kind.start_words))
+        case "describe":
+            return Reply(f"{kind.rc}: {kind.process}\n")
+        case _ if daemon is None:
+            return _not_running(kind)
+        case _:
+            os.kill(daemon.pid, signal.SIGHUP)
+            return Reply()
+
+
+async def _start(host: Host, realm: Realm, kind: Kind, caller: int) -> Reply:
+    words = list(kind.start_words)
+    daemon = await running.start(host, realm, kind, caller)
+    quiet = RcConf.of(realm).get("rc_startmsgs").upper() == "NO"
+    out = "" if quiet else "\n".join([*words, f"Starting {kind.rc}."]) + "\n"
+    if daemon is None and not kind.fails_in_silence:
+        return Reply(out, f"{kind.script}: WARNING: failed to start {kind.rc}\n", 1)
+    return Reply(out)
+
+
+async def _stop(host: Host, realm: Realm, kind: Kind) -> Reply:
+    daemon = running.daemon_of(host, realm, kind)
+    if daemon is None:
+        return _not_running(kind)
+    await running.stop(host, daemon)
+    return Reply(f"Stopping {kind.rc}.\nWaiting for PIDS: {daemon.pid}.\n")
+
+
+def _not_running(kind: Kind) -> Reply:
+    return Reply(exit=1, err=f"{kind.rc} not running? (check {kind.pidfile}).\n")
+
+
+def _status(kind: Kind, pid: int) -> Reply:
+    text = f"{kind.rc} is running as pid {pid}.\n" if pid else f"{kind.rc} is not running.\n"
+    if kind.rc == "sendmail":
+        # Its rc script asks for the queue runner too, and the last answer is its exit code.
+        return Reply(text + "sendmail_msp_queue is not running.\n", exit=1)
+    return Reply(text, exit=0 if pid else 1)

@@ -1,0 +1,241 @@
+"""The stand-in as its user holds it: build, boot, talk to it, break it, stop it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from standin.base import BaseHost
+from standin.faults import Fault, Mode
+from standin.layout import control_place
+from standin.processes import PATH
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ENVIRONMENT = {
+    "HOME": "/root",
+    "USER": "root",
+    "PATH": f"{PATH}:/root/bin",
+    "LD_LIBRARY_PATH": "/lib",
+}
+DOWN = "echo 'standin: the host is down' >&2; exit 255"
+
+
+class HostDown(Exception):
+    """The question went to a stand-in that is not running."""
+
+
+class QueryFailed(Exception):
+    """No database answered there, or it did not accept the statement."""
+
+
+class StandIn:
+    """One look-alike host. Use `build`, then `boot`; `stop` when done (or as a context manager)."""
+
+    def __init__(self, where: Path, machine: subprocess.Popen[str]) -> None:
+        self.where = where
+        self.root = where / "root"
+        self.name = f"stand-in {where}"
+        self.control = control_place(where)
+        self._machine = machine
+        self._pid = 0
+        self._pending: list[Fault] = []
+        self._shells: list[subprocess.Popen[bytes]] = []
+
+    @classmethod
+    def build(cls, where: Path, base: BaseHost) -> StandIn:
+        """Lay the tree of a fresh base host below `where`, which is made; the power is off."""
+        where = where.resolve()
+        where.mkdir(parents=True, exist_ok=True)
+        machine = subprocess.Popen(
+            [*_namespace(), sys.executable, "-S", "-m", "standin.machine", str(where)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            start_new_session=True,
+        )
+        standin = cls(where, machine)
+        standin.rebuild(base)
+        return standin
+
+    def rebuild(self, base: BaseHost) -> None:
+        """Power off, throw the tree away and lay another: far cheaper than a new stand-in."""
+        self.power_off()
+        self._pending = []
+        self._tell({"do": "build", "base": base.as_dict()})
+
+    def boot(self) -> None:
+        """Start from what is on disk. Returns when rc(8) is through, or the power went again."""
+        faults = [fault.as_dict() for fault in self._pending]
+        self._pid = self._tell({"do": "boot", "faults": faults})["pid"]
+        self._pending = []
+
+    def power_off(self) -> None:
+        """Pull the plug: no process, mount or model is left, and the files are as they are."""
+        self._tell({"do": "off"})
+        self._pid = 0
+        self._collect_shells()
+
+    def stop(self) -> None:
+        """End it for good. The tree stays for whoever wants to look, until `where` is deleted."""
+        if self._machine.poll() is None:
+            self._machine.communicate()
+        self.control.unlink(missing_ok=True)
+        self._pid = 0
+        self._collect_shells()
+
+    def __enter__(self) -> StandIn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def is_up(self) -> bool:
+        return self._pid > 0 and Path(f"/proc/{self._pid}/root").exists()
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        """A new connection: sh as root, reading commands. Ends with 255 when the host is down."""
+        argv = ["/bin/sh", "-c", DOWN]
+        if self.is_up:
+            argv = [*self._enter(), "setsid", "chroot", str(self.root), "/bin/sh"]
+        shell = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+        )
+        self._shells = [old for old in self._shells if old.poll() is None] + [shell]
+        return shell
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        """One command over a connection of its own."""
+        shell = self.shell()
+        out, err = shell.communicate(command.encode() + b"\n")
+        return subprocess.CompletedProcess(
+            command,
+            shell.returncode,
+            out.decode(errors="surrogateescape"),
+            err.decode(errors="surrogateescape"),
+        )
+
+    def who_answers(
+        self, address: str, port: int = 0, proto: str = "tcp", source: str = "outside"
+    ) -> str | None:
+        """Whose daemon a client would reach: "host", a jail's name, or None when nobody answers.
+
+        `source` is "outside", "host", a jail's name, or a client's address outside. A path instead
+        of an address asks for the unix socket there, as seen from `source`.
+        """
+        if not self.is_up:
+            return None
+        question = {"address": address, "port": port, "proto": proto, "source": source}
+        owner: str | None = self._ask({"ask": "who_answers", **question})["answer"]
+        return owner
+
+    def query(
+        self, statement: str, address: str, port: int = 3306, source: str = "outside"
+    ) -> list[str]:
+        """Put a statement to the database that answers there: the lines of its result.
+
+        `INSERT INTO rows VALUES ('x')` is acknowledged when this returns; `SELECT * FROM rows`
+        gives them all. Raises QueryFailed when nobody answers.
+        """
+        if not self.is_up:
+            raise QueryFailed("the host is down")
+        where = {"address": address, "port": port, "source": source}
+        answer = self._ask({"ask": "query", "statement": statement, **where})
+        if "error" in answer:
+            raise QueryFailed(answer["error"])
+        lines: list[str] = answer["answer"]
+        return lines
+
+    def break_at(self, pattern: str, nth: int = 1, mode: Mode = "fail") -> None:
+        """Let the nth command whose line fits the fnmatch pattern go wrong, once.
+
+        The line is the bare name and the arguments as sh would quote them (shlex.join); commands
+        of FreeBSD's own and `sh ...` are seen. fail: exit 1 without running. fail-after: runs, then
+        exit 1. hang: never returns. cut: all connections end before it runs. power: the host is
+        off before it runs. Asked of a host that is down, it holds from the first line of the boot.
+        """
+        fault = Fault(pattern, nth, mode)
+        if self.is_up:
+            self._ask({"ask": "break_at", "fault": fault.as_dict()})
+        else:
+            self._pending.append(fault)
+
+    def cut(self) -> None:
+        """The network goes: every open shell ends, with all that was not detached from it."""
+        if self.is_up:
+            self._ask({"ask": "cut"})
+        self._collect_shells()
+
+    @property
+    def strange(self) -> list[str]:
+        """Commands and options that the stand-in did not know, since it was built."""
+        return self._log("strange.log")
+
+    @property
+    def calls(self) -> list[str]:
+        """Every command line that a shim answered, since it was built."""
+        return self._log("calls.log")
+
+    def _log(self, name: str) -> list[str]:
+        place = self.where / name
+        return place.read_text(errors="surrogateescape").splitlines() if place.exists() else []
+
+    def _enter(self) -> list[str]:
+        user = [] if os.geteuid() == 0 else ["-U", "--preserve-credentials"]
+        return [_tool("nsenter"), "-t", str(self._pid), "-m", "-p", *user]
+
+    def _collect_shells(self) -> None:
+        for shell in self._shells:
+            shell.wait()
+        self._shells = []
+
+    def _tell(self, wish: dict[str, Any]) -> dict[str, Any]:
+        stdin, stdout = self._machine.stdin, self._machine.stdout
+        if stdin is None or stdout is None or self._machine.poll() is not None:
+            raise HostDown(f"{self.name}: stopped")
+        stdin.write(json.dumps(wish) + "\n")
+        stdin.flush()
+        line = stdout.readline()
+        if not line:
+            raise HostDown(f"{self.name}: its machine ended, see {self.where}/console.log")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX) as connection:
+            try:
+                connection.connect(str(self.control))
+            except OSError as error:
+                raise HostDown(f"{self.name}: {error}") from None
+            connection.sendall(json.dumps(question).encode() + b"\n")
+            line = connection.makefile("r").readline()
+        if not line:
+            raise HostDown(f"{self.name}: the power went")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def _tool(name: str) -> str:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{PATH}") or name
+
+
+def _namespace() -> list[str]:
+    """Who is not root here becomes root in a user namespace of his own."""
+    if os.geteuid() == 0:
+        return []
+    return [_tool("unshare"), "--user", "--map-root-user", *_more_uids()]
+
+
+def _more_uids() -> list[str]:
+    return ["--map-auto"] if shutil.which("newuidmap") else []

@@ -1,0 +1,57 @@
+"""When a client ends, and how fast it may ask until then."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+
+class Stop:
+    """Set by a deadline, by SIGTERM or by the end of stdin, whichever is first."""
+
+    def __init__(self, seconds: float) -> None:
+        self._asked = threading.Event()
+        self._deadline = time.monotonic() + seconds
+
+    @property
+    def asked(self) -> bool:
+        return self._asked.is_set() or time.monotonic() >= self._deadline
+
+    def ask(self) -> None:
+        self._asked.set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps that long, or until it is time to stop."""
+        self._asked.wait(max(0.0, min(seconds, self._deadline - time.monotonic())))
+
+    def obey_sigterm(self) -> None:
+        def asked(_number: int, _frame: FrameType | None) -> None:
+            self.ask()
+
+        signal.signal(signal.SIGTERM, asked)
+
+    def obey_stdin(self) -> None:
+        """The end of stdin stops it: so whoever started it takes it along, however he ends."""
+
+        def read() -> None:
+            while os.read(sys.stdin.fileno(), 4096):
+                pass
+            self.ask()
+
+        threading.Thread(target=read, daemon=True).start()
+
+
+class Pace:
+    """At most so many turns a second; turns that were missed are not made up for."""
+
+    def __init__(self, rate: float) -> None:
+        self._every = 1 / rate
+        self._next = time.monotonic()
+
+    def take_turn(self, stop: Stop) -> bool:
+        """Waits for the next turn; False when it is time to stop instead."""
+        stop.wait(self._next - time.monotonic())
+        self._next = max(self._next, time.monotonic() - self._every) + self._every
+        return not stop.asked

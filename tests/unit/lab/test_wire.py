@@ -1,0 +1,56 @@
+"""The wire itself, where this machine lets us lay one."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.lab import wire
+from tests.lab.image import Missing, require_rights_and_tools
+from tests.lab.wire import Wire
+
+
+def namespaces() -> str:
+    return subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(autouse=True)
+def _rights() -> None:
+    try:
+        require_rights_and_tools()
+    except Missing as missing:
+        pytest.skip(f"no wire here: {missing}")
+
+
+def test_nothing_on_the_wire_can_leave_it() -> None:
+    with Wire() as laid:
+        told = subprocess.run(
+            laid.argv("ip", "-json", "address"), capture_output=True, text=True, check=True
+        )
+        routed = subprocess.run(
+            laid.argv("ip", "route", "get", "192.0.2.1"), capture_output=True, check=False
+        )
+    links = {
+        link["ifname"]: [address["local"] for address in link["addr_info"]]
+        for link in json.loads(told.stdout)
+    }
+    assert set(links) == {"lo", wire.TAP}
+    assert {wire.OPERATOR, *wire.CLIENTS} <= set(links[wire.TAP])
+    assert routed.returncode != 0
+
+
+def test_two_wires_do_not_meet() -> None:
+    with Wire() as one, Wire() as other:
+        assert one.name != other.name
+        assert {one.name, other.name} <= set(namespaces().split())
+
+
+def test_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Wire() as laid:
+        pass
+    assert laid.name not in namespaces()
+    monkeypatch.setattr(wire, "CLIENTS", ("no address",))
+    broken = Wire()
+    with pytest.raises(OSError, match="no address"), broken:
+        pass
+    assert broken.name not in namespaces()

@@ -1,0 +1,113 @@
+"""Interfaces and aliases, beside those that are there."""
+
+from __future__ import annotations
+
+from operations import address
+from operations.facts import Interfaces, RcConf
+from tests.unit.operations.asking import pairs, reversible
+
+
+def alias(number: int, value: str, interface: str = "lo1") -> tuple[str, str]:
+    name = f"ifconfig_{interface}_alias{number}"
+    return (
+        f"sysrc {name}='inet {value}/32'",
+        f"if sysrc -c {name}='inet {value}/32'; then sysrc -x {name}; fi",
+    )
+
+
+def live(value: str, interface: str = "lo1") -> tuple[str, str]:
+    return (
+        f"ifconfig {interface} inet {value}/32 alias",
+        f"if ifconfig {interface} 2>/dev/null | grep -q "
+        f"'[[:space:]]inet {value.replace('.', '[.]')}[[:space:]/]'; "
+        f"then ifconfig {interface} inet {value} -alias; fi",
+    )
+
+
+def test_an_interface_is_made_now_and_at_boot() -> None:
+    commands = reversible(
+        address.cloned_interface, {RcConf: {}, Interfaces: {"lo0": ()}}, interface="lo1"
+    )
+    assert pairs(commands) == [
+        (
+            "sysrc cloned_interfaces+=lo1",
+            'sysrc cloned_interfaces-=lo1; if [ -z "$(sysrc -ni cloned_interfaces)" ]; '
+            "then sysrc -ix cloned_interfaces; fi",
+        ),
+        (
+            "ifconfig lo1 create",
+            "if ifconfig lo1 >/dev/null 2>&1 && ! ifconfig lo1 | grep -q '[[:space:]]inet '; "
+            "then ifconfig lo1 destroy; fi",
+        ),
+    ]
+    assert [command.live for command in commands] == [False, True]
+
+
+def test_an_interface_that_is_there_is_not_made() -> None:
+    facts = {RcConf: {"cloned_interfaces": "lo1 bridge0"}, Interfaces: {"lo1": ("10.0.0.1",)}}
+    assert reversible(address.cloned_interface, facts, interface="lo1") == []
+
+
+def test_an_interface_that_would_be_gone_after_a_reboot_is_noted_in_rc_conf() -> None:
+    facts = {RcConf: {"cloned_interfaces": "tap0"}, Interfaces: {"lo1": ()}}
+    assert pairs(reversible(address.cloned_interface, facts, interface="lo1")) == [
+        ("sysrc cloned_interfaces+=lo1", "sysrc cloned_interfaces-=lo1")
+    ]
+
+
+def aliased(
+    conf: dict[str, str], present: tuple[str, ...], *addresses: str
+) -> list[tuple[str, str | None]]:
+    facts = {RcConf: conf, Interfaces: {"lo1": present}}
+    return pairs(reversible(address.aliases, facts, interface="lo1", addresses=addresses))
+
+
+def test_aliases_are_put_on_an_interface_now_and_at_boot() -> None:
+    assert aliased({}, (), "10.80.0.2", "10.80.0.3") == [
+        alias(0, "10.80.0.2"),
+        live("10.80.0.2"),
+        alias(1, "10.80.0.3"),
+        live("10.80.0.3"),
+    ]
+
+
+def test_only_the_live_part_of_an_alias_goes_with_a_reboot() -> None:
+    facts = {RcConf: {}, Interfaces: {"lo1": ()}}
+    commands = reversible(address.aliases, facts, interface="lo1", addresses=["10.80.0.2"])
+    assert [command.live for command in commands] == [False, True]
+
+
+def test_aliases_of_others_keep_their_numbers() -> None:
+    conf = {"ifconfig_lo1_alias0": "inet 10.9.0.1/32", "ifconfig_lo1_alias1": "inet 10.9.0.2/32"}
+    assert aliased(conf, ("10.9.0.1", "10.9.0.2"), "10.80.0.2", "10.80.0.3") == [
+        alias(2, "10.80.0.2"),
+        live("10.80.0.2"),
+        alias(3, "10.80.0.3"),
+        live("10.80.0.3"),
+    ]
+
+
+def test_no_number_is_left_out_since_what_comes_after_it_is_not_read_at_boot() -> None:
+    conf = {"ifconfig_lo1_alias0": "inet 10.9.0.1/32", "ifconfig_lo1_alias2": "inet 10.9.0.2/32"}
+    numbers = [do.split("=")[0] for do, _ in aliased(conf, (), "10.80.0.2", "10.80.0.3")[::2]]
+    assert numbers == ["sysrc ifconfig_lo1_alias1", "sysrc ifconfig_lo1_alias3"]
+
+
+def test_an_alias_that_is_in_rc_conf_is_only_added_live() -> None:
+    conf = {"ifconfig_lo1_alias0": "inet 10.80.0.2 netmask 255.255.255.255"}
+    assert aliased(conf, (), "10.80.0.2") == [live("10.80.0.2")]
+
+
+def test_an_alias_that_is_live_is_only_added_to_rc_conf() -> None:
+    assert aliased({}, ("10.80.0.2",), "10.80.0.2") == [alias(0, "10.80.0.2")]
+
+
+def test_aliases_that_are_there_are_left_alone() -> None:
+    conf = {"ifconfig_lo1": "inet 10.80.0.2/32", "ifconfig_lo1_alias0": "inet 10.80.0.3/32"}
+    assert aliased(conf, ("10.80.0.2", "10.80.0.3"), "10.80.0.2", "10.80.0.3") == []
+
+
+def test_an_alias_of_lo10_is_none_of_lo1() -> None:
+    """Or the address would be gone after the next boot."""
+    conf = {"ifconfig_lo10_alias0": "inet 10.80.0.2/32"}
+    assert aliased(conf, (), "10.80.0.2") == [alias(0, "10.80.0.2"), live("10.80.0.2")]

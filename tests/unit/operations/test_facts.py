@@ -1,0 +1,240 @@
+"""Facts read what a real FreeBSD printed, and ask for nothing that changes by itself."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+from pathlib import Path as LocalPath
+from typing import Any
+
+import pytest
+from pyinfra.api.facts import FactBase
+
+from operations import facts
+from operations.facts import (
+    Interfaces,
+    JailConf,
+    Jails,
+    Kenv,
+    Module,
+    Mounts,
+    Path,
+    RcConf,
+    Rule,
+    Rules,
+    ServiceRuns,
+    State,
+)
+from tests.unit.operations.asking import recorded, typed
+
+QUESTIONS: dict[type[FactBase[Any]], dict[str, str]] = {
+    RcConf: {},
+    Interfaces: {},
+    Module: {"module": "ipfw"},
+    Kenv: {"variable": "net.inet.ip.fw.default_to_accept"},
+    Rules: {},
+    Mounts: {},
+    Jails: {},
+    JailConf: {},
+    ServiceRuns: {"script": "named"},
+    Path: {"path": "/etc/rc.conf"},
+}
+FORWARDED = "fwd 10.80.0.2,{0} tcp from any to 203.0.113.2 {0} in"
+LAST = Rule(65535, 31, "allow ip from any to any")
+
+
+def test_every_fact_is_looked_at_here() -> None:
+    ours = {
+        each
+        for _, each in inspect.getmembers(facts, inspect.isclass)
+        if issubclass(each, FactBase) and each.__module__ == facts.__name__
+    }
+    assert ours == set(QUESTIONS)
+
+
+@pytest.mark.parametrize("fact", QUESTIONS, ids=lambda fact: fact.__name__)
+def test_a_question_is_one_line_and_asks_for_no_pid_counter_or_time(
+    fact: type[FactBase[Any]],
+) -> None:
+    line = str(fact().command(**QUESTIONS[fact]))
+    assert "\n" not in line
+    assert not re.search(r"\b(ps|pid|jid|sockstat|netstat|date|uptime|ls -l)\b", line), line
+    assert "ipfw -a" not in line and "ipfw show" not in line, "those print counters"
+
+
+def test_interfaces_are_read_with_both_kinds_of_addresses() -> None:
+    found = Interfaces().process(recorded("ifconfig lo1", 2))
+    assert found == {"lo1": ("fe80::1", "10.80.0.2", "10.80.0.3")}
+
+
+def test_interfaces_of_ifconfig_a_are_kept_apart() -> None:
+    output = recorded("ifconfig vtnet0 | head -2") + recorded("ifconfig lo1", 2)
+    found = Interfaces().process(output)
+    assert found == {"vtnet0": (), "lo1": ("fe80::1", "10.80.0.2", "10.80.0.3")}
+
+
+def test_rules_are_read_with_number_and_set() -> None:
+    assert Rules().process(recorded("ipfw -S list", 0)) == (
+        Rule(1000, 20, FORWARDED.format(80)),
+        Rule(1000, 20, FORWARDED.format(443)),
+        LAST,
+    )
+
+
+def test_rules_of_a_disabled_set_are_read_too() -> None:
+    assert Rules().process(recorded("ipfw -S list", 1)) == (
+        Rule(1000, 20, FORWARDED.format(80), enabled=False),
+        Rule(1000, 20, FORWARDED.format(443), enabled=False),
+        LAST,
+    )
+
+
+def test_without_ipfw_there_are_no_rules() -> None:
+    assert Rules().process(recorded("ipfw list", 0)) == ()
+
+
+def test_mounts_are_read_by_their_point() -> None:
+    found = Mounts().process(recorded("mount -p", 1))
+    assert found["/"] == ("/dev/vtbd0p3", "ufs", "rw")
+    point, source = (f"/var/tmp/rec/{name}" for name in "ba")  # noqa: S108 # as recorded
+    assert found[point] == (source, "nullfs", "ro")
+    assert len(found) == 6
+
+
+def test_jails_are_read_by_name() -> None:
+    assert Jails().process(["web", "mysql", ""]) == ("web", "mysql")
+    assert Jails().process([]) == ()
+
+
+def test_rc_conf_is_read_as_sh_would() -> None:
+    lines = [
+        "# sshd_enable=YES",
+        'hostname="dcserver.example.org"',
+        "named_enable=YES # ours",
+        "jail_list=''",
+        "\tmysql_args='--log \"x\"'",
+        'apache24_enable="NO"',
+        'apache24_enable="YES"',
+        "",
+    ]
+    assert RcConf().process(lines) == {
+        "hostname": "dcserver.example.org",
+        "named_enable": "YES",
+        "jail_list": "",
+        "mysql_args": '--log "x"',
+        "apache24_enable": "YES",
+    }
+
+
+def test_a_value_of_rc_conf_over_several_lines_is_read_whole() -> None:
+    """Or the undo of rc.variable would write a torn value back."""
+    found = RcConf().process(['jail_list="db', '  www"', 'sshd_enable="YES"'])
+    assert found["jail_list"].split() == ["db", "www"]
+    assert found["sshd_enable"] == "YES"
+
+
+def test_rc_conf_local_comes_after_rc_conf_and_wins(tmp_path: LocalPath) -> None:
+    found = answered(RcConf, tmp_path, rc_conf='a="1"\nb="1"\n', local='b="2"\n')
+    assert found == {"a": "1", "b": "2"}
+
+
+def test_an_rc_conf_without_a_last_newline_does_not_swallow_rc_conf_local(
+    tmp_path: LocalPath,
+) -> None:
+    assert answered(RcConf, tmp_path, rc_conf='a="1"', local='b="2"\n') == {"a": "1", "b": "2"}
+
+
+def test_no_rc_conf_at_all_is_an_empty_one(tmp_path: LocalPath) -> None:
+    assert answered(RcConf, tmp_path) == {}
+
+
+def answered(
+    fact: type[RcConf], root: LocalPath, rc_conf: str | None = None, local: str | None = None
+) -> dict[str, str]:
+    (root / "etc").mkdir()
+    for name, text in (("rc.conf", rc_conf), ("rc.conf.local", local)):
+        if text is not None:
+            (root / "etc" / name).write_text(text)
+    told = typed(fact().command(root=str(root)), root)
+    assert told.returncode == 0
+    return fact().process(told.stdout.splitlines())
+
+
+def test_jail_conf_names_its_own_jails_and_nothing_else() -> None:
+    text = """\
+# old { path = "/none"; }
+exec.start = "/bin/sh /etc/rc";
+* { mount.devfs; }
+/* gone {
+} */
+db {
+    path = "/jails/db"; // not { this
+    ip4.addr = 10.0.0.9;
+}
+"www-1" {
+    path = "/jails/www";
+}
+"""
+    assert JailConf().process(text.splitlines()) == ("db", "www-1")
+
+
+def test_a_glob_in_jail_conf_begins_no_comment() -> None:
+    text = '.include "/etc/jail.conf.d/*.conf";\ndb {\n}\n/* the old one: */\nwww {\n}\n'
+    assert JailConf().process(text.splitlines()) == ("db", "www")
+
+
+@pytest.mark.parametrize(("code", "runs"), [(0, True), (1, False)], ids=["runs", "does not run"])
+def test_a_service_runs_or_not_and_its_pid_is_not_in_the_answer(
+    tmp_path: LocalPath, code: int, runs: bool
+) -> None:
+    script = f"echo named is running as pid 615.; exit {code}"
+    told = typed(ServiceRuns().command("named"), tmp_path, service=script)
+    assert told.stdout == ("yes\n" if runs else "no\n")
+    assert ServiceRuns().process(told.stdout.splitlines()) is runs
+
+
+def test_a_service_of_a_jail_is_asked_in_the_jail() -> None:
+    assert ServiceRuns().command("named", jail="dns").startswith("service -j dns named onestatus")
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_module_is_loaded_or_not(tmp_path: LocalPath, code: int) -> None:
+    told = typed(Module().command("ipfw"), tmp_path, kldstat=f"exit {code}")
+    assert Module().process(told.stdout.splitlines()) is (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("output", "value"),
+    [
+        (recorded("kenv net.inet.ip.fw.default_to_accept", 0), ""),
+        (recorded("kenv net.inet.ip.fw.default_to_accept", 1), "1"),
+    ],
+    ids=["unset", "set"],
+)
+def test_a_kernel_environment_variable_is_its_value(output: list[str], value: str) -> None:
+    assert Kenv().process(output) == value
+
+
+def test_what_is_at_a_path(tmp_path: LocalPath) -> None:
+    (tmp_path / "it's a file").write_text("x")
+    (tmp_path / "it's a file").chmod(0o640)
+    (tmp_path / "folder").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("/no where")
+    subprocess.run(["mkfifo", tmp_path / "pipe"], check=True)
+    digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    owner = f"{(tmp_path / 'folder').owner()}:{(tmp_path / 'folder').group()}"
+    expected = {
+        "it's a file": State("file", "640", owner, digest),
+        "folder": State("directory", "700", owner),
+        "link": State("link", target="/no where"),
+        "pipe": State("other"),
+        "nothing": State(),
+    }
+    for name, state in expected.items():
+        told = typed(Path().command(str(tmp_path / name)), tmp_path)
+        assert Path().process(told.stdout.splitlines()) == state, name
+
+
+def test_a_path_that_could_not_be_asked_is_absent() -> None:
+    assert Path().process([]) == State()

@@ -1,0 +1,292 @@
+"""Files, directories and links: the text, and what the undo really does in each situation."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path as LocalPath
+
+import pytest
+from pyinfra.api.exceptions import OperationError
+
+from operations import files
+from operations.command import NewFile, Reversible
+from operations.facts import Path, State
+from tests.unit.operations.asking import reversible, typed, yielded
+
+OURS = sha256(b"ours\n").hexdigest()
+OLD = sha256(b"old\n").hexdigest()
+THERE = State("file", "644", "root:wheel", OLD)
+
+
+def put(path: str, now: State, mode: str = "644") -> tuple[NewFile, Reversible]:
+    new, moved = yielded(files.put, {Path: now}, path=path, content="ours\n", mode=mode)
+    assert isinstance(new, NewFile)
+    assert isinstance(moved, Reversible)
+    return new, moved
+
+
+def test_a_new_file_waits_beside_its_place_and_is_renamed_there() -> None:
+    new, moved = put("/etc/x.conf", State(), mode="555")
+    assert (new.path, new.content, new.staged) == (
+        "/etc/x.conf",
+        "ours\n",
+        "/etc/.x.conf.cellblock",
+    )
+    staged = "/etc/.x.conf.cellblock"
+    assert moved.do == (
+        f"chown root:wheel {staged} && chmod 555 {staged} && fsync {staged} "
+        f"&& mv -f {staged} /etc/x.conf"
+    )
+    assert moved.undo == (
+        f'if [ ! -e /etc/x.conf ]; then :; elif [ "$(sha256 -q /etc/x.conf)" = {OURS} ]; '
+        "then rm -f /etc/x.conf; else echo "
+        "'/etc/x.conf was changed by somebody since: left as it is' >&2; exit 1; fi"
+    )
+    assert (moved.keep, moved.live, moved.says) == ((), False, "create /etc/x.conf")
+
+
+def test_a_file_that_is_there_is_kept_before_it_is_replaced() -> None:
+    _, moved = put("/etc/x.conf", THERE)
+    assert (moved.keep, moved.says) == (("/etc/x.conf",), "replace /etc/x.conf")
+    assert 'cp -p "$KEEP/1" /etc/.x.conf.cellblock' in str(moved.undo)
+
+
+def test_a_file_that_is_as_wanted_is_left_alone() -> None:
+    facts = {Path: State("file", "644", "root:wheel", OURS)}
+    assert yielded(files.put, facts, path="/etc/x.conf", content="ours\n") == []
+
+
+@pytest.mark.parametrize(
+    "now",
+    [State("file", "600", "root:wheel", OURS), State("file", "644", "www:www", OURS)],
+    ids=["mode", "owner"],
+)
+def test_a_file_with_another_mode_or_owner_is_not_as_wanted(now: State) -> None:
+    _, moved = put("/etc/x.conf", now)
+    assert moved.keep == ("/etc/x.conf",)
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "other"])
+def test_a_file_is_not_put_over_something_else(kind: str) -> None:
+    with pytest.raises(OperationError, match=f"/etc/x is a {kind}: expected a file or nothing"):
+        put("/etc/x", State(kind))
+
+
+class Host:
+    """A directory in which put's commands really run, with the before-image that host.sh keeps."""
+
+    def __init__(self, where: LocalPath, before: str | None) -> None:
+        self.where = where / "etc"
+        self.where.mkdir()
+        self.keep = where / "keep"
+        self.keep.mkdir()
+        self.path = self.where / "it's.conf"
+        now = State()
+        if before is not None:
+            self.path.write_text(before)
+            self.path.chmod(0o640)
+            now = State("file", "640", "root:wheel", sha256(before.encode()).hexdigest())
+        self.new, self.moved = put(str(self.path), now)
+
+    def stage(self) -> None:
+        LocalPath(self.new.staged).write_text(self.new.content)
+
+    def kept(self) -> None:
+        if self.moved.keep:
+            (self.keep / "1").write_bytes(self.path.read_bytes())
+            (self.keep / "1").chmod(0o640)
+
+    def do(self) -> None:
+        self.kept()
+        self.stage()
+        done = typed(self.moved.do, self.where, self.keep)
+        assert done.returncode == 0, done.stderr
+        assert self.path.read_text() == "ours\n"
+
+    def undo(self) -> int:
+        undone = typed(str(self.moved.undo), self.where, self.keep)
+        if undone.returncode != 0:
+            assert f"{self.path} was changed by somebody since: left as it is" in undone.stderr
+        return undone.returncode
+
+    def found(self) -> str | None:
+        return self.path.read_text() if self.path.exists() else None
+
+
+BEFORE = pytest.mark.parametrize("before", [None, "old\n"], ids=["was absent", "was there"])
+
+
+@BEFORE
+def test_the_undo_of_put_after_it_ran_and_once_more(
+    tmp_path: LocalPath, before: str | None
+) -> None:
+    host = Host(tmp_path, before)
+    host.do()
+    for _ in range(2):
+        assert host.undo() == 0
+        assert host.found() == before
+    if before:
+        assert host.path.stat().st_mode & 0o777 == 0o640
+    assert not LocalPath(host.new.staged).exists()
+
+
+@BEFORE
+def test_the_undo_of_put_that_never_ran(tmp_path: LocalPath, before: str | None) -> None:
+    host = Host(tmp_path, before)
+    assert host.undo() == 0
+    assert host.found() == before
+
+
+@BEFORE
+def test_the_undo_of_put_that_ended_before_its_rename(
+    tmp_path: LocalPath, before: str | None
+) -> None:
+    host = Host(tmp_path, before)
+    host.kept()
+    host.stage()
+    assert host.undo() == 0
+    assert host.found() == before
+
+
+@BEFORE
+def test_the_undo_of_put_after_the_file_was_taken_away(
+    tmp_path: LocalPath, before: str | None
+) -> None:
+    host = Host(tmp_path, before)
+    host.do()
+    host.path.unlink()
+    assert host.undo() == 0
+    assert host.found() == before
+
+
+@BEFORE
+def test_the_undo_of_put_refuses_what_somebody_changed_since(
+    tmp_path: LocalPath, before: str | None
+) -> None:
+    host = Host(tmp_path, before)
+    host.do()
+    host.path.write_text("theirs\n")
+    assert host.undo() != 0
+    assert host.found() == "theirs\n"
+
+
+@BEFORE
+def test_the_undo_of_put_refuses_a_directory_in_its_place(
+    tmp_path: LocalPath, before: str | None
+) -> None:
+    host = Host(tmp_path, before)
+    host.do()
+    host.path.unlink()
+    host.path.mkdir()
+    assert host.undo() != 0
+    assert host.path.is_dir()
+
+
+def test_the_undo_of_put_fails_aloud_when_the_before_image_is_gone(tmp_path: LocalPath) -> None:
+    host = Host(tmp_path, "old\n")
+    host.do()
+    (host.keep / "1").unlink()
+    assert typed(str(host.moved.undo), host.where, host.keep).returncode != 0
+    assert host.found() == "ours\n"
+
+
+def test_put_leaves_the_old_file_when_a_part_of_it_fails(tmp_path: LocalPath) -> None:
+    host = Host(tmp_path, "old\n")
+    host.kept()
+    host.stage()
+    assert typed(host.moved.do, host.where, host.keep, fsync="exit 1").returncode != 0
+    assert host.found() == "old\n"
+
+
+def test_a_directory_is_made_and_goes_again() -> None:
+    [command] = reversible(
+        files.directory, {Path: State()}, path="/usr/jails", mode="711", owner="www:ops"
+    )
+    assert command.do == "install -d -m 711 -o www -g ops /usr/jails"
+    assert command.undo == "if [ -d /usr/jails ]; then rmdir /usr/jails; fi"
+    assert (command.keep, command.live) == ((), False)
+
+
+def test_a_directory_that_is_there_is_left_alone() -> None:
+    facts = {Path: State("directory", "700", "www:www")}
+    assert reversible(files.directory, facts, path="/usr/jails") == []
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "other"])
+def test_a_directory_is_not_made_over_something_else(kind: str) -> None:
+    with pytest.raises(OperationError, match=f"is a {kind}: expected a directory or nothing"):
+        reversible(files.directory, {Path: State(kind)}, path="/usr/jails")
+
+
+def test_the_undo_of_a_directory(tmp_path: LocalPath) -> None:
+    ours = tmp_path / "the jails"
+    [command] = reversible(files.directory, {Path: State()}, path=str(ours))
+    undo = str(command.undo)
+    assert typed(undo, tmp_path).returncode == 0, "it never ran"
+    ours.mkdir()
+    for _ in range(2):
+        assert typed(undo, tmp_path).returncode == 0
+        assert not ours.exists()
+
+
+def test_the_undo_of_a_directory_leaves_what_others_put_there(tmp_path: LocalPath) -> None:
+    ours = tmp_path / "jails"
+    [command] = reversible(files.directory, {Path: State()}, path=str(ours))
+    ours.mkdir()
+    (ours / "theirs").write_text("x")
+    assert typed(str(command.undo), tmp_path).returncode != 0, "that it stays is to be said"
+    assert (ours / "theirs").exists()
+
+
+def test_a_link_is_made_without_following_an_older_one() -> None:
+    [command] = reversible(files.link, {Path: State()}, path="/run/s", target="/j/db/run/s")
+    assert command.do == "ln -sfh /j/db/run/s /run/s"
+    assert command.undo == (
+        'if [ -L /run/s ] && [ "$(readlink /run/s)" = /j/db/run/s ]; then rm -f /run/s; fi'
+    )
+
+
+def test_a_link_that_is_as_wanted_is_left_alone() -> None:
+    facts = {Path: State("link", target="/b")}
+    assert reversible(files.link, facts, path="/a", target="/b") == []
+
+
+@pytest.mark.parametrize(
+    "now", [State("file"), State("directory"), State("link", target="/theirs")]
+)
+def test_a_link_is_not_put_over_something_else(now: State) -> None:
+    with pytest.raises(OperationError, match=f"is a {now.kind}: expected a socket or nothing"):
+        reversible(files.link, {Path: now}, path="/a", target="/b")
+
+
+def test_a_link_replaces_the_socket_of_a_daemon_that_went() -> None:
+    assert len(reversible(files.link, {Path: State("other")}, path="/a", target="/b")) == 1
+
+
+def test_the_undo_of_a_link(tmp_path: LocalPath) -> None:
+    path, target = tmp_path / "my.sock", "/usr/jails/db/root/tmp/it's.sock"
+    [command] = reversible(files.link, {Path: State()}, path=str(path), target=target)
+    undo = str(command.undo)
+    assert typed(undo, tmp_path).returncode == 0, "it never ran"
+    assert typed(command.do, tmp_path).returncode == 0
+    assert str(path.readlink()) == target
+    for _ in range(2):
+        assert typed(undo, tmp_path).returncode == 0
+        assert not path.is_symlink()
+
+
+@pytest.mark.parametrize("theirs", ["link", "file"])
+def test_the_undo_of_a_link_leaves_what_somebody_put_there_since(
+    tmp_path: LocalPath, theirs: str
+) -> None:
+    path = tmp_path / "my.sock"
+    [command] = reversible(files.link, {Path: State()}, path=str(path), target="/ours")
+    if theirs == "link":
+        path.symlink_to("/theirs")
+    else:
+        path.write_text("theirs")
+    assert typed(str(command.undo), tmp_path).returncode == 0
+    if theirs == "link":
+        assert str(path.readlink()) == "/theirs"
+    else:
+        assert path.read_text() == "theirs"

@@ -1,0 +1,111 @@
+"""ipfw rules of ours beside those of others."""
+
+from __future__ import annotations
+
+import pytest
+from pyinfra.api.exceptions import OperationError
+
+from operations import firewall
+from operations.facts import Kenv, Module, Rule, Rules
+from tests.unit.operations.asking import pairs, recorded, reversible
+
+HTTP = "fwd 10.80.0.2,80 tcp from any to 203.0.113.2 80 in"
+HTTPS = "fwd 10.80.0.2,443 tcp from any to 203.0.113.2 443 in"
+LAST = Rule(65535, 31, "allow ip from any to any")
+ACCEPT = "net.inet.ip.fw.default_to_accept"
+
+
+def test_ipfw_is_told_to_accept_before_it_is_loaded() -> None:
+    commands = reversible(firewall.loaded, {Module: False, Kenv: ""})
+    assert pairs(commands) == [
+        (f"kenv {ACCEPT}=1", f"kenv -q -u {ACCEPT} || true"),
+        (
+            "kldload ipfw",
+            'if ipfw list >/dev/null 2>&1 && [ "$(ipfw -S list | wc -l)" -eq 1 ]; '
+            "then kldunload ipfw; fi",
+        ),
+    ]
+    assert all(command.live for command in commands)
+
+
+def test_what_ipfw_was_told_before_is_told_again() -> None:
+    commands = reversible(firewall.loaded, {Module: False, Kenv: "0"})
+    assert commands[0].undo == f"kenv {ACCEPT}=0"
+
+
+def test_a_loaded_ipfw_is_never_unloaded() -> None:
+    assert reversible(firewall.loaded, {Module: True}) == []
+
+
+def added(*there: Rule) -> list[tuple[str, str | None]]:
+    return pairs(
+        reversible(firewall.rules, {Rules: there}, number=500, set=20, bodies=[HTTP, HTTPS])
+    )
+
+
+OURS = [
+    (
+        "ipfw -q set disable 20",
+        "if ipfw list >/dev/null 2>&1; then ipfw -q set enable 20; fi",
+    ),
+    (
+        f"ipfw -q add 500 set 20 {HTTP}",
+        "if ipfw list >/dev/null 2>&1; then ipfw -q set 20 delete 500; fi",
+    ),
+    (
+        f"ipfw -q add 501 set 20 {HTTPS}",
+        "if ipfw list >/dev/null 2>&1; then ipfw -q set 20 delete 501; fi",
+    ),
+]
+
+
+def test_rules_are_added_one_a_number_to_a_set_that_is_off() -> None:
+    assert added(LAST) == OURS
+
+
+def test_rules_live_in_the_kernel() -> None:
+    commands = reversible(firewall.rules, {Rules: (LAST,)}, number=500, set=20, bodies=[HTTP])
+    assert all(command.live for command in commands)
+
+
+@pytest.mark.parametrize("number", [499, 502, 1000])
+def test_rules_of_others_are_no_trouble_elsewhere(number: int) -> None:
+    assert added(Rule(number, 0, "deny tcp from any to any 23"), LAST) == OURS
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("number", [500, 501])
+def test_a_rule_of_others_at_one_of_our_numbers_is_refused(number: int, enabled: bool) -> None:
+    foreign = Rule(number, 0, "count ip from any to any", enabled)
+    with pytest.raises(OperationError, match=f"rule {number} .set 0: count ip .*expected set 20"):
+        added(foreign, LAST)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_rule_of_others_in_our_set_is_refused(enabled: bool) -> None:
+    foreign = Rule(30000, 20, "count ip from any to any", enabled)
+    with pytest.raises(OperationError, match=r"rule 30000 .set 20: count"):
+        added(foreign, LAST)
+
+
+def test_a_half_of_our_rules_beside_a_foreign_one_is_refused_too() -> None:
+    with pytest.raises(OperationError, match="deny"):
+        added(Rule(500, 20, HTTP), Rule(501, 20, "deny ip from any to any"), LAST)
+
+
+@pytest.mark.parametrize("nth", [0, 1], ids=["set on", "set off"])
+def test_rules_that_freebsd_lists_as_we_wrote_them_are_not_added_twice(nth: int) -> None:
+    there = Rules().process(recorded("ipfw -S list", nth))
+    facts = {Rules: there}
+    assert reversible(firewall.rules, facts, number=1000, set=20, bodies=[HTTP, HTTPS]) == []
+
+
+def test_a_set_is_switched_as_a_whole() -> None:
+    [command] = reversible(firewall.switch, set=20)
+    assert pairs([command]) == [
+        (
+            "ipfw -q set enable 20",
+            "if ipfw list >/dev/null 2>&1; then ipfw -q set disable 20; fi",
+        )
+    ]
+    assert (command.live, command.limit) == (True, 10)

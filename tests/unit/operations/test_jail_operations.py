@@ -1,0 +1,336 @@
+"""The tree of a thin jail, what gets into it and what does not, its start and its boot."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path as LocalPath
+
+import pytest
+from pyinfra.api.exceptions import OperationError
+
+from operations import jail
+from operations.command import NewFile
+from operations.facts import JailConf, Jails, Path, RcConf, State
+from tests.unit.operations.asking import DASH, pairs, reversible, typed, yielded
+
+
+def tree(home: str, *points: str) -> tuple[str, str]:
+    [command] = reversible(jail.tree, {Path: State()}, home=home, mount_points=points)
+    return command.do, str(command.undo)
+
+
+def by_root(text: str, where: LocalPath) -> subprocess.CompletedProcess[str]:
+    """As host.sh runs it, and as a person types it."""
+    return typed(f"umask 022; {text}", where)
+
+
+def mode(path: LocalPath) -> str:
+    return f"{path.stat().st_mode & 0o7777:o}"
+
+
+def test_a_tree_is_never_built_over_another() -> None:
+    with pytest.raises(OperationError, match="/j/web is there already: expected nothing"):
+        reversible(jail.tree, {Path: State("directory")}, home="/j/web")
+
+
+def test_the_text_of_a_tree() -> None:
+    do, undo = tree("/j/web", "data")
+    points = " ".join(f"/j/web/root/{each}" for each in (*jail.BASE, "dev", "usr/local", "data"))
+    assert do == (
+        f"mkdir -p {points} && cd /j/web/root && install -d -m 1777 tmp var/tmp "
+        "&& install -d -m 750 root && install -d -m 755 etc "
+        "&& if [ -L /home ]; then ln -s usr/home home; fi"
+    )
+    assert undo == (
+        "if [ -d /j/web ]; then ! mount -p | awk '{print $2}' | grep -q '^/j/web/' "
+        "&& rm -rfx /j/web; fi"
+    )
+
+
+def test_a_tree_has_its_mount_points_and_what_a_jail_writes(tmp_path: LocalPath) -> None:
+    root = tmp_path / "web" / "root"
+    done = by_root(tree(str(tmp_path / "web"), "var/db/mysql")[0], tmp_path)
+    assert done.returncode == 0, done.stderr
+    for point in (*jail.BASE, "dev", "usr/local", "var/db/mysql", "etc"):
+        assert (root / point).is_dir(), point
+    assert mode(root / "tmp") == "1777"
+    assert mode(root / "var/tmp") == "1777"
+    assert mode(root / "root") == "750"
+
+
+def test_a_tree_lets_daemons_that_are_not_root_in(tmp_path: LocalPath) -> None:
+    home = tmp_path / "web"
+    by_root(tree(str(home), "var/db/mysql")[0], tmp_path)
+    for each in ("root", "root/usr", "root/var", "root/var/db", "root/etc"):
+        assert mode(home / each) == "755", f"nobody but root can get at what is below {each}"
+
+
+def test_the_undo_of_a_tree_takes_it_away_and_may_run_twice(tmp_path: LocalPath) -> None:
+    home = tmp_path / "web"
+    do, undo = tree(str(home))
+    without_x = undo.replace("rm -rfx", "rm -rf")  # GNU rm spells it --one-file-system
+    for made in (False, True, False):
+        if made:
+            typed(do, tmp_path)
+        assert typed(without_x, tmp_path, mount="echo /dev/x / ufs rw 1 1").returncode == 0
+        assert not home.exists()
+
+
+def test_nothing_is_deleted_while_something_is_mounted_below(tmp_path: LocalPath) -> None:
+    home = tmp_path / "web"
+    do, undo = tree(str(home))
+    typed(do, tmp_path)
+    mounted = f"echo /dev/x / ufs rw 1 1; echo /var/db/my {home}/root/var/db/my nullfs rw 0 0"
+    refused = typed(undo, tmp_path, mount=mounted, rm="echo rm >>rm.called")
+    assert refused.returncode != 0
+    assert not (tmp_path / "rm.called").exists()
+
+
+def test_the_mounts_of_a_jail_with_a_longer_name_are_not_ours(tmp_path: LocalPath) -> None:
+    home = tmp_path / "web"
+    do, undo = tree(str(home))
+    typed(do, tmp_path)
+    mounted = f"echo /usr {home}2/usr nullfs ro 0 0"
+    undone = typed(undo.replace("rm -rfx", "rm -rf"), tmp_path, mount=mounted)
+    assert undone.returncode == 0
+    assert not home.exists()
+
+
+def configuration(uids: tuple[int, int] | None = None) -> list[tuple[str, str | None]]:
+    return pairs(reversible(jail.configuration, root="/j/web", uids=uids))
+
+
+def test_what_is_written_into_a_jails_tree_is_undone_with_the_tree() -> None:
+    assert [undo for _, undo in configuration()] == [":", ":", ":"]
+
+
+def test_secrets_of_the_host_stay_out_of_a_jails_etc(tmp_path: LocalPath) -> None:
+    etc, jails = tmp_path / "etc", tmp_path / "jail"
+    for secret in ("master.passwd", "spwd.db", "passwd", "rc.conf", "fstab", "crontab", "opiekeys"):
+        (etc / secret).parent.mkdir(exist_ok=True)
+        (etc / secret).write_text("secret")
+    for folder in ("ssh", "ssl", "rc.d", "jail.conf.d"):
+        (etc / folder).mkdir()
+        (etc / folder / "file").write_text("x")
+    (etc / "rc").write_text("x")
+    jails.mkdir()
+    do = configuration()[0][0]
+    assert do.startswith("cd /etc && ")
+    done = typed(do.replace("cd /etc", f"cd {etc}").replace("/j/web/etc", str(jails)), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {each.name for each in jails.iterdir()} == {"rc", "rc.d", "ssl"}
+
+
+ACCOUNTS = """\
+# $FreeBSD$
+root:$6$hash:0:0::0:0:Charlie &:/root:/bin/csh
+mysql:*:88:88:daemon:0:0:MySQL Daemon:/var/db/mysql:/usr/sbin/nologin
+nobody:*:65534:65534::0:0:Unprivileged user:/nonexistent:/usr/sbin/nologin
+alice:$6$hash:1001:1001::0:0:User &:/home/alice:/bin/sh
+bob:$6$hash:2001:2001::0:0:User &:/home/bob:/bin/sh
+"""
+
+
+@pytest.mark.parametrize(
+    ("uids", "names"),
+    [
+        (None, ["root", "mysql", "nobody"]),
+        ((1001, 1999), ["root", "mysql", "nobody", "alice"]),
+    ],
+    ids=["system", "and some users"],
+)
+def test_accounts_of_a_jail_have_no_password(
+    tmp_path: LocalPath, uids: tuple[int, int] | None, names: list[str]
+) -> None:
+    (tmp_path / "master.passwd").write_text(ACCOUNTS)
+    (tmp_path / "group").write_text("wheel:*:0:root\n")
+    (tmp_path / "jail").mkdir()
+    do = configuration(uids)[1][0].replace("/j/web/etc", f"{tmp_path}/jail")
+    do = do.replace(" /etc/", f" {tmp_path}/")
+    done = typed(do, tmp_path, pwd_mkdb="echo $*")  # noqa: S106 # a stub, not a password
+    assert done.returncode == 0, done.stderr
+    made = tmp_path / "jail" / "master.passwd"
+    rows = [row.split(":") for row in made.read_text().splitlines() if not row.startswith("#")]
+    assert [row[0] for row in rows] == names
+    assert {row[1] for row in rows} == {"*"}
+    assert all(len(row) == 10 for row in rows)
+    assert mode(made) == "600"
+    assert done.stdout == f"-p -d {tmp_path}/jail {made}\n"
+
+
+def test_var_gets_the_hosts_directories_and_no_file() -> None:
+    do = configuration()[2][0]
+    assert do.startswith("cd /var && find -x . -type d -maxdepth 3 ! -path './empty*' ")
+    assert "tar -cf - -n -T - | tar -xpf - -C /j/web/var " in do
+
+
+def copied(source: LocalPath, into: LocalPath, *names: str) -> str:
+    [command] = reversible(jail.copies, source=str(source), into=str(into), names=names)
+    assert (command.undo, command.limit) == (":", 120)
+    return command.do
+
+
+def test_configuration_is_copied_with_its_modes(tmp_path: LocalPath) -> None:
+    source, into = tmp_path / "etc", tmp_path / "home" / "local-etc"
+    (source / "rc.d").mkdir(parents=True)
+    (source / "my conf").mkdir(mode=0o710)
+    (source / "rc.d" / "mysql").write_text("x")
+    (source / "rc.d" / "mysql").chmod(0o555)
+    (source / "my conf" / "my.cnf").write_text("y")
+    (source / "other").write_text("z")
+    done = by_root(copied(source, into, "rc.d/mysql", "my conf"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {each.name for each in into.iterdir()} == {"rc.d", "my conf"}
+    assert mode(into / "rc.d" / "mysql") == "555"
+    assert mode(into / "my conf") == "710"
+
+
+def test_copied_configuration_can_be_read_by_daemons_that_are_not_root(tmp_path: LocalPath) -> None:
+    source, into = tmp_path / "etc", tmp_path / "local-etc"
+    source.mkdir()
+    (source / "php.ini").write_text("x")
+    by_root(copied(source, into, "php.ini"), tmp_path)
+    assert mode(into) == "755"
+
+
+def test_a_copy_of_what_is_not_there_fails(tmp_path: LocalPath) -> None:
+    (tmp_path / "etc").mkdir()
+    assert typed(copied(tmp_path / "etc", tmp_path / "to", "nosuch"), tmp_path).returncode != 0
+
+
+def readdressed(directory: str) -> str:
+    [command] = reversible(
+        jail.readdressed, directory=directory, old="203.0.113.2", new="10.80.0.4"
+    )
+    assert command.undo == ":"
+    return command.do
+
+
+def test_the_text_of_readdressed() -> None:
+    assert readdressed("/j/etc").startswith("find /j/etc -type f -exec sed -E -i '' -e 's/^")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Listen 203.0.113.2:80", "Listen 10.80.0.4:80"),
+        ("  Listen  203.0.113.2:443 https", "  Listen  10.80.0.4:443 https"),
+        ("bind-address = 203.0.113.2", "bind-address = 10.80.0.4"),
+        ("bind_address=203.0.113.2", "bind_address=10.80.0.4"),
+        ("<VirtualHost 203.0.113.2:80>", "<VirtualHost 203.0.113.2:80>"),
+        ("#Listen 203.0.113.2:80", "#Listen 203.0.113.2:80"),
+        ("Listen 80", "Listen 80"),
+        ("Listen 203.0.113.20:80", "Listen 203.0.113.20:80"),
+        ("bind-address = 203.0.113.25", "bind-address = 203.0.113.25"),
+        ("Listen 203x0x113x2:80", "Listen 203x0x113x2:80"),
+    ],
+)
+def test_daemons_listen_on_the_jails_address(tmp_path: LocalPath, before: str, after: str) -> None:
+    (tmp_path / "httpd.conf").write_text(before + "\n")
+    done = typed(readdressed(str(tmp_path)).replace("-i ''", "-i"), tmp_path)  # GNU sed's -i
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "httpd.conf").read_text() == after + "\n"
+
+
+def test_a_private_file_is_laid_beside_its_place_and_renamed() -> None:
+    new, moved = yielded(jail.private, root="/j/web", name="etc/rc.conf", content="x\n", mode="600")
+    assert isinstance(new, NewFile)
+    assert (new.path, new.staged) == ("/j/web/etc/rc.conf", "/j/web/etc/.rc.conf.cellblock")
+    assert pairs([moved]) == [  # type: ignore[list-item] # a NewFile would fail on the next line
+        (
+            "chmod 600 /j/web/etc/.rc.conf.cellblock "
+            "&& mv -f /j/web/etc/.rc.conf.cellblock /j/web/etc/rc.conf",
+            ":",
+        )
+    ]
+
+
+def test_a_jail_is_started_and_seen_to_run() -> None:
+    [command] = reversible(jail.started, {Jails: ("mysql",)}, name="web", limit=77)
+    assert command.do == "service jail onestart web && jls -j web jid"
+    gone = "! jls -d -j web jid >/dev/null 2>&1"
+    assert command.undo == (
+        "if jls -d -j web jid >/dev/null 2>&1; then service jail onestop web; "
+        f"i=0; until {gone} || [ $i -ge 30 ]; do sleep 1; i=$((i + 1)); done; {gone}; fi"
+    )
+    assert (command.live, command.limit) == (True, 77)
+
+
+def test_a_jail_that_runs_is_neither_started_nor_ever_stopped() -> None:
+    assert reversible(jail.started, {Jails: ("web",)}, name="web") == []
+
+
+def stopped(tmp_path: LocalPath, jls: str) -> int:
+    [command] = reversible(jail.started, {Jails: ()}, name="web")
+    return typed(str(command.undo), tmp_path, jls=jls, service="", sleep="").returncode
+
+
+def test_the_undo_of_a_start_fails_while_the_jail_is_dying(tmp_path: LocalPath) -> None:
+    assert stopped(tmp_path, "exit 0") != 0
+
+
+def test_the_undo_of_a_start_is_well_when_the_jail_goes_or_never_was(tmp_path: LocalPath) -> None:
+    assert stopped(tmp_path, "exit 1") == 0
+    dying = 'echo x >>asked; [ "$(wc -l <asked)" -lt 4 ]'
+    assert stopped(tmp_path, dying) == 0
+
+
+def boots(conf: dict[str, str], own: tuple[str, ...] = ()) -> list[tuple[str, str | None]]:
+    return pairs(reversible(jail.at_boot, {RcConf: conf, JailConf: own}, name="web"))
+
+
+LISTED = (
+    "sysrc jail_list+=web",
+    'sysrc jail_list-=web; if [ -z "$(sysrc -ni jail_list)" ]; then sysrc -ix jail_list; fi',
+)
+
+
+@pytest.mark.parametrize("own", [(), ("db",)])
+def test_without_jails_at_boot_ours_is_the_only_one(own: tuple[str, ...]) -> None:
+    assert boots({}, own) == [
+        LISTED,
+        (
+            "sysrc jail_enable=YES",
+            "if sysrc -c jail_enable=YES; then sysrc -x jail_enable; fi",
+        ),
+    ]
+
+
+def test_jails_switched_off_in_rc_conf_are_switched_off_again() -> None:
+    assert boots({"jail_enable": "NO"})[1] == ("sysrc jail_enable=YES", "sysrc jail_enable=NO")
+
+
+def test_ours_joins_the_jails_that_are_listed() -> None:
+    conf = {"jail_enable": "YES", "jail_list": "db www"}
+    assert boots(conf, ("db", "www", "old")) == [("sysrc jail_list+=web", "sysrc jail_list-=web")]
+
+
+@pytest.mark.parametrize("conf", [{}, {"jail_list": ""}], ids=["unset", "empty"])
+@pytest.mark.parametrize("yes", ["YES", "yes", "TRUE", "On", "1"])
+def test_jails_that_an_empty_list_started_are_named_beside_ours(
+    conf: dict[str, str], yes: str
+) -> None:
+    [(do, undo)] = boots({"jail_enable": yes, **conf}, ("db", "www"))
+    assert do == "sysrc jail_list='db www web'"
+    if conf:
+        assert undo == "sysrc jail_list=''"
+    else:
+        assert undo == "if sysrc -c jail_list='db www web'; then sysrc -x jail_list; fi"
+
+
+def test_an_empty_list_without_jails_of_jail_conf_gets_ours_alone() -> None:
+    assert boots({"jail_enable": "YES"}) == [LISTED]
+
+
+def test_a_jail_that_starts_at_boot_already_is_left_alone() -> None:
+    assert boots({"jail_enable": "YES", "jail_list": "db web"}, ("db",)) == []
+
+
+def test_every_text_is_sh(tmp_path: LocalPath) -> None:
+    texts = [*tree("/j/web"), *(do for do, _ in configuration()), readdressed("/j/etc")]
+    for text in texts:
+        assert "\n" not in text
+        checked = subprocess.run(
+            [DASH, "-n", "-c", text], cwd=tmp_path, capture_output=True, check=False
+        )
+        assert checked.returncode == 0, text

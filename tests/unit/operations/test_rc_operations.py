@@ -1,0 +1,132 @@
+"""What rc.conf and rc scripts are told, and how it is taken back."""
+
+from __future__ import annotations
+
+import pytest
+from pyinfra.api.exceptions import OperationError
+
+from operations import rc
+from operations.facts import RcConf, ServiceRuns
+from tests.unit.operations.asking import pairs, reversible
+
+
+def test_a_variable_that_was_not_set_is_removed_again_if_it_is_still_ours() -> None:
+    assert pairs(reversible(rc.variable, {RcConf: {}}, name="a_enable", value="NO")) == [
+        ("sysrc a_enable=NO", "if sysrc -c a_enable=NO; then sysrc -x a_enable; fi")
+    ]
+
+
+def test_a_variable_that_was_set_gets_its_value_back() -> None:
+    before = {"a_flags": "-j '60' $x"}
+    assert pairs(reversible(rc.variable, {RcConf: before}, name="a_flags", value="-l 8")) == [
+        ("sysrc a_flags='-l 8'", "sysrc a_flags='-j '\"'\"'60'\"'\"' $x'")
+    ]
+
+
+def test_a_variable_that_was_set_to_nothing_gets_nothing_back() -> None:
+    [command] = reversible(rc.variable, {RcConf: {"jail_list": ""}}, name="jail_list", value="a")
+    assert command.undo == "sysrc jail_list=''"
+
+
+def test_a_variable_that_has_the_value_is_left_alone() -> None:
+    facts = {RcConf: {"a_enable": "NO"}}
+    assert reversible(rc.variable, facts, name="a_enable", value="NO") == []
+
+
+def test_a_variable_lives_on_the_disk() -> None:
+    """So a reboot does not take it back, and the undo at boot must."""
+    [command] = reversible(rc.variable, {RcConf: {}}, name="a", value="b")
+    assert (command.live, command.keep) == (False, ())
+    assert command.says == 'rc.conf: a="b"'
+
+
+@pytest.mark.parametrize("name", ["bad-name", "", "a b", "1a", "a;b"])
+@pytest.mark.parametrize("operation", [rc.variable, rc.word], ids=["variable", "word"])
+def test_a_name_that_sh_could_not_assign_is_refused(operation: object, name: str) -> None:
+    with pytest.raises(OperationError, match=r"no name for an rc\.conf variable"):
+        reversible(operation, {RcConf: {}}, name=name, value="x")
+
+
+def test_a_name_that_sh_could_not_assign_is_refused_in_a_jail_too() -> None:
+    with pytest.raises(OperationError, match="'bad-name'"):
+        reversible(rc.jail_variable, name="bad-name", value="x", jail="web", root="/r", before="NO")
+
+
+def test_the_first_word_of_a_list_takes_the_variable_with_it_when_it_goes() -> None:
+    assert pairs(reversible(rc.word, {RcConf: {}}, name="jail_list", value="web")) == [
+        (
+            "sysrc jail_list+=web",
+            'sysrc jail_list-=web; if [ -z "$(sysrc -ni jail_list)" ]; '
+            "then sysrc -ix jail_list; fi",
+        )
+    ]
+
+
+@pytest.mark.parametrize("before", ["", "mysql", "webmail"])
+def test_a_further_word_of_a_list_goes_alone(before: str) -> None:
+    facts = {RcConf: {"jail_list": before}}
+    assert pairs(reversible(rc.word, facts, name="jail_list", value="web")) == [
+        ("sysrc jail_list+=web", "sysrc jail_list-=web")
+    ]
+
+
+def test_a_word_that_is_in_the_list_is_left_there() -> None:
+    facts = {RcConf: {"jail_list": "mysql web"}}
+    assert reversible(rc.word, facts, name="jail_list", value="web") == []
+
+
+def test_a_running_jails_rc_conf_is_written_from_inside_it_alone() -> None:
+    commands = reversible(
+        rc.jail_variable, name="a_enable", value="YES", jail="web", root="/j/web", before="NO"
+    )
+    assert pairs(commands) == [
+        (
+            "sysrc -j web a_enable=YES",
+            "if jls -j web jid >/dev/null 2>&1; then sysrc -j web a_enable=NO; "
+            'else if [ "$(realpath /j/web/etc/rc.conf)" = /j/web/etc/rc.conf ]; '
+            "then sysrc -f /j/web/etc/rc.conf a_enable=NO; else exit 1; fi; fi",
+        )
+    ]
+
+
+def test_a_daemon_is_stopped_and_started_again() -> None:
+    [command] = reversible(rc.stop, {ServiceRuns: True}, script="mysql-server", limit=99)
+    assert command.do == "service mysql-server onestop"
+    assert command.undo == (
+        "service mysql-server onestart || true; service mysql-server onestatus >/dev/null 2>&1"
+    )
+    assert (command.live, command.limit) == (True, 99)
+
+
+def test_a_graceful_stop_is_waited_for_since_it_only_asks() -> None:
+    [command] = reversible(rc.stop, {ServiceRuns: True}, script="apache24", stop="gracefulstop")
+    assert command.do == (
+        "service apache24 gracefulstop "
+        "&& while service apache24 onestatus >/dev/null 2>&1; do sleep 0.2; done"
+    )
+
+
+def test_a_daemon_that_does_not_run_is_neither_stopped_nor_ever_started() -> None:
+    assert reversible(rc.stop, {ServiceRuns: False}, script="apache24") == []
+
+
+def test_a_daemon_of_a_jail_is_started_and_seen_to_run() -> None:
+    [command] = reversible(rc.start, script="mysql-server", jail="db")
+    assert command.do == (
+        "service -j db mysql-server onestart "
+        "&& service -j db mysql-server onestatus >/dev/null 2>&1"
+    )
+    assert command.undo == (
+        "if jls -j db jid >/dev/null 2>&1; then service -j db mysql-server onestop "
+        "|| ! service -j db mysql-server onestatus >/dev/null 2>&1; fi"
+    )
+    assert command.live
+
+
+def test_a_daemon_of_a_jail_lets_its_requests_end_where_it_can() -> None:
+    [command] = reversible(rc.start, script="apache24", jail="web", stop="gracefulstop")
+    runs = "service -j web apache24 onestatus >/dev/null 2>&1"
+    assert command.undo == (
+        "if jls -j web jid >/dev/null 2>&1; then service -j web apache24 gracefulstop "
+        f"&& while {runs}; do sleep 0.2; done || ! {runs}; fi"
+    )

@@ -1,0 +1,214 @@
+"""Checks are asked through pytest: each has an answer, and no answer is never a yes."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rollout import checks, site
+from rollout.checks import Verdict
+from rollout.host import Session
+from rollout.step import Check, check
+
+SITE = site.read(Path(__file__).parents[3] / "site.example.toml")
+
+
+@dataclass(frozen=True)
+class Here:
+    name: str = "here"
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(["sh"], stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+class Users:
+    """Asks nobody: port 80 is answered by the jail, all others by the host."""
+
+    def who(self, address: str, port: int, proto: str) -> str | None:
+        return "web" if port == 80 else "host"
+
+
+Ask = Callable[..., list[Verdict]]
+
+NUMBER = iter(range(1000))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    """pytest collects garbage at its end, which takes long with all that the outer one holds."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
+    """Writes a file of checks, `claims`, and asks some of it."""
+    with Session(Here()) as session:
+
+        def run(text: str, *wanted: Check, first: bool = False) -> list[Verdict]:
+            # A name of its own: Python would take a module of that name that is there already.
+            name = f"claims{next(NUMBER)}"
+            (tmp_path / f"test_{name}.py").write_text(f"import pytest\n{text}")
+            monkeypatch.setattr(checks, "CHECKS", tmp_path)
+            asked = [Check(f"{name}::{each.test}", each.values) for each in wanted]
+            return checks.run(asked, session, SITE, Users(), first=first)
+
+        yield run
+
+
+def passed(verdicts: list[Verdict]) -> list[bool]:
+    return [verdict.passed for verdict in verdicts]
+
+
+def test_a_check_that_holds_is_a_yes(ask: Ask) -> None:
+    [verdict] = ask("def test_holds(): pass\n", check("holds"))
+    assert verdict.passed
+    assert verdict.message == ""
+    assert verdict.name.endswith("holds")
+
+
+def test_a_check_that_fails_says_what_was_found(ask: Ask) -> None:
+    [verdict] = ask("def test_no(): assert 1 == 2, 'jail web does not run'\n", check("no"))
+    assert not verdict.passed
+    assert verdict.message == "jail web does not run"
+
+
+def test_a_message_of_several_lines_is_told_whole(ask: Ask) -> None:
+    [verdict] = ask("def test_no(): assert 1 == 2, 'first\\nsecond'\n", check("no"))
+    assert [line.strip() for line in verdict.message.splitlines()] == ["first", "second"]
+
+
+def test_a_check_that_breaks_is_a_no_with_its_error(ask: Ask) -> None:
+    [verdict] = ask("def test_no(): {}['x']\n", check("no"))
+    assert not verdict.passed
+    assert "KeyError" in verdict.message
+
+
+def test_a_command_that_fails_in_a_check_is_a_no(ask: Ask) -> None:
+    text = "def test_no(host): host.check_output('echo no such jail >&2; exit 3')\n"
+    [verdict] = ask(text, check("no"))
+    assert not verdict.passed
+    assert "no such jail" in verdict.message
+
+
+def test_a_check_looks_at_the_host_the_site_and_from_outside(ask: Ask) -> None:
+    text = (
+        "def test_all(host, site, outside):\n"
+        "    assert host.check_output('echo %s', site.name) == 'dcserver'\n"
+        "    assert outside.who('203.0.113.2', 80, 'tcp') == 'web'\n"
+    )
+    assert passed(ask(text, check("all"))) == [True]
+
+
+def test_a_check_is_asked_once_for_each_of_its_values(ask: Ask) -> None:
+    text = "def test_small(jail, number): assert number < 2, f'{jail} has {number}'\n"
+    verdicts = ask(
+        text,
+        check("small", jail="web", number=1),
+        check("small", jail="mysql", number=2),
+        check("small", jail="web", number=1),
+    )
+    assert passed(verdicts) == [True, False]
+    assert verdicts[1].message == "mysql has 2"
+    assert "mysql" in verdicts[1].name
+
+
+def test_odd_values_are_values(ask: Ask) -> None:
+    paths = ["/a b/[x]::y", "/", ""]
+    text = f"def test_is(path): assert path in {paths!r}\n"
+    assert passed(ask(text, *(check("is", path=path) for path in paths))) == [True] * 3
+
+
+def test_only_what_is_wanted_is_asked(ask: Ask) -> None:
+    text = "def test_a(): pass\ndef test_b(): assert False\n"
+    assert passed(ask(text, check("a"))) == [True]
+
+
+# A check that was not answered is a no.
+
+
+def test_a_function_that_is_not_there(ask: Ask) -> None:
+    verdicts = ask("def test_a(): pass\n", check("a"), check("nosuch"))
+    assert not all(passed(verdicts))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "CHECKS", tmp_path)
+    with Session(Here()) as session:
+        verdicts = checks.run([check("nosuch::a")], session, SITE, Users())
+    assert passed(verdicts) == [False]
+    assert "0 answers to 1 checks" in verdicts[0].message
+
+
+def test_a_file_that_cannot_be_read_as_python(ask: Ask) -> None:
+    verdicts = ask("def test_a(: pass\n", check("a"))
+    assert not any(passed(verdicts))
+    assert "SyntaxError" in verdicts[-1].message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def test_a(): pytest.skip('not here')\n",
+        "@pytest.mark.skip(reason='later')\ndef test_a(): pass\n",
+        "@pytest.mark.skipif(True, reason='later')\ndef test_a(): pass\n",
+        "pytest.skip('all of it', allow_module_level=True)\ndef test_a(): pass\n",
+        "@pytest.fixture\ndef x(): pytest.skip('no x')\ndef test_a(x): pass\n",
+        "@pytest.mark.xfail\ndef test_a(): assert False\n",
+    ],
+    ids=["skips", "is marked", "is marked if", "its file skips", "its fixture skips", "xfails"],
+)
+def test_a_check_that_is_skipped(ask: Ask, text: str) -> None:
+    assert not all(passed(ask(f"{text}def test_b(): pass\n", check("a"), check("b"))))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [check("a"), check("a", jale="web"), check("a", jail="web", more=1)],
+    ids=["no value", "another name", "one too many"],
+)
+def test_a_check_whose_values_are_not_those_of_its_function(ask: Ask, wanted: Check) -> None:
+    assert not all(passed(ask("def test_a(jail): pass\n", wanted)))
+
+
+def test_a_fixture_that_breaks_afterwards_is_a_no(ask: Ask) -> None:
+    text = "@pytest.fixture\ndef x():\n    yield\n    assert False, 'left'\ndef test_a(x): pass\n"
+    assert not all(passed(ask(text, check("a"))))
+
+
+def test_with_first_the_rest_is_not_asked_after_a_no(ask: Ask) -> None:
+    text = "def test_a(): assert 0, 'this'\ndef test_b(): pass\n"
+    [verdict] = ask(text, check("a"), check("b"), first=True)
+    assert verdict.message == "this"
+
+
+def test_with_first_all_is_asked_as_long_as_it_holds(ask: Ask) -> None:
+    text = "def test_a(): pass\ndef test_b(): pass\n"
+    assert passed(ask(text, check("a"), check("b"), first=True)) == [True, True]
+
+
+def test_with_first_a_skipped_check_is_no_yes_either(ask: Ask) -> None:
+    text = "@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass\n"
+    assert not all(passed(ask(text, check("a"), check("b"), first=True)))
+
+
+def test_all_checks_share_the_one_session(ask: Ask) -> None:
+    text = (
+        "def test_a(host): assert host.run('true').rc == 0\n"
+        "def test_b(host):\n"
+        "    assert host.backend.session.target.name == 'here'\n"
+        "    assert host.backend.session.trips >= 1\n"
+    )
+    assert passed(ask(text, check("a"), check("b"))) == [True, True]
+
+
+def test_asking_leaves_no_files_behind(ask: Ask, tmp_path: Path) -> None:
+    ask("def test_a(): pass\n", check("a"))
+    assert not (tmp_path / ".pytest_cache").exists()

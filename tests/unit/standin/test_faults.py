@@ -1,0 +1,112 @@
+"""What goes wrong on request, and what is left of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from standin import BaseHost, StandIn
+
+
+def test_fail_does_not_run_it_and_happens_once(server: StandIn) -> None:
+    server.break_at("sysrc *", nth=2)
+    assert server.run("sysrc a=1").returncode == 0
+    done = server.run("sysrc a=2")
+    assert (done.returncode, done.stderr) == (1, "sysrc: broken on request\n")
+    assert server.run("sysrc -n a").stdout == "1\n"
+
+
+def test_fail_after_runs_it(server: StandIn) -> None:
+    server.break_at("sysrc a=*", mode="fail-after")
+    assert server.run("sysrc a=1").returncode == 1
+    assert server.run("sysrc -n a").stdout == "1\n"
+
+
+def test_a_file_that_sh_runs_can_be_named(server: StandIn) -> None:
+    server.run("mkdir -p /steps; echo 'echo ran >>/root/ran' >/steps/001.sh")
+    server.break_at("sh -eu /steps/001.sh", nth=2)
+    loop = "sh -eu /steps/001.sh; sh -eu /steps/001.sh; echo $?; sh -eu /steps/001.sh"
+    assert server.run(loop).stdout == "1\n"
+    assert (server.root / "root/ran").read_text() == "ran\nran\n"
+
+
+def test_power_at_a_line_leaves_what_was_written_before(server: StandIn) -> None:
+    server.run("echo 'echo two >>/root/log' >/two.sh")
+    server.break_at("sh /two.sh", mode="power")
+    done = server.run("echo one >>/root/log; sh /two.sh; echo three >>/root/log")
+    assert done.returncode != 0
+    assert not server.is_up
+    assert (server.root / "root/log").read_text() == "one\n"
+    server.boot()
+    assert server.run("sh /two.sh; cat /root/log").stdout == "one\ntwo\n"
+
+
+def test_power_during_the_boot(server: StandIn) -> None:
+    server.run("sysrc firewall_enable=YES firewall_type=/etc/ipfw.rules")
+    server.power_off()
+    server.break_at("ipfw *", mode="power")
+    server.boot()
+    assert not server.is_up
+    server.boot()
+    assert server.is_up
+    assert "192.0.2.66" in server.run("ipfw list").stdout
+
+
+def test_a_cut_ends_connections_and_what_was_not_detached(server: StandIn) -> None:
+    shell = server.shell()
+    assert shell.stdin is not None
+    shell.stdin.write(
+        b"daemon -f sh -c 'sleep 0.5; echo detached >>/root/log'\n"
+        b"sh -c 'sleep 0.5; echo attached >>/root/log'\n"
+    )
+    shell.stdin.flush()
+    time.sleep(0.2)
+    server.cut()
+    assert shell.poll() is not None
+    shell.communicate()
+    time.sleep(0.6)
+    assert (server.root / "root/log").read_text() == "detached\n"
+
+
+def test_cut_as_a_fault(server: StandIn) -> None:
+    server.break_at("hostname", mode="cut")
+    assert server.run("hostname; echo still here").stdout == ""
+    assert server.run("hostname").returncode == 0
+
+
+def test_hang_waits_until_it_is_killed(server: StandIn) -> None:
+    server.break_at("hostname", mode="hang")
+    assert server.run("timeout --foreground 0.3 hostname; echo $?").stdout == "124\n"
+
+
+def test_a_wrong_fault_is_refused(shared: StandIn) -> None:
+    with pytest.raises(ValueError, match="expected one of fail"):
+        shared.break_at("x", mode="explode")  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(ValueError, match="counts from 1"):
+        shared.break_at("x", nth=0)
+
+
+def test_unknown_commands_and_options_are_noted(server: StandIn) -> None:
+    assert server.run("ifconfig lo0 frobnicate").returncode == 1
+    assert server.run("nosuchcommand").returncode == 127
+    assert server.run("ipfw frobnicate").returncode == 64
+    assert [line.partition(":")[0] for line in server.strange if ": " in line] == [
+        "ifconfig lo0 frobnicate",
+        "ipfw frobnicate",
+    ]
+
+
+def test_nothing_is_left_when_its_machine_is_killed(tmp_path: Path) -> None:
+    standin = StandIn.build(tmp_path / "s", BaseHost.sample())
+    standin.boot()
+    pid, shell = standin._pid, standin.shell()
+    standin._machine.kill()
+    standin._machine.communicate()
+    shell.communicate()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}/root").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not standin.is_up
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()

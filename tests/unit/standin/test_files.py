@@ -1,0 +1,83 @@
+"""File commands as BSD has them."""
+
+from __future__ import annotations
+
+import pytest
+
+from standin import StandIn
+
+
+@pytest.mark.parametrize(
+    ("command", "exit", "stdout", "stderr"),
+    [
+        ("rm /nosuch", 1, "", "rm: /nosuch: No such file or directory\n"),
+        ("rm -f /nosuch", 0, "", ""),
+        ("cp /nosuch /tmp/x", 1, "", "cp: /nosuch: No such file or directory\n"),
+        ("cd /tmp && printf a >f && stat -f '%N %z %HT' f", 0, "f 1 Regular File\n", ""),
+        ("stat -f '%Su:%Sg %Lp' /root /tmp", 0, "root:wheel 750\nroot:wheel 777\n", ""),
+        ("ln -s /etc/hosts /tmp/l && stat -f '%HT %Y' /tmp/l", 0, "Symbolic Link /etc/hosts\n", ""),
+        ("printf abc | sha256 | cut -c1-8", 0, "ba7816bf\n", ""),
+        ("printf abc >/tmp/d; sha256 -r /tmp/d | cut -c60-", 0, "015ad /tmp/d\n", ""),
+        ("install -d -m 750 -o www -g www /tmp/w && stat -f '%Su %Lp' /tmp/w", 0, "www 750\n", ""),
+        ("printf 'x\\n' >/tmp/s; sed -i '' s/x/y/ /tmp/s; cat /tmp/s", 0, "y\n", ""),
+        ("mkdir -p /tmp/a/b /tmp/c; touch /tmp/a/b/f; cp -R /tmp/a/ /tmp/c; ls /tmp/c", 0,
+         "b\n", ""),
+        ("printf '1\\n2\\n3\\n' | tail -2", 0, "2\n3\n", ""),
+        ("find -x /etc/mail -name aliases", 0, "/etc/mail/aliases\n", ""),
+        ("jot 3", 0, "1\n2\n3\n", ""),
+        ("mktemp -d -t foo | cut -d. -f1", 0, "/tmp/foo\n", ""),
+        ("cat /dev/null; echo $?", 0, "0\n", ""),
+        ("printf 'x\\n' | install -m 600 /dev/stdin /tmp/i && cat /tmp/i", 0, "x\n", ""),
+        ("daemon -p /var/run/d.pid -f sleep 5; sleep 0.1; kill -0 $(cat /var/run/d.pid)", 0, "", ""),
+    ],
+)  # fmt: skip
+def test_behaves(shared: StandIn, command: str, exit: int, stdout: str, stderr: str) -> None:
+    done = shared.run(command)
+    assert (done.returncode, done.stdout, done.stderr) == (exit, stdout, stderr)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["stat -c %U /etc", "cp --archive /etc /x", "sed --in-place s/a/b/ /etc/hosts", "date -d now",
+     "find /etc -printf x", "install --directory /x", "readlink -m /x", "mktemp --directory"],
+)  # fmt: skip
+def test_what_only_gnu_knows_is_an_error(server: StandIn, command: str) -> None:
+    assert server.run(command).returncode != 0
+    assert len(server.strange) >= 1
+
+
+def test_real_mounts(server: StandIn) -> None:
+    server.run("mkdir -p /mnt/a /mnt/b; mount -t nullfs -o ro /etc /mnt/a")
+    assert server.run("touch /mnt/a/x").returncode == 1
+    server.run("mount -u -o rw /mnt/a; touch /mnt/a/x")
+    assert (server.root / "etc/x").exists()
+    assert server.run("(cd /mnt/a && exec sleep 9) >/dev/null 2>&1 & sleep 0.2; umount /mnt/a").returncode == 1
+    server.run("mount -t tmpfs tmpfs /mnt/b; touch /mnt/b/x")
+    assert not (server.root / "mnt/b/x").exists()
+    assert server.run("umount /mnt/b").returncode == 0
+
+
+def test_accounts(server: StandIn) -> None:
+    server.run("pw groupadd web -g 3000; pw useradd kim -u 3001 -g web -G www -m -c Kim")
+    assert server.run("id kim").stdout == "uid=3001(kim) gid=3000(web) groups=3000(web),80(www)\n"
+    assert server.run("stat -f %Su:%Sg /home/kim").stdout == "kim:web\n"
+    assert server.run("grep -c kim /etc/passwd /etc/master.passwd").stdout.count(":1\n") == 2
+    server.run(
+        "mkdir /tmp/etc; cp /etc/master.passwd /tmp/etc/; pwd_mkdb -d /tmp/etc -p /tmp/etc/master.passwd"
+    )
+    assert server.run("grep -c kim /tmp/etc/passwd").stdout == "1\n"
+    assert server.run("pw userdel kim").returncode == 0
+    assert server.run("id kim").returncode == 1
+
+
+def test_sysrc_keeps_what_stands_behind_the_value(server: StandIn) -> None:
+    server.run("printf 'a=\"1\"  # why\\nb=2\\n' >/etc/rc.conf.local; sysrc a=3 b+=4")
+    assert server.run("cat /etc/rc.conf.local").stdout == 'a="3"  # why\nb="2 4"\n'
+
+
+def test_packages_can_be_carried_into_another_root(server: StandIn) -> None:
+    assert server.run("pkg info -E apache24").stdout == "apache24-2.4.57\n"
+    assert server.run("pkg info -e nosuch").returncode == 1
+    server.run("mkdir -p /usr/jails/w/var/db/pkg; cd /tmp; pkg create -o /tmp apache24")
+    assert server.run("pkg -r /usr/jails/w add /tmp/apache24-2.4.57.pkg").returncode == 0
+    assert server.run("ls /usr/jails/w/usr/local/sbin").stdout == "apachectl\nhttpd\n"

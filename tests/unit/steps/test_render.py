@@ -1,0 +1,85 @@
+"""Templates: a variable that nobody gave is refused by name, and what comes out is what is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout import site
+from rollout.errors import Refused
+from steps.render import render
+
+PROJECT = Path(__file__).parents[3]
+SAMPLE = site.read(PROJECT / "site.example.toml")
+TEMPLATES = sorted(
+    str(each.relative_to(PROJECT / "steps/templates").with_suffix(""))
+    for each in (PROJECT / "steps" / "templates").rglob("*.j2")
+)
+VALUES: dict[str, dict[str, Any]] = {
+    "base/cellblock": {"journal": "/var/db/cellblock"},
+    "jail/hosts": {"jail": SAMPLE.jails["web"]},
+    "jail/jail.conf": {
+        "name": "web",
+        "jail": SAMPLE.jails["web"].model_copy(update={"parameters": {"allow.raw_sockets": "1"}}),
+        "root": "/usr/jails/web/root",
+        "fstab": "/usr/jails/web/fstab",
+    },
+    "jail/rc.conf": {"name": "web", "rcvars": ["apache24_enable"]},
+    "jail/resolv.conf": {"resolvers": ["203.0.113.2", "203.0.113.3"]},
+    "network/cellblock_firewall": {"directory": "/usr/local/etc/cellblock/rules"},
+}
+
+
+def test_every_template_is_looked_at_here() -> None:
+    assert sorted(VALUES) == TEMPLATES
+
+
+@pytest.mark.parametrize(
+    ("template", "missing"), [(name, key) for name, given in VALUES.items() for key in given]
+)
+def test_a_variable_that_nobody_gave_is_refused_by_name(template: str, missing: str) -> None:
+    given = {key: value for key, value in VALUES[template].items() if key != missing}
+    with pytest.raises(Refused) as caught:
+        render(template, **given)
+    assert f"steps/templates/{template}.j2: '{missing}' is undefined" in str(caught.value)
+
+
+@pytest.mark.parametrize("template", VALUES)
+def test_what_is_written_ends_with_one_newline_and_has_no_trace_of_the_template(
+    template: str,
+) -> None:
+    text = render(template, **VALUES[template])
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    assert "{{" not in text
+    assert "{%" not in text
+
+
+def test_the_jail_conf_of_a_jail() -> None:
+    text = render("jail/jail.conf", **VALUES["jail/jail.conf"])
+    rows = [row.strip() for row in text.splitlines()]
+    assert rows[1] == "web {"
+    assert rows[-1] == "}"
+    for row in (
+        'path = "/usr/jails/web/root";',
+        'host.hostname = "www.example.org";',
+        "ip4.addr = 10.80.0.4;",
+        'mount.fstab = "/usr/jails/web/fstab";',
+        "devfs_ruleset = 4;",
+        'allow.raw_sockets = "1";',
+    ):
+        assert row in rows
+    assert not [row for row in rows if "interface" in row], "rc.conf owns the aliases"
+
+
+def test_the_rc_conf_of_a_jail_starts_nothing_yet() -> None:
+    rows = render("jail/rc.conf", **VALUES["jail/rc.conf"]).splitlines()
+    assert 'apache24_enable="NO"' in rows
+    assert not [row for row in rows if '="YES"' in row]
+
+
+def test_the_resolvers_of_a_jail() -> None:
+    text = render("jail/resolv.conf", **VALUES["jail/resolv.conf"])
+    assert text == "nameserver 203.0.113.2\nnameserver 203.0.113.3\n"

@@ -1,0 +1,130 @@
+"""The sample site's steps: every command has a way back, every check is there."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from rollout import bundle, plan, site
+from rollout.bundle import Command
+from rollout.step import Step
+
+PROJECT = Path(__file__).parents[3]
+PLAN = plan.make(site.read(PROJECT / "site.example.toml"))
+NAMES = [step.name for step in PLAN.steps]
+CHECKS = {
+    f"{file.stem.removeprefix('test_')}::{node.name.removeprefix('test_')}": {
+        argument.arg for argument in node.args.args
+    }
+    for file in (PROJECT / "tests" / "checks").glob("test_*.py")
+    for node in ast.parse(file.read_text()).body
+    if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+}
+SHARED = {"host", "site", "outside"}
+
+EACH = pytest.mark.parametrize("step", PLAN.steps, ids=NAMES)
+
+
+def commands(step: Step) -> tuple[Command, ...]:
+    return bundle.compile_step(1, step, "aaaa", None).commands
+
+
+@EACH
+def test_every_command_has_a_title_and_a_way_back(step: Step) -> None:
+    assert bool(commands(step)) == bool(step.operations)
+    for command in commands(step):
+        assert command.says.strip()
+        assert "\n" not in command.says
+        assert command.do.strip()
+        assert command.undo is not None
+        assert command.undo.strip()
+        assert command.limit > 0
+
+
+@EACH
+def test_a_command_is_one_line_so_that_csh_can_be_given_it(step: Step) -> None:
+    """The content of a new file aside, which pyinfra sends as a file (docs/decisions/0003)."""
+    for command in commands(step):
+        if "<<" not in command.do:
+            assert "\n" not in command.do + str(command.undo), command.says
+
+
+@EACH
+def test_only_a_command_whose_undo_wants_it_keeps_a_before_image(step: Step) -> None:
+    for command in commands(step):
+        assert ("$KEEP/" not in str(command.undo)) or command.keep, command.says
+
+
+@EACH
+def test_every_step_says_why_and_is_checked(step: Step) -> None:
+    assert step.why.endswith(".")
+    assert step.checks
+    assert step.confirm_within == PLAN.site.policy.confirm_within or not step.operations
+
+
+def test_names_of_steps_are_all_different_and_fit_into_a_path() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    assert all(name.replace(".", "").isalnum() and name.islower() for name in NAMES)
+
+
+@EACH
+def test_every_check_that_a_step_names_is_there_and_takes_its_values(step: Step) -> None:
+    for check in step.checks:
+        assert check.test in CHECKS, f"tests/checks has no {check.test}"
+        assert {name for name, _ in check.values} == CHECKS[check.test] - SHARED, check.test
+
+
+@EACH
+def test_a_check_ends_with_a_later_step_of_the_plan(step: Step) -> None:
+    for check in step.checks:
+        if check.until is not None:
+            assert check.until in NAMES[NAMES.index(step.name) + 1 :], (
+                f"{check.test}: {check.until}"
+            )
+
+
+def test_every_check_that_is_written_is_asked_by_a_step() -> None:
+    asked = {check.test for step in PLAN.steps for check in step.checks}
+    assert set(CHECKS) - asked == set()
+
+
+def test_every_service_that_moves_is_checked_from_outside() -> None:
+    moved = [name for name in PLAN.site.order if name in PLAN.site.services]
+    asked = {
+        dict(check.values)["service"]
+        for check in PLAN.checks(len(PLAN.steps))
+        if check.test == "service::answers_from_jail"
+    }
+    assert asked == set(moved)
+
+
+def test_a_step_that_may_cause_an_outage_names_services_of_the_site() -> None:
+    for step in PLAN.steps:
+        assert set(step.outage) <= set(PLAN.site.services)
+
+
+def test_the_old_daemon_goes_behind_a_gate_where_the_new_one_could_overlap() -> None:
+    assert [step.name for step in PLAN.steps if step.gate] == ["web.retire"]
+    assert NAMES.index("web.standby") < NAMES.index("web.cutover") < NAMES.index("web.retire")
+
+
+def test_nothing_but_the_switch_stands_between_the_two_daemons_of_mysql() -> None:
+    """Each command more is outage."""
+    says = [command.says for command in commands(PLAN.steps[NAMES.index("mysql.cutover")])]
+    between = says[says.index("stop mysql-server on the host") + 1 : -1]
+    assert says[-1] == "start mysql-server in jail mysql"
+    assert [each.split()[0] for each in between] == ["link", "switch"]
+
+
+def test_the_jails_address_is_never_the_hosts_and_vice_versa() -> None:
+    """Forwarding is from the public address to the jail's, in a set that is the service's alone."""
+    sets: dict[str, set[str]] = {}
+    for step in PLAN.steps:
+        for command in commands(step):
+            words = command.do.split()
+            if words[:3] == ["ipfw", "-q", "add"]:
+                sets.setdefault(words[5], set()).add(step.name)
+                assert words[6:8] in (["fwd", "10.80.0.3,3306"], ["fwd", "10.80.0.4,80"])
+    assert {name: len(steps) for name, steps in sets.items()} == {"21": 1, "22": 1}

@@ -1,0 +1,158 @@
+"""The thin jail that every service begins with: what it mounts, what is copied into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations.jail import BASE
+from operations.mount import Nullfs
+from rollout import site
+from rollout.site import Jail, Mount, Service, Site
+from steps.thin import jail_step
+from tests.checks import test_jail as jail_checks
+
+SAMPLE = site.read(Path(__file__).parents[3] / "site.example.toml")
+ROOT = "/usr/jails/web/root"
+
+
+def changed(jail: dict[str, Any] | None = None, service: dict[str, Any] | None = None) -> Site:
+    web: Jail = SAMPLE.jails["web"].model_copy(update=jail or {})
+    apache: Service = SAMPLE.services["web"].model_copy(update=service or {})
+    return SAMPLE.model_copy(
+        update={
+            "jails": {**SAMPLE.jails, "web": web},
+            "services": {**SAMPLE.services, "web": apache},
+        }
+    )
+
+
+def used(site: Site, operation: str) -> list[dict[str, Any]]:
+    """The arguments of each use of an operation, by its name as it is printed."""
+    return [
+        dict(each.arguments)
+        for each in jail_step(site, "web").operations
+        if str(each).startswith(f"{operation}(")
+    ]
+
+
+def mounts(site: Site = SAMPLE) -> dict[str, Nullfs]:
+    [table] = used(site, "mount.table")
+    found = {each.target: each for each in table["mounts"]}
+    assert len(found) == len(table["mounts"]), "a mount point is there twice"
+    return found
+
+
+def test_the_base_is_mounted_read_only_from_the_host() -> None:
+    for name in BASE:
+        assert mounts()[f"{ROOT}/{name}"] == Nullfs(f"/{name}", f"{ROOT}/{name}")
+
+
+def test_a_base_tree_of_its_own_is_mounted_in_its_place() -> None:
+    base = SAMPLE.base.model_copy(update={"kind": "tree", "tree": "/usr/jails/base"})
+    made = SAMPLE.model_copy(update={"base": base})
+    assert mounts(made)[f"{ROOT}/bin"].source == "/usr/jails/base/bin"
+
+
+def test_data_is_the_hosts_own_and_can_be_written() -> None:
+    assert mounts()[f"{ROOT}/usr/local/www"] == Nullfs(
+        "/usr/local/www", f"{ROOT}/usr/local/www", writable=True
+    )
+
+
+def test_logs_stay_where_people_look() -> None:
+    found = mounts(changed(service={"logs": ("/var/log/apache",)}))
+    assert found[f"{ROOT}/var/log/apache"] == Nullfs(
+        "/var/log/apache", f"{ROOT}/var/log/apache", writable=True
+    )
+
+
+def test_extra_mounts_are_read_only_unless_they_say_otherwise() -> None:
+    found = mounts(changed({"mounts": (Mount(source="/srv"), Mount(source="/a", target="/b"))}))
+    assert found[f"{ROOT}/srv"] == Nullfs("/srv", f"{ROOT}/srv")
+    assert found[f"{ROOT}/b"] == Nullfs("/a", f"{ROOT}/b")
+
+
+def test_shared_software_is_read_only_with_a_configuration_of_its_own() -> None:
+    found = mounts()
+    assert found[f"{ROOT}/usr/local"] == Nullfs("/usr/local", f"{ROOT}/usr/local")
+    assert found[f"{ROOT}/usr/local/etc"] == Nullfs(
+        "/usr/jails/web/local-etc", f"{ROOT}/usr/local/etc", writable=True
+    )
+    order = list(found)
+    assert order.index(f"{ROOT}/usr/local") < order.index(f"{ROOT}/usr/local/etc")
+    assert order.index(f"{ROOT}/usr/local") < order.index(f"{ROOT}/usr/local/www")
+
+
+def test_packages_of_its_own_are_cloned_and_nothing_of_usr_local_is_mounted() -> None:
+    made = changed({"software": "pkg", "packages": ("apache24",)})
+    assert f"{ROOT}/usr/local" not in mounts(made)
+    assert used(made, "packages.cloned") == [
+        {"root": ROOT, "names": ("apache24",), "store": "/usr/jails/web/packages"}
+    ]
+    assert used(made, "jail.copies")[0]["into"] == f"{ROOT}/usr/local/etc"
+    assert used(SAMPLE, "packages.cloned") == []
+
+
+def test_every_mount_has_its_point_in_the_tree() -> None:
+    [tree] = used(SAMPLE, "jail.tree")
+    assert f"{tree['home']}/root" == ROOT
+    points = {f"{ROOT}/{name}" for name in (*BASE, *tree["mount_points"])}
+    below_shared = {f"{ROOT}/usr/local/etc", f"{ROOT}/usr/local/www"}
+    assert set(mounts()) - below_shared <= points
+
+
+def test_configuration_is_copied_with_the_rc_script() -> None:
+    service = {"configuration": ("/usr/local/etc/apache24", "/usr/local/etc/php.ini", "/etc/mail")}
+    local, outside = used(changed(service=service), "jail.copies")
+    assert local == {
+        "source": "/usr/local/etc",
+        "into": "/usr/jails/web/local-etc",
+        "names": ["rc.d/apache24", "apache24", "php.ini"],
+    }
+    assert outside == {"source": "/", "into": ROOT, "names": ["etc/mail"]}
+
+
+def test_a_directory_with_a_name_that_begins_alike_is_not_usr_local_etc() -> None:
+    made = changed(service={"configuration": ("/usr/local/etcetera/x",)})
+    assert used(made, "jail.copies")[1]["names"] == ["usr/local/etcetera/x"]
+
+
+def test_a_jail_asks_the_resolvers_of_the_lan_or_else_the_public_address() -> None:
+    [conf] = [each for each in used(SAMPLE, "jail.private") if each["name"] == "etc/resolv.conf"]
+    assert conf["content"] == "nameserver 203.0.113.2\n"
+
+
+def test_the_host_daemon_still_serves_after_this_step() -> None:
+    [still] = [each for each in jail_step(SAMPLE, "web").checks if each.until]
+    assert (still.test, still.until) == ("preflight::daemon_runs", "web.cutover")
+
+
+def test_the_jail_starts_last_when_nothing_more_is_written_into_its_tree() -> None:
+    operations = [str(each).partition("(")[0] for each in jail_step(SAMPLE, "web").operations]
+    assert operations[-1] == "jail.started"
+    assert operations.count("jail.started") == 1
+
+
+class Host:
+    """Answers sysrc -n as FreeBSD would."""
+
+    def __init__(self, **conf: str) -> None:
+        self.conf = conf
+
+    def check_output(self, command: str) -> str:
+        return self.conf[command.removeprefix("sysrc -n ")]
+
+
+@pytest.mark.parametrize("yes", ["YES", "yes", "TRUE", "On", "1"])
+def test_the_check_of_the_boot_takes_for_yes_what_rc_subr_does(yes: str) -> None:
+    """at_boot leaves such a value alone, so the check must not fail over it."""
+    jail_checks.test_returns_at_boot(Host(jail_enable=yes, jail_list="db web"), "web")
+
+
+@pytest.mark.parametrize("conf", [("NO", "web"), ("YES", "db webmail"), ("YES", "")])
+def test_the_check_of_the_boot_sees_a_jail_that_would_stay_down(conf: tuple[str, str]) -> None:
+    with pytest.raises(AssertionError):
+        jail_checks.test_returns_at_boot(Host(jail_enable=conf[0], jail_list=conf[1]), "web")

@@ -1,0 +1,166 @@
+"""The command line: what it offers is documented, and bad input is a message and exit code 1."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import deploy
+from rollout import errors
+from rollout.box import Box
+
+PROJECT = Path(__file__).parents[2]
+SAMPLE = PROJECT / "site.example.toml"
+Refused = Callable[..., str]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted(deploy.main.commands)
+CODES = {0} | {
+    each.code
+    for each in vars(errors).values()
+    if isinstance(each, type) and issubclass(each, errors.CellblockError)
+}
+
+
+class Nowhere:
+    """A host that must not be asked."""
+
+    name = "nowhere"
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        raise AssertionError("a connection was opened")
+
+    def who(self, address: str, port: int, proto: str) -> str | None:
+        raise AssertionError("somebody was asked")
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """What stands on stderr when the input is bad. Any other exception would be a traceback."""
+
+    def run(*words: str | Path) -> str:
+        monkeypatch.setattr(sys, "argv", ["deploy.py", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            deploy.run()
+        told = capsys.readouterr()
+        assert ended.value.code == 1, told.err
+        assert told.out == ""
+        return told.err
+
+    return run
+
+
+def test_the_commands_are_those_that_were_promised() -> None:
+    assert COMMANDS == [
+        "apply",
+        "check",
+        "plan",
+        "rehearse",
+        "rollback",
+        "runbook",
+        "status",
+        "verify",
+    ]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_helps(command: str) -> None:
+    told = CliRunner().invoke(deploy.main, [command, "--help"])
+    assert told.exit_code == 0
+    assert f"{command} [OPTIONS]" in told.output
+    for option in deploy.main.commands[command].params:
+        assert isinstance(option, click.Option)
+        assert option.opts[-1] in told.output
+        assert option.help, f"{command} {option.opts} says nothing"
+
+
+def test_the_help_tells_every_exit_code() -> None:
+    told = " ".join(CliRunner().invoke(deploy.main, ["--help"]).output.split())
+    for code in CODES:
+        assert re.search(rf"\b{code} (?=[a-z])", told), f"exit code {code}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("option", ["--json", "--site"])
+def test_every_command_takes_a_site_file_and_answers_in_json(command: str, option: str) -> None:
+    assert option in {word for each in deploy.main.commands[command].params for word in each.opts}
+
+
+def test_a_bad_site_file_is_a_message_and_exit_code_1(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text(SAMPLE.read_text().replace('"10.80.0.4"', '"10.80.0.3"'))
+    done = subprocess.run(
+        [sys.executable, "deploy.py", "plan", "--site", bad],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    assert f"{bad}: it contradicts itself" in done.stderr
+    assert "jails.web.address = 10.80.0.3: jails.mysql has it already" in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_site_file_is_a_message_for_every_command(
+    refused: Refused, command: str, tmp_path: Path
+) -> None:
+    assert "nosuch.toml: cannot be read" in refused(command, "--site", tmp_path / "nosuch.toml")
+
+
+@pytest.mark.parametrize("words", [("plan", "--sit", "x"), ("aply",), ("plan", "to-nowhere")])
+def test_what_is_misspelt_is_refused_and_not_said_to_be_rolled_back(
+    refused: Refused, words: tuple[str, ...]
+) -> None:
+    """click's own exit code for it is 2, which means something else here."""
+    assert next(word for word in words if word not in COMMANDS) in refused(*words)
+
+
+@pytest.mark.parametrize("where", ["network:x", "network:0", "nosuch"])
+def test_a_break_that_cannot_be_is_refused(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    @contextmanager
+    def box(*_: object) -> Iterator[Box]:
+        yield Box(Nowhere(), Nowhere(), (), None, lambda pattern: None)
+
+    monkeypatch.setattr(deploy, "standin_box", box)
+    assert where.partition(":")[0] in refused("rehearse", "--quiet", "--break", where)
+
+
+def test_a_runbook_that_cannot_be_written_is_refused(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "a-file").write_text("x")
+    told = refused("runbook", "--site", SAMPLE, "--output", tmp_path / "a-file")
+    assert "a-file" in told
+
+
+def test_a_runbook_is_printed_or_written_without_a_host(tmp_path: Path) -> None:
+    printed = CliRunner().invoke(deploy.main, ["runbook", "--site", str(SAMPLE)])
+    assert printed.exit_code == 0
+    assert "# mysql: runbook for dcserver" in printed.output
+    where = tmp_path / "a" / "b"
+    CliRunner().invoke(deploy.main, ["runbook", "--site", str(SAMPLE), "--output", str(where)])
+    assert (where / "04-mysql.md").read_text() in printed.output
+
+
+def test_the_readme_names_every_command_and_option() -> None:
+    words = {f"`{command}`" for command in COMMANDS}
+    words |= {option.opts[-1] for each in deploy.main.commands.values() for option in each.params}
+    missing = sorted(
+        word for word in words if not re.search(rf"{re.escape(word)}(?![\w-])", README)
+    )
+    assert not missing, f"README.md says nothing of {missing}"
+
+
+def test_the_readme_has_a_row_for_every_exit_code_and_no_other() -> None:
+    rows = {int(code) for code in re.findall(r"^\| (\d+) \|", README, flags=re.MULTILINE)}
+    assert rows == CODES
