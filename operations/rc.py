@@ -92,7 +92,7 @@ def stop(script: str, stop: str = "onestop", limit: int = 120) -> Commands:
 def start(script: str, jail: str, stop: str = "onestop", limit: int = 120) -> Commands:
     """Start a daemon in a running jail by its rc script, and see it run; the undo stops it.
 
-    `stop` is the rc command of the undo: Apache's gracefulstop lets requests end, for example.
+    `stop` is the rc command of the undo: Apache's onegracefulstop lets requests end, for example.
     """
     yield Reversible(
         f"service -j {quote(jail)} {quote(script)} onestart && {_runs(script, jail)}",

@@ -101,6 +101,8 @@ class Policy(_Table):
 
     confirm_within: Annotated[int, Field(ge=10, le=3600)] = 120
     free_space_mib: Annotated[int, Field(ge=0)] = 200
+    probes_per_second: Annotated[float, Field(gt=0, le=100)] = 20
+    probe_timeout: Annotated[float, Field(gt=0, le=30)] = 1
 
 
 class Mount(_Table):

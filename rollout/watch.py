@@ -19,6 +19,9 @@ from rollout.site import Site
 from rollout.witness import Witness
 
 
+_ANSWER_WITHIN = 15.0  # seconds
+
+
 def watches(site: Site, control: Path | None = None) -> tuple[Watch, ...]:
     """A watch for every public port of every service, moved or not.
 
@@ -36,6 +39,7 @@ def watches(site: Site, control: Path | None = None) -> tuple[Watch, ...]:
             if control:
                 asked = {"kind": "standin", "control": control, "proto": listen.proto}
             label = name if len(public) == 1 else f"{name} {listen.port}/{listen.proto}"
+            asked |= {"rate": site.policy.probes_per_second, "timeout": site.policy.probe_timeout}
             found.append(
                 Watch(name=label, address=site.host.wan_address, port=listen.port, **asked)
             )
@@ -48,9 +52,12 @@ def watching(
 ) -> Iterator[Prober]:
     """Watch from now on. Raises Refused for a service that does not answer to begin with."""
     with Prober(seen, witness, results) as prober:
-        time.sleep(0.5)
-        timelines = outage.read(results)
-        silent = [watch for watch in seen if not _ever_answered(timelines, watch.name)]
+        deadline = time.monotonic() + _ANSWER_WITHIN
+        silent = list(seen)
+        while silent and time.monotonic() < deadline:
+            time.sleep(0.2)
+            timelines = outage.read(results)
+            silent = [watch for watch in seen if not _ever_answered(timelines, watch.name)]
         if silent:
             raise Refused(
                 "public ports of the site do not answer from here, so their outage cannot be seen",

@@ -33,7 +33,7 @@ def _standby(site: Site) -> Step:
                 before="NO",
             ),
             # On the way back its requests may end before it goes.
-            use(rc.start, script=service.rc, jail=jail, stop="gracefulstop"),
+            use(rc.start, script=service.rc, jail=jail, stop="onegracefulstop"),
         ),
         checks=(
             check("service::runs_in_jail", service=_NAME),
@@ -66,7 +66,7 @@ def _retire(site: Site) -> Step:
         why="The host's Apache lets its last requests end, stops, and stays down at the next boot.",
         operations=(
             use(rc.variable, name=service.rcvar, value="NO"),
-            use(rc.stop, script=service.rc, stop="gracefulstop"),
+            use(rc.stop, script=service.rc, stop="onegracefulstop"),
         ),
         checks=(
             check("service::does_not_run_on_host", service=_NAME),
