@@ -92,8 +92,9 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
     yield Reversible(
         "cd /var && find -x . -type d -maxdepth 3 ! -path './empty*' ! -path './tmp/*' "
         f"! -path './db/*/*' ! -path './cache/*' ! -path './spool/*/*' > {packed}.list "
-        f"&& tar -cf {packed} -n -T {packed}.list && tar -xpf {packed} -C {quote(root + '/var')} "
-        f"&& rm {packed} {packed}.list && install -d -m 555 {quote(root + '/var/empty')}",
+        f"&& tar -cf {packed} --no-recursion -T {packed}.list "
+        f"&& tar -xpf {packed} -C {quote(root + '/var')} && rm {packed} {packed}.list "
+        f"&& install -d -m 555 {quote(root + '/var/empty')}",
         undo=":",
         says=f"the directories of /var, without files, in {root}/var",
     )

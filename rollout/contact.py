@@ -119,7 +119,7 @@ class Contact:
         def confirm() -> Result:
             with self._open() as fresh:
                 self._trips += 1
-                return fresh.run(command, limit=10)
+                return fresh.run(command, limit=30)
 
         if self._patiently(confirm, entry.directory).code == 0:
             return

@@ -18,7 +18,6 @@ from rollout.probes import Watch
 from rollout.site import Site
 from rollout.witness import Witness
 
-
 _ANSWER_WITHIN = 15.0  # seconds
 
 

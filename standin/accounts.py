@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from standin.realm import Realm
 
@@ -48,17 +49,26 @@ class Group:
 
 
 def accounts(realm: Realm) -> list[Account]:
-    lines = (realm.read(MASTER) or "").splitlines()
-    return [Account.parse(line) for line in lines if line.count(":") == 9]
+    return list(_accounts(realm.read(MASTER) or ""))
+
+
+@lru_cache(maxsize=8)
+def _accounts(text: str) -> tuple[Account, ...]:
+    return tuple(Account.parse(line) for line in text.splitlines() if line.count(":") == 9)
 
 
 def groups(realm: Realm) -> list[Group]:
+    return list(_groups(realm.read(GROUP) or ""))
+
+
+@lru_cache(maxsize=8)
+def _groups(text: str) -> tuple[Group, ...]:
     found = []
-    for line in (realm.read(GROUP) or "").splitlines():
+    for line in text.splitlines():
         if line.count(":") == 3 and not line.startswith("#"):
             name, _, gid, members = line.split(":")
             found.append(Group(name, int(gid), tuple(filter(None, members.split(",")))))
-    return found
+    return tuple(found)
 
 
 def write_accounts(realm: Realm, found: list[Account]) -> None:

@@ -19,17 +19,17 @@ INTERPRETER = b"/libexec/ld-elf.so.1"
 
 # Run as they are, at FreeBSD's own path: what scripts use of them is the same on both systems.
 PLAIN = {
-    "/bin": "cat chmod dd echo expr kill ls mkdir pwd rmdir sleep sync test [",
+    "/bin": "cat chmod dd echo expr kill ls pwd sleep sync test [",
     "/sbin": "",
     "/usr/bin": "awk basename cmp comm cut diff dirname egrep env false fgrep fold grep gunzip"
     " gzip head join mkfifo nice nl nohup od paste printf seq sort split tar tee tr true tsort"
     " tty uniq xargs yes zcat whoami cksum expand unexpand column rev",
-    "/usr/sbin": "chown chroot",
+    "/usr/sbin": "chroot",
 }
 # Run by the shims, which turn FreeBSD's options and words into these and back.
 BEHIND_SHIMS = (
-    "awk cp date df du env false find flock install ln mkdir mktemp mv readlink rm sed setsid"
-    " sleep sync tail timeout touch truncate tty wc base64 chroot chgrp nohup patch cat sort"
+    "awk cp date df du env false find flock install ln mkdir mktemp mv readlink rm rmdir sed setsid"
+    " sleep sync tail timeout touch truncate wc chroot chown"
 )
 SHELL = "/libexec/standin/sh"
 REAL = "/libexec/standin/real"
@@ -40,7 +40,7 @@ def _wanted() -> dict[str, str]:
     wanted = {f"{REAL}/{name}": name for name in BEHIND_SHIMS.split()}
     for folder, names in PLAIN.items():
         wanted |= {f"{folder}/{name}": name for name in names.split() if "." not in name}
-    return wanted | {"/usr/bin/chgrp": "chgrp", SHELL: "sh", "/bin/sh": "sh"}
+    return wanted | {SHELL: "sh", "/bin/sh": "sh"}
 
 
 def _libraries(binary: Path) -> dict[str, Path]:

@@ -119,7 +119,7 @@ KINDS = (
         "named", "/usr/local/etc/rc.d/named", "named", "/usr/local/sbin/named", "bind",
         "/var/run/named/pid", config="/usr/local/etc/namedb/named.conf",
         listens=configs.named_listens, folder=configs.named_folder, needs_every_address=False,
-        commands=("reload",),
+        commands=("reload", "configtest"),
     ),
     Kind(
         "apache24", "/usr/local/etc/rc.d/apache24", "apache2", "/usr/local/sbin/httpd", "root",

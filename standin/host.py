@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TextIO
 
-from standin import boot
+from standin import boot, owners
 from standin.call import COMMANDS, Call, Reply
 from standin.daemons import Daemon
 from standin.faults import Faults
@@ -22,7 +21,6 @@ from standin.rcconf import RcConf
 from standin.rcscripts import BASE_SCRIPTS
 from standin.realm import Realm
 from standin.rules import Packet
-from standin.running import DEFAULT_DELAY, DELAY_FILE
 from standin.tree import show_sh_wrapper
 
 ONE_PASS = "net.inet.ip.fw.one_pass"  # noqa: S105 - a sysctl, no password
@@ -46,8 +44,8 @@ class Host:
         self._logs: dict[str, TextIO] = {}
         self._last_jid = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        delay = where / DELAY_FILE
-        self.delay = float(delay.read_text()) if delay.exists() else DEFAULT_DELAY
+        # Seconds that a daemon takes to start or stop; nobody watches them during the boot.
+        self.delay = 0.0
 
     async def boot(self) -> None:
         self.mounts.prepare_devices()
@@ -57,9 +55,7 @@ class Host:
         self._load()
         if self.faults.waiting:
             self.watch_sh()
-        delay, self.delay = self.delay, 0.0  # nobody watches how long a boot takes
         await boot.rc(self, self.realm)
-        self.delay = delay
 
     def _load(self) -> None:
         """What loader(8) leaves for the kernel: its environment, and modules."""
@@ -136,8 +132,7 @@ class Host:
         return True
 
     def owner(self, place: Path) -> tuple[int, int]:
-        found = os.lstat(place)
-        return found.st_uid, found.st_gid
+        return owners.of(self.realm.root, place)
 
     def foreign(self, realm: Realm) -> list[str]:
         """Scripts in /etc/rc.d that FreeBSD did not put there."""

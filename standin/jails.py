@@ -147,6 +147,12 @@ async def _run(host: Host, realm: Realm, params: Params, name: str) -> None:
             raise JailError(f"{params.get('name')}: {line}: failed")
 
 
+async def remove_bare(host: Host, jail: Jail) -> None:
+    """`jail -r` of a jail that jail.conf does not know: its mounts and addresses stay."""
+    await _kill_all(host, jail)
+    host.jails.pop(jail.name, None)
+
+
 async def _kill_all(host: Host, jail: Jail) -> None:
     """TERM, then KILL when stop.timeout is over."""
     limit = float(jail.params.get("stop.timeout", str(STOP_TIMEOUT)))

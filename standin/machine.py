@@ -23,6 +23,8 @@ from standin.server import serve
 from standin.tree import lay
 
 BOOT_SECONDS = 120
+FOLDERS_MADE = ("root", "dev")
+FILES_MADE = ("console.log", "calls.log", "strange.log")
 
 
 class Machine:
@@ -31,20 +33,26 @@ class Machine:
         self.box = 0
 
     def build(self, base: BaseHost) -> dict[str, Any]:
-        self.off()
-        for place in self.where.iterdir():
-            shutil.rmtree(place) if place.is_dir() else place.unlink()
+        """Never over files that are not ours: what is there must be cleared first."""
         lay(self.where, base)
         return {}
 
-    def boot(self, faults: list[Fault]) -> dict[str, Any]:
+    def clear(self) -> dict[str, Any]:
+        self.off()
+        for name in FOLDERS_MADE:
+            shutil.rmtree(self.where / name, ignore_errors=True)
+        for name in FILES_MADE:
+            (self.where / name).unlink(missing_ok=True)
+        return {}
+
+    def boot(self, faults: list[Fault], delay: float) -> dict[str, Any]:
         """Answers with the pid of the first process, or 0 when the power went during the boot."""
         self.off()
         report, tell = os.pipe()
         self.box = os.fork()
         if self.box == 0:
             os.close(report)
-            _enter(self.where, tell, faults)
+            _enter(self.where, tell, faults, delay)
         os.close(tell)
         pid = int(_line(report) or "0")
         up = _line(report)
@@ -71,7 +79,7 @@ def _line(report: int) -> str:
     return text.decode().strip()
 
 
-def _enter(where: Path, tell: int, faults: list[Fault]) -> None:
+def _enter(where: Path, tell: int, faults: list[Fault], delay: float) -> None:
     """In the child: new namespaces, and in them the server as process 1."""
     try:
         linux.die_with_parent()
@@ -79,7 +87,7 @@ def _enter(where: Path, tell: int, faults: list[Fault]) -> None:
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWPID)
         first = os.fork()
         if first == 0:
-            serve(where, tell, faults)
+            serve(where, tell, faults, delay)
         os.write(tell, f"{first}\n".encode())
         os.close(tell)
         os.waitpid(first, 0)
@@ -102,8 +110,11 @@ def main() -> None:
             match wish.pop("do"):
                 case "build":
                     answer = machine.build(BaseHost.from_dict(wish["base"]))
+                case "clear":
+                    answer = machine.clear()
                 case "boot":
-                    answer = machine.boot([Fault(**fault) for fault in wish["faults"]])
+                    faults = [Fault(**fault) for fault in wish["faults"]]
+                    answer = machine.boot(faults, wish["delay"])
                 case _:
                     answer = machine.off()
             print(json.dumps(answer), flush=True)

@@ -95,13 +95,18 @@ class Mounts:
             linux.bind(self._devices, target, deep=True)
 
     def umount(self, entry: Mount, *, force: bool = False) -> None:
-        """Raises OSError(EBUSY) when somebody is in there."""
+        """Raises OSError(EBUSY) when somebody is in there, or a nullfs shows part of it."""
+        shown = [other for other in self.table if other.kind == "nullfs"]
+        if not force and any(self.over(other.source) is entry for other in shown):
+            raise OSError(errno.EBUSY, "Device busy", entry.target)
         if entry.is_real:
             detach = force or entry.kind == "devfs"
             linux.umount(self.realm.root / entry.target[1:], force=detach)
         self.table.remove(entry)
 
     def update(self, entry: Mount, *, read_only: bool) -> None:
+        if entry.kind == "nullfs":
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported", entry.target)
         if entry.is_real:
             linux.remount(self.realm.root / entry.target[1:], read_only=read_only)
         self.table[self.table.index(entry)] = replace(entry, read_only=read_only)

@@ -10,6 +10,8 @@ from standin.realm import Realm
 
 DEFAULTS = "/etc/defaults/rc.conf"
 FILES = ("/etc/rc.conf", "/etc/rc.conf.local")
+# Nearly all lines are of this kind, and shlex is slow.
+PLAIN_LINE = re.compile(r'[ \t]*([A-Za-z_]\w*)="([^"$\\`]*)"[ \t]*(?:#.*)?')
 ASSIGNMENT = re.compile(r"[ \t]*([A-Za-z_][A-Za-z0-9_]*)=")
 YES = ("yes", "true", "on", "1")
 
@@ -31,6 +33,9 @@ class RcConf:
     def read(self, file: str, text: str) -> None:
         lines = iter(text.splitlines())
         for line in lines:
+            if plain := PLAIN_LINE.fullmatch(line):
+                self.values[plain[1]] = plain[2]
+                continue
             whole = line
             while (words := _words(whole)) is None:
                 following = next(lines, None)

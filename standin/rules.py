@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 
 ACTIONS = {"accept": "allow", "pass": "allow", "permit": "allow", "drop": "deny"}
@@ -72,7 +72,7 @@ class Rule:
             words.append(self.argument)
         if self.source and self.target:
             words += [self.proto, "from", self.source.text(), "to", self.target.text()]
-        words += [f"{name} {value}".strip() for name, value in self.options]
+        words += [_shown(name, value) for name, value in self.options]
         return " ".join(words)
 
     def holds(self, packet: Packet, own: Callable[[str], bool]) -> bool:
@@ -107,10 +107,18 @@ def parse(words: list[str], next_number: int) -> Rule:
         raise RuleError(f"unrecognised option [-1] {rest[0]}\n", 64)
     source, rest = _end("from", rest[1:])
     target, rest = _end("to", rest)
-    options = (("log", ""),) if logged else ()
+    options = ((("log", ""),) if logged else ()) + _options(rest)
+    if not target.ports:  # `dst-port 22` is the same rule as a port behind the address
+        ports = [value for name, value in options if name == "dst-port"]
+        options = tuple(option for option in options if option[0] != "dst-port")
+        target = replace(target, ports=",".join(ports))
     if not 0 <= number < 65535 or not 0 <= group <= 31:
         raise RuleError("getsockopt(IP_FW_XADD): Invalid argument", 69)
-    return Rule(number, group, action, argument, proto, source, target, options + _options(rest))
+    return Rule(number, group, action, argument, proto, source, target, options)
+
+
+def _shown(name: str, value: str) -> str:
+    return "keep-state :default" if name == "keep-state" else f"{name} {value}".strip()
 
 
 def _action(words: list[str]) -> tuple[str, str, list[str]]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from standin import starting
+from standin import owners, starting
 from standin.daemons import Daemon, Kind
 from standin.database import ROWS
 from standin.realm import Realm
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from standin.host import Host
 
 PROGRAM = "/libexec/standin/daemon"
-DELAY_FILE = "delay"
-DEFAULT_DELAY = 0.02
 LOGS = {"apache24": "/var/log/httpd-error.log", "mysql": "/var/log/mysql.err"}
 
 
@@ -51,7 +49,7 @@ async def start(host: Host, realm: Realm, kind: Kind, caller: int = 0) -> Daemon
         return None
     folder = kind.folder(realm)
     if kind.rc == "mysql":
-        _initialise(realm, folder)
+        _initialise(host.realm.root, realm, folder)
     hold = f"{folder}/{ROWS}" if kind.rc == "mysql" else ""
     child = host.processes.spawn(realm, [PROGRAM, hold])
     daemon = Daemon(kind, realm, child.pid, sockets, folder, reaper=host.reaper_of(caller))
@@ -93,14 +91,14 @@ async def _until_end(
                 daemon.realm.path(unix.path).unlink(missing_ok=True)
 
 
-def _initialise(realm: Realm, folder: str) -> None:
+def _initialise(tree: Path, realm: Realm, folder: str) -> None:
     """The rc script makes a new, empty database where it finds none."""
     place = realm.path(folder)
-    owner = place.stat()
+    uid, gid = owners.of(tree, place)
     for name in ("mysql", ROWS):
         if not (place / name).exists():
             (place / name).mkdir() if name == "mysql" else (place / name).touch()
-            os.chown(place / name, owner.st_uid, owner.st_gid)
+            owners.change(tree, place / name, uid, gid)
 
 
 def _write_pid(realm: Realm, file: str, pid: int) -> None:

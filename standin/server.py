@@ -149,17 +149,18 @@ def _broken(host: Host, call: Call) -> Reply:
     return Reply(exit=70, err=f"{call.name}: the stand-in itself failed, see its strange.log\n")
 
 
-async def _run(where: Path, ready: int, faults: list[Fault]) -> None:
+async def _run(where: Path, ready: int, faults: list[Fault], delay: float) -> None:
     server = Server(where, asyncio.get_running_loop())
     server.host.faults.waiting = faults
     await server.listen()
     await server.host.boot()
+    server.host.delay = delay
     os.write(ready, b"up\n")
     os.close(ready)
     await asyncio.Event().wait()
 
 
-def serve(where: Path, ready: int, faults: list[Fault]) -> None:
+def serve(where: Path, ready: int, faults: list[Fault], delay: float) -> None:
     """Never returns. `ready` is told once the host is up."""
     commands.load()
     linux.die_with_parent()
@@ -170,4 +171,4 @@ def serve(where: Path, ready: int, faults: list[Fault]) -> None:
     os.umask(0o022)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    asyncio.run(_run(where, ready, faults))
+    asyncio.run(_run(where, ready, faults, delay))

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 FOLDERS = ("/etc/rc.d", "/usr/local/etc/rc.d")
 PREFIXES = re.compile(r"^(?:(one)|(force)|(fast)|(quiet))")
+USAGE_WORDS = (
+    *("start", "stop", "restart", "rcvar", "enable", "disable", "delete", "enabled"),
+    *("describe", "extracommands"),
+)
 STANDARD = ("start", "stop", "restart", "status", "poll", "enabled", "rcvar", "describe")
 
 
@@ -47,7 +51,7 @@ async def control(host: Host, realm: Realm, kind: Kind, word: str, caller: int =
     conf = RcConf.of(realm)
     noise = "".join(f"{complaint}\n" for complaint in conf.complaints * 2)
     if action not in STANDARD + kind.commands:
-        usage = "|".join(STANDARD + kind.commands)
+        usage = "|".join((*USAGE_WORDS, *kind.commands, "status", "poll"))
         return Reply(
             exit=1,
             err=f"{noise}{kind.script}: unknown directive '{word}'.\n"

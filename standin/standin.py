@@ -42,6 +42,7 @@ class StandIn:
         self.root = where / "root"
         self.name = f"stand-in {where}"
         self.control = control_place(where)
+        self.delay = 0.02  # seconds that a daemon takes to start or stop, from the next boot on
         self._machine = machine
         self._pid = 0
         self._pending: list[Fault] = []
@@ -61,19 +62,22 @@ class StandIn:
             start_new_session=True,
         )
         standin = cls(where, machine)
-        standin.rebuild(base)
+        standin._tell({"do": "build", "base": base.as_dict()})
         return standin
 
     def rebuild(self, base: BaseHost) -> None:
         """Power off, throw the tree away and lay another: far cheaper than a new stand-in."""
-        self.power_off()
+        self._pid = 0
         self._pending = []
+        self._tell({"do": "clear"})
+        self._collect_shells()
         self._tell({"do": "build", "base": base.as_dict()})
 
     def boot(self) -> None:
         """Start from what is on disk. Returns when rc(8) is through, or the power went again."""
         faults = [fault.as_dict() for fault in self._pending]
-        self._pid = self._tell({"do": "boot", "faults": faults})["pid"]
+        wish = {"do": "boot", "faults": faults, "delay": self.delay}
+        self._pid = self._tell(wish)["pid"]
         self._pending = []
 
     def power_off(self) -> None:

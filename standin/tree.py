@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from standin import binaries, commands, rcscripts
+from standin import binaries, commands, owners, rcscripts
 from standin.accounts import accounts, groups, write_passwd
 from standin.base import BaseHost
 from standin.call import PLACES
@@ -155,7 +155,7 @@ def _base_files(realm: Realm, base: BaseHost) -> None:
             place.write_text(entry.text)
         uid, gid = uids[entry.owner], gids[entry.group]
         if uid or gid:
-            os.chown(place, uid, gid)
+            owners.change(realm.root, place, uid, gid)
         place.chmod(entry.mode)
     for path in base.without:
         realm.path(path).unlink()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from standin import accounts
+from standin import accounts, owners
 from standin.accounts import Account, Group
 from standin.call import Call, Failed, Reply, Unknown, command, getopt
 from standin.host import Host
@@ -85,7 +83,7 @@ def _useradd(realm: Realm, name: str, found: dict[str, str]) -> Reply:
     if "m" in found:
         place = realm.path(home)
         place.mkdir(parents=True, exist_ok=True)
-        os.chown(place, uid, gid)
+        owners.change(realm.root, place, uid, gid)
     return Reply()
 
 

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from standin import flags
+from standin import flags, owners
 from standin.binaries import REAL
 from standin.call import Call, Failed, Reply, Unknown, command, getopt, real
 from standin.host import Host
 
-Translate = Callable[[Call, dict[str, str], list[str]], list[str]]
 # GNU's "rm: cannot remove 'PATH': reason", and its kin, as BSD has it.
 BSD_WORDS = (
     r"s/^([^:]*\/)?([a-z]+): [^':]*'([^']*)'( for reading)?: /\2: \3: /;"
     r"s/^([^:]*\/)([a-z]+): /\2: /;"
-    r"s/^([a-z]+): cannot [a-z]+ '(.*)' to '(.*)': /\1: rename \2 to \3: /"
 )
 
 
@@ -30,7 +27,6 @@ class Tool:
 
     letters: str
     usage: str
-    real: str = ""
     drop: str = ""
     exit: int = 64
     rename: tuple[tuple[str, str], ...] = ()
@@ -48,6 +44,8 @@ TOOLS = {
                drop="w", rename=(("-h", "-n"), ("-F", "-n")), exit=1, writes=True),
     "touch": Tool("acfhmA:d:r:t:", "usage: touch [-A [-][[hh]mm]SS] [-achm] [-r file] file ...",
                   drop="f", exit=1, writes=True),
+    "mkdir": Tool("m:pv", "usage: mkdir [-pv] [-m mode] directory_name ...", exit=64),
+    "rmdir": Tool("pv", "usage: rmdir [-pv] directory ...", exit=1),
     "truncate": Tool("cr:s:", "usage: truncate [-c] -s [+|-]size[K|k|M|m|G|g|T|t] file ...",
                      exit=1, writes=True),
     "tail": Tool("Fb:c:fn:qrv", "usage: tail [-F | -f | -r] [-qv] [-b # | -c # | -n #] [file]",
@@ -66,8 +64,10 @@ def filtered(*argv: str) -> str:
     )
 
 
-@command("/bin/cp", "/bin/mv", "/bin/rm", "/bin/ln", "/usr/bin/touch", "/usr/bin/truncate",
-         "/usr/bin/tail", "/usr/bin/readlink")  # fmt: skip
+@command(
+    *("/bin/cp", "/bin/ln", "/bin/mkdir", "/bin/mv", "/bin/rm", "/bin/rmdir"),
+    *("/usr/bin/readlink", "/usr/bin/tail", "/usr/bin/touch", "/usr/bin/truncate"),
+)
 def tool(host: Host, call: Call) -> Reply:
     found = TOOLS[call.name]
     call = _with_old_options(call)
@@ -77,10 +77,17 @@ def tool(host: Host, call: Call) -> Reply:
     if call.name == "tail" and "r" in given:
         raise Unknown("tail: -r is not known to the stand-in\n", 1)
     options = _options(found, given)
+    if call.name == "mv" and len(rest) == 2 and not _exists(call, rest[0]):
+        raise Failed(f"mv: rename {rest[0]} to {rest[1]}: No such file or directory\n")
     if call.name == "cp" and {"R", "a"} & given.keys():
         # BSD: a slash behind the source means what is in it.
         rest = [word + "." if word.endswith("/") else word for word in rest[:-1]] + rest[-1:]
     return Reply(then=filtered(call.name, *options, "--", *rest))
+
+
+def _exists(call: Call, word: str) -> bool:
+    place = call.realm.path(word, call.cwd, follow=False)
+    return place.exists() or place.is_symlink()
 
 
 def _with_old_options(call: Call) -> Call:
@@ -170,20 +177,22 @@ def _bsd_primaries(words: list[str]) -> list[str]:
 def install(host: Host, call: Call) -> Reply:
     usage = "usage: install [-bCcpSsv] [-f flags] [-g group] [-m mode] [-o owner] file1 file2"
     found, rest = getopt(call, "bCcdpSsUvB:f:g:h:l:M:m:N:o:", usage)
+    if unknown := found.keys() - set("bCcdpSUvglmo"):
+        raise Unknown(f"install: -{min(unknown)} is not known to the stand-in\n{usage}\n")
     flags.refuse_protected(call, rest)
-    options = []
-    for letter, value in found.items():
-        if letter in "dpvCb":
-            options.append(f"-{letter}")
-        elif letter in "gmo":
-            options += [f"-{letter}", value]
-        elif letter == "l" and "s" in value:
-            return Reply(then=filtered("ln", "-sf", *rest))
-        elif letter not in "cSU":
-            raise Unknown(f"install: -{letter} is not known to the stand-in\n")
-    if "m" not in found:
-        options += ["-m", "755"]
-    return Reply(then=filtered("install", *options, *rest))
+    if "s" in found.get("l", ""):
+        return Reply(then=filtered("ln", "-sf", *rest))
+    options = [f"-{letter}" for letter in found if letter in "bCdpv"]
+    options += ["-m", found.get("m", "755")]
+    owner = {letter: value for letter, value in found.items() if letter in "og"}
+    if not (owner and owners.has_one_user()):
+        options += [part for letter, value in owner.items() for part in (f"-{letter}", value)]
+        return Reply(then=filtered("install", *options, *rest))
+    target = rest[-1]
+    if "d" not in found and call.realm.path(target, call.cwd).is_dir():
+        target = f"{target}/{rest[0].rpartition('/')[2]}"
+    who = ("/usr/sbin/chown", f"{owner.get('o', '')}:{owner.get('g', '')}", target)
+    return Reply(then=f"( {filtered('install', *options, *rest)} ) && exec {shlex.join(who)}")
 
 
 @command("/usr/bin/wc")

@@ -52,6 +52,8 @@ def _perform(host: Host, options: set[str], rest: list[str], *, in_jail: bool) -
     if not host.kernel.has("ipfw") or in_jail:
         if verb == "list":
             raise Failed("ipfw: retrieving config failed: Protocol not available\n", 71)
+        if [verb, *words] == ["set", "show"]:
+            raise Failed("ipfw: requesting config failed: Protocol not available\n", 71)
         if verb not in ("add", "nat"):
             raise Failed("ipfw: setsockopt(IP_FW_XDEL): Protocol not available\n", 69)
     return VERBS[verb](host, options, words)
@@ -134,7 +136,7 @@ def _delete(host: Host, options: set[str], words: list[str]) -> Reply:
     else:
         raise Unknown(USAGE, 64)
     if not gone and "q" not in options:
-        raise Failed(f"ipfw: no rules {' '.join(words)} in the ruleset\n", 69)
+        return Reply(err=f"ipfw: rule {' '.join(words)} not found\n")
     return Reply()
 
 

@@ -84,7 +84,10 @@ async def _remove(host: Host, found: dict[str, str], rest: list[str]) -> Reply:
         jail = host.jail(name)
         if jail is None:
             raise JailError(f'"{name}" not found')
-        await jails.remove(host, jail)
+        if configured(host, jail.name, found.get("f", "/etc/jail.conf")):
+            await jails.remove(host, jail)
+        else:
+            await jails.remove_bare(host, jail)
         out += f"{jail.name}: removed\n" if "f" in found else ""
     return Reply(out)
 

@@ -93,7 +93,10 @@ def _update(host: Host, call: Call, target: str, options: list[str]) -> Reply:
     entry = host.mounts.at(host.realm.inner(target, call.cwd))
     if entry is None:
         raise Failed(f"mount: not currently mounted {target}\n")
-    host.mounts.update(entry, read_only="ro" in options)
+    try:
+        host.mounts.update(entry, read_only="ro" in options)
+    except OSError as error:
+        raise Failed(f"mount_{entry.kind}: {target}: {error.strerror}\n") from None
     return Reply()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from standin.processes import all_pids, root_of, stat_of
 
 TITLES = {"pid": "PID", "ppid": "PPID", "command": "COMMAND", "comm": "COMMAND", "args": "COMMAND"}
 TITLES |= {"user": "USER", "jail": "JAIL", "jid": "JID", "state": "STAT", "ucomm": "UCOMM"}
+TITLES |= {"lstart": "STARTED"}
 TITLES |= {"uid": "UID", "pgid": "PGID", "sid": "SID", "etimes": "ELAPSED", "stat": "STAT"}
 WIDTHS = {"pid": 5, "ppid": 5, "jid": 5, "uid": 5, "pgid": 5, "sid": 5}
 
@@ -30,7 +32,15 @@ class Process:
     jail: str
     jid: int
 
+    def started(self) -> str:
+        """When it was started, the same at every look, as people tell a reused pid by it."""
+        ticks = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        boot = int(Path("/proc/stat").read_text().partition("\nbtime ")[2].split()[0])
+        return time.strftime("%c", time.gmtime(boot + ticks // os.sysconf("SC_CLK_TCK")))
+
     def field(self, name: str) -> str:
+        if name == "lstart":
+            return self.started()
         known = {
             "pid": self.pid, "ppid": self.parent, "user": self.user, "comm": self.comm,
             "ucomm": self.comm, "command": self.command, "args": self.command,

@@ -38,7 +38,14 @@ def daemon(host: Host, call: Call) -> Reply:
     streams = f" </dev/null >>{output} 2>&1" if quiet else ""
     folder = "cd /; " if "c" in found else ""
     start = real("setsid", SHELL, "-c", body, "daemon", *rest)
-    return Reply(then=f"{folder}{start}{streams} & exit 0")
+    # pidfile(3) is there before daemon(8) returns.
+    file = shlex.quote(child or own)
+    wait = (
+        f": >{file} || exit 3; {start}{streams} & n=0;"
+        f" while [ ! -s {file} ] && [ $n -lt 100 ]; do {real('sleep', '0.01')}; n=$((n+1)); done"
+    )
+    launch = f"{wait};" if child or own else f"{start}{streams} &"
+    return Reply(then=f"{folder}{launch} exit 0")
 
 
 @command("/usr/bin/timeout")
@@ -95,7 +102,8 @@ def lockf(host: Host, call: Call) -> Reply:
     wait = ["-w", found["t"]] if "t" in found and found["t"] != "0" else []
     now = ["-n"] if found.get("t") == "0" else []
     say = "" if "s" in found else f'printf "lockf: %s: already locked\\n" {quoted} >&2; '
-    missing = f'[ -e {quoted} ] || {{ printf "lockf: cannot open %s\\n" {quoted} >&2; exit 69; }}; '
+    absent = f'printf "lockf: %s: No such file or directory\\n" {quoted} >&2; exit 69'
+    missing = f"[ -e {quoted} ] || {{ {absent}; }}; "
     remove = "" if "k" in found else f"{real('rm', '-f', '--', file)}; "
     return Reply(
         then=f"{missing if 'n' in found else ''}exec 9>>{quoted}; "

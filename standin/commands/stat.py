@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import re
@@ -48,7 +47,9 @@ def _format(host: Host, call: Call, place: Path, word: str, found: dict[str, str
     status = os.lstat(place)
     uid, gid = host.owner(place)
     when = {"m": status.st_mtime, "a": status.st_atime, "c": status.st_ctime, "B": status.st_ctime}
-    mode = modes.S_IMODE(status.st_mode)
+    # Linux has no modes of symbolic links; FreeBSD makes them by the umask.
+    full_mode = status.st_mode & ~0o022 if modes.S_ISLNK(status.st_mode) else status.st_mode
+    mode = modes.S_IMODE(full_mode)
     kind, mark = KINDS[modes.S_IFMT(status.st_mode)]
     known = {
         "%": "%", "n": "\n", "t": "\t",
@@ -56,7 +57,7 @@ def _format(host: Host, call: Call, place: Path, word: str, found: dict[str, str
         "u": str(uid), "g": str(gid), "z": str(status.st_size), "N": word,
         "Lp": f"{mode & 0o777:o}", "OLp": f"{mode & 0o777:o}", "Mp": f"{mode >> 9:o}",
         "Mp%Lp": "", "OMp": f"{mode >> 9:o}", "p": f"{status.st_mode:o}",
-        "Op": f"{status.st_mode:o}", "Sp": modes.filemode(status.st_mode),
+        "Op": f"{status.st_mode:o}", "Sp": modes.filemode(full_mode),
         "HT": kind, "T": mark, "i": str(status.st_ino), "d": str(status.st_dev),
         "l": str(status.st_nlink), "Sf": "-", "f": "0",
         "Y": str(place.readlink()) if place.is_symlink() else "",

@@ -11,8 +11,8 @@ CONVERSATIONS: dict[str, tuple[str, ...]] = {
         "sysrc -f /etc/rc.conf.local a=2",
         "cat /etc/rc.conf.local",
         "sysrc -n a",
-        "sysrc kld_list+='ipfw nullfs' && sysrc kld_list-=ipfw && sysrc -n kld_list",
-        "sysrc -x kld_list; sysrc -c no_such=1; rm /etc/rc.conf.local",
+        "sysrc a_list+='ipfw nullfs' && sysrc a_list-=ipfw && sysrc -n a_list",
+        "sysrc -x a_list; sysrc -c no_such=1; rm /etc/rc.conf.local",
     ),
     "service": (
         "sysrc named_enable=NO",

@@ -34,7 +34,9 @@ def ask_guest(guest: Guest) -> Ask:
 
 def compare(one: Ask, other: Ask, commands: tuple[str, ...]) -> dict[str, tuple[Answer, Answer]]:
     """Where they disagree."""
-    answers = {command: (comparable(one(command)), comparable(other(command))) for command in commands}
+    answers = {
+        command: (comparable(one(command)), comparable(other(command))) for command in commands
+    }
     return {command: pair for command, pair in answers.items() if pair[0] != pair[1]}
 
 

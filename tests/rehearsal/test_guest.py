@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from rollout.outage import read
 from tests.lab import baseline
 from tests.lab.clients.results import Got, Inserted
 from tests.lab.guest import Guest
@@ -65,7 +64,9 @@ def under_clients(operator: Operator, *words: str) -> tuple[str, Inserted, Got]:
         inserted, got = writer.stop(), reader.stop()
         verdict = verify(guest, writer)
     assert verdict.is_whole, f"lost {verdict.lost[:5]}, doubled {verdict.doubled[:5]}"
-    assert not got.failures, f"{len(got.failures)} of {got.requests} GETs failed: {got.failures[:3]}"
+    assert not got.failures, (
+        f"{len(got.failures)} of {got.requests} GETs failed: {got.failures[:3]}"
+    )
     return done.stdout, inserted, got
 
 
@@ -97,8 +98,6 @@ def test_mysql_and_apache_move_under_clients_and_back(operator: Operator) -> Non
 def fingerprint(guest: Guest) -> str:
     """The host's state, by the same text that the host uses for itself, from outside of it."""
     script = (PROJECT / "rollout" / "host.sh").read_text(encoding="utf-8")
-    guest.sh(f"mkdir -p /root/print && cat > /root/print/host.sh <<'EOF'\n{script}\nEOF\n: > /root/print/watch")
+    guest.sh(f"mkdir -p /root/print && cat > /root/print/host.sh <<'EOF'\n{script}\nEOF")
+    guest.sh("printf 'service %s\\n' mysql-server apache24 named > /root/print/watch")
     return guest.sh("sh /root/print/host.sh fingerprint").stdout
-
-
-__all__ = ["read"]

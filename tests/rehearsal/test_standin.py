@@ -49,7 +49,9 @@ def test_the_number_of_channels_does_not_depend_on_the_number_of_commands() -> N
     assert {result["channels"] for result in results} == {1}
 
 
-@pytest.mark.parametrize("broken", ["network:3", "mysql.jail:20", "mysql.cutover:14", "web.cutover"])
+@pytest.mark.parametrize(
+    "broken", ["network:3", "mysql.jail:20", "mysql.cutover:14", "web.cutover"]
+)
 def test_a_command_that_fails_leaves_the_host_as_before_the_step(broken: str) -> None:
     done = rehearse("--break", broken)
     assert done.returncode == 2, done.stdout + done.stderr

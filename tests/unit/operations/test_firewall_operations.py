@@ -53,13 +53,14 @@ OURS = [
         "if ipfw list >/dev/null 2>&1; then ipfw -q set 20 delete 500; fi",
     ),
     (
-        f"ipfw -q add 501 set 20 {HTTPS}",
-        "if ipfw list >/dev/null 2>&1; then ipfw -q set 20 delete 501; fi",
+        f"ipfw -q add 500 set 20 {HTTPS}",
+        "if ipfw list >/dev/null 2>&1; then ipfw -q set 20 delete 500; fi",
     ),
 ]
 
 
-def test_rules_are_added_one_a_number_to_a_set_that_is_off() -> None:
+def test_rules_are_added_in_their_order_at_one_number_to_a_set_that_is_off() -> None:
+    """ipfw keeps rules of one number in the order in which they came."""
     assert added(LAST) == OURS
 
 
@@ -68,17 +69,20 @@ def test_rules_live_in_the_kernel() -> None:
     assert all(command.live for command in commands)
 
 
-@pytest.mark.parametrize("number", [499, 502, 1000])
+@pytest.mark.parametrize("number", [499, 501, 502, 1000])
 def test_rules_of_others_are_no_trouble_elsewhere(number: int) -> None:
     assert added(Rule(number, 0, "deny tcp from any to any 23"), LAST) == OURS
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-@pytest.mark.parametrize("number", [500, 501])
-def test_a_rule_of_others_at_one_of_our_numbers_is_refused(number: int, enabled: bool) -> None:
-    foreign = Rule(number, 0, "count ip from any to any", enabled)
-    with pytest.raises(OperationError, match=f"rule {number} .set 0: count ip .*expected set 20"):
-        added(foreign, LAST)
+@pytest.mark.parametrize("beside", [(), (Rule(500, 20, HTTP),)], ids=["alone", "beside ours"])
+def test_a_rule_of_others_at_our_number_is_refused(beside: tuple[Rule, ...], enabled: bool) -> None:
+    foreign = Rule(500, 0, "count ip from any to any", enabled)
+    with pytest.raises(
+        OperationError,
+        match=r"rule 500 .set 0: count ip .*expected set 20 and number 500 to be free",
+    ):
+        added(*beside, foreign, LAST)
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -90,7 +94,13 @@ def test_a_rule_of_others_in_our_set_is_refused(enabled: bool) -> None:
 
 def test_a_half_of_our_rules_beside_a_foreign_one_is_refused_too() -> None:
     with pytest.raises(OperationError, match="deny"):
-        added(Rule(500, 20, HTTP), Rule(501, 20, "deny ip from any to any"), LAST)
+        added(Rule(500, 20, HTTP), Rule(500, 20, "deny ip from any to any"), LAST)
+
+
+def test_our_rule_at_another_number_than_ours_is_refused() -> None:
+    """Or our undo, which goes by the number, would leave it there."""
+    with pytest.raises(OperationError, match=r"rule 501 .set 20"):
+        added(Rule(500, 20, HTTP), Rule(501, 20, HTTPS), LAST)
 
 
 @pytest.mark.parametrize("nth", [0, 1], ids=["set on", "set off"])

@@ -161,7 +161,34 @@ def test_accounts_of_a_jail_have_no_password(
 def test_var_gets_the_hosts_directories_and_no_file() -> None:
     do = configuration()[2][0]
     assert do.startswith("cd /var && find -x . -type d -maxdepth 3 ! -path './empty*' ")
-    assert "tar -cf - -n -T - | tar -xpf - -C /j/web/var " in do
+    packed = "/j/web/etc/.packed.tar"
+    assert (
+        f" > {packed}.list && tar -cf {packed} -n -T {packed}.list "
+        f"&& tar -xpf {packed} -C /j/web/var && rm {packed} {packed}.list && install -d -m 555 "
+        "/j/web/var/empty"
+    ) in do
+
+
+@pytest.mark.parametrize("broken", [1, 2], ids=["packing", "unpacking"])
+def test_a_torn_copy_never_passes(tmp_path: LocalPath, broken: int) -> None:
+    """The exit code of a pipe is its last command's: a full disk would have gone unseen."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "php.ini").write_text("x")
+    fails = f'echo x >>asked; [ "$(wc -l <asked)" -ne {broken} ] || exit 1; exec /bin/tar "$@"'
+    texts = [copied(tmp_path / "etc", tmp_path / "to", "php.ini")]
+    texts += [configuration()[nth][0] for nth in (0, 2)]
+    for number, text in enumerate(texts):
+        where = tmp_path / f"case-{number}"
+        (where / "jail" / "etc").mkdir(parents=True)
+        (where / "jail" / "var").mkdir()
+        (where / "host").mkdir()
+        (where / "host" / "rc").write_text("x")
+        here = text.replace("cd /etc", f"cd {where}/host").replace("cd /var", f"cd {where}/host")
+        here = here.replace("/j/web", f"{where}/jail")
+        tar = fails.replace("asked", f"{where}/asked")
+        assert typed(here, where, tar=tar, find="echo .").returncode != 0, text
+        asked = (where / "asked").read_text().count("x")
+        assert asked == broken, f"{text}: tar ran {asked} times"
 
 
 def copied(source: LocalPath, into: LocalPath, *names: str) -> str:
@@ -222,6 +249,8 @@ def test_the_text_of_readdressed() -> None:
         ("Listen 80", "Listen 80"),
         ("Listen 203.0.113.20:80", "Listen 203.0.113.20:80"),
         ("bind-address = 203.0.113.25", "bind-address = 203.0.113.25"),
+        ("Listen 203.0.113.2", "Listen 10.80.0.4"),
+        ("bind-address = 203.0.113.2 # public", "bind-address = 10.80.0.4 # public"),
         ("Listen 203x0x113x2:80", "Listen 203x0x113x2:80"),
     ],
 )

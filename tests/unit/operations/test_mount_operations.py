@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pyinfra.api.exceptions import OperationError
+from pyinfra.context import ctx_host
 
 from operations import mount
 from operations.command import NewFile
@@ -21,6 +22,38 @@ def test_a_table_has_a_line_a_mount_in_the_order_given() -> None:
         "/bin\t/j/web/bin\tnullfs\tro\t0\t0\n/var/db/mysql\t/j/web/var/db/mysql\tnullfs\trw\t0\t0\n"
     )
     assert new.path == "/j/fstab"
+
+
+@pytest.mark.parametrize("kind", ["absent", "file", "link"])
+def test_an_optional_mount_is_left_out_where_the_host_has_no_such_directory(kind: str) -> None:
+    maybe = Nullfs("/usr/local/man", "/j/web/usr/local/man", optional=True)
+    assert table({Path: State(kind)}, [*MOUNTS, maybe]) == [each.line() for each in MOUNTS]
+
+
+def test_an_optional_mount_is_made_where_the_host_has_the_directory() -> None:
+    maybe = Nullfs("/usr/local/man", "/j/web/usr/local/man", optional=True)
+    facts = {Path: State("directory", "755", "root:wheel")}
+    assert ("/usr/local/man", "/j/web/usr/local/man") in [
+        tuple(row.split("\t")[:2]) for row in table(facts, [*MOUNTS, maybe])
+    ]
+
+
+def table(facts: dict[type[Path], State], mounts: list[Nullfs]) -> list[str]:
+    """The lines of a table; files.put sees the same facts, so it must not find a directory."""
+    asked: list[str] = []
+
+    class Told:
+        def get_fact(self, fact: type[Path], path: str) -> State:
+            asked.append(path)
+            return State() if path == "/j/fstab" else facts[fact]
+
+        def noop(self, description: str) -> None: ...
+
+    with ctx_host.use(Told()):
+        new, _ = list(mount.table._inner("/j/fstab", mounts))
+    assert isinstance(new, NewFile)
+    assert "/bin" not in asked, "a mount that is needed is not asked for"
+    return new.content.splitlines()
 
 
 def test_a_mount_is_read_only_unless_it_says_otherwise() -> None:

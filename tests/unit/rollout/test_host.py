@@ -73,9 +73,11 @@ def test_no_output_is_no_output(session: Session) -> None:
     assert (result.code, result.out, result.err) == (0, "", "")
 
 
-def test_what_is_not_utf_8_is_marked_and_breaks_nothing(session: Session) -> None:
+def test_what_is_not_utf_8_is_kept_to_the_byte_and_breaks_nothing(session: Session) -> None:
+    """Or a host with one such byte in rc.conf would always seem to have changed."""
     result = session.run(r"printf 'a\377\000b\200\n'; printf '\376' >&2; exit 4")
-    assert (result.code, result.out, result.err) == (4, "a\ufffd\x00b\ufffd\n", "\ufffd")
+    assert (result.code, result.out, result.err) == (4, "a\udcff\x00b\udc80\n", "\udcfe")
+    assert result.out.encode(errors="surrogateescape") == b"a\xff\x00b\x80\n"
     assert session.run("echo well").out == "well\n"
 
 
@@ -175,14 +177,16 @@ def test_the_output_of_a_command_that_must_succeed(sh: Session) -> None:
 @pytest.mark.parametrize("command", ["sleep 30", "echo x; sleep 30"])
 def test_a_command_that_takes_longer_than_its_limit(session: Session, command: str) -> None:
     before = time.monotonic()
-    with pytest.raises(Unreachable, match="no answer came within the limit"):
+    with pytest.raises(Unreachable, match="the limit was reached before the command ended"):
         session.run(command, limit=0.3)
     assert time.monotonic() - before < 15
 
 
 def test_a_command_that_never_stops_talking_is_limited_too(sh: Session) -> None:
-    with pytest.raises(Unreachable, match="no answer came within the limit"):
-        sh.run("timeout 1 yes", limit=0.2)
+    before = time.monotonic()
+    with pytest.raises(Unreachable, match="the limit was reached before the command ended"):
+        sh.run("timeout 10 yes", limit=0.2)
+    assert time.monotonic() - before < 5
 
 
 def test_a_shell_that_is_killed(session: Session) -> None:
@@ -328,7 +332,7 @@ def test_testinfra_asks_through_the_session(sh: Session, tmp_path: Path) -> None
 
 
 def test_facts_are_answered_from_one_batch() -> None:
-    with asked({"ifconfig -a": ["lo0: flags=8049", "\tinet 127.0.0.1 netmask 0xff000000"]}) as host:
+    with asked({Interfaces().command(): ["lo0:", "\tinet 127.0.0.1"]}) as host:
         assert host.get_fact(Interfaces) == {"lo0": ("127.0.0.1",)}
 
 
@@ -336,4 +340,4 @@ def test_without_answers_each_fact_is_its_default_and_is_noted() -> None:
     with asked(None) as host:
         assert host.get_fact(RcConf, root="/j") == {}
         assert host.get_fact(Interfaces) == {}
-    assert host.questions == [RcConf().command(root="/j"), "ifconfig -a"]
+    assert host.questions == [RcConf().command(root="/j"), Interfaces().command()]

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from operations.jail import BASE
+from operations.jail import BASE, LOCAL
 from operations.mount import Nullfs
 from rollout import site
 from rollout.site import Jail, Mount, Service, Site
-from steps.thin import jail_step
+from rollout.step import Step
+from steps.thin import jail_steps
 from tests.checks import test_jail as jail_checks
 
 SAMPLE = site.read(Path(__file__).parents[3] / "site.example.toml")
@@ -27,6 +28,11 @@ def changed(jail: dict[str, Any] | None = None, service: dict[str, Any] | None =
             "services": {**SAMPLE.services, "web": apache},
         }
     )
+
+
+def jail_step(site: Site, service: str) -> Step:
+    [step] = jail_steps(site, service)
+    return step
 
 
 def used(site: Site, operation: str) -> list[dict[str, Any]]:
@@ -76,19 +82,56 @@ def test_extra_mounts_are_read_only_unless_they_say_otherwise() -> None:
 
 
 def test_shared_software_is_read_only_with_a_configuration_of_its_own() -> None:
+    """Directory by directory, each left out where the host has none of it."""
     found = mounts()
-    assert found[f"{ROOT}/usr/local"] == Nullfs("/usr/local", f"{ROOT}/usr/local")
+    for name in LOCAL:
+        point = f"{ROOT}/usr/local/{name}"
+        assert found[point] == Nullfs(f"/usr/local/{name}", point, optional=True)
     assert found[f"{ROOT}/usr/local/etc"] == Nullfs(
         "/usr/jails/web/local-etc", f"{ROOT}/usr/local/etc", writable=True
     )
-    order = list(found)
-    assert order.index(f"{ROOT}/usr/local") < order.index(f"{ROOT}/usr/local/etc")
-    assert order.index(f"{ROOT}/usr/local") < order.index(f"{ROOT}/usr/local/www")
+
+
+def test_nothing_is_mounted_over_what_a_mount_already_covers() -> None:
+    """A directory below a nullfs image of its own source is refused: EDEADLK on FreeBSD 13.2."""
+    targets = list(mounts())
+    assert f"{ROOT}/usr/local" not in targets
+    for above in targets:
+        assert not [each for each in targets if each.startswith(f"{above}/")], above
+
+
+def test_only_what_the_host_may_lack_is_optional() -> None:
+    """What is needed and not there must fail as the jail starts, not be passed over."""
+    optional = {target for target, each in mounts().items() if each.optional}
+    assert optional == {f"{ROOT}/usr/local/{name}" for name in LOCAL}
+
+
+@pytest.mark.parametrize(
+    ("order", "builder"), [(("web", "mysql"), "web"), (("mysql", "web"), "mysql")]
+)
+def test_two_services_of_one_jail_build_it_once(order: tuple[str, str], builder: str) -> None:
+    both = SAMPLE.jails["web"].model_copy(update={"services": ("mysql", "web")})
+    jails = {name: jail for name, jail in SAMPLE.jails.items() if name != "mysql"}
+    made = SAMPLE.model_copy(
+        update={"jails": {**jails, "web": both}, "order": ("preflight", "base", "network", *order)}
+    )
+    assert [step.name for each in order for step in jail_steps(made, each)] == [f"{builder}.jail"]
+    [step] = jail_steps(made, builder)
+    [table] = [dict(u.arguments) for u in step.operations if str(u).startswith("mount.table(")]
+    targets = [each.target for each in table["mounts"]]
+    assert len(targets) == len(set(targets))
+    for each in order:
+        for path in SAMPLE.services[each].data:
+            assert f"{ROOT}{path}" in targets, f"the data of {each} is not in the jail"
 
 
 def test_packages_of_its_own_are_cloned_and_nothing_of_usr_local_is_mounted() -> None:
     made = changed({"software": "pkg", "packages": ("apache24",)})
-    assert f"{ROOT}/usr/local" not in mounts(made)
+    assert not [
+        each
+        for each in mounts(made).values()
+        if each.source.startswith("/usr/local/") and each.source not in SAMPLE.services["web"].data
+    ]
     assert used(made, "packages.cloned") == [
         {"root": ROOT, "names": ("apache24",), "store": "/usr/jails/web/packages"}
     ]
@@ -100,8 +143,7 @@ def test_every_mount_has_its_point_in_the_tree() -> None:
     [tree] = used(SAMPLE, "jail.tree")
     assert f"{tree['home']}/root" == ROOT
     points = {f"{ROOT}/{name}" for name in (*BASE, *tree["mount_points"])}
-    below_shared = {f"{ROOT}/usr/local/etc", f"{ROOT}/usr/local/www"}
-    assert set(mounts()) - below_shared <= points
+    assert set(mounts()) <= points
 
 
 def test_configuration_is_copied_with_the_rc_script() -> None:

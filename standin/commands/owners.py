@@ -1,0 +1,43 @@
+"""chown(8) and chgrp(1): this machine's, or by the file of ours where there is one user only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from standin import owners
+from standin.accounts import gid_of, uid_of
+from standin.call import Call, Failed, Reply, command, getopt
+from standin.commands.files import filtered
+from standin.host import Host
+
+
+@command("/usr/sbin/chown", "/usr/bin/chgrp")
+def chown(host: Host, call: Call) -> Reply:
+    usage = f"usage: {call.name} [-fhvx] [-R [-H | -L | -P]] owner[:group] file ..."
+    found, rest = getopt(call, "fhvxRHLP", usage, 1)
+    if len(rest) < 2:
+        raise Failed(f"{usage}\n")
+    uid, gid = _ids(call, rest[0])
+    if not owners.has_one_user():
+        options = [f"-{letter}" for letter in found if letter != "x"]
+        numeric = (f"{uid}" if uid >= 0 else "") + (f":{gid}" if gid >= 0 else "")
+        return Reply(then=filtered("chown", *options, numeric, "--", *rest[1:]))
+    for word in rest[1:]:
+        place = call.realm.path(word, call.cwd, follow="h" not in found)
+        if not place.exists():
+            raise Failed(f"{call.name}: {word}: No such file or directory\n")
+        for one in [place, *(place.rglob("*") if "R" in found else ())]:
+            owners.change(host.realm.root, Path(one), uid, gid)
+    return Reply()
+
+
+def _ids(call: Call, word: str) -> tuple[int, int]:
+    """By the caller's own passwd and group; -1 for what is not to change."""
+    user, mark, group = word.partition(":")
+    if call.name == "chgrp":
+        user, mark, group = "", ":", word
+    uid = uid_of(call.realm, user) if user else -1
+    gid = gid_of(call.realm, group) if mark and group else -1
+    if uid is None or gid is None:
+        raise Failed(f"{call.name}: {user if uid is None else group}: illegal name\n")
+    return uid, gid

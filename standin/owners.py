@@ -1,0 +1,60 @@
+"""Owners of files: the kernel's, or a file of ours where only one user may be had.
+
+In a user namespace without newuidmap(1) there is one uid, and chown(2) fails. Then stat, chown,
+install and the daemons' own checks go by this file; ls, find -user and cp -p do not know it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+from standin.layout import HIDDEN
+
+UNMAPPED = (errno.EINVAL, errno.EPERM)
+
+
+def change(tree: Path, place: Path, uid: int, gid: int) -> None:
+    """-1 leaves one as it is, as chown(2) has it."""
+    try:
+        os.lchown(place, uid, gid)
+    except OSError as error:
+        if error.errno not in UNMAPPED:
+            raise
+        known = _read(tree)
+        before = known.get(_key(place), [0, 0])
+        known[_key(place)] = [
+            new if new >= 0 else old for new, old in zip((uid, gid), before, strict=True)
+        ]
+        _store(tree).write_text(json.dumps(known))
+
+
+def of(tree: Path, place: Path) -> tuple[int, int]:
+    found = place.lstat()
+    noted = _read(tree).get(_key(place))
+    return (noted[0], noted[1]) if noted else (found.st_uid, found.st_gid)
+
+
+def has_one_user() -> bool:
+    """Whether this process lives where only one uid exists."""
+    lines = Path("/proc/self/uid_map").read_text().splitlines()
+    return sum(int(line.split()[2]) for line in lines) == 1
+
+
+def _store(tree: Path) -> Path:
+    return tree / HIDDEN / "owners.json"
+
+
+def _read(tree: Path) -> dict[str, list[int]]:
+    try:
+        found: dict[str, list[int]] = json.loads(_store(tree).read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def _key(place: Path) -> str:
+    found = place.lstat()
+    return f"{found.st_dev}:{found.st_ino}"

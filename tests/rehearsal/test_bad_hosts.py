@@ -1,0 +1,97 @@
+"""A host that is not as the site file says: one clear message, and nothing was touched."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rollout import plan, site
+from rollout.box import Box, standin_box
+from rollout.errors import Refused
+from rollout.host import Ssh, Target
+from rollout.plan import Plan
+from rollout.runner import Runner
+from rollout.told import Told
+
+SAMPLE = Path(__file__).parents[2] / "site.example.toml"
+
+
+@dataclass(frozen=True)
+class Lying:
+    """A target some of whose commands are sh functions of ours."""
+
+    target: Target
+    functions: str
+
+    @property
+    def name(self) -> str:
+        return self.target.name
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        shell = self.target.shell()
+        assert shell.stdin is not None
+        shell.stdin.write(self.functions.encode() + b"\n")
+        shell.stdin.flush()
+        return shell
+
+
+@pytest.fixture(scope="module")
+def made() -> Plan:
+    return plan.make(site.read(SAMPLE))
+
+
+@pytest.fixture
+def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
+    with standin_box(made.site, tmp_path) as box:
+        yield box
+
+
+def refusal(made: Plan, box: Box, target: Target) -> str:
+    with pytest.raises(Refused) as refused, Runner(made, target, box.outside, Told()) as runner:
+        runner.contact.connect()
+        runner.apply()
+    untouched = box.target.run("ls -d /var/db/cellblock /usr/jails 2>/dev/null; ifconfig -l")  # type: ignore[attr-defined] # the stand-in's own
+    assert untouched.stdout == "vtnet0 lo0\n"
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("lie", "expected"),
+    [
+        ("uname() { echo Linux 6.1; }", "the host is Linux: expected FreeBSD"),
+        ("uname() { echo FreeBSD 12.4-RELEASE; }", "12.4-RELEASE: expected 13 or later"),
+        ("id() { echo 1001; }", "uid 1001: expected root (0); see [host] user"),
+        (
+            "df() { echo Filesystem; echo /dev/vtbd0p3 1000 900 100 90% /; }",
+            "/var/db/mysql: 0 MiB are free: expected 200 at least",
+        ),
+    ],
+)
+def test_a_host_that_will_not_do(made: Plan, box: Box, lie: str, expected: str) -> None:
+    assert expected in refusal(made, box, Lying(box.target, lie))
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("service mysql-server onestop", "services.mysql.rc = 'mysql-server': expected its daemon"),
+        ("service apache24 onestop; rm /usr/local/etc/rc.d/apache24", "apache24 does not exist"),
+        ("rm -r /usr/local/etc/apache24", "/usr/local/etc/apache24 is not on the host"),
+    ],
+)
+def test_a_daemon_that_is_not_as_described(
+    made: Plan, box: Box, before: str, expected: str
+) -> None:
+    box.target.run(before)  # type: ignore[attr-defined]
+    assert expected in refusal(made, box, box.target)
+
+
+def test_ssh_refused(made: Plan, box: Box) -> None:
+    nobody = Ssh("127.0.0.1", port=1)
+    said = refusal(made, box, nobody)
+    assert f"{SAMPLE}: host.address = '203.0.113.2', host.port = 22" in said
+    assert "the host cannot be reached" in said

@@ -1,0 +1,519 @@
+"""Our hold on a host: it may end at any moment, and the step goes on. On a small host of dash."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import operation
+
+from operations.command import Commands, Reversible
+from rollout import bundle, contact, journal, plan, runner, site
+from rollout.contact import Contact
+from rollout.errors import Locked, Refused, RolledBack, Stuck, Unreachable
+from rollout.journal import Entry
+from rollout.plan import Plan
+from rollout.step import Step, Use, check, use
+from rollout.told import Result, Told
+
+PROJECT = Path(__file__).parents[3]
+SAMPLE = site.read(PROJECT / "site.example.toml")
+HOST_SH = PROJECT / "rollout" / "host.sh"
+SHELLS = {"dash": "dash", "bash": "bash --posix"}
+TOKEN = "0123456789abcdef"  # noqa: S105 # a step's, not a secret
+
+STUBS = {
+    "fsync": 'for each; do test -e "$each" || exit 66; done',
+    "lockf": 'shift 4; exec flock -o -w 300 "$@"',  # lockf's child does not hold the lock either
+    # Returns when the daemon is out of its caller's process group, so that a cut cannot end it.
+    "daemon": '[ "$1" = -f ] || exit 64; shift\n'
+    """setsid /bin/sh -c ': >"@where@/daemon.$$"; exec "$@"' x "$@" """
+    "</dev/null >/dev/null 2>&1 &\n"
+    'until [ -e "@where@/daemon.$!" ]; do sleep 0.01; done',
+    "sha256": 'case $1 in -q) sha256sum | cut -d" " -f1 ;; -r) shift; sha256sum "$@" ;;\n'
+    "*) exit 64 ;; esac",
+    "find": '[ "$1" = -x ] && shift && exec /usr/bin/find "$@" -xdev; exec /usr/bin/find "$@"',
+    "sed": 'if [ "$1 $2" = "-i " ]; then shift 2; exec /bin/sed -i "$@"; fi; exec /bin/sed "$@"',
+    "stat": '[ "$1" = -f ] || exit 64\n'
+    'format=$(printf %s "$2" | /bin/sed -e \'s/%N/%n/;s/%HT/%F/;s/%Lp/%a/;s/%Su:%Sg/%U:%G/;'
+    's/ *%Y//\'); shift 2; exec /usr/bin/stat -c "$format" "$@"',
+    "ifconfig": 'cat "@where@/model/addresses"',
+    "mount": 'cat "@where@/model/mounts"',
+    "ipfw": 'if [ "$1" = -S ]; then cat "@where@/model/rules"; fi',
+    "jls": "",
+    "kldstat": "exit 1",
+    "service": 'test -e "@where@/model/$1.runs"',
+}
+"""What FreeBSD has and this machine has not, or spells differently."""
+
+
+class SmallHost:
+    """A directory in which host.sh really runs, under a sh of this machine. A Target."""
+
+    name = "small host"
+
+    def __init__(self, where: Path, sh: str) -> None:
+        self.where = where
+        self.journal = where / "journal"
+        self.root = where / "root"
+        self.bin = where / "bin"
+        self.shells: list[subprocess.Popen[bytes]] = []
+        self.down = False
+        self.half_open = False
+        self._held: list[int] = []
+        for folder in ("root/etc", "root/usr/local/etc", "root/usr/jails", "model", "bin"):
+            (where / folder).mkdir(parents=True)
+        for name in ("addresses", "mounts", "rules"):
+            (where / "model" / name).touch()
+        for name, body in {**STUBS, "sh": f'exec {sh} "$@"'}.items():
+            (self.bin / name).write_text(f"#!/bin/sh\n{body.replace('@where@', str(where))}\n")
+            (self.bin / name).chmod(0o755)
+        self.environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "SMALL_HOST": str(where)}
+
+    def host_sh(self) -> str:
+        """The product's, but that it looks for commands and files in our directory."""
+        text = HOST_SH.read_text()
+        text, paths = re.subn(r"(?m)^PATH=.*", f"PATH={self.bin}:/usr/bin:/bin", text)
+        text, places = re.subn(
+            r"(?<![\w/])/(etc|usr/local/etc|usr/jails|boot)\b", rf"{self.root}/\1", text
+        )
+        assert paths == 1
+        assert places >= 6, "host.sh names other places than it did"
+        return text
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        argv = [str(self.bin / "sh")]
+        if self.half_open:  # the client's end may die without the host's hearing of it
+            argv = ["/bin/sh", "-c", f"exec 3<&0; {self.bin}/sh <&3 3<&- & wait"]
+        if self.down:
+            argv = ["/bin/sh", "-c", "echo Connection refused >&2; exit 255"]
+        shell = subprocess.Popen(
+            argv,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            env=self.environment,
+            cwd=self.where,
+            start_new_session=True,
+        )
+        self.shells.append(shell)
+        if self.half_open and shell.stdin is not None:
+            self._held.append(os.dup(shell.stdin.fileno()))
+        return shell
+
+    def cut(self) -> None:
+        """The network goes: every connection ends, with all that was not detached from it."""
+        for shell in self.shells:
+            if shell.poll() is None:
+                os.killpg(shell.pid, signal.SIGKILL)
+                shell.wait()  # or its pid would live on as a zombie's
+
+    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """host.sh as a person at the console types it."""
+        return subprocess.run(
+            [str(self.bin / "sh"), str(self.journal / "host.sh"), *words],
+            env=self.environment,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def state(self, directory: str) -> str:
+        """Of a step; there is one at every moment, and never two."""
+        found = [each.name for each in (self.journal / "steps" / directory).glob("state.*")]
+        assert len(found) == 1, found
+        return found[0].removeprefix("state.")
+
+    def wait(self, directory: str, *states: str, seconds: float = 20) -> str:
+        deadline = time.monotonic() + seconds
+        while True:
+            with suppress(AssertionError):  # between two looks of glob
+                if (now := self.state(directory)) in states:
+                    return now
+            assert time.monotonic() < deadline, f"still not {states}: {self.log(directory)}"
+            time.sleep(0.02)
+
+    def log(self, directory: str) -> str:
+        return self.read(directory, "log")
+
+    def read(self, directory: str, name: str) -> str:
+        path = self.journal / "steps" / directory / name
+        return path.read_text() if path.exists() else ""
+
+    def pids(self, *words: str) -> list[int]:
+        """The processes of this host whose command line has these words."""
+        found = []
+        for process in Path("/proc").iterdir():
+            with suppress(OSError):
+                if not process.name.isdigit() or int(process.name) == os.getpid():
+                    continue
+                ours = f"SMALL_HOST={self.where}\0".encode() in (process / "environ").read_bytes()
+                line = (process / "cmdline").read_bytes().decode().split("\0")
+                if ours and all(any(w in part for part in line) for w in words):
+                    found.append(int(process.name))
+        return found
+
+    def kill(self, *words: str) -> int:
+        """kill -9, as the out-of-memory killer does."""
+        killed = self.pids(*words)
+        for pid in killed:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return len(killed)
+
+    def stop(self) -> None:
+        for _ in range(20):
+            if not self.kill():
+                break
+            time.sleep(0.02)
+        for held in self._held:
+            os.close(held)
+        for shell in self.shells:
+            for pipe in (shell.stdin, shell.stdout, shell.stderr):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+            shell.wait()
+
+
+def small_host(where: Path, sh: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHost]:
+    if shutil.which(sh) is None:
+        pytest.fail(f"there is no {sh} here: host.sh cannot be run under it")
+    host = SmallHost(where, SHELLS[sh])
+    for module in (journal, contact, runner):
+        monkeypatch.setattr(module, "JOURNAL", str(host.journal))
+    text = host.host_sh()
+    monkeypatch.setattr(journal, "_host_sh", lambda: text)
+    try:
+        yield host
+    finally:
+        host.stop()
+
+
+@operation()
+def typed(
+    do: str,
+    undo: str | None = ":",
+    keep: tuple[str, ...] = (),
+    limit: int = 20,
+    live: bool = False,
+) -> Commands:
+    """A command of a test's own."""
+    yield Reversible(do, undo=undo, says=do[:40], keep=keep, limit=limit, live=live)
+
+
+def made(path: Path | str) -> Use:
+    """Makes an empty file, and notes in `undone` that it was taken away again."""
+    path = Path(path)
+    return use(
+        typed,
+        do=f"touch {path}",
+        undo=f"rm -f {path}; echo {path.name} >> {path.parent.parent.parent}/undone",
+    )
+
+
+def step(name: str, *operations: Use, **more: Any) -> Step:
+    return Step(name, "Because.", operations, (check("file::is_there", path=f"/{name}"),), **more)
+
+
+def planned(*steps: Step) -> Plan:
+    hashes: list[str] = []
+    for each in steps:
+        hashes.append(each.chained(hashes[-1] if hashes else SAMPLE.hash))
+    return Plan(SAMPLE, steps, tuple(hashes))
+
+
+class Noted(Told):
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.notes: list[str] = []
+        self.steps: list[str] = []
+        self.results: list[Result] = []
+
+    def step(self, step: Step, doing: str) -> None:
+        self.steps.append(f"{step.name}: {doing}")
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def result(self, result: Result) -> None:
+        self.results.append(result)
+
+
+def begin(held: Contact, position: int = 0) -> str:
+    """Upload a step and start it, as the runner does; its directory."""
+    wanted = held.plan.steps[position]
+    answers = bundle.ask(wanted, held.session.output)
+    compiled = bundle.compile_step(position + 1, wanted, held.plan.hashes[position], answers)
+    held.session.output(bundle.upload_script(compiled, TOKEN, journal.JOURNAL))
+    return compiled.directory
+
+
+@pytest.fixture(params=SHELLS)
+def host(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SmallHost]:
+    yield from small_host(tmp_path / "h", request.param, monkeypatch)
+
+
+Hold = Callable[..., Contact]
+
+
+@pytest.fixture
+def hold(host: SmallHost) -> Iterator[Hold]:
+    """A contact with the host for these steps, its lock taken."""
+    held: list[Contact] = []
+
+    def open_(*steps: Step, told: Told | None = None) -> Contact:
+        held.append(Contact(planned(*steps), host, told or Noted()))
+        journal.take(held[-1].session, held[-1].plan)
+        return held[-1]
+
+    yield open_
+    for each in held:
+        host.down = False
+        each.close()
+
+
+def slow(host: SmallHost, seconds: float = 1.5) -> Use:
+    return use(
+        typed,
+        do=f"echo begun; sleep {seconds}; touch {host.root}/etc/slow; echo ended",
+        undo=f"rm -f {host.root}/etc/slow",
+    )
+
+
+def test_a_step_is_followed_to_its_rest_line_by_line(host: SmallHost, hold: Hold) -> None:
+    told = Noted()
+    held = hold(step("a", slow(host, 0.2), made(host.root / "etc/x")), told=told)
+    entry = held.follow(begin(held))
+    assert (entry.directory, entry.state, entry.token) == ("001-a", "applied", TOKEN)
+    assert entry.hash == held.plan.hashes[0]
+    assert entry.deadline > time.time()
+    shown = [re.sub(r"^\S+T\S+Z ", "", line) for line in told.lines]
+    assert shown[0] == "001-a: applying"
+    assert shown[1].startswith("001 echo begun")
+    assert shown[2:4] == ["begun", "ended"]
+    assert shown[4].startswith("002 touch")
+    assert shown[5:] == ["001-a: applied", "state applied"]
+
+
+def test_a_step_goes_on_while_the_connection_is_gone(host: SmallHost, hold: Hold) -> None:
+    told = Noted()
+    held = hold(step("a", slow(host), made(host.root / "etc/x")), told=told)
+    directory = begin(held)
+    threading.Timer(0.4, host.cut).start()
+    entry = held.follow(directory)
+    assert entry.state == "applied"
+    assert (host.root / "etc/slow").exists()
+    [note] = told.notes
+    assert "the host goes on by itself" in note
+    assert held.channels == 2
+    assert "locked" in host.ask("status").stdout, "the new connection holds the lock"
+
+
+def test_a_host_that_stays_away_is_given_up_and_what_it_does_is_told(
+    host: SmallHost, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contact, "_TRY_FOR", 0.5)
+    held = hold(step("a", slow(host, 0.6)))
+    directory = begin(held)
+    host.down = True
+    host.cut()
+    with pytest.raises(Unreachable) as caught:
+        held.follow(directory)
+    assert "without a confirm the host undoes 001-a by itself" in caught.value.todo
+    assert host.wait(directory, "applied") == "applied"
+
+
+def test_a_host_that_comes_back_is_waited_for(host: SmallHost, hold: Hold) -> None:
+    held = hold(step("a", slow(host, 0.2)))
+    directory = begin(held)
+    host.down = True
+    host.cut()
+    threading.Timer(1.2, lambda: setattr(host, "down", False)).start()
+    assert held.follow(directory).state == "applied"
+    assert held.channels >= 3
+
+
+def test_a_connection_that_the_host_still_holds_does_not_lock_its_own_run_out(
+    host: SmallHost, hold: Hold
+) -> None:
+    """The network went: sshd and its shell, the lock's owner, live on until their own time-out."""
+    host.half_open = True
+    held = hold(step("a", slow(host, 1)))
+    directory = begin(held)
+    client = host.shells[0]
+    threading.Timer(0.4, client.kill).start()
+    assert held.follow(directory).state == "applied"
+
+
+def test_a_confirm_comes_over_a_connection_of_its_own(host: SmallHost, hold: Hold) -> None:
+    held = hold(step("a", made(host.root / "etc/x")))
+    entry = held.follow(begin(held))
+    channels, trips, shells = held.channels, held.trips, len(host.shells)
+    held.confirm(entry)
+    assert host.state("001-a") == "confirmed"
+    assert (held.channels, held.trips) == (channels + 1, trips + 1)
+    assert len(host.shells) == shells + 1
+    assert host.shells[-1].poll() is not None, "the confirm's connection was left open"
+
+
+def test_a_confirm_whose_answer_was_lost_was_a_confirm(
+    host: SmallHost, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = hold(step("a", made(host.root / "etc/x")))
+    entry = held.follow(begin(held))
+    shell = host.shell
+
+    def lost() -> subprocess.Popen[bytes]:
+        monkeypatch.setattr(host, "shell", shell)
+        assert host.ask("confirm", "001-a", entry.token).returncode == 0
+        host.down = True
+        try:
+            return shell()
+        finally:
+            host.down = False
+
+    monkeypatch.setattr(host, "shell", lost)
+    held.confirm(entry)
+    assert host.state("001-a") == "confirmed"
+
+
+def test_a_wrong_token_confirms_nothing(host: SmallHost, hold: Hold) -> None:
+    held = hold(step("a", made(host.root / "etc/x"), confirm_within=60))
+    entry = held.follow(begin(held))
+    for wrong in ("", "x", TOKEN[:-1], TOKEN.upper() + "x", "*"):
+        assert host.ask("confirm", "001-a", wrong).returncode != 0, wrong
+        assert host.state("001-a") == "applied"
+    assert host.ask("confirm", "001-a").returncode != 0
+    assert host.state("001-a") == "applied"
+    held.confirm(entry)
+    assert host.state("001-a") == "confirmed"
+
+
+def test_a_confirm_that_comes_too_late_says_so(host: SmallHost, hold: Hold) -> None:
+    held = hold(step("a", made(host.root / "etc/x"), confirm_within=1))
+    entry = held.follow(begin(held))
+    assert host.wait("001-a", "undone") == "undone"
+    with pytest.raises(RolledBack, match="the confirm came too late") as caught:
+        held.confirm(entry)
+    assert "no confirm came before the deadline" in caught.value.evidence
+    assert not (host.root / "etc/x").exists()
+
+
+def test_a_confirm_while_the_undo_is_under_way_waits_for_its_end(
+    host: SmallHost, hold: Hold
+) -> None:
+    gone = use(typed, do=f"touch {host.root}/etc/y", undo=f"sleep 1; rm -f {host.root}/etc/y")
+    held = hold(step("a", gone, confirm_within=1))
+    entry = held.follow(begin(held))
+    host.wait("001-a", "undoing")
+    with pytest.raises(RolledBack, match="too late"):
+        held.confirm(entry)
+    assert host.state("001-a") == "undone"
+
+
+def test_another_rollout_is_kept_out_while_this_one_lives(host: SmallHost, hold: Hold) -> None:
+    first = hold(step("a", made(host.root / "etc/x")))
+    with pytest.raises(Locked, match="another rollout is under way") as caught:
+        hold(step("a", made(host.root / "etc/x")))
+    assert "whose connection is alive" in caught.value.evidence
+    first.close()
+    hold(step("a", made(host.root / "etc/x")))
+
+
+def test_the_lock_of_a_run_that_is_gone_is_taken_over(host: SmallHost, hold: Hold) -> None:
+    hold(step("a", made(host.root / "etc/x")))
+    host.cut()
+    assert "abandoned" in host.ask("status").stdout
+    hold(step("a", made(host.root / "etc/x")))
+    assert "took over the lock" in (host.journal / "log").read_text()
+
+
+def test_of_many_who_want_the_lock_one_gets_it(host: SmallHost, hold: Hold) -> None:
+    """The stale one of a dead run lies there for all of them to take over."""
+    hold(step("a", made(host.root / "etc/x")))
+    host.cut()
+    shells = [host.shell() for _ in range(6)]
+    for shell in shells:
+        assert shell.stdin is not None
+        shell.stdin.write(
+            f"sh {host.journal}/host.sh lock $$ somebody >/dev/null; echo $?\n".encode()
+        )
+    for shell in shells:
+        assert shell.stdin is not None
+        shell.stdin.flush()
+    codes = [int(shell.stdout.readline()) for shell in shells if shell.stdout is not None]
+    assert sorted(codes) == [0, 6, 6, 6, 6, 6]
+
+
+def test_closing_gives_the_lock_back_and_ends_the_connection(host: SmallHost, hold: Hold) -> None:
+    held = hold(step("a", made(host.root / "etc/x")))
+    trips = held.trips
+    held.close()
+    assert not (host.journal / "lock").exists()
+    assert held.trips > trips, "the trips of an ended connection still count"
+    assert all(shell.poll() is not None for shell in host.shells)
+    held.close()
+
+
+def test_closing_a_connection_that_is_gone_is_no_error(host: SmallHost, hold: Hold) -> None:
+    held = hold(step("a", made(host.root / "etc/x")))
+    host.cut()
+    held.close()
+
+
+def test_a_step_that_the_journal_does_not_have(hold: Hold, host: SmallHost) -> None:
+    held = hold(step("a", made(host.root / "etc/x")))
+    with pytest.raises(Refused, match="the journal has no step 009-z"):
+        held.entry("009-z")
+
+
+def test_a_step_whose_log_ended_before_it_rests(
+    host: SmallHost, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = hold(step("a", made(host.root / "etc/x")))
+    monkeypatch.setattr(Contact, "_follow", lambda *_: None)
+    monkeypatch.setattr(held, "entry", lambda _: Entry("001-a", "applying", "h"))
+    with pytest.raises(Stuck, match="001-a is applying, and its log ended"):
+        held.follow("001-a")
+
+
+def test_a_host_that_was_never_reached_names_the_keys_of_the_site_file(host: SmallHost) -> None:
+    host.down = True
+    held = Contact(planned(), host, Noted())
+    with pytest.raises(Refused) as caught:
+        held.connect()
+    assert f"host.address = '{SAMPLE.host.address}'" in str(caught.value)
+    assert "cannot be reached" in str(caught.value)
+    held.close()
+
+
+def test_a_plan_is_not_needed_to_be_reached(host: SmallHost) -> None:
+    held = Contact(planned(), host, Noted())
+    assert (held.channels, held.trips) == (0, 0), "connected before anybody wanted it"
+    held.connect()
+    assert (held.channels, held.trips) == (1, 1)
+    held.close()
+
+
+__all__ = ["Hold", "SmallHost", "plan"]
