@@ -72,12 +72,10 @@ def under_clients(operator: Operator, *words: str) -> tuple[str, Inserted, Got]:
 
 def test_mysql_and_apache_move_under_clients_and_back(operator: Operator) -> None:
     guest = operator.guest
-    typed = baseline.type_stop_and_start(
-        guest, "service mysql-server onestop", "service mysql-server onestart"
-    )
-    assert operator.deploy("check").returncode == 0
+    checked = operator.deploy("check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     before = fingerprint(guest)
-    figures = {"typed": typed.gap.seconds}
+    figures: dict[str, float] = {"typed before": typed_gap(guest)}
     for name, words in (
         ("apply", ("apply", "--yes")),
         ("rollback", ("rollback",)),
@@ -89,10 +87,20 @@ def test_mysql_and_apache_move_under_clients_and_back(operator: Operator) -> Non
         if name == "rollback":
             assert fingerprint(guest) == before
         print(out)
-    print(json.dumps(figures, indent=2))
-    for name in ("apply", "rollback", "apply again"):
-        assert figures[name] <= ALLOWED * typed.gap.seconds, figures
     assert operator.deploy("verify").returncode == 0
+    assert operator.deploy("rollback").returncode == 0
+    # The machine is noisy: the same is typed at both ends of the run.
+    figures["typed after"] = typed_gap(guest)
+    print(json.dumps(figures, indent=2))
+    typed = max(figures["typed before"], figures["typed after"])
+    for name in ("apply", "rollback", "apply again"):
+        assert figures[name] <= ALLOWED * typed, figures
+
+
+def typed_gap(guest: Guest) -> float:
+    """Seconds without an acknowledged row when stop and start are typed as one ssh command."""
+    stop, start = "service mysql-server onestop", "service mysql-server onestart"
+    return baseline.type_stop_and_start(guest, stop, start).gap.seconds
 
 
 def fingerprint(guest: Guest) -> str:
