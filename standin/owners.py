@@ -18,16 +18,18 @@ UNMAPPED = (errno.EINVAL, errno.EPERM)
 
 def change(tree: Path, place: Path, uid: int, gid: int) -> None:
     """-1 leaves one as it is, as chown(2) has it."""
+    known = _read(tree)
+    noted = _key(place) in known
     try:
         os.lchown(place, uid, gid)
     except OSError as error:
         if error.errno not in UNMAPPED:
             raise
-        known = _read(tree)
+        noted = True
+    if noted:
         before = known.get(_key(place), [0, 0])
-        known[_key(place)] = [
-            new if new >= 0 else old for new, old in zip((uid, gid), before, strict=True)
-        ]
+        pairs = zip((uid, gid), before, strict=True)
+        known[_key(place)] = [new if new >= 0 else old for new, old in pairs]
         _store(tree).write_text(json.dumps(known))
 
 

@@ -86,13 +86,12 @@ def test_mysql_and_apache_move_under_clients_and_back(operator: Operator) -> Non
         figures[f"{name}: GETs"] = got.requests
         if name == "rollback":
             assert fingerprint(guest) == before
+            # The machine is noisy: the same is typed once more, in the middle of the run.
+            figures["typed again"] = typed_gap(guest)
         print(out)
     assert operator.deploy("verify").returncode == 0
-    assert operator.deploy("rollback").returncode == 0
-    # The machine is noisy: the same is typed at both ends of the run.
-    figures["typed after"] = typed_gap(guest)
     print(json.dumps(figures, indent=2))
-    typed = max(figures["typed before"], figures["typed after"])
+    typed = max(figures["typed before"], figures["typed again"])
     for name in ("apply", "rollback", "apply again"):
         assert figures[name] <= ALLOWED * typed, figures
 

@@ -95,7 +95,10 @@ class SmallHost:
         pipe = subprocess.PIPE
         argv = [str(self.bin / "sh")]
         if self.half_open:  # the client's end may die without the host's hearing of it
-            argv = ["/bin/sh", "-c", f"exec 3<&0; {self.bin}/sh <&3 3<&- & wait"]
+            err = self.where / f"err.{len(self.shells)}"
+            os.mkfifo(err)
+            relay = f"exec 3<&0; cat {err} >&2 & setsid {self.bin}/sh <&3 2>{err} | cat"
+            argv = ["/bin/sh", "-c", relay]
         if self.down:
             argv = ["/bin/sh", "-c", "echo Connection refused >&2; exit 255"]
         shell = subprocess.Popen(
@@ -260,10 +263,11 @@ class Noted(Told):
 
 def begin(held: Contact, position: int = 0) -> str:
     """Upload a step and start it, as the runner does; its directory."""
+    assert isinstance(held.target, SmallHost)
     wanted = held.plan.steps[position]
     answers = bundle.ask(wanted, held.session.output)
     compiled = bundle.compile_step(position + 1, wanted, held.plan.hashes[position], answers)
-    held.session.output(bundle.upload_script(compiled, TOKEN, journal.JOURNAL))
+    held.session.output(bundle.upload_script(compiled, TOKEN, str(held.target.journal)))
     return compiled.directory
 
 
@@ -359,11 +363,12 @@ def test_a_connection_that_the_host_still_holds_does_not_lock_its_own_run_out(
 ) -> None:
     """The network went: sshd and its shell, the lock's owner, live on until their own time-out."""
     host.half_open = True
-    held = hold(step("a", slow(host, 1)))
+    told = Noted()
+    held = hold(step("a", slow(host, 1)), told=told)
     directory = begin(held)
-    client = host.shells[0]
-    threading.Timer(0.4, client.kill).start()
+    threading.Timer(0.4, lambda: os.killpg(host.shells[0].pid, signal.SIGKILL)).start()
     assert held.follow(directory).state == "applied"
+    assert told.notes, "the connection was not cut"
 
 
 def test_a_confirm_comes_over_a_connection_of_its_own(host: SmallHost, hold: Hold) -> None:
@@ -423,8 +428,8 @@ def test_a_confirm_that_comes_too_late_says_so(host: SmallHost, hold: Hold) -> N
 def test_a_confirm_while_the_undo_is_under_way_waits_for_its_end(
     host: SmallHost, hold: Hold
 ) -> None:
-    gone = use(typed, do=f"touch {host.root}/etc/y", undo=f"sleep 1; rm -f {host.root}/etc/y")
-    held = hold(step("a", gone, confirm_within=1))
+    gone = use(typed, do=f"touch {host.root}/etc/y", undo=f"sleep 2; rm -f {host.root}/etc/y")
+    held = hold(step("a", gone, confirm_within=3))
     entry = held.follow(begin(held))
     host.wait("001-a", "undoing")
     with pytest.raises(RolledBack, match="too late"):

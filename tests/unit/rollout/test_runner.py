@@ -16,7 +16,7 @@ from pyinfra.api import operation
 from pyinfra.api.facts import FactBase
 
 from operations.command import Commands, Reversible
-from rollout import bundle, checks
+from rollout import bundle, checks, journal
 from rollout.checks import Verdict
 from rollout.errors import CellblockError, Locked, Refused, RolledBack, Stuck, Waiting
 from rollout.runner import Runner
@@ -218,12 +218,11 @@ def test_what_an_earlier_run_left_running_is_waited_for(lab: Lab) -> None:
 
 def start(runner: Runner, position: int = 0, token: str = "t") -> str:  # noqa: S107 # no secret
     """Upload a step and start it, and look no further; its directory."""
-    from rollout import journal
-
+    assert isinstance(runner.contact.target, SmallHost)
     if not runner.contact.channels:
         journal.take(runner.session, runner.plan)
     made = runner.compiled(position)
-    runner.session.output(bundle.upload_script(made, token, journal.JOURNAL))
+    runner.session.output(bundle.upload_script(made, token, str(runner.contact.target.journal)))
     return made.directory
 
 
@@ -428,7 +427,7 @@ def test_only_root_may_read_the_journal(lab: Lab) -> None:
 def test_without_a_confirm_the_host_undoes_the_step_by_itself(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = lab.step("one", lab.makes("a"), lab.makes("b"), confirm_within=1)
+    step = lab.step("one", lab.makes("a"), lab.makes("b"), confirm_within=3)
     leave_applied(lab, step, monkeypatch=monkeypatch)
     assert lab.host.wait("001-one", "undone", "stuck") == "undone"
     assert lab.acts == ["do-a", "do-b", "undo-b", "undo-a"]
@@ -510,7 +509,7 @@ def test_an_undo_that_is_killed_in_the_middle_is_gone_on_with(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = lab.makes("b", undo=f"sleep 1.5; rm -f {lab.path('b')}")
-    step = lab.step("one", lab.makes("a"), slow, lab.makes("c"), confirm_within=1)
+    step = lab.step("one", lab.makes("a"), slow, lab.makes("c"), confirm_within=3)
     leave_applied(lab, step, monkeypatch=monkeypatch)
     until(lambda: "undo-b" in lab.acts)
     assert lab.host.kill("undo-locked")
@@ -522,7 +521,7 @@ def test_an_undo_whose_guard_is_killed_too_is_gone_on_with_by_hand(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = lab.makes("b", undo=f"sleep 1.5; rm -f {lab.path('b')}")
-    step = lab.step("one", lab.makes("a"), slow, confirm_within=1)
+    step = lab.step("one", lab.makes("a"), slow, confirm_within=3)
     leave_applied(lab, step, monkeypatch=monkeypatch)
     until(lambda: "undo-b" in lab.acts)
     lab.host.kill()
@@ -534,7 +533,7 @@ def test_an_undo_whose_guard_is_killed_too_is_gone_on_with_by_hand(
 
 def test_two_who_come_to_undo_do_it_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = lab.makes("a", undo=f"sleep 1; rm -f {lab.path('a')}")
-    leave_applied(lab, lab.step("one", slow, confirm_within=1), monkeypatch=monkeypatch)
+    leave_applied(lab, lab.step("one", slow, confirm_within=3), monkeypatch=monkeypatch)
     lab.host.wait("001-one", "undoing")
     assert lab.host.ask("undo").returncode == 0
     assert lab.host.state("001-one") == "undone"
@@ -704,7 +703,7 @@ def test_at_boot_an_undo_that_was_in_the_middle_goes_on(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = lab.makes("a", undo=f"sleep 1; rm -f {lab.path('a')}")
-    step = lab.step("one", slow, lab.makes("b"), confirm_within=1)
+    step = lab.step("one", slow, lab.makes("b"), confirm_within=3)
     leave_applied(lab, step, monkeypatch=monkeypatch)
     until(lambda: "undo-a" in lab.acts)
     reboot(lab)
