@@ -40,9 +40,9 @@ class _Model:
 
 
 @contextmanager
-def standin_box(site: Site, where: Path) -> Iterator[Box]:
-    """A fresh stand-in with the sample server on it, booted; gone when the context ends."""
-    with StandIn.build(where / "standin", BaseHost.sample()) as standin:
+def standin_box(site: Site, where: Path, base: BaseHost | None = None) -> Iterator[Box]:
+    """A fresh stand-in, booted; gone when the context ends. Without `base`, the sample server."""
+    with StandIn.build(where / "standin", base or BaseHost.sample()) as standin:
         standin.boot()
         yield Box(
             target=standin,

@@ -1,0 +1,62 @@
+"""A host that other people have set up, too: every rule, jail, alias and setting of theirs stays."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rollout import plan, site
+from rollout.box import Box, standin_box
+from rollout.errors import Refused
+from rollout.rehearsal import Rehearsal
+from rollout.runner import Runner
+from rollout.step import Gate
+from rollout.told import Told
+from standin import BaseHost
+
+SAMPLE = Path(__file__).parents[2] / "site.example.toml"
+
+THEIRS = r"^(rule|sets|jail|address|mount|service|line /etc/rc\.conf|line /boot/loader\.conf) "
+
+
+def yes(gate: Gate) -> bool:
+    return True
+
+
+def test_what_is_theirs_is_there_all_the_way(tmp_path: Path) -> None:
+    made = plan.make(site.read(SAMPLE))
+    with standin_box(made.site, tmp_path, BaseHost.busy()) as box:
+        rehearsal = Rehearsal(made, box, Told(), tmp_path)
+        before = rehearsal.fingerprint()
+        theirs = {line for line in before if re.match(THEIRS, line)}
+        assert {line.partition(" ")[0] for line in theirs} >= {"rule", "jail", "address", "line"}
+        moved = {"service mysql-server runs", "service apache24 runs"}
+        changed = {
+            'line /etc/rc.conf mysql_enable="YES"',
+            'line /etc/rc.conf apache24_enable="YES"',
+        }
+        lists = {line for line in theirs if re.search("jail_list=|cloned_interfaces=", line)}
+        for step in made.steps:
+            if step.operations:
+                apply(made, box, step.name)
+                lost = theirs - set(rehearsal.fingerprint()) - moved - changed - lists
+                assert not lost, f"{step.name} took away {lost}"
+        with Runner(made, box.target, box.outside, Told(), yes) as runner:
+            runner.rollback()
+        rehearsal.must_equal(before, "after the rollback")
+
+
+def apply(made: plan.Plan, box: Box, to: str) -> None:
+    with Runner(made, box.target, box.outside, Told(), yes) as runner:
+        runner.apply(to)
+
+
+def test_a_rule_of_theirs_in_the_place_of_ours_is_refused(tmp_path: Path) -> None:
+    made = plan.make(site.read(SAMPLE))
+    with standin_box(made.site, tmp_path, BaseHost.busy()) as box:
+        box.target.run("ipfw -q add 51 count ip from any to any")  # type: ignore[attr-defined]
+        apply(made, box, "mysql.jail")
+        with pytest.raises(Refused, match=r"rule 51 .* is in the place of ours"):
+            apply(made, box, "mysql.cutover")
