@@ -38,14 +38,9 @@ def daemon(host: Host, call: Call) -> Reply:
     streams = f" </dev/null >>{output} 2>&1" if quiet else ""
     folder = "cd /; " if "c" in found else ""
     start = real("setsid", SHELL, "-c", body, "daemon", *rest)
-    # pidfile(3) is there before daemon(8) returns.
-    file = shlex.quote(child or own)
-    wait = (
-        f": >{file} || exit 3; {start}{streams} & n=0;"
-        f" while [ ! -s {file} ] && [ $n -lt 100 ]; do {real('sleep', '0.01')}; n=$((n+1)); done"
-    )
-    launch = f"{wait};" if child or own else f"{start}{streams} &"
-    return Reply(then=f"{folder}{launch} exit 0")
+    # pidfile(3): the file is there before daemon(8) returns, the number in it a moment later.
+    claim = f": >{shlex.quote(child or own)} || exit 3; " if child or own else ""
+    return Reply(then=f"{folder}{claim}{start}{streams} & exit 0")
 
 
 @command("/usr/bin/timeout")

@@ -72,7 +72,7 @@ CONVERSATIONS: dict[str, tuple[str, ...]] = {
         "stat -f '%Sp %OLp %HT %N' /etc/passwd /home",
         "lockf -n -t 0 /var/tmp/nosuch true; echo $?",
         "timeout --foreground 1 sh -c 'sleep 3'; echo $?",
-        "daemon -f -p /var/run/q.pid sleep 2; test -s /var/run/q.pid; echo $?",
+        "daemon -f -p /var/run/q.pid sleep 3; sleep 1; test -s /var/run/q.pid; echo $?",
         "rm -rf /var/tmp/x",
     ),
     "accounts": (

@@ -1,4 +1,4 @@
-"""A host that other people have set up, too: every rule, jail, alias and setting of theirs stays."""
+"""A host that others have set up, too: each rule, jail, alias and setting of theirs stays."""
 
 from __future__ import annotations
 
