@@ -52,7 +52,7 @@ class Ssh:
     def argv(self, *command: str) -> list[str]:
         options = {
             "BatchMode": "yes",
-            "ConnectTimeout": "10",
+            "ConnectTimeout": "30",
             "ControlMaster": "no",
             "ControlPath": "none",
             "ServerAliveCountMax": "3",

@@ -20,6 +20,8 @@ from tests.lab.running import getting, inserting, verify
 pytestmark = pytest.mark.guest
 
 PROJECT = Path(__file__).parents[2]
+INSERTS = 50.0  # a second; an emulated processor has no more to give beside the rollout itself
+GETS = 3.0  # a second, for each of the eight clients
 ALLOWED = 1.2  # times the gap of the same stop and start, typed as one ssh command
 
 
@@ -57,8 +59,8 @@ def under_clients(operator: Operator, *words: str) -> tuple[str, Inserted, Got]:
     """One run of deploy.py under one client that inserts and eight that GET."""
     guest = operator.guest
     with ExitStack() as clients:
-        writer = clients.enter_context(inserting(guest)).wait_ready()
-        reader = clients.enter_context(getting(guest)).wait_ready()
+        writer = clients.enter_context(inserting(guest, INSERTS)).wait_ready()
+        reader = clients.enter_context(getting(guest, rate=GETS)).wait_ready()
         done = operator.deploy(*words)
         assert done.returncode == 0, done.stdout + done.stderr
         inserted, got = writer.stop(), reader.stop()
@@ -99,7 +101,7 @@ def test_mysql_and_apache_move_under_clients_and_back(operator: Operator) -> Non
 def typed_gap(guest: Guest) -> float:
     """Seconds without an acknowledged row when stop and start are typed as one ssh command."""
     stop, start = "service mysql-server onestop", "service mysql-server onestart"
-    return baseline.type_stop_and_start(guest, stop, start).gap.seconds
+    return baseline.type_stop_and_start(guest, stop, start, INSERTS).gap.seconds
 
 
 def fingerprint(guest: Guest) -> str:
