@@ -47,18 +47,17 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
     ours alone. `set N delete M` takes M's rules out of set N; `delete set N M`, which looks alike,
     would delete the whole sets N and M.
     """
-    there = host.get_fact(Rules)
-    foreign = [rule for rule in there if (rule.set == set) != (rule.number == number)]
-    foreign += [rule for rule in there if rule.set == set and rule.body not in bodies]
-    if foreign:
-        rule = foreign[0]
+    ours = [(number, set, body) for body in bodies]
+    there = [rule for rule in host.get_fact(Rules) if set == rule.set or number == rule.number]
+    if [(rule.number, rule.set, rule.body) for rule in there] == ours:
+        host.noop(f"the rules of set {set} are there")
+        return
+    if there:
+        rule = min(there, key=lambda each: (each.number, each.set, each.body) in ours)
         raise OperationError(
             f"ipfw rule {rule.number} (set {rule.set}: {rule.body}) is in the place of ours: "
             f"expected set {set} and number {number} to be free"
         )
-    if [rule.body for rule in there if rule.set == set] == list(bodies):
-        host.noop(f"the rules of set {set} are there")
-        return
     yield Reversible(
         f"ipfw -q set disable {set}",
         undo=f"if {_LOADED}; then ipfw -q set enable {set}; fi",

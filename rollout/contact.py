@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -30,6 +31,7 @@ class Contact:
         self.target = target
         self.told = told
         self.channels = 0
+        self._run = secrets.token_hex(4)
         self._trips = 0
         self._session: Session | None = None
 
@@ -60,6 +62,10 @@ class Contact:
                 evidence=error.evidence,
                 todo=error.todo,
             ) from None
+
+    def take(self) -> None:
+        """Take the lock, and bring host.sh and the plan. Raises Locked."""
+        journal.take(self.session, self.plan, self._run)
 
     def close(self) -> None:
         if self._session is not None:
@@ -105,7 +111,7 @@ class Contact:
 
         def again() -> None:
             self._drop()
-            journal.take(self.session, self.plan)
+            self.take()
 
         self._patiently(again, directory)
 

@@ -53,6 +53,7 @@ limited() { # seconds command... : its exit code; after that time it and its chi
     shift
     "$@" &
     child=$!
+    echo "$child" >"$dir/child"
     (
         sleep "$seconds" &
         nap=$!
@@ -66,6 +67,14 @@ limited() { # seconds command... : its exit code; after that time it and its chi
     code=$?
     kill "$watch" 2>/dev/null
     return "$code"
+}
+
+stop_orphan() { # step : what a killed run was doing must not go on behind the undo
+    if [ ! -s "steps/$1/child" ]; then return; fi
+    read -r orphan <"steps/$1/child"
+    case $(ps -o args= -p "$orphan" 2>/dev/null) in
+    *"/steps/$1/"*) kill_tree "$orphan" ;;
+    esac
 }
 
 fingerprint() { # the host's state as sorted lines, one fact a line
@@ -178,6 +187,7 @@ undo_step() { # step, whose state is undoing : takes back what was begun, last f
 undo_locked() { # step
     dir=steps/$1
     [ "$(state_of "$1")" = undoing ] || return 0
+    stop_orphan "$1"
     if [ ! -e "$dir/print.rollback" ]; then
         fingerprint >"$dir/print.new" && mv "$dir/print.new" "$dir/print.rollback"
     fi
@@ -272,6 +282,7 @@ start_undo() { # step reason
 
 follow() { # step : its log as it grows, until it rests; the last line is its state
     shown=0
+    waited=0
     if [ -e "steps/$1/told" ]; then read -r shown <"steps/$1/told"; fi
     while :; do
         state=$(state_of "$1")
@@ -282,7 +293,22 @@ follow() { # step : its log as it grows, until it rests; the last line is its st
             rm -f "steps/$1/follow.$$"
         fi
         case $state in
+        prepared)
+            waited=$((waited + 1))
+            if [ "$waited" -ge 300 ]; then
+                echo 'state prepared'
+                return
+            fi
+            ;;
         applied | confirmed | undone | stuck)
+            # The state comes first, its line in the log a moment later.
+            case $(tail -n 1 "steps/$1/log") in
+            *": $state") ;;
+            *)
+                waited=$((waited + 1))
+                if [ "$waited" -lt 50 ]; then sleep 0.1 && continue; fi
+                ;;
+            esac
             for file in reason stuck differences; do
                 if [ -s "steps/$1/$file" ]; then sed -e "s/^/$file /" "steps/$1/$file"; fi
             done
@@ -360,20 +386,24 @@ owner_lives() { # the lock names the pid and the start of the owner's shell on t
     [ "$(ps -o lstart= -p "$holder" 2>/dev/null | tr -s ' ' '_')" = "${started%% *}" ]
 }
 
-lock() { # pid who... : takes the lock for the shell `pid`, or says who has it and exits 6
-    pid=$1
-    shift
-    printf '%s %s %s\n' "$pid" "$(ps -o lstart= -p "$pid" | tr -s ' ' '_')" "$*" >"lock.$pid"
-    if [ -e lock ] && ! owner_lives && mv lock "lock.stale.$pid" 2>/dev/null; then
-        say "took over the lock of a run that is gone: $(cat "lock.stale.$pid")"
-        rm -f "lock.stale.$pid"
-    fi
-    if ! ln "lock.$pid" lock 2>/dev/null; then
-        rm -f "lock.$pid"
+lock() { # pid run who... : takes the lock for the shell `pid`, or says who has it and exits 6
+    # One at a time: of two who find a dead owner, the second must not move away the first's new lock.
+    lockf -k -s -t 30 lock.turn sh "$journal/host.sh" take-lock "$@"
+    exit $?
+}
+
+take_lock() { # the same arguments, nobody else at it
+    if [ -e lock ] && read -r _ _ run _ <lock && [ "$run" = "$2" ]; then
+        rm -f lock # our own run's, over a connection that the host has not given up yet
+    elif [ -e lock ] && ! owner_lives; then
+        say "took over the lock of a run that is gone: $(cat lock)"
+        rm -f lock
+    elif [ -e lock ]; then
         cat lock
         exit 6
     fi
-    rm -f "lock.$pid"
+    printf '%s %s %s\n' "$1" "$(ps -o lstart= -p "$1" | tr -s ' ' '_')" "$2 ${3:-}" >lock.new
+    mv lock.new lock
 }
 
 unlock() { # pid
@@ -385,6 +415,7 @@ command=${1:-}
 case $command in
 run | guard | start | follow | status | fingerprint | recover | lock | unlock | confirm) "$command" "$@" ;;
 undo-locked) undo_locked "$@" ;;
+take-lock) take_lock "$@" ;;
 start-undo) start_undo "$@" ;;
 undo) undo_all ;;
 *)

@@ -89,7 +89,7 @@ def parse(text: str) -> Journal:
 
 
 def _owner(lock: str) -> str:
-    return lock.split(" ", 2)[-1]
+    return lock.split(" ", 3)[-1]
 
 
 def read(session: Session) -> Journal:
@@ -137,8 +137,11 @@ def _host_sh() -> str:
     return _HOST_SH.read_text(encoding="utf-8")
 
 
-def take(session: Session, plan: Plan) -> None:
-    """Lay down host.sh and the plan, and take the lock for this session. Raises Locked."""
+def take(session: Session, plan: Plan, run: str) -> None:
+    """Take the lock for this session, and lay down host.sh and the plan. Raises Locked.
+
+    `run` names our rollout: a lock that it holds over a dead connection is its own.
+    """
     who = f"{getpass.getuser()} on {socket.gethostname()}"
     lines = [f"site {plan.site.name} {plan.site.hash}"]
     lines += [f"step {plan.directory(n)} {hash}" for n, hash in enumerate(plan.hashes)]
@@ -154,7 +157,8 @@ def take(session: Session, plan: Plan) -> None:
                 f"chmod 700 {JOURNAL}",
                 f"cd {JOURNAL}",
                 _written("host.sh.new", _host_sh()),
-                f"sh ./host.sh.new lock $$ {quote(who)} since $(date -u +%Y-%m-%dT%H:%M:%SZ)",
+                "if [ ! -f host.sh ]; then cp host.sh.new host.sh; fi",
+                f'sh host.sh lock $$ {run} {quote(who)}" since $(date -u +%Y-%m-%dT%H:%M:%SZ)"',
                 "mv host.sh.new host.sh",
                 _written("watch", "\n".join(watch) + "\n"),
                 _written("plan", "\n".join(lines) + "\n"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollout import journal, outage, report
+from rollout import outage, report
 from rollout.box import Box
 from rollout.errors import RolledBack, Stuck
 from rollout.plan import Plan
@@ -43,7 +43,7 @@ class Rehearsal:
     def fingerprint(self) -> list[str]:
         """The host's state, one fact a line."""
         with self._runner() as runner:
-            journal.take(runner.session, self.plan)
+            runner.contact.take()
             return runner.session.output(f"sh {JOURNAL}/host.sh fingerprint").splitlines()
 
     def whole(self) -> None:

@@ -115,7 +115,7 @@ class Runner:
         """Run every step up to `to` that is not confirmed yet. Raises at the first that fails."""
         wanted = self.plan.upto(to)
         self.must_be_well(self.known(), wanted)
-        journal.take(self.session, self.plan)
+        self.contact.take()
         left = {entry.name: self._settled(entry) for entry in self.known().entries}
         for position, step in enumerate(self.plan.steps[:wanted]):
             entry = left.get(step.name)
@@ -179,6 +179,11 @@ class Runner:
     def _fell_back(self, entry: Entry) -> CellblockError:
         if entry.state != "undone":
             return _stuck(entry)
+        if entry.reason.startswith("the host changed"):
+            return Refused(
+                f"{entry.name}: {entry.reason}",
+                todo="nothing was done; see what changed with plan, and apply again",
+            )
         log = f"{JOURNAL}/steps/{entry.directory}/log"
         return RolledBack(
             f"{entry.name}: {entry.reason or 'it failed'}; it was undone and the host is as before",
@@ -193,7 +198,7 @@ class Runner:
         keep = 0 if to is None else self.plan.upto(to)
         kept = {self.plan.directory(n) for n in range(keep)}
         journal.must_belong(journal.read(self.session), self.plan)
-        journal.take(self.session, self.plan)
+        self.contact.take()
         begun = [e for e in journal.read(self.session).entries if e.directory not in kept]
         self._refuse_no_return(begun)
         for entry in map(self._settled, reversed(begun)):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import shlex
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -52,13 +56,38 @@ def test_they_agree(fresh_guest: Guest, tmp_path: Path, topic: str) -> None:
     assert known <= differences.keys(), "agrees now: take it out of DIFFERS"
 
 
+def ask_all(guest: Guest, commands: list[str]) -> list[Answer]:
+    """One after the other over one connection, since a new one takes an emulated guest seconds."""
+    script = "mkdir /root/asked && cd /root/asked\n"
+    for number, command in enumerate(commands):
+        quoted = shlex.quote(command)
+        script += (
+            f"sh -c {quoted} </dev/null >{number}.out 2>{number}.err; echo $? >{number}.exit\n"
+        )
+    assert guest.sh(script, timeout=900.0).exit == 0
+    packed = guest.sh("cd /root/asked && tar cf - . | b64encode -r -")
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed.stdout))) as archive:
+        texts = {
+            entry.name.removeprefix("./"): file.read().decode()
+            for entry in archive
+            if (file := archive.extractfile(entry))
+        }
+    return [
+        Answer(int(texts[f"{n}.exit"]), texts[f"{n}.out"], texts[f"{n}.err"])
+        for n in range(len(commands))
+    ]
+
+
 @pytest.mark.guest
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_real_one_still_answers_as_recorded(fresh_guest: Guest) -> None:
-    ask = ask_guest(fresh_guest)
+    recorded = recording.read()
+    answers = ask_all(fresh_guest, [one.command for one in recorded])
     wrong = {
-        recorded.command: answer
-        for recorded in recording.read()
-        if comparable(answer := ask(recorded.command)) != comparable(recorded.answer)
+        one.command: answer
+        for one, answer in zip(recorded, answers, strict=True)
+        if comparable(answer) != comparable(one.answer)
     }
     assert not wrong
 

@@ -16,7 +16,7 @@ from pyinfra.api import operation
 
 from operations import files, rc
 from operations.command import Commands, Reversible
-from rollout import bundle, journal, plan, site
+from rollout import bundle, plan, site
 from rollout.contact import Contact
 from rollout.errors import RolledBack
 from rollout.plan import Plan
@@ -75,7 +75,7 @@ class Run:
     def __init__(self, host: StandIn, *steps: Step) -> None:
         self.host = host
         self.contact = Contact(planned(*steps), host, Told())
-        journal.take(self.contact.session, self.contact.plan)
+        self.contact.take()
         self.confirmed(0)
 
     def begin(self, position: int) -> str:

@@ -97,7 +97,7 @@ def test_without_ipfw_there_are_no_rules() -> None:
 def test_mounts_are_read_by_their_point() -> None:
     found = Mounts().process(recorded("mount -p", 1))
     assert found["/"] == ("/dev/vtbd0p3", "ufs", "rw")
-    point, source = (f"/var/tmp/rec/{name}" for name in "ba")  # noqa: S108 # as recorded
+    point, source = (f"/var/tmp/rec/{name}" for name in "ba")
     assert found[point] == (source, "nullfs", "ro")
     assert len(found) == 6
 

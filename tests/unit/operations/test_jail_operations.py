@@ -163,7 +163,7 @@ def test_var_gets_the_hosts_directories_and_no_file() -> None:
     assert do.startswith("cd /var && find -x . -type d -maxdepth 3 ! -path './empty*' ")
     packed = "/j/web/etc/.packed.tar"
     assert (
-        f" > {packed}.list && tar -cf {packed} -n -T {packed}.list "
+        f" > {packed}.list && tar -cf {packed} --no-recursion -T {packed}.list "
         f"&& tar -xpf {packed} -C /j/web/var && rm {packed} {packed}.list && install -d -m 555 "
         "/j/web/var/empty"
     ) in do

@@ -288,7 +288,7 @@ def hold(host: SmallHost) -> Iterator[Hold]:
 
     def open_(*steps: Step, told: Told | None = None) -> Contact:
         held.append(Contact(planned(*steps), host, told or Noted()))
-        journal.take(held[-1].session, held[-1].plan)
+        held[-1].take()
         return held[-1]
 
     yield open_
@@ -462,7 +462,7 @@ def test_of_many_who_want_the_lock_one_gets_it(host: SmallHost, hold: Hold) -> N
     for shell in shells:
         assert shell.stdin is not None
         shell.stdin.write(
-            f"sh {host.journal}/host.sh lock $$ somebody >/dev/null; echo $?\n".encode()
+            f"sh {host.journal}/host.sh lock $$ run-$$ somebody >/dev/null; echo $?\n".encode()
         )
     for shell in shells:
         assert shell.stdin is not None

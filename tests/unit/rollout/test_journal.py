@@ -30,7 +30,7 @@ state 002-base confirmed 2222222222222222
 deadline 002-base 1700769999
 token 002-base aa55aa55aa55aa55
 state 004-mysql.jail prepared 4444444444444444
-locked 815 Thu_Nov_23_16:04:01_2026 jane on desk since 2026-11-23T16:04:02Z
+locked 815 Thu_Nov_23_16:04:01_2026 1f0a2b3c jane on desk since 2026-11-23T16:04:02Z
 now 1700770000
 """
 
@@ -170,11 +170,17 @@ class Here:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
-    """`fsync` is FreeBSD's; the journal is a directory that is not there yet."""
+    """`fsync` and `lockf` are FreeBSD's; the journal is a directory that is not there yet."""
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     (bin_ / "fsync").write_text('#!/bin/sh\nfor each; do test -e "$each" || exit 66; done\n')
     (bin_ / "fsync").chmod(0o755)
+    (bin_ / "lockf").write_text('#!/bin/sh\nshift 4; exec flock -o -w 300 "$@"\n')
+    (bin_ / "lockf").chmod(0o755)
+    script = (Path(journal.__file__).parent / "host.sh").read_text(encoding="utf-8")
+    ours = script.replace("\nPATH=/sbin:", f"\nPATH={bin_}:/sbin:")
+    assert ours != script
+    monkeypatch.setattr(journal, "_host_sh", lambda: ours)
     monkeypatch.setattr(journal, "JOURNAL", str(tmp_path / "db" / "cellblock"))
     return Here(f"{bin_}:{os.environ['PATH']}")
 
@@ -188,7 +194,7 @@ def test_reading_a_journal_that_is_not_there_writes_nothing(here: Here, tmp_path
 def test_taking_the_lock_lays_down_the_plan_and_what_reads_it(here: Here, tmp_path: Path) -> None:
     (tmp_path / "db").mkdir()
     with Session(here) as session:
-        journal.take(session, PLAN)
+        journal.take(session, PLAN, "ours")
         read = journal.read(session)
     where = tmp_path / "db" / "cellblock"
     assert where.stat().st_mode & 0o777 == 0o700
@@ -208,31 +214,31 @@ def test_taking_the_lock_lays_down_the_plan_and_what_reads_it(here: Here, tmp_pa
 
 def test_a_lock_is_held_by_one_at_a_time_and_given_back(here: Here) -> None:
     with Session(here) as first, Session(here) as second:
-        journal.take(first, PLAN)
+        journal.take(first, PLAN, "theirs")
         with pytest.raises(Locked) as caught:
-            journal.take(second, PLAN)
+            journal.take(second, PLAN, "ours")
         assert caught.value.code == 6
         assert journal.read(second).lock in str(caught.value)
         journal.release(second)
         assert journal.read(second).lock, "only its holder can give it back"
         journal.release(first)
-        journal.take(second, PLAN)
+        journal.take(second, PLAN, "ours")
 
 
 def test_a_lock_whose_holder_is_gone_is_taken_over(here: Here) -> None:
     with Session(here) as gone:
-        journal.take(gone, PLAN)
+        journal.take(gone, PLAN, "ours")
     with Session(here) as session:
         assert journal.read(session).abandoned
-        journal.take(session, PLAN)
+        journal.take(session, PLAN, "ours")
         assert journal.read(session).lock
 
 
 def test_taking_the_lock_again_in_the_same_session_is_no_quarrel_with_oneself(here: Here) -> None:
     with Session(here) as session:
-        journal.take(session, PLAN)
+        journal.take(session, PLAN, "ours")
         journal.release(session)
-        journal.take(session, PLAN)
+        journal.take(session, PLAN, "ours")
         assert journal.read(session).lock
 
 
@@ -241,6 +247,6 @@ def test_a_journal_that_cannot_be_written_is_refused_with_the_reason(
 ) -> None:
     (tmp_path / "db").write_text("a file where the directory should be")
     with Session(here) as session, pytest.raises(Refused) as caught:
-        journal.take(session, PLAN)
+        journal.take(session, PLAN, "ours")
     assert "cannot be written" in str(caught.value)
     assert "mkdir" in caught.value.evidence

@@ -16,7 +16,7 @@ from pyinfra.api import operation
 from pyinfra.api.facts import FactBase
 
 from operations.command import Commands, Reversible
-from rollout import bundle, checks, journal
+from rollout import bundle, checks
 from rollout.checks import Verdict
 from rollout.errors import CellblockError, Locked, Refused, RolledBack, Stuck, Waiting
 from rollout.runner import Runner
@@ -220,7 +220,7 @@ def start(runner: Runner, position: int = 0, token: str = "t") -> str:  # noqa: 
     """Upload a step and start it, and look no further; its directory."""
     assert isinstance(runner.contact.target, SmallHost)
     if not runner.contact.channels:
-        journal.take(runner.session, runner.plan)
+        runner.contact.take()
     made = runner.compiled(position)
     runner.session.output(bundle.upload_script(made, token, str(runner.contact.target.journal)))
     return made.directory
