@@ -1,11 +1,12 @@
 # make rehearse    sets up what is needed, then rehearses the sample site on the stand-in
 # make test        lint, types and all tests that need no FreeBSD guest
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
+# make measure     whole rollouts on that guest under clients (docs/measurements.md)
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup rehearse test lint guest runbooks clean
+.PHONY: setup rehearse test lint guest measure runbooks clean
 
 setup: .venv/ready
 
@@ -28,7 +29,10 @@ lint: setup
 	$(BIN)/shellcheck -s sh rollout/host.sh
 
 guest: setup
-	$(BIN)/pytest -m guest
+	$(BIN)/pytest -m 'guest and not measured'
+
+measure: setup
+	$(BIN)/pytest -s -m measured
 
 runbooks: setup
 	$(BIN)/python deploy.py runbook --site site.example.toml --output runbooks

@@ -134,6 +134,7 @@ script() { # step do|undo nnn : one command, within its limit, its words into th
     read -r limit <"steps/$1/limit/$3"
     read -r title <"steps/$1/$2/$3.sh"
     printf '%s %s\n' "$3" "${title#\# }" >>"steps/$1/log"
+    : >"steps/$1/child"
     umask 022 # what a person's root has; only the journal is for nobody else
     limited "$limit" sh -eu "$journal/steps/$1/$2/$3.sh" >>"steps/$1/log" 2>&1 </dev/null
     set -- $?

@@ -40,7 +40,8 @@ class Kind:
     fails_in_silence: bool = False
     # BIND goes on with the addresses that it could bind; others refuse to start.
     needs_every_address: bool = True
-    start_words: tuple[str, ...] = ()
+    # It looks at its configuration first, and says so: on stdout, and the verdict on stderr.
+    is_checked: bool = False
     commands: tuple[str, ...] = ()
 
     @property
@@ -126,7 +127,7 @@ KINDS = (
         "/var/run/apache24/httpd.pid", config="/usr/local/etc/apache24/httpd.conf",
         listens=configs.apache_listens, folder=configs.apache_folder, workers=("www",),
         fails_in_silence=True,
-        start_words=("Performing sanity check on apache24 configuration:", "Syntax OK"),
+        is_checked=True,
         commands=("graceful", "gracefulstop", "reload", "configtest"),
     ),
     Kind(

@@ -97,7 +97,7 @@ def _look(kind: Kind, daemon: Daemon | None, action: str) -> Reply:
         case "status":
             return _status(kind, daemon.pid if daemon else 0)
         case "configtest":
-            return Reply("".join(f"{word}\n" for word in kind.start_words))
+            return _check(kind)
         case "describe":
             return Reply(f"{kind.rc}: {kind.process}\n")
         case _ if daemon is None:
@@ -108,13 +108,13 @@ def _look(kind: Kind, daemon: Daemon | None, action: str) -> Reply:
 
 
 async def _start(host: Host, realm: Realm, kind: Kind, caller: int) -> Reply:
-    words = list(kind.start_words)
     daemon = await running.start(host, realm, kind, caller)
-    quiet = RcConf.of(realm).get("rc_startmsgs").upper() == "NO"
-    out = "" if quiet else "\n".join([*words, f"Starting {kind.rc}."]) + "\n"
+    talks = RcConf.of(realm).is_on("rc_startmsgs")
+    check = _check(kind) if talks else Reply()
+    out = check.out + (f"Starting {kind.rc}.\n" if talks else "")
     if daemon is None and not kind.fails_in_silence:
-        return Reply(out, f"{kind.script}: WARNING: failed to start {kind.rc}\n", 1)
-    return Reply(out)
+        return Reply(out, f"{check.err}{kind.script}: WARNING: failed to start {kind.rc}\n", 1)
+    return Reply(out, check.err)
 
 
 async def _stop(host: Host, realm: Realm, kind: Kind) -> Reply:
@@ -122,7 +122,15 @@ async def _stop(host: Host, realm: Realm, kind: Kind) -> Reply:
     if daemon is None:
         return _not_running(kind)
     await running.stop(host, daemon)
-    return Reply(f"Stopping {kind.rc}.\nWaiting for PIDS: {daemon.pid}.\n")
+    check = _check(kind) if RcConf.of(realm).is_on("rc_startmsgs") else Reply()
+    out = f"{check.out}Stopping {kind.rc}.\nWaiting for PIDS: {daemon.pid}.\n"
+    return Reply(out, check.err)
+
+
+def _check(kind: Kind) -> Reply:
+    if not kind.is_checked:
+        return Reply()
+    return Reply(f"Performing sanity check on {kind.rc} configuration:\n", "Syntax OK\n")
 
 
 def _not_running(kind: Kind) -> Reply:

@@ -17,7 +17,7 @@ from tests.lab.clients.results import Got, Inserted
 from tests.lab.guest import Guest
 from tests.lab.running import getting, inserting, verify
 
-pytestmark = pytest.mark.guest
+pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]
 
 PROJECT = Path(__file__).parents[2]
 INSERTS = 50.0  # a second; an emulated processor has no more to give beside the rollout itself
