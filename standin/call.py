@@ -82,6 +82,10 @@ class Call:
     async def stdin_text(self) -> str:
         return (await self.stdin()).decode(errors="surrogateescape")
 
+    def umask(self) -> str:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return next(line.split()[1] for line in status.splitlines() if line.startswith("Umask:"))
+
     def environment(self) -> dict[str, str]:
         raw = Path(f"/proc/{self.pid}/environ").read_text(errors="surrogateescape")
         pairs = (pair.partition("=") for pair in raw.split("\0") if pair)

@@ -31,16 +31,20 @@ def daemon(host: Host, call: Call) -> Reply:
     own, child = found.get("P", ""), found.get("p", "")
     prepare = f"pid_file={shlex.quote(child)}; own_file={shlex.quote(own)}; "
     prepare += f"echo $$ >{shlex.quote(own)}; " if own else ""
-    # Without a file to write or read, daemon(8) leaves nobody behind to watch the child.
+    # Without a file to write, daemon(8) leaves nobody behind to watch the child.
     body = prepare + SUPERVISE if own or child else 'exec "$@"'
-    output = shlex.quote(found["o"]) if "o" in found else "/dev/null"
-    quiet = "f" in found or "o" in found
-    streams = f" </dev/null >>{output} 2>&1" if quiet else ""
-    folder = "cd /; " if "c" in found else ""
-    start = real("setsid", SHELL, "-c", body, "daemon", *rest)
+    folder = "/" if "c" in found else call.cwd
     # pidfile(3): the file is there before daemon(8) returns, the number in it a moment later.
     claim = f": >{shlex.quote(child or own)} || exit 3; " if child or own else ""
-    return Reply(then=f"{folder}{claim}{start}{streams} & exit 0")
+    if not {"f", "o"} & found.keys():
+        start = real("setsid", SHELL, "-c", body, "daemon", *rest)
+        return Reply(then=f"cd {shlex.quote(folder)}; {claim}{start} & exit 0")
+    output = shlex.quote(found.get("o", "/dev/null"))
+    setup = f"umask {call.umask()}; cd {shlex.quote(folder)}; exec >>{output} 2>&1; "
+    # A child of process 1 from its first moment: no cut of the caller's connection can reach it.
+    argv = [SHELL, "-c", setup + claim + body, "daemon", *rest]
+    host.processes.spawn(call.realm, argv, call.environment())
+    return Reply()
 
 
 @command("/usr/bin/timeout")

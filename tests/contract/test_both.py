@@ -20,6 +20,28 @@ from tests.lab.guest import Guest
 DIFFERS: dict[str, str] = {}
 
 
+# These tell of the host that was recorded, its disk, people and daemons' scripts, rather than of
+# FreeBSD; the image at hand may be of another one.
+OF_THAT_HOST = frozenset(
+    {
+        "cat /var/run/apache24/httpd.pid | wc -l",
+        "mount -p",
+        "pw usershow alice",
+        "service -e | head -5",
+        "service apache24 onestart",
+        "service apache24 onestop",
+        "service local_unbound onestatus",
+        "service local_unbound start",
+        "service local_unbound status",
+        "service named onestart",
+        "service named onestop",
+        "service sendmail onestatus",
+        "stat -f '%Su:%Sg %Lp %z' /etc/passwd",
+        "ipfw -a list 1000",  # the columns are as wide as the counters of the rule at 65535
+    }
+)
+
+
 def ask_standin(standin: StandIn) -> Ask:
     def ask(command: str) -> Answer:
         done = standin.run(command)
@@ -88,6 +110,8 @@ def test_a_real_one_still_answers_as_recorded(fresh_guest: Guest) -> None:
         one.command: answer
         for one, answer in zip(recorded, answers, strict=True)
         if comparable(answer) != comparable(one.answer)
+        and one.command not in OF_THAT_HOST
+        and not one.command.startswith("sockstat")
     }
     assert not wrong
 
