@@ -18,6 +18,7 @@ from typing import Any
 
 from standin import linux
 from standin.base import BaseHost
+from standin.channel import Channel
 from standin.faults import Fault
 from standin.server import serve
 from standin.tree import lay
@@ -31,6 +32,7 @@ class Machine:
     def __init__(self, where: Path) -> None:
         self.where = where
         self.box = 0
+        self.first = 0
 
     def build(self, base: BaseHost) -> dict[str, Any]:
         """Never over files that are not ours: what is there must be cleared first."""
@@ -54,15 +56,16 @@ class Machine:
             os.close(report)
             _enter(self.where, tell, faults, delay)
         os.close(tell)
-        pid = int(_line(report) or "0")
+        self.first = pid = int(_line(report) or "0")
         up = _line(report)
         os.close(report)
         return {"pid": pid if up == "up" else 0}
 
     def off(self) -> dict[str, Any]:
         if self.box:
+            # Its first process goes before the one that waits for it, see Channel.
             with suppress(ProcessLookupError):
-                os.kill(self.box, signal.SIGKILL)
+                os.kill(self.first or self.box, signal.SIGKILL)
             os.waitpid(self.box, 0)
             self.box = 0
         return {}
@@ -85,9 +88,10 @@ def _enter(where: Path, tell: int, faults: list[Fault], delay: float) -> None:
         linux.die_with_parent()
         _quiet(where)
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWPID)
+        channel = Channel.open(where)
         first = os.fork()
         if first == 0:
-            serve(where, tell, faults, delay)
+            serve(where, channel, tell, faults, delay)
         os.write(tell, f"{first}\n".encode())
         os.close(tell)
         os.waitpid(first, 0)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from standin import commands, linux
 from standin.call import COMMANDS, LONGEST_LINE, Call, Failed, Reply, Unknown
+from standin.channel import Channel
 from standin.control import answer as answer_control
 from standin.faults import Fault
 from standin.host import Host
@@ -29,38 +30,31 @@ HANG = "exec /libexec/standin/real/sleep 2147483647"
 
 
 class Server:
-    def __init__(self, where: Path, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, where: Path, channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
         self.where = where
         self.hidden = where / "root" / HIDDEN
         self.loop = loop
         self.host = Host(where, Processes(where / "root", loop))
-        # Held open for good: a reader that found no writer would take the end of the file for its
-        # answer, and an empty answer for a success.
-        self._slots = [
-            os.open(self.hidden / f"answers/{slot}", os.O_RDWR | os.O_NONBLOCK)
-            for slot in range(SLOTS)
-        ]
+        self.channel = channel
         self._callers: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
-        self._calls = os.open(self.hidden / "calls", os.O_RDWR | os.O_NONBLOCK)
-        self.loop.add_reader(self._calls, self._read_calls)
+        self.loop.add_reader(self.channel.calls, self._read_calls)
         control = control_place(self.where)
         control.unlink(missing_ok=True)
         await asyncio.start_unix_server(self._serve_control, control)
 
     def _read_calls(self) -> None:
-        with suppress(BlockingIOError):
-            for word in os.read(self._calls, 65536).split():
-                self._take(int(word))
+        for pid in self.channel.callers():
+            self._take(pid)
 
     def _take(self, pid: int) -> None:
         slot = pid % SLOTS
         if slot in self._callers:
             self.host.note_strange(f"two callers in slot {slot}: {self._callers[slot]} and {pid}")
         self._callers[slot] = pid
-        self._forget(slot)
+        self.channel.forget(slot)
         task = self.loop.create_task(self._serve(pid, slot))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -77,19 +71,14 @@ class Server:
                 long = self.hidden / f"answers/{slot}.sh"
                 long.write_text(line, encoding="utf-8", errors="surrogateescape")
                 line = f". /{HIDDEN}/answers/{slot}.sh"
-            os.write(self._slots[slot], line.encode(errors="surrogateescape") + b"\n")
-
-    def _forget(self, slot: int) -> None:
-        """Drop a line that a killed caller did not read."""
-        with suppress(BlockingIOError):
-            os.read(self._slots[slot], 65536)
+            self.channel.answer(slot, line)
 
     async def _answer(self, pid: int) -> Reply:
         call = self._call(pid)
         self.host.note_call(call.line)
         mode = self.host.faults.due(call.line)
         if mode == "power":
-            os._exit(0)
+            os._exit(0)  # and the kernel kills all others; the caller waits for an answer till then
         if mode == "cut":
             end_connections()
         if mode == "fail":
@@ -149,8 +138,10 @@ def _broken(host: Host, call: Call) -> Reply:
     return Reply(exit=70, err=f"{call.name}: the stand-in itself failed, see its strange.log\n")
 
 
-async def _run(where: Path, ready: int, faults: list[Fault], delay: float) -> None:
-    server = Server(where, asyncio.get_running_loop())
+async def _run(
+    where: Path, channel: Channel, ready: int, faults: list[Fault], delay: float
+) -> None:
+    server = Server(where, channel, asyncio.get_running_loop())
     server.host.faults.waiting = faults
     await server.listen()
     await server.host.boot()
@@ -160,7 +151,7 @@ async def _run(where: Path, ready: int, faults: list[Fault], delay: float) -> No
     await asyncio.Event().wait()
 
 
-def serve(where: Path, ready: int, faults: list[Fault], delay: float) -> None:
+def serve(where: Path, channel: Channel, ready: int, faults: list[Fault], delay: float) -> None:
     """Never returns. `ready` is told once the host is up."""
     commands.load()
     linux.die_with_parent()
@@ -171,4 +162,4 @@ def serve(where: Path, ready: int, faults: list[Fault], delay: float) -> None:
     os.umask(0o022)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    asyncio.run(_run(where, ready, faults, delay))
+    asyncio.run(_run(where, channel, ready, faults, delay))

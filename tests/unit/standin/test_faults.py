@@ -64,7 +64,7 @@ def test_a_cut_ends_connections_and_what_was_not_detached(server: StandIn) -> No
     server.cut()
     assert shell.poll() is not None
     shell.communicate()
-    running = server.run("ps -axo command=").stdout.splitlines()
+    running = server.run("ps -axo command=").stdout
     assert "sleep 78" in running
     assert "sleep 77" not in running
 
