@@ -50,7 +50,7 @@ def test_the_number_of_channels_does_not_depend_on_the_number_of_commands() -> N
 
 
 @pytest.mark.parametrize(
-    "broken", ["network:3", "mysql.jail:20", "mysql.cutover:14", "web.cutover"]
+    "broken", ["network:3", "mysql.jail:19", "mysql.cutover:14", "web.cutover"]
 )
 def test_a_command_that_fails_leaves_the_host_as_before_the_step(broken: str) -> None:
     done = rehearse("--break", broken)
