@@ -26,8 +26,6 @@ from rollout.watch import FromOutside, watches, watching
 
 _STATE = Path("~/.local/state/cellblock").expanduser()
 
-Decorator = Callable[[Callable[..., None]], Callable[..., None]]
-
 
 class Printed(Told):
     """Tells a run on standard output, a line at a time."""
@@ -118,13 +116,7 @@ def main() -> None:
 @_json_option
 def check(site_file: Path, as_json: bool) -> None:
     """Ask whether the site file fits the server, and whether it is well. Changes nothing."""
-    made = plan.make(site.read(site_file))
-    with _runner(made, Told()) as runner:
-        verdicts = runner.verify()
-    data = [vars(verdict) for verdict in verdicts]
-    _print(data, report.verdicts_table(verdicts), as_json)
-    if not all(verdict.passed for verdict in verdicts):
-        sys.exit(1)
+    _ask_all(site_file, as_json, Refused.code)
 
 
 @main.command(name="plan")
@@ -170,12 +162,7 @@ def rollback(site_file: Path, to: str | None, as_json: bool) -> None:
 @_json_option
 def verify(site_file: Path, as_json: bool) -> None:
     """Ask every check of the steps that are confirmed. Exit code 3 when one fails."""
-    made = plan.make(site.read(site_file))
-    with _runner(made, Told()) as runner:
-        verdicts = runner.verify()
-    _print([vars(verdict) for verdict in verdicts], report.verdicts_table(verdicts), as_json)
-    if not all(verdict.passed for verdict in verdicts):
-        sys.exit(Stuck.code)
+    _ask_all(site_file, as_json, Stuck.code)
 
 
 @main.command()
@@ -245,6 +232,16 @@ def rehearse(site_file: Path, broken: tuple[str, int] | None, quiet: bool, as_js
     click.echo(
         "rehearsed on the stand-in, not on a FreeBSD: every act ended as it should", err=as_json
     )
+
+
+def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
+    """Print every check that must hold now; exit with `code` when one does not."""
+    made = plan.make(site.read(site_file))
+    with _runner(made, Told()) as runner:
+        verdicts = runner.verify()
+    _print([vars(verdict) for verdict in verdicts], report.verdicts_table(verdicts), as_json)
+    if not all(verdict.passed for verdict in verdicts):
+        sys.exit(code)
 
 
 @contextmanager
