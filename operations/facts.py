@@ -20,14 +20,13 @@ _ASSIGNMENT = re.compile(
 class RcConf(FactBase[dict[str, str]]):
     """The variables set in rc.conf and rc.conf.local (not the defaults): name -> value.
 
-    With `root`, those of a jail that is not running; the last assignment counts, as in sh.
+    The last assignment counts, as in sh.
     """
 
     default = dict
 
-    def command(self, root: str = "") -> str:
-        files = [quote(f"{root}/etc/{name}") for name in ("rc.conf", "rc.conf.local")]
-        return f"awk 1 {' '.join(files)} 2>/dev/null || true"
+    def command(self) -> str:
+        return "awk 1 /etc/rc.conf /etc/rc.conf.local 2>/dev/null || true"
 
     def process(self, output: list[str]) -> dict[str, str]:
         found = {}
@@ -105,17 +104,17 @@ class Rules(FactBase[tuple[Rule, ...]]):
         )
 
 
-class Mounts(FactBase[dict[str, tuple[str, str, str]]]):
-    """Mount point -> (source, type, options), from mount -p."""
+class Nats(FactBase[dict[int, str]]):
+    """ipfw's nat instances: number -> configuration, without options that nobody gave."""
 
     default = dict
 
     def command(self) -> str:
-        return "mount -p"
+        return "ipfw nat show config 2>/dev/null || true"
 
-    def process(self, output: list[str]) -> dict[str, tuple[str, str, str]]:
-        rows = (line.split() for line in output)
-        return {row[1]: (row[0], row[2], row[3]) for row in rows if len(row) >= 4}
+    def process(self, output: list[str]) -> dict[int, str]:
+        matches = (re.fullmatch(r"ipfw nat (\d+) config (.*)", line.strip()) for line in output)
+        return {int(found[1]): found[2] for found in matches if found is not None}
 
 
 class Jails(FactBase[tuple[str, ...]]):

@@ -9,7 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
 from operations.command import Commands, Reversible
-from operations.facts import Kenv, Module, Rules
+from operations.facts import Kenv, Module, Nats, Rules
 
 _LOADED = "ipfw list >/dev/null 2>&1"
 _DEFAULT = "net.inet.ip.fw.default_to_accept"
@@ -19,8 +19,23 @@ _DEFAULT = "net.inet.ip.fw.default_to_accept"
 def loaded() -> Commands:
     """Load ipfw without locking anybody out: its built-in last rule is deny unless told before.
 
-    The undo unloads it only while no rule but that last one is there.
+    ipfw_nat comes with it. The undo unloads what it loaded, and only while nobody uses it: no rule
+    but that last one, no nat instance.
     """
+    yield from _ipfw()
+    if host.get_fact(Module, module="ipfw_nat"):
+        host.noop("ipfw_nat is loaded")
+        return
+    yield Reversible(
+        "kldload ipfw_nat",
+        undo='if kldstat -q -m ipfw_nat && [ -z "$(ipfw nat show config)" ]; '
+        "then kldunload ipfw_nat; fi",
+        live=True,
+        says="load ipfw_nat",
+    )
+
+
+def _ipfw() -> Commands:
     if host.get_fact(Module, module="ipfw"):
         host.noop("ipfw is loaded")
         return
@@ -71,6 +86,28 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
             live=True,
             says=f"ipfw rule {number}: {body}",
         )
+
+
+@operation()
+def nat(number: int, config: str) -> Commands:
+    """Configure a nat instance. It does nothing until a rule leads packets to it.
+
+    `config` as ipfw(8) has it, in the order in which ipfw prints it: ip, flags, redirections.
+    """
+    there = host.get_fact(Nats).get(number)
+    if there == config:
+        host.noop(f"nat {number} is there")
+        return
+    if there is not None:
+        raise OperationError(
+            f"ipfw nat {number} ({there}) is in the place of ours: expected it to be free"
+        )
+    yield Reversible(
+        f"ipfw -q nat {number} config {config}",
+        undo=f"if {_LOADED}; then ipfw -q nat {number} delete; fi",
+        live=True,
+        says=f"ipfw nat {number}: {config}",
+    )
 
 
 @operation()

@@ -134,7 +134,7 @@ class Contact:
             raise RolledBack(
                 f"{entry.name}: the confirm came too late; the host had undone it by itself",
                 evidence=now.reason,
-                todo="raise [policy] confirm_within, or find out what was slow",
+                todo="raise [run] confirm_within, or find out what was slow",
             )
 
     def _patiently(self, attempt: Callable[[], T], directory: str) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from rollout.errors import Refused
@@ -69,7 +69,9 @@ def make(site: Site) -> Plan:
                     f"{site.path}: order: {name!r} needs {needed!r} before it",
                     evidence=f"order = {list(site.order)}",
                 )
-        steps += subject.steps(site)
+        steps += (
+            replace(step, confirm_within=site.run.confirm_within) for step in subject.steps(site)
+        )
     for step in steps:
         if not step.checks:
             raise Refused(f"step {step.name} has no check: nothing would show that it worked")

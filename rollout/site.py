@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -41,6 +41,8 @@ def _expanded(path: Path) -> Path:
 
 
 _LAST_SET = 30  # 31 is ipfw's own
+_BEFORE_SERVICES = ("traffic", "policy")
+_AFTER_SERVICES = ("egress",)
 
 JOURNAL = "/var/db/cellblock"
 """Where the host keeps its own record of a rollout."""
@@ -89,6 +91,13 @@ class Base(_Table):
         return "" if self.kind == "host" else str(self.tree)
 
 
+class Place(NamedTuple):
+    """Where rules of ours stand in ipfw: all of a part's rules have one number and one set."""
+
+    number: int
+    set: int
+
+
 class Firewall(_Table):
     """[firewall]: the numbers and sets of ipfw that are ours; nobody else's may be among them."""
 
@@ -96,8 +105,8 @@ class Firewall(_Table):
     first_set: Annotated[int, Field(ge=1, le=20)] = 20
 
 
-class Policy(_Table):
-    """[policy]: how careful a run is. Times are in seconds."""
+class Run(_Table):
+    """[run]: how careful a run is. Times are in seconds."""
 
     confirm_within: Annotated[int, Field(ge=10, le=3600)] = 120
     free_space_mib: Annotated[int, Field(ge=0)] = 200
@@ -171,7 +180,7 @@ class Site(_Table):
     lan: Lan
     base: Base = Base()
     firewall: Firewall = Firewall()
-    policy: Policy = Policy()
+    run: Run = Run()
     jails: dict[Name, Jail]
     services: dict[Name, Service]
     order: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -192,6 +201,19 @@ class Site(_Table):
             todo="describe the service and its jail, or take it out of the order",
         )
 
+    @property
+    def places(self) -> dict[str, Place]:
+        """The parts of our rule set in the order of the search, each with its place.
+
+        Packets are counted first, then let through or not; fwd to a service ends the search, so
+        the nat of what jails begin themselves comes last.
+        """
+        parts = (*_BEFORE_SERVICES, *self.services, *_AFTER_SERVICES)
+        first = self.firewall
+        return {
+            part: Place(first.first_rule + n, first.first_set + n) for n, part in enumerate(parts)
+        }
+
     def root(self, jail: str) -> str:
         """Where the jail's tree is on the host."""
         return f"{self.base.jails}/{jail}/root"
@@ -200,7 +222,7 @@ class Site(_Table):
     def hash(self) -> str:
         """Over everything that the plan depends on; not over how the operator gets there."""
         reach = {"address", "user", "port", "key", "known_hosts"}
-        text = self.model_dump_json(exclude={"host": reach, "policy": True})
+        text = self.model_dump_json(exclude={"host": reach, "run": True})
         return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -245,7 +267,7 @@ def _told(data: Any, item: Any) -> str:
 def _contradictions(site: Site) -> Iterator[str]:
     yield from _addresses(site)
     yield from _services(site)
-    last = site.firewall.first_set + len(site.services) - 1
+    last = max(place.set for place in site.places.values())
     if last > _LAST_SET:
         yield (
             f"firewall.first_set = {site.firewall.first_set}: {len(site.services)} services would "
@@ -281,6 +303,8 @@ def _services(site: Site) -> Iterator[str]:
             if homes.setdefault(each, jail) != jail:
                 yield f"{key}: {each!r} is in jails.{homes[each]} already"
     for name, service in site.services.items():
+        if name in (*_BEFORE_SERVICES, *_AFTER_SERVICES):
+            yield f"services.{name}: is the name of a part of our rule set; expected another"
         if name not in homes:
             yield f"services.{name}: belongs to no jail; name it in the services of one"
         for listen in service.ports:

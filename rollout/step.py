@@ -74,7 +74,8 @@ class Step:
     """What is done, why, how it is checked and what it may cost.
 
     `outage` is what users may notice: service -> seconds without an answer at the most; a service
-    that is not named may have none. `confirm_within` is in seconds from the end of the run.
+    that is not named may have none. `confirm_within` is in seconds from the end of the run; a plan
+    sets it to the site's.
     """
 
     name: str

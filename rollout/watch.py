@@ -38,7 +38,7 @@ def watches(site: Site, control: Path | None = None) -> tuple[Watch, ...]:
             if control:
                 asked = {"kind": "standin", "control": control, "proto": listen.proto}
             label = name if len(public) == 1 else f"{name} {listen.port}/{listen.proto}"
-            asked |= {"rate": site.policy.probes_per_second, "timeout": site.policy.probe_timeout}
+            asked |= {"rate": site.run.probes_per_second, "timeout": site.run.probe_timeout}
             found.append(
                 Watch(name=label, address=site.host.wan_address, port=listen.port, **asked)
             )

@@ -39,6 +39,5 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check("files::is_directory", path=RULES),
                 check("files::is_enabled_script", script="cellblock"),
             ),
-            confirm_within=site.policy.confirm_within,
         ),
     )

@@ -8,10 +8,6 @@ from rollout.step import Use, use
 from steps.base import RULES
 
 
-def set_of(site: Site, service: str) -> int:
-    return site.firewall.first_set + list(site.services).index(service)
-
-
 def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
     """The rules: live in a set that is still switched off, and on disk for the next boot.
 
@@ -35,8 +31,7 @@ def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
                 for other in site.jails.values()
                 if other is not jail
             ]
-    set = set_of(site, service)
-    number = site.firewall.first_rule + list(site.services).index(service)
+    number, set = site.places[service]
     lines = [f"add {number} set {set} {body}\n" for body in bodies]
     return [
         use(firewall.rules, number=number, set=set, bodies=bodies),

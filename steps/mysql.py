@@ -36,7 +36,7 @@ def _cutover(site: Site) -> Step:
             *([use(data.flushed, client=service.client)] if service.client else []),
             use(rc.stop, script=service.rc),
             *([use(files.link, path=socket, target=root + socket)] if socket else []),
-            use(firewall.switch, set=forward.set_of(site, _NAME)),
+            use(firewall.switch, set=site.places[_NAME].set),
             use(rc.start, script=service.rc, jail=jail),
         ),
         checks=(
@@ -45,8 +45,7 @@ def _cutover(site: Site) -> Step:
             check("service::returns_at_boot_in_jail", service=_NAME),
             check("service::answers_from_jail", service=_NAME),
             *([check("service::socket_leads_into_jail", service=_NAME)] if socket else []),
-            check("network::set_is_on", set=forward.set_of(site, _NAME)),
+            check("network::set_is_on", set=site.places[_NAME].set),
         ),
         outage={_NAME: 15.0},
-        confirm_within=site.policy.confirm_within,
     )

@@ -41,6 +41,5 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check("network::ipfw_is_loaded"),
                 check("files::is_enabled_script", script="cellblock_firewall"),
             ),
-            confirm_within=site.policy.confirm_within,
         ),
     )

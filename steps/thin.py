@@ -35,7 +35,6 @@ def _jail_step(site: Site, service: str, name: str) -> Step:
             check("jail::returns_at_boot", jail=name),
             check("preflight::daemon_runs", until=f"{service}.cutover", service=service),
         ),
-        confirm_within=site.policy.confirm_within,
     )
 
 

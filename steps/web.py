@@ -41,12 +41,11 @@ def _standby(site: Site) -> Step:
             check("service::answers_on_the_lan", service=_NAME),
             check("preflight::daemon_runs", until="web.retire", service=_NAME),
         ),
-        confirm_within=site.policy.confirm_within,
     )
 
 
 def _cutover(site: Site) -> Step:
-    switch = forward.set_of(site, _NAME)
+    switch = site.places[_NAME].set
     return Step(
         name="web.cutover",
         why="New connections go to the jail from one moment on; those under way are not touched.",
@@ -55,7 +54,6 @@ def _cutover(site: Site) -> Step:
             check("network::set_is_on", set=switch),
             check("service::answers_from_jail", service=_NAME),
         ),
-        confirm_within=site.policy.confirm_within,
     )
 
 
@@ -76,5 +74,4 @@ def _retire(site: Site) -> Step:
             question="Does the web look right from outside, served by the jail?",
             look_at=("your own sites in a browser", "the error log of the jail's Apache"),
         ),
-        confirm_within=site.policy.confirm_within,
     )

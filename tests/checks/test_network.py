@@ -13,7 +13,8 @@ def test_has_address(host: Any, interface: str, address: str) -> None:
 
 
 def test_ipfw_is_loaded(host: Any) -> None:
-    assert host.run("kldstat -q -m ipfw").rc == 0, "ipfw is not loaded"
+    for module in ("ipfw", "ipfw_nat"):
+        assert host.run("kldstat -q -m %s", module).rc == 0, f"{module} is not loaded"
     assert host.run("ipfw list").rc == 0, "ipfw does not answer"
 
 

@@ -50,7 +50,7 @@ def test_data_has_room(host: Any, site: Site, directory: str) -> None:
     answer = host.run("df -k %s", directory)
     assert answer.rc == 0, f"{directory}: expected a directory: {answer.stderr.strip()}"
     free = int(answer.stdout.splitlines()[-1].split()[3]) // 1024
-    wanted = site.policy.free_space_mib
+    wanted = site.run.free_space_mib
     assert free >= wanted, f"{directory}: {free} MiB are free: expected {wanted} at least"
 
 

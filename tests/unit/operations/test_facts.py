@@ -18,7 +18,7 @@ from operations.facts import (
     Jails,
     Kenv,
     Module,
-    Mounts,
+    Nats,
     Path,
     RcConf,
     Rule,
@@ -34,7 +34,7 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, str]] = {
     Module: {"module": "ipfw"},
     Kenv: {"variable": "net.inet.ip.fw.default_to_accept"},
     Rules: {},
-    Mounts: {},
+    Nats: {},
     Jails: {},
     JailConf: {},
     ServiceRuns: {"script": "named"},
@@ -94,12 +94,10 @@ def test_without_ipfw_there_are_no_rules() -> None:
     assert Rules().process(recorded("ipfw list", 0)) == ()
 
 
-def test_mounts_are_read_by_their_point() -> None:
-    found = Mounts().process(recorded("mount -p", 1))
-    assert found["/"] == ("/dev/vtbd0p3", "ufs", "rw")
-    point, source = (f"/var/tmp/rec/{name}" for name in "ba")
-    assert found[point] == (source, "nullfs", "ro")
-    assert len(found) == 6
+def test_nat_instances_are_read_by_number() -> None:
+    configured = "ip 203.0.113.2 same_ports redirect_port udp 10.80.0.2:53 53"
+    assert Nats().process(recorded("ipfw nat show config", 0)) == {7: configured}
+    assert Nats().process(recorded("ipfw nat show config", 1)) == {}
 
 
 def test_jails_are_read_by_name() -> None:
@@ -156,7 +154,7 @@ def answered(
     for name, text in (("rc.conf", rc_conf), ("rc.conf.local", local)):
         if text is not None:
             (root / "etc" / name).write_text(text)
-    told = typed(fact().command(root=str(root)), root)
+    told = typed(fact().command().replace("/etc/", f"{root}/etc/"), root)
     assert told.returncode == 0
     return fact().process(told.stdout.splitlines())
 

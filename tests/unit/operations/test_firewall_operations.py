@@ -6,11 +6,12 @@ import pytest
 from pyinfra.api.exceptions import OperationError
 
 from operations import firewall
-from operations.facts import Kenv, Module, Rule, Rules
+from operations.facts import Kenv, Module, Nats, Rule, Rules
 from tests.unit.operations.asking import pairs, recorded, reversible
 
 HTTP = "fwd 10.80.0.2,80 tcp from any to 203.0.113.2 80 in"
 HTTPS = "fwd 10.80.0.2,443 tcp from any to 203.0.113.2 443 in"
+NAT = "ip 203.0.113.2 same_ports redirect_port udp 10.80.0.2:53 53"
 LAST = Rule(65535, 31, "allow ip from any to any")
 ACCEPT = "net.inet.ip.fw.default_to_accept"
 
@@ -24,6 +25,11 @@ def test_ipfw_is_told_to_accept_before_it_is_loaded() -> None:
             'if ipfw list >/dev/null 2>&1 && [ "$(ipfw -S list | wc -l)" -eq 1 ]; '
             "then kldunload ipfw; fi",
         ),
+        (
+            "kldload ipfw_nat",
+            'if kldstat -q -m ipfw_nat && [ -z "$(ipfw nat show config)" ]; '
+            "then kldunload ipfw_nat; fi",
+        ),
     ]
     assert all(command.live for command in commands)
 
@@ -35,6 +41,26 @@ def test_what_ipfw_was_told_before_is_told_again() -> None:
 
 def test_a_loaded_ipfw_is_never_unloaded() -> None:
     assert reversible(firewall.loaded, {Module: True}) == []
+
+
+def test_a_nat_instance_comes_and_goes_by_its_number() -> None:
+    commands = reversible(firewall.nat, {Nats: {7: "ip 203.0.113.9"}}, number=52, config=NAT)
+    assert pairs(commands) == [
+        (
+            f"ipfw -q nat 52 config {NAT}",
+            "if ipfw list >/dev/null 2>&1; then ipfw -q nat 52 delete; fi",
+        )
+    ]
+    assert commands[0].live
+
+
+def test_a_nat_instance_of_ours_is_not_configured_again() -> None:
+    assert reversible(firewall.nat, {Nats: {52: NAT}}, number=52, config=NAT) == []
+
+
+def test_somebody_elses_nat_instance_is_not_overwritten() -> None:
+    with pytest.raises(OperationError, match=r"ipfw nat 52 .ip 203.0.113.9. is in the place"):
+        reversible(firewall.nat, {Nats: {52: "ip 203.0.113.9"}}, number=52, config=NAT)
 
 
 def added(*there: Rule) -> list[tuple[str, str | None]]:

@@ -78,7 +78,7 @@ SECTIONS: dict[type[BaseModel], str] = {
     site.Lan: r"lan",
     site.Base: r"base",
     site.Firewall: r"firewall",
-    site.Policy: r"policy",
+    site.Run: r"run",
     site.Jail: r"jails\.\w+",
     site.Mount: r"jails\.\w+",
     site.Service: r"services\.\w+",
@@ -126,7 +126,7 @@ UNKNOWN_KEYS = [
         ("port = 80, probe", "port = 80, tls = true, probe"),
         "services.web.ports.0.tls = True",
     ),
-    ("table", ("[policy]", "[extra]\nx = 1\n[policy]"), "extra = {'x': 1}"),
+    ("table", ("[run]", "[extra]\nx = 1\n[run]"), "extra = {'x': 1}"),
 ]
 
 
@@ -275,7 +275,7 @@ def test_a_parameter_that_would_break_jail_conf(written: Written, name: str, val
         ('hostname = "www.', 'hostname = "w w.', "jails.web.hostname = 'w w.example.org'"),
         ("10.80.0.0/24", "10.80.0.0/33", "lan.network = '10.80.0.0/33'"),
         ("first_set = 20", "first_set = 31", "firewall.first_set = 31"),
-        ("confirm_within = 120", "confirm_within = 0", "policy.confirm_within = 0"),
+        ("confirm_within = 120", "confirm_within = 0", "run.confirm_within = 0"),
         ('order = ["preflight"', 'order = [1, "preflight"', "order.0 = 1"),
         ('probe = "http"', 'probe = "https"', "services.web.ports.0.probe = 'https'"),
     ],
