@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface
 from shlex import quote
 
 from pyinfra.api.facts import FactBase
@@ -59,6 +60,22 @@ class Interfaces(FactBase[dict[str, tuple[str, ...]]]):
             elif line.split()[:1] in (["inet"], ["inet6"]):
                 found[name] += (line.split()[1].split("/")[0].split("%")[0],)
         return found
+
+
+class Networks(FactBase[tuple[IPv4Interface, ...]]):
+    """The host's IPv4 addresses with their networks, as its interfaces have them."""
+
+    default = tuple
+
+    def command(self) -> str:
+        return "ifconfig -a | awk '$1 == \"inet\" {print}'"
+
+    def process(self, output: list[str]) -> tuple[IPv4Interface, ...]:
+        pattern = re.compile(r"\s*inet (\S+) .*?netmask 0x([0-9a-f]{8})\b.*")
+        matches = (pattern.fullmatch(line) for line in output)
+        return tuple(
+            IPv4Interface(f"{m[1]}/{IPv4Address(int(m[2], 16))}") for m in matches if m is not None
+        )
 
 
 class Module(FactBase[bool]):
@@ -156,6 +173,20 @@ class ServiceRuns(FactBase[bool]):
     def command(self, script: str, jail: str = "") -> str:
         where = f"-j {quote(jail)} " if jail else ""
         return f"service {where}{quote(script)} onestatus >/dev/null 2>&1 && echo yes || echo no"
+
+    def process(self, output: list[str]) -> bool:
+        return output == ["yes"]
+
+
+class HasLine(FactBase[bool]):
+    """Whether a file has this line, to the letter."""
+
+    @staticmethod
+    def default() -> bool:
+        return True  # a plan made without a host is for one that is not changed yet
+
+    def command(self, path: str, line: str) -> str:
+        return f"grep -qxF {quote(line)} {quote(path)} && echo yes || echo no"
 
     def process(self, output: list[str]) -> bool:
         return output == ["yes"]

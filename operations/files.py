@@ -9,7 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
 from operations.command import Commands, NewFile, Reversible, quote, staged
-from operations.facts import Path, State
+from operations.facts import HasLine, Path, State
 
 
 @operation()
@@ -68,6 +68,31 @@ def directory(path: str, mode: str = "755", owner: str = "root:wheel") -> Comman
         f"install -d -m {mode} -o {user} -g {group} {quote(path)}",
         undo=f"if [ -d {quote(path)} ]; then rmdir {quote(path)}; fi",
         says=f"make directory {path}",
+    )
+
+
+@operation()
+def line(path: str, old: str, new: str) -> Commands:
+    """Replace a whole line of a file that other hands edit too; the undo turns it back.
+
+    Nothing where the file has no such line.
+    """
+    if not host.get_fact(HasLine, path=path, line=old):
+        host.noop(f"{path} has no line {old!r}")
+        return
+    yield Reversible(
+        _exchanged(path, old, new),
+        undo=_exchanged(path, new, old),
+        says=f"{path}: {new!r} in place of {old!r}",
+    )
+
+
+def _exchanged(path: str, old: str, new: str) -> str:
+    at, beside = quote(path), quote(staged(path))
+    return (
+        f"if grep -qxF {quote(old)} {at}; then cp -p {at} {beside} && "
+        f"awk -v old={quote(old)} -v new={quote(new)} '$0 == old {{$0 = new}} {{print}}' {at} "
+        f"> {beside} && fsync {beside} && mv -f {beside} {at}; fi"
     )
 
 

@@ -72,6 +72,17 @@ def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> C
 
 
 @operation()
+def configuration_is_right(jail: str, command: str) -> Commands:
+    """Ask a daemon's own program, in a running jail, whether it would take its configuration."""
+    yield Reversible(
+        f"jexec {quote(jail)} {command}",
+        undo=":",
+        live=True,
+        says=f"{command} in jail {jail}",
+    )
+
+
+@operation()
 def stop(script: str, stop: str = "onestop", limit: int = 120) -> Commands:
     """Stop a daemon on the host by its rc script and see it gone; the undo starts it again."""
     if not host.get_fact(ServiceRuns, script=script):

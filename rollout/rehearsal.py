@@ -10,7 +10,7 @@ from typing import Any
 
 from rollout import outage, report
 from rollout.box import Box
-from rollout.errors import RolledBack, Stuck
+from rollout.errors import Refused, RolledBack, Stuck
 from rollout.plan import Plan
 from rollout.runner import Runner
 from rollout.site import JOURNAL
@@ -46,6 +46,12 @@ class Rehearsal:
             runner.contact.take()
             return runner.session.output(f"sh {JOURNAL}/host.sh fingerprint").splitlines()
 
+    def commands(self, position: int) -> int:
+        """How many commands a step has on the box as it is now."""
+        with self._runner() as runner:
+            runner.contact.connect()
+            return len(runner.compiled(position).commands)
+
     def whole(self) -> None:
         """Apply, verify, roll back, compare with before, apply again. Raises where it fails."""
         before = self.fingerprint()
@@ -61,6 +67,12 @@ class Rehearsal:
         position = self.plan.position(step)
         if position:
             self._act("apply", lambda runner: runner.apply(self.plan.steps[position - 1].name))
+        there = self.commands(position)
+        if command > there:
+            raise Refused(
+                f"{step} has {there} commands on this host: there is no number {command} to break",
+                todo="see the runbook for the commands of a step",
+            )
         before = self.fingerprint()
         at = f"sh -eu */steps/{self.plan.directory(position)}/do/{command:03}.sh"
         self.box.break_at(at)
@@ -69,10 +81,7 @@ class Rehearsal:
         except RolledBack:
             self.must_equal(before, f"after the failure of {step}")
             raise
-        raise Stuck(
-            f"{step} was to fail at its command {command} and did not",
-            todo="see plan for the number of its commands",
-        )
+        raise Stuck(f"{step} was to fail at its command {command} and did not")
 
     def _act(self, name: str, run: Callable[[Runner], Any]) -> None:
         self.told.note(f"--- {name}")

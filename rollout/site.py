@@ -42,7 +42,7 @@ def _expanded(path: Path) -> Path:
 
 _LAST_SET = 30  # 31 is ipfw's own
 _BEFORE_SERVICES = ("traffic", "policy")
-_AFTER_SERVICES = ("egress",)
+_AFTER_SERVICES = ("answers", "egress")
 
 JOURNAL = "/var/db/cellblock"
 """Where the host keeps its own record of a rollout."""
@@ -148,6 +148,7 @@ class Service(_Table):
     data: tuple[HostPath, ...] = ()
     logs: tuple[HostPath, ...] = ()
     socket: HostPath | None = None
+    configtest: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")] | None = None
     client: str | None = None
 
 
@@ -206,7 +207,7 @@ class Site(_Table):
         """The parts of our rule set in the order of the search, each with its place.
 
         Packets are counted first, then let through or not; fwd to a service ends the search, so
-        the nat of what jails begin themselves comes last.
+        the nat of what jails send (answers over UDP, then what they begin themselves) comes last.
         """
         parts = (*_BEFORE_SERVICES, *self.services, *_AFTER_SERVICES)
         first = self.firewall

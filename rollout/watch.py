@@ -9,7 +9,7 @@ from pathlib import Path
 from socket import create_connection
 from typing import Any
 
-from rollout import outage
+from rollout import datagrams, outage
 from rollout.errors import Refused
 from rollout.host import Ssh
 from rollout.outage import Timeline
@@ -75,13 +75,15 @@ def _ever_answered(timelines: Mapping[str, Timeline], service: str) -> bool:
 
 
 class FromOutside:
-    """Opens a connection to the public port, and asks the host who holds its other end."""
+    """Asks a public port as a client would, and the host who answered."""
 
     def __init__(self, target: Ssh) -> None:
+        self._target = target
         self._witness = Witness(target.argv("/bin/sh"))
 
     def who(self, address: str, port: int, proto: str) -> str | None:
-        """For TCP; a datagram has no connection whose holder could be asked for."""
+        if proto == "udp":
+            return datagrams.who(self._target, address, port)
         deadline = time.monotonic() + 15
         while True:
             with closing(create_connection((address, port), timeout=5)) as connection:

@@ -28,12 +28,17 @@ class SocketAt:
         return self.daemon.realm
 
 
-def who_answers(host: Host, address: str, port: int, proto: str, source: str) -> SocketAt | None:
+def who_answers(
+    host: Host, address: str, port: int, proto: str, source: str, *, sender: str = ""
+) -> SocketAt | None:
+    """`sender` is the host's address that its question comes from, where it is not the usual."""
     if address.startswith("/"):
         return _at_path(host, address, source)
     packet = _first_packet(host, address, port, proto, source)
     if packet is None:
         return None
+    if sender:
+        packet = replace(packet, source=sender)
     if packet.interface != host.network.nic:
         # It leaves before it arrives: both ways of lo0 are filtered.
         out = host.judge(replace(packet, direction="out", received_on=""))

@@ -1,6 +1,12 @@
-"""The ipfw rules that lead a service's public ports into its jail, in a set of its own."""
+"""The ipfw rules that lead a service's public ports into its jail, in a set of its own.
+
+fwd carries TCP alone: a forwarded datagram arrives, but its answer leaves from the jail's address,
+and the client drops it (measured on 13.2). So UDP goes in by nat, and its answers come out by nat.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 from operations import files, firewall
 from rollout.site import Site
@@ -11,7 +17,6 @@ from steps.base import RULES
 def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
     """The rules: live in a set that is still switched off, and on disk for the next boot.
 
-    fwd carries TCP alone; the answers of a forwarded datagram would leave from the jail's address.
     With `localhost`, programs that say 127.0.0.1 reach the jail too: on the host, and in the other
     jails, where 127.0.0.1 means the jail's own address.
     """
@@ -19,7 +24,12 @@ def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
     wan = site.host.wan_address
     bodies: list[str] = []
     for listen in site.services[service].ports:
-        if listen.proto != "tcp":
+        if listen.proto == "udp":
+            if listen.public:
+                bodies.append(
+                    f"nat {site.places[service].number} udp from not {site.lan.network} "
+                    f"to {wan} {listen.port} in"
+                )
             continue
         to = f"fwd {jail.address},{listen.port} tcp from any to"
         if listen.public:
@@ -31,9 +41,48 @@ def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
                 for other in site.jails.values()
                 if other is not jail
             ]
-    number, set = site.places[service]
-    lines = [f"add {number} set {set} {body}\n" for body in bodies]
+    return _added(site, service, bodies)
+
+
+def answers(site: Site) -> list[Use]:
+    """What takes the answers of UDP services out with the public address; none without such a one.
+
+    In a set of its own that stays on: an answer under way while a service's set is switched off
+    would leave from the jail's address. Not towards the LAN, where clients have asked the jail's.
+    """
+    configs: dict[int, str] = {}
+    bodies: list[str] = []
+    for name in site.order:
+        udp = _public_udp(site, name)
+        if not udp:
+            continue
+        number, address = site.places[name].number, site.jails[site.jail_of(name)].address
+        redirections = [f"redirect_port udp {address}:{port} {port}" for port in udp]
+        configs[number] = " ".join([f"ip {site.host.wan_address} same_ports", *redirections])
+        bodies += [
+            f"nat {number} udp from {address} {port} to not {site.lan.network} out" for port in udp
+        ]
+    if not bodies:
+        return []
+    return [
+        *(use(firewall.nat, number=number, config=config) for number, config in configs.items()),
+        *_added(site, "answers", bodies, configs),
+        use(firewall.switch, set=site.places["answers"].set),
+    ]
+
+
+def _public_udp(site: Site, name: str) -> list[int]:
+    ports = site.services[name].ports if name in site.services else ()
+    return [listen.port for listen in ports if listen.proto == "udp" and listen.public]
+
+
+def _added(
+    site: Site, part: str, bodies: Sequence[str], nats: Mapping[int, str] | None = None
+) -> list[Use]:
+    number, set = site.places[part]
+    lines = [f"nat {instance} config {config}\n" for instance, config in (nats or {}).items()]
+    lines += [f"add {number} set {set} {body}\n" for body in bodies]
     return [
         use(firewall.rules, number=number, set=set, bodies=bodies),
-        use(files.put, path=f"{RULES}/{service}.rules", content="".join(lines)),
+        use(files.put, path=f"{RULES}/{part}.rules", content="".join(lines)),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from operations import address, files, firewall, rc
 from rollout.site import Site
 from rollout.step import Step, check, use
+from steps import forward
 from steps.base import RULES
 from steps.render import render
 
@@ -17,6 +18,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     jails = [site.jails[site.jail_of(name)] for name in site.order if name in site.services]
     addresses = [str(jail.address) for jail in jails]
     interface = site.lan.interface
+    answers = forward.answers(site)
     return (
         Step(
             name="network",
@@ -32,6 +34,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                     mode="555",
                 ),
                 use(rc.variable, name="cellblock_firewall_enable", value="YES"),
+                *answers,
             ),
             checks=(
                 *(
@@ -40,6 +43,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 ),
                 check("network::ipfw_is_loaded"),
                 check("files::is_enabled_script", script="cellblock_firewall"),
+                *([check("network::set_is_on", set=site.places["answers"].set)] if answers else []),
             ),
         ),
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+
 from operations import files, jail, mount, packages
 from operations.mount import Nullfs
+from rollout.errors import Refused
 from rollout.site import Jail, Site
 from rollout.step import Step, Use, check, use
 from steps.render import render
@@ -12,21 +16,34 @@ _LOCAL = "/usr/local"
 _LOCAL_ETC = "/usr/local/etc"
 
 
-def jail_steps(site: Site, service: str) -> tuple[Step, ...]:
+def local_etc(site: Site, name: str) -> str:
+    """Where a jail's private /usr/local/etc is on the host."""
+    shared = site.jails[name].software == "shared"
+    return f"{site.base.jails}/{name}/local-etc" if shared else site.root(name) + _LOCAL_ETC
+
+
+def jail_steps(site: Site, service: str, fitted: Sequence[Use] = ()) -> tuple[Step, ...]:
     """A jail that runs and serves nothing yet; none where an earlier service has built it.
 
-    The host's daemon is not touched.
+    `fitted` is what the copied configuration needs besides, before the jail first runs. The host's
+    daemon is not touched.
     """
     name = site.jail_of(service)
     first = next(each for each in site.order if each in site.jails[name].services)
-    return (_jail_step(site, service, name),) if service == first else ()
+    if fitted and service != first:
+        raise Refused(
+            f"{site.path}: order: {service!r} shares jails.{name} with {first!r}, and comes later",
+            todo=f"put {service!r} before {first!r}: its configuration is fitted to the jail while "
+            "the jail has never run",
+        )
+    return (_jail_step(site, service, name, fitted),) if service == first else ()
 
 
-def _jail_step(site: Site, service: str, name: str) -> Step:
+def _jail_step(site: Site, service: str, name: str, fitted: Sequence[Use]) -> Step:
     return Step(
         name=f"{service}.jail",
         why=f"The jail {name} is built and started beside the running server; nobody uses it yet.",
-        operations=tuple(_build(site, name)),
+        operations=tuple(_build(site, name, fitted)),
         checks=(
             check("jail::runs", jail=name),
             check("jail::has_its_address", jail=name),
@@ -38,11 +55,11 @@ def _jail_step(site: Site, service: str, name: str) -> Step:
     )
 
 
-def _build(site: Site, name: str) -> list[Use]:
+def _build(site: Site, name: str, fitted: Sequence[Use]) -> list[Use]:
     jail_ = site.jails[name]
     root = site.root(name)
     home = f"{site.base.jails}/{name}"
-    private = f"{home}/local-etc" if jail_.software == "shared" else root + _LOCAL_ETC
+    private = local_etc(site, name)
     mounts = _mounts(site, name, home)
     points = sorted({mount.target.removeprefix(root + "/") for mount in mounts} - set(jail.BASE))
     services = [site.services[each] for each in jail_.services]
@@ -58,6 +75,7 @@ def _build(site: Site, name: str) -> list[Use]:
             new=str(jail_.address),
         ),
     ]
+    uses += fitted
     if outside:
         uses.append(use(jail.copies, source="/", into=root, names=outside))
     if jail_.software == "pkg":
@@ -83,12 +101,17 @@ def _build(site: Site, name: str) -> list[Use]:
 
 def _etc(site: Site, name: str, rcvars: list[str]) -> dict[str, str]:
     jail_ = site.jails[name]
-    resolvers = site.lan.resolvers or (site.host.wan_address,)
     return {
         "rc.conf": render("jail/rc.conf", name=name, rcvars=rcvars),
-        "resolv.conf": render("jail/resolv.conf", resolvers=resolvers),
+        "resolv.conf": render("jail/resolv.conf", resolvers=_resolvers(site)),
         "hosts": render("jail/hosts", jail=jail_),
     }
+
+
+def _resolvers(site: Site) -> tuple[IPv4Address, ...]:
+    """A name server that moves is asked in its jail; until it answers there, at the old address."""
+    moving = [site.jails[site.jail_of("bind")].address] if "bind" in site.order else []
+    return site.lan.resolvers or (*moving, site.host.wan_address)
 
 
 def _configuration(site: Site, jail_: Jail) -> tuple[list[str], list[str]]:

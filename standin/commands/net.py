@@ -13,11 +13,13 @@ SERVICES = {25: "smtp", 80: "http", 53: "domain", 443: "https", 3306: "mysql", 2
 SERVICES |= {21: "ftp", 110: "pop3", 143: "imap", 587: "submission"}
 
 
-def reach(host: Host, call: Call, address: str, port: int, proto: str = "tcp") -> SocketAt | None:
+def reach(
+    host: Host, call: Call, address: str, port: int, proto: str = "tcp", *, sender: str = ""
+) -> SocketAt | None:
     """From where this caller is."""
     if address == "localhost":
         address = "127.0.0.1"
-    return who_answers(host, address, port, proto, call.realm.name or "host")
+    return who_answers(host, address, port, proto, call.realm.name or "host", sender=sender)
 
 
 @command("/usr/bin/nc")
@@ -82,13 +84,28 @@ def _resolve(host: Host, call: Call, name: str) -> str | None:
 
 
 def _ask(
-    host: Host, call: Call, server: str, question: tuple[str, str], proto: str = "udp"
+    host: Host,
+    call: Call,
+    server: str,
+    question: tuple[str, str],
+    proto: str = "udp",
+    *,
+    sender: str = "",
 ) -> list[zones.Record] | None:
     """None when no name server answers."""
-    found = reach(host, call, server, 53, proto)
+    found = reach(host, call, server, 53, proto, sender=sender)
     if found is None or found.daemon.kind.rc != "named":
         return None
     return zones.lookup(found.realm, *question)
+
+
+def _resolver(call: Call) -> str:
+    """The first name server of resolv.conf(5); without one it is this machine."""
+    for line in (call.realm.read("/etc/resolv.conf") or "").splitlines():
+        words = line.split()
+        if words[:1] == ["nameserver"]:
+            return words[1]
+    return "127.0.0.1"
 
 
 @command("/usr/bin/host")
@@ -96,7 +113,7 @@ def host_(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "t:Tv46W:", "Usage: host [-aCdilrTvVw] [-t type] name [server]", 1)
     if not 1 <= len(rest) <= 2:
         raise Unknown("Usage: host [-aCdilrTvVw] [-t type] name [server]\n", 1)
-    server = rest[1] if len(rest) == 2 else "127.0.0.1"
+    server = rest[1] if len(rest) == 2 else _resolver(call)
     kind = found.get("t", "A").upper()
     records = _ask(host, call, server, (rest[0], kind), "tcp" if "T" in found else "udp")
     if records is None:
@@ -115,10 +132,13 @@ def host_(host: Host, call: Call) -> Reply:
 
 @command("/usr/bin/drill")
 def drill(host: Host, call: Call) -> Reply:
-    server, names, proto, words = "127.0.0.1", [], "udp", list(call.args)
-    for word in words:
+    server, names, proto, sender, words = _resolver(call), [], "udp", "", list(call.args)
+    while words:
+        word = words.pop(0)
         if word.startswith("@"):
             server = word[1:]
+        elif word == "-I" and words:
+            sender = words.pop(0)
         elif word == "-t":
             proto = "tcp"
         elif word.startswith("-") and word not in ("-4", "-u"):
@@ -128,7 +148,7 @@ def drill(host: Host, call: Call) -> Reply:
     kinds = [word.upper() for word in names if word.upper() in zones.KINDS]
     name = next((word for word in names if word.upper() not in zones.KINDS), ".")
     kind = kinds[0] if kinds else "A"
-    records = _ask(host, call, server, (name, kind), proto)
+    records = _ask(host, call, server, (name, kind), proto, sender=sender)
     if records is None:
         raise Failed("Error: error sending query: No (valid) nameservers defined in the resolver\n")
     status = "NOERROR" if records else "NXDOMAIN"

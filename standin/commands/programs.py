@@ -42,6 +42,9 @@ def named_checkconf(host: Host, call: Call) -> Reply:
         raise Failed(f"open: {file}: file not found\n")
     if text.count("{") != text.count("}"):
         raise Failed(f"{file}:{text.count(chr(10))}: unbalanced braces\n")
+    if "-l" in call.args:
+        zones = configs.zone_files(call.realm)
+        return Reply("".join(f"{zone} IN _default primary\n" for zone in zones))
     return Reply()
 
 

@@ -17,14 +17,17 @@ def sockstat(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "46cLlnquwsSj:p:P:", USAGE, 1)
     if rest:
         raise Unknown(USAGE, 1)
-    if "j" in found and host.jail(found["j"]) is None:
-        raise Failed(f"sockstat: jail {found['j']} not found\n")
-    only = host.jail(found["j"]) if "j" in found else host.jail_of(call.realm)
+    wanted = found.get("j", "")
+    if wanted not in ("", "0") and host.jail(wanted) is None:
+        raise Failed(f"sockstat: jail {wanted} not found\n")
+    only = host.jail(wanted) if wanted else host.jail_of(call.realm)
     inet = bool({"4", "6"} & found.keys()) or "u" not in found
     unix = not {"4", "6", "P"} & found.keys()
     lines: list[str] = []
     for daemon in reversed(host.daemons):
         if only is not None and daemon.realm != only.realm:
+            continue
+        if wanted == "0" and daemon.realm.name:
             continue
         if "c" in found and "l" not in found:
             continue

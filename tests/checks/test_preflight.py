@@ -54,5 +54,12 @@ def test_data_has_room(host: Any, site: Site, directory: str) -> None:
     assert free >= wanted, f"{directory}: {free} MiB are free: expected {wanted} at least"
 
 
+def test_configuration_is_right(host: Any, site: Site, service: str) -> None:
+    command = site.services[service].configtest
+    answer = host.run(command)
+    said = (answer.stdout + answer.stderr).strip()
+    assert answer.rc == 0, f"services.{service}.configtest = {command!r}: it refuses: {said}"
+
+
 def test_configuration_is_there(host: Any, path: str) -> None:
     assert host.file(path).exists, f"configuration {path} is not on the host"

@@ -39,19 +39,13 @@ def test_forward_back_and_forward_again() -> None:
             moved = {"mysql"} if result["step"] == "mysql.cutover" else set()
             noticed = {s for s, w in result["outage"].items() if w["verdict"] == "outage"}
             assert noticed <= moved, f"{result['step']} cut off {noticed}"
+    # The number of channels does not depend on that of commands: the first step opens the connection
+    # that all use; each confirms over one of its own.
+    assert len({result["commands"] for result in acts["apply"]}) > 3
+    assert {result["channels"] for result in acts["apply"]} == {1}
 
 
-def test_the_number_of_channels_does_not_depend_on_the_number_of_commands() -> None:
-    done = rehearse("--json")
-    results = json.loads(done.stdout)[0]["results"]
-    assert len({result["commands"] for result in results}) > 3
-    # The first step opens the connection that all use; each confirms over one of its own.
-    assert {result["channels"] for result in results} == {1}
-
-
-@pytest.mark.parametrize(
-    "broken", ["network:3", "mysql.jail:19", "mysql.cutover:14", "web.cutover"]
-)
+@pytest.mark.parametrize("broken", ["network:3", "mysql.cutover:14"])
 def test_a_command_that_fails_leaves_the_host_as_before_the_step(broken: str) -> None:
     done = rehearse("--break", broken)
     assert done.returncode == 2, done.stdout + done.stderr

@@ -149,7 +149,7 @@ def test_a_runbook_is_printed_or_written_without_a_host(tmp_path: Path) -> None:
     assert "# mysql: runbook for dcserver" in printed.output
     where = tmp_path / "a" / "b"
     CliRunner().invoke(deploy.main, ["runbook", "--site", str(SAMPLE), "--output", str(where)])
-    assert (where / "04-mysql.md").read_text() in printed.output
+    assert (where / "05-mysql.md").read_text() in printed.output
 
 
 def test_the_readme_names_every_command_and_option() -> None:

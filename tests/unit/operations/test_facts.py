@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import subprocess
+from ipaddress import IPv4Interface
 from pathlib import Path as LocalPath
 from typing import Any
 
@@ -13,12 +14,14 @@ from pyinfra.api.facts import FactBase
 
 from operations import facts
 from operations.facts import (
+    HasLine,
     Interfaces,
     JailConf,
     Jails,
     Kenv,
     Module,
     Nats,
+    Networks,
     Path,
     RcConf,
     Rule,
@@ -35,6 +38,8 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, str]] = {
     Kenv: {"variable": "net.inet.ip.fw.default_to_accept"},
     Rules: {},
     Nats: {},
+    Networks: {},
+    HasLine: {"path": "/etc/resolv.conf", "line": "nameserver 127.0.0.1"},
     Jails: {},
     JailConf: {},
     ServiceRuns: {"script": "named"},
@@ -92,6 +97,16 @@ def test_rules_of_a_disabled_set_are_read_too() -> None:
 
 def test_without_ipfw_there_are_no_rules() -> None:
     assert Rules().process(recorded("ipfw list", 0)) == ()
+
+
+def test_networks_are_read_with_their_masks() -> None:
+    lines = [line for line in recorded("ifconfig lo1", 2) if line.split()[:1] == ["inet"]]
+    wire = "\tinet 203.0.113.2 netmask 0xffffff00 broadcast 203.0.113.255"
+    assert Networks().process([wire, *lines]) == (
+        IPv4Interface("203.0.113.2/24"),
+        IPv4Interface("10.80.0.2/32"),
+        IPv4Interface("10.80.0.3/32"),
+    )
 
 
 def test_nat_instances_are_read_by_number() -> None:

@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files
 from operations.command import NewFile, Reversible
-from operations.facts import Path, State
+from operations.facts import HasLine, Path, State
 from tests.unit.operations.asking import reversible, typed, yielded
 
 OURS = sha256(b"ours\n").hexdigest()
@@ -290,3 +290,39 @@ def test_the_undo_of_a_link_leaves_what_somebody_put_there_since(
         assert str(path.readlink()) == "/theirs"
     else:
         assert path.read_text() == "theirs"
+
+
+RESOLV = "search example.org\n nameserver 127.0.0.1\nnameserver 127.0.0.1\nnameserver 192.0.2.1"
+
+
+def repointed(*, there: bool) -> list[Reversible]:
+    return reversible(
+        files.line,
+        {HasLine: there},
+        path="resolv.conf",
+        old="nameserver 127.0.0.1",
+        new="nameserver 10.80.0.2",
+    )
+
+
+def test_a_whole_line_is_replaced_and_turned_back(tmp_path: LocalPath) -> None:
+    [command] = repointed(there=True)
+    assert command.undo is not None
+    file = tmp_path / "resolv.conf"
+    file.write_text(RESOLV + "\n")
+    file.chmod(0o640)
+    for _ in range(2):
+        assert typed(command.do, tmp_path).returncode == 0
+        assert (
+            file.read_text()
+            == RESOLV.replace("\nnameserver 127.0.0.1", "\nnameserver 10.80.0.2") + "\n"
+        )
+    for _ in range(2):
+        assert typed(command.undo, tmp_path).returncode == 0
+        assert file.read_text() == RESOLV + "\n"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in tmp_path.iterdir()] == ["resolv.conf"]
+
+
+def test_a_file_without_that_line_is_left_alone() -> None:
+    assert repointed(there=False) == []

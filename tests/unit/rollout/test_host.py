@@ -13,7 +13,7 @@ from shlex import quote
 
 import pytest
 
-from operations.facts import Interfaces, RcConf
+from operations.facts import Interfaces, Jails
 from rollout.errors import Refused, Unreachable
 from rollout.host import Session, Ssh, asked
 from rollout.host import testinfra_host as as_testinfra
@@ -338,6 +338,6 @@ def test_facts_are_answered_from_one_batch() -> None:
 
 def test_without_answers_each_fact_is_its_default_and_is_noted() -> None:
     with asked(None) as host:
-        assert host.get_fact(RcConf, root="/j") == {}
+        assert host.get_fact(Jails) == ()
         assert host.get_fact(Interfaces) == {}
-    assert host.questions == [RcConf().command(root="/j"), Interfaces().command()]
+    assert host.questions == [Jails().command(), Interfaces().command()]

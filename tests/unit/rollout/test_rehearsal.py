@@ -51,6 +51,9 @@ class Staged(Rehearsal):
         self.ends = ends or {}
         self.now = [list(BEFORE)]
 
+    def commands(self, position: int) -> int:
+        return 5
+
     def fingerprint(self) -> list[str]:
         return self.now.pop(0) if len(self.now) > 1 else self.now[0]
 
@@ -109,8 +112,15 @@ def test_a_host_that_differs_after_a_failure_is_no_clean_rollback(tmp_path: Path
 
 
 def test_a_step_that_was_to_fail_and_did_not_is_no_success(tmp_path: Path) -> None:
-    with pytest.raises(Stuck, match="network was to fail at its command 99 and did not"):
-        Staged(tmp_path).broken("network", 99)
+    with pytest.raises(Stuck, match="network was to fail at its command 5 and did not"):
+        Staged(tmp_path).broken("network", 5)
+
+
+def test_a_command_that_is_not_there_cannot_be_broken(tmp_path: Path) -> None:
+    rehearsal = Staged(tmp_path)
+    with pytest.raises(Refused, match="network has 5 commands on this host: there is no number 6"):
+        rehearsal.broken("network", 6)
+    assert rehearsal.broken_at == []
 
 
 def test_an_unknown_step_is_refused_before_anything_is_played(tmp_path: Path) -> None:

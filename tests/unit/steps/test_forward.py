@@ -78,7 +78,7 @@ def grown(where: Path, jails: int, ports: str, first_set: int = 20) -> Site:
 
 def test_no_two_services_have_a_rule_number_or_a_set_in_common(tmp_path: Path) -> None:
     """Or the second one's step would be refused in the middle of the rollout."""
-    crowded = grown(tmp_path, 4, "{{ port = {} }}, {{ port = {} }}")
+    crowded = grown(tmp_path, 3, "{{ port = {} }}, {{ port = {} }}")
     taken: set[int] = set()
     sets: set[int] = set()
     for service in crowded.services:
@@ -89,26 +89,40 @@ def test_no_two_services_have_a_rule_number_or_a_set_in_common(tmp_path: Path) -
         assert live.arguments["set"] not in sets, service
         taken.add(live.arguments["number"])
         sets.add(live.arguments["set"])
-    assert len(taken) == len(crowded.services) == 8
+    assert len(taken) == len(crowded.services) == 7
 
 
 def test_the_last_set_that_can_be_switched_is_used(tmp_path: Path) -> None:
-    many = grown(tmp_path, 4, "{{ port = {} }}")
-    assert list(many.places) == ["traffic", "policy", *many.services, "egress"]
+    many = grown(tmp_path, 3, "{{ port = {} }}")
+    assert list(many.places) == ["traffic", "policy", *many.services, "answers", "egress"]
     assert many.places["egress"].set == 30
 
 
-@pytest.mark.parametrize(("jails", "first_set"), [(5, 20), (14, 11)])
+@pytest.mark.parametrize(("jails", "first_set"), [(4, 20), (13, 11)])
 def test_more_services_than_sets_are_refused(tmp_path: Path, jails: int, first_set: int) -> None:
     """Set 31 is ipfw's own and cannot be switched off."""
     with pytest.raises(Refused, match="would need sets up to 31; ipfw has them up to 30"):
         grown(tmp_path, jails, "{{ port = {} }}", first_set)
 
 
-@pytest.mark.parametrize("service", SAMPLE.services)
-def test_udp_is_not_forwarded_as_tcp(service: str) -> None:
+def test_tcp_goes_in_by_fwd_and_udp_by_nat() -> None:
     """fwd carries TCP alone: an answer to a forwarded datagram leaves from the jail's address."""
-    udp = [each.port for each in SAMPLE.services[service].ports if each.proto == "udp"]
-    tcp = [each.port for each in SAMPLE.services[service].ports if each.proto == "tcp"]
-    forwarded = [int(body.split()[1].split(",")[1]) for body in bodies(SAMPLE, service)]
-    assert forwarded == tcp, f"udp ports {udp} among {forwarded}"
+    assert bodies(SAMPLE, "bind") == [
+        "nat 52 udp from not 10.80.0.0/24 to 203.0.113.2 53 in",
+        "fwd 10.80.0.2,53 tcp from any to 203.0.113.2 53 in",
+    ]
+
+
+def test_answers_over_udp_leave_with_the_public_address() -> None:
+    nat, rules, disk, switch = (used.arguments for used in forward.answers(SAMPLE))
+    config = "ip 203.0.113.2 same_ports redirect_port udp 10.80.0.2:53 53"
+    body = "nat 52 udp from 10.80.0.2 53 to not 10.80.0.0/24 out"
+    assert nat == {"number": 52, "config": config}
+    assert rules == {"number": 56, "set": 26, "bodies": [body]}
+    assert disk["content"] == f"nat 52 config {config}\nadd 56 set 26 {body}\n"
+    assert switch == {"set": 26}
+
+
+def test_a_site_that_moves_no_udp_service_has_no_nat_for_answers() -> None:
+    stays = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "web")})
+    assert forward.answers(stays) == []

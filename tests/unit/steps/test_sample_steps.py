@@ -106,8 +106,21 @@ def test_a_step_that_may_cause_an_outage_names_services_of_the_site() -> None:
 
 
 def test_the_old_daemon_goes_behind_a_gate_where_the_new_one_could_overlap() -> None:
-    assert [step.name for step in PLAN.steps if step.gate] == ["web.retire"]
-    assert NAMES.index("web.standby") < NAMES.index("web.cutover") < NAMES.index("web.retire")
+    assert [step.name for step in PLAN.steps if step.gate] == ["bind.retire", "web.retire"]
+    for name in ("bind", "web"):
+        places = [NAMES.index(f"{name}.{part}") for part in ("standby", "cutover", "retire")]
+        assert places == sorted(places)
+
+
+def test_questions_go_to_the_jail_only_when_its_named_has_the_zones() -> None:
+    """And on the way back to the host's only when that one has them."""
+    says = [command.says for command in commands(PLAN.steps[NAMES.index("bind.cutover")])]
+    assert says[-4:] == [
+        "the host's named writes its dynamic zones out and takes no updates",
+        "the named of jail bind reads its zones anew, and has them",
+        "switch ipfw set 22 on",
+        "on the way back the host's named reads its zones anew while the jail's serves",
+    ]
 
 
 def test_nothing_but_the_switch_stands_between_the_two_daemons_of_mysql() -> None:
@@ -126,5 +139,10 @@ def test_the_jails_address_is_never_the_hosts_and_vice_versa() -> None:
             words = command.do.split()
             if words[:3] == ["ipfw", "-q", "add"]:
                 sets.setdefault(words[5], set()).add(step.name)
-                assert words[6:8] in (["fwd", "10.80.0.3,3306"], ["fwd", "10.80.0.4,80"])
-    assert {name: len(steps) for name, steps in sets.items()} == {"23": 1, "24": 1}
+                assert words[6:8] in (
+                    ["nat", "52"],
+                    *(["fwd", to] for to in ("10.80.0.2,53", "10.80.0.3,3306", "10.80.0.4,80")),
+                )
+    assert {name: len(steps) for name, steps in sets.items()} == dict.fromkeys(
+        ("22", "23", "24", "26"), 1
+    )

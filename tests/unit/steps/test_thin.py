@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from operations.jail import BASE, LOCAL
 from operations.mount import Nullfs
-from rollout import site
+from rollout import plan, site
+from rollout.errors import Refused
 from rollout.site import Jail, Mount, Service, Site
 from rollout.step import Step
 from steps.thin import jail_steps
@@ -162,9 +164,22 @@ def test_a_directory_with_a_name_that_begins_alike_is_not_usr_local_etc() -> Non
     assert used(made, "jail.copies")[1]["names"] == ["usr/local/etcetera/x"]
 
 
-def test_a_jail_asks_the_resolvers_of_the_lan_or_else_the_public_address() -> None:
+def test_a_jail_asks_the_resolvers_of_the_lan_or_else_a_named_that_moves() -> None:
+    """And the public address, as long as nobody answers in the jail."""
     [conf] = [each for each in used(SAMPLE, "jail.private") if each["name"] == "etc/resolv.conf"]
+    assert conf["content"] == "nameserver 10.80.0.2\nnameserver 203.0.113.2\n"
+    stays = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "web")})
+    [conf] = [each for each in used(stays, "jail.private") if each["name"] == "etc/resolv.conf"]
     assert conf["content"] == "nameserver 203.0.113.2\n"
+
+
+def test_a_service_to_be_fitted_comes_first_in_a_jail_that_it_shares(tmp_path: Path) -> None:
+    text = SAMPLE.path.read_text().replace('services = ["web"]', 'services = ["web", "bind"]')
+    text = re.sub(r'\[jails.bind\]\n.*\n.*\nservices = \["bind"\]\n', "", text)
+    text = text.replace('"bind", "mysql", "web"]', '"mysql", "web", "bind"]')
+    (tmp_path / "site.toml").write_text(text)
+    with pytest.raises(Refused, match=r"'bind' shares jails\.web with 'web', and comes later"):
+        plan.make(site.read(tmp_path / "site.toml"))
 
 
 def test_the_host_daemon_still_serves_after_this_step() -> None:

@@ -1,0 +1,109 @@
+"""How a service moves whose two daemons can serve side by side: standby, cut-over, retirement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from operations import firewall, rc
+from rollout.site import Site
+from rollout.step import Check, Gate, Step, Use, check, use
+from steps import forward
+
+
+def standby(
+    site: Site,
+    name: str,
+    *,
+    why: str,
+    stop: str = "onestop",
+    then: Sequence[Use] = (),
+    until: str,
+) -> Step:
+    """The jail's daemon runs on the LAN address while the host's goes on serving.
+
+    `stop` is the rc command by which it goes on the way back. The host's daemon must run up to the
+    step `until`.
+    """
+    service = site.services[name]
+    jail = site.jail_of(name)
+    test = service.configtest
+    asked = [use(rc.configuration_is_right, jail=jail, command=test)] if test else []
+    return Step(
+        name=f"{name}.standby",
+        why=why,
+        operations=(
+            use(
+                rc.jail_variable,
+                name=service.rcvar,
+                value="YES",
+                jail=jail,
+                root=site.root(jail),
+                before="NO",
+            ),
+            *asked,
+            use(rc.start, script=service.rc, jail=jail, stop=stop),
+            *then,
+        ),
+        checks=(
+            check("service::runs_in_jail", service=name),
+            check("service::returns_at_boot_in_jail", service=name),
+            check("service::answers_on_the_lan", service=name),
+            check("preflight::daemon_runs", until=until, service=name),
+        ),
+    )
+
+
+def cutover(
+    site: Site,
+    name: str,
+    *,
+    why: str,
+    localhost: bool = False,
+    before: Sequence[Use] = (),
+    after: Sequence[Use] = (),
+) -> Step:
+    """New connections go to the jail from one moment on."""
+    switch = site.places[name].set
+    return Step(
+        name=f"{name}.cutover",
+        why=why,
+        operations=(
+            *forward.rules(site, name, localhost=localhost),
+            *before,
+            use(firewall.switch, set=switch),
+            *after,
+        ),
+        checks=(
+            check("network::set_is_on", set=switch),
+            check("service::answers_from_jail", service=name),
+        ),
+    )
+
+
+def retire(
+    site: Site,
+    name: str,
+    *,
+    why: str,
+    gate: Gate,
+    stop: str = "onestop",
+    before: Sequence[Use] = (),
+    checks: Sequence[Check] = (),
+) -> Step:
+    """The host's daemon stops and stays down; `before` is what it has to end first."""
+    service = site.services[name]
+    return Step(
+        name=f"{name}.retire",
+        why=why,
+        operations=(
+            use(rc.variable, name=service.rcvar, value="NO"),
+            *before,
+            use(rc.stop, script=service.rc, stop=stop),
+        ),
+        checks=(
+            check("service::does_not_run_on_host", service=name),
+            check("service::answers_from_jail", service=name),
+            *checks,
+        ),
+        gate=gate,
+    )

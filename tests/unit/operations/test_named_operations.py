@@ -1,0 +1,140 @@
+"""BIND's configuration in a jail, and the waits for its zones."""
+
+from __future__ import annotations
+
+import shutil
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+import pytest
+
+from operations import named
+from operations.command import NewFile, Reversible
+from operations.facts import Networks
+from tests.unit.operations.asking import reversible, typed, yielded
+
+HOST, JAIL = "203.0.113.2", "10.80.0.2"
+NETWORKS = (
+    IPv4Interface("203.0.113.2/24"),
+    IPv4Interface("127.0.0.1/8"),
+    IPv4Interface("10.80.0.2/32"),
+)
+NETS = "203.0.113.0/24; 10.80.0.2/32;"
+SELF = "203.0.113.2; 127.0.0.1; 10.80.0.2;"
+AWKS = [awk for awk in ("awk", "mawk", "gawk", "original-awk") if shutil.which(awk)]
+
+
+def fitted(tmp_path: Path, text: str, awk: str = "awk", **others: str) -> str:
+    """named.conf as it is in the jail, when it was `text` on the host."""
+    namedb = tmp_path / "namedb"
+    namedb.mkdir()
+    for name, content in {"named.conf": text, **others}.items():
+        (namedb / name).write_text(content)
+    file, command = yielded(
+        named.readdressed, {Networks: NETWORKS}, directory=str(namedb), old=HOST, new=JAIL
+    )
+    assert isinstance(file, NewFile)
+    assert isinstance(command, Reversible)
+    Path(file.staged).write_text(file.content)
+    done = typed(command.do.replace(" awk ", f" {awk} "), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not Path(file.staged).exists()
+    return (namedb / "named.conf").read_text()
+
+
+@pytest.mark.parametrize("awk", AWKS)
+@pytest.mark.parametrize(
+    ("on_the_host", "in_the_jail"),
+    [
+        ("listen-on { 203.0.113.2; 127.0.0.1; };", "listen-on { 10.80.0.2; 10.80.0.2; };"),
+        ("listen-on port 53 { any; };", "listen-on port 53 { any; };"),
+        ("query-source address 203.0.113.2;", "query-source address 10.80.0.2;"),
+        ("allow-transfer { 203.0.113.2; };", "allow-transfer { 203.0.113.2; };"),
+        ("masters { 127.0.0.1; };", "masters { 127.0.0.1; };"),
+        ("allow-query { localnets; };", f"allow-query {{ {{ {NETS} }}; }};"),
+        ("allow-query { !localhost; };", f"allow-query {{ !{{ {SELF} }}; }};"),
+        ("acl localnets-too { any; };", "acl localnets-too { any; };"),
+        ("// listen-on { 203.0.113.2; };", "// listen-on { 203.0.113.2; };"),
+        ("/* listen-on {\n203.0.113.2; */ a;", "/* listen-on {\n203.0.113.2; */ a;"),
+        ("/**/ listen-on { 203.0.113.2; };", "/**/ listen-on { 10.80.0.2; };"),
+        ('file "127.0.0.1"; # 127.0.0.1', 'file "127.0.0.1"; # 127.0.0.1'),
+        ("zone localhost { type primary; };", "zone localhost { type primary; };"),
+        (
+            "controls { inet 127.0.0.1 port 953 allow { localhost; } keys { k; }; };",
+            f"controls {{ inet 10.80.0.2 port 953 allow {{ {{ {SELF} }}; }} keys {{ k; }}; }};",
+        ),
+    ],
+)
+def test_only_what_it_is_bound_to_changes(
+    tmp_path: Path, on_the_host: str, in_the_jail: str, awk: str
+) -> None:
+    assert fitted(tmp_path, f"{on_the_host}\n", awk) == f"{in_the_jail}\n"
+
+
+def test_who_may_recurse_by_default_is_written_out(tmp_path: Path) -> None:
+    found = fitted(tmp_path, 'options {\n  directory "/";\n};\n')
+    recursion = f"allow-recursion {{ {NETS} {SELF} }};"
+    assert found == f'options {{ {recursion}\n  directory "/";\n}};\n'
+
+
+@pytest.mark.parametrize(
+    "said", ["allow-recursion { any; };", "allow-query { any; };", "recursion no;"]
+)
+def test_who_says_who_may_recurse_is_left_alone(tmp_path: Path, said: str) -> None:
+    text = f"options {{ {said} }};\n"
+    assert fitted(tmp_path, text) == text
+
+
+def test_an_included_file_may_say_it(tmp_path: Path) -> None:
+    text = 'options {\n  include "more.conf";\n};\n'
+    more = "options { allow-recursion { any; }; };\n"
+    assert fitted(tmp_path, text, **{"a.conf": more}) == text
+
+
+def test_rndc_conf_is_not_named_conf(tmp_path: Path) -> None:
+    text = "options { default-server 127.0.0.1; };\n"
+    fitted(tmp_path, "", **{"rndc.conf": text})
+    assert (tmp_path / "namedb" / "rndc.conf").read_text() == text
+
+
+def zones(tmp_path: Path, host: dict[str, str], jail: dict[str, str]) -> int:
+    """How the wait for the jail's zones ends, within a second."""
+    listed = "".join(f"echo '{zone} IN _default primary'; " for zone in host)
+    answers = "".join(
+        f"[ \"$*\" = '{asked} {zone} SOA' ] && echo '{said}'; "
+        for asked, table in ((f"-I {JAIL} @{HOST}", host), (f"@{JAIL}", jail))
+        for zone, said in table.items()
+    )
+    [command] = reversible(
+        named.zones_in_jail, script="named", jail="bind", public=HOST, address=JAIL
+    )
+    stubs = {"service": "", "named-checkconf": f"{listed}:", "drill": f"{answers}:"}
+    text = f"timeout 1 sh -eu <<'E'\n{command.do}\nE"
+    return typed(text, tmp_path, None, **stubs).returncode
+
+
+def soa(serial: int, flags: str = "qr aa rd") -> str:
+    return f";; flags: {flags} ; QUERY: 1\nexample.org. 300 IN SOA ns1. root. {serial} 1 1 1 1"
+
+
+def test_the_jails_named_is_waited_for_to_the_same_serial(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert zones(tmp_path / "a", {"example.org": soa(7)}, {"example.org": soa(7)}) == 0
+
+
+@pytest.mark.parametrize("there", [{}, {"example.org": soa(6)}, {"example.org": soa(7, "qr rd")}])
+def test_an_older_zone_or_no_authority_is_not_enough(tmp_path: Path, there: dict[str, str]) -> None:
+    (tmp_path / "a").mkdir()
+    assert zones(tmp_path / "a", {"example.org": soa(7)}, there) == 124
+
+
+def test_a_zone_that_the_host_does_not_serve_either_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert zones(tmp_path / "a", {"example.org": ""}, {}) == 0
+
+
+def test_the_way_back_does_nothing_forward() -> None:
+    [command] = reversible(named.zones_on_the_way_back, script="named", public=HOST, address=JAIL)
+    assert command.do == ":"
+    assert command.undo is not None
+    assert command.undo.startswith("service named onerestart && ")
