@@ -1,17 +1,18 @@
 # Fits named.conf and what it includes, given as arguments, to a jail whose one address is `new`:
-# what was bound to `old` or 127.0.0.1 is bound to it. In a jail the acls localnets and localhost mean
-# that address alone, so what they meant on the host, `nets` and `self`, is written out.
+# what was bound to `old` or 127.0.0.1 is bound to it. Who was let in stays so: the acls localnets and
+# localhost mean that address alone in a jail, so what they meant on the host, `nets` and `self`, is
+# written out; and programs that came from 127.0.0.1 come from the jails' network, `lan`, now.
 
 function element(word) {
     if (depth > 0 && first[depth] == word && word == "localnets") return "{ " nets " }"
     if (depth > 0 && first[depth] == word && word == "localhost") return "{ " self " }"
-    if ((word == old || word == "127.0.0.1") && is_bound()) return new
+    if ((word == old || word == "127.0.0.1") && is_in("listen-on|controls|[a-z]+-source")) return new
+    if (word == "127.0.0.1" && is_in("acl|allow-.*|match-.*")) return "{ 127.0.0.1; " lan "; }"
     return word
 }
 
-function is_bound(    i) {
-    for (i = 0; i <= depth; i++)
-        if (first[i] ~ /^(listen-on|controls|(query|notify|transfer|parental)-source)$/) return 1
+function is_in(statements,    i) {
+    for (i = 0; i <= depth; i++) if (first[i] ~ ("^(" statements ")$")) return 1
     return 0
 }
 

@@ -26,19 +26,19 @@ _SERIAL = (
 
 
 @operation()
-def readdressed(directory: str, old: str, new: str) -> Commands:
+def readdressed(directory: str, old: str, new: str, lan: str) -> Commands:
     """Fit the configuration of a named, copied into a jail that has never run, to its address.
 
     What was bound to `old` or to 127.0.0.1 is bound to `new`. Who may recurse stays as it was: in a
     jail localnets and localhost mean the jail's address alone, so the host's are written out, and
-    the network of `new` with them. Undone with the jail's tree.
+    `lan` with them, the network that its programs come from now. Undone with the jail's tree.
     """
     networks = host.get_fact(Networks)
     nets = [*dict.fromkeys(str(each.network) for each in networks if not each.ip.is_loopback)]
-    self = [*dict.fromkeys([*(str(each.ip) for each in networks), old, new])]
+    self = [*dict.fromkeys([*(str(each.ip) for each in networks), old, lan])]
     script = f"{directory}/readdressed.awk"
     yield NewFile(script, _AWK.read_text(encoding="utf-8"))
-    given = {"old": old, "new": new, "nets": _acl(nets), "self": _acl(self)}
+    given = {"old": old, "new": new, "lan": lan, "nets": _acl(nets), "self": _acl(self)}
     variables = " ".join(f"-v {name}={quote(value)}" for name, value in given.items())
     yield Reversible(
         f"find {quote(directory)} -type f -name '*.conf*' ! -name 'rndc.conf*' "

@@ -18,7 +18,13 @@ def steps(site: Site) -> tuple[Step, ...]:
     name = site.jail_of(_NAME)
     public, address = str(site.host.wan_address), str(site.jails[name].address)
     tcp = tuple(listen.port for listen in service.ports if listen.proto == "tcp")
-    fitted = use(named.readdressed, directory=local_etc(site, name), old=public, new=address)
+    fitted = use(
+        named.readdressed,
+        directory=local_etc(site, name),
+        old=public,
+        new=address,
+        lan=str(site.lan.network),
+    )
     newest = use(named.zones_in_jail, script=service.rc, jail=name, public=public, address=address)
     return (
         *jail_steps(site, _NAME, [fitted]),

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Generic, Protocol, Self, TypeVar
 
-from tests.lab.clients.results import Downloaded, Got, Inserted, Record, Verdict
+from tests.lab.clients.results import Downloaded, Got, Inserted, Record, Resolved, Verdict
 from tests.lab.wire import CLIENTS
 
 PROJECT = Path(__file__).parents[2]
@@ -119,6 +119,14 @@ def getting(
     options = ["--path", path, "--expect", expect, "--rate", str(rate), "--source", source]
     kept = ["--keep-alive"] if keep_alive else []
     return Client(guest, Got, "get", *options, "--threads", str(threads), *kept)
+
+
+def resolving(
+    guest: OnWire, name: str, *, rate: float = 50.0, source: str = CLIENTS[2]
+) -> Client[Resolved]:
+    """One client that asks for that zone all the time, so often over UDP and over TCP each."""
+    options = ["--name", name, "--rate", str(rate), "--source", source]
+    return Client(guest, Resolved, "resolve", *options)
 
 
 def downloading(

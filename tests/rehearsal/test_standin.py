@@ -39,8 +39,8 @@ def test_forward_back_and_forward_again() -> None:
             moved = {"mysql"} if result["step"] == "mysql.cutover" else set()
             noticed = {s for s, w in result["outage"].items() if w["verdict"] == "outage"}
             assert noticed <= moved, f"{result['step']} cut off {noticed}"
-    # The number of channels does not depend on that of commands: the first step opens the connection
-    # that all use; each confirms over one of its own.
+    # Channels do not depend on the number of commands: the first step opens the connection that all
+    # use; each confirms over one of its own.
     assert len({result["commands"] for result in acts["apply"]}) > 3
     assert {result["channels"] for result in acts["apply"]} == {1}
 

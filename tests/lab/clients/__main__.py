@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.lab.clients.download import download
 from tests.lab.clients.get import Page, get
 from tests.lab.clients.insert import OrdersError, insert, judge
+from tests.lab.clients.resolve import resolve
 from tests.lab.clients.results import Inserted, Record
 from tests.lab.clients.shop import Shop
 from tests.lab.clients.stopping import Stop
@@ -18,6 +19,7 @@ from tests.lab.clients.stopping import Stop
 LONGEST = 3600.0  # seconds that any client may run
 MOST_INSERTS = 200.0  # a second
 MOST_GETS = 100.0  # a second and thread
+MOST_QUESTIONS = 100.0  # a second over each transport
 MOST_BYTES = 16.0 * 1024 * 1024  # a second
 
 
@@ -48,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
     getting.add_argument("--keep-alive", action="store_true")
     getting.add_argument("--path", default="/index.html")
     getting.add_argument("--expect", default="", help="text that must stand in the page")
+
+    resolving = _client(kinds.add_parser("resolve"), _resolve, port=53)
+    resolving.add_argument("--rate", type=up_to(MOST_QUESTIONS), default=50.0, help="of each")
+    resolving.add_argument("--name", default="example.org")
 
     downloading = _client(kinds.add_parser("download"), _download, port=80)
     downloading.add_argument("--rate", type=up_to(MOST_BYTES), default=256 * 1024.0)
@@ -115,6 +121,18 @@ def _get(given: argparse.Namespace, stop: Stop) -> Record:
         rate=given.rate,
         threads=given.threads,
         keep_alive=given.keep_alive,
+        first=_ready,
+    )
+
+
+def _resolve(given: argparse.Namespace, stop: Stop) -> Record:
+    return resolve(
+        given.host,
+        given.port,
+        given.name,
+        stop,
+        rate=given.rate,
+        source=given.source,
         first=_ready,
     )
 

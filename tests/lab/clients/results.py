@@ -90,6 +90,16 @@ class Got(Record):
         return self.answered + len(self.failures)
 
 
+class Resolved(Record):
+    """What the client that asks a name server all the time saw."""
+
+    started: float
+    ended: float
+    over_udp: int  # good answers
+    over_tcp: int
+    failures: tuple[Failure, ...]
+
+
 class Downloaded(Record):
     """What one long download over one connection saw."""
 

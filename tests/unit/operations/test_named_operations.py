@@ -13,14 +13,14 @@ from operations.command import NewFile, Reversible
 from operations.facts import Networks
 from tests.unit.operations.asking import reversible, typed, yielded
 
-HOST, JAIL = "203.0.113.2", "10.80.0.2"
+HOST, JAIL, LAN = "203.0.113.2", "10.80.0.2", "10.80.0.0/24"
 NETWORKS = (
     IPv4Interface("203.0.113.2/24"),
     IPv4Interface("127.0.0.1/8"),
     IPv4Interface("10.80.0.2/32"),
 )
 NETS = "203.0.113.0/24; 10.80.0.2/32;"
-SELF = "203.0.113.2; 127.0.0.1; 10.80.0.2;"
+SELF = "203.0.113.2; 127.0.0.1; 10.80.0.2; 10.80.0.0/24;"
 AWKS = [awk for awk in ("awk", "mawk", "gawk", "original-awk") if shutil.which(awk)]
 
 
@@ -31,7 +31,7 @@ def fitted(tmp_path: Path, text: str, awk: str = "awk", **others: str) -> str:
     for name, content in {"named.conf": text, **others}.items():
         (namedb / name).write_text(content)
     file, command = yielded(
-        named.readdressed, {Networks: NETWORKS}, directory=str(namedb), old=HOST, new=JAIL
+        named.readdressed, {Networks: NETWORKS}, directory=str(namedb), old=HOST, new=JAIL, lan=LAN
     )
     assert isinstance(file, NewFile)
     assert isinstance(command, Reversible)
@@ -53,6 +53,8 @@ def fitted(tmp_path: Path, text: str, awk: str = "awk", **others: str) -> str:
         ("masters { 127.0.0.1; };", "masters { 127.0.0.1; };"),
         ("allow-query { localnets; };", f"allow-query {{ {{ {NETS} }}; }};"),
         ("allow-query { !localhost; };", f"allow-query {{ !{{ {SELF} }}; }};"),
+        ("acl own { 127.0.0.1; ::1; };", "acl own { { 127.0.0.1; 10.80.0.0/24; }; ::1; };"),
+        ("forwarders { 127.0.0.1; };", "forwarders { 127.0.0.1; };"),
         ("acl localnets-too { any; };", "acl localnets-too { any; };"),
         ("// listen-on { 203.0.113.2; };", "// listen-on { 203.0.113.2; };"),
         ("/* listen-on {\n203.0.113.2; */ a;", "/* listen-on {\n203.0.113.2; */ a;"),
