@@ -3,94 +3,81 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.lab import baseline
-from tests.lab.clients.results import Got, Inserted
+from tests.lab.clients.results import Got, Inserted, Resolved
 from tests.lab.guest import Guest
-from tests.lab.running import getting, inserting, verify
+from tests.lab.operator import Operator
+from tests.lab.running import getting, inserting, resolving, verify
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]
 
-PROJECT = Path(__file__).parents[2]
-INSERTS = 50.0  # a second; an emulated processor has no more to give beside the rollout itself
-GETS = 3.0  # a second, for each of the eight clients
+# Of clients a second; an emulated processor has no more to give beside the rollout itself.
+INSERTS = 50.0
+GETS = 2.0  # each of eight
+QUESTIONS = 5.0  # over each transport
 ALLOWED = 1.2  # times the gap of the same stop and start, typed as one ssh command
 
 
-class Operator:
-    """Somebody with a clean checkout, a site file and ssh, on the guest's wire."""
-
-    def __init__(self, guest: Guest, home: Path) -> None:
-        self.guest = guest
-        self.home = home
-        self.site = home / "site.toml"
-        text = (PROJECT / "tests" / "lab" / "site.toml").read_text(encoding="utf-8")
-        text = text.replace("@KEY@", str(guest.image.key))
-        self.site.write_text(text.replace("@KNOWN_HOSTS@", str(guest.image.known_hosts)))
-
-    def deploy(self, *words: str) -> subprocess.CompletedProcess[str]:
-        checkout = self.home / f"checkout-{len(list(self.home.iterdir()))}"
-        subprocess.run(["git", "clone", "-q", str(PROJECT), str(checkout)], check=True)
-        return subprocess.run(
-            self.guest.argv(sys.executable, "deploy.py", *words, "--site", str(self.site)),
-            cwd=checkout,
-            env={**os.environ, "HOME": str(self.home), "PYTHONPATH": str(checkout)},
-            capture_output=True,
-            text=True,
-            timeout=1800,
-            check=False,
-        )
-
-
 @pytest.fixture
-def operator(fresh_guest: Guest, tmp_path: Path) -> Iterator[Operator]:
-    yield Operator(fresh_guest, tmp_path)
+def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
+    return Operator(fresh_guest, tmp_path)
 
 
-def under_clients(operator: Operator, *words: str) -> tuple[str, Inserted, Got]:
-    """One run of deploy.py under one client that inserts and eight that GET."""
+@dataclass(frozen=True)
+class Seen:
+    """What deploy.py printed, and what the clients saw meanwhile."""
+
+    out: str
+    inserted: Inserted
+    got: Got
+    resolved: Resolved
+
+
+def under_clients(operator: Operator, *words: str) -> Seen:
+    """One run of deploy.py under clients of all moved services. No service may fail them."""
     guest = operator.guest
     with ExitStack() as clients:
         writer = clients.enter_context(inserting(guest, INSERTS)).wait_ready()
         reader = clients.enter_context(getting(guest, rate=GETS)).wait_ready()
+        asker = clients.enter_context(resolving(guest, "example.org", rate=QUESTIONS)).wait_ready()
         done = operator.deploy(*words)
         assert done.returncode == 0, done.stdout + done.stderr
-        inserted, got = writer.stop(), reader.stop()
+        inserted, got, resolved = writer.stop(), reader.stop(), asker.stop()
         verdict = verify(guest, writer)
     assert verdict.is_whole, f"lost {verdict.lost[:5]}, doubled {verdict.doubled[:5]}"
-    assert not got.failures, (
-        f"{len(got.failures)} of {got.requests} GETs failed: {got.failures[:3]}"
-    )
-    return done.stdout, inserted, got
+    failed = f"{len(got.failures)} of {got.requests} GETs failed: {got.failures[:3]}"
+    assert not got.failures, failed
+    assert not resolved.failures, f"{len(resolved.failures)} questions: {resolved.failures[:3]}"
+    return Seen(done.stdout, inserted, got, resolved)
 
 
-def test_mysql_and_apache_move_under_clients_and_back(operator: Operator) -> None:
+def test_the_services_move_under_clients_and_back(operator: Operator) -> None:
     guest = operator.guest
     checked = operator.deploy("check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    before = fingerprint(guest)
+    before = operator.fingerprint()
     figures: dict[str, float] = {"typed before": typed_gap(guest)}
     for name, words in (
         ("apply", ("apply", "--yes")),
         ("rollback", ("rollback",)),
         ("apply again", ("apply", "--yes")),
     ):
-        out, inserted, got = under_clients(operator, *words)
-        figures[name] = inserted.longest_gap.seconds
-        figures[f"{name}: GETs"] = got.requests
+        seen = under_clients(operator, *words)
+        figures[name] = seen.inserted.longest_gap.seconds
+        figures[f"{name}: GETs"] = seen.got.requests
+        figures[f"{name}: answers over UDP"] = seen.resolved.over_udp
+        figures[f"{name}: answers over TCP"] = seen.resolved.over_tcp
         if name == "rollback":
-            assert fingerprint(guest) == before
+            assert operator.fingerprint() == before
             # The machine is noisy: the same is typed once more, in the middle of the run.
             figures["typed again"] = typed_gap(guest)
-        print(out)
+        print(seen.out)
     assert operator.deploy("verify").returncode == 0
     print(json.dumps(figures, indent=2))
     typed = max(figures["typed before"], figures["typed again"])
@@ -99,14 +86,35 @@ def test_mysql_and_apache_move_under_clients_and_back(operator: Operator) -> Non
 
 
 def typed_gap(guest: Guest) -> float:
-    """Seconds without an acknowledged row when stop and start are typed as one ssh command."""
+    """Seconds without an acknowledged row when stop and start are typed as one ssh command.
+
+    Under the same clients as the tool's own: on an emulated processor their load is most of a gap.
+    """
     stop, start = "service mysql-server onestop", "service mysql-server onestart"
-    return baseline.type_stop_and_start(guest, stop, start, INSERTS).gap.seconds
+    with (
+        getting(guest, rate=GETS) as reader,
+        resolving(guest, "example.org", rate=QUESTIONS) as asker,
+    ):
+        reader.wait_ready()
+        asker.wait_ready()
+        return baseline.type_stop_and_start(guest, stop, start, INSERTS).gap.seconds
 
 
-def fingerprint(guest: Guest) -> str:
-    """The host's state, by the same text that the host uses for itself, from outside of it."""
-    script = (PROJECT / "rollout" / "host.sh").read_text(encoding="utf-8")
-    guest.sh(f"mkdir -p /root/print && cat > /root/print/host.sh <<'EOF'\n{script}\nEOF")
-    guest.sh("printf 'service %s\\n' mysql-server apache24 named > /root/print/watch")
-    return guest.sh("sh /root/print/host.sh fingerprint").stdout
+def test_names_are_answered_all_the_way_at_fifty_a_second(operator: Operator) -> None:
+    before = operator.fingerprint()
+    figures: dict[str, int] = {}
+    for name, words in (
+        ("apply", ("apply", "--yes", "--to", "bind.retire")),
+        ("rollback", ("rollback",)),
+    ):
+        with resolving(operator.guest, "example.org", rate=50.0) as asker:
+            asker.wait_ready()
+            done = operator.deploy(*words)
+            resolved = asker.stop()
+        assert done.returncode == 0, done.stdout + done.stderr
+        failed = f"{len(resolved.failures)} unanswered: {resolved.failures[:3]}"
+        assert not resolved.failures, failed
+        figures[f"{name}: over UDP"] = resolved.over_udp
+        figures[f"{name}: over TCP"] = resolved.over_tcp
+    assert operator.fingerprint() == before
+    print(json.dumps(figures, indent=2))

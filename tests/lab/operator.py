@@ -1,0 +1,53 @@
+"""Somebody with a clean checkout of the project, a site file and ssh, on the guest's wire."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.lab.guest import Guest
+
+PROJECT = Path(__file__).parents[2]
+LIMIT = 1800.0  # seconds that one command of deploy.py may take on an emulated guest
+
+
+class Operator:
+    """`home` is an empty directory; each command runs from a fresh clone below it."""
+
+    def __init__(self, guest: Guest, home: Path) -> None:
+        self.guest = guest
+        self.home = home
+        self.site = home / "site.toml"
+        text = (PROJECT / "tests" / "lab" / "site.toml").read_text(encoding="utf-8")
+        text = text.replace("@KEY@", str(guest.image.key))
+        self.site.write_text(text.replace("@KNOWN_HOSTS@", str(guest.image.known_hosts)))
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """deploy.py, running; in a process group of its own, so that all of it can be killed."""
+        checkout = self.home / f"checkout-{len(list(self.home.iterdir()))}"
+        subprocess.run(["git", "clone", "-q", str(PROJECT), str(checkout)], check=True)
+        return subprocess.Popen(
+            self.guest.argv(sys.executable, "deploy.py", *words, "--site", str(self.site)),
+            cwd=checkout,
+            env={**os.environ, "HOME": str(self.home), "PYTHONPATH": str(checkout)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def deploy(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """deploy.py from its start to its end."""
+        running = self.begin(*words)
+        out, err = running.communicate(timeout=LIMIT)
+        return subprocess.CompletedProcess(words, running.returncode, out, err)
+
+    def fingerprint(self) -> str:
+        """The host's state, by the same text that the host uses for itself, from outside of it."""
+        script = (PROJECT / "rollout" / "host.sh").read_text(encoding="utf-8")
+        there = "/root/print"
+        self.guest.sh(f"mkdir -p {there} && cat > {there}/host.sh <<'EOF'\n{script}\nEOF")
+        self.guest.sh(f"printf 'service %s\\n' mysql-server apache24 named > {there}/watch")
+        return self.guest.sh(f"sh {there}/host.sh fingerprint").stdout
