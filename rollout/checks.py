@@ -110,18 +110,10 @@ def run(
     nodes = list(dict.fromkeys(check.node for check in wanted))
     plugin = _Plugin(wanted, testinfra_host(session), site, outside)
     arguments = [str(CHECKS / node) for node in nodes]
-    # importlib: a test of the same name elsewhere is another module.
-    quiet = ["--import-mode=importlib"]
-    quiet += [
-        "-c",
-        os.devnull,
-        "--rootdir",
-        str(CHECKS),
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:terminal",
-    ]
+    # Named from the project's root: a module of the same file name elsewhere is another one.
+    quiet = ["--import-mode=importlib", f"--rootdir={CHECKS.parent.parent}"]
+    quiet += [f"--confcutdir={CHECKS}", "-c", os.devnull]
+    quiet += ["-p", "no:cacheprovider", "-p", "no:terminal"]
     # testinfra's own plugin would give `host` by its own backends.
     quiet += ["-p", "no:pytest11.testinfra", "-p", "no:xdist", "-p", "no:timeout"]
     if first:

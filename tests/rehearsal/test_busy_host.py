@@ -32,11 +32,9 @@ def test_what_is_theirs_is_there_all_the_way(tmp_path: Path) -> None:
         before = rehearsal.fingerprint()
         theirs = {line for line in before if re.match(THEIRS, line)}
         assert {line.partition(" ")[0] for line in theirs} >= {"rule", "jail", "address", "line"}
-        moved = {"service mysql-server runs", "service apache24 runs"}
-        changed = {
-            'line /etc/rc.conf mysql_enable="YES"',
-            'line /etc/rc.conf apache24_enable="YES"',
-        }
+        scripts = [made.site.services[name] for name in ("bind", "mysql", "web")]
+        moved = {f"service {each.rc} runs" for each in scripts}
+        changed = {f'line /etc/rc.conf {each.rcvar}="YES"' for each in scripts}
         lists = {line for line in theirs if re.search("jail_list=|cloned_interfaces=", line)}
         for step in made.steps:
             if step.operations:
@@ -55,8 +53,9 @@ def apply(made: plan.Plan, box: Box, to: str) -> None:
 
 def test_a_rule_of_theirs_in_the_place_of_ours_is_refused(tmp_path: Path) -> None:
     made = plan.make(site.read(SAMPLE))
+    number = made.site.places["mysql"].number
     with standin_box(made.site, tmp_path, BaseHost.busy()) as box:
-        box.target.run("ipfw -q add 51 count ip from any to any")  # type: ignore[attr-defined]
+        box.target.run(f"ipfw -q add {number} count ip from any to any")  # type: ignore[attr-defined]
         apply(made, box, "mysql.jail")
-        with pytest.raises(Refused, match=r"rule 51 .* is in the place of ours"):
+        with pytest.raises(Refused, match=rf"rule {number} .* is in the place of ours"):
             apply(made, box, "mysql.cutover")

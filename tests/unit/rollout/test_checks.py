@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -36,8 +38,6 @@ class Users:
 
 Ask = Callable[..., list[Verdict]]
 
-NUMBER = iter(range(1000))
-
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
@@ -53,11 +53,9 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
     with Session(Here()) as session:
 
         def run(text: str, *wanted: Check, first: bool = False) -> list[Verdict]:
-            # A name of its own: Python would take a module of that name that is there already.
-            name = f"claims{next(NUMBER)}"
-            (tmp_path / f"test_{name}.py").write_text(f"import pytest\n{text}")
+            (tmp_path / "test_claims.py").write_text(f"import pytest\n{text}")
             monkeypatch.setattr(checks, "CHECKS", tmp_path)
-            asked = [Check(f"{name}::{each.test}", each.values) for each in wanted]
+            asked = [Check(f"claims::{each.test}", each.values) for each in wanted]
             return checks.run(asked, session, SITE, Users(), first=first)
 
         yield run
@@ -72,6 +70,14 @@ def test_a_check_that_holds_is_a_yes(ask: Ask) -> None:
     assert verdict.passed
     assert verdict.message == ""
     assert verdict.name.endswith("holds")
+
+
+def test_another_module_of_the_same_file_name_is_not_taken_for_it(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pytest has one of its own when it runs us: its test_files.py is not tests/checks'."""
+    monkeypatch.setitem(sys.modules, "test_claims", ModuleType("test_claims"))
+    assert passed(ask("def test_holds(): pass\n", check("holds"))) == [True]
 
 
 def test_a_check_that_fails_says_what_was_found(ask: Ask) -> None:

@@ -434,7 +434,7 @@ def test_without_a_confirm_the_host_undoes_the_step_by_itself(
     assert "no confirm came before the deadline" in lab.host.read("001-one", "reason")
 
 
-RACES = 30
+RACES = 8
 
 
 def test_confirm_and_expiry_race_and_exactly_one_wins(lab: Lab) -> None:
