@@ -46,6 +46,23 @@ def test_listens(host: Any, site: Site, service: str) -> None:
         assert rows, f"services.{service}.ports: nobody listens on {listen.port}/{listen.proto}"
 
 
+def test_no_ipv6_clients_are_left_behind(host: Any, site: Site, service: str) -> None:
+    """A forwarded IPv6 connection hangs in silence in a jail that lacks the public address."""
+    there = host.check_output("ifconfig %s inet6", site.host.wan_interface).split()
+    public = [there[n + 1] for n, word in enumerate(there) if word == "inet6"]
+    public = [address for address in public if not address.startswith("fe80:")]
+    for listen in site.services[service].ports:
+        command = "sockstat -6lq -P %s -p %s"
+        rows = host.check_output(command, listen.proto, str(listen.port)).splitlines()
+        bound = {row.split()[5].rpartition(":")[0] for row in rows}
+        served = [address for address in public if bound & {"*", address}]
+        assert not (listen.public and served), (
+            f"services.{service}: serves IPv6 clients at {', '.join(served)}, port "
+            f"{listen.port}/{listen.proto}: only IPv4 is moved, and they would be cut off; let the "
+            "daemon listen on IPv4 alone, or take the service out of the order"
+        )
+
+
 def test_data_has_room(host: Any, site: Site, directory: str) -> None:
     answer = host.run("df -k %s", directory)
     assert answer.rc == 0, f"{directory}: expected a directory: {answer.stderr.strip()}"

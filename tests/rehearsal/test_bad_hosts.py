@@ -67,7 +67,7 @@ def refusal(made: Plan, box: Box, target: Target) -> str:
         ("id() { echo 1001; }", "uid 1001: expected root (0); see [host] user"),
         (
             "df() { echo Filesystem; echo /dev/vtbd0p3 1000 900 100 90% /; }",
-            "/var/db/mysql: 0 MiB are free: expected 200 at least",
+            "/usr/local/etc/namedb/primary: 0 MiB are free: expected 200 at least",
         ),
     ],
 )
@@ -81,6 +81,14 @@ def test_a_host_that_will_not_do(made: Plan, box: Box, lie: str, expected: str) 
         ("service mysql-server onestop", "services.mysql.rc = 'mysql-server': expected its daemon"),
         ("service apache24 onestop; rm /usr/local/etc/rc.d/apache24", "apache24 does not exist"),
         ("rm -r /usr/local/etc/apache24", "/usr/local/etc/apache24 is not on the host"),
+        (
+            "echo 'options {' >> /usr/local/etc/namedb/named.conf",
+            "services.bind.configtest = 'named-checkconf -z': it refuses: ",
+        ),
+        (
+            "ifconfig vtnet0 inet6 2001:db8::2/64",
+            "services.web: serves IPv6 clients at 2001:db8::2, port 80/tcp: only IPv4 is moved",
+        ),
     ],
 )
 def test_a_daemon_that_is_not_as_described(
