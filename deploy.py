@@ -131,8 +131,7 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
         runner.must_be_well(known, made.upto(to))
         done = {entry.directory for entry in known.done}
         ahead = [n for n in range(made.upto(to)) if made.directory(n) not in done]
-        bundles = [runner.compiled(n) for n in ahead]
-    data = report.plan_data(made, bundles)
+        data = report.plan_data((runner.compiled(n), runner.gate(made.steps[n])) for n in ahead)
     _print(data, report.plan_text(data), as_json)
 
 
@@ -144,7 +143,8 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
 def apply(site_file: Path, to: str | None, yes: bool, as_json: bool) -> None:
     """Run the steps that are not confirmed yet. A step that fails is undone."""
     made = plan.make(site.read(site_file))
-    _watched(made, "apply", as_json, lambda _: yes, lambda runner: runner.apply(to))
+    answer = _said_yes if yes else _ask_person
+    _watched(made, "apply", as_json, answer, lambda runner: runner.apply(to))
 
 
 @main.command()
@@ -154,7 +154,7 @@ def apply(site_file: Path, to: str | None, yes: bool, as_json: bool) -> None:
 def rollback(site_file: Path, to: str | None, as_json: bool) -> None:
     """Undo steps, last first, and compare the host with before."""
     made = plan.make(site.read(site_file))
-    _watched(made, "rollback", as_json, lambda _: True, lambda runner: runner.rollback(to))
+    _watched(made, "rollback", as_json, _said_yes, lambda runner: runner.rollback(to))
 
 
 @main.command()
@@ -232,6 +232,18 @@ def rehearse(site_file: Path, broken: tuple[str, int] | None, quiet: bool, as_js
     click.echo(
         "rehearsed on the stand-in, not on a FreeBSD: every act ended as it should", err=as_json
     )
+
+
+def _said_yes(gate: Gate) -> bool:
+    return True
+
+
+def _ask_person(gate: Gate) -> bool:
+    """Nobody to ask, as in a cron job, is a no: the run stops at the gate."""
+    if not sys.stdin.isatty():
+        return False
+    click.echo("\n".join(["", "Look at:", *(f"  - {each}" for each in gate.look_at)]), err=True)
+    return click.confirm(gate.question, err=True)
 
 
 def _ask_all(site_file: Path, as_json: bool, code: int) -> None:

@@ -12,7 +12,7 @@ from rollout.checks import Verdict
 from rollout.journal import Journal
 from rollout.outage import Timeline
 from rollout.plan import Plan
-from rollout.step import Step
+from rollout.step import Gate, Step
 from rollout.told import Result
 
 
@@ -68,12 +68,12 @@ def _outages(outages: Mapping[str, Mapping[str, Any]]) -> str:
     return ", ".join(told) or ("none" if outages else "not watched")
 
 
-def plan_data(plan: Plan, bundles: Iterable[Bundle]) -> list[dict[str, Any]]:
+def plan_data(ahead: Iterable[tuple[Bundle, Gate | None]]) -> list[dict[str, Any]]:
     return [
         {
             "step": made.step.name,
             "why": made.step.why,
-            "gate": made.step.gate.question if made.step.gate else None,
+            "gate": {"question": gate.question, "look_at": gate.look_at} if gate else None,
             "expected_outage": dict(made.step.outage),
             "point_of_no_return": made.step.point_of_no_return,
             "checks": [check.test for check in made.step.checks],
@@ -81,7 +81,7 @@ def plan_data(plan: Plan, bundles: Iterable[Bundle]) -> list[dict[str, Any]]:
                 {"says": each.says, "do": each.do, "undo": each.undo} for each in made.commands
             ],
         }
-        for made in bundles
+        for made, gate in ahead
     ]
 
 
@@ -92,7 +92,9 @@ def plan_text(data: Iterable[dict[str, Any]]) -> str:
         outage = ", ".join(f"{name} up to {s:g} s" for name, s in step["expected_outage"].items())
         lines += [f"   expected outage: {outage or 'none'}"]
         if step["gate"]:
-            lines += [f"   gate: {step['gate']}"]
+            lines += [f"   gate: {step['gate']['question']}"]
+            for each in step["gate"]["look_at"]:
+                lines += [f"      {row}" for row in each.split("\n")]
         lines += [f"   checked by: {', '.join(step['checks'])}"]
         for command in step["commands"]:
             lines += ["", f"   # {command['says']}"]

@@ -34,7 +34,8 @@ def _section(plan: Plan, step: Step, commands: tuple[Command, ...]) -> str:
     lines = [f"## {step.name}", "", step.why, "", f"What users notice: {notice or 'nothing'}.", ""]
     if step.gate:
         lines += [f"**Stop.** {step.gate.question} Look at:", ""]
-        lines += [f"- {each}" for each in step.gate.look_at] + [""]
+        lines += [f"- {each}" for each in step.gate.look_at]
+        lines += [f"- unless this holds: {_claim(each)}" for each in step.gate.unless] + [""]
     if commands:
         lines += ["Log in as root and start `/bin/sh`. Type, one after the other:", ""]
         lines += ["```sh", *_typed(step, commands), "```", ""]

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout import bundle, checks, journal
 from rollout.checks import Outside, Verdict
@@ -148,11 +148,20 @@ class Runner:
         noted.verdicts = self._checked(position, entry)
         self.contact.confirm(entry)
 
+    def gate(self, step: Step) -> Gate | None:
+        """The step's gate, with what the host says to it; None where there is nothing to ask."""
+        gate = step.gate
+        if gate is None or not gate.unless:
+            return gate
+        found = [verdict.message for verdict in _failed(self.ask(gate.unless))]
+        return replace(gate, look_at=(*gate.look_at, *found)) if found else None
+
     def _pass(self, step: Step) -> None:
-        if step.gate and not self.answer(step.gate):
+        gate = self.gate(step)
+        if gate and not self.answer(gate):
             raise Waiting(
-                f"{step.name} waits for a yes: {step.gate.question}",
-                evidence="\n".join(step.gate.look_at),
+                f"{step.name} waits for a yes: {gate.question}",
+                evidence="\n".join(gate.look_at),
                 todo="look, then apply again with --yes",
             )
 

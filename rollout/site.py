@@ -148,6 +148,7 @@ class Service(_Table):
     data: tuple[HostPath, ...] = ()
     logs: tuple[HostPath, ...] = ()
     socket: HostPath | None = None
+    names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")], ...] = ()
     configtest: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")] | None = None
     client: str | None = None
 

@@ -63,10 +63,15 @@ def check(test: str, *, until: str | None = None, **values: Any) -> Check:
 
 @dataclass(frozen=True)
 class Gate:
-    """A stop for a person: a question, and what to look at before saying yes."""
+    """A stop for a person: a question, and what to look at before saying yes.
+
+    With `unless` the question is needless as long as all those checks hold; what they find instead
+    is shown with it.
+    """
 
     question: str
     look_at: tuple[str, ...]
+    unless: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operations import data, files, firewall, rc
 from rollout.site import Site
 from rollout.step import Step, check, use
-from steps import forward
+from steps import dependents, forward
 from steps.thin import jail_steps
 
 REQUIRES = ("network",)
@@ -47,5 +47,6 @@ def _cutover(site: Site) -> Step:
             *([check("service::socket_leads_into_jail", service=_NAME)] if socket else []),
             check("network::set_is_on", set=site.places[_NAME].set),
         ),
+        gate=dependents.gate(site, _NAME),
         outage={_NAME: 15.0},
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from operations import firewall, rc
 from rollout.site import Site
 from rollout.step import Check, Gate, Step, Use, check, use
-from steps import forward
+from steps import dependents, forward
 
 
 def standby(
@@ -77,6 +77,7 @@ def cutover(
             check("network::set_is_on", set=switch),
             check("service::answers_from_jail", service=name),
         ),
+        gate=dependents.gate(site, name),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 import deploy
 from rollout import errors
 from rollout.box import Box
+from rollout.step import Gate
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = PROJECT / "site.example.toml"
@@ -164,3 +166,24 @@ def test_the_readme_names_every_command_and_option() -> None:
 def test_the_readme_has_a_row_for_every_exit_code_and_no_other() -> None:
     rows = {int(code) for code in re.findall(r"^\| (\d+) \|", README, flags=re.MULTILINE)}
     assert rows == CODES
+
+
+GATE = Gate("Go on?", ("the log", "the paper"))
+
+
+def test_nobody_at_the_terminal_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert not deploy._ask_person(GATE)
+
+
+@pytest.mark.parametrize(("typed", "yes"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_a_person_is_shown_what_to_look_at_and_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, yes: bool
+) -> None:
+    terminal = io.StringIO(typed)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    assert deploy._ask_person(GATE) is yes
+    told = capsys.readouterr().err
+    assert "  - the log\n  - the paper\n" in told
+    assert "Go on?" in told

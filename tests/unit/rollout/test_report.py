@@ -21,7 +21,7 @@ ACTS = Step(
     "It stops.",
     (use(rc.variable, name="apache24_enable", value="NO"),),
     (check("service::does_not_run_on_host"), check("jail::runs")),
-    gate=Gate("Is it well?", ("the log",)),
+    gate=Gate("Is it well?", ("the log", "a\nb")),
     outage={"web": 1.5},
 )
 PLAN = Plan(SAMPLE, (ASKS, ACTS), ("aaaa", "bbbb"))
@@ -87,7 +87,7 @@ def planned() -> list[dict[str, object]]:
     bundles = [
         bundle.compile_step(n + 1, step, PLAN.hashes[n], None) for n, step in enumerate(PLAN.steps)
     ]
-    return report.plan_data(PLAN, bundles)
+    return report.plan_data((each, each.step.gate) for each in bundles)
 
 
 def test_a_plan_has_every_command_with_its_undo() -> None:
@@ -96,7 +96,7 @@ def test_a_plan_has_every_command_with_its_undo() -> None:
     assert acts == {
         "step": "web.retire",
         "why": "It stops.",
-        "gate": "Is it well?",
+        "gate": {"question": "Is it well?", "look_at": ("the log", "a\nb")},
         "expected_outage": {"web": 1.5},
         "point_of_no_return": False,
         "checks": ["service::does_not_run_on_host", "jail::runs"],
@@ -117,6 +117,7 @@ def test_a_plan_for_people_has_the_exact_commands_gates_and_outages() -> None:
     assert "expected outage: web up to 1.5 s" in rows
     assert "expected outage: none" in rows
     assert "gate: Is it well?" in rows
+    assert {"the log", "a", "b"} <= set(rows)
     assert "sysrc apache24_enable=NO" in rows
 
 
@@ -125,7 +126,7 @@ def test_every_line_of_every_command_of_the_sample_is_in_its_plan() -> None:
     bundles = [
         bundle.compile_step(n + 1, step, made.hashes[n], None) for n, step in enumerate(made.steps)
     ]
-    rows = report.plan_text(report.plan_data(made, bundles)).splitlines()
+    rows = report.plan_text(report.plan_data((each, None) for each in bundles)).splitlines()
     for each in bundles:
         for command in each.commands:
             for line in command.do.splitlines():

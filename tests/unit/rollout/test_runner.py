@@ -161,6 +161,20 @@ def test_what_is_confirmed_is_not_run_again(lab: Lab) -> None:
     assert [result.step for result in second.results] == ["two"]
 
 
+def test_a_gate_whose_checks_hold_is_passed_without_asking(lab: Lab) -> None:
+    gate = Gate("Go on?", ("the paper",), (check("file::is_there", path="/"),))
+    lab.runner(lab.step("one", lab.makes("a"), gate=gate)).apply()
+    assert lab.acts == ["do-a"]
+
+
+def test_what_a_gates_checks_find_is_shown_with_its_question(lab: Lab) -> None:
+    gate = Gate("Go on?", ("the paper",), (check("file::is_there", path="/nowhere"),))
+    with pytest.raises(Waiting, match=r"one waits for a yes: Go on\?") as caught:
+        lab.runner(lab.step("one", lab.makes("a"), gate=gate)).apply()
+    assert caught.value.evidence == "the paper\n/nowhere is missing"
+    assert lab.acts == []
+
+
 def test_a_gate_stops_the_run_before_its_step(lab: Lab) -> None:
     steps = lab.step("one", lab.makes("a")), lab.step("two", lab.makes("b"), gate=GATE)
     with lab.runner(*steps) as first, pytest.raises(Waiting, match="two waits for a yes: Is it"):
