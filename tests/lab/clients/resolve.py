@@ -29,39 +29,49 @@ def resolve(
     """Asks for the SOA of `name`, so often a second over each transport, until told to stop.
 
     An answer counts when it comes from the address that was asked, with authority and with the
-    record: a named without its zones answers, too.
+    record: a named without its zones answers, too. What failed before the first answer over both
+    transports counts only when there was none: a host that does not know our ARP address yet keeps
+    one packet to us while it asks for it, and drops the others.
     """
     started = time.monotonic()
-    answered = {"udp": 0, "tcp": 0}
-    failures: list[Failure] = []
+    answers: dict[str, list[float]] = {"udp": [], "tcp": []}
+    failures: list[tuple[float, Failure]] = []  # with the moment of the question
     turn = threading.Lock()
 
     def ask(transport: str) -> None:
         pace = Pace(rate)
         while pace.take_turn(stop):
+            asked = time.monotonic()
             try:
                 _ask(transport, server, port, name, source)
             except (dns.exception.DNSException, OSError, LookupError, EOFError) as error:
                 text = f"{transport}: {type(error).__name__}: {error}"
-                failures.append(Failure(at=time.monotonic(), error=text))
+                failures.append((asked, Failure(at=time.monotonic(), error=text)))
                 continue
             with turn:
-                answered[transport] += 1
-                if answered[transport] == 1 and all(answered.values()):
+                answers[transport].append(time.monotonic())
+                if len(answers[transport]) == 1 and all(answers.values()):
                     first()
 
-    threads = [threading.Thread(target=ask, args=(each,), daemon=True) for each in answered]
+    threads = [threading.Thread(target=ask, args=(each,), daemon=True) for each in answers]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    served = max(times[0] for times in answers.values()) if all(answers.values()) else started
     return Resolved(
         started=started,
         ended=time.monotonic(),
-        over_udp=answered["udp"],
-        over_tcp=answered["tcp"],
-        failures=tuple(sorted(failures, key=lambda failure: failure.at)),
+        over_udp=len(answers["udp"]),
+        over_tcp=len(answers["tcp"]),
+        failures=tuple(
+            failure for asked, failure in sorted(failures, key=_when) if asked >= served
+        ),
     )
+
+
+def _when(failed: tuple[float, Failure]) -> float:
+    return failed[1].at
 
 
 def _ask(transport: str, server: str, port: int, name: str, source: str | None) -> None:

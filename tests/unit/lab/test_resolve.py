@@ -110,3 +110,18 @@ def test_nobody_there_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
         closed.bind(("127.0.0.1", 0))
         found = asked(closed.getsockname()[1])
     assert any("ConnectionRefusedError" in failure.error for failure in found.failures)
+
+
+def test_what_failed_before_the_first_answers_is_no_failure_of_the_service(
+    serving: Callable[[Reply], int],
+) -> None:
+    asked_so_far = iter(range(10**6))
+
+    def late(reply: dns.message.Message) -> None:
+        if next(asked_so_far) >= 6:
+            whole(reply)
+
+    found = asked(serving(late))
+    assert found.over_udp
+    assert found.over_tcp
+    assert not found.failures

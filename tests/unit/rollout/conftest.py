@@ -1,0 +1,40 @@
+"""The small host, under each sh that host.sh must run under, and the runner's steps on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout import checks
+from rollout.checks import Verdict
+from tests.unit.rollout.lab import Lab
+from tests.unit.rollout.small_host import SHELLS, SmallHost, small_host
+
+
+@pytest.fixture(params=SHELLS)
+def host(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SmallHost]:
+    yield from small_host(tmp_path / "h", request.param, monkeypatch)
+
+
+@pytest.fixture
+def lab(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    def run(wanted: Any, session: Any, site: Any, outside: Any, first: bool) -> list[Verdict]:
+        verdicts = []
+        for each in wanted:
+            path = dict(each.values).get("path", "/")
+            well = session.run(f"test -e {path}").code == 0
+            verdicts.append(Verdict(each.test, well, 0.0, "" if well else f"{path} is missing"))
+            if first and not well:
+                break
+        return verdicts
+
+    monkeypatch.setattr(checks, "run", run)
+    made = Lab(host)
+    yield made
+    for runner in made.opened:
+        runner.__exit__()
