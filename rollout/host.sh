@@ -261,8 +261,12 @@ guard() { # step : the dead-man switch
     done
 }
 
-start() { # step, whose directory was just uploaded as state.prepared
+arm() { # step : a guard for it; a second one does no harm, and the first may have been killed
     daemon -f sh "$journal/host.sh" guard "$1" || exit 1
+}
+
+start() { # step, whose directory was just uploaded as state.prepared
+    arm "$1"
     daemon -f sh "$journal/host.sh" run "$1"
 }
 
@@ -273,7 +277,7 @@ start_undo() { # step reason
             echo "$2" >"steps/$1/reason"
             rm -f "steps/$1/stuck" "steps/$1/print.rollback"
             sed -i '' -e '/^undo-failed/d' "steps/$1/progress"
-            daemon -f sh "$journal/host.sh" guard "$1"
+            arm "$1"
             exit 0
         fi
     done
@@ -414,7 +418,7 @@ unlock() { # pid
 command=${1:-}
 [ $# -eq 0 ] || shift
 case $command in
-run | guard | start | follow | status | fingerprint | recover | lock | unlock | confirm) "$command" "$@" ;;
+run | guard | arm | start | follow | status | fingerprint | recover | lock | unlock | confirm) "$command" "$@" ;;
 undo-locked) undo_locked "$@" ;;
 take-lock) take_lock "$@" ;;
 start-undo) start_undo "$@" ;;

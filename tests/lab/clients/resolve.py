@@ -59,6 +59,7 @@ def resolve(
     for thread in threads:
         thread.join()
     served = max(times[0] for times in answers.values()) if all(answers.values()) else started
+    in_order = sorted(failures, key=_when)
     return Resolved(
         started=started,
         ended=time.monotonic(),

@@ -40,6 +40,10 @@ class Lab:
     def path(self, name: str) -> Path:
         return self.root / "etc" / name
 
+    def where(self, name: str) -> Path:
+        """A place on the host that its fingerprint does not see."""
+        return self.host.where / name
+
     def makes(self, name: str, then: str = "", undo: str = "", **more: Any) -> Use:
         act = f"echo do-{name} >> {self.acts_file}; touch {self.path(name)}"
         back = f"echo undo-{name} >> {self.acts_file}; {undo or f'rm -f {self.path(name)}'}"

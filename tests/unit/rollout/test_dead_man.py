@@ -67,6 +67,22 @@ def test_a_run_that_is_killed_is_undone_by_the_guard(lab: Lab) -> None:
     assert "the run ended in the middle" in lab.host.read(name, "reason")
 
 
+def test_a_run_and_its_guard_both_killed_are_seen_to_by_the_next_apply(lab: Lab) -> None:
+    """As the out-of-memory killer may do it: nobody is left on the host to undo the step."""
+    gate = lab.where("go")
+    hangs = lab.makes("b", then=f"test -e {gate} || sleep 62")
+    runner = lab.runner(lab.step("one", lab.makes("a"), hangs))
+    name = start(runner)
+    until(lambda: "do-b" in lab.acts)
+    lab.host.kill("guard", name)
+    lab.host.kill("run", name)
+    assert lab.host.state(name) == "applying"
+    gate.touch()
+    runner.apply()
+    assert lab.host.state(name) == "confirmed"
+    assert lab.acts == ["do-a", "do-b", "undo-b", "undo-a", "do-a", "do-b"]
+
+
 def test_what_a_killed_run_was_doing_does_not_go_on_behind_the_undo(lab: Lab) -> None:
     late = lab.path("late")
     runner = lab.runner(lab.step("one", lab.makes("a", then=f"sleep 4; touch {late}")))
