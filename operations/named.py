@@ -64,13 +64,24 @@ def updates_held() -> Commands:
 
 
 @operation()
-def zones_in_jail(script: str, jail: str, public: str, address: str) -> Commands:
-    """Start the jail's named anew and wait until it has the host's zones, to the same serial.
+def zones_in_jail(jail: str, public: str, address: str) -> Commands:
+    """Wait until the jail's named has the host's zones, to the same serial.
 
     A named that has its socket but not yet its zones answers, and answers wrongly. `public` is the
     host's address, `address` the jail's. A zone that the host itself does not answer for is passed
-    over. The jail's named must not be serving yet.
+    over.
     """
+    yield Reversible(
+        _the_same(f"-I {address} @{public}", f"@{address}"),
+        undo=":",
+        live=True,
+        says=f"the named of jail {jail} has the host's zones",
+    )
+
+
+@operation()
+def zones_anew_in_jail(script: str, jail: str, public: str, address: str) -> Commands:
+    """Start the jail's named anew, which must not be serving yet, and wait as zones_in_jail."""
     yield Reversible(
         f"service -j {quote(jail)} {quote(script)} onerestart && "
         + _the_same(f"-I {address} @{public}", f"@{address}"),
