@@ -125,7 +125,7 @@ class Runner:
                 self._forward(position, entry, noted)
 
     def _settled(self, entry: Entry) -> Entry:
-        """A step that another run left behind, once it rests. Its guard may be gone: here is one."""
+        """A step that another run left behind, once it rests. Its guard may be gone: one more."""
         if entry.state in ("applying", "applied", "undoing"):
             self.session.output(f"sh {JOURNAL}/host.sh arm {entry.directory}")
         if entry.state in ("applying", "undoing"):

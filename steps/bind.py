@@ -16,16 +16,16 @@ _NAME = "bind"
 def steps(site: Site) -> tuple[Step, ...]:
     service = site.services[_NAME]
     name = site.jail_of(_NAME)
-    public, address = str(site.host.wan_address), str(site.jails[name].address)
+    address = str(site.jails[name].address)
+    where = {"public": str(site.host.wan_address), "address": address}
     tcp = tuple(listen.port for listen in service.ports if listen.proto == "tcp")
     fitted = use(
         named.readdressed,
         directory=local_etc(site, name),
-        old=public,
+        old=where["public"],
         new=address,
         lan=str(site.lan.network),
     )
-    newest = use(named.zones_in_jail, script=service.rc, jail=name, public=public, address=address)
     return (
         *jail_steps(site, _NAME, [fitted]),
         overlap.standby(
@@ -33,7 +33,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             _NAME,
             why="The jail's named has its zones and answers on its own address while the host's "
             "goes on serving.",
-            then=[newest],
+            then=[use(named.zones_in_jail, jail=name, **where)],
             until="bind.retire",
         ),
         _resolver(site, address),
@@ -43,15 +43,11 @@ def steps(site: Site) -> tuple[Step, ...]:
             why="Questions go to the jail from one moment on, over TCP by fwd and over UDP by nat; "
             "dynamic updates wait meanwhile, so that both have the same zones.",
             localhost=True,
-            before=[use(named.updates_held), newest],
-            after=[
-                use(
-                    named.zones_on_the_way_back,
-                    script=service.rc,
-                    public=public,
-                    address=address,
-                )
+            before=[
+                use(named.updates_held),
+                use(named.zones_anew_in_jail, script=service.rc, jail=name, **where),
             ],
+            after=[use(named.zones_on_the_way_back, script=service.rc, **where)],
         ),
         overlap.retire(
             site,

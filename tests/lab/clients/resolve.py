@@ -65,9 +65,7 @@ def resolve(
         ended=time.monotonic(),
         over_udp=len(answers["udp"]),
         over_tcp=len(answers["tcp"]),
-        failures=tuple(
-            failure for asked, failure in sorted(failures, key=_when) if asked >= served
-        ),
+        failures=tuple(failure for asked, failure in in_order if asked >= served),
     )
 
 

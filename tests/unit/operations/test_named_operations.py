@@ -108,7 +108,7 @@ def zones(tmp_path: Path, host: dict[str, str], jail: dict[str, str]) -> int:
         for zone, said in table.items()
     )
     [command] = reversible(
-        named.zones_in_jail, script="named", jail="bind", public=HOST, address=JAIL
+        named.zones_anew_in_jail, script="named", jail="bind", public=HOST, address=JAIL
     )
     stubs = {"service": "", "named-checkconf": f"{listed}:", "drill": f"{answers}:"}
     text = f"timeout 1 sh -eu <<'E'\n{command.do}\nE"
