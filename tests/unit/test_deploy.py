@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import deploy
 from rollout import errors
 from rollout.box import Box
+from tests.unit.rollout.unreachable import Unreachable
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = PROJECT / "site.example.toml"
@@ -29,7 +30,7 @@ CODES = {0} | {
 }
 
 
-class Nowhere:
+class Nowhere(Unreachable):
     """A host that must not be asked."""
 
     name = "nowhere"
@@ -66,6 +67,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         "rollback",
         "runbook",
         "status",
+        "traffic",
         "verify",
     ]
 
@@ -149,7 +151,7 @@ def test_a_runbook_is_printed_or_written_without_a_host(tmp_path: Path) -> None:
     assert "# mysql: runbook for dcserver" in printed.output
     where = tmp_path / "a" / "b"
     CliRunner().invoke(deploy.main, ["runbook", "--site", str(SAMPLE), "--output", str(where)])
-    assert (where / "04-mysql.md").read_text() in printed.output
+    assert (where / "06-mysql.md").read_text() in printed.output
 
 
 def test_the_readme_names_every_command_and_option() -> None:

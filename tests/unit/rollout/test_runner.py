@@ -22,6 +22,7 @@ from rollout.errors import CellblockError, Locked, Refused, RolledBack, Stuck, W
 from rollout.runner import Runner
 from rollout.step import Gate, Step, Use, check, use
 from tests.unit.rollout.test_contact import SHELLS, Noted, SmallHost, planned, small_host, typed
+from tests.unit.rollout.unreachable import Unreachable
 
 GATE = Gate("Is it well?", ("the log",))
 
@@ -33,7 +34,7 @@ def host(
     yield from small_host(tmp_path / "h", request.param, monkeypatch)
 
 
-class Nobody:
+class Nobody(Unreachable):
     def who(self, address: str, port: int, proto: str) -> str | None:
         raise AssertionError("nobody asks from outside here")
 
