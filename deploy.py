@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from rollout import journal, outage, plan, report, runbook, site
+from rollout import journal, outage, plan, report, runbook, site, traffic
 from rollout.box import standin_box
 from rollout.errors import CellblockError, Refused, Stuck
 from rollout.host import Ssh
@@ -174,6 +174,28 @@ def status(site_file: Path, as_json: bool) -> None:
     with _runner(made, Told()) as runner:
         data = report.status_data(made, journal.read(runner.session))
     _print(data, report.status_table(data), as_json)
+
+
+@main.command(name="traffic")
+@_site_option
+@click.option(
+    "--seconds", type=click.IntRange(1, 3600), help="Show rates, too, over so many seconds."
+)
+@click.option("--tcpdump", "jail", metavar="JAIL", help="Print what to type to see its packets.")
+@_json_option
+def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bool) -> None:
+    """Show which jail sends and receives how much. Changes nothing."""
+    made = plan.make(site.read(site_file))
+    if jail is not None:
+        lines = traffic.tcpdump(made.site, jail)
+        _print(lines, "\n".join(lines), as_json)
+        return
+    with _runner(made, Told()) as runner:
+        limit = 60.0 + (seconds or 0)
+        data = traffic.read(
+            made.site, lambda text: runner.session.output(text, limit=limit), seconds or 0
+        )
+    _print(data, traffic.table(data), as_json)
 
 
 @main.command(name="runbook")

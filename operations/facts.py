@@ -78,6 +78,25 @@ class Networks(FactBase[tuple[IPv4Interface, ...]]):
         )
 
 
+class Capabilities(FactBase[tuple[str, ...] | None]):
+    """What an interface has switched on of RXCSUM, TSO4, LRO, ...; None without the interface."""
+
+    @staticmethod
+    def default() -> tuple[str, ...] | None:
+        return ("TSO4", "TSO6", "LRO", "VLAN_HWTSO")  # a plan without a host is for a usual card
+
+    def command(self, interface: str) -> str:
+        return (
+            f"ifconfig {quote(interface)} 2>/dev/null "
+            "| awk 'NR == 1 {print \"there\"} $1 ~ /^options=/ {print $1}' || true"
+        )
+
+    def process(self, output: list[str]) -> tuple[str, ...] | None:
+        if not output:
+            return None
+        return tuple(re.findall(r"[A-Z0-9_]+", "".join(output[1:]).partition("<")[2]))
+
+
 class Module(FactBase[bool]):
     """Whether a kernel module is loaded or compiled in (kldstat -m)."""
 

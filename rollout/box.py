@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Self
 
 from rollout.checks import Outside
 from rollout.host import Target
 from rollout.probes import Watch
 from rollout.site import Site
+from rollout.transfer import Sink, Transfer
 from rollout.watch import watches
-from standin import BaseHost, StandIn
+from standin import OUTSIDE, BaseHost, StandIn
+
+_PORTS = count(50000)  # of sinks of the operator's
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,33 @@ class _Model:
 
     def who(self, address: str, port: int, proto: str) -> str | None:
         return self.standin.who_answers(address, port, proto)
+
+    def sink(self) -> Sink:
+        return _ModelSink(self.standin, next(_PORTS))
+
+    def read(self, address: str, port: int, limit: float) -> Transfer:
+        deadline = time.monotonic() + limit
+        while not (came := self.standin.given(address, port)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return Transfer(came, 0.0)
+
+
+@dataclass(frozen=True)
+class _ModelSink:
+    standin: StandIn
+    port: int
+    address: str = OUTSIDE
+
+    def received(self, limit: float) -> Transfer | None:
+        deadline = time.monotonic() + limit
+        while (came := self.standin.sent(self.port)) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return None if came is None else Transfer(came, 0.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import testinfra.host
 from rollout.host import Session, testinfra_host
 from rollout.site import Site
 from rollout.step import Check
+from rollout.transfer import Sink, Transfer
 
 CHECKS = Path(__file__).parent.parent / "tests" / "checks"
 
@@ -22,6 +23,14 @@ class Outside(Protocol):
     """Asks a public port from where users stand: who answers, "host", a jail's name, or nobody."""
 
     def who(self, address: str, port: int, proto: str) -> str | None: ...
+
+    def sink(self) -> Sink:
+        """A port of the operator's machine for the host to send to."""
+        ...
+
+    def read(self, address: str, port: int, limit: float) -> Transfer:
+        """What a connection to the host's port gives, until it ends or `limit` s are over."""
+        ...
 
 
 @dataclass(frozen=True)

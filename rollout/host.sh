@@ -90,7 +90,8 @@ fingerprint() { # the host's state as sorted lines, one fact a line
         if [ -d /usr/jails ]; then
             find -x /usr/jails ! -path '/usr/jails/*/root/*' -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
         fi
-        ifconfig -a | awk '/^[^[:space:]]/ { name = $1 } $1 ~ /^inet6?$/ { print "address", name, $2 }'
+        ifconfig -a | awk '/^[^[:space:]]/ { name = $1 } $1 ~ /^inet6?$/ { print "address", name, $2 }
+            $1 ~ /^options=/ { print "options", name, $1 }'
         mount -p | awk '{ print "mount", $1, $2, $3, $4 }'
         ipfw -S list 2>/dev/null | sed -e 's/^/rule /'
         ipfw nat show config 2>/dev/null | sed -e 's/^/nat /'

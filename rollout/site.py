@@ -20,7 +20,9 @@ from pydantic import (
     field_validator,
 )
 
+from rollout import reach
 from rollout.errors import Refused
+from rollout.reach import HOST, INTERNET, PROTOS, Allow, Egress, Policy, Proto
 
 
 def _absolute(path: str) -> str:
@@ -130,7 +132,7 @@ class Listen(_Table):
     """A port of a service. `probe` is how it is asked whether it answers."""
 
     port: Port
-    proto: Literal["tcp", "udp"] = "tcp"
+    proto: Proto = "tcp"
     public: bool = True
     probe: Literal["tcp", "http", "mysql", "dns", "dns-tcp", "smtp", "imap", "pop3"] = "tcp"
     name: str | None = None
@@ -164,6 +166,13 @@ class Jail(_Table):
     mounts: tuple[Mount, ...] = ()
     parameters: dict[str, str] = Field(default_factory=dict)
     uids: tuple[int, int] | None = None
+    outbound: Literal["none", "nat", "public"] = "none"
+    public_addresses: tuple[IPv4Address, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[IPv4Address, ...]:
+        """Its own in the LAN, then its public ones."""
+        return (self.address, *self.public_addresses)
 
     @field_validator("parameters")
     @classmethod
@@ -183,6 +192,8 @@ class Site(_Table):
     base: Base = Base()
     firewall: Firewall = Firewall()
     run: Run = Run()
+    egress: Egress = Egress()
+    policy: Policy = Policy()
     jails: dict[Name, Jail]
     services: dict[Name, Service]
     order: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -202,6 +213,12 @@ class Site(_Table):
             f"{self.path}: order names {service!r}, but there is no [services.{service}]",
             todo="describe the service and its jail, or take it out of the order",
         )
+
+    @property
+    def built(self) -> tuple[str, ...]:
+        """The jails that a service of the order moves into, as they are built."""
+        moved = (self.jail_of(name) for name in self.order if name in self.services)
+        return tuple(dict.fromkeys(moved))
 
     @property
     def places(self) -> dict[str, Place]:
@@ -269,6 +286,7 @@ def _told(data: Any, item: Any) -> str:
 def _contradictions(site: Site) -> Iterator[str]:
     yield from _addresses(site)
     yield from _services(site)
+    yield from reach.contradictions(site)
     last = max(place.set for place in site.places.values())
     if last > _LAST_SET:
         yield (
@@ -319,4 +337,19 @@ def _services(site: Site) -> Iterator[str]:
                 )
 
 
-__all__ = ["JOURNAL", "Jail", "Listen", "Mount", "Service", "Site", "read"]
+__all__ = [
+    "HOST",
+    "INTERNET",
+    "JOURNAL",
+    "PROTOS",
+    "Allow",
+    "Egress",
+    "Jail",
+    "Listen",
+    "Mount",
+    "Policy",
+    "Proto",
+    "Service",
+    "Site",
+    "read",
+]

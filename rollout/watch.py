@@ -16,6 +16,7 @@ from rollout.outage import Timeline
 from rollout.prober import Prober
 from rollout.probes import Watch
 from rollout.site import Site
+from rollout.transfer import Listener, Transfer, read
 from rollout.witness import Witness
 
 _ANSWER_WITHIN = 15.0  # seconds
@@ -90,6 +91,12 @@ class FromOutside:
                 who = self._witness.who(connection, port)
             if who is not None or time.monotonic() > deadline:
                 return who
+
+    def sink(self) -> Listener:
+        return Listener()
+
+    def read(self, address: str, port: int, limit: float) -> Transfer:
+        return read(address, port, limit)
 
     def close(self) -> None:
         self._witness.close()

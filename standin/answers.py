@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from standin.daemons import Daemon
+from standin.firewall import Verdict
+from standin.network import CAPABILITIES
 from standin.realm import Realm
 from standin.rules import Packet
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 OUTSIDE = "198.51.100.7"
 CLIENT_PORT = 40000
+TSO_STOPS_AT = 65536  # bytes of an upload through libalias, with TSO on
 
 
 @dataclass(frozen=True)
@@ -39,26 +42,64 @@ def who_answers(
         return None
     if sender:
         packet = replace(packet, source=sender)
+    way = _way_in(host, packet)
+    if way is None:
+        return None
+    if way.kind == "fwd":
+        found = _listener(host, proto, way.next_hop, way.next_port)
+        if found is not None and proto == "udp" and found.address not in ("*", packet.target):
+            return None  # the jail's datagram leaves from its own address, and the client drops it
+    else:
+        found = _listener(host, proto, way.packet.target, way.packet.target_port)
+    return found if found and _answer_arrives(host, packet, way) else None
+
+
+def _way_in(host: Host, packet: Packet) -> Verdict | None:
+    """How the last search ended before the packet reached a socket; None when it never did."""
+    known = False
     if packet.interface != host.network.nic:
         # It leaves before it arrives: both ways of lo0 are filtered.
         out = host.judge(replace(packet, direction="out", received_on=""))
         if out.kind == "drop":
             return None
-    return _received(host, packet)
-
-
-def _received(host: Host, packet: Packet) -> SocketAt | None:
-    verdict = host.judge(packet)
+        known = out.is_known
+    verdict = host.judge(replace(packet, is_known=known))
     if verdict.kind == "drop":
         return None
-    if verdict.kind == "fwd":
-        found = _listener(host, packet.proto, verdict.next_hop, verdict.next_port)
-        bound_elsewhere = found is not None and found.address not in ("*", packet.target)
-        # The jail's datagram leaves from its own address, and the client drops it.
-        return None if packet.proto == "udp" and bound_elsewhere else found
-    arrived = verdict.packet
-    found = _listener(host, packet.proto, arrived.target, arrived.target_port)
-    return found if found and _reply_arrives(host, packet, arrived) else None
+    return replace(verdict, is_known=known or verdict.is_known)
+
+
+def given(host: Host, address: str, port: int) -> int:
+    """Bytes that a client outside reads from an `nc -l` that waits behind this port."""
+    packet = _first_packet(host, address, port, "tcp", "outside")
+    way = _way_in(host, packet) if packet else None
+    if packet is None or way is None:
+        return 0
+    target = (way.packet.target, way.packet.target_port)
+    there = (way.next_hop, way.next_port) if way.kind == "fwd" else target
+    if there not in host.offers or not _answer_arrives(host, packet, way, host.offers[there]):
+        return 0
+    return host.offers.pop(there)
+
+
+def taken(host: Host, source: str, address: str, port: int, length: int = 0) -> int | None:
+    """Bytes that arrive outside when an address of the host's sends so many; None without an
+    answer to the first packet."""
+    nic = host.network.nic
+    first = Packet("tcp", source, CLIENT_PORT, address, port, "out", nic, length=60 + length)
+    out = host.judge(first)
+    owner = host.network.owner(out.packet.source)
+    if out.kind == "drop" or owner is None or owner.is_loopback:
+        return None
+    seen = out.packet
+    answer = Packet(
+        "tcp", address, port, seen.source, seen.source_port, "in", nic, nic, is_answer=True
+    )
+    verdict = host.judge(replace(answer, is_known=out.is_known))
+    if verdict.kind == "drop" or verdict.through_nat != out.through_nat:
+        return None
+    uncut = host.network.interfaces[nic].options & CAPABILITIES["tso"]
+    return min(length, TSO_STOPS_AT) if out.through_nat and uncut else length
 
 
 def _first_packet(host: Host, address: str, port: int, proto: str, source: str) -> Packet | None:
@@ -82,26 +123,31 @@ def _first_packet(host: Host, address: str, port: int, proto: str, source: str) 
     return Packet(proto, sender, CLIENT_PORT, address, port, "in", nic, nic)
 
 
-def _reply_arrives(host: Host, sent: Packet, arrived: Packet) -> bool:
-    """The client takes a reply only from the address and port that it wrote to."""
+def _answer_arrives(host: Host, sent: Packet, way: Verdict, length: int = 0) -> bool:
+    """The client takes an answer only from the address and port that it wrote to."""
+    end = sent if way.kind == "fwd" else way.packet
     interface = sent.interface
-    reply = Packet(
+    answer = Packet(
         sent.proto,
-        arrived.target,
-        arrived.target_port,
+        end.target,
+        end.target_port,
         sent.source,
         sent.source_port,
         "out",
         interface,
+        is_answer=True,
+        is_known=way.is_known,
+        seen_by_nat=way.through_nat,
+        length=60 + length,
     )
-    if arrived == sent and interface != host.network.nic:
-        return True
-    verdict = host.judge(reply)
+    verdict = host.judge(answer)
     seen = verdict.packet
-    return verdict.kind == "pass" and (seen.source, seen.source_port) == (
-        sent.target,
-        sent.target_port,
-    )
+    wanted = (sent.target, sent.target_port)
+    if verdict.kind == "drop" or (seen.source, seen.source_port) != wanted:
+        return False
+    if interface == host.network.nic:
+        return True
+    return host.judge(replace(answer, direction="in", received_on=interface)).kind != "drop"
 
 
 def _listener(host: Host, proto: str, address: str, port: int) -> SocketAt | None:

@@ -3,6 +3,8 @@
     {"ask": "who_answers", "address": "203.0.113.2", "port": 80, "proto": "tcp"}
     {"ask": "query", "statement": "SELECT 1", "address": "203.0.113.2", "port": 3306}
     {"ask": "break_at", "fault": {"pattern": "service *", "nth": 1, "mode": "fail"}}
+    {"ask": "given", "address": "203.0.113.2", "port": 8999}
+    {"ask": "sent", "port": 50001}
     {"ask": "cut"}
 
 The answer is {"answer": ...} or {"error": "why"}. Nobody listens there while the power is off.
@@ -13,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from standin.answers import SocketAt, who_answers
+from standin.answers import SocketAt, given, who_answers
 from standin.database import StatementError, query
 from standin.faults import Fault
 from standin.host import Host
@@ -48,6 +50,14 @@ def _break(host: Host, question: dict[str, Any]) -> bool:
     return True
 
 
+def _given(host: Host, question: dict[str, Any]) -> int:
+    return given(host, question["address"], int(question["port"]))
+
+
+def _sent(host: Host, question: dict[str, Any]) -> int | None:
+    return host.sent.pop(int(question["port"]), None)
+
+
 def _cut(host: Host, question: dict[str, Any]) -> bool:
     end_connections()
     return True
@@ -68,4 +78,6 @@ QUESTIONS: dict[str, Callable[[Host, dict[str, Any]], Any]] = {
     "query": _query,
     "break_at": _break,
     "cut": _cut,
+    "given": _given,
+    "sent": _sent,
 }

@@ -10,6 +10,7 @@ from standin.rules import Packet, Rule
 
 LAST_SET = 31
 STEP = 100
+NAT_PORT = 32768
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Verdict:
     packet: Packet
     next_hop: str = ""
     next_port: int = 0
+    is_known: bool = False
+    through_nat: bool = False
 
 
 @dataclass
@@ -72,26 +75,30 @@ class Firewall:
     def judge(self, packet: Packet, own: Callable[[str], bool], *, ends_at_nat: bool) -> Verdict:
         """The rules of the enabled sets, in order of their numbers."""
         skip_to = 0
+        known = False
         for rule in self.rules:
             if rule.number < skip_to or rule.set in self.disabled or not rule.holds(packet, own):
                 continue
+            rule.counter.add(packet)
+            known = known or rule.keeps_state
             match rule.action:
                 case "allow":
-                    return Verdict("pass", packet)
+                    return Verdict("pass", packet, is_known=known)
                 case "deny" | "reject" | "reset" | "unreach":
                     return Verdict("drop", packet)
                 case "fwd":
                     address, _, port = rule.argument.partition(",")
-                    return Verdict("fwd", packet, address, int(port or packet.target_port))
+                    to = int(port or packet.target_port)
+                    return Verdict("fwd", packet, address, to, is_known=known)
                 case "skipto":
                     skip_to = int(rule.argument)
                 case "nat" if rule.argument.isdigit() and int(rule.argument) in self.nats:
                     packet = translate(self.nats[int(rule.argument)], packet)
                     if ends_at_nat:
-                        return Verdict("pass", packet)
+                        return Verdict("pass", packet, is_known=known, through_nat=True)
                 case "nat":
                     return Verdict("drop", packet)
-        return Verdict("pass" if self.accepts_by_default else "drop", packet)
+        return Verdict("pass" if self.accepts_by_default else "drop", packet, is_known=known)
 
 
 def translate(nat: Nat, packet: Packet) -> Packet:
@@ -109,7 +116,11 @@ def translate(nat: Nat, packet: Packet) -> Packet:
     for to in nat.redirects:
         if (packet.proto, packet.source, packet.source_port) == (to.proto, to.address, to.port):
             return replace(packet, source=to.public or nat.ip, source_port=to.public_port)
-    return replace(packet, source=nat.ip)
+    if packet.is_answer and packet.seen_by_nat:
+        return packet
+    # An answer to what libalias never saw is to it the beginning of something new.
+    port = NAT_PORT + packet.source_port % 1000 if packet.is_answer else packet.source_port
+    return replace(packet, source=nat.ip, source_port=port)
 
 
 def parse_nat(number: int, words: list[str]) -> Nat:

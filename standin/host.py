@@ -41,6 +41,10 @@ class Host:
         self.daemons: list[Daemon] = []
         self.faults = Faults()
         self.reapers: set[int] = set()
+        self.offers: dict[
+            tuple[str, int], int
+        ] = {}  # what nc -l would give: address, port -> bytes
+        self.sent: dict[int, int] = {}  # what nc has sent to a port outside: bytes
         self._logs: dict[str, TextIO] = {}
         self._last_jid = 0
         self._tasks: set[asyncio.Task[None]] = set()

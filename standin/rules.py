@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 ACTIONS = {"accept": "allow", "pass": "allow", "permit": "allow", "drop": "deny"}
@@ -26,7 +26,11 @@ class RuleError(Exception):
 
 @dataclass(frozen=True)
 class Packet:
-    """The first packet of a connection, as it passes one point of the stack."""
+    """The first packet of a connection, or of the answer to it, as it passes one point.
+
+    Of an answer: `is_known`, a rule with keep-state let the first packet through; `seen_by_nat`, it
+    came in through nat.
+    """
 
     proto: str
     source: str
@@ -36,6 +40,10 @@ class Packet:
     direction: str
     interface: str
     received_on: str = ""
+    is_answer: bool = False
+    is_known: bool = False
+    seen_by_nat: bool = False
+    length: int = 60
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,16 @@ class End:
         return hit != self.negated and (not self.ports or _port_fits(self.ports, port))
 
 
+@dataclass
+class Counter:
+    packets: int = 0
+    bytes: int = 0
+
+    def add(self, packet: Packet) -> None:
+        self.packets += -(-packet.length // 1500)
+        self.bytes += packet.length
+
+
 @dataclass(frozen=True)
 class Rule:
     number: int
@@ -65,6 +83,11 @@ class Rule:
     source: End | None
     target: End | None
     options: tuple[tuple[str, str], ...]
+    counter: Counter = field(default_factory=Counter, compare=False)
+
+    @property
+    def keeps_state(self) -> bool:
+        return any(name == "keep-state" for name, _ in self.options)
 
     def text(self) -> str:
         words = [self.action]
@@ -78,6 +101,8 @@ class Rule:
     def holds(self, packet: Packet, own: Callable[[str], bool]) -> bool:
         if self.source is None or self.target is None:
             return False
+        if packet.is_known and self.keeps_state:
+            return True
         version = "ip6" if ":" in packet.target else "ip4"
         return (
             self.proto in ("ip", version, packet.proto)
@@ -118,7 +143,7 @@ def parse(words: list[str], next_number: int) -> Rule:
 
 
 def _shown(name: str, value: str) -> str:
-    return "keep-state :default" if name == "keep-state" else f"{name} {value}".strip()
+    return f"{name} {value}".strip()
 
 
 def _action(words: list[str]) -> tuple[str, str, list[str]]:
@@ -166,7 +191,10 @@ def _options(words: list[str]) -> tuple[tuple[str, str], ...]:
         if word == "not" and rest:
             word = f"not {rest.pop(0)}"
         plain = word.removeprefix("not ")
-        if plain in FLAGS:
+        if plain == "keep-state":
+            named = bool(rest) and rest[0].startswith(":")
+            found.append((word, rest.pop(0) if named else ":default"))
+        elif plain in FLAGS:
             found.append((word, ""))
         elif plain in (*INTERFACE_OPTIONS, *VALUE_OPTIONS) and rest:
             found.append((word, rest.pop(0)))
@@ -204,8 +232,8 @@ OPTION_HOLDS: dict[str, Callable[[str, Packet], bool]] = {
     "xmit": lambda value, packet: packet.direction == "out" and packet.interface == value,
     "dst-port": lambda value, packet: _port_fits(value, packet.target_port),
     "src-port": lambda value, packet: _port_fits(value, packet.source_port),
-    # The packets in question open a connection.
-    "established": lambda value, packet: False,
+    "established": lambda value, packet: packet.is_answer and packet.proto == "tcp",
+    "setup": lambda value, packet: not packet.is_answer and packet.proto == "tcp",
     "frag": lambda value, packet: False,
     "icmptypes": lambda value, packet: False,
 }

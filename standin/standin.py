@@ -144,6 +144,16 @@ class StandIn:
         owner: str | None = self._ask({"ask": "who_answers", **question})["answer"]
         return owner
 
+    def given(self, address: str, port: int) -> int:
+        """Bytes that a client outside reads from an `nc -l` that waits behind this port."""
+        count: int = self._ask({"ask": "given", "address": address, "port": port})["answer"]
+        return count
+
+    def sent(self, port: int) -> int | None:
+        """Bytes that an nc has sent to this port of somebody outside, asked for once."""
+        count: int | None = self._ask({"ask": "sent", "port": port})["answer"]
+        return count
+
     def query(
         self, statement: str, address: str, port: int = 3306, source: str = "outside"
     ) -> list[str]:

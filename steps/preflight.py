@@ -13,6 +13,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::is_a_freebsd_that_we_know"),
         check("preflight::we_are_root"),
         check("preflight::has_the_wan_address"),
+        check("preflight::has_the_public_addresses_of_jails"),
     ]
     for name in site.order:
         if service := site.services.get(name):

@@ -93,8 +93,11 @@ def _add(host: Host, options: set[str], words: list[str]) -> Reply:
     return Reply("" if "q" in options else f"{_text(rule, set())}\n")
 
 
-def _text(rule: Rule, options: set[str]) -> str:
-    counters = "   0     0" if "a" in options else ""
+def _text(rule: Rule, options: set[str], wide: tuple[int, int] = (0, 0)) -> str:
+    counters = ""
+    if "a" in options:
+        packets, bytes_ = wide
+        counters = f" {rule.counter.packets:{packets}} {rule.counter.bytes:{bytes_}}"
     group = f" set {rule.set}" if "S" in options else ""
     return f"{rule.number:05}{counters}{group} {rule.text()}"
 
@@ -113,6 +116,10 @@ def _list(host: Host, options: set[str], words: list[str]) -> Reply:
             raise Unknown(f"ipfw: invalid rule number ``{word}''\n", 64)
         ranges.append((int(low), int(high or low)))
     lines, shown = [], set()
+    counters = [rule.counter for rule in host.firewall.rules]
+    # The rule at 65535 has seen some traffic on any host that can be talked to.
+    packets = max([3, *(len(str(one.packets)) for one in counters)])
+    wide = packets, max([5, *(len(str(one.bytes)) for one in counters)])
     for rule in (*host.firewall.rules, _default(host)):
         hits = [pair for pair in ranges if pair[0] <= rule.number <= pair[1]]
         if ranges and not hits:
@@ -120,9 +127,9 @@ def _list(host: Host, options: set[str], words: list[str]) -> Reply:
         shown.update(hits)
         off = rule.set in host.firewall.disabled
         if not off:
-            lines.append(_text(rule, options))
+            lines.append(_text(rule, options, wide))
         elif "S" in options:
-            lines.append(f"# DISABLED {_text(rule, options)}")
+            lines.append(f"# DISABLED {_text(rule, options, wide)}")
     missing = [pair for pair in ranges if pair not in shown]
     err = "".join(f"ipfw: rule {low} does not exist\n" for low, _ in missing)
     return Reply("".join(f"{line}\n" for line in lines), err, 69 if missing else 0)

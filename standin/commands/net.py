@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from standin import configs, zones
-from standin.answers import SocketAt, who_answers
+from standin.answers import SocketAt, taken, who_answers
 from standin.call import Call, Failed, Reply, Unknown, command, getopt
 from standin.host import Host
 
@@ -23,18 +23,47 @@ def reach(
 
 
 @command("/usr/bin/nc")
-def nc(host: Host, call: Call) -> Reply:
-    found, rest = getopt(call, "46nuvzNw:s:U", "usage: nc [-46DdEFhklMNnOrStUuvz] [-w timeout]", 1)
+async def nc(host: Host, call: Call) -> Reply:
+    usage = "usage: nc [-46DdEFhklNnrStUuvz] [-w timeout] [-s source] [destination] [port]"
+    found, rest = getopt(call, "46nuvzlNw:s:U", usage, 1)
     if "U" in found and len(rest) == 1:
         return Reply(exit=0 if who_answers(host, rest[0], 0, "tcp", call.realm.name) else 1)
-    if "z" not in found or len(rest) != 2:
-        raise Unknown("nc: only -z HOST PORT is known to the stand-in\n", 1)
+    if len(rest) != 2 or not rest[1].isdigit() or {"z", "N"} <= found.keys():
+        raise Unknown(f"{usage}\n", 1)
     proto = "udp" if "u" in found else "tcp"
-    port = int(rest[1])
-    if reach(host, call, rest[0], port, proto) is None:
+    address, port = rest[0], int(rest[1])
+    if "l" in found:
+        host.offers[address, port] = len(await call.stdin())
+        return Reply()
+    if host.network.owner(address) is None and address != "localhost":
+        return await _outwards(host, call, found, address, port)
+    if "z" not in found:
+        raise Unknown("nc: sending to the host itself is not known to the stand-in\n", 1)
+    if reach(host, call, address, port, proto) is None:
         return Reply(exit=1)
+    return _succeeded(address, port, proto)
+
+
+async def _outwards(
+    host: Host, call: Call, found: dict[str, str], address: str, port: int
+) -> Reply:
+    """Somebody outside, who takes whatever comes."""
+    own = host.addresses_of(call.realm)
+    nic = [str(one.ip) for one in host.network.interfaces[host.network.nic].inet]
+    source = found.get("s") or next((one for one in own if one in nic), own[0])
+    if "z" in found:
+        reached = taken(host, source, address, port) is not None
+        return _succeeded(address, port, "tcp") if reached else Reply(exit=1)
+    came = taken(host, source, address, port, len(await call.stdin()))
+    if came is None:
+        return Reply(exit=1)
+    host.sent[port] = came
+    return Reply()  # 0 even when it gave up after -w seconds
+
+
+def _succeeded(address: str, port: int, proto: str) -> Reply:
     name = SERVICES.get(port, "*")
-    return Reply(err=f"Connection to {rest[0]} {port} port [{proto}/{name}] succeeded!\n")
+    return Reply(err=f"Connection to {address} {port} port [{proto}/{name}] succeeded!\n")
 
 
 @command("/usr/bin/fetch")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rollout.site import Site
+
 
 def test_has_address(host: Any, interface: str, address: str) -> None:
     there = host.check_output("ifconfig %s", interface)
@@ -23,3 +25,14 @@ def test_set_is_on(host: Any, set: int) -> None:
     ours = [rule for rule in rules if f" set {set} " in rule]
     assert ours, f"ipfw set {set} has no rule"
     assert not [rule for rule in ours if "DISABLED" in rule], f"ipfw set {set} is switched off"
+
+
+def test_rules_return_at_boot(host: Any, site: Site, part: str, path: str) -> None:
+    number, set = site.places[part]
+    there = host.check_output("ipfw -S list").splitlines()
+    live = [f"add {number}{row[5:]}" for row in there if row.startswith(f"{number:05} ")]
+    on_disk = [row for row in host.check_output("cat %s", path).splitlines() if row[:4] == "add "]
+    assert live, f"ipfw has no rule of number {number}: expected {len(on_disk)} (set {set})"
+    assert live == on_disk, f"{path} has other rules for the next boot than ipfw has now: " + str(
+        sorted({*live} ^ {*on_disk})
+    )

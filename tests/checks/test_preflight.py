@@ -29,6 +29,17 @@ def test_has_the_wan_address(host: Any, site: Site) -> None:
     )
 
 
+def test_has_the_public_addresses_of_jails(host: Any, site: Site) -> None:
+    there = host.check_output("ifconfig")
+    missing = [
+        f"jails.{name}.public_addresses: {address}"
+        for name, jail in site.jails.items()
+        for address in jail.public_addresses
+        if f"inet {address} " not in there
+    ]
+    assert not missing, f"on no interface of the host: {'; '.join(missing)}"
+
+
 def test_daemon_runs(host: Any, site: Site, service: str) -> None:
     script = site.services[service].rc
     answer = host.run("service %s onestatus", script)

@@ -18,6 +18,7 @@ import deploy
 from rollout import errors
 from rollout.box import Box
 from rollout.step import Gate
+from tests.unit.rollout.unreachable import Unreachable
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = PROJECT / "site.example.toml"
@@ -31,7 +32,7 @@ CODES = {0} | {
 }
 
 
-class Nowhere:
+class Nowhere(Unreachable):
     """A host that must not be asked."""
 
     name = "nowhere"
@@ -68,6 +69,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         "rollback",
         "runbook",
         "status",
+        "traffic",
         "verify",
     ]
 
@@ -151,7 +153,7 @@ def test_a_runbook_is_printed_or_written_without_a_host(tmp_path: Path) -> None:
     assert "# mysql: runbook for dcserver" in printed.output
     where = tmp_path / "a" / "b"
     CliRunner().invoke(deploy.main, ["runbook", "--site", str(SAMPLE), "--output", str(where)])
-    assert (where / "05-mysql.md").read_text() in printed.output
+    assert (where / "07-mysql.md").read_text() in printed.output
 
 
 def test_the_readme_names_every_command_and_option() -> None:

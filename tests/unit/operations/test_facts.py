@@ -14,6 +14,7 @@ from pyinfra.api.facts import FactBase
 
 from operations import facts
 from operations.facts import (
+    Capabilities,
     HasLine,
     Interfaces,
     JailConf,
@@ -34,6 +35,7 @@ from tests.unit.operations.asking import recorded, typed
 QUESTIONS: dict[type[FactBase[Any]], dict[str, str]] = {
     RcConf: {},
     Interfaces: {},
+    Capabilities: {"interface": "vtnet0"},
     Module: {"module": "ipfw"},
     Kenv: {"variable": "net.inet.ip.fw.default_to_accept"},
     Rules: {},
@@ -251,3 +253,14 @@ def test_what_is_at_a_path(tmp_path: LocalPath) -> None:
 
 def test_a_path_that_could_not_be_asked_is_absent() -> None:
     assert Path().process([]) == State()
+
+
+def test_what_an_interface_has_switched_on_is_read_as_13_2_prints_it() -> None:
+    there, off = (
+        ["there", *recorded("ifconfig vtnet0 | sed -n 2p", nth)[0].split()] for nth in (1, 0)
+    )
+    assert {"TSO4", "TSO6", "LRO", "VLAN_HWTSO"} <= set(Capabilities().process(there) or ())
+    left = Capabilities().process(off) or ()
+    assert "RXCSUM" in left
+    assert not {"TSO4", "TSO6", "LRO", "VLAN_HWTSO"} & set(left)
+    assert Capabilities().process([]) is None

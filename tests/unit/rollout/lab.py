@@ -13,11 +13,12 @@ from rollout import bundle
 from rollout.runner import Runner
 from rollout.step import Gate, Step, Use, check, use
 from tests.unit.rollout.small_host import Noted, SmallHost, planned, typed
+from tests.unit.rollout.unreachable import Unreachable
 
 GATE = Gate("Is it well?", ("the log",))
 
 
-class Nobody:
+class Nobody(Unreachable):
     def who(self, address: str, port: int, proto: str) -> str | None:
         raise AssertionError("nobody asks from outside here")
 

@@ -16,6 +16,7 @@ from rollout import checks, site
 from rollout.checks import Verdict
 from rollout.host import Session
 from rollout.step import Check, check
+from tests.unit.rollout.unreachable import Unreachable
 
 SITE = site.read(Path(__file__).parents[3] / "site.example.toml")
 
@@ -29,7 +30,7 @@ class Here:
         return subprocess.Popen(["sh"], stdin=pipe, stdout=pipe, stderr=pipe)
 
 
-class Users:
+class Users(Unreachable):
     """Asks nobody: port 80 is answered by the jail, all others by the host."""
 
     def who(self, address: str, port: int, proto: str) -> str | None:

@@ -57,7 +57,7 @@ def test_an_unknown_subject_is_named_with_those_that_there_are() -> None:
     told = str(caught.value)
     assert "site.example.toml: order: 'postgres' is unknown" in told
     assert "order = ['preflight', 'postgres']" in told
-    assert "base, bind, mysql, network, preflight, web" in told
+    assert "base, bind, egress, mysql, network, policy, preflight, traffic, web" in told
 
 
 def test_a_module_of_steps_that_is_no_subject_is_unknown_too() -> None:
@@ -122,7 +122,9 @@ def test_an_order_with_a_service_that_the_site_does_not_have_is_refused(tmp_path
 
 def test_a_jail_with_two_services_is_built_once(tmp_path: Path) -> None:
     """Two steps that build one tree would stop in the middle of the rollout."""
-    made = plan.make(without(tmp_path, "[jails.web]", mysql='services = ["mysql", "web"]'))
+    made = plan.make(
+        without(tmp_path, "[jails.web]", "[policy]", mysql='services = ["mysql", "web"]')
+    )
     built = [str(used) for step in made.steps for used in step.operations]
     trees = [each for each in built if each.startswith("jail.tree(home='/usr/jails/mysql'")]
     assert len(trees) == 1

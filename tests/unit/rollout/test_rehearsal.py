@@ -14,12 +14,13 @@ from rollout.box import Box
 from rollout.errors import Refused, RolledBack, Stuck
 from rollout.rehearsal import Rehearsal
 from rollout.told import Told
+from tests.unit.rollout.unreachable import Unreachable
 
 PLAN = plan.make(site.read(Path(__file__).parents[3] / "site.example.toml"))
 BEFORE = ["address lo0 127.0.0.1", "line /etc/rc.conf sshd_enable=YES", "service named runs"]
 
 
-class Nowhere:
+class Nowhere(Unreachable):
     """Neither target nor outside may be asked in these tests."""
 
     name = "nowhere"

@@ -318,7 +318,7 @@ REACH: list[tuple[str, str]] = [
 CARE = [("confirm_within = 120", "confirm_within = 600"), ("mib = 200", "mib = 500")]
 MATTERS: list[tuple[str, str]] = [
     ('name = "dcserver"', 'name = "other"'),
-    ('"bind", "mysql", "web"]', '"mysql", "web"]'),
+    ('"mysql", "web", "policy"]', '"mysql", "web"]'),
     ('wan_interface = "vtnet0"', 'wan_interface = "em0"'),
     ('wan_address = "203.0.113.2"', 'wan_address = "203.0.113.3"'),
     ('interface = "lo1"', 'interface = "lo2"'),

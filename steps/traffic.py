@@ -1,0 +1,54 @@
+"""Traffic: who sends and receives how much, counted by rules of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rollout.errors import Refused
+from rollout.site import Site
+from rollout.step import Step
+from steps import ruleset
+
+REQUIRES = ("network",)
+
+_NAME = "traffic"
+
+
+def steps(site: Site) -> tuple[Step, ...]:
+    if not site.built:
+        raise Refused(
+            f"{site.path}: order: 'traffic' counts for nobody, since no service moves",
+            evidence=f"order = {list(site.order)}",
+        )
+    return (
+        Step(
+            name=_NAME,
+            why="Rules that only count show at any time which jail sends and receives how much.",
+            operations=tuple(ruleset.part(site, _NAME, list(_bodies(site)))),
+            checks=ruleset.checks(site, _NAME),
+        ),
+    )
+
+
+def _bodies(site: Site) -> Iterator[str]:
+    """The comment of a rule says whom it counts for; deploy.py traffic adds them up by it.
+
+    On lo0 a packet passes twice, out and then in; each way is counted once. A forwarded connection
+    has the public address and port at both ends.
+    """
+    wan, interface = site.host.wan_address, site.host.wan_interface
+    for name in site.built:
+        jail = site.jails[name]
+        own = ",".join(map(str, jail.addresses))
+        yield f"count ip from any to {own} in // {name} received"
+        yield f"count ip from {own} to any out // {name} sent"
+        for service in jail.services:
+            for listen in site.services[service].ports:
+                if listen.public and service in site.order:
+                    port = f"{wan} {listen.port}"
+                    yield f"count {listen.proto} from any to {port} in // {name} received"
+                    if listen.proto == "tcp":
+                        yield f"count tcp from {port} to any out // {name} sent"
+    if any(site.jails[name].outbound == "nat" for name in site.built):
+        # Before nat has translated it back an answer does not say for which jail it is.
+        yield f"count ip from any to {wan} 32768-65535 in recv {interface} // by-nat received"

@@ -1,0 +1,93 @@
+"""What jails begin themselves gets out, and what is forwarded to them is left alone by nat."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from operations.offload import harmful
+from rollout.checks import Outside
+from rollout.site import Site
+
+BLOCKS = 64  # of 64 KiB; a stopped upload ends after one of them
+WANTED = BLOCKS * 65536
+LIMIT = 20.0  # seconds for one transfer
+ZEROS = f"dd if=/dev/zero bs=64k count={BLOCKS}"
+
+
+def test_offload_is_off(host: Any, site: Site, at_boot: str) -> None:
+    interface = site.host.wan_interface
+    options = re.findall(r"options=\w+<([A-Z0-9_,]*)>", host.check_output("ifconfig %s", interface))
+    assert options, f"ifconfig {interface} shows no options: expected to read TSO and LRO there"
+    on = harmful(options[0].split(","))
+    assert not on, f"{interface} has {', '.join(on)} on: a jail's upload stops after 65,536 bytes"
+    lines = host.check_output("cat %s", at_boot).splitlines()
+    assert f"{interface} -tso -lro -vlanhwtso" in lines, f"{at_boot} lacks what boot must switch"
+
+
+def test_nat_leaves_the_hosts_own_alone(host: Any, site: Site) -> None:
+    rules = host.check_output("ipfw list").splitlines()
+    found = [rule for rule in rules if re.match(r"\d+ nat ", rule)]
+    wrong = [rule for rule in found if _takes_the_hosts_own(rule, site)]
+    assert found, "ipfw has no nat rule: expected one for each jail that goes out by nat"
+    assert not wrong, (
+        f"nat takes packets that leave from {site.host.wan_address} itself, and so the answers of "
+        f"forwarded connections: {'; '.join(wrong)} ({len(found)} nat rules were looked at)"
+    )
+
+
+def _takes_the_hosts_own(rule: str, site: Site) -> bool:
+    source = re.search(r" from (not )?(\S+) (?:[\d,-]+ )?to ", rule)
+    words = rule.split()
+    if source is None or ("in" in words and "out" not in words) or "recv" in words:
+        return False
+    hit = any(_holds(word, site.host.wan_address) for word in source[2].split(","))
+    return hit != bool(source[1])
+
+
+def _holds(word: str, address: IPv4Address) -> bool:
+    return word in ("any", "me") or (word[0].isdigit() and address in IPv4Network(word, False))
+
+
+def test_upload_flows(host: Any, site: Site, outside: Outside) -> None:
+    """From a natted jail's address, but by the host's own nc: the jail need not be built yet."""
+    jail = next(name for name in site.built if site.jails[name].outbound == "nat")
+    send = f"timeout --foreground {LIMIT:.0f} nc -N -w 10 -s {site.jails[jail].address}"
+    take = _to_the_operator if site.egress.peer == "operator" else _to_a_stranger
+    to, came = take(host, site, outside, send)
+    assert came == f"{WANTED} bytes", (
+        f"an upload from jail {jail} by nat to {to}: {came or 'nothing came'} within "
+        f"{LIMIT:.0f} s: expected {WANTED} bytes; if {to} cannot be reached from the host, name "
+        "another [egress] peer"
+    )
+
+
+def _to_the_operator(host: Any, site: Site, outside: Outside, send: str) -> tuple[str, str]:
+    came_from = host.check_output('echo "$SSH_CONNECTION"').partition(" ")[0]
+    with outside.sink() as sink:
+        address = sink.address or came_from
+        host.run(f"({ZEROS} 2>/dev/null | {send} {address} {sink.port} >/dev/null 2>&1 &)")
+        got = sink.received(LIMIT)
+    return f"this machine ({address})", f"{got.bytes} bytes" if got else ""
+
+
+def _to_a_stranger(host: Any, site: Site, outside: Outside, send: str) -> tuple[str, str]:
+    """Who does not tell what came. What dd got rid of is out, less what the kernel may hold: 2 MiB
+    (net.inet.tcp.sendbuf_max), half of it."""
+    address, _, port = str(site.egress.peer).partition(":")
+    answer = host.run(f"{{ {ZEROS} 2>&4 | {send} {address} {port} >/dev/null 2>&1; }} 4>&1")
+    said = re.search(r"^(\d+ bytes) transferred", answer.stdout, re.MULTILINE)
+    return f"{address}:{port}", said[1] if said else ""
+
+
+def test_download_flows(host: Any, site: Site, outside: Outside) -> None:
+    """Through a forwarded port, from a listener of the host's own at the jail's address."""
+    address, port = site.jails[site.built[0]].address, site.egress.probe_port
+    give = f"timeout --foreground {LIMIT:.0f} nc -N -l {address} {port}"
+    host.run(f"({ZEROS} 2>/dev/null | {give} >/dev/null 2>&1 &)")
+    got = outside.read(str(site.host.wan_address), int(port or 0), LIMIT)
+    assert got.bytes == WANTED, (
+        f"a download through the forwarded port {port}: {got}: expected {WANTED} bytes within "
+        f"{LIMIT:.0f} s"
+    )

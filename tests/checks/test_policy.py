@@ -1,0 +1,103 @@
+"""Every pair, the denied ones too, tried from inside the jails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from rollout.checks import Outside
+from rollout.site import HOST, INTERNET, Listen, Proto, Site
+
+TRIES = """\
+try() {
+    case $3 in
+    tcp) jexec "$1" nc -z -w 5 "$4" "$5" >/dev/null 2>&1 && echo "$2" ;;
+    udp) jexec "$1" nc -z -u -w 2 "$4" "$5" >/dev/null 2>&1 && echo "$2" ;;
+    esac
+}
+"""
+
+
+class Pair(NamedTuple):
+    jail: str
+    proto: Proto
+    address: str
+    port: int
+    allowed: bool
+
+    def __str__(self) -> str:
+        return f"{self.jail} to {self.address}:{self.port}/{self.proto}"
+
+
+def test_pairs_are_as_the_site_says(host: Any, site: Site, outside: Outside) -> None:
+    with outside.sink() as sink:
+        pairs = list(dict.fromkeys(_pairs(site)))
+        if site.egress.peer == "operator":
+            pairs += _outwards(site, sink.address or "${SSH_CONNECTION%% *}", sink.port)
+        elif site.egress.peer:
+            address, _, port = site.egress.peer.partition(":")
+            pairs += _outwards(site, address, int(port))
+        # All at once, in one round trip: a packet that is denied is waited for to the limit.
+        tries = [
+            f'try {each.jail} {n} {each.proto} "{each.address}" {each.port} &'
+            for n, each in enumerate(pairs)
+        ]
+        alive = [f"jexec {name} true && echo {name}" for name in site.built]
+        said = host.run(TRIES + "\n".join([*tries, "wait", *alive]))
+    there = set(said.stdout.split())
+    silent = set(site.built) - there
+    assert not silent, f"nothing could be tried from inside these jails: {', '.join(silent)}"
+    wrong = [
+        f"{each} is {'not ' if each.allowed else ''}let through"
+        for n, each in enumerate(pairs)
+        if (str(n) in there) != each.allowed
+    ]
+    assert not wrong, f"{len(wrong)} of {len(pairs)} pairs are not as policy says: " + "; ".join(
+        wrong
+    )
+
+
+def _allowed(site: Site, source: str, to: str, port: int, proto: Proto) -> bool:
+    return any(
+        (allow.source, allow.to) == (source, to)
+        and (allow.everything or port in allow.numbers(proto))
+        for allow in site.policy.allow
+    )
+
+
+def _pairs(site: Site) -> Iterator[Pair]:
+    wan = str(site.host.wan_address)
+    for name in site.built:
+        own = str(site.jails[name].address)
+        for owner, moved, listen in _served(site):
+            port, proto = listen.port, listen.proto
+            allowed = _allowed(site, name, owner, port, proto)
+            if owner == name:
+                continue
+            if moved:
+                yield Pair(name, proto, str(site.jails[owner].address), port, allowed)
+            if listen.public and proto == "tcp":
+                yield Pair(name, proto, wan, port, allowed)
+            if not allowed:
+                yield Pair(name, proto, own, port, False)
+        ssh = site.host.port
+        yield Pair(name, "tcp", wan, ssh, _allowed(site, name, HOST, ssh, "tcp"))
+        # The host's wildcard sockets would answer at any address of ours.
+        for sibling in site.built:
+            if not _allowed(site, name, sibling, ssh, "tcp"):
+                yield Pair(name, "tcp", str(site.jails[sibling].address), ssh, False)
+
+
+def _served(site: Site) -> Iterator[tuple[str, bool, Listen]]:
+    """The jail that a port belongs to, whether its service has moved into it, and the port."""
+    for name, jail in site.jails.items():
+        for service in jail.services:
+            for listen in site.services[service].ports:
+                yield name, service in site.order, listen
+
+
+def _outwards(site: Site, address: str, port: int) -> Iterator[Pair]:
+    for name in site.built:
+        out = site.jails[name].outbound != "none"
+        allowed = out and _allowed(site, name, INTERNET, port, "tcp")
+        yield Pair(name, "tcp", address, port, allowed)

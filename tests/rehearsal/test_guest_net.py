@@ -1,0 +1,184 @@
+"""Outbound, policy and traffic on a real FreeBSD: how fast, who reaches whom, what is noticed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rollout.transfer import Transfer
+from tests.lab.guest import Guest
+from tests.lab.operator import Operator
+from tests.lab.wire import OPERATOR
+
+pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]
+
+PROJECT = Path(__file__).parents[2]
+MIB = 24
+GIVE = f"dd if=/dev/zero bs=64k count={MIB * 16} 2>/dev/null"
+ENOUGH = 0.9  # of the rate without nat and with TSO off
+TRIES = 3  # the machine is noisy: the best of so many
+NAT_TOO_WIDE = "ipfw -q add 40 nat 57 ip from any to not 10.80.0.0/24 out xmit vtnet0"
+TSO_ON = (
+    "daemon -f sh -c 'i=0; while [ $i -lt 300 ]; do ifconfig vtnet0 tso; sleep 0.3; "
+    "i=$((i + 1)); done'"
+)
+TAKE = """\
+import socket, sys, time
+from rollout.transfer import drain
+with socket.create_server(("203.0.113.1", int(sys.argv[1]))) as server:
+    print("ready", flush=True)
+    server.settimeout(60)
+    connection, _ = server.accept()
+    got = drain(connection, time.monotonic() + 60)
+    print(got.bytes, got.seconds)
+"""
+READ = """\
+import sys
+from rollout.transfer import read
+got = read("203.0.113.2", int(sys.argv[1]), 60.0)
+print(got.bytes, got.seconds)
+"""
+
+
+@pytest.fixture
+def operator(fresh_guest: Guest, tmp_path: Path) -> Iterator[Operator]:
+    yield Operator(fresh_guest, tmp_path)
+
+
+def _on_wire(guest: Guest, program: str, port: int) -> subprocess.Popen[str]:
+    command = guest.argv(sys.executable, "-c", program, str(port))
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+
+
+def _told(words: str) -> Transfer:
+    count, seconds = words.split()
+    return Transfer(int(count), float(seconds))
+
+
+def uploaded(guest: Guest, send: str, port: int = 443) -> Transfer:
+    """What arrives of an upload to a port that policy lets the web's jail open."""
+    with _on_wire(guest, TAKE, port) as taking:
+        assert taking.stdout is not None
+        assert taking.stdout.readline() == "ready\n"
+        guest.sh(f"{GIVE} | {send} {OPERATOR} {port}", timeout=90)
+        return _told(taking.stdout.readline())
+
+
+def downloaded(guest: Guest, give: str, port: int = 8999) -> Transfer:
+    guest.sh(f"({GIVE} | timeout --foreground 60 {give} {port} >/dev/null 2>&1 &)")
+    with _on_wire(guest, READ, port) as reading:
+        assert reading.stdout is not None
+        return _told(reading.stdout.readline())
+
+
+def best(transfer: Callable[[], Transfer]) -> float:
+    """The best rate in bytes a second, of transfers that came whole."""
+    found = [transfer() for _ in range(TRIES)]
+    assert all(each.bytes == MIB * 2**20 for each in found), found
+    return max(each.bytes / each.seconds for each in found)
+
+
+def rates(guest: Guest) -> dict[str, float]:
+    jailed = "jexec web nc -N -w 30"
+    figures = {
+        "upload, jail": best(lambda: uploaded(guest, jailed)),
+        "download, jail": best(lambda: downloaded(guest, "jexec mysql nc -N -l 10.80.0.3")),
+    }
+    # The same ways without any nat; TSO stays off.
+    guest.sh("ipfw -q add 45 fwd 10.80.0.3,8999 tcp from any to 203.0.113.2 8999 in")
+    guest.sh("ipfw set disable 26")
+    figures["upload, no nat"] = best(lambda: uploaded(guest, "nc -N -w 30 -s 203.0.113.2"))
+    figures["download, no nat"] = best(lambda: downloaded(guest, "jexec mysql nc -N -l 10.80.0.3"))
+    guest.sh("ipfw set enable 26; ipfw -q delete 45")
+    return figures
+
+
+def well(operator: Operator) -> None:
+    done = operator.deploy("verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def seen(operator: Operator, by_hand: str, back: str) -> str:
+    """What verify says while something is put in by hand; and that all is well again afterwards."""
+    operator.guest.sh(by_hand)
+    done = operator.deploy("verify")
+    operator.guest.sh(back)
+    assert done.returncode == 3, done.stdout + done.stderr
+    return done.stdout
+
+
+def sent_by_web(operator: Operator) -> int:
+    done = operator.deploy("traffic", "--json")
+    assert done.returncode == 0, done.stderr
+    return int(
+        next(row for row in json.loads(done.stdout) if row["jail"] == "web")["sent"]["bytes"]
+    )
+
+
+def test_all_of_it_holds_before_and_after_a_reboot_and_goes_back(operator: Operator) -> None:
+    guest = operator.guest
+    before = operator.fingerprint()
+    done = operator.deploy("apply", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    well(operator)
+
+    counted = sent_by_web(operator)
+    figures = rates(guest)
+    print(json.dumps({name: round(rate / 2**20, 1) for name, rate in figures.items()}, indent=2))
+    assert sent_by_web(operator) - counted > TRIES * MIB * 2**20
+    for way in ("upload", "download"):
+        assert figures[f"{way}, jail"] >= ENOUGH * figures[f"{way}, no nat"], figures
+
+    assert "nat takes packets that leave from 203.0.113.2 itself" in seen(
+        operator, NAT_TOO_WIDE, "ipfw -q delete 40"
+    )
+    assert "has TSO4, TSO6 on" in seen(operator, "ifconfig vtnet0 tso", "ifconfig vtnet0 -tso")
+    assert "is let through" in seen(operator, "ipfw set disable 21", "ipfw set enable 21")
+    well(operator)
+
+    guest.sh("sync")
+    guest.power_off()
+    guest.boot()
+    policy = [line for line in guest.sh("ipfw -S list").stdout.splitlines() if " set 21 " in line]
+    assert policy
+    assert not [line for line in policy if "DISABLED" in line]
+    asked = operator.deploy("verify", "--json")
+    verdicts = {each["name"]: each for each in json.loads(asked.stdout)}
+    ours = [each for name, each in verdicts.items() if name.split()[0] in ("egress", "policy")]
+    assert len(ours) >= 4
+    assert all(each["passed"] for each in ours), ours
+
+    # cleanvar empties /var/run at boot, and the link to MySQL's socket was there.
+    socket = "/var/run/mysql/mysql.sock"
+    guest.sh(f"mkdir -p /var/run/mysql && ln -sfh /usr/jails/mysql/root{socket} {socket}")
+    done = operator.deploy("rollback")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert operator.fingerprint() == before
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "told"),
+    [
+        (NAT_TOO_WIDE, "nat takes packets"),
+        (TSO_ON, "an upload from jail web by nat to this machine"),
+    ],
+    ids=["nat that takes the host's own", "TSO on"],
+)
+def test_either_fault_undoes_the_step(operator: Operator, by_hand: str, told: str) -> None:
+    guest = operator.guest
+    before = operator.fingerprint()
+    assert operator.deploy("apply", "--to", "traffic").returncode == 0
+    guest.sh(by_hand)
+    done = operator.deploy("apply", "--to", "egress")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert told in done.stderr
+    guest.sh("ipfw -q delete 40")
+    assert " set 26 " not in guest.sh("ipfw -S list").stdout
+    done = operator.deploy("rollback")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert operator.fingerprint() == before

@@ -1,0 +1,175 @@
+"""Policy, egress and traffic on the stand-in: in force at once and after a boot, and what is put in
+by hand against them is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rollout import plan, site, traffic
+from rollout.box import standin_box
+from rollout.errors import Refused, RolledBack
+from rollout.runner import Runner
+from rollout.told import Told
+from standin import StandIn
+
+SAMPLE = Path(__file__).parents[2] / "site.example.toml"
+NAT_TOO_WIDE = "ipfw -q add 40 nat 57 ip from any to not 10.80.0.0/24 out xmit vtnet0"
+TSO_ON = (
+    "daemon -f sh -c 'i=0; while [ $i -lt 100 ]; do ifconfig vtnet0 tso; sleep 0.1; "
+    "i=$((i + 1)); done'"
+)
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, Runner]]:
+    """Everything applied, once for the tests that put back what they change."""
+    whole = plan.make(site.read(SAMPLE))
+    with (
+        standin_box(whole.site, tmp_path_factory.mktemp("outbound")) as box,
+        Runner(whole, box.target, box.outside, Told(), lambda gate: True) as runner,
+    ):
+        assert isinstance(box.target, StandIn)
+        runner.apply()
+        yield box.target, runner
+
+
+def failures(runner: Runner) -> str:
+    """What the checks of these steps have to say with all of them done."""
+    steps = [step for step in runner.plan.steps if step.name in ("traffic", "egress", "policy")]
+    asked = [check for step in steps for check in step.checks if check.until is None]
+    assert len(asked) == 10
+    return "\n".join(
+        f"{each.name}: {each.message}" for each in runner.ask(asked) if not each.passed
+    )
+
+
+def test_all_is_well_to_begin_with(applied: tuple[StandIn, Runner]) -> None:
+    assert failures(applied[1]) == ""
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "back", "seen"),
+    [
+        ("ipfw set disable 21", "ipfw set enable 21", "web to 10.80.0.3:22/tcp is let through"),
+        (
+            "ipfw -q add 40 allow ip from 10.80.0.3 to any; "
+            "ipfw -q add 40 allow tcp from any to 10.80.0.3 established",
+            "ipfw -q delete 40",
+            "mysql to 203.0.113.2:53/tcp is let through",
+        ),
+        (
+            "ipfw -q add 40 deny tcp from 10.80.0.4 to 10.80.0.3",
+            "ipfw -q delete 40",
+            "web to 10.80.0.3:3306/tcp is not let through",
+        ),
+        (
+            "ipfw -q add 51 set 21 deny ip from 10.80.0.9 to any",
+            "rules=/usr/local/etc/cellblock/rules/policy.rules; "
+            "ipfw -q set 21 delete 51; ipfw -q $rules",
+            "policy.rules has other rules for the next boot than ipfw has now",
+        ),
+        (
+            "ipfw -q add 60 nat 57 ip from any to not 10.80.0.0/24 out xmit vtnet0",
+            "ipfw -q delete 60",
+            "nat takes packets that leave from 203.0.113.2 itself",
+        ),
+        (
+            "ipfw -q add 60 nat 57 ip from any to not 10.80.0.0/24 out xmit vtnet0",
+            "ipfw -q delete 60",
+            "a download through the forwarded port 8999: 0 bytes",
+        ),
+        ("ifconfig vtnet0 tso", "ifconfig vtnet0 -tso", "vtnet0 has TSO4, TSO6 on"),
+        (
+            "rm /usr/local/etc/cellblock/rules/egress.ifconfig",
+            "echo vtnet0 -tso -lro -vlanhwtso >/usr/local/etc/cellblock/rules/egress.ifconfig",
+            "egress.ifconfig",
+        ),
+        ("service jail onestop web", "service jail onestart web", "these jails: web"),
+    ],
+)
+def test_what_is_put_in_by_hand_is_seen(
+    applied: tuple[StandIn, Runner],
+    by_hand: str,
+    back: str,
+    seen: str,
+) -> None:
+    standin, runner = applied
+    standin.run(by_hand)
+    try:
+        assert seen in failures(runner)
+    finally:
+        standin.run(back)
+
+
+def test_traffic_is_counted_by_jail_without_touching_it(applied: tuple[StandIn, Runner]) -> None:
+    standin, runner = applied
+    site = runner.plan.site
+
+    def counted() -> dict[str, int]:
+        rows = traffic.read(site, runner.session.output, 0)
+        return {row["jail"]: row["received"]["packets"] for row in rows}
+
+    before = counted()
+    for _ in range(3):
+        assert standin.who_answers("203.0.113.2", 80) == "web"
+    now = counted()
+    assert now["web"] == before["web"] + 3
+    assert now["mysql"] == before["mysql"]
+    [row] = [row for row in traffic.read(site, runner.session.output, 1) if row["jail"] == "web"]
+    assert row["received"]["packets_per_second"] == 0
+
+
+def test_a_boot_changes_nothing(applied: tuple[StandIn, Runner]) -> None:
+    """Last of those that share one: the connection is gone afterwards."""
+    standin, runner = applied
+    runner.contact.close()
+    standin.power_off()
+    standin.boot()
+    with Runner(runner.plan, standin, runner.outside, Told(), lambda gate: True) as again:
+        assert failures(again) == ""
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "seen"),
+    [
+        (NAT_TOO_WIDE, "nat takes packets that leave from"),
+        (TSO_ON, "an upload from jail web by nat to this machine"),
+    ],
+)
+def test_a_fault_that_is_there_before_undoes_the_step(
+    tmp_path: Path, by_hand: str, seen: str
+) -> None:
+    whole = plan.make(site.read(SAMPLE))
+    with (
+        standin_box(whole.site, tmp_path) as box,
+        Runner(whole, box.target, box.outside, Told()) as runner,
+    ):
+        runner.apply("traffic")
+        standin = box.target
+        assert isinstance(standin, StandIn)
+        standin.run(by_hand)
+        with pytest.raises(RolledBack, match=seen):
+            runner.apply("egress")
+        assert " 57 set 27 " not in standin.run("ipfw -S list").stdout
+        assert standin.run("ipfw nat show config").stdout == ""
+        assert "TSO4" in standin.run("ifconfig vtnet0").stdout
+
+
+def test_a_public_address_that_the_host_does_not_have(tmp_path: Path) -> None:
+    text = SAMPLE.read_text()
+    old = 'services = ["web"]\noutbound = "nat"'
+    new = 'services = ["web"]\noutbound = "public"\npublic_addresses = ["203.0.113.99"]'
+    assert old in text
+    file = tmp_path / "my-site.toml"
+    file.write_text(text.replace(old, new))
+    whole = plan.make(site.read(file))
+    with (
+        standin_box(whole.site, tmp_path) as box,
+        Runner(whole, box.target, box.outside, Told()) as runner,
+    ):
+        with pytest.raises(Refused, match=r"jails\.web\.public_addresses: 203\.0\.113\.99"):
+            runner.apply()
+        assert runner.session.run("ls /var/db/cellblock").code != 0

@@ -1,0 +1,183 @@
+"""The rules of egress, policy and traffic, for the sample and for other sites."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout import site
+from rollout.errors import Refused
+from rollout.site import Site
+from rollout.step import Step
+from steps import egress, policy, traffic
+
+WHOLE = site.read(Path(__file__).parents[3] / "site.example.toml")
+ORDER = ("preflight", "base", "network", "traffic", "egress", "mysql", "web", "policy")
+SAMPLE = WHOLE.model_copy(update={"order": ORDER})  # two jails are enough to see the rules
+SKIP = "skipto 52"
+
+
+def changed(**jails: dict[str, Any]) -> Site:
+    """The sample, whose jails have these values instead."""
+    new = {name: SAMPLE.jails[name].model_copy(update=values) for name, values in jails.items()}
+    return SAMPLE.model_copy(update={"jails": {**SAMPLE.jails, **new}})
+
+
+PUBLIC = changed(
+    web={"outbound": "public", "public_addresses": (IPv4Address("203.0.113.20"),)},
+)
+NOBODY = changed(web={"outbound": "none"})
+
+
+def operations(step: Step) -> list[str]:
+    return [str(each).partition("(")[0] for each in step.operations]
+
+
+def checks(step: Step) -> list[str]:
+    return [each.test for each in step.checks]
+
+
+def test_nat_is_as_narrow_as_was_measured() -> None:
+    assert egress.bodies(SAMPLE) == [
+        "fwd 10.80.0.3,8999 tcp from any to 203.0.113.2 8999 in",
+        "deny ip from 10.80.0.3 to any out xmit vtnet0",
+        "nat 57 ip from 10.80.0.4 to not 10.80.0.0/24 out xmit vtnet0",
+        "nat 57 tcp from any to 203.0.113.2 32768-65535 in recv vtnet0",
+        "nat 57 udp from any to 203.0.113.2 32768-65535 in recv vtnet0",
+        "nat 57 icmp from any to 203.0.113.2 in recv vtnet0 icmptypes 0,3,11",
+    ]
+
+
+def test_what_translates_has_no_tso_and_what_does_not_keeps_it() -> None:
+    [step] = egress.steps(SAMPLE)
+    assert operations(step) == [
+        "offload.off",
+        "firewall.nat",
+        "firewall.rules",
+        "files.put",
+        "firewall.switch",
+    ]
+    [plain] = egress.steps(NOBODY)
+    assert operations(plain) == ["firewall.rules", "files.put", "firewall.switch"]
+    assert not [body for body in egress.bodies(NOBODY) if body.startswith("nat")]
+    assert "egress::offload_is_off" not in checks(plain)
+
+
+def test_a_jail_with_a_public_address_keeps_its_lan_address_to_itself() -> None:
+    assert "deny ip from 10.80.0.4 to any out xmit vtnet0" in egress.bodies(PUBLIC)
+    assert not [body for body in egress.bodies(PUBLIC) if "203.0.113.20" in body]
+
+
+def test_the_nat_instance_comes_before_the_rules_at_boot() -> None:
+    [step] = egress.steps(SAMPLE)
+    [file] = [each for each in step.operations if str(each).startswith("files.put")]
+    lines = file.arguments["content"].splitlines()
+    assert lines[0] == "nat 57 config ip 203.0.113.2"
+    assert lines[1:] == [f"add 57 set 27 {body}" for body in egress.bodies(SAMPLE)]
+
+
+def test_transfers_are_tried_only_where_the_site_says_with_whom() -> None:
+    found = checks(egress.steps(SAMPLE)[0])
+    assert {"egress::upload_flows", "egress::download_flows"} <= set(found)
+    quiet = SAMPLE.model_copy(update={"egress": site.Egress()})
+    [step] = egress.steps(quiet)
+    assert not [each for each in checks(step) if each.endswith("_flows")]
+    assert not [body for body in egress.bodies(quiet) if body.startswith("fwd")]
+    assert "egress::nat_leaves_the_hosts_own_alone" in checks(step)
+
+
+def test_policy_allows_the_pair_and_its_answers_and_nothing_from_there_back() -> None:
+    bodies = policy.bodies(SAMPLE)
+    assert f"{SKIP} tcp from 10.80.0.4 to 10.80.0.3 3306" in bodies
+    assert f"{SKIP} tcp from 10.80.0.3 3306 to 10.80.0.4 established" in bodies
+    assert f"{SKIP} tcp from 10.80.0.4 to 203.0.113.2 3306" in bodies
+    assert not [body for body in bodies if re.search(r"from 10\.80\.0\.3 to 10\.80\.0\.4", body)]
+    assert bodies[-2:] == [
+        "deny ip from 10.80.0.3,10.80.0.4 to any",
+        "deny ip from any to 10.80.0.3,10.80.0.4 in recv vtnet0",
+    ]
+
+
+def test_policy_never_ends_the_search_for_what_it_lets_through() -> None:
+    """fwd and nat stand behind it."""
+    first = min(SAMPLE.places[name].number for name in SAMPLE.services)
+    assert first > SAMPLE.places["policy"].number
+    for body in policy.bodies(SAMPLE):
+        assert body.startswith((f"skipto {first} ", "deny "))
+
+
+def test_policy_keeps_a_jail_from_what_its_own_address_would_lead_to() -> None:
+    bodies = policy.bodies(SAMPLE)
+    assert bodies.index("deny tcp from 10.80.0.3 to 10.80.0.3 22,25,53,80") < bodies.index(
+        f"{SKIP} ip from 10.80.0.3 to 10.80.0.3"
+    )
+    lonely = SAMPLE.model_copy(update={"policy": site.Policy()})
+    assert "deny tcp from 10.80.0.4 to 10.80.0.4 22,25,53,3306" in policy.bodies(lonely)
+
+
+def test_policy_touches_nothing_but_jails() -> None:
+    addresses = ("10.80.0.3", "10.80.0.4")
+    for body in policy.bodies(SAMPLE):
+        assert "icmptypes 3,11" in body or any(each in body for each in addresses), body
+
+
+def test_policy_for_a_public_address_opens_its_public_ports_and_lets_answers_in() -> None:
+    bodies = policy.bodies(PUBLIC)
+    assert f"{SKIP} tcp from any to 203.0.113.20 80 in recv vtnet0" in bodies
+    assert f"{SKIP} tcp from any to 203.0.113.20 in recv vtnet0 established" in bodies
+    assert f"{SKIP} tcp from 10.80.0.4,203.0.113.20 to any 80,443 out xmit vtnet0" in bodies
+    assert bodies[-1] == "deny ip from any to 10.80.0.3,10.80.0.4,203.0.113.20 in recv vtnet0"
+
+
+def test_policy_lets_the_answers_of_a_public_udp_port_out() -> None:
+    order = ("preflight", "base", "network", "bind", "policy")
+    moved = SAMPLE.model_copy(update={"order": order})
+    bodies = policy.bodies(moved)
+    assert f"{SKIP} udp from 10.80.0.2 53 to any out xmit vtnet0" in bodies
+    assert f"{SKIP} ip from 10.80.0.2 to any out xmit vtnet0" in bodies
+
+
+def test_what_is_allowed_over_udp_is_answered_by_state() -> None:
+    allowed = f"{SKIP} udp from 10.80.0.4 to 10.80.0.2 53 keep-state :cellblock"
+    assert allowed in policy.bodies(SAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("make", "order", "told"),
+    [
+        (policy.steps, ("network", "policy", "mysql"), "must stand behind the services"),
+        (policy.steps, ("network", "policy"), "must stand behind the services"),
+        (egress.steps, ("network", "egress"), "lets nobody out"),
+        (traffic.steps, ("network", "traffic"), "counts for nobody"),
+    ],
+)
+def test_an_order_in_which_it_makes_no_sense_is_refused(
+    make: Callable[[Site], object], order: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(Refused, match=told):
+        make(SAMPLE.model_copy(update={"order": order}))
+
+
+def counted(site: Site) -> list[str]:
+    [step] = traffic.steps(site)
+    return list(step.operations[0].arguments["bodies"])
+
+
+def test_traffic_counts_each_way_of_each_jail_once_and_changes_nothing() -> None:
+    bodies = counted(SAMPLE)
+    assert all(body.startswith("count ") for body in bodies)
+    assert [body for body in bodies if body.endswith("// web received")] == [
+        "count ip from any to 10.80.0.4 in // web received",
+        "count tcp from any to 203.0.113.2 80 in // web received",
+    ]
+    assert [body for body in bodies if body.endswith("// web sent")] == [
+        "count ip from 10.80.0.4 to any out // web sent",
+        "count tcp from 203.0.113.2 80 to any out // web sent",
+    ]
+    assert bodies[-1].endswith("32768-65535 in recv vtnet0 // by-nat received")
+    assert not [body for body in counted(NOBODY) if "by-nat" in body]
