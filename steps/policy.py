@@ -46,7 +46,7 @@ def bodies(site: Site) -> list[str]:
 
 def _let(site: Site) -> Iterator[str]:
     skip = f"skipto {min(place.number for name, place in site.places.items() if _behind(name))}"
-    wan, interface = site.host.wan_address, site.host.wan_interface
+    wan = site.host.wan_address
     everybody = _list(address for name in site.built for address in site.jails[name].addresses)
     # "unreachable" and "time exceeded": without them an allowed transfer may stop in silence.
     yield f"{skip} icmp from any to any icmptypes 3,11"
@@ -66,7 +66,8 @@ def _let(site: Site) -> Iterator[str]:
     for name in site.built:
         jail = site.jails[name]
         for listen in _public(site, name, "udp"):
-            yield f"{skip} udp from {jail.address} {listen} to any out xmit {interface}"
+            # Towards the host, too, whose questions to the public address come through nat.
+            yield f"{skip} udp from {jail.address} {listen} to not {site.lan.network} out"
         for address in jail.public_addresses:
             yield from (f"{skip} {body}" for body in _own_public(site, name, str(address)))
     for allow in site.policy.allow:

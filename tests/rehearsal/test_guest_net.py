@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,8 +46,8 @@ print(got.bytes, got.seconds)
 
 
 @pytest.fixture
-def operator(fresh_guest: Guest, tmp_path: Path) -> Iterator[Operator]:
-    yield Operator(fresh_guest, tmp_path)
+def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
+    return Operator(fresh_guest, tmp_path)
 
 
 def _on_wire(guest: Guest, program: str, port: int) -> subprocess.Popen[str]:
@@ -87,14 +87,14 @@ def rates(guest: Guest) -> dict[str, float]:
     jailed = "jexec web nc -N -w 30"
     figures = {
         "upload, jail": best(lambda: uploaded(guest, jailed)),
-        "download, jail": best(lambda: downloaded(guest, "jexec mysql nc -N -l 10.80.0.3")),
+        "download, jail": best(lambda: downloaded(guest, "jexec bind nc -N -l 10.80.0.2")),
     }
     # The same ways without any nat; TSO stays off.
-    guest.sh("ipfw -q add 45 fwd 10.80.0.3,8999 tcp from any to 203.0.113.2 8999 in")
-    guest.sh("ipfw set disable 26")
+    guest.sh("ipfw -q add 45 fwd 10.80.0.2,8999 tcp from any to 203.0.113.2 8999 in")
+    guest.sh("ipfw set disable 27")
     figures["upload, no nat"] = best(lambda: uploaded(guest, "nc -N -w 30 -s 203.0.113.2"))
-    figures["download, no nat"] = best(lambda: downloaded(guest, "jexec mysql nc -N -l 10.80.0.3"))
-    guest.sh("ipfw set enable 26; ipfw -q delete 45")
+    figures["download, no nat"] = best(lambda: downloaded(guest, "jexec bind nc -N -l 10.80.0.2"))
+    guest.sh("ipfw set enable 27; ipfw -q delete 45")
     return figures
 
 
@@ -165,7 +165,7 @@ def test_all_of_it_holds_before_and_after_a_reboot_and_goes_back(operator: Opera
     ("by_hand", "told"),
     [
         (NAT_TOO_WIDE, "nat takes packets"),
-        (TSO_ON, "an upload from jail web by nat to this machine"),
+        (TSO_ON, "an upload from jail bind by nat to"),
     ],
     ids=["nat that takes the host's own", "TSO on"],
 )
@@ -178,7 +178,7 @@ def test_either_fault_undoes_the_step(operator: Operator, by_hand: str, told: st
     assert done.returncode == 2, done.stdout + done.stderr
     assert told in done.stderr
     guest.sh("ipfw -q delete 40")
-    assert " set 26 " not in guest.sh("ipfw -S list").stdout
+    assert " set 27 " not in guest.sh("ipfw -S list").stdout
     done = operator.deploy("rollback")
     assert done.returncode == 0, done.stdout + done.stderr
     assert operator.fingerprint() == before

@@ -136,7 +136,7 @@ def test_a_boot_changes_nothing(applied: tuple[StandIn, Runner]) -> None:
     ("by_hand", "seen"),
     [
         (NAT_TOO_WIDE, "nat takes packets that leave from"),
-        (TSO_ON, "an upload from jail web by nat to this machine"),
+        (TSO_ON, "an upload from jail bind by nat"),
     ],
 )
 def test_a_fault_that_is_there_before_undoes_the_step(

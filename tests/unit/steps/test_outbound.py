@@ -138,7 +138,7 @@ def test_policy_lets_the_answers_of_a_public_udp_port_out() -> None:
     order = ("preflight", "base", "network", "bind", "policy")
     moved = SAMPLE.model_copy(update={"order": order})
     bodies = policy.bodies(moved)
-    assert f"{SKIP} udp from 10.80.0.2 53 to any out xmit vtnet0" in bodies
+    assert f"{SKIP} udp from 10.80.0.2 53 to not 10.80.0.0/24 out" in bodies
     assert f"{SKIP} ip from 10.80.0.2 to any out xmit vtnet0" in bodies
 
 
