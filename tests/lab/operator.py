@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab.guest import Guest
@@ -14,14 +17,19 @@ LIMIT = 1800.0  # seconds that one command of deploy.py may take on an emulated 
 
 
 class Operator:
-    """`home` is an empty directory; each command runs from a fresh clone below it."""
+    """`home` is an empty directory; each command runs from a fresh clone below it.
 
-    def __init__(self, guest: Guest, home: Path) -> None:
+    With `order`, the site has only these subjects.
+    """
+
+    def __init__(self, guest: Guest, home: Path, order: Sequence[str] = ()) -> None:
         self.guest = guest
         self.home = home
         self.site = home / "site.toml"
         text = (PROJECT / "tests" / "lab" / "site.toml").read_text(encoding="utf-8")
         text = text.replace("@KEY@", str(guest.image.key))
+        if order:
+            text = re.sub(r"(?m)^order = .*", f"order = {json.dumps(list(order))}", text)
         self.site.write_text(text.replace("@KNOWN_HOSTS@", str(guest.image.known_hosts)))
 
     def begin(self, *words: str) -> subprocess.Popen[str]:

@@ -6,6 +6,7 @@ import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -21,12 +22,11 @@ pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)
 INSERTS = 50.0
 GETS = 2.0  # each of eight
 QUESTIONS = 5.0  # over each transport
+TURNS = 3
 ALLOWED = 1.2  # times the gap of the same stop and start, typed as one ssh command
 
 
-@pytest.fixture
-def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
-    return Operator(fresh_guest, tmp_path)
+FIRST = ("preflight", "base", "network")
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ def under_clients(operator: Operator, *words: str) -> Seen:
     return Seen(done.stdout, inserted, got, resolved)
 
 
-def test_the_services_move_under_clients_and_back(operator: Operator) -> None:
-    guest = operator.guest
+def test_the_services_move_under_clients_and_back(fresh_guest: Guest, tmp_path: Path) -> None:
+    operator = Operator(fresh_guest, tmp_path, (*FIRST, "bind", "mysql", "web"))
     checked = operator.deploy("check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     before = operator.fingerprint()
-    figures: dict[str, float] = {"typed before": typed_gap(guest)}
+    figures: dict[str, float] = {}
     for name, words in (
         ("apply", ("apply", "--yes")),
         ("rollback", ("rollback",)),
@@ -75,36 +75,59 @@ def test_the_services_move_under_clients_and_back(operator: Operator) -> None:
         figures[f"{name}: answers over TCP"] = seen.resolved.over_tcp
         if name == "rollback":
             assert operator.fingerprint() == before
-            # The machine is noisy: the same is typed once more, in the middle of the run.
-            figures["typed again"] = typed_gap(guest)
         print(seen.out)
     assert operator.deploy("verify").returncode == 0
     print(json.dumps(figures, indent=2))
-    typed = max(figures["typed before"], figures["typed again"])
-    for name in ("apply", "rollback", "apply again"):
-        assert figures[name] <= ALLOWED * typed, figures
+
+
+def test_the_gap_of_mysql_is_that_of_stop_and_start_typed(
+    fresh_guest: Guest, tmp_path: Path
+) -> None:
+    """By turns, since the machine is noisy; the typed ones under the same clients."""
+    operator = Operator(fresh_guest, tmp_path, (*FIRST, "mysql"))
+    guest = operator.guest
+    done = operator.deploy("apply", "--to", "mysql.jail")
+    assert done.returncode == 0, done.stdout + done.stderr
+    gaps: dict[str, list[float]] = {"typed": [], "forward": [], "back": []}
+    with getting(guest, rate=GETS) as readers:
+        readers.wait_ready()
+        for _ in range(TURNS):
+            gaps["typed"].append(typed_gap(guest))
+            gaps["forward"].append(gap(operator, "apply", "--yes"))
+            gaps["back"].append(gap(operator, "rollback", "--to", "mysql.jail"))
+        gaps["typed"].append(typed_gap(guest))
+    print(json.dumps(gaps, indent=2))
+    typed = median(gaps["typed"])
+    for way in ("forward", "back"):
+        assert median(gaps[way]) <= ALLOWED * typed, gaps
+
+
+def gap(operator: Operator, *words: str) -> float:
+    """Seconds without an acknowledged row in one run of deploy.py."""
+    with inserting(operator.guest, INSERTS) as writer:
+        writer.wait_ready()
+        done = operator.deploy(*words)
+        inserted = writer.stop()
+        verdict = verify(operator.guest, writer)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert verdict.is_whole, f"lost {verdict.lost[:5]}, doubled {verdict.doubled[:5]}"
+    return inserted.longest_gap.seconds
 
 
 def typed_gap(guest: Guest) -> float:
-    """Seconds without an acknowledged row when stop and start are typed as one ssh command.
-
-    Under the same clients as the tool's own: on an emulated processor their load is most of a gap.
-    """
+    """The same when stop and start are typed as one ssh command."""
     stop, start = "service mysql-server onestop", "service mysql-server onestart"
-    with (
-        getting(guest, rate=GETS) as reader,
-        resolving(guest, "example.org", rate=QUESTIONS) as asker,
-    ):
-        reader.wait_ready()
-        asker.wait_ready()
-        return baseline.type_stop_and_start(guest, stop, start, INSERTS).gap.seconds
+    return baseline.type_stop_and_start(guest, stop, start, INSERTS).gap.seconds
 
 
-def test_names_are_answered_all_the_way_at_fifty_a_second(operator: Operator) -> None:
+def test_names_are_answered_all_the_way_at_fifty_a_second(
+    fresh_guest: Guest, tmp_path: Path
+) -> None:
+    operator = Operator(fresh_guest, tmp_path, (*FIRST, "bind"))
     before = operator.fingerprint()
     figures: dict[str, int] = {}
     for name, words in (
-        ("apply", ("apply", "--yes", "--to", "bind.retire")),
+        ("apply", ("apply", "--yes")),
         ("rollback", ("rollback",)),
     ):
         with resolving(operator.guest, "example.org", rate=50.0) as asker:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]
 
 @pytest.fixture
 def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
-    return Operator(fresh_guest, tmp_path)
+    return Operator(fresh_guest, tmp_path, ("preflight", "base", "network", "bind"))
 
 
 def states(operator: Operator) -> dict[str, str]:
