@@ -58,7 +58,7 @@ def test_all_is_well_to_begin_with(applied: tuple[StandIn, Runner]) -> None:
             "ipfw -q add 40 allow ip from 10.80.0.3 to any; "
             "ipfw -q add 40 allow tcp from any to 10.80.0.3 established",
             "ipfw -q delete 40",
-            "mysql to 203.0.113.2:53/tcp is let through",
+            "mysql to 10.80.0.2:53/tcp is let through",
         ),
         (
             "ipfw -q add 40 deny tcp from 10.80.0.4 to 10.80.0.3",
@@ -154,7 +154,7 @@ def test_a_fault_that_is_there_before_undoes_the_step(
         with pytest.raises(RolledBack, match=seen):
             runner.apply("egress")
         assert " 57 set 27 " not in standin.run("ipfw -S list").stdout
-        assert standin.run("ipfw nat show config").stdout == ""
+        assert "nat 57" not in standin.run("ipfw nat show config").stdout
         assert "TSO4" in standin.run("ifconfig vtnet0").stdout
 
 
