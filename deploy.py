@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from rollout import journal, outage, plan, report, runbook, site, traffic
+from rollout import audit, journal, outage, plan, report, runbook, site, traffic
 from rollout.box import standin_box
 from rollout.errors import CellblockError, Refused, Stuck
 from rollout.host import Ssh
@@ -23,6 +23,7 @@ from rollout.runner import Runner, no
 from rollout.step import Gate, Step
 from rollout.told import Result, Told
 from rollout.watch import FromOutside, watches, watching
+from steps import mysql_by_name
 
 _STATE = Path("~/.local/state/cellblock").expanduser()
 
@@ -254,6 +255,38 @@ def rehearse(site_file: Path, broken: tuple[str, int] | None, quiet: bool, as_js
     click.echo(
         "rehearsed on the stand-in, not on a FreeBSD: every act ended as it should", err=as_json
     )
+
+
+@main.command(name="audit")
+@_site_option
+@click.option("--fix", is_flag=True, help="Take away others' write and set-uid modes.")
+@click.option("--undo", is_flag=True, help="Put back the modes of the last --fix.")
+@click.option(
+    "--notices",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write a notice for each account that looks for MySQL on localhost into this directory.",
+)
+@_json_option
+def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json: bool) -> None:
+    """List by account what others may write, set-uid files, and MySQL looked for on localhost."""
+    made = plan.make(site.read(site_file))
+    if fix and undo:
+        raise click.UsageError("--fix and --undo at once")
+    with _runner(made, Told()) as runner:
+        if undo:
+            restored, left = audit.undo(runner.session)
+            told = {"restored": restored, "left": left}
+            lines = [f"{kind} {each}" for kind, them in told.items() for each in them]
+            _print(told, "\n".join(lines), as_json)
+            return
+        mended = audit.fix(runner.session, made.site) if fix else []
+        found = audit.look(runner.session, made.site)
+    if notices is not None:
+        notices.mkdir(parents=True, exist_ok=True)
+        for account, text in mysql_by_name.notices(made.site, audit.still_local(found)).items():
+            (notices / f"{account}.txt").write_text(text, encoding="utf-8")
+    text = "\n".join([*(f"mended {each}" for each in mended), audit.table(found)])
+    _print({"mended": mended, "findings": audit.data(found)}, text, as_json)
 
 
 def _said_yes(gate: Gate) -> bool:

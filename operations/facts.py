@@ -211,6 +211,14 @@ class HasLine(FactBase[bool]):
         return output == ["yes"]
 
 
+class HasOurLine(HasLine):
+    """The same of a line that we are about to add: a host that nothing was done to lacks it."""
+
+    @staticmethod
+    def default() -> bool:
+        return False
+
+
 @dataclass(frozen=True)
 class State:
     """What is at a path. `kind` is absent, file, directory, link or other; `mode` is octal text."""

@@ -9,7 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
 from operations.command import Commands, NewFile, Reversible, quote, staged
-from operations.facts import HasLine, Path, State
+from operations.facts import HasLine, HasOurLine, Path, State
 
 
 @operation()
@@ -110,4 +110,38 @@ def link(path: str, target: str) -> Commands:
         f"ln -sfh {to} {at}",
         undo=f'if [ -L {at} ] && [ "$(readlink {at})" = {to} ]; then rm -f {at}; fi',
         says=f"link {path} -> {target}",
+    )
+
+
+@operation()
+def headed(path: str, line: str) -> Commands:
+    """Put one line at the head of a file that others edit too; the undo takes out just that line.
+
+    At the head, so that what follows stays as it is to the byte, its missing last newline too.
+    """
+    if host.get_fact(HasOurLine, path=path, line=line):
+        host.noop(f"{path} has the line {line!r}")
+        return
+    at, new, own = quote(path), quote(staged(path)), quote(line)
+    replaced = f"fsync {new} && mv -f {new} {at}"
+    yield Reversible(
+        f"cp -p {at} {new} && {{ printf '%s\\n' {own} && cat {at}; }} > {new} && {replaced}",
+        undo=f"rm -f {new}; if grep -qxF -- {own} {at}; then cp -p {at} {new} "
+        f'&& if [ "$(head -n 1 {at})" = {own} ]; then tail -n +2 {at} > {new}; '
+        f"else grep -vxF -- {own} {at} > {new}; fi && {replaced}; fi",
+        says=f"{path}: add {' '.join(line.split())}",
+    )
+
+
+@operation()
+def unlinked(path: str, target: str) -> Commands:
+    """Remove a symbolic link that leads to `target`; the undo makes it again where nothing is."""
+    if host.get_fact(Path, path=path) != State("link", target=target):
+        host.noop(f"{path} does not lead to {target}")
+        return
+    at, to = quote(path), quote(target)
+    yield Reversible(
+        f"rm {at}",
+        undo=f"if [ ! -e {at} ] && [ ! -L {at} ]; then ln -sfh {to} {at}; fi",
+        says=f"remove the link {path} -> {target}",
     )

@@ -111,12 +111,37 @@ def nat(number: int, config: str) -> Commands:
 
 
 @operation()
-def switch(set: int) -> Commands:
-    """Let the rules of a set take effect, all in one moment; the undo switches them off again."""
+def switch(set: int, more: Sequence[int] = ()) -> Commands:
+    """Let the rules of a set, and of `more`, take effect in one moment; the undo ends that."""
+    sets = " ".join(map(str, (set, *more)))
     yield Reversible(
-        f"ipfw -q set enable {set}",
-        undo=f"if {_LOADED}; then ipfw -q set disable {set}; fi",
+        f"ipfw -q set enable {sets}",
+        undo=f"if {_LOADED}; then ipfw -q set disable {sets}; fi",
         live=True,
-        says=f"switch ipfw set {set} on",
+        says=f"switch ipfw set {sets.replace(' ', ' and ')} on",
         limit=10,
+    )
+
+
+@operation()
+def switched_off(set: int, file: str) -> Commands:
+    """Take the effect of a set's rules away, now and at the next boot, when `file` brings them.
+
+    The undo has them again even if the host was restarted since.
+    """
+    # The file goes last, so that it is there again before the undo of the set asks for it.
+    yield Reversible(
+        f"ipfw -q set disable {set}",
+        undo=f"if {_LOADED}; then if ! ipfw -S list | grep -q ' set {set} ' && [ -e {file} ]; "
+        f"then ipfw -q {file}; fi; ipfw -q set enable {set}; fi",
+        live=True,
+        says=f"switch ipfw set {set} off",
+        limit=10,
+    )
+    yield Reversible(
+        f"rm -f {file}",
+        undo=f'if [ ! -e {file} ] && [ -e "$KEEP/1" ]; then cp -p "$KEEP/1" {file} '
+        f"&& fsync {file}; fi",
+        says=f"remove {file}: the next boot brings its rules no more",
+        keep=(file,),
     )

@@ -31,6 +31,13 @@ _ETC = (
 # Not the whole of /etc: password hashes, ssh host keys and the host's own rc.conf, fstab and
 # crontab have no business in a jail.
 
+_GROUPS = (
+    "NR == FNR {kept[$1]; primary[$4]; next} /^#/ || NF < 4 {next} "
+    '{n = split($4, member, ","); $4 = ""; for (i = 1; i <= n; i++) if (member[i] in kept) '
+    '$4 = $4 ($4 == "" ? "" : ",") member[i]} '
+    '$3 < 1000 || $3 >= 65530 || $3 in primary || $4 != "" {$2 = "*"; print}'
+)
+
 
 def _nothing_mounted_below(directory: str) -> str:
     """Deleting below a jail's root went through a rw nullfs once and emptied a database."""
@@ -65,8 +72,9 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
     """Fill a jail's private etc and var from the host's, without its secrets.
 
     Accounts: the system's own (uid below 1000, and nobody), and those with a uid in `uids`
-    (lowest, highest); none has a password in the jail. var gets the host's directories, three deep,
-    with their owners and modes, and no files. Undone with the tree.
+    (lowest, highest); none has a password in the jail. Groups: the system's own, and those of these
+    accounts, with no other members. var gets the host's directories, three deep, with their owners
+    and modes, and no files. Undone with the tree.
     """
     etc = f"{root}/etc"
     # Through a file: the exit code of a pipe is its last command's, so a torn copy would pass.
@@ -83,10 +91,12 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
         wanted += f" || ($3 >= {uids[0]} && $3 <= {uids[1]})"
     yield Reversible(
         f"(umask 077 && awk -F: -v OFS=: '{wanted} {{$2 = \"*\"; print}}' /etc/master.passwd "
-        f"> {quote(etc + '/master.passwd')}) && cp -p /etc/group {quote(etc + '/group')} "
+        f"> {quote(etc + '/master.passwd')}) "
+        f"&& awk -F: -v OFS=: '{_GROUPS}' {quote(etc + '/master.passwd')} /etc/group "
+        f"> {quote(etc + '/group')} "
         f"&& pwd_mkdb -p -d {quote(etc)} {quote(etc + '/master.passwd')}",
         undo=":",
-        says=f"accounts of the jail, none with a password, in {etc}",
+        says=f"accounts and groups of the jail, none with a password, in {etc}",
     )
     # var/empty carries the schg flag, which would outlive the undo's rm.
     yield Reversible(

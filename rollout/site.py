@@ -44,7 +44,7 @@ def _expanded(path: Path) -> Path:
 
 _LAST_SET = 30  # 31 is ipfw's own
 _BEFORE_SERVICES = ("traffic", "policy")
-_AFTER_SERVICES = ("answers", "egress")
+_AFTER_SERVICES = ("localhost", "answers", "egress")
 
 JOURNAL = "/var/db/cellblock"
 """Where the host keeps its own record of a rollout."""
@@ -183,6 +183,20 @@ class Jail(_Table):
         return parameters
 
 
+class Accounts(_Table):
+    """[accounts]: what belongs to people. Which uids they have, a jail's `uids` says."""
+
+    handler: Literal["fpm", "suexec", "suphp"] | None = None
+    public: Name = "public_html"
+    include: HostPath = "/usr/local/etc/apache24/Includes/cellblock.conf"
+    modules: Annotated[str, Field(pattern=r"^[A-Za-z0-9/._-]+$")] = "libexec/apache24"
+    php_cgi: HostPath = "/usr/local/bin/php-cgi"
+    fpm: Name = "php-fpm"
+    fpm_rcvar: Name = "php_fpm_enable"
+    children: Annotated[int, Field(ge=1, le=1000)] = 5
+    probed: Annotated[int, Field(ge=1)] = 100
+
+
 class Site(_Table):
     """The whole site file."""
 
@@ -194,6 +208,7 @@ class Site(_Table):
     run: Run = Run()
     egress: Egress = Egress()
     policy: Policy = Policy()
+    accounts: Accounts = Accounts()
     jails: dict[Name, Jail]
     services: dict[Name, Service]
     order: Annotated[tuple[Name, ...], Field(min_length=1)]

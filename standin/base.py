@@ -31,8 +31,9 @@ class BaseHost:
 
     @classmethod
     def recorded(cls) -> BaseHost:
-        """The host of tests/contract/freebsd-13.2.json, freshly booted: it has no pkg."""
-        return cls(sample.recorded_accounts(), sample.recorded(), without=("/usr/local/sbin/pkg",))
+        """The host of tests/contract/freebsd-13.2.json, freshly booted: no pkg, no php-fpm."""
+        without = ("/usr/local/sbin/pkg", "/usr/local/sbin/php-fpm", "/usr/local/etc/rc.d/php-fpm")
+        return cls(sample.recorded_accounts(), sample.recorded(), without=without)
 
     def with_files(self, files: Mapping[str, str]) -> BaseHost:
         """The same with these files besides, root's and world-readable."""

@@ -19,17 +19,17 @@ INTERPRETER = b"/libexec/ld-elf.so.1"
 
 # Run as they are, at FreeBSD's own path: what scripts use of them is the same on both systems.
 PLAIN = {
-    "/bin": "cat chmod dd echo expr kill ls pwd sleep sync test [",
+    "/bin": "cat dd echo expr kill ls pwd sleep sync test [",
     "/sbin": "",
     "/usr/bin": "awk basename cmp comm cut diff dirname egrep env false fgrep fold grep gunzip"
     " gzip head join mkfifo nice nl nohup od paste printf seq sort split tar tee tr true tsort"
     " tty uniq xargs yes zcat whoami cksum expand unexpand column rev",
-    "/usr/sbin": "chroot",
+    "/usr/sbin": "",
 }
 # Run by the shims, which turn FreeBSD's options and words into these and back.
 BEHIND_SHIMS = (
-    "awk cp date df du env false find flock install ln mkdir mktemp mv readlink rm rmdir sed setsid"
-    " sleep sync tail timeout touch truncate wc chroot chown"
+    "awk chmod cp date df du env false find flock install ln mkdir mktemp mv readlink rm rmdir sed"
+    " setsid sleep sync tail timeout touch truncate wc chroot chown"
 )
 SHELL = "/libexec/standin/sh"
 REAL = "/libexec/standin/real"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from standin.rcconf import RcConf
 from standin.realm import Realm
 
 HTTPD = "/usr/local/etc/apache24/httpd.conf"
+FPM = "/usr/local/etc/php-fpm.conf"
 NAMED = "/usr/local/etc/namedb/named.conf"
 MY_CNF = "/usr/local/etc/mysql/my.cnf"
 MOST_INCLUDES = 8
@@ -38,13 +40,16 @@ def no_folder(realm: Realm) -> str:
     return ""
 
 
+@lru_cache(maxsize=32)
+def _directives(text: str) -> tuple[list[str], ...]:
+    lines = ([word.strip('"') for word in line.split()] for line in text.splitlines())
+    return tuple(words for words in lines if words and not words[0].startswith("#"))
+
+
 def httpd_lines(realm: Realm, file: str = HTTPD, depth: int = 0) -> list[list[str]]:
     """All directives with the included files' in their places."""
     found: list[list[str]] = []
-    for line in (realm.read(file) or "").splitlines():
-        words = [word.strip('"') for word in line.split()]
-        if not words or words[0].startswith("#"):
-            continue
+    for words in _directives(realm.read(file) or ""):
         if words[0].lower() in ("include", "includeoptional") and depth < MOST_INCLUDES:
             pattern = words[1] if words[1].startswith("/") else f"/usr/local/{words[1]}"
             folder, _, name = pattern.rpartition("/")
@@ -53,6 +58,31 @@ def httpd_lines(realm: Realm, file: str = HTTPD, depth: int = 0) -> list[list[st
         else:
             found.append(words)
     return found
+
+
+def apache_problem(realm: Realm) -> str:
+    """The first thing that httpd -t would not take; "" when there is none."""
+    opened: list[str] = []
+    for words in httpd_lines(realm):
+        name = words[0].lower()
+        if name == "loadmodule":
+            place = words[2] if words[2].startswith("/") else f"/usr/local/{words[2]}"
+            if not realm.path(place).is_file():
+                return f'Cannot load {words[2]} into server: Cannot open "{place}"'
+        elif name.startswith("</"):
+            if not opened or opened.pop() != name[2:].rstrip(">"):
+                return f"{words[0]} without matching <{words[0][2:].rstrip('>')}> section"
+        elif name.startswith("<"):
+            opened.append(name[1:].rstrip(">"))
+    return f"<{opened[-1]}> was not closed" if opened else ""
+
+
+def fpm_problem(realm: Realm) -> str:
+    """The same of php-fpm -t."""
+    text = realm.read(FPM)
+    if text is None:
+        return f"failed to open configuration file '{FPM}'"
+    return "" if re.search(r"^listen = ", text, re.MULTILINE) else "No pool defined"
 
 
 def apache_listens(realm: Realm) -> list[Listen]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -106,6 +107,11 @@ def _sshd_unix(realm: Realm) -> list[UnixSocket]:
     return [UnixSocket("stream", "", 6)]
 
 
+def _pools(realm: Realm) -> list[UnixSocket]:
+    found = re.findall(r"^listen = (/\S+)$", realm.read(configs.FPM) or "", re.MULTILINE)
+    return [UnixSocket("stream", path, 7 + place) for place, path in enumerate(found)]
+
+
 KINDS = (
     Kind(
         "devd", "/etc/rc.d/devd", "devd", "/sbin/devd", "root", "/var/run/devd.pid",
@@ -129,6 +135,11 @@ KINDS = (
         fails_in_silence=True,
         is_checked=True,
         commands=("graceful", "gracefulstop", "reload", "configtest"),
+    ),
+    Kind(
+        "php_fpm", "/usr/local/etc/rc.d/php-fpm", "php-fpm", "/usr/local/sbin/php-fpm", "root",
+        "/var/run/php-fpm.pid", config=configs.FPM, unix=_pools, is_checked=True,
+        commands=("reload", "configtest", "logrotate"),
     ),
     Kind(
         "mysql", "/usr/local/etc/rc.d/mysql-server", "mariadbd", "/usr/local/libexec/mariadbd",

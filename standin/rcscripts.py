@@ -47,6 +47,7 @@ BASE: dict[str, Header] = {
 PORTS: dict[str, Header] = {
     "apache24": Header("LOGIN cleanvar", keywords="shutdown", rcvar="apache24_enable"),
     "mysql-server": Header("LOGIN", keywords="shutdown", rcvar="mysql_enable", provides="mysql"),
+    "php-fpm": Header("LOGIN", keywords="shutdown", rcvar="php_fpm_enable"),
     "named": Header("NETWORKING ldconfig syslogd", "SERVERS", "shutdown", "named_enable"),
 }
 BASE_SCRIPTS = tuple(BASE)

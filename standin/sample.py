@@ -102,8 +102,11 @@ Group www
 ServerName dcserver.example.org
 DocumentRoot "/usr/local/www/apache24/data"
 ErrorLog "/var/log/httpd-error.log"
+UserDir public_html
 Include etc/apache24/extra/*.conf
+IncludeOptional etc/apache24/Includes/*.conf
 """
+MODULES = ("proxy", "proxy_fcgi", "suexec", "suphp")
 VHOSTS = """\
 <VirtualHost *:80>
     ServerName www.example.org
@@ -204,6 +207,8 @@ def _daemons() -> dict[str, Entry]:
     return {
         "/usr/local/etc/apache24/httpd.conf": Entry(HTTPD),
         "/usr/local/etc/apache24/extra/vhosts.conf": Entry(VHOSTS),
+        "/usr/local/etc/apache24/Includes": folder(),
+        **{f"/usr/local/libexec/apache24/mod_{name}.so": Entry("a module\n") for name in MODULES},
         "/usr/local/www/apache24/data/index.html": Entry("It works!\n"),
         "/usr/local/www/example.org/index.html": Entry("example.org on dcserver\n"),
         "/usr/local/etc/namedb/named.conf": Entry(NAMED),

@@ -7,7 +7,7 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
-from standin import running
+from standin import configs, running
 from standin.call import Reply
 from standin.daemons import BY_SCRIPT, Daemon, Kind
 from standin.rcconf import RcConf
@@ -88,16 +88,16 @@ async def _act(host: Host, realm: Realm, kind: Kind, action: str, caller: int) -
         before = await _stop(host, realm, kind) if daemon else Reply()
         after = await _start(host, realm, kind, caller)
         return Reply(before.out + after.out, before.err + after.err, after.exit)
-    return _look(kind, daemon, action)
+    return _look(realm, kind, daemon, action)
 
 
-def _look(kind: Kind, daemon: Daemon | None, action: str) -> Reply:
+def _look(realm: Realm, kind: Kind, daemon: Daemon | None, action: str) -> Reply:
     """What leaves it running, or not running, as it is."""
     match action:
         case "status":
             return _status(kind, daemon.pid if daemon else 0)
         case "configtest":
-            return _check(kind)
+            return _check(realm, kind)
         case "describe":
             return Reply(f"{kind.rc}: {kind.process}\n")
         case _ if daemon is None:
@@ -108,9 +108,11 @@ def _look(kind: Kind, daemon: Daemon | None, action: str) -> Reply:
 
 
 async def _start(host: Host, realm: Realm, kind: Kind, caller: int) -> Reply:
-    daemon = await running.start(host, realm, kind, caller)
     talks = RcConf.of(realm).is_on("rc_startmsgs")
-    check = _check(kind) if talks else Reply()
+    check = _check(realm, kind) if talks or _problem(realm, kind) else Reply()
+    if check.exit:
+        return check
+    daemon = await running.start(host, realm, kind, caller)
     out = check.out + (f"Starting {kind.rc}.\n" if talks else "")
     if daemon is None and not kind.fails_in_silence:
         return Reply(out, f"{check.err}{kind.script}: WARNING: failed to start {kind.rc}\n", 1)
@@ -122,15 +124,27 @@ async def _stop(host: Host, realm: Realm, kind: Kind) -> Reply:
     if daemon is None:
         return _not_running(kind)
     await running.stop(host, daemon)
-    check = _check(kind) if RcConf.of(realm).is_on("rc_startmsgs") else Reply()
+    asks = kind.rc == "apache24"  # its stop_precmd
+    check = _check(realm, kind) if asks and RcConf.of(realm).is_on("rc_startmsgs") else Reply()
     out = f"{check.out}Stopping {kind.rc}.\nWaiting for PIDS: {daemon.pid}.\n"
     return Reply(out, check.err)
 
 
-def _check(kind: Kind) -> Reply:
+def _problem(realm: Realm, kind: Kind) -> str:
+    look = {"apache24": configs.apache_problem, "php_fpm": configs.fpm_problem}.get(kind.rc)
+    return look(realm) if look else ""
+
+
+def _check(realm: Realm, kind: Kind) -> Reply:
     if not kind.is_checked:
         return Reply()
-    return Reply(f"Performing sanity check on {kind.rc} configuration:\n", "Syntax OK\n")
+    out = f"Performing sanity check on {kind.process if kind.rc == 'php_fpm' else kind.rc} "
+    out += "configuration:\n"
+    if problem := _problem(realm, kind):
+        return Reply(out, f"{kind.process}: {problem}\n", 1)
+    if kind.rc == "php_fpm":
+        return Reply(out, f"NOTICE: configuration file {kind.config} test is successful\n")
+    return Reply(out, "Syntax OK\n")
 
 
 def _not_running(kind: Kind) -> Reply:

@@ -110,7 +110,8 @@ def _overlay(root: Path) -> None:
 
 def _channel(root: Path) -> None:
     hidden = root / HIDDEN
-    os.mkfifo(hidden / "calls", 0o622)
+    os.mkfifo(hidden / "calls")
+    (hidden / "calls").chmod(0o622)  # whatever our umask: commands of people come through it, too
     os.mkfifo(hidden / "never", 0o600)
     (hidden / "answers").mkdir()
     for slot in range(SLOTS):

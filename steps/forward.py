@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from operations import files, firewall
-from rollout.site import Site
+from rollout.site import Listen, Site
 from rollout.step import Use, use
 from steps.base import RULES
 
@@ -35,13 +35,25 @@ def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
         if listen.public:
             bodies.append(f"{to} {wan} {listen.port} in")
         if localhost:
-            bodies.append(f"{to} 127.0.0.1 {listen.port}")
-            bodies += [
-                f"{to} {other.address} {listen.port}"
-                for other in site.jails.values()
-                if other is not jail
-            ]
+            bodies += _local(site, service, listen)
     return _added(site, service, bodies)
+
+
+def localhost(site: Site, service: str) -> list[Use]:
+    """The same for 127.0.0.1 alone, in a set of its own, which may be switched off later."""
+    ports = site.services[service].ports
+    bodies = [each for one in ports if one.proto == "tcp" for each in _local(site, service, one)]
+    return _added(site, "localhost", bodies)
+
+
+def _local(site: Site, service: str, listen: Listen) -> list[str]:
+    """In the other jails 127.0.0.1 means the jail's own address."""
+    jail = site.jails[site.jail_of(service)]
+    to = f"fwd {jail.address},{listen.port} tcp from any to"
+    others = [other for other in site.jails.values() if other is not jail]
+    return [
+        f"{to} {address} {listen.port}" for address in ("127.0.0.1", *(o.address for o in others))
+    ]
 
 
 def answers(site: Site) -> list[Use]:

@@ -22,13 +22,15 @@ def _cutover(site: Site) -> Step:
     jail = site.jail_of(_NAME)
     root = site.root(jail)
     socket = service.socket
+    later = "mysql.retire" if "mysql_by_name" in site.order else None
     return Step(
         name="mysql.cutover",
         why="Two daemons cannot share a data directory: the host's stops, the jail's starts on the "
         "same files, and nothing between the two waits for the network.",
         operations=(
             # All that can be had before, before: the gap is from rc.stop to rc.start.
-            *forward.rules(site, _NAME, localhost=True),
+            *forward.rules(site, _NAME),
+            *forward.localhost(site, _NAME),
             use(
                 rc.jail_variable, name=service.rcvar, value="YES", jail=jail, root=root, before="NO"
             ),
@@ -36,7 +38,7 @@ def _cutover(site: Site) -> Step:
             *([use(data.flushed, client=service.client)] if service.client else []),
             use(rc.stop, script=service.rc),
             *([use(files.link, path=socket, target=root + socket)] if socket else []),
-            use(firewall.switch, set=site.places[_NAME].set),
+            use(firewall.switch, set=site.places[_NAME].set, more=[site.places["localhost"].set]),
             use(rc.start, script=service.rc, jail=jail),
         ),
         checks=(
@@ -44,8 +46,13 @@ def _cutover(site: Site) -> Step:
             check("service::does_not_run_on_host", service=_NAME),
             check("service::returns_at_boot_in_jail", service=_NAME),
             check("service::answers_from_jail", service=_NAME),
-            *([check("service::socket_leads_into_jail", service=_NAME)] if socket else []),
+            *(
+                [check("service::socket_leads_into_jail", until=later, service=_NAME)]
+                if socket
+                else []
+            ),
             check("network::set_is_on", set=site.places[_NAME].set),
+            check("network::set_is_on", until=later, set=site.places["localhost"].set),
         ),
         gate=dependents.gate(site, _NAME),
         outage={_NAME: 15.0},

@@ -18,6 +18,7 @@ def standby(
     stop: str = "onestop",
     then: Sequence[Use] = (),
     until: str,
+    checks: Sequence[Check] = (),
 ) -> Step:
     """The jail's daemon runs on the LAN address while the host's goes on serving.
 
@@ -49,6 +50,7 @@ def standby(
             check("service::returns_at_boot_in_jail", service=name),
             check("service::answers_on_the_lan", service=name),
             check("preflight::daemon_runs", until=until, service=name),
+            *checks,
         ),
     )
 

@@ -33,6 +33,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check("preflight::configuration_is_there", until=moved, path=path)
                 for path in service.configuration
             ]
+    checks += _accounts(site)
     return (
         Step(
             name="preflight",
@@ -41,3 +42,11 @@ def steps(site: Site) -> tuple[Step, ...]:
             checks=tuple(checks),
         ),
     )
+
+
+def _accounts(site: Site) -> list[Check]:
+    """Of each range of uids that a jail in the order gets."""
+    jails = [site.jails[site.jail_of(name)] for name in site.order if name in site.services]
+    ranges = dict.fromkeys(jail.uids for jail in jails if jail.uids is not None)
+    questions = ("have_a_uid_of_their_own", "have_plain_names", "have_homes")
+    return [check(f"accounts::{each}", uids=uids) for uids in ranges for each in questions]

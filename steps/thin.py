@@ -104,7 +104,7 @@ def _etc(site: Site, name: str, rcvars: list[str]) -> dict[str, str]:
     return {
         "rc.conf": render("jail/rc.conf", name=name, rcvars=rcvars),
         "resolv.conf": render("jail/resolv.conf", resolvers=_resolvers(site)),
-        "hosts": render("jail/hosts", jail=jail_),
+        "hosts": render("jail/hosts", jail=jail_, jails=site.jails.values()),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollout.site import Site
 from rollout.step import Gate, Step
-from steps import overlap
+from steps import accounts, overlap
 from steps.thin import jail_steps
 
 REQUIRES = ("network",)
@@ -16,12 +16,14 @@ _STOP = "onegracefulstop"  # requests under way may end before it goes
 def steps(site: Site) -> tuple[Step, ...]:
     return (
         *jail_steps(site, _NAME),
+        *accounts.handler_steps(site, _NAME),
         overlap.standby(
             site,
             _NAME,
             why="The jail's Apache answers on its own address while the host's goes on serving.",
             stop=_STOP,
             until="web.retire",
+            checks=accounts.probes(site, _NAME),
         ),
         overlap.cutover(
             site,

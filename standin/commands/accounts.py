@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from standin import accounts, owners
 from standin.accounts import Account, Group
-from standin.call import Call, Failed, Reply, Unknown, command, getopt
+from standin.call import Call, Failed, Reply, Unknown, command, getopt, real
 from standin.host import Host
 from standin.realm import Realm
 
@@ -227,3 +227,30 @@ def getent(host: Host, call: Call) -> Reply:
         case _:
             raise Unknown("usage: getent database [key ...]\n", 1)
     return Reply("".join(f"{line}\n" for line in lines), exit=0 if lines else 2)
+
+
+@command("/usr/sbin/chroot")
+def chroot(host: Host, call: Call) -> Reply:
+    usage = "usage: chroot [-g group] [-G group,group,...] [-u user] newroot [command]"
+    found, rest = getopt(call, "g:u:G:n", usage, 1)
+    if not rest:
+        raise Unknown(f"{usage}\n", 1)
+    if "n" in found or ("u" in found and not {"g", "G"} <= found.keys()):
+        # -u alone leaves it root's groups, which this machine's chroot(8) cannot do.
+        raise Unknown("chroot: only -u with -g and -G is known to the stand-in\n", 70)
+    options: list[str] = []
+    if found:
+        user = next(
+            (one for one in accounts.accounts(call.realm) if found.get("u", "root") in
+             (one.name, str(one.uid))), None,
+        )  # fmt: skip
+        if user is None:
+            raise Failed(f"chroot: {found['u']}: no such user\n")
+        if owners.has_one_user():
+            raise Unknown("chroot: there is one user only here, see standin/owners.py\n", 70)
+        gids = [accounts.gid_of(call.realm, name) for name in (found["g"], *found["G"].split(","))]
+        if None in gids:
+            raise Failed(f"chroot: {found['g']}, {found['G']}: no such group\n")
+        more = ",".join(map(str, gids[1:]))
+        options = [f"--userspec={user.uid}:{gids[0]}", f"--groups={more}"]
+    return Reply(then=f"exec {real('chroot', *options, *rest)}")

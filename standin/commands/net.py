@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from standin import configs, zones
+from standin import configs, scripts, zones
 from standin.answers import SocketAt, taken, who_answers
 from standin.call import Call, Failed, Reply, Unknown, command, getopt
 from standin.host import Host
@@ -22,6 +24,10 @@ def reach(
     return who_answers(host, address, port, proto, call.realm.name or "host", sender=sender)
 
 
+# With these Apache ends the connection, whatever else was asked on it.
+DROPPED = (400, 408, 411, 413, 414, 500, 501, 503)
+
+
 @command("/usr/bin/nc")
 async def nc(host: Host, call: Call) -> Reply:
     usage = "usage: nc [-46DdEFhklNnrStUuvz] [-w timeout] [-s source] [destination] [port]"
@@ -31,17 +37,20 @@ async def nc(host: Host, call: Call) -> Reply:
     if len(rest) != 2 or not rest[1].isdigit() or {"z", "N"} <= found.keys():
         raise Unknown(f"{usage}\n", 1)
     proto = "udp" if "u" in found else "tcp"
-    address, port = rest[0], int(rest[1])
+    port = int(rest[1])
     if "l" in found:
-        host.offers[address, port] = len(await call.stdin())
+        host.offers[rest[0], port] = len(await call.stdin())
         return Reply()
+    address = _resolve(host, call, rest[0]) or ""
+    if not address:
+        return Reply(exit=1, err="nc: getaddrinfo: Name does not resolve\n")
     if host.network.owner(address) is None and address != "localhost":
         return await _outwards(host, call, found, address, port)
     if "z" not in found:
-        raise Unknown("nc: sending to the host itself is not known to the stand-in\n", 1)
+        return await _http(host, call, address, port)
     if reach(host, call, address, port, proto) is None:
         return Reply(exit=1)
-    return _succeeded(address, port, proto)
+    return _succeeded(rest[0], port, proto)
 
 
 async def _outwards(
@@ -64,6 +73,27 @@ async def _outwards(
 def _succeeded(address: str, port: int, proto: str) -> Reply:
     name = SERVICES.get(port, "*")
     return Reply(err=f"Connection to {address} {port} port [{proto}/{name}] succeeded!\n")
+
+
+async def _http(host: Host, call: Call, address: str, port: int) -> Reply:
+    """GETs over one connection, each answered in its turn."""
+    asked = (await call.stdin_text()).replace("\r\n", "\n")
+    answering = reach(host, call, address, port)
+    if answering is None:
+        return Reply(exit=1)
+    if answering.daemon.kind.rc != "apache24":
+        raise Unknown("nc: only Apache is talked to in the stand-in\n", 70)
+    out = ""
+    for path in re.findall(r"^GET (\S+) HTTP/1\.1$", asked, re.MULTILINE):
+        try:
+            status, body = scripts.respond(host, answering.realm, path)
+        except scripts.Unmodelled as error:
+            raise Unknown(f"httpd: {path}: {error}\n", 70) from None
+        reason = HTTPStatus(status).phrase
+        out += f"HTTP/1.1 {status} {reason}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        if status in DROPPED:
+            break
+    return Reply(out)
 
 
 @command("/usr/bin/fetch")
@@ -97,6 +127,8 @@ def _page(answering: SocketAt, name: str, path: str) -> str | None:
 
 
 def _resolve(host: Host, call: Call, name: str) -> str | None:
+    if name == "localhost":
+        return "127.0.0.1"
     if name.replace(".", "").isdigit():
         return name
     for line in (call.realm.read("/etc/hosts") or "").splitlines():

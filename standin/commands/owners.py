@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from standin import owners
 from standin.accounts import gid_of, uid_of
-from standin.call import Call, Failed, Reply, command, getopt
+from standin.call import Call, Failed, Reply, Unknown, command, getopt
 from standin.commands.files import filtered
 from standin.host import Host
 
@@ -41,3 +42,28 @@ def _ids(call: Call, word: str) -> tuple[int, int]:
     if uid is None or gid is None:
         raise Failed(f"{call.name}: {user if uid is None else group}: illegal name\n")
     return uid, gid
+
+
+@command("/bin/chmod")
+def chmod(host: Host, call: Call) -> Reply:
+    """-h changes a link itself; Linux has no modes of links, so one is passed over."""
+    usage = "usage: chmod [-fhv] [-R [-H | -L | -P]] mode file ..."
+    words = list(call.args)
+    letters = ""
+    # Not getopt(3): a mode may begin with a dash, `chmod -w`.
+    while words and re.fullmatch(r"-[fhvRHLP]+", words[0]):
+        letters += words.pop(0)[1:]
+    words = words[1:] if words[:1] == ["--"] else words
+    if len(words) < 2:
+        raise Unknown(f"{usage}\n", 1)
+    mode, files = words[0], words[1:]
+    if "h" in letters:
+        files = [one for one in files if not _is_link(call, one)]
+    options = [f"-{letter}" for letter in letters if letter in "fvR"]
+    if not files:
+        return Reply()
+    return Reply(then=filtered("chmod", *options, "--", mode, *files))
+
+
+def _is_link(call: Call, word: str) -> bool:
+    return call.realm.path(word, call.cwd, follow=False).is_symlink()

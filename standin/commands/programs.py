@@ -18,6 +18,8 @@ APACHE = next(kind for kind in KINDS if kind.rc == "apache24")
 def apachectl(host: Host, call: Call) -> Reply:
     words = [word for word in call.args if word != "-k"]
     if words in (["-t"], ["configtest"]):
+        if problem := configs.apache_problem(call.realm):
+            raise Failed(f"httpd: Syntax error: {problem}\n")
         folder = configs.apache_folder(call.realm)
         if not call.realm.path(folder).is_dir():
             raise Failed(

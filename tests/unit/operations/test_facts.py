@@ -16,6 +16,7 @@ from operations import facts
 from operations.facts import (
     Capabilities,
     HasLine,
+    HasOurLine,
     Interfaces,
     JailConf,
     Jails,
@@ -42,6 +43,7 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, str]] = {
     Nats: {},
     Networks: {},
     HasLine: {"path": "/etc/resolv.conf", "line": "nameserver 127.0.0.1"},
+    HasOurLine: {"path": "/etc/hosts", "line": "10.80.0.3\tmysql.example.org"},
     Jails: {},
     JailConf: {},
     ServiceRuns: {"script": "named"},

@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files
 from operations.command import NewFile, Reversible
-from operations.facts import HasLine, Path, State
+from operations.facts import HasLine, HasOurLine, Path, State
 from tests.unit.operations.asking import reversible, typed, yielded
 
 OURS = sha256(b"ours\n").hexdigest()
@@ -326,3 +326,51 @@ def test_a_whole_line_is_replaced_and_turned_back(tmp_path: LocalPath) -> None:
 
 def test_a_file_without_that_line_is_left_alone() -> None:
     assert repointed(there=False) == []
+
+
+HOSTS = "127.0.0.1 localhost\n10.0.0.9 old"  # and no newline at its end
+
+
+def headed(where: LocalPath) -> tuple[str, str]:
+    [command] = reversible(
+        files.headed, {HasOurLine: False}, path=str(where / "hosts"), line="10.80.0.3\tmysql"
+    )
+    return command.do, str(command.undo)
+
+
+def test_a_line_goes_to_the_head_and_alone_is_taken_out(tmp_path: LocalPath) -> None:
+    do, undo = headed(tmp_path)
+    hosts = tmp_path / "hosts"
+    hosts.write_text(HOSTS)
+    hosts.chmod(0o640)
+    assert typed(undo, tmp_path).returncode == 0
+    assert hosts.read_text() == HOSTS, "an undo of what was never done"
+    assert typed(do, tmp_path).returncode == 0
+    assert hosts.read_text() == f"10.80.0.3\tmysql\n{HOSTS}"
+    assert hosts.stat().st_mode & 0o777 == 0o640
+    for _ in range(2):
+        assert typed(undo, tmp_path).returncode == 0
+        assert hosts.read_text() == HOSTS
+    typed(do, tmp_path)
+    hosts.write_text(f"192.0.2.1 new\n{hosts.read_text()}\n")
+    assert typed(undo, tmp_path).returncode == 0
+    assert hosts.read_text() == f"192.0.2.1 new\n{HOSTS}\n"
+
+
+def test_a_line_that_is_there_is_not_ours_to_take_away(tmp_path: LocalPath) -> None:
+    given = {"path": str(tmp_path / "hosts"), "line": "x"}
+    assert reversible(files.headed, {HasOurLine: True}, **given) == []
+
+
+def test_a_link_is_taken_away_and_made_again_where_nothing_is(tmp_path: LocalPath) -> None:
+    at = tmp_path / "sock"
+    facts = {Path: State("link", target="/jail/sock")}
+    [command] = reversible(files.unlinked, facts, path=str(at), target="/jail/sock")
+    at.symlink_to("/jail/sock")
+    assert typed(command.do, tmp_path).returncode == 0
+    assert not at.is_symlink()
+    for _ in range(2):
+        assert typed(str(command.undo), tmp_path).returncode == 0
+        assert str(at.readlink()) == "/jail/sock"
+    other = {Path: State("other")}
+    assert reversible(files.unlinked, other, path=str(at), target="/jail/sock") == []

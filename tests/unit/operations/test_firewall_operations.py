@@ -145,3 +145,21 @@ def test_a_set_is_switched_as_a_whole() -> None:
         )
     ]
     assert (command.live, command.limit) == (True, 10)
+
+
+def test_sets_are_switched_in_one_moment() -> None:
+    [command] = reversible(firewall.switch, set=23, more=[26])
+    assert command.do == "ipfw -q set enable 23 26"
+    assert str(command.undo).endswith("ipfw -q set disable 23 26; fi")
+
+
+def test_a_set_that_is_switched_off_comes_back_even_after_a_restart() -> None:
+    off, file = reversible(firewall.switched_off, set=26, file="/r/localhost.rules")
+    assert (off.do, off.live) == ("ipfw -q set disable 26", True)
+    assert off.undo == (
+        "if ipfw list >/dev/null 2>&1; then if ! ipfw -S list | grep -q ' set 26 ' "
+        "&& [ -e /r/localhost.rules ]; then ipfw -q /r/localhost.rules; fi; "
+        "ipfw -q set enable 26; fi"
+    )
+    # Undone last first: the file is there before the set asks for it.
+    assert (file.do, file.keep) == ("rm -f /r/localhost.rules", ("/r/localhost.rules",))

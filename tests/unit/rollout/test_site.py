@@ -79,6 +79,7 @@ SECTIONS: dict[type[BaseModel], str] = {
     site.Base: r"base",
     site.Firewall: r"firewall",
     site.Run: r"run",
+    site.Accounts: r"accounts",
     site.Jail: r"jails\.\w+",
     site.Mount: r"jails\.\w+",
     site.Service: r"services\.\w+",

@@ -78,7 +78,7 @@ def grown(where: Path, jails: int, ports: str, first_set: int = 20) -> Site:
 
 def test_no_two_services_have_a_rule_number_or_a_set_in_common(tmp_path: Path) -> None:
     """Or the second one's step would be refused in the middle of the rollout."""
-    crowded = grown(tmp_path, 3, "{{ port = {} }}, {{ port = {} }}")
+    crowded = grown(tmp_path, 2, "{{ port = {} }}, {{ port = {} }}")
     taken: set[int] = set()
     sets: set[int] = set()
     for service in crowded.services:
@@ -89,16 +89,19 @@ def test_no_two_services_have_a_rule_number_or_a_set_in_common(tmp_path: Path) -
         assert live.arguments["set"] not in sets, service
         taken.add(live.arguments["number"])
         sets.add(live.arguments["set"])
-    assert len(taken) == len(crowded.services) == 7
+    assert len(taken) == len(crowded.services) == 6
 
 
 def test_the_last_set_that_can_be_switched_is_used(tmp_path: Path) -> None:
-    many = grown(tmp_path, 3, "{{ port = {} }}")
-    assert list(many.places) == ["traffic", "policy", *many.services, "answers", "egress"]
+    many = grown(tmp_path, 2, "{{ port = {} }}")
+    assert list(many.places) == [
+        *("traffic", "policy", *many.services),
+        *("localhost", "answers", "egress"),
+    ]
     assert many.places["egress"].set == 30
 
 
-@pytest.mark.parametrize(("jails", "first_set"), [(4, 20), (13, 11)])
+@pytest.mark.parametrize(("jails", "first_set"), [(3, 20), (12, 11)])
 def test_more_services_than_sets_are_refused(tmp_path: Path, jails: int, first_set: int) -> None:
     """Set 31 is ipfw's own and cannot be switched off."""
     with pytest.raises(Refused, match="would need sets up to 31; ipfw has them up to 30"):
@@ -118,9 +121,20 @@ def test_answers_over_udp_leave_with_the_public_address() -> None:
     config = "ip 203.0.113.2 same_ports redirect_port udp 10.80.0.2:53 53"
     body = "nat 52 udp from 10.80.0.2 53 to not 10.80.0.0/24 out"
     assert nat == {"number": 52, "config": config}
-    assert rules == {"number": 56, "set": 26, "bodies": [body]}
-    assert disk["content"] == f"nat 52 config {config}\nadd 56 set 26 {body}\n"
-    assert switch == {"set": 26}
+    assert rules == {"number": 57, "set": 27, "bodies": [body]}
+    assert disk["content"] == f"nat 52 config {config}\nadd 57 set 27 {body}\n"
+    assert switch == {"set": 27}
+
+
+def test_localhost_has_a_set_of_its_own_that_may_go_later() -> None:
+    live, disk = (used.arguments for used in forward.localhost(SAMPLE, "mysql"))
+    assert (live["number"], live["set"]) == (56, 26)
+    addresses = ("127.0.0.1", "10.80.0.2", "10.80.0.4", "10.80.0.5")
+    assert live["bodies"] == [
+        f"fwd 10.80.0.3,3306 tcp from any to {address} 3306" for address in addresses
+    ]
+    assert disk["path"].endswith("/localhost.rules")
+    assert disk["content"].splitlines() == [f"add 56 set 26 {body}" for body in live["bodies"]]
 
 
 def test_a_site_that_moves_no_udp_service_has_no_nat_for_answers() -> None:

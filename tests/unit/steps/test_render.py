@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rollout import site
+from rollout.audit import Finding
 from rollout.errors import Refused
 from steps.render import render
 
@@ -19,7 +20,7 @@ TEMPLATES = sorted(
 )
 VALUES: dict[str, dict[str, Any]] = {
     "base/cellblock": {"journal": "/var/db/cellblock"},
-    "jail/hosts": {"jail": SAMPLE.jails["web"]},
+    "jail/hosts": {"jail": SAMPLE.jails["web"], "jails": SAMPLE.jails.values()},
     "jail/jail.conf": {
         "name": "web",
         "jail": SAMPLE.jails["web"].model_copy(update={"parameters": {"allow.raw_sockets": "1"}}),
@@ -28,7 +29,35 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "jail/rc.conf": {"name": "web", "rcvars": ["apache24_enable"]},
     "jail/resolv.conf": {"resolvers": ["203.0.113.2", "203.0.113.3"]},
+    "mysql/notice": {
+        "account": "alice",
+        "name": "mysql.example.org",
+        "findings": [Finding("alice", "localhost", "/home/alice/a.php", line=7)],
+    },
     "network/cellblock_firewall": {"directory": "/usr/local/etc/cellblock/rules"},
+    "web/handler-fpm.conf": {"modules": "libexec/apache24", "public": "public_html"},
+    "web/handler-suexec.conf": {
+        "modules": "libexec/apache24",
+        "public": "public_html",
+        "php_cgi": "/usr/local/bin/php-cgi",
+    },
+    "web/handler-suphp.conf": {
+        "modules": "libexec/apache24",
+        "public": "public_html",
+        "config": "/usr/local/etc/suphp.conf",
+    },
+    "web/owner.php": {},
+    "web/php-fpm.conf": {
+        "user": "www",
+        "children": 5,
+        "guard": "/usr/local/etc/php-owner.php",
+    },
+    "web/suphp.conf": {
+        "user": "www",
+        "public": "public_html",
+        "uids": (1001, 1999),
+        "php_cgi": "/usr/local/bin/php-cgi",
+    },
 }
 
 
@@ -83,3 +112,10 @@ def test_the_rc_conf_of_a_jail_starts_nothing_yet() -> None:
 def test_the_resolvers_of_a_jail() -> None:
     text = render("jail/resolv.conf", **VALUES["jail/resolv.conf"])
     assert text == "nameserver 203.0.113.2\nnameserver 203.0.113.3\n"
+
+
+def test_a_notice_says_where_and_what_to_write() -> None:
+    text = render("mysql/notice", **VALUES["mysql/notice"])
+    assert text.startswith("To alice\n")
+    assert "    /home/alice/a.php, line 7\n" in text
+    assert "Please write mysql.example.org" in text

@@ -12,7 +12,16 @@ from rollout.bundle import Command
 from rollout.step import Step
 
 PROJECT = Path(__file__).parents[3]
-PLAN = plan.make(site.read(PROJECT / "site.example.toml"))
+SAMPLE = site.read(PROJECT / "site.example.toml")
+# With what the sample leaves out, so that all steps are looked at.
+PLAN = plan.make(
+    SAMPLE.model_copy(
+        update={
+            "order": (*SAMPLE.order, "mysql_by_name"),
+            "accounts": SAMPLE.accounts.model_copy(update={"handler": "fpm"}),
+        }
+    )
+)
 NAMES = [step.name for step in PLAN.steps]
 CHECKS = {
     f"{file.stem.removeprefix('test_')}::{node.name.removeprefix('test_')}": {
@@ -115,7 +124,7 @@ def test_a_step_that_may_cause_an_outage_names_services_of_the_site() -> None:
 
 def test_the_old_daemon_goes_behind_a_gate_where_the_new_one_could_overlap() -> None:
     always = [step.name for step in PLAN.steps if step.gate and not step.gate.unless]
-    assert always == ["bind.retire", "web.retire"]
+    assert always == ["bind.retire", "web.retire", "mysql.notices", "mysql.retire"]
     for name in ("bind", "web"):
         places = [NAMES.index(f"{name}.{part}") for part in ("standby", "cutover", "retire")]
         assert places == sorted(places)
@@ -154,5 +163,5 @@ def test_the_jails_address_is_never_the_hosts_and_vice_versa() -> None:
                     *(["fwd", to] for to in ("10.80.0.2,53", "10.80.0.3,3306", "10.80.0.4,80")),
                 )
     assert {name: len(steps) for name, steps in sets.items()} == dict.fromkeys(
-        ("22", "23", "24", "26"), 1
+        ("22", "23", "24", "26", "27"), 1
     )

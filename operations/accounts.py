@@ -1,0 +1,104 @@
+"""Configuration for each account of a uid range: one awk makes it of passwd, however many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyinfra.api import operation
+
+from operations.command import Commands, NewFile, Reversible, quote, staged
+
+EACH = "# each account:"
+"""The line of a template after which everything is printed once for each account."""
+
+# php-fpm would take a name of digits for a uid.
+_USABLE = (
+    r"$1 ~ /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/ && $1 !~ /^[0-9]+$/ "
+    r"&& $6 ~ /^(\/[A-Za-z0-9._+@-]+)+$/"
+)
+# /home and /usr/home are the same on many a host; a server knows a script by the one it was told.
+_ALSO = (
+    'also = $6; if (!sub(/^\\/usr\\/home\\//, "/home/", also)) '
+    'sub(/^\\/home\\//, "/usr/home/", also)'
+)
+_FILLED = (
+    f'NR == FNR {{if ($0 == "{EACH}") each = 1; else if (each) body = body $0 "\\n"; else print; '
+    "next} $3 < lowest || $3 > highest {next} "
+    f'!({_USABLE}) {{print "account " $1 ": its name or home " $6 " cannot stand in a '
+    'configuration" > "/dev/stderr"; exit 1} '
+    f"{{{_ALSO}; text = body; "
+    "gsub(/@NAME@/, $1, text); gsub(/@UID@/, $3, text); gsub(/@GID@/, $4, text); "
+    'gsub(/@HOME@/, $6, text); gsub(/@ALSO@/, also, text); printf "%s", text}'
+)
+_OURS = "Written by cellblock"
+
+
+@dataclass(frozen=True)
+class InJail:
+    """A file in a jail. `at_rest` is where the host has it while the jail is stopped.
+
+    `desk` is a directory of the host, out of the jail's reach, where its text waits.
+    """
+
+    jail: str
+    path: str
+    at_rest: str
+    desk: str
+
+
+@operation()
+def configured(file: InJail, template: str, uids: tuple[int, int]) -> Commands:
+    """Write a file in a running jail: a template's head once, the rest for each of its accounts.
+
+    In the template @NAME@, @UID@, @GID@ and @HOME@ are the account's, @ALSO@ is its home below
+    /usr/home or /home, the other way round. `uids` are the lowest and the highest. A file that is
+    there waits as NAME.before and is put back by the undo. The template's first line says that it
+    is cellblock's.
+    """
+    jail, path, at_rest = file.jail, file.path, file.at_rest
+    if _OURS not in template.split("\n", maxsplit=1)[0]:
+        raise ValueError(f"{path}: the first line of its template does not say {_OURS!r}")
+    laid = f"{file.desk}/{path.rpartition('/')[2]}"
+    yield NewFile(laid, template)
+    awk = (
+        f"awk -F: -v lowest={uids[0]} -v highest={uids[1]} {quote(_FILLED)} - /etc/passwd "
+        f"> {path}.new && chmod 644 {path}.new && {_kept(path)} && mv -f {path}.new {path}"
+    )
+    gone = staged(laid)
+    yield Reversible(
+        f"jexec {quote(jail)} sh -euc {quote(awk)} < {quote(gone)} && rm -f {quote(gone)}",
+        undo=f"rm -f {quote(gone)}; if jls -j {quote(jail)} jid >/dev/null 2>&1; "
+        f"then jexec {quote(jail)} sh -euc {quote(_back(path))}; "
+        f'elif [ "$(realpath {quote(at_rest.rpartition("/")[0])})" = '
+        f"{quote(at_rest.rpartition('/')[0])} ]; "
+        f"then sh -euc {quote(_back(at_rest))}; else exit 1; fi",
+        says=f"{path} in jail {jail}, for each account with a uid from {uids[0]} to {uids[1]}",
+    )
+
+
+def _kept(path: str) -> str:
+    return (
+        f"if [ -e {path} ] && [ ! -e {path}.before ] && ! grep -q {quote(_OURS)} {path}; "
+        f"then cp -p {path} {path}.before; fi"
+    )
+
+
+def _back(path: str) -> str:
+    """Right if nothing, half or all of it was done, and twice: only what is ours is taken away."""
+    return (
+        f"rm -f {path}.new; if [ -e {path}.before ]; then mv -f {path}.before {path}; "
+        f"elif [ -e {path} ] && grep -q {quote(_OURS)} {path}; then rm -f {path}; fi"
+    )
+
+
+@operation()
+def tested(jail: str, script: str) -> Commands:
+    """Let a daemon in a jail test its configuration before anything depends on it.
+
+    By its rc script, which knows the file; "one" since its rcvar need not be on yet.
+    """
+    yield Reversible(
+        f"service -j {quote(jail)} {quote(script)} oneconfigtest",
+        undo=":",
+        says=f"see whether {script} takes the configuration of jail {jail}",
+    )

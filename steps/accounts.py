@@ -1,0 +1,110 @@
+"""Accounts: their PHP and CGI run in the web jail as the account that owns the script."""
+
+from __future__ import annotations
+
+from operations import accounts, rc
+from operations.accounts import InJail
+from rollout.errors import Refused
+from rollout.site import Site
+from rollout.step import Check, Step, Use, check, use
+from steps.render import render
+
+_GUARD = "/usr/local/etc/php-owner.php"
+_POOLS = "/usr/local/etc/php-fpm.conf"
+_SUPHP = "/usr/local/etc/suphp.conf"
+
+
+def handler_steps(site: Site, service: str) -> tuple[Step, ...]:
+    """The step that sets the handler up, while the jail's Apache does not run yet.
+
+    None where the site leaves that to Apache's own configuration.
+    """
+    handler = site.accounts.handler
+    if handler is None:
+        return ()
+    uids = site.jails[site.jail_of(service)].uids
+    if uids is None:
+        raise Refused(
+            f"{site.path}: accounts.handler = {handler!r}: jails.{site.jail_of(service)} has no "
+            "uids, so no account would be in it",
+            todo="give that jail the lowest and the highest uid of the accounts",
+        )
+    return (
+        Step(
+            name=f"{service}.accounts",
+            why="PHP and CGI of each account will run as that account, not as the web server's "
+            "user; a configuration that Apache does not take is seen here, before it serves.",
+            operations=(
+                *_prepared(site, service, uids),
+                _file(site, service, uids, site.accounts.include, f"handler-{handler}.conf"),
+                use(accounts.tested, jail=site.jail_of(service), script=site.services[service].rc),
+                *_pools(site, service),
+            ),
+            checks=(
+                check("accounts::are_in_the_configuration", service=service),
+                *([check("accounts::pools_run", service=service)] if handler == "fpm" else []),
+            ),
+        ),
+    )
+
+
+def probes(site: Site, service: str) -> tuple[Check, ...]:
+    """What to ask as soon as the jail's Apache answers."""
+    if site.accounts.handler is None:
+        return ()
+    return (check("accounts::scripts_run_as_their_owners", service=service),)
+
+
+def _prepared(site: Site, service: str, uids: tuple[int, int]) -> list[Use]:
+    """What the handler reads besides Apache's own configuration."""
+    if site.accounts.handler == "suphp":
+        return [_file(site, service, uids, _SUPHP, "suphp.conf")]
+    if site.accounts.handler == "fpm":
+        return [
+            _file(site, service, uids, _GUARD, "owner.php"),
+            _file(site, service, uids, _POOLS, "php-fpm.conf"),
+            use(accounts.tested, jail=site.jail_of(service), script=site.accounts.fpm),
+        ]
+    return []
+
+
+def _pools(site: Site, service: str) -> list[Use]:
+    if site.accounts.handler != "fpm":
+        return []
+    jail = site.jail_of(service)
+    return [
+        use(
+            rc.jail_variable,
+            name=site.accounts.fpm_rcvar,
+            value="YES",
+            jail=jail,
+            root=site.root(jail),
+            before="NO",
+        ),
+        use(rc.start, script=site.accounts.fpm, jail=jail),
+    ]
+
+
+def _file(site: Site, service: str, uids: tuple[int, int], path: str, template: str) -> Use:
+    name = site.jail_of(service)
+    home = f"{site.base.jails}/{name}"
+    local = "/usr/local/etc/"
+    shared = site.jails[name].software == "shared" and path.startswith(local)
+    at_rest = f"{home}/local-etc/{path.removeprefix(local)}" if shared else site.root(name) + path
+    own = site.accounts
+    return use(
+        accounts.configured,
+        file=InJail(name, path, at_rest, home),
+        uids=uids,
+        template=render(
+            f"web/{template}",
+            user=site.services[service].user,
+            children=own.children,
+            guard=_GUARD,
+            modules=own.modules,
+            public=own.public,
+            php_cgi=own.php_cgi,
+            config=_SUPHP,
+            uids=uids,
+        ),
+    )

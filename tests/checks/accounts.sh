@@ -1,0 +1,99 @@
+#!/bin/sh
+# Run in a jail: sh -s LOWEST HIGHEST PUBLIC MOST HANDLER ADDRESS PORT SERVER PHP_CGI
+# Lays real scripts into the .cellblock of each account's PUBLIC directory, asks the web server for
+# them, takes them away and prints a line for each answer: NAME WHAT STATUS WHO-RAN-IT MAY-READ
+# MOST accounts at the most, spread over all of them; those that SERVER may not look into are left
+# out, as it serves nothing of them anyway. Whatever is in a home is written by its account, so that
+# no link there leads root astray (-g and -G: chroot -u alone leaves root's groups); what root must
+# write, it writes to a directory that it stands in.
+set -eu
+umask 022
+lowest=$1 highest=$2 public=$3 most=$4 handler=$5 address=$6 port=$7 server=$8 php_cgi=$9
+work=$(mktemp -d /var/tmp/cellblock.XXXXXX)
+chmod 755 "$work"
+
+clean() {
+    while read -r name gid home; do
+        # shellcheck disable=SC2016 # the account's own shell is to read them
+        chroot -u "$name" -g "$gid" -G "$gid" / sh -c 'cd "$1" && rm -rf .cellblock' sh "$home/$public" || :
+    done <"$work/chosen"
+    rm -rf "$work"
+}
+: >"$work/chosen"
+trap clean EXIT
+
+awk -F: -v lowest="$lowest" -v highest="$highest" -v most="$most" '
+    $3 >= lowest && $3 <= highest { account[n++] = $1 " " $4 " " $6 }
+    END {
+        if (most > n) most = n
+        for (i = 0; i < most; i++) print account[int(i * n / most)]
+    }' /etc/passwd >"$work/all"
+servers=$(id -g "$server")
+while read -r name gid home; do
+    if chroot -u "$server" -g "$servers" -G "$servers" / test -x "$home/$public"; then
+        printf '%s %s %s\n' "$name" "$gid" "$home"
+    fi
+done <"$work/all" >"$work/chosen"
+
+script() { # neighbour's private file : PHP that says who runs it and whether it may read that
+    if [ "$handler" = suexec ]; then printf '#!%s\n' "$php_cgi"; fi
+    cat <<PHP
+<?php
+\$file = tempnam('/tmp', 'cellblock');
+echo "\ncellblock ", fileowner(\$file), ' ';
+unlink(\$file);
+echo @file_get_contents('$1') === false ? "closed\n" : "open\n";
+PHP
+}
+
+: >"$work/asked"
+neighbour=/etc/master.passwd
+full=8 # so many get the scripts that must be refused, too
+while read -r name gid home; do
+    script "$neighbour" >"$work/who.php"
+    cp "$work/who.php" "$work/root.php"
+    cp "$work/who.php" "$work/foreign.php"
+    chmod 755 "$work"/*.php
+    # shellcheck disable=SC2016 # the account's own shell is to read them
+    chroot -u "$name" -g "$gid" -G "$gid" / sh -euc '
+        cd "$1"; rm -rf .cellblock; mkdir .cellblock; cd .cellblock
+        cp "$2/who.php" who.php; cp "$2/who.php" open.php; chmod 755 who.php; chmod 777 open.php
+        umask 077; echo private >private' sh "$home/$public" "$work"
+    asks="who"
+    if [ "$full" -gt 0 ]; then
+        full=$((full - 1))
+        asks='who root foreign open'
+        chown 65534:65534 "$work/foreign.php"
+        # mv across file systems makes its file anew and follows no link.
+        (cd -P "$home/$public/.cellblock" && mv "$work/root.php" "$work/foreign.php" .)
+    fi
+    if [ "$handler" = suexec ]; then at="/~$name/.cellblock"; else at="/.cellblock/$name"; fi
+    for what in $asks; do
+        # Apache ends a connection with a refusal of 500: those come alone.
+        if [ "$what" = who ]; then part=$work/asked; else part=$work/part.$name.$what; fi
+        printf '%s %s %s\n' "$name" "$what" "$at/$what.php" >>"$part"
+    done
+    neighbour=$home/$public/.cellblock/private
+done <"$work/chosen"
+
+# Many requests a connection, since each nc costs more than a request; 50 are fewer than what
+# MaxKeepAliveRequests usually allows.
+split -l 50 "$work/asked" "$work/part."
+for part in "$work"/part.*; do
+    [ -e "$part" ] || break
+    awk -v host="$address" '
+        { path[NR] = $3 }
+        END {
+            for (i = 1; i <= NR; i++)
+                printf "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path[i], host, (i < NR ? "" : "Connection: close\r\n")
+        }' "$part" >"$part.requests"
+    nc -w 30 "$address" "$port" <"$part.requests" >"$part.answers" || :
+    tr -d '\r' <"$part.answers" | awk '
+        NR == FNR { asked[FNR] = $1 " " $2; most = FNR; next }
+        /^HTTP\/1/ { n++; status[n] = $2 }
+        /^cellblock / { by[n] = $2 " " $3 }
+        END {
+            for (i = 1; i <= most; i++)
+                print asked[i], (i in status ? status[i] : "none"), (i in by ? by[i] : "- -")
+        }' "$part" -
+done

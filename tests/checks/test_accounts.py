@@ -1,0 +1,106 @@
+"""People's accounts: fit to be moved, and each script of theirs run by its owner alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rollout.site import Site
+
+_PROBE = Path(__file__).with_name("accounts.sh")
+_REFUSALS = {
+    "root": "belongs to root",
+    "foreign": "belongs to uid 65534",
+    "open": "is writable by all",
+}
+
+
+def _rows(host: Any, uids: tuple[int, int], where: str = "") -> list[list[str]]:
+    """The accounts of a range in passwd: name, uid, gid, home."""
+    of_range = f"$3 >= {uids[0]} && $3 <= {uids[1]}"
+    awk = f"awk -F: -v OFS=: '{of_range} {{print $1, $3, $4, $6}}' /etc/passwd"
+    return [line.split(":") for line in host.check_output(where + awk).splitlines()]
+
+
+def _told(found: list[str]) -> str:
+    more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+    return "; ".join(found[:10]) + more
+
+
+def test_have_a_uid_of_their_own(host: Any, uids: tuple[int, int]) -> None:
+    names: dict[str, list[str]] = {}
+    for name, uid, _, _ in _rows(host, uids):
+        names.setdefault(uid, []).append(name)
+    twice = [f"{uid} is {' and '.join(them)}" for uid, them in names.items() if len(them) > 1]
+    assert not twice, f"each account needs a uid of its own: {_told(twice)}"
+
+
+def test_have_plain_names(host: Any, uids: tuple[int, int]) -> None:
+    rows = _rows(host, uids)
+    assert rows, f"no account has a uid from {uids[0]} to {uids[1]}: see uids of the jail"
+    letters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+    odd = [name for name, *_ in rows if not set(name) <= letters or name.isdigit() or not name]
+    assert not odd, f"names that a configuration cannot take: {_told(odd)}"
+
+
+def test_have_homes(host: Any, uids: tuple[int, int]) -> None:
+    command = (
+        "while IFS=: read -r name _ uid _ _ home _; do "
+        f'if [ "$uid" -ge {uids[0]} ] && [ "$uid" -le {uids[1]} ] && [ ! -d "$home" ]; '
+        'then echo "$name ($home)"; fi; done < /etc/passwd 2>/dev/null'
+    )
+    missing = host.check_output(command).splitlines()
+    assert not missing, f"homes that do not exist: {_told(missing)}"
+
+
+def test_are_in_the_configuration(host: Any, site: Site, service: str) -> None:
+    jail = site.jail_of(service)
+    uids = site.jails[jail].uids
+    assert uids is not None, f"jails.{jail} has no uids"
+    text = host.check_output("jexec %s cat %s", jail, site.accounts.include)
+    missing = [
+        name
+        for name, _, _, home in _rows(host, uids, f"jexec {jail} ")
+        if f'<Directory "{home}/{site.accounts.public}/">' not in text
+    ]
+    assert not missing, f"{site.accounts.include} in jail {jail} lacks {_told(missing)}"
+
+
+def test_pools_run(host: Any, site: Site, service: str) -> None:
+    jail = site.jail_of(service)
+    uids = site.jails[jail].uids
+    assert uids is not None, f"jails.{jail} has no uids"
+    answer = host.run("service -j %s %s onestatus", jail, site.accounts.fpm)
+    assert answer.rc == 0, f"{site.accounts.fpm} does not run in jail {jail}"
+    sockets = host.check_output("jexec %s find /var/run -type s -name 'php-fpm-*'", jail).split()
+    names = {name for name, *_ in _rows(host, uids, f"jexec {jail} ")}
+    without = names - {each.removeprefix("/var/run/php-fpm-")[:-5] for each in sockets}
+    assert not without, f"accounts without a pool in jail {jail}: {_told(sorted(without))}"
+
+
+def test_scripts_run_as_their_owners(host: Any, site: Site, service: str) -> None:
+    """One pass over the accounts, one round trip: see accounts.sh beside this file."""
+    jail = site.jail_of(service)
+    table, own = site.jails[jail], site.accounts
+    assert table.uids is not None, f"jails.{jail} has no uids"
+    given = [*table.uids, own.public, own.probed, own.handler, table.address]
+    given += [site.services[service].ports[0].port, site.services[service].user, own.php_cgi]
+    uid_of = {name: uid for name, uid, *_ in _rows(host, table.uids, f"jexec {jail} ")}
+    words = " ".join(map(str, given))
+    text = _PROBE.read_text(encoding="utf-8")
+    answer = host.run(f"jexec {jail} sh -s {words} <<'END-OF-PROBE'\n{text}END-OF-PROBE\n")
+    assert answer.rc == 0, f"the accounts could not be probed: {answer.stderr.strip()[-500:]}"
+    rows = [line.split() for line in answer.stdout.splitlines()]
+    assert rows, f"none of the accounts of jail {jail} has a {own.public} that the web may show"
+    wrong = [told for row in rows if (told := _wrong(row, uid_of))]
+    assert not wrong, f"of {len(rows)} scripts {len(wrong)} ran wrongly: {_told(wrong)}"
+
+
+def _wrong(row: list[str], uid_of: dict[str, str]) -> str:
+    name, what, status, uid, reads = row
+    if what != "who":
+        ran = f"{name}'s script that {_REFUSALS[what]} ran, as uid {uid}"
+        return ran if uid != "-" else f"{name}: no answer to {what}" if status == "none" else ""
+    if (status, uid) != ("200", uid_of[name]):
+        return f"{name}'s script ran as uid {uid}, not {uid_of[name]} (status {status})"
+    return f"{name}'s script could read another's private file" if reads != "closed" else ""

@@ -1,0 +1,166 @@
+"""Accounts on the stand-in: each handler by real probes, and MySQL by its name, there and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rollout import audit, plan, site
+from rollout.box import standin_box
+from rollout.errors import Refused, RolledBack
+from rollout.host import Session
+from rollout.runner import Runner
+from rollout.told import Told
+from standin import BaseHost, StandIn
+from standin.sample import Entry
+
+SAMPLE = (Path(__file__).parents[2] / "site.example.toml").read_text(encoding="utf-8")
+
+
+def written(where: Path, order: str, **changes: str) -> Path:
+    """The sample site with another order, and with lines of [accounts] changed."""
+    text = re.sub(r"(?m)^order = .*$", f"order = [{order}]", SAMPLE)
+    text = text.replace(
+        'configuration = ["/usr/local/etc/apache24"]',
+        'configuration = ["/usr/local/etc/apache24", "/usr/local/etc/rc.d/php-fpm"]',
+    )
+    for key, value in changes.items():
+        text, count = re.subn(rf"(?m)^(# )?{key} = \S+", f"{key} = {value}", text)
+        assert count == 1, key
+    (where / "site.toml").write_text(text, encoding="utf-8")
+    return where / "site.toml"
+
+
+@contextmanager
+def running(file: Path, base: BaseHost | None = None) -> Iterator[tuple[Runner, StandIn]]:
+    told = site.read(file)
+    with standin_box(told, file.parent, base) as box:
+        assert isinstance(box.target, StandIn)
+        runner = Runner(plan.make(told), box.target, box.outside, Told(), lambda _: True)
+        with runner:
+            yield runner, box.target
+
+
+WEB = '"preflight", "base", "network", "mysql", "web"'
+BY_NAME = '"preflight", "base", "network", "mysql", "mysql_by_name"'
+
+
+@pytest.mark.parametrize("handler", ["fpm", "suexec", "suphp"])
+def test_scripts_run_as_their_owners(tmp_path: Path, handler: str) -> None:
+    file = written(tmp_path, WEB, handler=f'"{handler}"', probed="3")
+    with running(file) as (runner, standin):
+        runner.apply("web.standby")
+        results = {result.step: result for result in runner.results}
+        probe = "accounts scripts run as their owners: web"
+        assert probe in {verdict.name for verdict in results["web.standby"].checks}
+        # All that a root-owned, a foreign and an open script are refused by is taken away: then the
+        # check must say so.
+        spoil(standin, handler)
+        failed = [verdict for verdict in runner.verify() if not verdict.passed]
+        assert [verdict.name for verdict in failed] == [probe]
+        assert "ran, as uid" in failed[0].message
+        with Session(standin) as session:  # what is ours to tidy up
+            session.output("rm -f /usr/jails/web/local-etc/suphp.conf")
+        runner.rollback()
+        assert standin.strange == []
+
+
+def spoil(standin: StandIn, handler: str) -> None:
+    conf = "/usr/jails/web/local-etc"
+    command = {
+        "fpm": f"sed -i '' -e /auto_prepend_file/d {conf}/php-fpm.conf",
+        "suphp": f"sed -i '' -e s/others_writeable=false/others_writeable=true/ {conf}/suphp.conf",
+        # Without the handler the text itself is sent: nobody ran it.
+        "suexec": f"sed -i '' -e s/cgi-script/x-httpd-php/ {conf}/apache24/Includes/cellblock.conf",
+    }[handler]
+    with Session(standin) as session:
+        session.output(command)
+        if handler == "suexec":
+            session.output(f"printf 'min_uid=0\\nmin_gid=0\\n' > {conf}/suphp.conf")
+
+
+def test_a_configuration_that_apache_refuses_goes_before_it_serves(tmp_path: Path) -> None:
+    file = written(tmp_path, WEB, handler='"fpm"', modules='"libexec/nowhere"')
+    with running(file) as (runner, standin):
+        with pytest.raises(RolledBack, match=r"web\.accounts: command 008 failed") as told:
+            runner.apply("web.standby")
+        assert "Cannot load libexec/nowhere/mod_proxy.so" in told.value.evidence
+        assert standin.strange == []
+
+
+def account(line: str) -> BaseHost:
+    base = BaseHost.sample()
+    master = base.accounts["/etc/master.passwd"] + line
+    return replace(base, accounts={**base.accounts, "/etc/master.passwd": master})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("twin:*:1001:1001::0:0:User &:/usr/home/user001:/bin/sh\n", "1001 is user001 and twin"),
+        ("lost:*:1500:1500::0:0:User &:/usr/home/lost:/bin/sh\n", "lost (/usr/home/lost)"),
+        ("1501:*:1501:1501::0:0:User &:/usr/home/user001:/bin/sh\n", "cannot take: 1501"),
+    ],
+    ids=["a uid twice", "no home", "a name of digits"],
+)
+def test_accounts_that_cannot_be_moved_are_refused(tmp_path: Path, line: str, said: str) -> None:
+    file = written(tmp_path, WEB)
+    with running(file, account(line)) as (runner, standin):
+        with pytest.raises(Refused) as told:
+            runner.apply()
+        assert said in told.value.evidence
+        with Session(standin) as session:
+            assert session.run("test -e /usr/jails").code == 1
+
+
+PHP = '<?php $db = new mysqli("localhost", "shop", "SECRET"); ?>\n'
+PAGE = "/usr/home/user007/public_html/db.php"
+
+
+def test_localhost_goes_only_when_nobody_needs_it(tmp_path: Path) -> None:
+    base = BaseHost.sample()
+    base = replace(base, entries={**base.entries, PAGE: Entry(PHP, 0o646, "user007", "user007")})
+    with running(written(tmp_path, BY_NAME), base) as (runner, standin):
+        with pytest.raises(RolledBack, match=r"mysql\.retire: command 003 failed") as told:
+            runner.apply()
+        assert "1 lines of people's files" in told.value.evidence
+        with Session(standin) as session:
+            found = audit.look(session, runner.plan.site)
+            kinds = {(each.account, each.kind, each.path, each.line) for each in found}
+            assert kinds == {("user007", "open", PAGE, 0), ("user007", "localhost", PAGE, 1)}
+            assert "SECRET" not in repr(found)
+            assert session.run("nc -z -w 1 127.0.0.1 3306").code == 0
+            session.output(f"sed -i '' -e s/localhost/mysql.example.org/ {PAGE}")
+            runner.apply()
+            assert session.run("nc -z -w 1 127.0.0.1 3306").code == 1
+            assert session.run("nc -z -w 1 mysql.example.org 3306").code == 0
+            runner.rollback("mysql.cutover")
+            assert session.run("nc -z -w 1 127.0.0.1 3306").code == 0
+        assert standin.strange == []
+
+
+def test_modes_are_mended_and_put_back(tmp_path: Path) -> None:
+    base = BaseHost.sample()
+    base = replace(base, entries={**base.entries, PAGE: Entry(PHP, 0o646, "user007", "user007")})
+    with running(written(tmp_path, WEB), base) as (runner, standin), Session(standin) as session:
+        assert audit.fix(session, runner.plan.site) == [f"100646 {PAGE}"]
+        assert mode(session) == "644"
+        assert audit.undo(session) == ([f"100646 {PAGE}"], [])
+        assert mode(session) == "646"
+        audit.fix(session, runner.plan.site)
+        session.output(f"chmod 600 {PAGE}")
+        assert audit.undo(session) == ([], [f"100646 {PAGE}"])
+        assert mode(session) == "600"
+        with pytest.raises(Refused) as told:
+            audit.undo(session)
+        assert "nothing to undo" in told.value.evidence
+        assert standin.strange == []
+
+
+def mode(session: Session) -> str:
+    return session.output(f"stat -f %Lp {PAGE}").strip()
