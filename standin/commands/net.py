@@ -48,9 +48,8 @@ async def nc(host: Host, call: Call) -> Reply:
         return await _outwards(host, call, found, address, port)
     if "z" not in found:
         return await _http(host, call, address, port)
-    if reach(host, call, address, port, proto) is None:
-        return Reply(exit=1)
-    return _succeeded(rest[0], port, proto)
+    reached = reach(host, call, address, port, proto) is not None
+    return _succeeded(rest[0], port, proto) if reached else Reply(exit=1)
 
 
 async def _outwards(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rollout import site
 from rollout.transfer import Transfer
 from tests.lab.guest import Guest
 from tests.lab.operator import Operator
@@ -22,7 +23,8 @@ MIB = 24
 GIVE = f"dd if=/dev/zero bs=64k count={MIB * 16} 2>/dev/null"
 ENOUGH = 0.9  # of the rate without nat and with TSO off
 TRIES = 3  # the machine is noisy: the best of so many
-NAT_TOO_WIDE = "ipfw -q add 40 nat 57 ip from any to not 10.80.0.0/24 out xmit vtnet0"
+EGRESS = site.read(PROJECT / "tests" / "lab" / "site.toml").places["egress"]
+NAT_TOO_WIDE = f"ipfw -q add 40 nat {EGRESS.number} ip from any to not 10.80.0.0/24 out xmit vtnet0"
 TSO_ON = (
     "daemon -f sh -c 'i=0; while [ $i -lt 300 ]; do ifconfig vtnet0 tso; sleep 0.3; "
     "i=$((i + 1)); done'"
@@ -91,10 +93,10 @@ def rates(guest: Guest) -> dict[str, float]:
     }
     # The same ways without any nat; TSO stays off.
     guest.sh("ipfw -q add 45 fwd 10.80.0.2,8999 tcp from any to 203.0.113.2 8999 in")
-    guest.sh("ipfw set disable 27")
+    guest.sh(f"ipfw set disable {EGRESS.set}")
     figures["upload, no nat"] = best(lambda: uploaded(guest, "nc -N -w 30 -s 203.0.113.2"))
     figures["download, no nat"] = best(lambda: downloaded(guest, "jexec bind nc -N -l 10.80.0.2"))
-    guest.sh("ipfw set enable 27; ipfw -q delete 45")
+    guest.sh(f"ipfw set enable {EGRESS.set}; ipfw -q delete 45")
     return figures
 
 
@@ -178,7 +180,7 @@ def test_either_fault_undoes_the_step(operator: Operator, by_hand: str, told: st
     assert done.returncode == 2, done.stdout + done.stderr
     assert told in done.stderr
     guest.sh("ipfw -q delete 40")
-    assert " set 27 " not in guest.sh("ipfw -S list").stdout
+    assert f" set {EGRESS.set} " not in guest.sh("ipfw -S list").stdout
     done = operator.deploy("rollback")
     assert done.returncode == 0, done.stdout + done.stderr
     assert operator.fingerprint() == before

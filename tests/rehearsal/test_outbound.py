@@ -16,7 +16,8 @@ from rollout.told import Told
 from standin import StandIn
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
-NAT_TOO_WIDE = "ipfw -q add 40 nat 57 ip from any to not 10.80.0.0/24 out xmit vtnet0"
+EGRESS = site.read(SAMPLE).places["egress"]
+NAT_TOO_WIDE = f"ipfw -q add 40 nat {EGRESS.number} ip from any to not 10.80.0.0/24 out xmit vtnet0"
 TSO_ON = (
     "daemon -f sh -c 'i=0; while [ $i -lt 100 ]; do ifconfig vtnet0 tso; sleep 0.1; "
     "i=$((i + 1)); done'"
@@ -72,12 +73,12 @@ def test_all_is_well_to_begin_with(applied: tuple[StandIn, Runner]) -> None:
             "policy.rules has other rules for the next boot than ipfw has now",
         ),
         (
-            "ipfw -q add 60 nat 57 ip from any to not 10.80.0.0/24 out xmit vtnet0",
+            f"ipfw -q add 60 nat {EGRESS.number} ip from any to not 10.80.0.0/24 out xmit vtnet0",
             "ipfw -q delete 60",
             "nat takes packets that leave from 203.0.113.2 itself",
         ),
         (
-            "ipfw -q add 60 nat 57 ip from any to not 10.80.0.0/24 out xmit vtnet0",
+            f"ipfw -q add 60 nat {EGRESS.number} ip from any to not 10.80.0.0/24 out xmit vtnet0",
             "ipfw -q delete 60",
             "a download through the forwarded port 8999: 0 bytes",
         ),
@@ -153,8 +154,8 @@ def test_a_fault_that_is_there_before_undoes_the_step(
         standin.run(by_hand)
         with pytest.raises(RolledBack, match=seen):
             runner.apply("egress")
-        assert " 57 set 27 " not in standin.run("ipfw -S list").stdout
-        assert "nat 57" not in standin.run("ipfw nat show config").stdout
+        assert f" {EGRESS.number} set {EGRESS.set} " not in standin.run("ipfw -S list").stdout
+        assert f"nat {EGRESS.number}" not in standin.run("ipfw nat show config").stdout
         assert "TSO4" in standin.run("ifconfig vtnet0").stdout
 
 

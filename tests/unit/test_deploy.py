@@ -63,6 +63,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def test_the_commands_are_those_that_were_promised() -> None:
     assert COMMANDS == [
         "apply",
+        "audit",
         "check",
         "plan",
         "rehearse",

@@ -19,6 +19,7 @@ from steps import egress, policy, traffic
 WHOLE = site.read(Path(__file__).parents[3] / "site.example.toml")
 ORDER = ("preflight", "base", "network", "traffic", "egress", "mysql", "web", "policy")
 SAMPLE = WHOLE.model_copy(update={"order": ORDER})  # two jails are enough to see the rules
+EGRESS = SAMPLE.places["egress"]
 SKIP = "skipto 52"
 
 
@@ -46,10 +47,10 @@ def test_nat_is_as_narrow_as_was_measured() -> None:
     assert egress.bodies(SAMPLE) == [
         "fwd 10.80.0.3,8999 tcp from any to 203.0.113.2 8999 in",
         "deny ip from 10.80.0.3 to any out xmit vtnet0",
-        "nat 57 ip from 10.80.0.4 to not 10.80.0.0/24 out xmit vtnet0",
-        "nat 57 tcp from any to 203.0.113.2 32768-65535 in recv vtnet0",
-        "nat 57 udp from any to 203.0.113.2 32768-65535 in recv vtnet0",
-        "nat 57 icmp from any to 203.0.113.2 in recv vtnet0 icmptypes 0,3,11",
+        f"nat {EGRESS.number} ip from 10.80.0.4 to not 10.80.0.0/24 out xmit vtnet0",
+        f"nat {EGRESS.number} tcp from any to 203.0.113.2 32768-65535 in recv vtnet0",
+        f"nat {EGRESS.number} udp from any to 203.0.113.2 32768-65535 in recv vtnet0",
+        f"nat {EGRESS.number} icmp from any to 203.0.113.2 in recv vtnet0 icmptypes 0,3,11",
     ]
 
 
@@ -77,8 +78,10 @@ def test_the_nat_instance_comes_before_the_rules_at_boot() -> None:
     [step] = egress.steps(SAMPLE)
     [file] = [each for each in step.operations if str(each).startswith("files.put")]
     lines = file.arguments["content"].splitlines()
-    assert lines[0] == "nat 57 config ip 203.0.113.2"
-    assert lines[1:] == [f"add 57 set 27 {body}" for body in egress.bodies(SAMPLE)]
+    assert lines[0] == f"nat {EGRESS.number} config ip 203.0.113.2"
+    assert lines[1:] == [
+        f"add {EGRESS.number} set {EGRESS.set} {body}" for body in egress.bodies(SAMPLE)
+    ]
 
 
 def test_transfers_are_tried_only_where_the_site_says_with_whom() -> None:
