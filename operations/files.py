@@ -134,6 +134,19 @@ def headed(path: str, line: str) -> Commands:
 
 
 @operation()
+def removed(path: str) -> Commands:
+    """Remove a file of ours; the undo puts it back as it was, where nothing is."""
+    at, beside = quote(path), quote(staged(path))
+    yield Reversible(
+        f"rm -f {at}",
+        undo=f'if [ ! -e {at} ] && [ -e "$KEEP/1" ]; then cp -p "$KEEP/1" {beside} '
+        f"&& fsync {beside} && mv -f {beside} {at}; fi",
+        says=f"remove {path}",
+        keep=(path,),
+    )
+
+
+@operation()
 def unlinked(path: str, target: str) -> Commands:
     """Remove a symbolic link that leads to `target`; the undo makes it again where nothing is."""
     if host.get_fact(Path, path=path) != State("link", target=target):

@@ -8,6 +8,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
+from operations import files
 from operations.command import Commands, Reversible
 from operations.facts import Kenv, Module, Nats, Rules
 
@@ -138,10 +139,4 @@ def switched_off(set: int, file: str) -> Commands:
         says=f"switch ipfw set {set} off",
         limit=10,
     )
-    yield Reversible(
-        f"rm -f {file}",
-        undo=f'if [ ! -e {file} ] && [ -e "$KEEP/1" ]; then cp -p "$KEEP/1" {file} '
-        f"&& fsync {file}; fi",
-        says=f"remove {file}: the next boot brings its rules no more",
-        keep=(file,),
-    )
+    yield from files.removed._inner(file)

@@ -10,7 +10,7 @@ from steps.render import render
 REQUIRES = ("preflight",)
 
 RULES = "/usr/local/etc/cellblock/rules"
-"""Where our ipfw rules wait for the next boot, a file a service."""
+"""Where what a reboot loses waits for the next boot: ipfw rules, a file a service, and the like."""
 
 _SCRIPT = "/usr/local/etc/rc.d/cellblock"
 

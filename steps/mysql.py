@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from operations import data, files, firewall, rc
 from rollout.site import Site
-from rollout.step import Step, check, use
+from rollout.step import Step, Use, check, use
 from steps import dependents, forward
+from steps.base import RULES
 from steps.thin import jail_steps
 
 REQUIRES = ("network",)
 
 _NAME = "mysql"
 
+LINK_AT_BOOT = f"{RULES}/mysql.links"
+
 
 def steps(site: Site) -> tuple[Step, ...]:
     return (*jail_steps(site, _NAME), _cutover(site))
+
+
+def _link_at_boot(socket: str, target: str) -> Use:
+    """The host's /var/run is emptied at boot, and with it the link to the jail's socket."""
+    return use(files.put, path=LINK_AT_BOOT, content=f"{target} {socket}\n")
 
 
 def _cutover(site: Site) -> Step:
@@ -35,6 +43,7 @@ def _cutover(site: Site) -> Step:
                 rc.jail_variable, name=service.rcvar, value="YES", jail=jail, root=root, before="NO"
             ),
             use(rc.variable, name=service.rcvar, value="NO"),
+            *([_link_at_boot(socket, root + socket)] if socket else []),
             *([use(data.flushed, client=service.client)] if service.client else []),
             use(rc.stop, script=service.rc),
             *([use(files.link, path=socket, target=root + socket)] if socket else []),

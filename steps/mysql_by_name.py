@@ -10,6 +10,7 @@ from rollout.errors import Refused
 from rollout.site import Site
 from rollout.step import Gate, Step, check, use
 from steps.base import RULES
+from steps.mysql import LINK_AT_BOOT
 from steps.render import render
 
 REQUIRES = ("mysql",)
@@ -90,7 +91,14 @@ def _retire(site: Site) -> Step:
             use(files.put, path=script, content=audit.SCRIPT.read_text(encoding="utf-8")),
             use(audit.found_clean, script=script, ranges=ranges),
             use(firewall.switched_off, set=place.set, file=f"{RULES}/localhost.rules"),
-            *([use(files.unlinked, path=socket, target=target)] if socket else []),
+            *(
+                [
+                    use(files.removed, path=LINK_AT_BOOT),
+                    use(files.unlinked, path=socket, target=target),
+                ]
+                if socket
+                else []
+            ),
         ),
         checks=(
             *(check("names::localhost_is_closed", port=port) for port in ports),

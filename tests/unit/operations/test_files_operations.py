@@ -374,3 +374,22 @@ def test_a_link_is_taken_away_and_made_again_where_nothing_is(tmp_path: LocalPat
         assert str(at.readlink()) == "/jail/sock"
     other = {Path: State("other")}
     assert reversible(files.unlinked, other, path=str(at), target="/jail/sock") == []
+
+
+def test_a_file_that_is_removed_comes_back_only_where_nothing_is(tmp_path: LocalPath) -> None:
+    [command] = reversible(files.removed, path="a.links")
+    assert command.undo is not None
+    assert command.keep == ("a.links",)
+    file, keep = tmp_path / "a.links", tmp_path / "keep"
+    keep.mkdir()
+    file.write_text("ours\n")
+    (keep / "1").write_text("ours\n")
+    for _ in range(2):
+        assert typed(command.do, tmp_path).returncode == 0
+        assert not file.exists()
+    for _ in range(2):
+        assert typed(command.undo, tmp_path, keep).returncode == 0
+        assert file.read_text() == "ours\n"
+    file.write_text("theirs\n")
+    assert typed(command.undo, tmp_path, keep).returncode == 0
+    assert file.read_text() == "theirs\n"
