@@ -148,13 +148,14 @@ def ended(processes: str, jail: str = "") -> Commands:
 
 
 def _ended(processes: str, jail: str = "") -> str:
-    where = quote(jail) if jail else "0"
+    # To pgrep, 0 means any jail, for compatibility (pkill.c); to ps it means none.
+    listed, where = (quote(jail), quote(jail)) if jail else ("none", "0")
     idle = r"/^ *[0-9]+ sendmail: .*(cmd read|user open|client (greeting|EHLO|HELO))/ {print $1}"
     return (
-        f"i=0; while pgrep -j {where} -x {quote(processes)} >/dev/null; do "
+        f"i=0; while pgrep -j {listed} -x {quote(processes)} >/dev/null; do "
         f"if [ $i -eq 60 ]; then ps -axww -J {where} -o pid= -o args= | awk {quote(idle)} | "
         "while read -r pid; do kill $pid || true; done; fi; "
-        "if [ $i -ge 300 ]; then echo 'mail is still under way' >&2; exit 1; fi; "
+        "if [ $i -ge 200 ]; then echo 'mail is still under way' >&2; exit 1; fi; "
         "sleep 1; i=$((i + 1)); done"
     )
 
@@ -186,7 +187,7 @@ def returned(queue: Queue, jail: str, processes: str, then: str) -> Commands:
     yield Reversible(
         f'cd {source} && [ -z "$({queue.control})" ]',
         undo=f"{_ended(processes, jail)}; {_moved(queue, source, queue.directory)} && "
-        f"if pgrep -j 0 -x {quote(processes)} >/dev/null; then {then} || true; fi",
+        f"if pgrep -j none -x {quote(processes)} >/dev/null; then {then} || true; fi",
         says=f"the jail's queue {source} is empty; on the way back it goes into the host's",
         limit=660,
     )

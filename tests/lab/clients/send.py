@@ -30,6 +30,7 @@ def send(
     again: it may have arrived all the same.
     """
     run = secrets.token_hex(4)
+    sender = f"client@{to.partition('@')[2]}"  # a domain that resolves, or it is refused
     started = time.monotonic()
     acknowledged: list[Acknowledged] = []
     failures: list[Failure] = []
@@ -38,13 +39,13 @@ def send(
     while pace.take_turn(stop):
         number += 1
         mark = f"{run}-{number}"
-        message = f"From: <client@example.net>\r\nTo: <{to}>\r\nSubject: {mark}\r\n\r\n{mark}\r\n"
+        message = f"From: <{sender}>\r\nTo: <{to}>\r\nSubject: {mark}\r\n\r\n{mark}\r\n"
         local = (source, 0) if source else None
         try:
             with smtplib.SMTP(
                 server, port, "client.example.net", ANSWER_LIMIT, source_address=local
             ) as smtp:
-                smtp.sendmail("client@example.net", [to], message)
+                smtp.sendmail(sender, [to], message)
                 acknowledged.append(Acknowledged(mark=mark, at=time.monotonic()))
         except (OSError, smtplib.SMTPException) as error:
             text = f"{mark}: {type(error).__name__}: {error}"

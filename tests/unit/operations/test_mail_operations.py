@@ -34,7 +34,8 @@ def lies(tmp_path: Path) -> dict[str, list[str]]:
 
 
 def run(text: str, where: Path, **stubs: str) -> subprocess.CompletedProcess[str]:
-    return typed(text, where, **{"jexec": "exit 0", "fsync": "exit 0", "pgrep": GONE, **stubs})
+    every = {"jexec": "exit 0", "fsync": "exit 0", "pgrep": GONE} | stubs
+    return typed(text, where, None, **every)
 
 
 def moving(queue: Queue) -> Reversible:
@@ -118,7 +119,7 @@ def returning(queue: Queue) -> Reversible:
 def test_on_the_way_back_the_jails_queue_goes_into_the_hosts(tmp_path: Path, queue: Queue) -> None:
     put(tmp_path / "mqueue-mail", "df1", "qf1")
     put(tmp_path / "mqueue", "df2", "qf2")
-    runs_on_host = '[ "$2" = 0 ]'
+    runs_on_host = '[ "$2" = none ]'
     for _ in range(2):
         done = run(str(returning(queue).undo), tmp_path, pgrep=runs_on_host)
         assert (done.returncode, done.stdout) == (0, "looked\n")

@@ -1,0 +1,122 @@
+"""Mail on the stand-in: what waits in the queue goes along, and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rollout import plan, site
+from rollout.box import Box, standin_box
+from rollout.errors import Refused, RolledBack
+from rollout.plan import Plan
+from rollout.rehearsal import Rehearsal
+from rollout.runner import Runner
+from rollout.step import Gate
+from rollout.told import Told
+from standin import BaseHost, StandIn
+
+SAMPLE = Path(__file__).parents[2] / "site.example.toml"
+ORDER = 'order = ["preflight", "base", "network", "bind", "mysql", "web", "mail"]'
+JAILS_QUEUE = "/var/spool/mqueue-mail"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Plan:
+    text = SAMPLE.read_text(encoding="utf-8")
+    assert ORDER in text
+    place = tmp_path / "site.toml"
+    place.write_text(text.replace(ORDER, 'order = ["preflight", "base", "network", "mail"]'))
+    return plan.make(site.read(place))
+
+
+@pytest.fixture
+def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
+    with standin_box(made.site, tmp_path / "box", BaseHost.sample()) as box:
+        yield box
+
+
+def host(box: Box) -> StandIn:
+    assert isinstance(box.target, StandIn)
+    return box.target
+
+
+def typed(box: Box, command: str) -> str:
+    done = host(box).run(command)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def yes(gate: Gate) -> bool:
+    return True
+
+
+def runner(made: Plan, box: Box) -> Runner:
+    return Runner(made, box.target, box.outside, Told(), yes)
+
+
+def queued(box: Box, folder: str) -> list[str]:
+    return typed(box, f"if [ -d {folder} ]; then ls {folder}; fi").split()
+
+
+def test_the_queue_goes_into_the_jail_and_back(made: Plan, box: Box, tmp_path: Path) -> None:
+    before = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+    typed(box, "printf 'Subject: far\\n\\nfar\\n' | sendmail somebody@far.example")
+    [df, qf] = queued(box, "/var/spool/mqueue")
+    with runner(made, box) as run:
+        run.apply()
+        assert queued(box, "/var/spool/mqueue") == []
+        assert queued(box, JAILS_QUEUE) == [df, qf]
+        typed(box, "printf 'Subject: cron\\n\\nit ran\\n' | sendmail user001")
+        typed(box, "printf 'Subject: web\\n\\nit ran\\n' | jexec mail sendmail user002")
+        run.rollback()
+    assert queued(box, "/var/spool/mqueue") == [df, qf]
+    assert queued(box, JAILS_QUEUE) == []
+    assert typed(box, "grep -c 'it ran' /var/mail/user001 /var/mail/user002").split() == [
+        "/var/mail/user001:1",
+        "/var/mail/user002:1",
+    ]
+    Rehearsal(made, box, Told(), tmp_path).must_equal(before, "after the rollback")
+    assert host(box).strange == []
+
+
+def test_a_step_that_fails_after_the_move_loses_no_message(made: Plan, box: Box) -> None:
+    typed(box, "printf 'Subject: far\\n\\nfar\\n' | sendmail somebody@far.example")
+    [df, qf] = queued(box, "/var/spool/mqueue")
+    with runner(made, box) as run:
+        run.apply("mail.cutover")
+        host(box).break_at("sysrc sendmail_submit_enable=NO")
+        with pytest.raises(RolledBack):
+            run.apply()
+        assert typed(box, "service sendmail onestatus | head -n 1").startswith(
+            "sendmail is running"
+        )
+        # The jail's server has it: it serves, and the host's queue is not touched twice.
+        assert queued(box, "/var/spool/mqueue") == []
+        assert queued(box, JAILS_QUEUE) == [df, qf]
+        run.rollback()
+    assert queued(box, "/var/spool/mqueue") == [df, qf]
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("printf 'a b\\nnokey\\n' > /etc/mail/access", "no RHS for LHS nokey"),
+        ("echo nobody-knows >> /etc/mail/aliases", "missing colon"),
+        (
+            "sed -i '' -e 's,^O Queue.*,O QueueDirectory=/var/spool/mqueue/q*,' "
+            "/etc/mail/sendmail.cf",
+            "no queue groups",
+        ),
+    ],
+    ids=["a map", "aliases", "queue groups"],
+)
+def test_what_could_not_be_moved_is_refused_before_anything_begins(
+    made: Plan, box: Box, harm: str, said: str
+) -> None:
+    typed(box, harm)
+    with runner(made, box) as run, pytest.raises(Refused) as caught:
+        run.apply()
+    assert said in f"{caught.value} {caught.value.evidence}"
+    assert queued(box, "/usr/jails") == []
