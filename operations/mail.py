@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pyinfra import host
 from pyinfra.api import operation
+from pyinfra.api.exceptions import OperationError
 
 from operations.command import Commands, Reversible, quote
+from operations.facts import Path
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,22 @@ def dovecot_fitted(file: str) -> Commands:
         f"printf 'listen = *\\n' >> {quote(file)}",
         undo=":",
         says=f"listen on the jail's address: {file}",
+    )
+
+
+@operation()
+def queue_made(queue: Queue, jail: str) -> Commands:
+    """Make the directory of a jail's queue; the undo removes it unless a message is in it."""
+    place = of_jail(queue, jail)
+    if host.get_fact(Path, path=place).kind != "absent":
+        raise OperationError(f"{place} is there already: expected nothing; not used as a queue")
+    user, group = queue.owner.split(":")
+    yield Reversible(
+        f"install -d -m {queue.mode} -o {user} -g {group} {place}",
+        undo=f"if [ -d {place} ]; then cd {place} && "
+        f'if [ -n "$({queue.control})" ]; then echo "{place} still has mail" >&2; exit 1; fi; '
+        f"cd / && rm -rfx {place}; fi",
+        says=f"make {place}, the queue of jail {jail}",
     )
 
 

@@ -12,30 +12,33 @@ WORLD = "WARNING: World writable directory /tmp\n"
 @command("/usr/sbin/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases")
 async def sendmail(host: Host, call: Call) -> Reply:
     words = list(call.args)
-    match call.name, words:
-        case "mailq", []:
-            return _listed(host, call, mail.QUEUE)
-        case "mailq", ["-Ac"]:
-            return _listed(host, call, mail.SUBMISSION)
-        case "newaliases", []:
-            return _aliases(call, "/etc/mail/aliases")
-        case "sendmail", ["-bi", file] if file.startswith("-oA"):
-            return _aliases(call, file[3:])
-        case "sendmail", ["-bt"]:
-            return _tested(host, call, await call.stdin_text())
-        case "sendmail", ["-q"]:
-            mail.run_queue(host, call.realm, mail.QUEUE)
-            return Reply()
-        case "sendmail", ["-q", "-Ac"]:
-            mail.run_queue(host, call.realm, mail.SUBMISSION)
-            return Reply()
-        case "sendmail", [*to] if to and not any(word.startswith("-") for word in to):
-            text = await call.stdin_text()
-            for recipient in to:
-                mail.submit(host, call.realm, recipient, text)
-            return Reply()
-        case _:
-            raise Unknown(f"{call.name}: {' '.join(words)} is not known to the stand-in\n", 64)
+    if words in ([], ["-Ac"]) and call.name == "mailq":
+        return _listed(host, call, mail.SUBMISSION if words else mail.QUEUE)
+    if not words and call.name == "newaliases":
+        return _aliases(call, "/etc/mail/aliases")
+    if call.name != "sendmail" or not words:
+        raise _unknown(call)
+    if len(words) == 2 and words[0] == "-bi" and words[1].startswith("-oA"):
+        return _aliases(call, words[1][3:])
+    if words == ["-bt"]:
+        return _tested(host, call, await call.stdin_text())
+    if words in (["-q"], ["-q", "-Ac"]):
+        mail.run_queue(host, call.realm, mail.SUBMISSION if words[1:] else mail.QUEUE)
+        return Reply()
+    return await _submitted(host, call)
+
+
+async def _submitted(host: Host, call: Call) -> Reply:
+    if any(word.startswith("-") for word in call.args):
+        raise _unknown(call)
+    text = await call.stdin_text()
+    for recipient in call.args:
+        mail.submit(host, call.realm, recipient, text)
+    return Reply()
+
+
+def _unknown(call: Call) -> Unknown:
+    return Unknown(f"{call.name}: {' '.join(call.args)} is not known to the stand-in\n", 64)
 
 
 def _listed(host: Host, call: Call, folder: str) -> Reply:

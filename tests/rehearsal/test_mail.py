@@ -120,3 +120,69 @@ def test_what_could_not_be_moved_is_refused_before_anything_begins(
         run.apply()
     assert said in f"{caught.value} {caught.value.evidence}"
     assert queued(box, "/usr/jails") == []
+
+
+POSTFIX = """\
+[services.mail]
+rc = "postfix"
+rcvar = "postfix_enable"
+ports = [{ port = 25, probe = "smtp" }, { port = 587, probe = "smtp" }]
+configuration = ["/usr/local/etc/postfix", "/etc/mail"]
+data = ["/var/mail"]
+
+[services.imap]
+rc = "dovecot"
+rcvar = "dovecot_enable"
+ports = [
+    { port = 143, probe = "imap" }, { port = 993 }, { port = 110, probe = "pop3" }, { port = 995 },
+]
+configuration = ["/usr/local/etc/dovecot"]
+"""
+
+
+@pytest.fixture
+def with_dovecot(made: Plan, tmp_path: Path) -> Plan:
+    text = made.site.path.read_text(encoding="utf-8")
+    text = text[: text.index("[services.mail]")] + POSTFIX
+    text = text.replace('services = ["mail"]', 'services = ["imap", "mail"]')
+    made.site.path.write_text(text)
+    return plan.make(site.read(made.site.path))
+
+
+def test_postfix_and_dovecot_go_together_and_back(with_dovecot: Plan, tmp_path: Path) -> None:
+    made = with_dovecot
+    with standin_box(made.site, tmp_path / "box", BaseHost.with_postfix()) as box:
+        before = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+        typed(box, "printf 'Subject: far\\n\\nfar\\n' | sendmail somebody@far.example")
+        [far] = queued(box, "/var/spool/postfix/deferred")
+        with runner(made, box) as run:
+            run.apply()
+            assert queued(box, "/var/spool/postfix/deferred") == []
+            assert len(queued(box, "/var/spool/postfix-mail/deferred")) == 1
+            typed(box, "printf 'Subject: cron\\n\\nit ran\\n' | sendmail user001")
+            assert "it ran" in typed(box, "cat /var/mail/user001")
+            for port in (25, 587, 143, 993, 110, 995):
+                assert host(box).who_answers("203.0.113.2", port) == "mail"
+            run.rollback()
+        del far
+        assert len(queued(box, "/var/spool/postfix/deferred")) == 1
+        assert typed(box, "cat /etc/mail/mailer.conf").startswith("sendmail\t/usr/local/sbin")
+        Rehearsal(made, box, Told(), tmp_path).must_equal(before, "after the rollback")
+        assert host(box).strange == []
+
+
+def test_a_map_that_postmap_complains_about_is_refused(with_dovecot: Plan, tmp_path: Path) -> None:
+    made = with_dovecot
+    with standin_box(made.site, tmp_path / "box", BaseHost.with_postfix()) as box:
+        typed(box, "echo nokey >> /usr/local/etc/postfix/virtual")
+        with runner(made, box) as run, pytest.raises(Refused) as caught:
+            run.apply()
+        assert "expected format: key whitespace value" in f"{caught.value} {caught.value.evidence}"
+        assert queued(box, "/usr/jails") == []
+
+
+def test_an_mta_whose_queue_is_not_known_is_refused(made: Plan, tmp_path: Path) -> None:
+    text = made.site.path.read_text(encoding="utf-8")
+    made.site.path.write_text(text.replace('rc = "sendmail"', 'rc = "exim"'))
+    with pytest.raises(Refused, match="expected one of sendmail, postfix"):
+        plan.make(site.read(made.site.path))

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyinfra.api.exceptions import OperationError
 
-from operations import mail
+from operations import facts, mail
 from operations.command import Reversible
 from operations.mail import POSTFIX, SENDMAIL, Queue
 from tests.unit.operations.asking import reversible, typed
@@ -30,7 +31,8 @@ def put(where: Path, *names: str) -> None:
 
 
 def lies(tmp_path: Path) -> dict[str, list[str]]:
-    return {name: sorted(os.listdir(tmp_path / name)) for name in ("mqueue", "mqueue-mail")}
+    folders = (tmp_path / "mqueue", tmp_path / "mqueue-mail")
+    return {folder.name: sorted(file.name for file in folder.iterdir()) for folder in folders}
 
 
 def run(text: str, where: Path, **stubs: str) -> subprocess.CompletedProcess[str]:
@@ -52,6 +54,32 @@ def test_what_is_left_goes_over_and_only_whole_messages(tmp_path: Path, queue: Q
         "mqueue-mail": ["df1", "df2", "hf2", "qf1", "xf1"],
     }
     assert (tmp_path / "mqueue-mail/qf1").read_text() == "mqueue qf1\n"
+
+
+def making(queue: Queue) -> Reversible:
+    [command] = reversible(mail.queue_made, {facts.Path: facts.State()}, queue=queue, jail="mail")
+    return command
+
+
+def test_a_jails_queue_goes_with_the_jail_unless_a_message_is_in_it(
+    tmp_path: Path, queue: Queue
+) -> None:
+    put(tmp_path / "mqueue-mail", "df1", "qf1")
+    rm = 'shift; exec /bin/rm -rf "$@"'  # what FreeBSD's -x is for
+    done = run(str(making(queue).undo), tmp_path, rm=rm)
+    assert done.returncode != 0
+    assert "still has mail" in done.stderr
+    assert lies(tmp_path)["mqueue-mail"] == ["df1", "qf1"]
+    (tmp_path / "mqueue-mail/qf1").rename(tmp_path / "mqueue-mail/sm-client.pid")
+    for _ in range(2):
+        assert run(str(making(queue).undo), tmp_path, rm=rm).returncode == 0
+    assert not (tmp_path / "mqueue-mail").exists()
+
+
+def test_somebody_elses_directory_is_no_queue_of_ours(queue: Queue) -> None:
+    there = {facts.Path: facts.State("directory")}
+    with pytest.raises(OperationError, match="is there already"):
+        reversible(mail.queue_made, there, queue=queue, jail="mail")
 
 
 def test_an_empty_queue_is_moved_too(tmp_path: Path, queue: Queue) -> None:
