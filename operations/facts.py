@@ -182,6 +182,17 @@ class JailConf(FactBase[tuple[str, ...]]):
         return tuple(re.findall(r"^\s*\"?([\w.-]+)\"?\s*\{", text, flags=re.MULTILINE))
 
 
+def runs(script: str, jail: str = "") -> str:
+    """The sh question whether an rc script's daemon runs, on the host or in a running jail.
+
+    Not the exit code: sendmail's script looks after a queue runner, too, and ends with 1 when that
+    is off. The first line that says so is the daemon's own.
+    """
+    where = f"-j {quote(jail)} " if jail else ""
+    first = "/ running/ {on = / is running/; exit} END {exit !on}"
+    return f"service {where}{quote(script)} onestatus 2>/dev/null | awk '{first}'"
+
+
 class ServiceRuns(FactBase[bool]):
     """Whether an rc script says that its daemon runs, on the host or in a running jail."""
 
@@ -190,8 +201,7 @@ class ServiceRuns(FactBase[bool]):
         return True  # a plan made without a host is for a host whose daemons run
 
     def command(self, script: str, jail: str = "") -> str:
-        where = f"-j {quote(jail)} " if jail else ""
-        return f"service {where}{quote(script)} onestatus >/dev/null 2>&1 && echo yes || echo no"
+        return f"{runs(script, jail)} && echo yes || echo no"
 
     def process(self, output: list[str]) -> bool:
         return output == ["yes"]

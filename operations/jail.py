@@ -111,18 +111,27 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
 
 
 @operation()
-def copies(source: str, into: str, names: Sequence[str]) -> Commands:
+def copies(source: str, into: str, names: Sequence[str], scripts: Sequence[str] = ()) -> Commands:
     """Copy configuration, with owners and modes, from `source` into a directory of a jail.
 
-    Only while the jail has never run: afterwards its tree is not ours to write. Undone with it.
+    `scripts` are rc scripts in its rc.d, but for the base system's, which come with the jail's
+    /etc. Only while the jail has never run: afterwards its tree is not ours to write. Undone with
+    it.
     """
     wanted = " ".join(quote(name) for name in names)
+    found = "".join(
+        f" $(if [ ! -e /etc/rc.d/{each} ]; then echo rc.d/{each}; fi)"
+        for each in map(quote, scripts)
+    )
     packed = quote(f"{into}/.packed.tar")
+    # An archive of nothing would be refused: /dev/null names no file besides.
     yield Reversible(
-        f"mkdir -p {quote(into)} && cd {quote(source)} && tar -cf {packed} {wanted} "
+        f"mkdir -p {quote(into)} && cd {quote(source)} && "
+        f"tar -cf {packed} -T /dev/null{found} {wanted} "
         f"&& tar -xpf {packed} -C {quote(into)} && rm {packed}",
         undo=":",
-        says=f"copy {', '.join(names)} from {source} to {into}",
+        says=f"copy {', '.join([*names, *(f'rc.d/{each}' for each in scripts)])} "
+        f"from {source} to {into}",
         limit=120,
     )
 

@@ -9,7 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
 from operations.command import Commands, Reversible, quote
-from operations.facts import RcConf, ServiceRuns
+from operations.facts import RcConf, ServiceRuns, runs
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -83,8 +83,11 @@ def configuration_is_right(jail: str, command: str) -> Commands:
 
 
 @operation()
-def stop(script: str, stop: str = "onestop", limit: int = 120) -> Commands:
-    """Stop a daemon on the host by its rc script and see it gone; the undo starts it again."""
+def stop(script: str, stop: str = "onestop", back: str = "onestart", limit: int = 120) -> Commands:
+    """Stop a daemon on the host by its rc script and see it gone; the undo starts it again.
+
+    `back` is the rc command of the undo: "start" has rc.conf say what of several daemons starts.
+    """
     if not host.get_fact(ServiceRuns, script=script):
         host.noop(f"{script} does not run")
         return
@@ -92,7 +95,7 @@ def stop(script: str, stop: str = "onestop", limit: int = 120) -> Commands:
     # question before it. onestart fails when the daemon runs, and then the state has the word.
     yield Reversible(
         f"service {quote(script)} {stop}{_awaited(script, stop)}",
-        undo=f"service {quote(script)} onestart || true; {_runs(script)}",
+        undo=f"service {quote(script)} {back} || true; {runs(script)}",
         live=True,
         says=f"stop {script} on the host",
         limit=limit,
@@ -106,10 +109,10 @@ def start(script: str, jail: str, stop: str = "onestop", limit: int = 120) -> Co
     `stop` is the rc command of the undo: Apache's onegracefulstop lets requests end, for example.
     """
     yield Reversible(
-        f"service -j {quote(jail)} {quote(script)} onestart && {_runs(script, jail)}",
+        f"service -j {quote(jail)} {quote(script)} onestart && {runs(script, jail)}",
         undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
         f"then service -j {quote(jail)} {quote(script)} {stop}{_awaited(script, stop, jail)} "
-        f"|| ! {_runs(script, jail)}; fi",
+        f"|| ! {runs(script, jail)}; fi",
         live=True,
         says=f"start {script} in jail {jail}",
         limit=limit,
@@ -120,13 +123,8 @@ def start(script: str, jail: str, stop: str = "onestop", limit: int = 120) -> Co
 # after it), so every start ends by asking for the state.
 
 
-def _runs(script: str, jail: str = "") -> str:
-    where = f"-j {quote(jail)} " if jail else ""
-    return f"service {where}{quote(script)} onestatus >/dev/null 2>&1"
-
-
 def _awaited(script: str, stop: str, jail: str = "") -> str:
     """rc.subr's own stop waits for the daemon's end; a graceful one only asks for it."""
     if stop == "onestop":
         return ""
-    return f" && while {_runs(script, jail)}; do sleep 0.2; done"
+    return f" && while {runs(script, jail)}; do sleep 0.2; done"

@@ -77,6 +77,10 @@ stop_orphan() { # step : what a killed run was doing must not go on behind the u
     esac
 }
 
+runs() { # rc-script : not its exit code, which is 1 where sendmail runs without its queue runner
+    service "$1" onestatus 2>/dev/null | awk '/ running/ {on = / is running/; exit} END {exit !on}'
+}
+
 fingerprint() { # the host's state as sorted lines, one fact a line
     {
         for file in /etc/rc.conf /etc/rc.conf.local /boot/loader.conf; do
@@ -101,7 +105,7 @@ fingerprint() { # the host's state as sorted lines, one fact a line
         while read -r kind what; do
             case $kind in
             service)
-                if service "$what" onestatus >/dev/null 2>&1; then echo "service $what runs"; fi
+                if runs "$what"; then echo "service $what runs"; fi
                 ;;
             path) stat -f 'path %N %HT %Lp %Su:%Sg %Y' "$what" 2>/dev/null ;;
             esac

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from standin import sample
+from standin import postfix, sample
 from standin.sample import Entry
 
 
@@ -28,6 +28,12 @@ class BaseHost:
     def busy(cls) -> BaseHost:
         """The same with other people's work in it: their rules, their jail, their aliases."""
         return cls(sample.accounts(100), sample.server() | sample.other_peoples())
+
+    @classmethod
+    def with_postfix(cls) -> BaseHost:
+        """The sample with Postfix and Dovecot in sendmail's place."""
+        accounts = postfix.accounts(sample.accounts(100))
+        return cls(accounts, sample.server() | postfix.entries(sample.RC_CONF))
 
     @classmethod
     def recorded(cls) -> BaseHost:

@@ -221,3 +221,42 @@ def syslogd_listens(realm: Realm) -> list[Listen]:
     """Only -s and -ss keep it from the network."""
     flags = RcConf.of(realm).get("syslogd_flags")
     return [] if re.search(r"-s", flags) else [Listen("udp4", "*", 514, 8)]
+
+
+MAIN_CF = "/usr/local/etc/postfix/main.cf"
+MASTER_CF = "/usr/local/etc/postfix/master.cf"
+DOVECOT = "/usr/local/etc/dovecot/dovecot.conf"
+
+
+def main_cf(realm: Realm, file: str = MAIN_CF) -> dict[str, str]:
+    """Postfix's parameters as they are set; the last counts."""
+    lines = (realm.read(file) or "").splitlines()
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def postfix_listens(realm: Realm) -> list[Listen]:
+    names = {"smtp": 25, "submission": 587, "smtps": 465, "submissions": 465}
+    text = realm.read(MASTER_CF) or ""
+    services = re.findall(r"^(\w+)\s+inet\s", text, re.MULTILINE)
+    found = []
+    for word in re.split(r"[, ]+", main_cf(realm).get("inet_interfaces", "all")):
+        address = {"all": "*", "localhost": "127.0.0.1", "loopback-only": "127.0.0.1"}.get(
+            word, word
+        )
+        found += [Listen("tcp4", address, names[name], 13) for name in services if name in names]
+    return found
+
+
+def dovecot_listens(realm: Realm) -> list[Listen]:
+    text = realm.read(DOVECOT) or ""
+    protocols = (re.findall(r"^protocols\s*=\s*(.*)$", text, re.MULTILINE) or ["imap pop3"])[-1]
+    told = (re.findall(r"^listen\s*=\s*(.*)$", text, re.MULTILINE) or ["*"])[-1]
+    ports = {"imap": (143, 993), "pop3": (110, 995)}
+    return [
+        Listen("tcp4", address, port, 30)
+        for address in re.split(r"[, ]+", told)
+        if ":" not in address
+        for name in protocols.split()
+        for port in ports.get(name, ())
+    ]

@@ -156,6 +156,16 @@ KINDS = (
         listens=configs.sendmail_listens, also=("sendmail_submit_enable",),
     ),
     Kind(
+        "postfix", "/usr/local/etc/rc.d/postfix", "master", "/usr/local/libexec/postfix/master",
+        "root", "/var/spool/postfix/pid/master.pid", config=configs.MAIN_CF,
+        listens=configs.postfix_listens, commands=("reload",),
+    ),
+    Kind(
+        "dovecot", "/usr/local/etc/rc.d/dovecot", "dovecot", "/usr/local/sbin/dovecot", "root",
+        "/var/run/dovecot/master.pid", config=configs.DOVECOT, listens=configs.dovecot_listens,
+        commands=("reload",),
+    ),
+    Kind(
         "sshd", "/etc/rc.d/sshd", "sshd", "/usr/sbin/sshd", "root", "/var/run/sshd.pid",
         config="/etc/ssh/sshd_config", listens=configs.sshd_listens, unix=_sshd_unix,
         commands=("reload", "configtest"),

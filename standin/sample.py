@@ -219,6 +219,9 @@ def _daemons() -> dict[str, Entry]:
         "/var/db/mysql/mysql": folder(0o700, "mysql", "mysql"),
         "/var/db/mysql/rows.ibd": Entry(ROWS, 0o660, "mysql", "mysql"),
         "/var/run/mysql": folder(0o755, "mysql", "mysql"),
+        "/etc/mail/local-host-names": Entry("example.org\n"),
+        "/var/spool/clientmqueue": folder(0o770, "smmsp", "smmsp"),
+        "/var/spool/mqueue": folder(0o755, "root", "daemon"),
     }
 
 

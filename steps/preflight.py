@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+
 from rollout.site import Site
 from rollout.step import Check, Step, check
 
 REQUIRES: tuple[str, ...] = ()
+
+
+def _more(site: Site, name: str) -> tuple[Check, ...]:
+    """What a subject wants to know besides before anything begins: its own `preflight`."""
+    subject = importlib.import_module(f"steps.{name}")
+    return subject.preflight(site) if hasattr(subject, "preflight") else ()
 
 
 def steps(site: Site) -> tuple[Step, ...]:
@@ -33,6 +41,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check("preflight::configuration_is_there", until=moved, path=path)
                 for path in service.configuration
             ]
+            checks += _more(site, name)
     checks += _accounts(site)
     return (
         Step(

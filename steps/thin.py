@@ -22,11 +22,13 @@ def local_etc(site: Site, name: str) -> str:
     return f"{site.base.jails}/{name}/local-etc" if shared else site.root(name) + _LOCAL_ETC
 
 
-def jail_steps(site: Site, service: str, fitted: Sequence[Use] = ()) -> tuple[Step, ...]:
+def jail_steps(
+    site: Site, service: str, fitted: Sequence[Use] = (), mounts: Sequence[Nullfs] = ()
+) -> tuple[Step, ...]:
     """A jail that runs and serves nothing yet; none where an earlier service has built it.
 
-    `fitted` is what the copied configuration needs besides, before the jail first runs. The host's
-    daemon is not touched.
+    `fitted` is what the copied configuration needs besides, before the jail first runs; `mounts`
+    are more than the site file names. The host's daemon is not touched.
     """
     name = site.jail_of(service)
     first = next(each for each in site.order if each in site.jails[name].services)
@@ -36,14 +38,16 @@ def jail_steps(site: Site, service: str, fitted: Sequence[Use] = ()) -> tuple[St
             todo=f"put {service!r} before {first!r}: its configuration is fitted to the jail while "
             "the jail has never run",
         )
-    return (_jail_step(site, service, name, fitted),) if service == first else ()
+    return (_jail_step(site, service, name, fitted, mounts),) if service == first else ()
 
 
-def _jail_step(site: Site, service: str, name: str, fitted: Sequence[Use]) -> Step:
+def _jail_step(
+    site: Site, service: str, name: str, fitted: Sequence[Use], more: Sequence[Nullfs]
+) -> Step:
     return Step(
         name=f"{service}.jail",
         why=f"The jail {name} is built and started beside the running server; nobody uses it yet.",
-        operations=tuple(_build(site, name, fitted)),
+        operations=tuple(_build(site, name, fitted, more)),
         checks=(
             check("jail::runs", jail=name),
             check("jail::has_its_address", jail=name),
@@ -55,19 +59,25 @@ def _jail_step(site: Site, service: str, name: str, fitted: Sequence[Use]) -> St
     )
 
 
-def _build(site: Site, name: str, fitted: Sequence[Use]) -> list[Use]:
+def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs]) -> list[Use]:
     jail_ = site.jails[name]
     root = site.root(name)
     home = f"{site.base.jails}/{name}"
     private = local_etc(site, name)
-    mounts = _mounts(site, name, home)
+    mounts = [*_mounts(site, name, home), *more]
     points = sorted({mount.target.removeprefix(root + "/") for mount in mounts} - set(jail.BASE))
     services = [site.services[each] for each in jail_.services]
     outside, local = _configuration(site, jail_)
     uses = [
         use(jail.tree, home=home, mount_points=points),
         use(jail.configuration, root=root, uids=jail_.uids),
-        use(jail.copies, source=_LOCAL_ETC, into=private, names=local),
+        use(
+            jail.copies,
+            source=_LOCAL_ETC,
+            into=private,
+            names=local,
+            scripts=[service.rc for service in services],
+        ),
         use(
             jail.readdressed,
             directory=private,
@@ -75,9 +85,9 @@ def _build(site: Site, name: str, fitted: Sequence[Use]) -> list[Use]:
             new=str(jail_.address),
         ),
     ]
-    uses += fitted
     if outside:
         uses.append(use(jail.copies, source="/", into=root, names=outside))
+    uses += fitted
     if jail_.software == "pkg":
         uses.append(use(packages.cloned, root=root, names=jail_.packages, store=f"{home}/packages"))
     uses += [
@@ -115,12 +125,11 @@ def _resolvers(site: Site) -> tuple[IPv4Address, ...]:
 
 
 def _configuration(site: Site, jail_: Jail) -> tuple[list[str], list[str]]:
-    """What is copied: paths below /, and names below /usr/local/etc, the rc scripts among them."""
+    """What is copied: paths below /, and names below /usr/local/etc."""
     outside: list[str] = []
     local: list[str] = []
     for each in jail_.services:
         service = site.services[each]
-        local.append(f"rc.d/{service.rc}")
         for path in service.configuration:
             if path.startswith(_LOCAL_ETC + "/"):
                 local.append(path.removeprefix(_LOCAL_ETC + "/"))

@@ -6,11 +6,13 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from standin.accounts import user_name
 from standin.call import Call, Failed, Reply, Unknown, command
+from standin.daemons import Daemon
 from standin.host import Host
 from standin.processes import all_pids, root_of, stat_of
 
@@ -56,28 +58,33 @@ def processes(host: Host, call: Call) -> list[Process]:
     workers = {pid: daemon for daemon in host.daemons for pid in daemon.worker_pids}
     found = []
     for pid in all_pids():
-        root = root_of(pid)
-        if pid == 1 or root is None:
-            continue
-        realm = host.realm_at(root)
-        jail = host.jail_of(realm)
-        if call.realm.name and realm != call.realm:
-            continue
-        comm, parent, session = stat_of(pid)
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
-        line = " ".join(word.decode(errors="surrogateescape") for word in words)
-        if words[:1] == [b"/libexec/standin/sh"]:
-            line = " ".join(["/bin/sh", *line.split(" ")[1:]])
-        user = "root"
-        if daemon := daemons.get(pid) or workers.get(pid):
-            comm, line = daemon.kind.process, daemon.kind.binary
-            user = daemon.kind.user if pid in daemons else daemon.kind.workers[0]
-        else:
-            user = user_name(realm, Path(f"/proc/{pid}").stat().st_uid)
-        found.append(
-            Process(pid, parent, session, user, comm, line, realm.name, jail.jid if jail else 0)
-        )
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            process = _process(host, call, pid, daemons, workers)
+            found += [process] if process else []
     return found
+
+
+def _process(
+    host: Host, call: Call, pid: int, daemons: dict[int, Daemon], workers: dict[int, Daemon]
+) -> Process | None:
+    root = root_of(pid)
+    if pid == 1 or root is None:
+        return None
+    realm = host.realm_at(root)
+    jail = host.jail_of(realm)
+    if call.realm.name and realm != call.realm:
+        return None
+    comm, parent, session = stat_of(pid)
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+    line = " ".join(word.decode(errors="surrogateescape") for word in words)
+    if words[:1] == [b"/libexec/standin/sh"]:
+        line = " ".join(["/bin/sh", *line.split(" ")[1:]])
+    if daemon := daemons.get(pid) or workers.get(pid):
+        comm, line = daemon.kind.process, daemon.kind.binary
+        user = daemon.kind.user if pid in daemons else daemon.kind.workers[0]
+    else:
+        user = user_name(realm, Path(f"/proc/{pid}").stat().st_uid)
+    return Process(pid, parent, session, user, comm, line, realm.name, jail.jid if jail else 0)
 
 
 @command("/bin/ps")
@@ -167,6 +174,8 @@ def _matching(host: Host, call: Call) -> tuple[list[Process], int]:
             raise Unknown(f"{call.name}: illegal option -- {word[1:]}\n", 2)
         else:
             patterns.append(word)
+    if jail not in (None, "none", "any", "0") and host.jail(jail or "") is None:
+        raise Failed(f"{call.name}: Invalid jail ID or name `{jail}'\n", 2)
     pid_of_file = (call.realm.read(file) or "").strip() if file else None
     found = []
     for process in processes(host, call):
@@ -175,11 +184,20 @@ def _matching(host: Host, call: Call) -> tuple[list[Process], int]:
         if (
             process.pid != call.pid
             and (any(hits) or not patterns)
-            and (jail is None or jail in (process.jail, str(process.jid)))
+            and _is_in(process, jail)
             and (pid_of_file is None or pid_of_file == str(process.pid))
         ):
             found.append(process)
     return found, number
+
+
+def _is_in(process: Process, jail: str | None) -> bool:
+    """pgrep's -j: "none" is the host alone, and 0, for compatibility, any jail."""
+    if jail == "none":
+        return process.jid == 0
+    if jail in ("any", "0"):
+        return process.jid > 0
+    return jail is None or jail in (process.jail, str(process.jid))
 
 
 @command("/bin/pgrep", "/bin/pkill")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from operations.facts import runs
 from rollout.checks import Outside
 from rollout.site import Site
 
 
 def test_runs_in_jail(host: Any, site: Site, service: str) -> None:
     jail, script = site.jail_of(service), site.services[service].rc
-    answer = host.run("service -j %s %s onestatus", jail, script)
-    assert answer.rc == 0, f"{script} does not run in jail {jail}: {answer.stdout.strip()}"
+    assert host.run(runs(script, jail)).rc == 0, f"{script} does not run in jail {jail}"
 
 
 def test_does_not_run_on_host(host: Any, site: Site, service: str) -> None:
     wanted = site.services[service]
-    answer = host.run("service %s onestatus", wanted.rc)
-    assert answer.rc != 0, f"{wanted.rc} still runs on the host: {answer.stdout.strip()}"
+    assert host.run(runs(wanted.rc)).rc != 0, f"{wanted.rc} still runs on the host"
     at_boot = host.check_output("sysrc -n %s", wanted.rcvar)
     assert at_boot.upper() == "NO", (
         f"{wanted.rcvar} is {at_boot}: it comes back on the host at boot"

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Generic, Protocol, Self, TypeVar
 
-from tests.lab.clients.results import Downloaded, Got, Inserted, Record, Resolved, Verdict
+from tests.lab.clients.results import Downloaded, Got, Inserted, Record, Resolved, Sent, Verdict
 from tests.lab.wire import CLIENTS
 
 PROJECT = Path(__file__).parents[2]
@@ -127,6 +127,11 @@ def resolving(
     """One client that asks for that zone all the time, so often over UDP and over TCP each."""
     options = ["--name", name, "--rate", str(rate), "--source", source]
     return Client(guest, Resolved, "resolve", *options)
+
+
+def sending(guest: OnWire, to: str, *, rate: float = 5.0, source: str = CLIENTS[2]) -> Client[Sent]:
+    """One client that sends mail to that address all the time."""
+    return Client(guest, Sent, "send", "--to", to, "--rate", str(rate), "--source", source)
 
 
 def downloading(

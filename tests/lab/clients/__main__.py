@@ -13,6 +13,7 @@ from tests.lab.clients.get import Page, get
 from tests.lab.clients.insert import OrdersError, insert, judge
 from tests.lab.clients.resolve import resolve
 from tests.lab.clients.results import Inserted, Record
+from tests.lab.clients.send import send
 from tests.lab.clients.shop import Shop
 from tests.lab.clients.stopping import Stop
 
@@ -20,6 +21,7 @@ LONGEST = 3600.0  # seconds that any client may run
 MOST_INSERTS = 200.0  # a second
 MOST_GETS = 100.0  # a second and thread
 MOST_QUESTIONS = 100.0  # a second over each transport
+MOST_MESSAGES = 10.0  # a second
 MOST_BYTES = 16.0 * 1024 * 1024  # a second
 
 
@@ -54,6 +56,10 @@ def parser() -> argparse.ArgumentParser:
     resolving = _client(kinds.add_parser("resolve"), _resolve, port=53)
     resolving.add_argument("--rate", type=up_to(MOST_QUESTIONS), default=50.0, help="of each")
     resolving.add_argument("--name", default="example.org")
+
+    sending = _client(kinds.add_parser("send"), _send, port=25)
+    sending.add_argument("--rate", type=up_to(MOST_MESSAGES), default=5.0)
+    sending.add_argument("--to", required=True)
 
     downloading = _client(kinds.add_parser("download"), _download, port=80)
     downloading.add_argument("--rate", type=up_to(MOST_BYTES), default=256 * 1024.0)
@@ -130,6 +136,18 @@ def _resolve(given: argparse.Namespace, stop: Stop) -> Record:
         given.host,
         given.port,
         given.name,
+        stop,
+        rate=given.rate,
+        source=given.source,
+        first=_ready,
+    )
+
+
+def _send(given: argparse.Namespace, stop: Stop) -> Record:
+    return send(
+        given.host,
+        given.port,
+        given.to,
         stop,
         rate=given.rate,
         source=given.source,

@@ -59,6 +59,10 @@ class Inserted(Record):
         return longest_gap(self.started, (row.at for row in self.acknowledged), self.ended)
 
 
+class Sent(Inserted):
+    """What the client that sends mail saw: a message for a row."""
+
+
 class Verdict(Record):
     """Whether the rows that were acknowledged are in the table, each once."""
 

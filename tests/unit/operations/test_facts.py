@@ -201,11 +201,23 @@ def test_a_glob_in_jail_conf_begins_no_comment() -> None:
     assert JailConf().process(text.splitlines()) == ("db", "www")
 
 
-@pytest.mark.parametrize(("code", "runs"), [(0, True), (1, False)], ids=["runs", "does not run"])
-def test_a_service_runs_or_not_and_its_pid_is_not_in_the_answer(
-    tmp_path: LocalPath, code: int, runs: bool
+@pytest.mark.parametrize(
+    ("said", "runs"),
+    [
+        ("named is running as pid 615.", True),
+        ("named is not running.", False),
+        # What sendmail's script says, which looks after its queue runner, too.
+        ("sendmail is running as pid 615.\\nsendmail_msp_queue is not running.", True),
+        ("sendmail is not running.\\nsendmail_msp_queue is running as pid 7.", False),
+        ("nosuch does not exist in /etc/rc.d", False),
+    ],
+)
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_service_runs_or_not_by_what_is_said_of_it_first(
+    tmp_path: LocalPath, said: str, runs: bool, code: int
 ) -> None:
-    script = f"echo named is running as pid 615.; exit {code}"
+    """Not by the exit code; and its pid is not in the answer."""
+    script = f"printf '{said}\\n'; exit {code}"
     told = typed(ServiceRuns().command("named"), tmp_path, service=script)
     assert told.stdout == ("yes\n" if runs else "no\n")
     assert ServiceRuns().process(told.stdout.splitlines()) is runs

@@ -6,7 +6,7 @@ import pytest
 from pyinfra.api.exceptions import OperationError
 
 from operations import rc
-from operations.facts import RcConf, ServiceRuns
+from operations.facts import RcConf, ServiceRuns, runs
 from tests.unit.operations.asking import pairs, reversible
 
 
@@ -92,18 +92,20 @@ def test_a_running_jails_rc_conf_is_written_from_inside_it_alone() -> None:
 def test_a_daemon_is_stopped_and_started_again() -> None:
     [command] = reversible(rc.stop, {ServiceRuns: True}, script="mysql-server", limit=99)
     assert command.do == "service mysql-server onestop"
-    assert command.undo == (
-        "service mysql-server onestart || true; service mysql-server onestatus >/dev/null 2>&1"
-    )
+    assert command.undo == (f"service mysql-server onestart || true; {runs('mysql-server')}")
     assert (command.live, command.limit) == (True, 99)
 
 
 def test_a_graceful_stop_is_waited_for_since_it_only_asks() -> None:
     [command] = reversible(rc.stop, {ServiceRuns: True}, script="apache24", stop="gracefulstop")
     assert command.do == (
-        "service apache24 gracefulstop "
-        "&& while service apache24 onestatus >/dev/null 2>&1; do sleep 0.2; done"
+        f"service apache24 gracefulstop && while {runs('apache24')}; do sleep 0.2; done"
     )
+
+
+def test_what_starts_again_can_be_left_to_rc_conf() -> None:
+    [command] = reversible(rc.stop, {ServiceRuns: True}, script="sendmail", back="start")
+    assert str(command.undo).startswith("service sendmail start || true; ")
 
 
 def test_a_daemon_that_does_not_run_is_neither_stopped_nor_ever_started() -> None:
@@ -112,21 +114,18 @@ def test_a_daemon_that_does_not_run_is_neither_stopped_nor_ever_started() -> Non
 
 def test_a_daemon_of_a_jail_is_started_and_seen_to_run() -> None:
     [command] = reversible(rc.start, script="mysql-server", jail="db")
-    assert command.do == (
-        "service -j db mysql-server onestart "
-        "&& service -j db mysql-server onestatus >/dev/null 2>&1"
-    )
+    assert command.do == (f"service -j db mysql-server onestart && {runs('mysql-server', 'db')}")
     assert command.undo == (
         "if jls -j db jid >/dev/null 2>&1; then service -j db mysql-server onestop "
-        "|| ! service -j db mysql-server onestatus >/dev/null 2>&1; fi"
+        f"|| ! {runs('mysql-server', 'db')}; fi"
     )
     assert command.live
 
 
 def test_a_daemon_of_a_jail_lets_its_requests_end_where_it_can() -> None:
     [command] = reversible(rc.start, script="apache24", jail="web", stop="gracefulstop")
-    runs = "service -j web apache24 onestatus >/dev/null 2>&1"
+    still = runs("apache24", "web")
     assert command.undo == (
         "if jls -j web jid >/dev/null 2>&1; then service -j web apache24 gracefulstop "
-        f"&& while {runs}; do sleep 0.2; done || ! {runs}; fi"
+        f"&& while {still}; do sleep 0.2; done || ! {still}; fi"
     )

@@ -319,7 +319,7 @@ REACH: list[tuple[str, str]] = [
 CARE = [("confirm_within = 120", "confirm_within = 600"), ("mib = 200", "mib = 500")]
 MATTERS: list[tuple[str, str]] = [
     ('name = "dcserver"', 'name = "other"'),
-    ('"mysql", "web", "policy"]', '"mysql", "web"]'),
+    ('"mysql", "web", "mail", "policy"]', '"mysql", "web"]'),
     ('wan_interface = "vtnet0"', 'wan_interface = "em0"'),
     ('wan_address = "203.0.113.2"', 'wan_address = "203.0.113.3"'),
     ('interface = "lo1"', 'interface = "lo2"'),

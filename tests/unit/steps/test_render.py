@@ -29,6 +29,7 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "jail/rc.conf": {"name": "web", "rcvars": ["apache24_enable"]},
     "jail/resolv.conf": {"resolvers": ["203.0.113.2", "203.0.113.3"]},
+    "mail/mailer.conf": {},
     "mysql/notice": {
         "account": "alice",
         "name": "mysql.example.org",

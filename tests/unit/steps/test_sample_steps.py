@@ -31,6 +31,7 @@ CHECKS = {
     for node in ast.parse(file.read_text()).body
     if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
 }
+_FORWARDED = ("10.80.0.2,53", "10.80.0.3,3306", "10.80.0.4,80", "10.80.0.5,25")
 SHARED = {"host", "site", "outside"}
 
 EACH = pytest.mark.parametrize("step", PLAN.steps, ids=NAMES)
@@ -124,8 +125,8 @@ def test_a_step_that_may_cause_an_outage_names_services_of_the_site() -> None:
 
 def test_the_old_daemon_goes_behind_a_gate_where_the_new_one_could_overlap() -> None:
     always = [step.name for step in PLAN.steps if step.gate and not step.gate.unless]
-    assert always == ["bind.retire", "web.retire", "mysql.notices", "mysql.retire"]
-    for name in ("bind", "web"):
+    assert always == ["bind.retire", "web.retire", "mail.retire", "mysql.notices", "mysql.retire"]
+    for name in ("bind", "web", "mail"):
         places = [NAMES.index(f"{name}.{part}") for part in ("standby", "cutover", "retire")]
         assert places == sorted(places)
 
@@ -160,8 +161,20 @@ def test_the_jails_address_is_never_the_hosts_and_vice_versa() -> None:
                 sets.setdefault(words[5], set()).add(step.name)
                 assert words[6:8] in (
                     ["nat", "52"],
-                    *(["fwd", to] for to in ("10.80.0.2,53", "10.80.0.3,3306", "10.80.0.4,80")),
+                    *(["fwd", to] for to in _FORWARDED),
                 )
     assert {name: len(steps) for name, steps in sets.items()} == dict.fromkeys(
-        ("22", "23", "24", "26", "27"), 1
+        ("22", "23", "24", "25", "26", "27"), 1
     )
+
+
+def test_mail_leaves_a_queue_only_when_its_server_has_ended() -> None:
+    says = [command.says for command in commands(PLAN.steps[NAMES.index("mail.retire")])]
+    stopped = says.index("stop sendmail on the host")
+    assert says[stopped + 1 : stopped + 3] == [
+        "let mail under way end",
+        "move what is left in /var/spool/mqueue into the jail's queue",
+    ]
+    before_start = [c.says for c in commands(PLAN.steps[NAMES.index("mail.standby")])]
+    assert before_start[0].startswith("the jail's queue /var/spool/mqueue-mail is empty")
+    assert before_start[-1] == "start sendmail in jail mail"

@@ -154,7 +154,8 @@ def test_configuration_is_copied_with_the_rc_script() -> None:
     assert local == {
         "source": "/usr/local/etc",
         "into": "/usr/jails/web/local-etc",
-        "names": ["rc.d/apache24", "apache24", "php.ini"],
+        "names": ["apache24", "php.ini"],
+        "scripts": ["apache24"],
     }
     assert outside == {"source": "/", "into": ROOT, "names": ["etc/mail"]}
 

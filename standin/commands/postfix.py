@@ -1,0 +1,82 @@
+"""postconf(1), postmap(1), postalias(1) and postqueue(1)."""
+
+from __future__ import annotations
+
+import re
+
+from standin import configs, mail
+from standin.call import Call, Failed, Reply, Unknown, command
+from standin.host import Host
+
+
+def parameters(host: Host, call: Call) -> dict[str, str]:
+    jail = host.jail_of(call.realm)
+    name = jail.hostname if jail else host.kernel.sysctls["kern.hostname"]
+    defaults = {
+        "myhostname": name,
+        "mydestination": "$myhostname, localhost",
+        "mynetworks": "127.0.0.1/32",
+        "inet_interfaces": "all",
+        "queue_directory": mail.POSTFIX,
+        "alias_database": "hash:/etc/mail/aliases",
+    }
+    return defaults | configs.main_cf(call.realm)
+
+
+def _expanded(known: dict[str, str], value: str) -> str:
+    return re.sub(r"\$(\w+)", lambda found: known.get(found[1], ""), value)
+
+
+@command("/usr/local/sbin/postconf")
+def postconf(host: Host, call: Call) -> Reply:
+    known = parameters(host, call)
+    match call.args:
+        case ("-x",):
+            rows = (f"{name} = {_expanded(known, value)}\n" for name, value in known.items())
+            return Reply("".join(rows))
+        case ("-h" | "-hx" as how, name) if name in known:
+            return Reply((_expanded(known, known[name]) if "x" in how else known[name]) + "\n")
+        case ("-c", folder, "-e", *pairs) if pairs:
+            file = f"{folder}/main.cf"
+            text = call.realm.read(file)
+            if text is None:
+                raise Failed(f"postconf: fatal: open {file}: No such file or directory\n")
+            named = {pair.partition("=")[0] for pair in pairs}
+            kept = [
+                line for line in text.splitlines() if line.partition("=")[0].strip() not in named
+            ]
+            kept += [" = ".join(pair.split("=", 1)) for pair in pairs]
+            call.realm.write(file, "\n".join(kept) + "\n")
+            return Reply()
+        case _:
+            raise Unknown(f"postconf: {' '.join(call.args)} is not known to the stand-in\n", 1)
+
+
+@command("/usr/local/sbin/postmap", "/usr/local/sbin/postalias")
+def postmap(host: Host, call: Call) -> Reply:
+    kind, _, file = call.args[0].partition(":") if len(call.args) == 1 else ("", "", "")
+    text = call.realm.read(file)
+    if kind not in ("hash", "btree") or text is None:
+        raise Failed(f"{call.name}: fatal: open {file}: No such file or directory\n")
+    said = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            wanted = ":" in line if call.name == "postalias" else len(line.split()) > 1
+            said += (
+                ""
+                if wanted
+                else (
+                    f"{call.name}: warning: {file}, line {number}: expected format: "
+                    f"{'name:value' if call.name == 'postalias' else 'key whitespace value'}\n"
+                )
+            )
+    call.realm.path(f"{file}.db").write_text("")
+    return Reply(err=said)
+
+
+@command("/usr/local/sbin/postqueue")
+def postqueue(host: Host, call: Call) -> Reply:
+    if call.args != ("-f",):
+        raise Unknown("postqueue: only -f is known to the stand-in\n", 1)
+    mail.flush(host, call.realm)
+    return Reply()

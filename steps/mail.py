@@ -1,0 +1,258 @@
+"""Mail moves by overlap: no message is lost or doubled, since no queue ever has two MTAs.
+
+Two flavours, told apart by the rc script of services.mail: the base system's sendmail, and Postfix,
+with what else lives in its jail (Dovecot) as services of their own. Where people's mail lies, the
+jail mounts the host's own directories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from operations import files, firewall, mail, rc
+from operations.mail import POSTFIX, SENDMAIL, SUBMISSION, Queue
+from operations.mount import Nullfs
+from rollout.errors import Refused
+from rollout.site import Site
+from rollout.step import Check, Gate, Step, Use, check, use
+from steps import forward
+from steps.render import render
+from steps.thin import jail_steps, local_etc
+
+REQUIRES = ("network",)
+
+_NAME = "mail"
+_SENDMAIL = "/usr/sbin/sendmail"
+
+
+@dataclass(frozen=True)
+class _Flavour:
+    """`processes` matches the names of all that may hold a message; `run` tries the queue."""
+
+    queues: tuple[Queue, ...]
+    processes: str
+    run: str
+    back: str
+
+
+_FLAVOURS = {
+    "sendmail": _Flavour((SENDMAIL, SUBMISSION), "sendmail", f"{_SENDMAIL} -q", "start"),
+    "postfix": _Flavour(
+        (POSTFIX,),
+        "master|qmgr|smtpd|smtp|cleanup|local|virtual|lmtp|pipe|pickup",
+        "/usr/local/sbin/postqueue -f",
+        "onestart",
+    ),
+}
+
+
+def _flavour(site: Site) -> _Flavour:
+    script = site.services[_NAME].rc
+    if script not in _FLAVOURS:
+        raise Refused(
+            f"{site.path}: services.mail.rc = {script!r}: expected one of {', '.join(_FLAVOURS)}",
+            todo="the queue of another MTA is not known here: leave mail out of the order",
+        )
+    return _FLAVOURS[script]
+
+
+def moved(site: Site) -> tuple[str, ...]:
+    """The services of the mail jail that are no subject of their own, and mail itself, last.
+
+    An MTA hands mail and passwords to them, so they are there before it, and move with it.
+    """
+    others = site.jails[site.jail_of(_NAME)].services
+    return (*(each for each in others if each not in site.order), _NAME)
+
+
+def preflight(site: Site) -> tuple[Check, ...]:
+    """What must be well on the host before anything begins."""
+    before = "mail.retire"
+    return (
+        check("mail::maps_are_right", until=before),
+        check("mail::queue_can_be_moved", until=before),
+        *(
+            check(f"preflight::{test}", until=before, service=name)
+            for name in moved(site)[:-1]
+            for test in ("daemon_runs", "listens")
+        ),
+    )
+
+
+def steps(site: Site) -> tuple[Step, ...]:
+    flavour = _flavour(site)
+    name = site.jail_of(_NAME)
+    root = site.root(name)
+    places = [(queue, mail.of_jail(queue, name)) for queue in flavour.queues]
+    laid = [use(mail.queue_made, queue=queue, jail=name) for queue in flavour.queues]
+    mounts = [Nullfs(place, root + queue.directory, writable=True) for queue, place in places]
+    return (
+        *jail_steps(site, _NAME, [*laid, *_fitted(site, root)], mounts),
+        _standby(site, flavour),
+        _cutover(site),
+        _retire(site, flavour),
+    )
+
+
+def _fitted(site: Site, root: str) -> list[Use]:
+    relays = [str(jail.address) for jail in site.jails.values()]
+    if site.services[_NAME].rc == "sendmail":
+        return [
+            use(mail.names_kept, etc=f"{root}/etc/mail", relays=relays),
+            use(
+                mail.readdressed,
+                file=f"{root}/etc/mail/sendmail.cf",
+                old=str(site.host.wan_address),
+                new=str(site.jails[site.jail_of(_NAME)].address),
+            ),
+        ]
+    private = local_etc(site, site.jail_of(_NAME))
+    fitted = [
+        use(
+            mail.postfix_fitted,
+            etc=f"{private}/postfix",
+            public=str(site.host.wan_address),
+            relays=relays,
+        )
+    ]
+    if any(site.services[name].rc == "dovecot" for name in moved(site)):
+        fitted.append(use(mail.dovecot_fitted, file=f"{private}/dovecot/dovecot.conf"))
+    return fitted
+
+
+def _standby(site: Site, flavour: _Flavour) -> Step:
+    jail = site.jail_of(_NAME)
+    root = site.root(jail)
+    variables = [site.services[name].rcvar for name in moved(site)]
+    if site.services[_NAME].rc == "sendmail":
+        variables.append("sendmail_msp_queue_enable")
+    return Step(
+        name="mail.standby",
+        why="The jail's mail server answers on its own address, with a queue of its own, while the "
+        "host's goes on serving.",
+        operations=(
+            *(
+                use(
+                    mail.returned,
+                    queue=queue,
+                    jail=jail,
+                    processes=flavour.processes,
+                    then=flavour.run + (" -Ac" if queue is SUBMISSION else ""),
+                )
+                for queue in flavour.queues
+            ),
+            *(
+                use(rc.jail_variable, name=each, value="YES", jail=jail, root=root, before="NO")
+                for each in variables
+            ),
+            *(use(rc.start, script=site.services[name].rc, jail=jail) for name in moved(site)),
+        ),
+        checks=(
+            *_each(
+                site,
+                "service::runs_in_jail",
+                "service::returns_at_boot_in_jail",
+                "service::answers_on_the_lan",
+            ),
+            check("mail::names_are_the_hosts", until="mail.retire"),
+            check("mail::accounts_are_there"),
+            *(
+                check("preflight::daemon_runs", until="mail.retire", service=name)
+                for name in moved(site)
+            ),
+        ),
+    )
+
+
+def _each(site: Site, *tests: str) -> Sequence[Check]:
+    return [check(test, service=name) for name in moved(site) for test in tests]
+
+
+def _cutover(site: Site) -> Step:
+    sets = [site.places[name].set for name in moved(site)]
+    rules = [each for name in moved(site) for each in forward.rules(site, name, localhost=True)]
+    return Step(
+        name="mail.cutover",
+        why="New connections go to the jail from one moment on, those of the host's own programs "
+        "and of the other jails to 127.0.0.1 too; the host's mail server gets no new mail.",
+        operations=(*rules, *(use(firewall.switch, set=each) for each in sets)),
+        checks=(
+            *(check("network::set_is_on", set=each) for each in sets),
+            *_each(site, "service::answers_from_jail"),
+            *_own_mail(site, "sendmail"),
+        ),
+    )
+
+
+def _own_mail(site: Site, flavour: str) -> list[Check]:
+    """From when the host's own mail reaches the jail: sendmail's submission says 127.0.0.1 always,
+    Postfix's takes its mail itself until it is retired.
+    """
+    return [check("mail::from_the_host_arrives")] if site.services[_NAME].rc == flavour else []
+
+
+def _retire(site: Site, flavour: _Flavour) -> Step:
+    jail = site.jail_of(_NAME)
+    services = [site.services[name] for name in moved(site)]
+    null_client = {
+        "sendmail_enable": "NO",
+        "sendmail_submit_enable": "NO",
+        "sendmail_outbound_enable": "NO",
+        "sendmail_msp_queue_enable": "YES",
+    }
+    wanted = {service.rcvar: "NO" for service in services} | null_client
+    return Step(
+        name="mail.retire",
+        why="The host's mail server tries its queue once more, ends, and stays down; what is left "
+        "goes into the jail's queue. The host is a null client: what its programs send goes to "
+        "127.0.0.1, and so to the jail.",
+        operations=(
+            *(_mailer(site)),
+            use(mail.queue_run, command=flavour.run),
+            *(
+                use(
+                    rc.stop,
+                    script=service.rc,
+                    back=flavour.back if service.rc in _FLAVOURS else "onestart",
+                )
+                for service in reversed(services)
+            ),
+            use(mail.ended, processes=flavour.processes),
+            use(mail.queue_moved, queue=flavour.queues[0], jail=jail, then=flavour.run),
+            *(use(rc.variable, name=name, value=value) for name, value in wanted.items()),
+            use(mail.submission),
+        ),
+        checks=(
+            *_each(
+                site,
+                "service::does_not_run_on_host",
+                "mail::host_takes_nothing",
+                "service::answers_from_jail",
+            ),
+            check("mail::host_queue_is_empty"),
+            *_own_mail(site, "postfix"),
+        ),
+        gate=Gate(
+            question="Does mail come and go, served by the jail?",
+            look_at=(
+                "a message to you from outside, and your answer",
+                "the jail's /var/log/maillog and mailq",
+                "who edits aliases and maps: from now on the jail's count, not the host's",
+            ),
+        ),
+    )
+
+
+def _mailer(site: Site) -> list[Use]:
+    """What `sendmail` means on the host: Postfix's own would wait for a Postfix that is gone."""
+    if site.services[_NAME].rc == "sendmail":
+        return []
+    return [
+        use(files.directory, path="/usr/local/etc/mail"),
+        use(
+            files.put,
+            path="/usr/local/etc/mail/mailer.conf",
+            content=render("mail/mailer.conf"),
+        ),
+    ]

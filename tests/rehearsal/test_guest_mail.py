@@ -1,0 +1,69 @@
+"""Mail moves on a real FreeBSD while somebody sends all the time: each message arrives once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.lab.clients.results import Sent
+from tests.lab.clients.send import judge
+from tests.lab.guest import Guest
+from tests.lab.operator import Operator
+from tests.lab.running import sending
+
+pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]
+
+MESSAGES = 1.0  # a second; an emulated processor has no more to give beside the rollout itself
+FAR = "root@[192.0.2.9]"  # nobody is there: it stays in the queue
+
+
+@pytest.fixture
+def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
+    made = Operator(fresh_guest, tmp_path)
+    order = 'order = ["preflight", "base", "network", "mail"]'
+    text = re.sub(r"^order = .*$", order, made.site.read_text(), flags=re.MULTILINE)
+    made.site.write_text(text)
+    return made
+
+
+def under_mail(operator: Operator, *words: str) -> Sent:
+    with sending(operator.guest, "alice@example.org", rate=MESSAGES) as client:
+        client.wait_ready(60.0)
+        done = operator.deploy(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        print(done.stdout)
+        return client.stop()
+
+
+def waiting(operator: Operator, folder: str) -> list[str]:
+    said = operator.guest.sh(f"cd {folder} 2>/dev/null && grep -l '192.0.2.9' qf* || true").stdout
+    return said.split()
+
+
+def test_each_message_arrives_once_there_and_back(operator: Operator) -> None:
+    guest = operator.guest
+    before = operator.fingerprint()
+    guest.sh(f"echo far | sendmail {FAR}")
+    guest.wait_until(lambda: bool(waiting(operator, "/var/spool/mqueue")), "with a message", 60.0)
+    [far] = waiting(operator, "/var/spool/mqueue")
+    sent = []
+    for words, where in (
+        (("apply", "--yes"), "/var/spool/mqueue-mail"),
+        (("rollback",), "/var/spool/mqueue"),
+    ):
+        sent.append(under_mail(operator, *words))
+        assert waiting(operator, where) == [far]
+        guest.sh(f"echo mark-{words[0]} | mail -s cron alice")
+    guest.wait_until(
+        lambda: guest.sh("grep -c ^mark- /var/mail/alice").stdout == "2\n", "with both", 120.0
+    )
+    assert operator.fingerprint() == before
+    mailbox = guest.sh("cat /var/mail/alice").stdout
+    for each in sent:
+        verdict = judge(each, mailbox)
+        assert verdict.is_whole, f"lost {verdict.lost[:5]}, doubled {verdict.doubled[:5]}"
+        assert not verdict.unacknowledged, verdict.unacknowledged[:5]
+        assert not each.failures, f"{len(each.failures)} not taken: {each.failures[:3]}"
+    print([(len(each.acknowledged), each.longest_gap.seconds) for each in sent])

@@ -1,0 +1,188 @@
+"""Mail on the stand-in: what waits in the queue goes along, and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rollout import plan, site
+from rollout.box import Box, standin_box
+from rollout.errors import Refused, RolledBack
+from rollout.plan import Plan
+from rollout.rehearsal import Rehearsal
+from rollout.runner import Runner
+from rollout.step import Gate
+from rollout.told import Told
+from standin import BaseHost, StandIn
+
+SAMPLE = Path(__file__).parents[2] / "site.example.toml"
+ORDER = 'order = ["preflight", "base", "network", "bind", "mysql", "web", "mail"]'
+JAILS_QUEUE = "/var/spool/mqueue-mail"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Plan:
+    text = SAMPLE.read_text(encoding="utf-8")
+    assert ORDER in text
+    place = tmp_path / "site.toml"
+    place.write_text(text.replace(ORDER, 'order = ["preflight", "base", "network", "mail"]'))
+    return plan.make(site.read(place))
+
+
+@pytest.fixture
+def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
+    with standin_box(made.site, tmp_path / "box", BaseHost.sample()) as box:
+        yield box
+
+
+def host(box: Box) -> StandIn:
+    assert isinstance(box.target, StandIn)
+    return box.target
+
+
+def typed(box: Box, command: str) -> str:
+    done = host(box).run(command)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def yes(gate: Gate) -> bool:
+    return True
+
+
+def runner(made: Plan, box: Box) -> Runner:
+    return Runner(made, box.target, box.outside, Told(), yes)
+
+
+def queued(box: Box, folder: str) -> list[str]:
+    return typed(box, f"if [ -d {folder} ]; then ls {folder}; fi").split()
+
+
+def test_the_queue_goes_into_the_jail_and_back(made: Plan, box: Box, tmp_path: Path) -> None:
+    before = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+    typed(box, "printf 'Subject: far\\n\\nfar\\n' | sendmail somebody@far.example")
+    [df, qf] = queued(box, "/var/spool/mqueue")
+    with runner(made, box) as run:
+        run.apply()
+        assert queued(box, "/var/spool/mqueue") == []
+        assert queued(box, JAILS_QUEUE) == [df, qf]
+        typed(box, "printf 'Subject: cron\\n\\nit ran\\n' | sendmail user001")
+        typed(box, "printf 'Subject: web\\n\\nit ran\\n' | jexec mail sendmail user002")
+        run.rollback()
+    assert queued(box, "/var/spool/mqueue") == [df, qf]
+    assert queued(box, JAILS_QUEUE) == []
+    assert typed(box, "grep -c 'it ran' /var/mail/user001 /var/mail/user002").split() == [
+        "/var/mail/user001:1",
+        "/var/mail/user002:1",
+    ]
+    Rehearsal(made, box, Told(), tmp_path).must_equal(before, "after the rollback")
+    assert host(box).strange == []
+
+
+def test_a_step_that_fails_after_the_move_loses_no_message(made: Plan, box: Box) -> None:
+    typed(box, "printf 'Subject: far\\n\\nfar\\n' | sendmail somebody@far.example")
+    [df, qf] = queued(box, "/var/spool/mqueue")
+    with runner(made, box) as run:
+        run.apply("mail.cutover")
+        host(box).break_at("sysrc sendmail_submit_enable=NO")
+        with pytest.raises(RolledBack):
+            run.apply()
+        assert typed(box, "service sendmail onestatus | head -n 1").startswith(
+            "sendmail is running"
+        )
+        # The jail's server has it: it serves, and the host's queue is not touched twice.
+        assert queued(box, "/var/spool/mqueue") == []
+        assert queued(box, JAILS_QUEUE) == [df, qf]
+        run.rollback()
+    assert queued(box, "/var/spool/mqueue") == [df, qf]
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("printf 'a b\\nnokey\\n' > /etc/mail/access", "no RHS for LHS nokey"),
+        ("echo nobody-knows >> /etc/mail/aliases", "missing colon"),
+        (
+            "sed -i '' -e 's,^O Queue.*,O QueueDirectory=/var/spool/mqueue/q*,' "
+            "/etc/mail/sendmail.cf",
+            "no queue groups",
+        ),
+    ],
+    ids=["a map", "aliases", "queue groups"],
+)
+def test_what_could_not_be_moved_is_refused_before_anything_begins(
+    made: Plan, box: Box, harm: str, said: str
+) -> None:
+    typed(box, harm)
+    with runner(made, box) as run, pytest.raises(Refused) as caught:
+        run.apply()
+    assert said in f"{caught.value} {caught.value.evidence}"
+    assert queued(box, "/usr/jails") == []
+
+
+POSTFIX = """\
+[services.mail]
+rc = "postfix"
+rcvar = "postfix_enable"
+ports = [{ port = 25, probe = "smtp" }, { port = 587, probe = "smtp" }]
+configuration = ["/usr/local/etc/postfix", "/etc/mail"]
+data = ["/var/mail"]
+
+[services.imap]
+rc = "dovecot"
+rcvar = "dovecot_enable"
+ports = [
+    { port = 143, probe = "imap" }, { port = 993 }, { port = 110, probe = "pop3" }, { port = 995 },
+]
+configuration = ["/usr/local/etc/dovecot"]
+"""
+
+
+@pytest.fixture
+def with_dovecot(made: Plan, tmp_path: Path) -> Plan:
+    text = made.site.path.read_text(encoding="utf-8")
+    text = text[: text.index("[services.mail]")] + POSTFIX
+    text = text.replace('services = ["mail"]', 'services = ["imap", "mail"]')
+    made.site.path.write_text(text)
+    return plan.make(site.read(made.site.path))
+
+
+def test_postfix_and_dovecot_go_together_and_back(with_dovecot: Plan, tmp_path: Path) -> None:
+    made = with_dovecot
+    with standin_box(made.site, tmp_path / "box", BaseHost.with_postfix()) as box:
+        before = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+        typed(box, "printf 'Subject: far\\n\\nfar\\n' | sendmail somebody@far.example")
+        [far] = queued(box, "/var/spool/postfix/deferred")
+        with runner(made, box) as run:
+            run.apply()
+            assert queued(box, "/var/spool/postfix/deferred") == []
+            assert len(queued(box, "/var/spool/postfix-mail/deferred")) == 1
+            typed(box, "printf 'Subject: cron\\n\\nit ran\\n' | sendmail user001")
+            assert "it ran" in typed(box, "cat /var/mail/user001")
+            for port in (25, 587, 143, 993, 110, 995):
+                assert host(box).who_answers("203.0.113.2", port) == "mail"
+            run.rollback()
+        del far
+        assert len(queued(box, "/var/spool/postfix/deferred")) == 1
+        assert typed(box, "cat /etc/mail/mailer.conf").startswith("sendmail\t/usr/local/sbin")
+        Rehearsal(made, box, Told(), tmp_path).must_equal(before, "after the rollback")
+        assert host(box).strange == []
+
+
+def test_a_map_that_postmap_complains_about_is_refused(with_dovecot: Plan, tmp_path: Path) -> None:
+    made = with_dovecot
+    with standin_box(made.site, tmp_path / "box", BaseHost.with_postfix()) as box:
+        typed(box, "echo nokey >> /usr/local/etc/postfix/virtual")
+        with runner(made, box) as run, pytest.raises(Refused) as caught:
+            run.apply()
+        assert "expected format: key whitespace value" in f"{caught.value} {caught.value.evidence}"
+        assert queued(box, "/usr/jails") == []
+
+
+def test_an_mta_whose_queue_is_not_known_is_refused(made: Plan, tmp_path: Path) -> None:
+    text = made.site.path.read_text(encoding="utf-8")
+    made.site.path.write_text(text.replace('rc = "sendmail"', 'rc = "exim"'))
+    with pytest.raises(Refused, match="expected one of sendmail, postfix"):
+        plan.make(site.read(made.site.path))

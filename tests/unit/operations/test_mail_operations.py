@@ -1,0 +1,223 @@
+"""Mail's queues: a message goes over whole, once, whatever breaks off in the middle."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyinfra.api.exceptions import OperationError
+
+from operations import facts, mail
+from operations.command import Reversible
+from operations.mail import POSTFIX, SENDMAIL, Queue
+from tests.unit.operations.asking import reversible, typed
+
+GONE = "exit 1"  # of pgrep: no such process
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    for name in ("mqueue", "mqueue-mail"):
+        (tmp_path / name).mkdir()
+    return replace(SENDMAIL, directory=str(tmp_path / "mqueue"))
+
+
+def put(where: Path, *names: str) -> None:
+    for name in names:
+        (where / name).write_text(f"{where.name} {name}\n")
+
+
+def lies(tmp_path: Path) -> dict[str, list[str]]:
+    folders = (tmp_path / "mqueue", tmp_path / "mqueue-mail")
+    return {folder.name: sorted(file.name for file in folder.iterdir()) for folder in folders}
+
+
+def run(text: str, where: Path, **stubs: str) -> subprocess.CompletedProcess[str]:
+    every = {"jexec": "exit 0", "fsync": "exit 0", "pgrep": GONE} | stubs
+    return typed(text, where, None, **every)
+
+
+def moving(queue: Queue) -> Reversible:
+    [command] = reversible(mail.queue_moved, queue=queue, jail="mail", then="sendmail -q")
+    return command
+
+
+def test_what_is_left_goes_over_and_only_whole_messages(tmp_path: Path, queue: Queue) -> None:
+    put(tmp_path / "mqueue", "df1", "qf1", "xf1", "df2", "hf2", "df3", "tf3")
+    assert run(moving(queue).do, tmp_path).returncode == 0
+    # df3 and tf3: a client that went away before it was told that its message is taken.
+    assert lies(tmp_path) == {
+        "mqueue": ["df3", "tf3"],
+        "mqueue-mail": ["df1", "df2", "hf2", "qf1", "xf1"],
+    }
+    assert (tmp_path / "mqueue-mail/qf1").read_text() == "mqueue qf1\n"
+
+
+def making(queue: Queue) -> Reversible:
+    [command] = reversible(mail.queue_made, {facts.Path: facts.State()}, queue=queue, jail="mail")
+    return command
+
+
+def test_a_jails_queue_goes_with_the_jail_unless_a_message_is_in_it(
+    tmp_path: Path, queue: Queue
+) -> None:
+    put(tmp_path / "mqueue-mail", "df1", "qf1")
+    rm = 'shift; exec /bin/rm -rf "$@"'  # what FreeBSD's -x is for
+    done = run(str(making(queue).undo), tmp_path, rm=rm)
+    assert done.returncode != 0
+    assert "still has mail" in done.stderr
+    assert lies(tmp_path)["mqueue-mail"] == ["df1", "qf1"]
+    (tmp_path / "mqueue-mail/qf1").rename(tmp_path / "mqueue-mail/sm-client.pid")
+    for _ in range(2):
+        assert run(str(making(queue).undo), tmp_path, rm=rm).returncode == 0
+    assert not (tmp_path / "mqueue-mail").exists()
+
+
+def test_somebody_elses_directory_is_no_queue_of_ours(queue: Queue) -> None:
+    there = {facts.Path: facts.State("directory")}
+    with pytest.raises(OperationError, match="is there already"):
+        reversible(mail.queue_made, there, queue=queue, jail="mail")
+
+
+def test_an_empty_queue_is_moved_too(tmp_path: Path, queue: Queue) -> None:
+    assert run(moving(queue).do, tmp_path).returncode == 0
+
+
+def test_the_jails_server_looks_at_what_came_and_may_fail_to(tmp_path: Path, queue: Queue) -> None:
+    done = run(moving(queue).do, tmp_path, jexec='echo "$@"; exit 75')
+    assert (done.returncode, done.stdout) == (0, "mail sendmail -q\n")
+
+
+def test_no_message_of_the_jail_is_ever_covered(tmp_path: Path, queue: Queue) -> None:
+    put(tmp_path / "mqueue", "df1", "qf1")
+    put(tmp_path / "mqueue-mail", "qf1")
+    done = run(moving(queue).do, tmp_path)
+    assert done.returncode != 0
+    assert "is there already" in done.stderr
+    assert (tmp_path / "mqueue-mail/qf1").read_text() == "mqueue-mail qf1\n"
+
+
+@pytest.mark.parametrize("breaks", range(1, 5), ids=lambda n: f"rename {n} fails")
+def test_broken_off_anywhere_each_message_is_whole_in_one_queue(
+    tmp_path: Path, queue: Queue, breaks: int
+) -> None:
+    put(tmp_path / "mqueue", "df1", "qf1", "df2", "qf2")
+    command = moving(queue)
+    failing = (
+        f"n=$(($(cat {tmp_path}/n) + 1)); echo $n > {tmp_path}/n; "
+        f'[ $n -ne {breaks} ] && exec /bin/mv "$@"'
+    )
+    (tmp_path / "n").write_text("0\n")
+    assert run(command.do, tmp_path, mv=failing).returncode != 0
+    for _ in range(2):  # an undo may run twice
+        assert run(str(command.undo), tmp_path).returncode == 0
+        found = lies(tmp_path)
+        for number in "12":
+            places = [name for name in found if f"qf{number}" in found[name]]
+            assert len(places) == 1, found
+            assert f"df{number}" in found[places[0]], found
+        assert sum(map(len, found.values())) == 4
+
+
+def test_a_rename_that_the_power_cut_left_in_both_places_is_one_message(
+    tmp_path: Path, queue: Queue
+) -> None:
+    """Soft updates write the new name before they take away the old one."""
+    put(tmp_path / "mqueue", "df1", "qf1")
+    for name in ("df1", "qf1"):
+        os.link(tmp_path / "mqueue" / name, tmp_path / "mqueue-mail" / name)
+    assert run(str(moving(queue).undo), tmp_path).returncode == 0
+    assert lies(tmp_path) == {"mqueue": ["df1", "qf1"], "mqueue-mail": []}
+    for name in ("df1", "qf1"):
+        os.link(tmp_path / "mqueue" / name, tmp_path / "mqueue-mail" / name)
+    assert run(moving(queue).do, tmp_path).returncode == 0
+    assert lies(tmp_path) == {"mqueue": [], "mqueue-mail": ["df1", "qf1"]}
+
+
+def returning(queue: Queue) -> Reversible:
+    [command] = reversible(
+        mail.returned, queue=queue, jail="mail", processes="sendmail", then="echo looked"
+    )
+    return command
+
+
+def test_on_the_way_back_the_jails_queue_goes_into_the_hosts(tmp_path: Path, queue: Queue) -> None:
+    put(tmp_path / "mqueue-mail", "df1", "qf1")
+    put(tmp_path / "mqueue", "df2", "qf2")
+    runs_on_host = '[ "$2" = none ]'
+    for _ in range(2):
+        done = run(str(returning(queue).undo), tmp_path, pgrep=runs_on_host)
+        assert (done.returncode, done.stdout) == (0, "looked\n")
+        assert lies(tmp_path) == {"mqueue": ["df1", "df2", "qf1", "qf2"], "mqueue-mail": []}
+
+
+def test_a_jail_begins_with_an_empty_queue(tmp_path: Path, queue: Queue) -> None:
+    assert run(returning(queue).do, tmp_path).returncode == 0
+    put(tmp_path / "mqueue-mail", "qf1")
+    assert run(returning(queue).do, tmp_path).returncode != 0
+
+
+def test_nothing_moves_while_mail_of_the_jail_is_under_way(tmp_path: Path, queue: Queue) -> None:
+    put(tmp_path / "mqueue-mail", "df1", "qf1")
+    done = run(
+        str(returning(queue).undo), tmp_path, pgrep="exit 0", sleep=":", ps=":", kill="exit 1"
+    )
+    assert done.returncode != 0
+    assert "still under way" in done.stderr
+    assert lies(tmp_path)["mqueue-mail"] == ["df1", "qf1"]
+
+
+def test_only_who_waits_for_a_client_or_a_far_host_is_ended(tmp_path: Path) -> None:
+    """A message that is being taken or given could otherwise come twice."""
+    [command] = reversible(mail.ended, processes="sendmail")
+    titles = (
+        " 11 sendmail: server a [192.0.2.1] cmd read (sendmail)",
+        " 12 sendmail: 6AN a: user open (sendmail)",
+        " 13 sendmail: 6AN [192.0.2.9]: client DATA status (sendmail)",
+        " 14 sendmail: 6AN a [192.0.2.1]: DATA (sendmail)",
+        " 15 grep sendmail: server cmd read",
+    )
+    listed = "printf '%s\\n' " + " ".join(f"'{title}'" for title in titles)
+    told = f'echo "$@" >> {tmp_path}/killed'
+    # kill is a builtin of sh: a function of that name takes its place.
+    text = f"kill() {{ {told}; }}; {command.do}"
+    done = run(text, tmp_path, pgrep="exit 0", sleep=":", ps=listed)
+    assert done.returncode != 0
+    assert (tmp_path / "killed").read_text().split() == ["11", "12"]
+    assert run(command.do, tmp_path).returncode == 0
+    assert command.limit > 300
+
+
+def test_a_message_of_postfix_is_one_file_and_keeps_its_folder(tmp_path: Path) -> None:
+    queue = replace(POSTFIX, directory=str(tmp_path / "mqueue"))
+    for name in ("deferred/A", "active", "maildrop"):
+        (tmp_path / "mqueue" / name).mkdir(parents=True)
+    (tmp_path / "mqueue-mail/incoming").mkdir(parents=True)
+    put(tmp_path / "mqueue/deferred/A", "A1")
+    put(tmp_path / "mqueue/active", "B2")
+    # As the user postfix, whom this machine need not have.
+    install = 'for last; do :; done; exec mkdir -p "$last"'
+    assert run(moving(queue).do, tmp_path, install=install).returncode == 0
+    there = tmp_path / "mqueue-mail"
+    found = sorted(str(f.relative_to(there)) for f in there.rglob("*") if f.is_file())
+    assert found == ["deferred/A/A1", "incoming/B2"]
+
+
+def test_the_jail_takes_mail_for_every_name_of_the_host(tmp_path: Path) -> None:
+    (tmp_path / "local-host-names").write_text("example.org\n")
+    [names, relay] = reversible(
+        mail.names_kept, etc=str(tmp_path), relays=["10.80.0.4", "10.80.0.5"], sendmail="sendmail"
+    )
+    said = ("ADDRESS TEST MODE", "Enter <ruleset> <address>", "> dcserver", "[203.0.113.2]", "> ")
+    told = "printf '%s\\n' " + " ".join(f"'{line}'" for line in said)
+    for command in (names, relay):
+        assert run(command.do, tmp_path, sendmail=told).returncode == 0
+    assert (tmp_path / "local-host-names").read_text().split() == [
+        "[203.0.113.2]",
+        "dcserver",
+        "example.org",
+    ]
+    assert (tmp_path / "relay-domains").read_text() == "10.80.0.4\n10.80.0.5\n"
