@@ -123,7 +123,7 @@ def test_a_way_out_that_cannot_be_is_refused(
 
 
 def test_two_jails_with_one_public_address(written: Written) -> None:
-    mail = 'services = ["mail"]\noutbound = "nat"'
+    mail = '# for .forward files and maildirs\noutbound = "nat"'
     also = mail.replace('"nat"', '"public"\npublic_addresses = ["203.0.113.20"]')
     told = refused(written, "", public("203.0.113.20"), (mail, also))
     assert "jails.mail.public_addresses: 203.0.113.20: jails.web has it already" in told
