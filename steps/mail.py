@@ -16,7 +16,7 @@ from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.site import Site
 from rollout.step import Check, Gate, Step, Use, check, use
-from steps import forward
+from steps import dependents, forward
 from steps.render import render
 from steps.thin import jail_steps, local_etc
 
@@ -182,6 +182,7 @@ def _cutover(site: Site) -> Step:
             *_each(site, "service::answers_from_jail"),
             *_own_mail(site, "sendmail"),
         ),
+        gate=dependents.gate(site, _NAME),
     )
 
 
