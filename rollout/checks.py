@@ -123,8 +123,8 @@ def run(
     quiet = ["--import-mode=importlib", f"--rootdir={CHECKS.parent.parent}"]
     quiet += [f"--confcutdir={CHECKS}", "-c", os.devnull]
     quiet += ["-p", "no:cacheprovider", "-p", "no:terminal"]
-    # testinfra's own plugin would give `host` by its own backends.
-    quiet += ["-p", "no:pytest11.testinfra", "-p", "no:xdist", "-p", "no:timeout"]
+    # testinfra's own plugin would give `host` by its own backends, and each costs time at each start.
+    quiet += ["--disable-plugin-autoload", "-p", "no:unraisableexception"]
     if first:
         quiet.append("--exitfirst")
     pytest.main([*quiet, *arguments], plugins=[plugin])
