@@ -123,7 +123,7 @@ def run(
     quiet = ["--import-mode=importlib", f"--rootdir={CHECKS.parent.parent}"]
     quiet += [f"--confcutdir={CHECKS}", "-c", os.devnull]
     quiet += ["-p", "no:cacheprovider", "-p", "no:terminal"]
-    # testinfra's own plugin would give `host` by its own backends, and each costs time at each start.
+    # testinfra's own would give `host` by its own backends, and each costs time at each start.
     quiet += ["--disable-plugin-autoload", "-p", "no:unraisableexception"]
     if first:
         quiet.append("--exitfirst")

@@ -5,8 +5,9 @@ away. It appends a JSON line a probe to the results file, which rollout/outage.p
 `ready` once it has heard of every service, and ends on SIGTERM or when its standard input does: it
 never outlives the run that started it.
 
-There are plain probes at a fixed cadence; and about once a second, and at once when a failure ends,
-one that is held open while the host says who holds its other end.
+There are plain probes at a fixed cadence; and every few seconds, and at once when a failure ends,
+one that is held open while the host says who holds its other end. Not more often: the host answers
+that by four processes, and a busy one has none to spare in a cut-over.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Config(BaseModel):
     watches: tuple[Watch, ...] = Field(min_length=1)
     results: Path
     witness: tuple[str, ...] | None = None
-    hold: float = Field(default=1.0, gt=0)
+    hold: float = Field(default=5.0, gt=0)
 
 
 class Results:
@@ -238,7 +239,7 @@ class Prober:
         witness: Sequence[str] | None,
         results: Path,
         *,
-        hold: float = 1.0,
+        hold: float = 5.0,
     ) -> None:
         self._config = Config(
             watches=tuple(watches),

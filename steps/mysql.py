@@ -45,10 +45,12 @@ def _cutover(site: Site) -> Step:
             use(rc.variable, name=service.rcvar, value="NO"),
             *([_link_at_boot(socket, root + socket)] if socket else []),
             *([use(data.flushed, client=service.client)] if service.client else []),
-            use(rc.stop, script=service.rc),
-            *([use(files.link, path=socket, target=root + socket)] if socket else []),
+            # Connections that are open stay with the host's daemon until it stops.
             use(firewall.switch, set=site.places[_NAME].set, more=[site.places["localhost"].set]),
+            use(rc.stop, script=service.rc),
             use(rc.start, script=service.rc, jail=jail),
+            # A daemon that stops removes its socket, whatever is at its path by then.
+            *([use(files.link, path=socket, target=root + socket)] if socket else []),
         ),
         checks=(
             check("service::runs_in_jail", service=_NAME),

@@ -45,7 +45,7 @@ def test_forward_back_and_forward_again() -> None:
     assert {result["channels"] for result in acts["apply"]} == {1}
 
 
-@pytest.mark.parametrize("broken", ["network:3", "mysql.cutover:14"])
+@pytest.mark.parametrize("broken", ["network:3", "mysql.cutover:18"])
 def test_a_command_that_fails_leaves_the_host_as_before_the_step(broken: str) -> None:
     done = rehearse("--break", broken)
     assert done.returncode == 2, done.stdout + done.stderr

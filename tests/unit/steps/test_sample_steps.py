@@ -142,12 +142,12 @@ def test_questions_go_to_the_jail_only_when_its_named_has_the_zones() -> None:
     ]
 
 
-def test_nothing_but_the_switch_stands_between_the_two_daemons_of_mysql() -> None:
+def test_nothing_stands_between_the_two_daemons_of_mysql() -> None:
     """Each command more is outage."""
     says = [command.says for command in commands(PLAN.steps[NAMES.index("mysql.cutover")])]
-    between = says[says.index("stop mysql-server on the host") + 1 : -1]
-    assert says[-1] == "start mysql-server in jail mysql"
-    assert [each.split()[0] for each in between] == ["link", "switch"]
+    stop = says.index("stop mysql-server on the host")
+    assert says[stop - 1].startswith("switch ipfw set")
+    assert says[stop + 1] == "start mysql-server in jail mysql"
 
 
 def test_the_jails_address_is_never_the_hosts_and_vice_versa() -> None:
