@@ -32,7 +32,9 @@ def test_what_is_theirs_is_there_all_the_way(tmp_path: Path) -> None:
         before = rehearsal.fingerprint()
         theirs = {line for line in before if re.match(THEIRS, line)}
         assert {line.partition(" ")[0] for line in theirs} >= {"rule", "jail", "address", "line"}
-        scripts = [made.site.services[name] for name in ("bind", "mysql", "web")]
+        scripts = [
+            made.site.services[name] for name in made.site.order if name in made.site.services
+        ]
         moved = {f"service {each.rc} runs" for each in scripts}
         changed = {f'line /etc/rc.conf {each.rcvar}="YES"' for each in scripts}
         lists = {line for line in theirs if re.search("jail_list=|cloned_interfaces=", line)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout import plan, report, site
+from rollout import report
 from rollout.box import Box, standin_box
 from rollout.errors import CellblockError, Locked, Stuck
 from rollout.plan import Plan
@@ -18,6 +18,7 @@ from rollout.rehearsal import Rehearsal
 from rollout.runner import Runner
 from rollout.step import Gate
 from rollout.told import Told
+from tests.rehearsal.sites import ordered
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 
@@ -32,7 +33,7 @@ def runner(made: Plan, box: Box) -> Runner:
 
 @pytest.fixture(scope="module")
 def made() -> Plan:
-    return plan.make(site.read(SAMPLE))
+    return ordered("mysql", "web")
 
 
 @pytest.fixture

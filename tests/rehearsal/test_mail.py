@@ -16,19 +16,15 @@ from rollout.runner import Runner
 from rollout.step import Gate
 from rollout.told import Told
 from standin import BaseHost, StandIn
+from tests.rehearsal.sites import written
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
-ORDER = 'order = ["preflight", "base", "network", "bind", "mysql", "web", "mail"]'
 JAILS_QUEUE = "/var/spool/mqueue-mail"
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Plan:
-    text = SAMPLE.read_text(encoding="utf-8")
-    assert ORDER in text
-    place = tmp_path / "site.toml"
-    place.write_text(text.replace(ORDER, 'order = ["preflight", "base", "network", "mail"]'))
-    return plan.make(site.read(place))
+    return plan.make(site.read(written(tmp_path, "mail")))
 
 
 @pytest.fixture

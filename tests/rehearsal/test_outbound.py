@@ -14,6 +14,7 @@ from rollout.errors import Refused, RolledBack
 from rollout.runner import Runner
 from rollout.told import Told
 from standin import StandIn
+from tests.rehearsal.sites import ordered
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 EGRESS = site.read(SAMPLE).places["egress"]
@@ -26,8 +27,8 @@ TSO_ON = (
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, Runner]]:
-    """Everything applied, once for the tests that put back what they change."""
-    whole = plan.make(site.read(SAMPLE))
+    """All of it applied, once for the tests that put back what they change."""
+    whole = ordered("traffic", "egress", "bind", "mysql", "web", "policy")
     with (
         standin_box(whole.site, tmp_path_factory.mktemp("outbound")) as box,
         Runner(whole, box.target, box.outside, Told(), lambda gate: True) as runner,
@@ -143,7 +144,7 @@ def test_a_boot_changes_nothing(applied: tuple[StandIn, Runner]) -> None:
 def test_a_fault_that_is_there_before_undoes_the_step(
     tmp_path: Path, by_hand: str, seen: str
 ) -> None:
-    whole = plan.make(site.read(SAMPLE))
+    whole = ordered("traffic", "egress", "bind", "mysql", "web", "policy")
     with (
         standin_box(whole.site, tmp_path) as box,
         Runner(whole, box.target, box.outside, Told()) as runner,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rollout import plan, site
+from tests.rehearsal.sites import written
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = PROJECT / "site.example.toml"
@@ -46,7 +47,9 @@ def test_forward_back_and_forward_again() -> None:
 
 
 @pytest.mark.parametrize("broken", ["network:3", "mysql.cutover:18"])
-def test_a_command_that_fails_leaves_the_host_as_before_the_step(broken: str) -> None:
-    done = rehearse("--break", broken)
+def test_a_command_that_fails_leaves_the_host_as_before_the_step(
+    tmp_path: Path, broken: str
+) -> None:
+    done = rehearse("--site", str(written(tmp_path, "mysql")), "--break", broken)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"after the failure of {broken.partition(':')[0]} the host is as before" in done.stdout

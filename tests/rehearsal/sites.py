@@ -1,0 +1,27 @@
+"""The sample site with fewer subjects: a rehearsal costs a second a step; few tests need all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rollout import plan, site
+from rollout.plan import Plan
+
+SAMPLE = Path(__file__).parents[2] / "site.example.toml"
+FIRST = ("preflight", "base", "network")
+
+
+def ordered(*subjects: str) -> Plan:
+    """The plan of the sample with these subjects behind the first ones."""
+    return plan.make(site.read(SAMPLE).model_copy(update={"order": (*FIRST, *subjects)}))
+
+
+def written(where: Path, *subjects: str) -> Path:
+    """The same as a site file in that directory."""
+    order = ", ".join(f'"{name}"' for name in (*FIRST, *subjects))
+    text = SAMPLE.read_text(encoding="utf-8")
+    text, found = re.subn(r"(?m)^order = .*$", f"order = [{order}]", text)
+    assert found == 1
+    (where / "site.toml").write_text(text, encoding="utf-8")
+    return where / "site.toml"
