@@ -27,13 +27,13 @@ def steps(site: Site) -> tuple[Step, ...]:
     wan = site.host
     boot = f"{RULES}/{_NAME}.ifconfig"
     off = [use(offload.off, interface=wan.wan_interface, at_boot=boot)] if natted else []
-    nat = f"ip {wan.wan_address}" if natted else None
+    nats = {site.places[_NAME].number: f"ip {wan.wan_address}"} if natted else None
     return (
         Step(
             name=_NAME,
             why="Jails with nat go out under the public address, those with none not at all; "
             "segments are cut by the kernel, since nat cannot translate uncut ones.",
-            operations=(*off, *ruleset.part(site, _NAME, bodies(site), nat)),
+            operations=(*off, *ruleset.part(site, _NAME, bodies(site), nats)),
             checks=(*ruleset.checks(site, _NAME), *_checks(site, natted, boot)),
         ),
     )

@@ -6,12 +6,9 @@ and the client drops it (measured on 13.2). So UDP goes in by nat, and its answe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from operations import files, firewall
 from rollout.site import Listen, Site
-from rollout.step import Use, use
-from steps.base import RULES
+from rollout.step import Use
+from steps import ruleset
 
 
 def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
@@ -36,14 +33,14 @@ def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
             bodies.append(f"{to} {wan} {listen.port} in")
         if localhost:
             bodies += _local(site, service, listen)
-    return _added(site, service, bodies)
+    return ruleset.waiting(site, service, bodies)
 
 
 def localhost(site: Site, service: str) -> list[Use]:
     """The same for 127.0.0.1 alone, in a set of its own, which may be switched off later."""
     ports = site.services[service].ports
     bodies = [each for one in ports if one.proto == "tcp" for each in _local(site, service, one)]
-    return _added(site, "localhost", bodies)
+    return ruleset.waiting(site, "localhost", bodies)
 
 
 def _local(site: Site, service: str, listen: Listen) -> list[str]:
@@ -74,27 +71,9 @@ def answers(site: Site) -> list[Use]:
         bodies += [
             f"nat {number} udp from {address} {port} to not {site.lan.network} out" for port in udp
         ]
-    if not bodies:
-        return []
-    return [
-        *(use(firewall.nat, number=number, config=config) for number, config in configs.items()),
-        *_added(site, "answers", bodies, configs),
-        use(firewall.switch, set=site.places["answers"].set),
-    ]
+    return ruleset.part(site, "answers", bodies, configs) if bodies else []
 
 
 def _public_udp(site: Site, name: str) -> list[int]:
     ports = site.services[name].ports if name in site.services else ()
     return [listen.port for listen in ports if listen.proto == "udp" and listen.public]
-
-
-def _added(
-    site: Site, part: str, bodies: Sequence[str], nats: Mapping[int, str] | None = None
-) -> list[Use]:
-    number, set = site.places[part]
-    lines = [f"nat {instance} config {config}\n" for instance, config in (nats or {}).items()]
-    lines += [f"add {number} set {set} {body}\n" for body in bodies]
-    return [
-        use(firewall.rules, number=number, set=set, bodies=bodies),
-        use(files.put, path=f"{RULES}/{part}.rules", content="".join(lines)),
-    ]

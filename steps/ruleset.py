@@ -1,8 +1,8 @@
-"""A part of our rule set that is no service: in force at once, and again after a reboot."""
+"""The rules of a part of ours: live, and on disk for the next boot."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from operations import files, firewall
 from rollout.site import Site
@@ -10,17 +10,32 @@ from rollout.step import Check, Use, check, use
 from steps.base import RULES
 
 
-def part(site: Site, name: str, bodies: Sequence[str], nat: str | None = None) -> list[Use]:
-    """Its rules, live and on disk, with the nat instance that they lead to, if they do."""
+def waiting(
+    site: Site, name: str, bodies: Sequence[str], nats: Mapping[int, str] | None = None
+) -> list[Use]:
+    """Its rules, in a set that is still switched off, with the nat instances that they lead to.
+
+    `nats` is number -> configuration.
+    """
     number, set = site.places[name]
-    lines = [f"nat {number} config {nat}\n"] if nat else []
+    configs = nats or {}
+    lines = [f"nat {n} config {config}\n" for n, config in configs.items()]
     lines += [f"add {number} set {set} {body}\n" for body in bodies]
     return [
-        *([use(firewall.nat, number=number, config=nat)] if nat else []),
+        *(
+            use(firewall.nat, number=instance, config=config)
+            for instance, config in configs.items()
+        ),
         use(firewall.rules, number=number, set=set, bodies=bodies),
         use(files.put, path=f"{RULES}/{name}.rules", content="".join(lines)),
-        use(firewall.switch, set=set),
     ]
+
+
+def part(
+    site: Site, name: str, bodies: Sequence[str], nats: Mapping[int, str] | None = None
+) -> list[Use]:
+    """The same, in force at once: for a part that is no service."""
+    return [*waiting(site, name, bodies, nats), use(firewall.switch, set=site.places[name].set)]
 
 
 def checks(site: Site, name: str) -> tuple[Check, ...]:

@@ -134,12 +134,10 @@ def _resolve(host: Host, call: Call, name: str) -> str | None:
         words = line.partition("#")[0].split()
         if name in words[1:] and ":" not in words[0]:
             return words[0]
-    for line in (call.realm.read("/etc/resolv.conf") or "").splitlines():
-        words = line.split()
-        if words[:1] == ["nameserver"]:
-            records = _ask(host, call, words[1], (name, "A"))
-            if records:
-                return records[0].value
+    for server in _nameservers(call):
+        records = _ask(host, call, server, (name, "A"))
+        if records:
+            return records[0].value
     return None
 
 
@@ -159,13 +157,15 @@ def _ask(
     return zones.lookup(found.realm, *question)
 
 
+def _nameservers(call: Call) -> list[str]:
+    """Those of resolv.conf(5), in their order."""
+    rows = map(str.split, (call.realm.read("/etc/resolv.conf") or "").splitlines())
+    return [words[1] for words in rows if words[:1] == ["nameserver"]]
+
+
 def _resolver(call: Call) -> str:
-    """The first name server of resolv.conf(5); without one it is this machine."""
-    for line in (call.realm.read("/etc/resolv.conf") or "").splitlines():
-        words = line.split()
-        if words[:1] == ["nameserver"]:
-            return words[1]
-    return "127.0.0.1"
+    """Without one in resolv.conf(5) it is this machine."""
+    return next(iter(_nameservers(call)), "127.0.0.1")
 
 
 @command("/usr/bin/host")

@@ -22,6 +22,14 @@ def _rows(host: Any, uids: tuple[int, int], where: str = "") -> list[list[str]]:
     return [line.split(":") for line in host.check_output(where + awk).splitlines()]
 
 
+def _accounts_of(site: Site, service: str) -> tuple[str, tuple[int, int]]:
+    """A service's jail, and the lowest and the highest uid of its accounts."""
+    jail = site.jail_of(service)
+    uids = site.jails[jail].uids
+    assert uids is not None, f"jails.{jail} has no uids"
+    return jail, uids
+
+
 def _told(found: list[str]) -> str:
     more = f" and {len(found) - 10} more" if len(found) > 10 else ""
     return "; ".join(found[:10]) + more
@@ -54,9 +62,7 @@ def test_have_homes(host: Any, uids: tuple[int, int]) -> None:
 
 
 def test_are_in_the_configuration(host: Any, site: Site, service: str) -> None:
-    jail = site.jail_of(service)
-    uids = site.jails[jail].uids
-    assert uids is not None, f"jails.{jail} has no uids"
+    jail, uids = _accounts_of(site, service)
     text = host.check_output("jexec %s cat %s", jail, site.accounts.include)
     missing = [
         name
@@ -67,9 +73,7 @@ def test_are_in_the_configuration(host: Any, site: Site, service: str) -> None:
 
 
 def test_pools_run(host: Any, site: Site, service: str) -> None:
-    jail = site.jail_of(service)
-    uids = site.jails[jail].uids
-    assert uids is not None, f"jails.{jail} has no uids"
+    jail, uids = _accounts_of(site, service)
     answer = host.run("service -j %s %s onestatus", jail, site.accounts.fpm)
     assert answer.rc == 0, f"{site.accounts.fpm} does not run in jail {jail}"
     sockets = host.check_output("jexec %s find /var/run -type s -name 'php-fpm-*'", jail).split()
@@ -80,12 +84,11 @@ def test_pools_run(host: Any, site: Site, service: str) -> None:
 
 def test_scripts_run_as_their_owners(host: Any, site: Site, service: str) -> None:
     """One pass over the accounts, one round trip: see accounts.sh beside this file."""
-    jail = site.jail_of(service)
+    jail, uids = _accounts_of(site, service)
     table, own = site.jails[jail], site.accounts
-    assert table.uids is not None, f"jails.{jail} has no uids"
-    given = [*table.uids, own.public, own.probed, own.handler, table.address]
+    given = [*uids, own.public, own.probed, own.handler, table.address]
     given += [site.services[service].ports[0].port, site.services[service].user, own.php_cgi]
-    uid_of = {name: uid for name, uid, *_ in _rows(host, table.uids, f"jexec {jail} ")}
+    uid_of = {name: uid for name, uid, *_ in _rows(host, uids, f"jexec {jail} ")}
     words = " ".join(map(str, given))
     text = _PROBE.read_text(encoding="utf-8")
     answer = host.run(f"jexec {jail} sh -s {words} <<'END-OF-PROBE'\n{text}END-OF-PROBE\n")
