@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from pathlib import Path as LocalPath
 
@@ -393,3 +394,23 @@ def test_a_file_that_is_removed_comes_back_only_where_nothing_is(tmp_path: Local
     file.write_text("theirs\n")
     assert typed(command.undo, tmp_path, keep).returncode == 0
     assert file.read_text() == "theirs\n"
+
+
+def replacing() -> list[Reversible]:
+    old = State("file", "644", "root:wheel", OLD)
+    return [
+        put("a", old)[1],
+        *repointed(there=True),
+        *reversible(files.headed, {HasOurLine: False}, path="a", line="b"),
+        *reversible(files.removed, path="a"),
+    ]
+
+
+@pytest.mark.parametrize("command", replacing(), ids=["put", "line", "headed", "removed"])
+def test_what_takes_a_files_place_is_on_the_disk_before(command: Reversible) -> None:
+    """Or a power cut leaves an empty file under the name of a good one."""
+    texts = [text for text in (command.do, command.undo or "") if "mv -f" in text]
+    assert texts
+    for text in texts:
+        for moved in re.findall(r"mv -f (\S+) ", text):
+            assert f"fsync {moved} && mv -f {moved} " in text

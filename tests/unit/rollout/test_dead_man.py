@@ -190,3 +190,11 @@ def test_at_boot_nothing_at_all_is_no_error(lab: Lab) -> None:
         back.rollback()
     reboot(lab)
     assert lab.acts == ["do-a", "undo-a"]
+
+
+def test_what_is_begun_is_on_the_disk_before_it_is_done(lab: Lab) -> None:
+    """Or a power cut would leave something done that nobody knows to undo."""
+    seen = f'case $1 in */progress) echo on-disk >> {lab.acts_file};; esac; test -e "$1"'
+    (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")
+    lab.runner(lab.step("one", lab.makes("a"), lab.makes("b"))).apply()
+    assert lab.acts[:4] == ["on-disk", "do-a", "on-disk", "do-b"]

@@ -1,0 +1,28 @@
+"""Whether the host resolves a name is asked of it, and its no is a no."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.checks import test_names as names
+
+
+class Host:
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def run(self, command: str, *words: str) -> Any:
+        assert (command, words) == ("host -t SOA %s", ("example.org",))
+        return SimpleNamespace(rc=self.code, stdout="no servers could be reached\n")
+
+
+def test_a_name_that_resolves_passes() -> None:
+    names.test_host_resolves(Host(0), "example.org")
+
+
+def test_a_name_that_does_not_resolve_is_told() -> None:
+    with pytest.raises(AssertionError, match=r"does not resolve example.org: no servers"):
+        names.test_host_resolves(Host(1), "example.org")
