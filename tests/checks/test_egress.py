@@ -38,7 +38,7 @@ def test_nat_leaves_the_hosts_own_alone(host: Any, site: Site) -> None:
 
 
 def _takes_the_hosts_own(rule: str, site: Site) -> bool:
-    source = re.search(r" from (not )?(\S+) (?:[\d,-]+ )?to ", rule)
+    source = re.search(r" from (not )?(\S+) (?:(?:not )?[\d,-]+ )?to ", rule)
     words = rule.split()
     if source is None or ("in" in words and "out" not in words) or "recv" in words:
         return False
