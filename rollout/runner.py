@@ -252,15 +252,17 @@ class Runner:
         began = time.time()
         channels, trips = self.contact.channels, self.contact.trips
         noted = _Noted()
+        came_to = "interrupted"
         try:
             yield noted
+            came_to = outcome
         except CellblockError as error:
-            outcome = type(error).__name__.lower()
+            came_to = type(error).__name__.lower()
             raise
         finally:
             result = Result(
                 step,
-                outcome,
+                came_to,
                 noted.commands,
                 tuple(noted.verdicts),
                 self.contact.channels - channels,
