@@ -31,7 +31,7 @@ NAT_TOO_WIDE = (
     "out xmit vtnet0"
 )
 TSO_ON = (
-    "daemon -f sh -c 'i=0; while [ $i -lt 300 ]; do ifconfig vtnet0 tso; sleep 0.3; "
+    "daemon -f sh -c 'i=0; while [ $i -lt 1000 ]; do ifconfig vtnet0 tso; sleep 0.3; "
     "i=$((i + 1)); done'"
 )
 TAKE = """\
