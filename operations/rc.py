@@ -119,6 +119,30 @@ def start(script: str, jail: str, stop: str = "onestop", limit: int = 120) -> Co
     )
 
 
+@operation()
+def handover(script: str, jail: str, limit: int = 240) -> Commands:
+    """Stop a daemon on the host and start it in a running jail, on the same files.
+
+    One command, for between a stop and a start of its own every process of the journal's is outage.
+    On the way back the host's starts only once the jail's is gone.
+    """
+    if not host.get_fact(ServiceRuns, script=script):
+        yield from start._inner(script=script, jail=jail, limit=limit)
+        return
+    name, there = quote(script), quote(jail)
+    inside = runs(script, jail)
+    yield Reversible(
+        f"service {name} onestop && service -j {there} {name} onestart && {inside}",
+        # Nothing but the start itself after the stop, here either: so no question before it.
+        # onestart fails when the daemon runs, and then the state has the word.
+        undo=f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
+        f"|| ! {inside}; then service {name} onestart || true; {runs(script)}; else exit 1; fi",
+        live=True,
+        says=f"stop {script} on the host, start it in jail {jail}",
+        limit=limit,
+    )
+
+
 # The exit code of a start proves little (0 with X_enable off; nothing said when a daemon dies right
 # after it), so every start ends by asking for the state.
 

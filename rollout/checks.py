@@ -56,15 +56,15 @@ class _Plugin:
         self.verdicts: list[Verdict] = []
         self.broken: list[str] = []
 
-    @pytest.fixture
+    @pytest.fixture(scope="session")
     def host(self) -> testinfra.host.Host:
         return self._host
 
-    @pytest.fixture
+    @pytest.fixture(scope="session")
     def site(self) -> Site:
         return self._site
 
-    @pytest.fixture
+    @pytest.fixture(scope="session")
     def outside(self) -> Outside:
         return self._outside
 

@@ -88,33 +88,43 @@ runs() { # rc-script : not its exit code, which is 1 where sendmail runs without
 
 fingerprint() { # the host's state as sorted lines, one fact a line
     {
+        # rc.conf stands line by line: others edit it too, and their lines are not ours.
+        set --
         for file in /etc/rc.conf /etc/rc.conf.local /boot/loader.conf; do
-            if [ -f "$file" ]; then sed -e "s|^|line $file |" "$file"; fi
+            if [ -f "$file" ]; then set -- "$@" "$file"; fi
         done
-        # rc.conf stands above line by line: others edit it too, and their lines are not ours.
-        find -x /etc /usr/local/etc ! -name 'rc.conf' ! -name 'rc.conf.local' \
-            ! -name '.*.cellblock' -exec stat -f 'path %N %HT %Lp %Su:%Sg %Y' {} +
-        find -x /etc /usr/local/etc -type f ! -name 'rc.conf' ! -name 'rc.conf.local' \
-            ! -name '.*.cellblock' -exec sha256 -r {} + | sed -e 's/^/hash /'
+        awk '{ print "line", FILENAME, $0 }' "$@" /dev/null
         if [ -d /usr/jails ]; then
-            find -x /usr/jails ! -path '/usr/jails/*/root/*' -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
+            find -x /usr/jails -path '/usr/jails/*/root/*' -prune -o \
+                -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
         fi
-        ifconfig -a | awk '/^[^[:space:]]/ { name = $1 } $1 ~ /^inet6?$/ { print "address", name, $2 }
-            $1 ~ /^options=/ { print "options", name, $1 }'
-        mount -p | awk '{ print "mount", $1, $2, $3, $4 }'
-        ipfw -S list 2>/dev/null | sed -e 's/^/rule /'
-        ipfw nat show config 2>/dev/null | sed -e 's/^/nat /'
-        ipfw set show 2>/dev/null | sed -e 's/^/sets /'
         if kldstat -q -m ipfw; then echo 'module ipfw'; fi
-        jls name path ip4.addr | sed -e 's/^/jail /'
+        set --
         while read -r kind what; do
             case $kind in
-            service)
-                if runs "$what"; then echo "service $what runs"; fi
-                ;;
-            path) stat -f 'path %N %HT %Lp %Su:%Sg %Y' "$what" 2>/dev/null ;;
+            service) if runs "$what"; then echo "service $what runs"; fi ;;
+            path) set -- "$@" "$what" ;;
             esac
         done <watch
+        if [ $# -gt 0 ]; then stat -f 'path %N %HT %Lp %Su:%Sg %Y' "$@" 2>/dev/null; fi
+        {
+            echo '= hash'
+            find -x /etc /usr/local/etc ! -name 'rc.conf' ! -name 'rc.conf.local' \
+                ! -name '.*.cellblock' -exec stat -f 'path %N %HT %Lp %Su:%Sg %Y' {} + \
+                -type f -exec sha256 -r {} +
+            echo '= address' && ifconfig -a
+            echo '= mount' && mount -p
+            echo '= rule' && ipfw -S list 2>/dev/null
+            echo '= nat' && ipfw nat show config 2>/dev/null
+            echo '= sets' && ipfw set show 2>/dev/null
+            echo '= jail' && jls name path ip4.addr
+        } | awk '
+            $1 == "=" { kind = $2; next }
+            $1 == "path" { print; next }
+            kind != "address" { if (kind == "mount") $0 = $1 " " $2 " " $3 " " $4; print kind, $0; next }
+            /^[^[:space:]]/ { name = $1 }
+            $1 ~ /^inet6?$/ { print "address", name, $2 }
+            $1 ~ /^options=/ { print "options", name, $1 }'
     } | LC_ALL=C sort -u
 }
 
@@ -297,19 +307,24 @@ start_undo() { # step reason
     exit 1
 }
 
+nap() { # longer while nothing comes: it is taken beside the step, and processes are what a busy host lacks
+    naps=$((naps + 1))
+    if [ "$naps" -le 6 ]; then sleep 0.05; else sleep 0.5; fi
+}
+
 follow() { # step : its log as it grows, until it rests; the last line is its state
-    # All by builtins but the sleep: it runs beside the step, and processes are what a busy host lacks.
+    # All by builtins but the naps.
     shown=0
-    waited=0
+    naps=0
     if [ -e "steps/$1/told" ]; then read -r shown <"steps/$1/told"; fi
     until [ -e "steps/$1/log" ]; do
-        waited=$((waited + 1))
-        if [ "$waited" -ge 300 ]; then echo "state $(state_of "$1")" && return; fi
-        sleep 0.2
+        if [ "$naps" -ge 120 ]; then echo "state $(state_of "$1")" && return; fi
+        nap
     done
     exec 3<"steps/$1/log"
     last=
     part=
+    naps=0
     while :; do
         look "$1"
         while IFS= read -r line <&3; do
@@ -320,21 +335,18 @@ follow() { # step : its log as it grows, until it rests; the last line is its st
             fi
             last=$part$line
             part=
+            naps=0
         done
         part=$part$line # what came without its newline yet
         case $state in
         prepared)
-            waited=$((waited + 1))
-            if [ "$waited" -ge 300 ]; then echo "state $state" && return; fi
+            if [ "$naps" -ge 120 ]; then echo "state $state" && return; fi
             ;;
         applied | confirmed | undone | stuck)
             # The state comes first, its line in the log a moment later.
             case $last in
             *": $state") ;;
-            *)
-                waited=$((waited + 1))
-                if [ "$waited" -lt 50 ]; then sleep 0.1 && continue; fi
-                ;;
+            *) if [ "$naps" -lt 15 ]; then nap && continue; fi ;;
             esac
             for file in reason stuck differences; do
                 if [ -s "steps/$1/$file" ]; then sed -e "s/^/$file /" "steps/$1/$file"; fi
@@ -343,7 +355,7 @@ follow() { # step : its log as it grows, until it rests; the last line is its st
             return
             ;;
         esac
-        sleep 0.2
+        nap
     done
 }
 
@@ -392,18 +404,23 @@ recover() { # at boot: what was not confirmed is undone; what lived in the kerne
     done
 }
 
-status() {
+status() { # by builtins: it is asked after every step
     if [ -e plan ]; then cat plan; fi
     for step in steps/*; do
         [ -d "$step" ] || continue
         step=${step##*/}
-        echo "state $step $(state_of "$step") $(cat "steps/$step/hash")"
+        look "$step"
+        hash=
+        read -r hash <"steps/$step/hash"
+        echo "state $step $state $hash"
         for file in reason stuck deadline token; do
-            if [ -s "steps/$step/$file" ]; then sed -e "s/^/$file $step /" "steps/$step/$file"; fi
+            [ -s "steps/$step/$file" ] || continue
+            while IFS= read -r line; do printf '%s\n' "$file $step $line"; done <"steps/$step/$file"
         done
     done
     if [ -e lock ]; then
-        if owner_lives; then echo "locked $(cat lock)"; else echo "abandoned $(cat lock)"; fi
+        read -r line <lock
+        if owner_lives; then echo "locked $line"; else echo "abandoned $line"; fi
     fi
     date '+now %s'
 }

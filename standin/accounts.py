@@ -90,12 +90,19 @@ def write_groups(realm: Realm, found: list[Group]) -> None:
     realm.write(GROUP, "".join(group.line() + "\n" for group in found), 0o644)
 
 
-def user_name(realm: Realm, uid: int) -> str:
-    return next((entry.name for entry in accounts(realm) if entry.uid == uid), str(uid))
+class Names:
+    """Of uids and gids, as the files have them at one moment; a number without one is its own."""
 
+    def __init__(self, realm: Realm) -> None:
+        # Of two entries with one number the first counts.
+        self._users = {entry.uid: entry.name for entry in reversed(accounts(realm))}
+        self._groups = {entry.gid: entry.name for entry in reversed(groups(realm))}
 
-def group_name(realm: Realm, gid: int) -> str:
-    return next((entry.name for entry in groups(realm) if entry.gid == gid), str(gid))
+    def user(self, uid: int) -> str:
+        return self._users.get(uid, str(uid))
+
+    def group(self, gid: int) -> str:
+        return self._groups.get(gid, str(gid))
 
 
 def uid_of(realm: Realm, name: str) -> int | None:

@@ -32,7 +32,7 @@ class Realm:
             if part == "..":
                 done = done[:-1]
                 continue
-            place = self.root.joinpath(*done, part)
+            place = Path("/".join((str(self.root), *done, part)))
             if (follow or todo) and place.is_symlink():
                 links += 1
                 if links > MOST_LINKS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 ACTIONS = {"accept": "allow", "pass": "allow", "permit": "allow", "drop": "deny"}
@@ -211,9 +212,13 @@ def _address_fits(word: str, address: str, own: Callable[[str], bool]) -> bool:
         return True
     if word in ("me", "me6"):
         return own(address)
-    network = ip_network(word, strict=False)
-    found = ip_address(address)
-    return found.version == network.version and found in network
+    return _is_within(address, word)
+
+
+@lru_cache(maxsize=4096)
+def _is_within(address: str, network: str) -> bool:
+    found, there = ip_address(address), ip_network(network, strict=False)
+    return found.version == there.version and found in there
 
 
 def _port_fits(ports: str, port: int) -> bool:

@@ -36,7 +36,7 @@ def _cutover(site: Site) -> Step:
         why="Two daemons cannot share a data directory: the host's stops, the jail's starts on the "
         "same files, and nothing between the two waits for the network.",
         operations=(
-            # All that can be had before, before: the gap is from rc.stop to rc.start.
+            # All that can be had before, before: the gap is one command's.
             *forward.rules(site, _NAME),
             *forward.localhost(site, _NAME),
             use(
@@ -47,8 +47,7 @@ def _cutover(site: Site) -> Step:
             *([use(data.flushed, client=service.client)] if service.client else []),
             # Connections that are open stay with the host's daemon until it stops.
             use(firewall.switch, set=site.places[_NAME].set, more=[site.places["localhost"].set]),
-            use(rc.stop, script=service.rc),
-            use(rc.start, script=service.rc, jail=jail),
+            use(rc.handover, script=service.rc, jail=jail),
             # A daemon that stops removes its socket, whatever is at its path by then.
             *([use(files.link, path=socket, target=root + socket)] if socket else []),
         ),

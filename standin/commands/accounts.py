@@ -194,10 +194,11 @@ def id(host: Host, call: Call) -> Reply:
             break
     else:
         raise Failed(f"id: {name}: no such user\n")
-    group = accounts.group_name(call.realm, account.gid)
+    known = accounts.Names(call.realm)
+    group = known.group(account.gid)
     member = [g for g in accounts.groups(call.realm) if account.name in g.members]
     gids = list(dict.fromkeys([account.gid, *(g.gid for g in member)]))
-    names = [accounts.group_name(call.realm, gid) for gid in gids]
+    names = [known.group(gid) for gid in gids]
     if "u" in found:
         return Reply(f"{account.name if 'n' in found else account.uid}\n")
     if "G" in found:

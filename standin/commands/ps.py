@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from standin.accounts import user_name
+from standin.accounts import Names
 from standin.call import Call, Failed, Reply, Unknown, command
 from standin.daemons import Daemon
 from standin.host import Host
@@ -83,7 +83,7 @@ def _process(
         comm, line = daemon.kind.process, daemon.kind.binary
         user = daemon.kind.user if pid in daemons else daemon.kind.workers[0]
     else:
-        user = user_name(realm, Path(f"/proc/{pid}").stat().st_uid)
+        user = Names(realm).user(Path(f"/proc/{pid}").stat().st_uid)
     return Process(pid, parent, session, user, comm, line, realm.name, jail.jid if jail else 0)
 
 

@@ -9,7 +9,7 @@ import stat as modes
 import time
 from pathlib import Path
 
-from standin.accounts import group_name, user_name
+from standin.accounts import Names
 from standin.call import Call, Reply, Unknown, command, getopt
 from standin.commands.system import hostname_of
 from standin.host import Host
@@ -31,11 +31,12 @@ def stat(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "FLnqf:lrsxt:", STAT_USAGE, 1)
     if "f" not in found:
         raise Unknown(f"stat: only -f is known to the stand-in\n{STAT_USAGE}\n", 1)
+    names = Names(call.realm)
     out, err = "", ""
     for word in rest:
         place = call.realm.path(word, call.cwd, follow="L" in found)
         try:
-            text = _format(host, call, place, word, found)
+            text = _format(host, place, word, found, names)
         except FileNotFoundError:
             err += "" if "q" in found else f"stat: {word}: No such file or directory\n"
             continue
@@ -43,17 +44,16 @@ def stat(host: Host, call: Call) -> Reply:
     return Reply(out, err, 1 if err else 0)
 
 
-def _format(host: Host, call: Call, place: Path, word: str, found: dict[str, str]) -> str:
+def _format(host: Host, place: Path, word: str, found: dict[str, str], names: Names) -> str:
     status = os.lstat(place)
     uid, gid = host.owner(place)
-    when = {"m": status.st_mtime, "a": status.st_atime, "c": status.st_ctime, "B": status.st_ctime}
     # Linux has no modes of symbolic links; FreeBSD makes them by the umask.
     full_mode = status.st_mode & ~0o022 if modes.S_ISLNK(status.st_mode) else status.st_mode
     mode = modes.S_IMODE(full_mode)
     kind, mark = KINDS[modes.S_IFMT(status.st_mode)]
     known = {
         "%": "%", "n": "\n", "t": "\t",
-        "Su": user_name(call.realm, uid), "Sg": group_name(call.realm, gid),
+        "Su": names.user(uid), "Sg": names.group(gid),
         "u": str(uid), "g": str(gid), "z": str(status.st_size), "N": word,
         "Lp": f"{mode & 0o777:o}", "OLp": f"{mode & 0o777:o}", "Mp": f"{mode >> 9:o}",
         "Mp%Lp": "", "OMp": f"{mode >> 9:o}", "p": f"{status.st_mode:o}",
@@ -62,15 +62,18 @@ def _format(host: Host, call: Call, place: Path, word: str, found: dict[str, str
         "l": str(status.st_nlink), "Sf": "-", "f": "0",
         "Y": str(place.readlink()) if place.is_symlink() else "",
     }  # fmt: skip
-    layout = found.get("t", "%b %e %H:%M:%S %Y")
-    for letter, seconds in when.items():
-        known[letter] = str(int(seconds))
-        known[f"S{letter}"] = time.strftime(layout, time.gmtime(seconds))
+    when = {"m": status.st_mtime, "a": status.st_atime, "c": status.st_ctime, "B": status.st_ctime}
 
     def one(match: re.Match[str]) -> str:
-        if match[1] not in known:
+        letter = match[1]
+        if letter in known:
+            return known[letter]
+        if letter.removeprefix("S") not in when:
             raise Unknown(f"stat: {match[0]}: bad format\n", 1)
-        return known[match[1]]
+        if letter in when:
+            return str(int(when[letter]))
+        layout = found.get("t", "%b %e %H:%M:%S %Y")
+        return time.strftime(layout, time.gmtime(when[letter[-1]]))
 
     return re.sub(r"%(OLp|OMp|Op|[SLMH][a-zA-Z]|[a-zA-Z%])", one, found["f"])
 

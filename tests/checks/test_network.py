@@ -7,11 +7,12 @@ from typing import Any
 from rollout.site import Site
 
 
-def test_has_address(host: Any, interface: str, address: str) -> None:
-    there = host.check_output("ifconfig %s", interface)
+def test_has_address(
+    interfaces: dict[str, str], rc_conf: str, interface: str, address: str
+) -> None:
+    there = interfaces.get(interface, "")
     assert f"inet {address} " in there, f"{interface} does not have {address}"
-    conf = host.check_output("cat /etc/rc.conf /etc/rc.conf.local 2>/dev/null || true")
-    assert f'"inet {address}/' in conf, f"{address} will be gone after a reboot: not in rc.conf"
+    assert f'"inet {address}/' in rc_conf, f"{address} will be gone after a reboot: not in rc.conf"
 
 
 def test_ipfw_is_loaded(host: Any) -> None:
@@ -20,17 +21,17 @@ def test_ipfw_is_loaded(host: Any) -> None:
     assert host.run("ipfw list").rc == 0, "ipfw does not answer"
 
 
-def test_set_is_on(host: Any, set: int) -> None:
-    rules = host.check_output("ipfw -S list").splitlines()
+def test_set_is_on(rules: list[str], set: int) -> None:
     ours = [rule for rule in rules if f" set {set} " in rule]
     assert ours, f"ipfw set {set} has no rule"
     assert not [rule for rule in ours if "DISABLED" in rule], f"ipfw set {set} is switched off"
 
 
-def test_rules_return_at_boot(host: Any, site: Site, part: str, path: str) -> None:
+def test_rules_return_at_boot(
+    host: Any, rules: list[str], site: Site, part: str, path: str
+) -> None:
     number, set = site.places[part]
-    there = host.check_output("ipfw -S list").splitlines()
-    live = [f"add {number}{row[5:]}" for row in there if row.startswith(f"{number:05} ")]
+    live = [f"add {number}{row[5:]}" for row in rules if row.startswith(f"{number:05} ")]
     on_disk = [row for row in host.check_output("cat %s", path).splitlines() if row[:4] == "add "]
     assert live, f"ipfw has no rule of number {number}: expected {len(on_disk)} (set {set})"
     assert live == on_disk, f"{path} has other rules for the next boot than ipfw has now: " + str(

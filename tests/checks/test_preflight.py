@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from operations.facts import runs
-from rollout.site import Site
+from rollout.site import Listen, Site
+
+if TYPE_CHECKING:
+    from tests.checks.conftest import Listening
 
 
 def test_is_a_freebsd_that_we_know(host: Any) -> None:
@@ -21,17 +26,14 @@ def test_we_are_root(host: Any) -> None:
     assert user == "0", f"logged in with uid {user}: expected root (0); see [host] user"
 
 
-def test_has_the_wan_address(host: Any, site: Site) -> None:
-    answer = host.run("ifconfig %s", site.host.wan_interface)
-    assert answer.rc == 0, f"host.wan_interface = {site.host.wan_interface!r}: no such interface"
-    address = str(site.host.wan_address)
-    assert f"inet {address} " in answer.stdout, (
-        f"host.wan_address = {address}: not on {site.host.wan_interface}"
-    )
+def test_has_the_wan_address(interfaces: dict[str, str], site: Site) -> None:
+    name, address = site.host.wan_interface, str(site.host.wan_address)
+    assert name in interfaces, f"host.wan_interface = {name!r}: no such interface"
+    assert f"inet {address} " in interfaces[name], f"host.wan_address = {address}: not on {name}"
 
 
-def test_has_the_public_addresses_of_jails(host: Any, site: Site) -> None:
-    there = host.check_output("ifconfig")
+def test_has_the_public_addresses_of_jails(interfaces: dict[str, str], site: Site) -> None:
+    there = "".join(interfaces.values())
     missing = [
         f"jails.{name}.public_addresses: {address}"
         for name, jail in site.jails.items()
@@ -43,35 +45,44 @@ def test_has_the_public_addresses_of_jails(host: Any, site: Site) -> None:
 
 def test_daemon_runs(host: Any, site: Site, service: str) -> None:
     script = site.services[service].rc
-    answer = host.run("service %s onestatus", script)
-    assert host.run(runs(script)).rc == 0, (
-        f"services.{service}.rc = {script!r}: expected its daemon to run on the host; "
-        f"service {script} onestatus says: {(answer.stdout + answer.stderr).strip()}"
-    )
+    if host.run(runs(script)).rc != 0:
+        answer = host.run("service %s onestatus", script)
+        pytest.fail(
+            f"services.{service}.rc = {script!r}: expected its daemon to run on the host; "
+            f"service {script} onestatus says: {(answer.stdout + answer.stderr).strip()}"
+        )
 
 
-def test_listens(host: Any, site: Site, service: str) -> None:
+def test_listens(listening: list[Listening], site: Site, service: str) -> None:
     for listen in site.services[service].ports:
-        command = "sockstat -46l -P %s -p %s"
-        rows = host.check_output(command, listen.proto, str(listen.port)).splitlines()[1:]
-        assert rows, f"services.{service}.ports: nobody listens on {listen.port}/{listen.proto}"
+        assert _at(listen, listening), (
+            f"services.{service}.ports: nobody listens on {listen.port}/{listen.proto}"
+        )
 
 
-def test_no_ipv6_clients_are_left_behind(host: Any, site: Site, service: str) -> None:
+def test_no_ipv6_clients_are_left_behind(
+    interfaces: dict[str, str], listening: list[Listening], site: Site, service: str
+) -> None:
     """A forwarded IPv6 connection hangs in silence in a jail that lacks the public address."""
-    there = host.check_output("ifconfig %s inet6", site.host.wan_interface).split()
+    there = interfaces.get(site.host.wan_interface, "").split()
     public = [there[n + 1] for n, word in enumerate(there) if word == "inet6"]
     public = [address for address in public if not address.startswith("fe80:")]
     for listen in site.services[service].ports:
-        command = "sockstat -6lq -P %s -p %s"
-        rows = host.check_output(command, listen.proto, str(listen.port)).splitlines()
-        bound = {row.split()[5].rpartition(":")[0] for row in rows}
+        bound = {one.address for one in _at(listen, listening) if "6" in one.proto}
         served = [address for address in public if bound & {"*", address}]
         assert not (listen.public and served), (
             f"services.{service}: serves IPv6 clients at {', '.join(served)}, port "
             f"{listen.port}/{listen.proto}: only IPv4 is moved, and they would be cut off; let the "
             "daemon listen on IPv4 alone, or take the service out of the order"
         )
+
+
+def _at(listen: Listen, listening: list[Listening]) -> list[Listening]:
+    return [
+        one
+        for one in listening
+        if one.proto.startswith(listen.proto) and one.port == str(listen.port)
+    ]
 
 
 def test_data_has_room(host: Any, site: Site, directory: str) -> None:

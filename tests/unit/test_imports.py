@@ -15,7 +15,7 @@ MAY = {
     "standin": ("standin",),
     "rollout": ("operations", "rollout", "standin"),
     "steps": ("operations", "rollout.errors", "rollout.site", "rollout.step", "steps"),
-    "tests/checks": ("operations", "rollout.checks", "rollout.site"),
+    "tests/checks": ("operations", "rollout.checks", "rollout.site", "tests.checks"),
 }
 
 

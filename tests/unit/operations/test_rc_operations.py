@@ -129,3 +129,26 @@ def test_a_daemon_of_a_jail_lets_its_requests_end_where_it_can() -> None:
         "if jls -j web jid >/dev/null 2>&1; then service -j web apache24 gracefulstop "
         f"&& while {still}; do sleep 0.2; done || ! {still}; fi"
     )
+
+
+def test_a_daemon_is_handed_over_by_one_command() -> None:
+    [command] = reversible(
+        rc.handover, {ServiceRuns: True}, script="mysql-server", jail="db", limit=99
+    )
+    inside = runs("mysql-server", "db")
+    assert command.do == (
+        f"service mysql-server onestop && service -j db mysql-server onestart && {inside}"
+    )
+    assert command.undo == (
+        "if ! jls -j db jid >/dev/null 2>&1 || service -j db mysql-server onestop "
+        f"|| ! {inside}; then service mysql-server onestart || true; {runs('mysql-server')}; "
+        "else exit 1; fi"
+    )
+    assert (command.live, command.limit) == (True, 99)
+
+
+def test_a_daemon_that_ran_nowhere_is_only_started_in_its_jail() -> None:
+    facts = {ServiceRuns: False}
+    assert pairs(reversible(rc.handover, facts, script="mysql-server", jail="db")) == pairs(
+        reversible(rc.start, script="mysql-server", jail="db")
+    )

@@ -16,6 +16,7 @@ from rollout.site import Jail, Mount, Service, Site
 from rollout.step import Step
 from steps.thin import jail_steps
 from tests.checks import test_jail as jail_checks
+from tests.checks.conftest import enabled_jails
 
 SAMPLE = site.read(Path(__file__).parents[3] / "site.example.toml")
 ROOT = "/usr/jails/web/root"
@@ -197,23 +198,13 @@ def test_the_jail_starts_last_when_nothing_more_is_written_into_its_tree() -> No
     assert operations.count("jail.started") == 1
 
 
-class Host:
-    """Answers sysrc -n as FreeBSD would."""
-
-    def __init__(self, **conf: str) -> None:
-        self.conf = conf
-
-    def check_output(self, command: str) -> str:
-        return self.conf[command.removeprefix("sysrc -n ")]
-
-
 @pytest.mark.parametrize("yes", ["YES", "yes", "TRUE", "On", "1"])
 def test_the_check_of_the_boot_takes_for_yes_what_rc_subr_does(yes: str) -> None:
     """at_boot leaves such a value alone, so the check must not fail over it."""
-    jail_checks.test_returns_at_boot(Host(jail_enable=yes, jail_list="db web"), "web")
+    jail_checks.test_returns_at_boot(enabled_jails(f"{yes}\ndb web\n"), "web")
 
 
-@pytest.mark.parametrize("conf", [("NO", "web"), ("YES", "db webmail"), ("YES", "")])
-def test_the_check_of_the_boot_sees_a_jail_that_would_stay_down(conf: tuple[str, str]) -> None:
+@pytest.mark.parametrize("told", ["NO\nweb", "YES\ndb webmail", "YES\n"])
+def test_the_check_of_the_boot_sees_a_jail_that_would_stay_down(told: str) -> None:
     with pytest.raises(AssertionError):
-        jail_checks.test_returns_at_boot(Host(jail_enable=conf[0], jail_list=conf[1]), "web")
+        jail_checks.test_returns_at_boot(enabled_jails(told), "web")
