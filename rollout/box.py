@@ -48,10 +48,15 @@ class _Model:
         return _ModelSink(self.standin, next(_PORTS))
 
     def read(self, address: str, port: int, limit: float) -> Transfer:
-        deadline = time.monotonic() + limit
-        while not (came := self.standin.given(address, port)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return Transfer(came, 0.0)
+        return Transfer(_awaited(lambda: self.standin.given(address, port), limit), 0.0)
+
+
+def _awaited(count: Callable[[], int | None], limit: float) -> int:
+    """The stand-in's word once it has one, a moment after the host's nc began; or else 0."""
+    deadline = time.monotonic() + limit
+    while (came := count()) is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return came or 0
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,8 @@ class _ModelSink:
     address: str = OUTSIDE
 
     def received(self, limit: float) -> Transfer | None:
-        deadline = time.monotonic() + limit
-        while (came := self.standin.sent(self.port)) is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return None if came is None else Transfer(came, 0.0)
+        came = _awaited(lambda: self.standin.sent(self.port), limit)
+        return Transfer(came, 0.0) if came else None
 
     def __enter__(self) -> Self:
         return self

@@ -69,17 +69,22 @@ def _way_in(host: Host, packet: Packet) -> Verdict | None:
     return replace(verdict, is_known=known or verdict.is_known)
 
 
-def given(host: Host, address: str, port: int) -> int:
-    """Bytes that a client outside reads from an `nc -l` that waits behind this port."""
+def given(host: Host, address: str, port: int) -> int | None:
+    """Bytes that a client outside reads behind this port from the `nc -l` that waits on the host;
+    None while none waits. One client has it, or misses it.
+    """
+    if not host.offers:
+        return None
+    offers, host.offers = host.offers, {}
     packet = _first_packet(host, address, port, "tcp", "outside")
     way = _way_in(host, packet) if packet else None
     if packet is None or way is None:
         return 0
     target = (way.packet.target, way.packet.target_port)
     there = (way.next_hop, way.next_port) if way.kind == "fwd" else target
-    if there not in host.offers or not _answer_arrives(host, packet, way, host.offers[there]):
+    if there not in offers or not _answer_arrives(host, packet, way, offers[there]):
         return 0
-    return host.offers.pop(there)
+    return offers[there]
 
 
 def taken(host: Host, source: str, address: str, port: int, length: int = 0) -> int | None:

@@ -50,7 +50,7 @@ def _break(host: Host, question: dict[str, Any]) -> bool:
     return True
 
 
-def _given(host: Host, question: dict[str, Any]) -> int:
+def _given(host: Host, question: dict[str, Any]) -> int | None:
     return given(host, question["address"], int(question["port"]))
 
 

@@ -41,10 +41,9 @@ class Host:
         self.daemons: list[Daemon] = []
         self.faults = Faults()
         self.reapers: set[int] = set()
-        self.offers: dict[
-            tuple[str, int], int
-        ] = {}  # what nc -l would give: address, port -> bytes
-        self.sent: dict[int, int] = {}  # what nc has sent to a port outside: bytes
+        # In bytes: what nc -l would give at an address and port, what nc got to a port outside.
+        self.offers: dict[tuple[str, int], int] = {}
+        self.sent: dict[int, int] = {}
         self._logs: dict[str, TextIO] = {}
         self._last_jid = 0
         self._tasks: set[asyncio.Task[None]] = set()

@@ -144,13 +144,16 @@ class StandIn:
         owner: str | None = self._ask({"ask": "who_answers", **question})["answer"]
         return owner
 
-    def given(self, address: str, port: int) -> int:
-        """Bytes that a client outside reads from an `nc -l` that waits behind this port."""
-        count: int = self._ask({"ask": "given", "address": address, "port": port})["answer"]
+    def given(self, address: str, port: int) -> int | None:
+        """Bytes that a client outside reads behind this port from the `nc -l` that waits on the
+        host; None while none waits.
+        """
+        count: int | None = self._ask({"ask": "given", "address": address, "port": port})["answer"]
         return count
 
     def sent(self, port: int) -> int | None:
-        """Bytes that an nc has sent to this port of somebody outside, asked for once."""
+        """Bytes that an nc got to this port of somebody outside; None before it tried. Asked for
+        once."""
         count: int | None = self._ask({"ask": "sent", "port": port})["answer"]
         return count
 

@@ -63,10 +63,8 @@ async def _outwards(
         reached = taken(host, source, address, port) is not None
         return _succeeded(address, port, "tcp") if reached else Reply(exit=1)
     came = taken(host, source, address, port, len(await call.stdin()))
-    if came is None:
-        return Reply(exit=1)
-    host.sent[port] = came
-    return Reply()  # 0 even when it gave up after -w seconds
+    host.sent[port] = came or 0
+    return Reply(exit=1 if came is None else 0)  # 0 even when it gave up after -w seconds
 
 
 def _succeeded(address: str, port: int, proto: str) -> Reply:
