@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -78,11 +78,10 @@ class Runner:
 
     def verify(self) -> list[Verdict]:
         """Ask every check that must hold with the steps that the journal says are confirmed."""
-        return self.ask(self._holding(self.known()))
+        return self.ask(self._holding({entry.name for entry in self.known().done}))
 
-    def _holding(self, known: Journal) -> list[Check]:
+    def _holding(self, done: Container[str]) -> list[Check]:
         """Steps without operations are never journalled: they count in as far as they lead."""
-        done = {entry.name for entry in known.done}
         position = 0
         for step in self.plan.steps:
             if step.operations and step.name not in done:
@@ -91,8 +90,12 @@ class Runner:
         return list(self.plan.checks(position))
 
     def must_be_well(self, known: Journal, wanted: int) -> None:
-        """Ask the steps that only ask, before anything is begun. Raises Refused at the first no."""
-        holding = set(self._holding(known))
+        """Ask the steps that only ask, before anything is begun. Raises Refused at the first no.
+
+        What a step that was applied has changed is no fault, though nobody confirmed it yet.
+        """
+        there = [entry for entry in known.entries if entry.state in ("applied", "confirmed")]
+        holding = set(self._holding({entry.name for entry in there}))
         only_ask = [step for step in self.plan.steps[:wanted] if not step.operations]
         asking = [check for step in only_ask for check in step.checks if check in holding]
         failed = _failed(self.ask(asking, first=True))
@@ -114,9 +117,15 @@ class Runner:
     def apply(self, to: str | None = None) -> None:
         """Run every step up to `to` that is not confirmed yet. Raises at the first that fails."""
         wanted = self.plan.upto(to)
-        self.must_be_well(self.known(), wanted)
-        self.contact.take()
+        begun = bool(self.known().entries)
+        if (
+            begun
+        ):  # the host may be in the middle of a step or of its undo: that is not its state yet
+            self.contact.take()
         left = {entry.name: self._settled(entry) for entry in self.known().entries}
+        self.must_be_well(self.known(), wanted)
+        if not begun:
+            self.contact.take()
         for position, step in enumerate(self.plan.steps[:wanted]):
             entry = left.get(step.name)
             if not step.operations or (entry is not None and entry.state == "confirmed"):

@@ -13,8 +13,9 @@ from rollout.errors import Refused
 from rollout.rehearsal import Rehearsal
 from rollout.runner import Runner
 from rollout.step import Gate
-from rollout.told import Told
+from rollout.told import Result, Told
 from standin import BaseHost
+from tests.rehearsal.sites import ordered
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 
@@ -23,6 +24,19 @@ THEIRS = r"^(rule|sets|jail|address|mount|service|line /etc/rc\.conf|line /boot/
 
 def yes(gate: Gate) -> bool:
     return True
+
+
+class Looking(Told):
+    """Notes the host's fingerprint after each step."""
+
+    runner: Runner
+
+    def __init__(self) -> None:
+        self.after: dict[str, set[str]] = {}
+
+    def result(self, result: Result) -> None:
+        there = self.runner.session.output(f"sh {site.JOURNAL}/host.sh fingerprint")
+        self.after.setdefault(result.step, set(there.splitlines()))
 
 
 def test_what_is_theirs_is_there_all_the_way(tmp_path: Path) -> None:
@@ -38,12 +52,14 @@ def test_what_is_theirs_is_there_all_the_way(tmp_path: Path) -> None:
         moved = {f"service {each.rc} runs" for each in scripts}
         changed = {f'line /etc/rc.conf {each.rcvar}="YES"' for each in scripts}
         lists = {line for line in theirs if re.search("jail_list=|cloned_interfaces=", line)}
-        for step in made.steps:
-            if step.operations:
-                apply(made, box, step.name)
-                lost = theirs - set(rehearsal.fingerprint()) - moved - changed - lists
-                assert not lost, f"{step.name} took away {lost}"
-        with Runner(made, box.target, box.outside, Told(), yes) as runner:
+        told = Looking()
+        with Runner(made, box.target, box.outside, told, yes) as runner:
+            told.runner = runner
+            runner.apply()
+            assert list(told.after) == [step.name for step in made.steps if step.operations]
+            for name, there in told.after.items():
+                lost = theirs - there - moved - changed - lists
+                assert not lost, f"{name} took away {lost}"
             runner.rollback()
         rehearsal.must_equal(before, "after the rollback")
 
@@ -54,7 +70,7 @@ def apply(made: plan.Plan, box: Box, to: str) -> None:
 
 
 def test_a_rule_of_theirs_in_the_place_of_ours_is_refused(tmp_path: Path) -> None:
-    made = plan.make(site.read(SAMPLE))
+    made = ordered("mysql")
     number = made.site.places["mysql"].number
     with standin_box(made.site, tmp_path, BaseHost.busy()) as box:
         box.target.run(f"ipfw -q add {number} count ip from any to any")  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from rollout.errors import Locked, Refused, RolledBack, Stuck, Unreachable
 from rollout.journal import Entry
 from rollout.step import Step, Use, check, use
 from rollout.told import Told
-from tests.unit.rollout.small_host import SAMPLE, Noted, SmallHost, planned, typed
+from tests.unit.rollout.small_host import SAMPLE, Noted, SmallHost, planned, small_host, typed
 
 TOKEN = "0123456789abcdef"  # noqa: S105 # a step's, not a secret
 
@@ -47,6 +47,11 @@ def begin(held: Contact, position: int = 0) -> str:
     compiled = bundle.compile_step(position + 1, wanted, held.plan.hashes[position], answers)
     held.session.output(bundle.upload_script(compiled, TOKEN, str(held.target.journal)))
     return compiled.directory
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHost]:
+    yield from small_host(tmp_path / "h", "dash", monkeypatch)
 
 
 Hold = Callable[..., Contact]

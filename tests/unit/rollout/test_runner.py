@@ -14,8 +14,8 @@ from pyinfra.api.facts import FactBase
 from operations.command import Commands, Reversible
 from rollout import bundle
 from rollout.errors import CellblockError, Locked, Refused, Waiting
-from rollout.step import Gate, check, use
-from tests.unit.rollout.lab import GATE, Lab, leave_applied, start
+from rollout.step import Gate, Step, check, use
+from tests.unit.rollout.lab import GATE, Lab, leave_applied, start, until
 from tests.unit.rollout.small_host import SmallHost, small_host
 
 
@@ -142,6 +142,45 @@ def test_what_an_earlier_run_left_running_is_waited_for(lab: Lab) -> None:
     assert lab.acts == ["do-a"]
     assert lab.host.state(made) == "confirmed"
     assert any("waiting for its end" in note for note in lab.told.notes)
+
+
+def asks_until(lab: Lab, name: str, later: str) -> Step:
+    """A step that only asks: what it wants is there until another takes it away."""
+    asked = check("file::is_there", until=later, path=str(lab.path(name)))
+    return Step("asks", "Because.", (), (asked,))
+
+
+def test_whether_the_host_is_well_is_asked_when_what_was_left_running_rests(lab: Lab) -> None:
+    """Between the stop of one daemon and the start of the other none runs, and that is no fault."""
+    lab.path("daemon").touch()
+    there = lab.path("daemon")
+    gap = f"rm {there}; sleep 1; touch {there}"
+    steps = (
+        asks_until(lab, "daemon", "later"),
+        lab.step("one", lab.makes("a", then=gap)),
+        lab.step("later"),
+    )
+    made = start(lab.runner(*steps), 1)
+    assert lab.host.wait(made, "applying") == "applying"
+    until(lambda: not there.exists())
+    lab.host.cut()
+    with lab.runner(*steps) as second:
+        second.apply("one")
+    assert lab.host.state(made) == "confirmed"
+
+
+def test_what_an_unconfirmed_step_took_away_is_no_fault(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.path("daemon").touch()
+    steps = (
+        asks_until(lab, "daemon", "one"),
+        lab.step("one", lab.makes("a", then=f"rm {lab.path('daemon')}")),
+    )
+    leave_applied(lab, *steps, monkeypatch=monkeypatch)
+    with lab.runner(*steps) as second:
+        second.apply()
+    assert lab.host.state("002-one") == "confirmed"
 
 
 class Content(FactBase[str]):
