@@ -124,7 +124,7 @@ def run(
     quiet += [f"--confcutdir={CHECKS}", "-c", os.devnull]
     quiet += ["-p", "no:cacheprovider", "-p", "no:terminal"]
     # testinfra's own would give `host` by its own backends, and each costs time at each start.
-    quiet += ["--disable-plugin-autoload", "-p", "no:unraisableexception"]
+    quiet += ["--disable-plugin-autoload", "-p", "no:unraisableexception", "-p", "no:logging"]
     if first:
         quiet.append("--exitfirst")
     pytest.main([*quiet, *arguments], plugins=[plugin])

@@ -42,6 +42,13 @@ def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
         yield box
 
 
+@pytest.fixture(scope="module")
+def littered(made: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """One for all that is planted: each looks for what it has planted itself."""
+    with standin_box(made.site, tmp_path_factory.mktemp("littered")) as box:
+        yield box
+
+
 def apply_all(made: Plan, box: Box) -> None:
     with runner(made, box) as run:
         run.apply()
@@ -94,11 +101,13 @@ def test_two_operators_do_not_get_in_each_others_way(made: Plan, box: Box) -> No
         "rm /etc/newsyslog.conf",
     ],
 )
-def test_a_planted_difference_is_found(made: Plan, box: Box, tmp_path: Path, planted: str) -> None:
-    rehearsal = Rehearsal(made, box, Told(), tmp_path)
+def test_a_planted_difference_is_found(
+    made: Plan, littered: Box, tmp_path: Path, planted: str
+) -> None:
+    rehearsal = Rehearsal(made, littered, Told(), tmp_path)
     before = rehearsal.fingerprint()
     rehearsal.must_equal(before, "with nothing planted")
-    done = box.target.run(planted)  # type: ignore[attr-defined] # the stand-in's own
+    done = littered.target.run(planted)  # type: ignore[attr-defined] # the stand-in's own
     assert done.returncode == 0, done.stderr
     with pytest.raises(Stuck, match="not as before"):
         rehearsal.must_equal(before, "with something planted")

@@ -27,12 +27,14 @@ def rehearse(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_forward_back_and_forward_again() -> None:
-    done = rehearse("--json")
+def test_forward_back_and_forward_again(tmp_path: Path) -> None:
+    """Of the services that the sample has, those that this began with; make rehearse has all."""
+    file = written(tmp_path, "mysql", "web")
+    done = rehearse("--site", str(file), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     acts = {act["name"]: act["results"] for act in json.loads(done.stdout)}
     assert list(acts) == ["apply", "rollback", "apply again"]
-    steps = [step.name for step in plan.make(site.read(SAMPLE)).steps if step.operations]
+    steps = [step.name for step in plan.make(site.read(file)).steps if step.operations]
     for name, expected in (("apply", steps), ("rollback", steps[::-1]), ("apply again", steps)):
         assert [result["step"] for result in acts[name]] == expected
         for result in acts[name]:
