@@ -1,0 +1,70 @@
+"""The power goes: at boot what was not confirmed is undone, before anything else starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.rollout.lab import Lab, leave_applied, start, until
+
+
+def reboot(lab: Lab) -> None:
+    """The power went and came again; what a real kernel would have lost, the tests arrange."""
+    lab.host.kill()
+    done = lab.host.ask("recover")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_at_boot_what_was_not_confirmed_is_undone_but_for_what_the_kernel_lost(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lab.runner(lab.step("one", lab.makes("a"))) as runner:
+        runner.apply()
+    steps = (
+        lab.step("one", lab.makes("a")),
+        lab.step("two", lab.makes("b"), lab.makes("c", live=True)),
+    )
+    leave_applied(lab, *steps, monkeypatch=monkeypatch)
+    reboot(lab)
+    assert lab.acts[3:] == ["undo-b"]
+    assert (lab.host.state("001-one"), lab.host.state("002-two")) == ("confirmed", "undone")
+    assert "restarted before the step was confirmed" in lab.host.read("002-two", "reason")
+    reboot(lab)
+    assert lab.acts[4:] == []
+
+
+def test_at_boot_a_step_that_was_in_the_middle_is_undone(lab: Lab) -> None:
+    runner = lab.runner(lab.step("one", lab.makes("a"), lab.makes("b", then="sleep 62")))
+    name = start(runner)
+    until(lambda: "do-b" in lab.acts)
+    reboot(lab)
+    assert lab.acts == ["do-a", "do-b", "undo-b", "undo-a"]
+    assert lab.host.state(name) == "undone"
+
+
+def test_at_boot_an_undo_that_was_in_the_middle_goes_on(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = lab.makes("a", undo=f"sleep 1; rm -f {lab.path('a')}")
+    step = lab.step("one", slow, lab.makes("b"), confirm_within=3)
+    leave_applied(lab, step, monkeypatch=monkeypatch)
+    until(lambda: "undo-a" in lab.acts)
+    reboot(lab)
+    assert lab.acts[2:] == ["undo-b", "undo-a", "undo-a"]
+    assert lab.host.state("001-one") == "undone"
+
+
+def test_at_boot_nothing_at_all_is_no_error(lab: Lab) -> None:
+    with lab.runner(lab.step("one", lab.makes("a"))) as runner:
+        runner.apply()
+    with lab.runner(lab.step("one", lab.makes("a"))) as back:
+        back.rollback()
+    reboot(lab)
+    assert lab.acts == ["do-a", "undo-a"]
+
+
+def test_what_is_begun_is_on_the_disk_before_it_is_done(lab: Lab) -> None:
+    """Or a power cut would leave something done that nobody knows to undo."""
+    seen = f'case $1 in */progress) echo on-disk >> {lab.acts_file};; esac; test -e "$1"'
+    (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")
+    lab.runner(lab.step("one", lab.makes("a"), lab.makes("b"))).apply()
+    assert lab.acts[:4] == ["on-disk", "do-a", "on-disk", "do-b"]
