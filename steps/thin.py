@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from operations import files, jail, mount, packages
 from operations.mount import Nullfs
@@ -61,6 +62,7 @@ def _jail_step(
 
 def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs]) -> list[Use]:
     jail_ = site.jails[name]
+    _must_be_there(site, name)
     root = site.root(name)
     home = f"{site.base.jails}/{name}"
     private = local_etc(site, name)
@@ -136,6 +138,20 @@ def _configuration(site: Site, jail_: Jail) -> tuple[list[str], list[str]]:
             else:
                 outside.append(path.lstrip("/"))
     return outside, local
+
+
+def _must_be_there(site: Site, name: str) -> None:
+    """A directory of another jail can be mounted here only once that jail is built."""
+    before = site.built[: site.built.index(name)]
+    later = [each for each in site.jails if each not in (*before, name)]
+    for each in site.jails[name].mounts:
+        for owner in later:
+            if Path(site.root(owner)) in (Path(each.source), *Path(each.source).parents):
+                raise Refused(
+                    f"{site.path}: jails.{name}.mounts: {each.source!r} is in jails.{owner}, which "
+                    f"is not built before it with order = {list(site.order)}",
+                    todo=f"put what moves into jails.{owner} first, or take the mount out",
+                )
 
 
 def _mounts(site: Site, name: str, home: str) -> list[Nullfs]:

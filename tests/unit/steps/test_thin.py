@@ -170,7 +170,7 @@ def test_a_jail_asks_the_resolvers_of_the_lan_or_else_a_named_that_moves() -> No
     """And the public address, as long as nobody answers in the jail."""
     [conf] = [each for each in used(SAMPLE, "jail.private") if each["name"] == "etc/resolv.conf"]
     assert conf["content"] == "nameserver 10.80.0.2\nnameserver 203.0.113.2\n"
-    stays = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "web")})
+    stays = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "mysql", "web")})
     [conf] = [each for each in used(stays, "jail.private") if each["name"] == "etc/resolv.conf"]
     assert conf["content"] == "nameserver 203.0.113.2\n"
 
@@ -180,11 +180,21 @@ def test_a_service_to_be_fitted_comes_first_in_a_jail_that_it_shares(tmp_path: P
     text = re.sub(r"(?ms)^\[jails.bind\]$.*?(?=^\[)", "", text)
     text = re.sub(r"(?ms)^\[policy\]$.*?(?=^\[)", "", text)
     text = re.sub(
-        r"(?m)^order = .*", 'order = ["preflight", "base", "network", "web", "bind"]', text
+        r"(?m)^order = .*",
+        'order = ["preflight", "base", "network", "mysql", "web", "bind"]',
+        text,
     )
     (tmp_path / "site.toml").write_text(text)
     with pytest.raises(Refused, match=r"'bind' shares jails\.web with 'web', and comes later"):
         plan.make(site.read(tmp_path / "site.toml"))
+
+
+@pytest.mark.parametrize("order", [("web",), ("web", "mysql")])
+def test_a_mount_out_of_a_jail_that_is_not_built_yet_is_refused(order: tuple[str, ...]) -> None:
+    early = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", *order)})
+    there = r"jails\.web\.mounts: '/usr/jails/mysql/.*' is in jails\.mysql, which is not built"
+    with pytest.raises(Refused, match=there):
+        plan.make(early)
 
 
 def test_the_host_daemon_still_serves_after_this_step() -> None:
