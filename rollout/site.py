@@ -195,6 +195,7 @@ class Accounts(_Table):
     fpm_rcvar: Name = "php_fpm_enable"
     children: Annotated[int, Field(ge=1, le=1000)] = 5
     probed: Annotated[int, Field(ge=1)] = 100
+    quota_minutes: Annotated[int, Field(ge=1, le=59)] = 5
 
 
 class Site(_Table):

@@ -21,6 +21,7 @@ FOLDERS = [
     "compat/linux/dev/fd",
     "compat/linux/dev/shm",
     "dev",
+    "etc/cron.d",
     "etc/defaults",
     "etc/mail",
     "etc/newsyslog.conf.d",

@@ -144,6 +144,42 @@ def test_localhost_goes_only_when_nobody_needs_it(tmp_path: Path) -> None:
         assert standin.strange == []
 
 
+QUOTA = '"preflight", "base", "network", "mysql", "mysql_quota"'
+DATA = "/var/db/mysql"
+SHOW = f"cd {DATA} && stat -f '%N %Su:%Sg %Lp' user001_shop user001_shop/* user0011 other_shop"
+BEFORE = [
+    "user001_shop mysql:mysql 700",
+    "user001_shop/goods.ibd mysql:mysql 660",
+    "user0011 mysql:mysql 700",
+    "other_shop mysql:mysql 700",
+]
+
+
+def test_databases_belong_to_the_accounts_that_they_are_named_after(tmp_path: Path) -> None:
+    base = BaseHost.sample()
+    made = {
+        f"{DATA}/{name}": Entry(None, 0o700, "mysql", "mysql")
+        for name in ("user001_shop", "user0011", "other_shop")
+    }
+    made[f"{DATA}/user001_shop/goods.ibd"] = Entry("rows\n", 0o660, "mysql", "mysql")
+    base = replace(base, entries={**base.entries, **made})
+    with running(written(tmp_path, QUOTA), base) as (runner, standin), Session(standin) as session:
+        assert session.output(SHOW).splitlines() == BEFORE
+        runner.apply()
+        theirs = ["user001_shop user001:mysql 770", "user001_shop/goods.ibd user001:mysql 660"]
+        assert session.output(SHOW).splitlines() == [*theirs, *BEFORE[2:]]
+        new = f"{DATA}/user002_new"
+        session.output(f"install -d -o mysql -g mysql -m 700 {new}")
+        session.output(f"install -o mysql -g mysql -m 660 /dev/null {new}/new.ibd")
+        assert [verdict for verdict in runner.verify() if not verdict.passed] == []
+        assert session.output(f"stat -f %Su {new} {new}/new.ibd") == "user002\nuser002\n"
+        runner.rollback("mysql.cutover")
+        assert session.output(SHOW).splitlines() == BEFORE
+        told = session.output(f"stat -f '%Su %Lp' {new} {new}/new.ibd").splitlines()
+        assert told == ["mysql 700", "mysql 660"]
+        assert standin.strange == []
+
+
 def test_modes_are_mended_and_put_back(tmp_path: Path) -> None:
     base = BaseHost.sample()
     base = replace(base, entries={**base.entries, PAGE: Entry(PHP, 0o646, "user007", "user007")})

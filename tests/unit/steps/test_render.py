@@ -35,6 +35,13 @@ VALUES: dict[str, dict[str, Any]] = {
         "name": "mysql.example.org",
         "findings": [Finding("alice", "localhost", "/home/alice/a.php", line=7)],
     },
+    "mysql/quota": {
+        "data": "/var/db/mysql",
+        "user": "mysql",
+        "jail": "mysql",
+        "uids": (1001, 1999),
+        "journal": "/var/db/cellblock",
+    },
     "network/cellblock_firewall": {"directory": "/usr/local/etc/cellblock/rules"},
     "web/handler-fpm.conf": {"modules": "libexec/apache24", "public": "public_html"},
     "web/handler-suexec.conf": {

@@ -17,7 +17,7 @@ SAMPLE = site.read(PROJECT / "site.example.toml")
 PLAN = plan.make(
     SAMPLE.model_copy(
         update={
-            "order": (*SAMPLE.order, "mysql_by_name"),
+            "order": (*SAMPLE.order, "mysql_by_name", "mysql_quota"),
             "accounts": SAMPLE.accounts.model_copy(update={"handler": "fpm"}),
         }
     )

@@ -1,0 +1,61 @@
+"""The disk quota of an account covers its databases: their files belong to it."""
+
+from __future__ import annotations
+
+from operations import files, quota
+from rollout.errors import Refused
+from rollout.site import JOURNAL, Site
+from rollout.step import Step, check, use
+from steps.render import render
+
+REQUIRES = ("mysql",)
+
+_MYSQL = "mysql"
+_SCRIPT = "/usr/local/etc/cellblock/mysql.quota"
+_CRON = "/etc/cron.d/cellblock-mysql-quota"
+
+
+def steps(site: Site) -> tuple[Step, ...]:
+    service = site.services[_MYSQL]
+    uids = next((jail.uids for jail in site.jails.values() if jail.uids), None)
+    if uids is None or not service.data:
+        raise Refused(
+            f"{site.path}: order: mysql_quota wants a jail's uids and services.mysql.data: whose "
+            "databases belong to whom, and where",
+            todo="give the jail of the accounts its uids and MySQL its data directory, or take "
+            "mysql_quota out of the order",
+        )
+    minutes = site.accounts.quota_minutes
+    return (
+        Step(
+            name="mysql.quota",
+            why="A database takes room that no quota saw, since its files were MySQL's own; now "
+            "they are the account's whose name the database begins with. New tables follow within "
+            f"{minutes} minutes.",
+            operations=(
+                use(
+                    files.put,
+                    path=_SCRIPT,
+                    content=render(
+                        "mysql/quota",
+                        data=service.data[0],
+                        user=service.user,
+                        jail=site.jail_of(_MYSQL),
+                        uids=uids,
+                        journal=JOURNAL,
+                    ),
+                    mode="555",
+                ),
+                use(quota.given, script=_SCRIPT),
+                use(
+                    files.put,
+                    path=_CRON,
+                    content=f"*/{minutes}\t*\t*\t*\t*\troot\t{quota.once(_SCRIPT)} give\n",
+                ),
+            ),
+            checks=(
+                check("quota::databases_belong_to_their_accounts", script=_SCRIPT),
+                check("files::is_there", path=_CRON),
+            ),
+        ),
+    )
