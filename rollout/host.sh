@@ -83,7 +83,12 @@ stop_orphan() { # step : what a killed run was doing must not go on behind the u
 }
 
 runs() { # rc-script : not its exit code, which is 1 where sendmail runs without its queue runner
-    service "$1" onestatus 2>/dev/null | awk '/ running/ {on = / is running/; exit} END {exit !on}'
+    said=$(service "$1" onestatus 2>/dev/null)
+    case ${said%%" running"*} in # of several daemons the first counts
+    "$said") return 1 ;;
+    *" is") ;;
+    *) return 1 ;;
+    esac
 }
 
 fingerprint() { # the host's state as sorted lines, one fact a line
