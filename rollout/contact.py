@@ -10,7 +10,7 @@ from typing import TypeVar
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from rollout import journal
-from rollout.errors import CellblockError, Refused, RolledBack, Stuck, Unreachable
+from rollout.errors import CellblockError, Locked, Refused, RolledBack, Stuck, Unreachable
 from rollout.host import Result, Session, Target
 from rollout.journal import Entry
 from rollout.plan import Plan
@@ -18,6 +18,7 @@ from rollout.site import JOURNAL
 from rollout.told import Told
 
 _FOLLOW_FOR = 1800.0  # seconds: longer than any step may take
+_LOCK_FOR = 3.0  # seconds: longer than a killed operator's shell goes on
 _TRY_FOR = 60.0  # seconds until a host that does not answer is given up
 
 T = TypeVar("T")
@@ -64,8 +65,17 @@ class Contact:
             ) from None
 
     def take(self) -> None:
-        """Take the lock, and bring host.sh and the plan. Raises Locked."""
-        journal.take(self.session, self.plan, self._run)
+        """Take the lock, and bring host.sh and the plan. Raises Locked.
+
+        Not at once: the shell of an operator who was killed outlives him by a moment.
+        """
+        tries = Retrying(
+            retry=retry_if_exception_type(Locked),
+            stop=stop_after_delay(_LOCK_FOR),
+            wait=wait_fixed(0.5),
+            reraise=True,
+        )
+        tries(journal.take, self.session, self.plan, self._run)
 
     def close(self) -> None:
         if self._session is not None:

@@ -230,6 +230,30 @@ def test_the_lock_of_a_run_that_is_gone_is_taken_over(host: SmallHost, hold: Hol
     assert "took over the lock" in (host.journal / "log").read_text()
 
 
+def test_an_operator_killed_while_a_step_runs_does_not_keep_the_lock(
+    host: SmallHost, hold: Hold
+) -> None:
+    """His shell on the host follows the step, and would do so to its end."""
+    a = step("a", slow(host, 8))
+    first = hold(a)
+    directory = begin(first)
+    first.close()
+    shell = host.shell()
+    assert shell.stdin is not None
+    ours = f"sh {host.journal}/host.sh"
+    shell.stdin.write(f"{ours} lock $$ other him; {ours} follow {directory}\n".encode())
+    shell.stdin.flush()
+    time.sleep(0.5)
+    with pytest.raises(Locked):
+        hold(a)
+    for pipe in (shell.stdin, shell.stdout, shell.stderr):  # as the kernel does for a dead process
+        if pipe is not None:
+            pipe.close()
+    shell.wait(timeout=4)
+    hold(a)
+    assert host.state(directory) == "applying"
+
+
 def test_of_many_who_want_the_lock_one_gets_it(host: SmallHost, hold: Hold) -> None:
     """The stale one of a dead run lies there for all of them to take over."""
     hold(step("a", made(host.root / "etc/x")))
