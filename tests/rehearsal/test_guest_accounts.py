@@ -16,12 +16,15 @@ pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)
 PROBE = "accounts scripts run as their owners: web"
 PHP = '<?php $db = new mysqli("localhost", "shop", "SECRET");\n'
 PAGE = "/usr/home/alice/public_html/db.php"
+# mtree(8) makes all homes and gives them away; a chown for each took a minute.
 MORE_PEOPLE = """
 i=0; while [ $i -lt {number} ]; do
-    echo "p$i::$((1100 + i)):1001::0:0:one of many:/usr/home/p$i:/bin/sh"; i=$((i + 1))
-done > /tmp/people && sed -e 's/^\\([^:]*\\)::/\\1:*:/' /tmp/people >> /etc/master.passwd &&
-pwd_mkdb -p /etc/master.passwd && awk -F: '{{print $6 "/public_html"}}' /tmp/people |
-xargs mkdir -p && awk -F: '{{print "chown " $3 ":1001 " $6 " " $6 "/public_html"}}' /tmp/people | sh
+    echo "p$i:*:$((1100 + i)):1001::0:0:one of many:/usr/home/p$i:/bin/sh"; i=$((i + 1))
+done > /tmp/people && cat /tmp/people >> /etc/master.passwd && pwd_mkdb -p /etc/master.passwd &&
+awk -F: 'BEGIN {{ print ". type=dir" }} {{
+    made = "type=dir mode=0755 uid=" $3 " gid=1001"
+    print "./" $1, made; print "./" $1 "/public_html", made
+}}' /tmp/people > /tmp/homes && mtree -deU -p /usr/home -f /tmp/homes
 """
 
 
