@@ -65,6 +65,19 @@ def test_states_are_told_in_their_order(lab: Lab) -> None:
     assert lab.told.steps == ["one: running 1 commands"]
 
 
+def test_a_step_that_is_interrupted_is_not_called_confirmed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    runner = lab.runner(lab.step("one", lab.makes("a")))
+    monkeypatch.setattr(runner, "_checked", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runner.apply()
+    assert [result.outcome for result in runner.results] == ["interrupted"]
+
+
 def test_what_is_confirmed_is_not_run_again(lab: Lab) -> None:
     steps = lab.step("one", lab.makes("a")), lab.step("two", lab.makes("b"))
     with lab.runner(*steps) as first:
