@@ -63,7 +63,7 @@ def test_have_homes(host: Any, uids: tuple[int, int]) -> None:
 
 def test_are_in_the_configuration(host: Any, site: Site, service: str) -> None:
     jail, uids = _accounts_of(site, service)
-    # Read in the jail: with 800 accounts the file has more than its 700 kB.
+    # Read in the jail: with 800 accounts the file has 700 kB.
     awk = (
         "FILENAME == ARGV[1] { there[$0] = 1; next } $3 >= lowest && $3 <= highest && "
         '!(("<Directory \\"" $6 "/" public "/\\">") in there) { print $1 }'
