@@ -330,6 +330,7 @@ follow() { # step : its log as it grows, until it rests; the last line is its st
     exec 3<"steps/$1/log"
     last=
     part=
+    late=0
     naps=0
     while :; do
         look "$1"
@@ -352,7 +353,11 @@ follow() { # step : its log as it grows, until it rests; the last line is its st
             # The state comes first, its line in the log a moment later.
             case $last in
             *": $state") ;;
-            *) if [ "$naps" -lt 15 ]; then nap && continue; fi ;;
+            *)
+                late=$((late + 1))
+                naps=0
+                if [ "$late" -lt 100 ]; then nap && continue; fi
+                ;;
             esac
             for file in reason stuck differences; do
                 if [ -s "steps/$1/$file" ]; then sed -e "s/^/$file /" "steps/$1/$file"; fi

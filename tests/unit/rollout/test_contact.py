@@ -96,6 +96,18 @@ def test_a_step_is_followed_to_its_rest_line_by_line(host: SmallHost, hold: Hold
     assert shown[5:] == ["001-a: applied", "state applied"]
 
 
+def test_the_end_of_a_step_that_was_long_silent_is_told_too(host: SmallHost, hold: Hold) -> None:
+    """Its state changes a moment before the log says so."""
+    slowly = (
+        'case $1 in steps/001-a) sleep 0.8;; esac; for each; do test -e "$each" || exit 66; done'
+    )
+    (host.bin / "fsync").write_text(f"#!/bin/sh\n{slowly}\n")
+    told = Noted()
+    held = hold(step("a", use(typed, do="sleep 6", undo=":")), told=told)
+    held.follow(begin(held))
+    assert [line.rpartition(" ")[2] for line in told.lines[-2:]] == ["applied", "applied"]
+
+
 def test_a_step_goes_on_while_the_connection_is_gone(host: SmallHost, hold: Hold) -> None:
     told = Noted()
     held = hold(step("a", slow(host), made(host.root / "etc/x")), told=told)
