@@ -36,13 +36,12 @@ class Finding:
 
 def ranges(site: Site) -> list[str]:
     """The uids of people: those that any jail gets. Raises Refused when no jail gets any."""
-    found = dict.fromkeys(jail.uids for jail in site.jails.values() if jail.uids)
-    if not found:
+    if not site.uids:
         raise Refused(
             f"{site.path}: no jail has uids, so nobody's home would be looked into",
             todo="give the jail of the accounts their lowest and highest uid",
         )
-    return [f"{low}:{high}" for low, high in found]
+    return [f"{low}:{high}" for low, high in site.uids]
 
 
 def look(session: Session, site: Site) -> list[Finding]:

@@ -237,6 +237,11 @@ class Site(_Table):
         return tuple(dict.fromkeys(moved))
 
     @property
+    def uids(self) -> tuple[tuple[int, int], ...]:
+        """The ranges of people's uids: each that a jail gets, once."""
+        return tuple(dict.fromkeys(jail.uids for jail in self.jails.values() if jail.uids))
+
+    @property
     def places(self) -> dict[str, Place]:
         """The parts of our rule set in the order of the search, each with its place.
 

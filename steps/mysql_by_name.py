@@ -76,7 +76,12 @@ def _notices(site: Site) -> Step:
 
 def _retire(site: Site) -> Step:
     service = site.services[_MYSQL]
-    ranges = [f"{low}:{high}" for low, high in dict.fromkeys(_uids(site))]
+    if not site.uids:
+        raise Refused(
+            f"{site.path}: order: mysql_by_name asks people's files, but no jail has uids",
+            todo="give the jail of the accounts their lowest and highest uid",
+        )
+    ranges = [f"{low}:{high}" for low, high in site.uids]
     place = site.places["localhost"]
     script = f"{_OURS}/audit.sh"
     socket = service.socket
@@ -113,13 +118,3 @@ def _retire(site: Site) -> Step:
             ),
         ),
     )
-
-
-def _uids(site: Site) -> list[tuple[int, int]]:
-    found = [jail.uids for jail in site.jails.values() if jail.uids]
-    if not found:
-        raise Refused(
-            f"{site.path}: order: mysql_by_name asks people's files, but no jail has uids",
-            todo="give the jail of the accounts their lowest and highest uid",
-        )
-    return found

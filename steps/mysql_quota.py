@@ -17,8 +17,7 @@ _CRON = "/etc/cron.d/cellblock-mysql-quota"
 
 def steps(site: Site) -> tuple[Step, ...]:
     service = site.services[_MYSQL]
-    uids = next((jail.uids for jail in site.jails.values() if jail.uids), None)
-    if uids is None or not service.data:
+    if not site.uids or not service.data:
         raise Refused(
             f"{site.path}: order: mysql_quota wants a jail's uids and services.mysql.data: whose "
             "databases belong to whom, and where",
@@ -41,7 +40,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                         data=service.data[0],
                         user=service.user,
                         jail=site.jail_of(_MYSQL),
-                        uids=uids,
+                        ranges=site.uids,
                         journal=JOURNAL,
                     ),
                     mode="555",

@@ -168,6 +168,9 @@ def test_databases_belong_to_the_accounts_that_they_are_named_after(tmp_path: Pa
         runner.apply()
         theirs = ["user001_shop user001:mysql 770", "user001_shop/goods.ibd user001:mysql 660"]
         assert session.output(SHOW).splitlines() == [*theirs, *BEFORE[2:]]
+        calls = standin.calls
+        [changed] = [n for n, call in enumerate(calls) if call.startswith("chmod g+rwx ")]
+        assert "fsync /var/db/cellblock/mysql.modes" in calls[:changed], "modes could be lost"
         new = f"{DATA}/user002_new"
         session.output(f"install -d -o mysql -g mysql -m 700 {new}")
         session.output(f"install -o mysql -g mysql -m 660 /dev/null {new}/new.ibd")

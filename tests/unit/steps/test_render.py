@@ -39,7 +39,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "data": "/var/db/mysql",
         "user": "mysql",
         "jail": "mysql",
-        "uids": (1001, 1999),
+        "ranges": ((1001, 1999), (3000, 3999)),
         "journal": "/var/db/cellblock",
     },
     "network/cellblock_firewall": {"directory": "/usr/local/etc/cellblock/rules"},
