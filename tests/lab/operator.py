@@ -19,10 +19,13 @@ LIMIT = 1800.0  # seconds that one command of deploy.py may take on an emulated 
 class Operator:
     """`home` is an empty directory; each command runs from a fresh clone below it.
 
-    With `order`, the site has only these subjects.
+    With `order`, the site has only these subjects. `probes` a second: every look of the prober's
+    costs an emulated processor dear; fewer do where nobody asks how long an outage is.
     """
 
-    def __init__(self, guest: Guest, home: Path, order: Sequence[str] = ()) -> None:
+    def __init__(
+        self, guest: Guest, home: Path, order: Sequence[str] = (), probes: float | None = None
+    ) -> None:
         self.guest = guest
         self.home = home
         self.site = home / "site.toml"
@@ -30,6 +33,8 @@ class Operator:
         text = text.replace("@KEY@", str(guest.image.key))
         if order:
             text = re.sub(r"(?m)^order = .*", f"order = {json.dumps(list(order))}", text)
+        if probes:
+            text = re.sub(r"(?m)^probes_per_second = \S+", f"probes_per_second = {probes}", text)
         self.site.write_text(text.replace("@KNOWN_HOSTS@", str(guest.image.known_hosts)))
 
     def begin(self, *words: str) -> subprocess.Popen[str]:

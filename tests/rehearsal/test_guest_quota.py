@@ -28,10 +28,10 @@ def typed(guest: Guest, statement: str) -> str:
 def test_a_database_counts_for_its_account_and_mysql_goes_on(
     fresh_guest: Guest, tmp_path: Path
 ) -> None:
-    operator = Operator(fresh_guest, tmp_path, ("preflight", "base", "network", "mysql"))
-    text = operator.site.read_text(encoding="utf-8")
-    text = text.replace('"mysql"]', '"mysql", "mysql_quota"]', 1)
-    operator.site.write_text(text + "\n[accounts]\nquota_minutes = 1\n", encoding="utf-8")
+    order = ("preflight", "base", "network", "mysql", "mysql_quota")
+    operator = Operator(fresh_guest, tmp_path, order)
+    with operator.site.open("a", encoding="utf-8") as file:
+        file.write("\n[accounts]\nquota_minutes = 1\n")
     guest = operator.guest
     typed(guest, MADE)
     owners = guest.sh(SHOW).stdout
