@@ -91,8 +91,7 @@ def stop(script: str, stop: str = "onestop", back: str = "onestart", limit: int 
     if not host.get_fact(ServiceRuns, script=script):
         host.noop(f"{script} does not run")
         return
-    # Nothing but the start itself may stand between the two daemons, on the way back either: so no
-    # question before it. onestart fails when the daemon runs, and then the state has the word.
+    # onestart fails when the daemon runs, and then the state has the word.
     yield Reversible(
         f"service {quote(script)} {stop}{_awaited(script, stop)}",
         undo=f"service {quote(script)} {back} || true; {runs(script)}",
@@ -133,8 +132,8 @@ def handover(script: str, jail: str, limit: int = 240) -> Commands:
     inside = runs(script, jail)
     yield Reversible(
         f"service {name} onestop && service -j {there} {name} onestart && {inside}",
-        # Nothing but the start itself after the stop, here either: so no question before it.
-        # onestart fails when the daemon runs, and then the state has the word.
+        # No question between the jail's stop and the host's start: it would be outage. onestart
+        # fails when the daemon runs, and then the state has the word.
         undo=f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
         f"|| ! {inside}; then service {name} onestart || true; {runs(script)}; else exit 1; fi",
         live=True,

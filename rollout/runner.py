@@ -117,10 +117,9 @@ class Runner:
     def apply(self, to: str | None = None) -> None:
         """Run every step up to `to` that is not confirmed yet. Raises at the first that fails."""
         wanted = self.plan.upto(to)
+        # In the middle of a step or of its undo the host is in no state to be asked about yet.
         begun = bool(self.known().entries)
-        if (
-            begun
-        ):  # the host may be in the middle of a step or of its undo: that is not its state yet
+        if begun:
             self.contact.take()
         left = {entry.name: self._settled(entry) for entry in self.known().entries}
         self.must_be_well(self.known(), wanted)

@@ -146,7 +146,7 @@ def _must_be_there(site: Site, name: str) -> None:
     later = [each for each in site.jails if each not in (*before, name)]
     for each in site.jails[name].mounts:
         for owner in later:
-            if Path(site.root(owner)) in (Path(each.source), *Path(each.source).parents):
+            if Path(each.source).is_relative_to(site.root(owner)):
                 raise Refused(
                     f"{site.path}: jails.{name}.mounts: {each.source!r} is in jails.{owner}, which "
                     f"is not built before it with order = {list(site.order)}",

@@ -6,8 +6,10 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from standin.accounts import Names
@@ -15,6 +17,7 @@ from standin.call import Call, Failed, Reply, Unknown, command
 from standin.daemons import Daemon
 from standin.host import Host
 from standin.processes import all_pids, root_of, stat_of
+from standin.realm import Realm
 
 TITLES = {"pid": "PID", "ppid": "PPID", "command": "COMMAND", "comm": "COMMAND", "args": "COMMAND"}
 TITLES |= {"user": "USER", "jail": "JAIL", "jid": "JID", "state": "STAT", "ucomm": "UCOMM"}
@@ -56,16 +59,23 @@ def processes(host: Host, call: Call) -> list[Process]:
     """Those that the caller may see: a jail sees its own."""
     daemons = {daemon.pid: daemon for daemon in host.daemons}
     workers = {pid: daemon for daemon in host.daemons for pid in daemon.worker_pids}
+    names = cache(Names)
     found = []
     for pid in all_pids():
         with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            process = _process(host, call, pid, daemons, workers)
+            process = _process(host, call, pid, daemons, workers, names=names)
             found += [process] if process else []
     return found
 
 
 def _process(
-    host: Host, call: Call, pid: int, daemons: dict[int, Daemon], workers: dict[int, Daemon]
+    host: Host,
+    call: Call,
+    pid: int,
+    daemons: dict[int, Daemon],
+    workers: dict[int, Daemon],
+    *,
+    names: Callable[[Realm], Names],
 ) -> Process | None:
     root = root_of(pid)
     if pid == 1 or root is None:
@@ -83,7 +93,7 @@ def _process(
         comm, line = daemon.kind.process, daemon.kind.binary
         user = daemon.kind.user if pid in daemons else daemon.kind.workers[0]
     else:
-        user = Names(realm).user(Path(f"/proc/{pid}").stat().st_uid)
+        user = names(realm).user(Path(f"/proc/{pid}").stat().st_uid)
     return Process(pid, parent, session, user, comm, line, realm.name, jail.jid if jail else 0)
 
 
