@@ -18,7 +18,7 @@ from standin.realm import Realm
 if TYPE_CHECKING:
     from standin.host import Host
 
-LONGEST_LINE = 300
+LONGEST_LINE = 1500
 PAUSE = 0.002
 
 
