@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from shlex import quote
 from typing import IO, Any, NoReturn, Protocol
@@ -249,7 +250,9 @@ class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra ships no ty
         return self.result(result.code, text.encode(), result.out, result.err)
 
 
+@lru_cache(maxsize=1)
 def testinfra_host(session: Session) -> testinfra.host.Host:
+    """The same for the same session: it asks once what kind of system it looks at."""
     backend = SessionBackend(session)
     host = testinfra.host.Host(backend)
     backend.set_host(host)

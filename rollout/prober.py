@@ -6,8 +6,8 @@ away. It appends a JSON line a probe to the results file, which rollout/outage.p
 never outlives the run that started it.
 
 There are plain probes at a fixed cadence; and every few seconds, and at once when a failure ends,
-one that is held open while the host says who holds its other end. Not more often: the host answers
-that by four processes, and a busy one has none to spare in a cut-over.
+one that is held open while the host says who holds its other end. Not more often, and not while a
+service has just gone: the host answers that by four processes, and has none to spare in a cut-over.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from rollout.probes import KINDS, Watch
 from rollout.witness import Witness
 
 HEADROOM = 1.1  # faster than asked: a hiccup of our own machine must not break the promised rate
+GIVEN_UP = 60.0  # seconds; a service that fails for longer is not in the middle of a cut-over
 # Wall-clock time is counted from here by the monotonic clock: a step of NTP is not an outage.
 EPOCH = time.time() - time.monotonic()
 
@@ -74,11 +75,35 @@ class Results:
         self._file.close()
 
 
+class Failures:
+    """The services that do not answer now, and since when by time.monotonic()."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def note(self, service: str, fails: bool) -> bool:
+        """True where a failure has just ended."""
+        if fails:
+            self._since.setdefault(service, time.monotonic())
+            return False
+        return self._since.pop(service, None) is not None
+
+    @property
+    def fresh(self) -> bool:
+        begun = time.monotonic() - GIVEN_UP
+        return any(since > begun for since in list(self._since.values()))
+
+
 class Watcher:
     """Asks one service, in threads of its own."""
 
     def __init__(
-        self, watch: Watch, results: Results, witness: Witness | None, hold: float
+        self,
+        watch: Watch,
+        results: Results,
+        witness: Witness | None,
+        hold: float,
+        failures: Failures,
     ) -> None:
         self.heard = Event()  # of the service, for the first time
         self._watch = watch
@@ -86,7 +111,7 @@ class Watcher:
         self._results = results
         self._witness = witness
         self._hold = hold
-        self._failing = False
+        self._failures = failures
         self._ask_owner = Event()
         self._stop = Event()
         self._threads = [Thread(target=self._ask_at_cadence, daemon=True)]
@@ -136,15 +161,15 @@ class Watcher:
         except Exception as failure:  # whatever it is: a client got no answer
             error = f"{type(failure).__name__}: {failure}"
         self._note(started, who, error)
-        if self._failing and error is None:
+        if self._failures.note(self._watch.name, error is not None):
             self._ask_owner.set()
-        self._failing = error is not None
         self.heard.set()
 
     def _ask_for_owners(self) -> None:
         while not self._stop.is_set():
-            with suppress(Exception):  # a failure is for the plain probes to note, in time
-                self._ask_for_owner()
+            if not self._failures.fresh:
+                with suppress(Exception):  # a failure is for the plain probes to note, in time
+                    self._ask_for_owner()
             self._ask_owner.wait(self._hold)
             self._ask_owner.clear()
 
@@ -184,7 +209,8 @@ def watch(config: Config) -> None:
         signal.signal(number, lambda number, _: told.append(number))
     results = Results(config.results)
     witness = Witness(config.witness) if config.witness else None
-    watchers = [Watcher(one, results, witness, config.hold) for one in config.watches]
+    failures = Failures()
+    watchers = [Watcher(one, results, witness, config.hold, failures) for one in config.watches]
     for watcher in watchers:
         watcher.start()
     ready = False

@@ -29,7 +29,7 @@ PLAIN = {
 # Run by the shims, which turn FreeBSD's options and words into these and back.
 BEHIND_SHIMS = (
     "awk chmod cp date df du env false find flock install ln mkdir mktemp mv readlink rm rmdir sed"
-    " setsid sleep sync tail timeout touch truncate wc chroot chown"
+    " setsid sleep tail timeout touch truncate wc chroot chown"
 )
 SHELL = "/libexec/standin/sh"
 REAL = "/libexec/standin/real"

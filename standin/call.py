@@ -65,7 +65,7 @@ class Call:
         while f"/{HIDDEN}/answers/" not in str((fds / "0").readlink()):
             await asyncio.sleep(PAUSE)
         source = os.open(fds / "9", os.O_RDONLY | os.O_NONBLOCK)
-        found = b""
+        found = bytearray()
         try:
             while True:
                 try:
@@ -74,7 +74,7 @@ class Call:
                     await asyncio.sleep(PAUSE)
                     continue
                 if not block:
-                    return found
+                    return bytes(found)
                 found += block
         finally:
             os.close(source)

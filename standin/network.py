@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv6Interface
+from functools import lru_cache
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 
 FLAGS = {1: "UP", 2: "BROADCAST", 8: "LOOPBACK", 0x40: "RUNNING", 0x800: "SIMPLEX"}
 FLAGS |= {0x8000: "MULTICAST"}
@@ -67,6 +68,9 @@ class Interface:
                 self.inet6.append(IPv6Interface("fe80::1/64"))
 
 
+_parsed = lru_cache(maxsize=4096)(ip_address)
+
+
 class Network:
     def __init__(self, nic: str = "vtnet0") -> None:
         self.nic = nic
@@ -93,10 +97,14 @@ class Network:
 
     def owner(self, address: str) -> Interface | None:
         """The interface that has this address."""
+        try:
+            wanted = _parsed(address)
+        except ValueError:
+            return None
         for interface in self.interfaces.values():
-            own = [str(one.ip) for one in interface.inet] + [str(one.ip) for one in interface.inet6]
-            if address in own:
-                return interface
+            for one in (*interface.inet, *interface.inet6):
+                if one.ip == wanted:
+                    return interface
         return None
 
     def addresses(self) -> list[str]:

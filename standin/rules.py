@@ -60,8 +60,10 @@ class End:
         return f"{body} {self.ports}" if self.ports else body
 
     def holds(self, address: str, port: int, own: Callable[[str], bool]) -> bool:
+        if self.ports and not _port_fits(self.ports, port):
+            return False
         hit = any(_address_fits(word, address, own) for word in self.words)
-        return hit != self.negated and (not self.ports or _port_fits(self.ports, port))
+        return hit != self.negated
 
 
 @dataclass
@@ -105,11 +107,13 @@ class Rule:
         if packet.is_known and self.keeps_state:
             return True
         version = "ip6" if ":" in packet.target else "ip4"
-        return (
-            self.proto in ("ip", version, packet.proto)
-            and self.source.holds(packet.source, packet.source_port, own)
-            and self.target.holds(packet.target, packet.target_port, own)
-            and all(_option_holds(name, value, packet) for name, value in self.options)
+        if self.proto not in ("ip", version, packet.proto):
+            return False
+        for name, value in self.options:  # first, since they cost the least
+            if not _option_holds(name, value, packet):
+                return False
+        return self.source.holds(packet.source, packet.source_port, own) and self.target.holds(
+            packet.target, packet.target_port, own
         )
 
 
@@ -221,6 +225,7 @@ def _is_within(address: str, network: str) -> bool:
     return found.version == there.version and found in there
 
 
+@lru_cache(maxsize=4096)
 def _port_fits(ports: str, port: int) -> bool:
     for part in ports.split(","):
         low, _, high = part.partition("-")

@@ -262,8 +262,9 @@ def chflags(host: Host, call: Call) -> Reply:
 
 @command("/usr/bin/fsync")
 def fsync(host: Host, call: Call) -> Reply:
+    """Nothing of a stand-in outlives this machine's own power, so its disks are spared."""
     _, rest = getopt(call, "", "usage: fsync file ...")
     for word in rest:
         if not call.realm.path(word, call.cwd).exists():
             raise Failed(f"fsync: open {word}: No such file or directory\n", 66)
-    return Reply(then=f"exec {real('sync', '--', *rest)}")
+    return Reply()

@@ -143,6 +143,28 @@ def test_the_witness_is_asked_at_times_and_after_a_gap(tmp_path: Path, server: S
     assert first < back + 0.2 + SLACK
 
 
+def test_the_host_is_not_asked_for_owners_in_a_cut_over(tmp_path: Path, server: Server) -> None:
+    """Not for the other services' either: what the host has to spare is for the one that is away."""
+    steady = Server()
+    steady.start()
+    watches = [watching(server), watching(steady, "web")]
+    try:
+        with Prober(watches, ["sh", "-c", WITNESS], tmp_path / "seen.jsonl", hold=0.1) as prober:
+            time.sleep(0.4)
+            away = time.time()
+            server.stop()
+            time.sleep(0.8)
+            back = time.time()
+            server.start()
+            time.sleep(0.8)
+            web = outage.read(prober.stop())["web"]
+    finally:
+        steady.stop()
+    asked = [probe.start for probe in web.probes if probe.held]
+    assert asked and min(asked) < away and max(asked) > back
+    assert not [start for start in asked if away + SLACK < start < back]
+
+
 @pytest.mark.parametrize("witness", [["sh", "-c", "exit 1"], ["sh", "-c", "echo ready; sleep 9"]])
 def test_a_lost_witness_costs_only_the_owners(
     tmp_path: Path, server: Server, witness: list[str]
