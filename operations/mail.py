@@ -172,10 +172,10 @@ def _ended(processes: str, jail: str = "") -> str:
     idle = r"/^ *[0-9]+ sendmail: .*(cmd read|user open|client (greeting|EHLO|HELO))/ {print $1}"
     return (
         f"i=0; while pgrep -j {listed} -x {quote(processes)} >/dev/null; do "
-        f"if [ $i -eq 60 ]; then ps -axww -J {where} -o pid= -o args= | awk {quote(idle)} | "
+        f"if [ $i -eq 120 ]; then ps -axww -J {where} -o pid= -o args= | awk {quote(idle)} | "
         "while read -r pid; do kill $pid || true; done; fi; "
-        "if [ $i -ge 200 ]; then echo 'mail is still under way' >&2; exit 1; fi; "
-        "sleep 1; i=$((i + 1)); done"
+        "if [ $i -ge 400 ]; then echo 'mail is still under way' >&2; exit 1; fi; "
+        "sleep 0.5; i=$((i + 1)); done"
     )
 
 

@@ -102,9 +102,10 @@ class Network:
         except ValueError:
             return None
         for interface in self.interfaces.values():
-            for one in (*interface.inet, *interface.inet6):
-                if one.ip == wanted:
-                    return interface
+            if any(one.ip == wanted for one in interface.inet):
+                return interface
+            if any(one.ip == wanted for one in interface.inet6):
+                return interface
         return None
 
     def addresses(self) -> list[str]:

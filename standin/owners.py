@@ -34,8 +34,8 @@ def change(tree: Path, place: Path, uid: int, gid: int) -> None:
 
 
 def of(tree: Path, place: Path) -> tuple[int, int]:
-    found = place.lstat()
-    noted = _read(tree).get(_key(place))
+    found = os.lstat(place)
+    noted = _read(tree).get(f"{found.st_dev}:{found.st_ino}")
     return (noted[0], noted[1]) if noted else (found.st_uid, found.st_gid)
 
 
@@ -51,9 +51,10 @@ def _store(tree: Path) -> Path:
 
 def _read(tree: Path) -> dict[str, list[int]]:
     try:
-        found: dict[str, list[int]] = json.loads(_store(tree).read_text())
+        text = _store(tree).read_text()
     except FileNotFoundError:
         return {}
+    found: dict[str, list[int]] = json.loads(text)
     return found
 
 

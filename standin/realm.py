@@ -69,6 +69,6 @@ class Realm:
 def _target(place: str) -> str:
     """What a symbolic link says; empty for anything else."""
     try:
-        return os.readlink(place)
+        return os.readlink(place)  # noqa: PTH115 - asked too often for a Path each time
     except OSError:
         return ""

@@ -7,6 +7,7 @@ import os
 import re
 import stat as modes
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from standin.accounts import Names
@@ -23,6 +24,27 @@ KINDS = {
     modes.S_IFSOCK: ("Socket", "="),
     modes.S_IFCHR: ("Character Device", ""),
     modes.S_IFBLK: ("Block Device", ""),
+}
+
+
+FORMATS: dict[str, Callable[[os.stat_result], str]] = {
+    "%": lambda status: "%",
+    "n": lambda status: "\n",
+    "t": lambda status: "\t",
+    "HT": lambda status: KINDS[modes.S_IFMT(status.st_mode)][0],
+    "T": lambda status: KINDS[modes.S_IFMT(status.st_mode)][1],
+    "Op": lambda status: f"{status.st_mode:o}",
+    "p": lambda status: f"{status.st_mode:o}",
+    "Sf": lambda status: "-",
+    "f": lambda status: "0",
+    "d": lambda status: str(status.st_dev),
+    "i": lambda status: str(status.st_ino),
+    "l": lambda status: str(status.st_nlink),
+    "z": lambda status: str(status.st_size),
+    "m": lambda status: str(int(status.st_mtime)),
+    "a": lambda status: str(int(status.st_atime)),
+    "c": lambda status: str(int(status.st_ctime)),
+    "B": lambda status: str(int(status.st_ctime)),
 }
 
 
@@ -46,34 +68,35 @@ def stat(host: Host, call: Call) -> Reply:
 
 def _format(host: Host, place: Path, word: str, found: dict[str, str], names: Names) -> str:
     status = os.lstat(place)
-    uid, gid = host.owner(place)
+    is_link = modes.S_ISLNK(status.st_mode)
     # Linux has no modes of symbolic links; FreeBSD makes them by the umask.
-    full_mode = status.st_mode & ~0o022 if modes.S_ISLNK(status.st_mode) else status.st_mode
+    full_mode = status.st_mode & ~0o022 if is_link else status.st_mode
     mode = modes.S_IMODE(full_mode)
-    kind, mark = KINDS[modes.S_IFMT(status.st_mode)]
-    known = {
-        "%": "%", "n": "\n", "t": "\t",
-        "Su": names.user(uid), "Sg": names.group(gid),
-        "u": str(uid), "g": str(gid), "z": str(status.st_size), "N": word,
-        "Lp": f"{mode & 0o777:o}", "OLp": f"{mode & 0o777:o}", "Mp": f"{mode >> 9:o}",
-        "Mp%Lp": "", "OMp": f"{mode >> 9:o}", "p": f"{status.st_mode:o}",
-        "Op": f"{status.st_mode:o}", "Sp": modes.filemode(full_mode),
-        "HT": kind, "T": mark, "i": str(status.st_ino), "d": str(status.st_dev),
-        "l": str(status.st_nlink), "Sf": "-", "f": "0",
-        "Y": str(place.readlink()) if place.is_symlink() else "",
-    }  # fmt: skip
-    when = {"m": status.st_mtime, "a": status.st_atime, "c": status.st_ctime, "B": status.st_ctime}
+
+    own: dict[str, Callable[[], str]] = {
+        "Su": lambda: names.user(host.owner(place)[0]),
+        "u": lambda: str(host.owner(place)[0]),
+        "Sg": lambda: names.group(host.owner(place)[1]),
+        "g": lambda: str(host.owner(place)[1]),
+        "N": lambda: word,
+        "Lp": lambda: f"{mode & 0o777:o}",
+        "OLp": lambda: f"{mode & 0o777:o}",
+        "Mp": lambda: f"{mode >> 9:o}",
+        "OMp": lambda: f"{mode >> 9:o}",
+        "Sp": lambda: modes.filemode(full_mode),
+        "Y": lambda: str(place.readlink()) if is_link else "",
+    }
 
     def one(match: re.Match[str]) -> str:
         letter = match[1]
-        if letter in known:
-            return known[letter]
-        if letter.removeprefix("S") not in when:
+        if letter in own:
+            return own[letter]()
+        if letter in FORMATS:
+            return FORMATS[letter](status)
+        if letter not in ("Sm", "Sa", "Sc", "SB"):
             raise Unknown(f"stat: {match[0]}: bad format\n", 1)
-        if letter in when:
-            return str(int(when[letter]))
         layout = found.get("t", "%b %e %H:%M:%S %Y")
-        return time.strftime(layout, time.gmtime(when[letter[-1]]))
+        return time.strftime(layout, time.gmtime(int(FORMATS[letter[1]](status))))
 
     return re.sub(r"%(OLp|OMp|Op|[SLMH][a-zA-Z]|[a-zA-Z%])", one, found["f"])
 

@@ -144,7 +144,7 @@ def test_the_witness_is_asked_at_times_and_after_a_gap(tmp_path: Path, server: S
 
 
 def test_the_host_is_not_asked_for_owners_in_a_cut_over(tmp_path: Path, server: Server) -> None:
-    """Not for the other services' either: what the host has to spare is for the one that is away."""
+    """Nor for those of the other services: what the host can spare is for the one that is away."""
     steady = Server()
     steady.start()
     watches = [watching(server), watching(steady, "web")]
