@@ -20,7 +20,7 @@ rehearse: setup
 	$(BIN)/python deploy.py rehearse
 
 test: lint
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not guest'
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not guest'
 
 lint: setup
 	$(BIN)/ruff check
