@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TextIO
 
-from standin import boot, owners
+from standin import boot, owners, torn
 from standin.call import COMMANDS, Call, Reply
 from standin.daemons import Daemon
 from standin.faults import Faults
@@ -161,6 +161,10 @@ class Host:
 
     def note_strange(self, text: str) -> None:
         self._note("strange.log", text.rstrip("\n"))
+
+    def note_synced(self, place: Path) -> None:
+        """What a power cut cannot take any more."""
+        self._note(torn.LOG, torn.mark(place))
 
     def note_console(self, text: str) -> None:
         if text:
