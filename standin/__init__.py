@@ -43,8 +43,9 @@ Limits
     of pipes there is none, of TSO only that it stops an upload through nat. A power cut loses
     nothing that was written or, when asked to, the tails of files (torn.py), but never a name.
     Jails have no limits and no vnet. Users in MySQL, TLS and mail delivery do not exist. Commands
-    beside the shims cannot be broken (`break_at`) by name, but the file that sh runs can. Without root and without newuidmap(1) there is one user only: owners
-    are then kept in a file of ours, see owners.py.
+    beside the shims cannot be broken (`break_at`) by name, but the file that sh runs can. Without
+    root and without newuidmap(1) there is one user only: owners are then kept in a file of ours,
+    see owners.py.
 """
 
 from standin.answers import OUTSIDE

@@ -186,7 +186,8 @@ class StandIn:
         of FreeBSD's own and `sh ...` are seen. fail: exit 1 without running. fail-after: runs, then
         exit 1. hang: never returns. cut: all connections end before it runs. power: the host is
         off before it runs. hold: waits for `release` and then runs; hold-after: runs, then waits;
-        one is held at a time, and `held` tells. Asked of a host that is down, it holds from the first line of the boot.
+        one is held at a time, and `held` tells. Asked of a host that is down, it is in force from
+        the first line of the boot.
         """
         fault = Fault(pattern, nth, mode)
         if self.is_up:

@@ -35,8 +35,8 @@ def tear(where: Path, since: float) -> list[str]:
     synced: dict[str, tuple[int, int]] = {}
     log = where / LOG
     for line in log.read_text().splitlines() if log.exists() else ():
-        inode, size, mtime = line.split()
-        synced[inode] = int(size), int(mtime)
+        inode, there, when = line.split()
+        synced[inode] = int(there), int(when)
     torn = []
     since = max(since, time.time() - SYNCER_SECONDS)
     for place, found in _files(where / "root"):

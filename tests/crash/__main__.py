@@ -17,6 +17,7 @@ from tests.crash.cases import KINDS, UNDO, Wanted
 from tests.crash.workers import Outcome, outcomes
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
+ENDS = ("as before", "confirmed", "")
 A_CORE = 4
 """Stand-ins a core: a case waits more than it works."""
 
@@ -29,14 +30,14 @@ def table(seen: list[Outcome]) -> str:
             ("while undone: " if side == "undo" else "") + says,
             (UNDO if side == "undo" else "") + kind,
             tried[side, kind],
-            *(ended[side, kind, end] for end in ("as before", "confirmed", "")),
+            *(ended[side, kind, end] for end in ENDS),
         )
         for side in ("do", "undo")
         for kind, says in KINDS.items()
         if tried[side, kind]
     ]
-    sums = [sum(int(row[column]) for row in rows) for column in range(2, 6)]
-    rows.append(("all", "", *sums))
+    ends = [sum(each.end == end for each in seen) for end in ENDS]
+    rows.append(("all", "", len(seen), *ends))
     return tabulate(rows, ("failure", "kind", "tried", "as before", "confirmed", "NEITHER"))
 
 

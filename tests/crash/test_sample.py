@@ -1,4 +1,4 @@
-"""A few of all failures in each run of the tests, other ones each time; `make crash` has them all."""
+"""A few of all failures in each run of the tests, other ones each time; `make crash` plays all."""
 
 from __future__ import annotations
 

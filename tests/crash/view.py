@@ -16,7 +16,7 @@ from pathlib import Path
 from standin import StandIn
 from standin.layout import HIDDEN
 
-# What a host writes by itself all the time, a boot empties, or is the journal's or the stand-in's own.
+# What a host writes by itself, a boot empties, or is the journal's or the stand-in's own.
 PASSED_OVER = (
     *(HIDDEN, "bin/sh", "var/db/cellblock"),
     *("dev", "proc", "tmp", "var/log", "var/run", "var/tmp"),

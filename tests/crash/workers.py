@@ -20,7 +20,7 @@ from tests.crash.play import play
 
 CASE_SECONDS = 90
 LAST_LINES = 12
-MEMORY = Path("/dev/shm")  # noqa: S108 # where a tree is written without a disk, if there is one
+MEMORY = Path("/dev/shm")  # where a tree is written without a disk, if there is one
 
 
 @dataclass(frozen=True)
