@@ -215,7 +215,7 @@ undo_locked() { # step
     dir=steps/$1
     [ "$(state_of "$1")" = undoing ] || return 0
     stop_orphan "$1"
-    if [ ! -e "$dir/print.rollback" ]; then
+    if [ -e "$dir/print.applied" ] && [ ! -e "$dir/print.rollback" ]; then
         fingerprint >"$dir/print.new" && mv "$dir/print.new" "$dir/print.rollback"
     fi
     failed=

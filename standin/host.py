@@ -153,8 +153,8 @@ class Host:
         task.add_done_callback(self._tasks.discard)
 
     def watch_sh(self) -> None:
-        """From now on `sh FILE` asks here first whether it shall break."""
-        show_sh_wrapper(self.realm.root)
+        """From now on `sh FILE` asks here first whether it shall break, if a fault may mean it."""
+        show_sh_wrapper(self.realm.root, [fault.pattern for fault in self.faults.waiting])
 
     def note_call(self, line: str) -> None:
         self._note("calls.log", line)
