@@ -1,12 +1,13 @@
 # make rehearse    sets up what is needed, then rehearses the sample site on the stand-in
 # make test        lint, types and all tests that need no FreeBSD guest
+# make crash       every failure at every command of every step and undo, on the stand-in (ONLY=, docs/recovery.md)
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
 # make measure     whole rollouts on that guest under clients (docs/measurements.md)
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup rehearse test lint guest measure runbooks clean
+.PHONY: setup rehearse test lint crash guest measure runbooks clean
 
 setup: .venv/ready
 
@@ -27,6 +28,9 @@ lint: setup
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/shellcheck -s sh rollout/host.sh operations/audit.sh tests/checks/accounts.sh
+
+crash: setup
+	$(BIN)/python -m tests.crash $(if $(ONLY),--only '$(ONLY)')
 
 guest: setup
 	$(BIN)/pytest -m 'guest and not measured'

@@ -11,6 +11,9 @@ from pyinfra.api.exceptions import OperationError
 from operations.command import Commands, Reversible, quote
 from operations.facts import RcConf, ServiceRuns, runs
 
+# sysrc puts a new file in rc.conf's place and does not sync it: with the power gone within the half
+# minute that UFS waits, half an rc.conf comes up, of everybody's settings.
+_SAVED = "fsync /etc/rc.conf*"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -32,7 +35,11 @@ def variable(name: str, value: str) -> Commands:
         undo = f"if sysrc -c {name}={quote(value)}; then sysrc -x {name}; fi"
     else:
         undo = f"sysrc {name}={quote(before)}"
-    yield Reversible(f"sysrc {name}={quote(value)}", undo=undo, says=f'rc.conf: {name}="{value}"')
+    yield Reversible(
+        f"sysrc {name}={quote(value)} && {_SAVED}",
+        undo=f"{undo} && {_SAVED}",
+        says=f'rc.conf: {name}="{value}"',
+    )
 
 
 @operation()
@@ -46,7 +53,9 @@ def word(name: str, value: str) -> Commands:
     if before is None:
         undo += f'; if [ -z "$(sysrc -ni {name})" ]; then sysrc -ix {name}; fi'
     yield Reversible(
-        f"sysrc {name}+={quote(value)}", undo=undo, says=f"rc.conf: add {value} to {name}"
+        f"sysrc {name}+={quote(value)} && {_SAVED}",
+        undo=f"{undo} && {_SAVED}",
+        says=f"rc.conf: add {value} to {name}",
     )
 
 
@@ -59,14 +68,16 @@ def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> C
     """
     _checked(name)
     file = f"{root}/etc/rc.conf"
+    saved = f"jexec {quote(jail)} fsync /etc/rc.conf"
     stopped = (
         f'if [ "$(realpath {quote(file)})" = {quote(file)} ]; '
-        f"then sysrc -f {quote(file)} {name}={quote(before)}; else exit 1; fi"
+        f"then sysrc -f {quote(file)} {name}={quote(before)} && fsync {quote(file)}; "
+        "else exit 1; fi"
     )
     yield Reversible(
-        f"sysrc -j {quote(jail)} {name}={quote(value)}",
+        f"sysrc -j {quote(jail)} {name}={quote(value)} && {saved}",
         undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
-        f"then sysrc -j {quote(jail)} {name}={quote(before)}; else {stopped}; fi",
+        f"then sysrc -j {quote(jail)} {name}={quote(before)} && {saved}; else {stopped}; fi",
         says=f'rc.conf of jail {jail}: {name}="{value}"',
     )
 

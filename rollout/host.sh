@@ -172,6 +172,7 @@ run() { # step
     echo $$ >"$dir/run.pid"
     move "$1" prepared applying || exit 1
     fingerprint >"$dir/print.before"
+    fsync "$dir/print.before" # after a restart the undo is compared with it
     if ! facts_hold "$1"; then
         say "$1: the host changed since the step was planned; nothing was done"
         echo 'the host changed since the step was planned' >"$dir/reason"
@@ -200,7 +201,7 @@ run() { # step
     done
     fingerprint >"$dir/print.applied"
     echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline"
-    fsync "$dir/deadline" "$dir/progress" "$dir/print.applied" "$dir/print.before"
+    fsync "$dir/deadline" "$dir/progress" "$dir/print.applied"
     move "$1" applying applied
 }
 
@@ -214,13 +215,17 @@ undo_locked() { # step
     dir=steps/$1
     [ "$(state_of "$1")" = undoing ] || return 0
     stop_orphan "$1"
-    if [ ! -e "$dir/print.rollback" ]; then
+    if [ -e "$dir/print.applied" ] && [ ! -e "$dir/print.rollback" ]; then
         fingerprint >"$dir/print.new" && mv "$dir/print.new" "$dir/print.rollback"
     fi
     failed=
+    echo >>"$dir/progress" # of its last line the power may have left a part
     # shellcheck disable=SC2013 # the lines are numbers
-    for n in $(awk '$1 == "begun" { begun[$2] = 1 } $1 == "undone" { delete begun[$2] }
+    for n in $(awk '$2 !~ /^[0-9][0-9][0-9]$/ { next }
+        $1 == "begun" { begun[$2] = 1 } $1 == "undone" { delete begun[$2] }
         END { for (n in begun) print n }' "$dir/progress" 2>/dev/null | sort -r); do
+        # With lockf(1) killed the lock is free: whoever took it does the rest.
+        if ! kill -0 "$PPID" 2>/dev/null; then return 1; fi
         if [ -n "${at_boot:-}" ] && [ -e "$dir/live/$n" ]; then continue; fi
         if script "$1" undo "$n"; then
             note "$1" "undone $n"
@@ -258,6 +263,14 @@ as_before() { # step : is the host as before the step, but for what others chang
     diff "$dir/print.expected" "$dir/print.after" >"$dir/differences"
 }
 
+run_lives() { # step : a restart may have given its pid to somebody else
+    read -r pid <"steps/$1/run.pid" && kill -0 "$pid" 2>/dev/null || return 1
+    case $(ps -o args= -p "$pid" 2>/dev/null) in
+    *"host.sh run $1") ;;
+    *) return 1 ;;
+    esac
+}
+
 guard() { # step : the dead-man switch
     dir=steps/$1
     waited=0
@@ -269,8 +282,7 @@ guard() { # step : the dead-man switch
             [ "$waited" -lt 60 ] || exit 0 # the run never began: nothing was done, nothing is owed
             ;;
         applying)
-            read -r pid <"$dir/run.pid"
-            if ! kill -0 "$pid" 2>/dev/null && move "$1" applying undoing; then
+            if ! run_lives "$1" && move "$1" applying undoing; then
                 echo 'the run ended in the middle' >"$dir/reason"
                 undo_step "$1"
             fi

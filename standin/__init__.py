@@ -40,11 +40,12 @@ Limits
     options included; those whose options or words matter are translated (commands/files.py).
     chflags holds against commands, not against a redirection of sh. IPv6 has addresses but no
     packets. Only the opening packet of a connection and the answer to it are judged, and counted;
-    of pipes there is none, of TSO only that it stops an upload through nat. A power cut loses no
-    page that was written, synced or not. Jails have no limits and no vnet. Users in MySQL, TLS and
-    mail delivery do not exist. Commands beside the shims cannot be broken (`break_at`) by name, but
-    the file that sh runs can. Without root and without newuidmap(1) there is one user only: owners
-    are then kept in a file of ours, see owners.py.
+    of pipes there is none, of TSO only that it stops an upload through nat. A power cut loses
+    nothing that was written or, when asked to, the tails of files (torn.py), but never a name.
+    Jails have no limits and no vnet. Users in MySQL, TLS and mail delivery do not exist. Commands
+    beside the shims cannot be broken (`break_at`) by name, but the file that sh runs can. Without
+    root and without newuidmap(1) there is one user only: owners are then kept in a file of ours,
+    see owners.py.
 """
 
 from standin.answers import OUTSIDE

@@ -42,5 +42,5 @@ class Channel:
         with suppress(BlockingIOError):
             os.read(self.slots[slot], BLOCK)
 
-    def answer(self, slot: int, line: str) -> None:
-        os.write(self.slots[slot], line.encode(errors="surrogateescape") + b"\n")
+    def answer(self, slot: int, pid: int, line: str) -> None:
+        os.write(self.slots[slot], f"{pid} {line}\n".encode(errors="surrogateescape"))

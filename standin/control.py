@@ -6,20 +6,30 @@
     {"ask": "given", "address": "203.0.113.2", "port": 8999}
     {"ask": "sent", "port": 50001}
     {"ask": "cut"}
+    {"ask": "held", "seconds": 5}
+    {"ask": "release"}
+    {"ask": "kill", "pattern": "*host.sh run *"}
+    {"ask": "says", "argv": ["mount", "-p"]}
 
 The answer is {"answer": ...} or {"error": "why"}. Nobody listens there while the power is off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fnmatch
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from standin.answers import SocketAt, given, who_answers
+from standin.call import Call, Failed, Unknown
 from standin.database import StatementError, query
 from standin.faults import Fault
 from standin.host import Host
-from standin.processes import end_connections
+from standin.processes import all_pids, end_connections
 
 
 async def answer(host: Host, question: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +37,8 @@ async def answer(host: Host, question: dict[str, Any]) -> dict[str, Any]:
     if ask is None:
         return {"error": f"ask {question.get('ask')!r}: expected one of {', '.join(QUESTIONS)}"}
     try:
-        return {"answer": ask(host, question)}
+        found = ask(host, question)
+        return {"answer": await found if isinstance(found, Awaitable) else found}
     except StatementError as error:
         return {"error": str(error)}
 
@@ -63,6 +74,35 @@ def _cut(host: Host, question: dict[str, Any]) -> bool:
     return True
 
 
+async def _held(host: Host, question: dict[str, Any]) -> bool:
+    return await host.faults.held(float(question["seconds"]))
+
+
+def _release(host: Host, question: dict[str, Any]) -> bool:
+    host.faults.release()
+    return True
+
+
+def _kill(host: Host, question: dict[str, Any]) -> int:
+    killed = 0
+    for pid in all_pids():
+        with suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+            line = b" ".join(words).decode(errors="surrogateescape")
+            if pid > 1 and fnmatch.fnmatchcase(line, question["pattern"]):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+async def _says(host: Host, question: dict[str, Any]) -> str:
+    try:
+        reply = await host.perform(Call(tuple(question["argv"]), host.realm))
+    except (Failed, Unknown) as failed:
+        reply = failed.reply
+    return reply.out + reply.err
+
+
 def _socket(host: Host, question: dict[str, Any]) -> SocketAt | None:
     return who_answers(
         host,
@@ -78,6 +118,10 @@ QUESTIONS: dict[str, Callable[[Host, dict[str, Any]], Any]] = {
     "query": _query,
     "break_at": _break,
     "cut": _cut,
+    "held": _held,
+    "release": _release,
+    "kill": _kill,
+    "says": _says,
     "given": _given,
     "sent": _sent,
 }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
-Mode = Literal["fail", "fail-after", "hang", "cut", "power"]
+Mode = Literal["fail", "fail-after", "hang", "cut", "power", "hold", "hold-after"]
 MODES: tuple[str, ...] = get_args(Mode)
+HELD = "/libexec/standin/bin/held"
+"""The shim that a command is followed by, that shall be held once it has acted."""
 
 
 @dataclass
@@ -32,6 +36,8 @@ class Fault:
 class Faults:
     def __init__(self) -> None:
         self.waiting: list[Fault] = []
+        self._struck = asyncio.Event()
+        self._go = asyncio.Event()
 
     def due(self, line: str) -> Mode | None:
         """What happens to this command, if anything."""
@@ -43,3 +49,19 @@ class Faults:
                     struck = fault.mode
                     self.waiting.remove(fault)
         return struck
+
+    async def hold(self) -> None:
+        """Keep the command that asks here, until `release`."""
+        self._go.clear()
+        self._struck.set()
+        await self._go.wait()
+
+    async def held(self, seconds: float) -> bool:
+        """Wait until a command is held; False when none came in that time."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._struck.wait(), seconds)
+        return self._struck.is_set()
+
+    def release(self) -> None:
+        self._struck.clear()
+        self._go.set()

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TextIO
 
-from standin import boot, owners
+from standin import boot, owners, torn
 from standin.call import COMMANDS, Call, Reply
 from standin.daemons import Daemon
 from standin.faults import Faults
@@ -153,14 +153,18 @@ class Host:
         task.add_done_callback(self._tasks.discard)
 
     def watch_sh(self) -> None:
-        """From now on `sh FILE` asks here first whether it shall break."""
-        show_sh_wrapper(self.realm.root)
+        """From now on `sh FILE` asks here first whether it shall break, if a fault may mean it."""
+        show_sh_wrapper(self.realm.root, [fault.pattern for fault in self.faults.waiting])
 
     def note_call(self, line: str) -> None:
         self._note("calls.log", line)
 
     def note_strange(self, text: str) -> None:
         self._note("strange.log", text.rstrip("\n"))
+
+    def note_synced(self, place: Path) -> None:
+        """What a power cut cannot take any more."""
+        self._note(torn.LOG, torn.mark(place))
 
     def note_console(self, text: str) -> None:
         if text:

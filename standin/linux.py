@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import struct
 from pathlib import Path
 
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
@@ -64,3 +65,17 @@ def unshare(flags: int) -> None:
 
 def die_with_parent() -> None:
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+
+
+AT_FDCWD, AT_SYMLINK_NOFOLLOW, STATX_BTIME = -100, 0x100, 0x800
+STATX_BYTES, BTIME_AT = 256, 80
+
+
+def birth(place: Path) -> float:
+    """When a file was made, in seconds since the epoch; 0 where the file system does not say."""
+    answer = ctypes.create_string_buffer(STATX_BYTES)
+    path = os.fsencode(place)
+    _check(_libc.statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME, answer), str(place))
+    (has,) = struct.unpack_from("I", answer.raw)
+    seconds, nanoseconds = struct.unpack_from("qI", answer.raw, BTIME_AT)
+    return float(seconds + nanoseconds / 1e9) if has & STATX_BTIME else 0.0

@@ -12,6 +12,7 @@ import select
 import shutil
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from standin.base import BaseHost
 from standin.channel import Channel
 from standin.faults import Fault
 from standin.server import serve
+from standin.torn import LOG, tear
 from standin.tree import lay
 
 BOOT_SECONDS = 120
 FOLDERS_MADE = ("root", "dev")
-FILES_MADE = ("console.log", "calls.log", "strange.log")
+FILES_MADE = ("console.log", "calls.log", "strange.log", LOG)
 
 
 class Machine:
@@ -33,10 +35,12 @@ class Machine:
         self.where = where
         self.box = 0
         self.first = 0
+        self.laid = 0.0
 
     def build(self, base: BaseHost) -> dict[str, Any]:
         """Never over files that are not ours: what is there must be cleared first."""
         lay(self.where, base)
+        self.laid = time.time()
         return {}
 
     def clear(self) -> dict[str, Any]:
@@ -61,13 +65,15 @@ class Machine:
         os.close(report)
         return {"pid": pid if up == "up" else 0}
 
-    def off(self) -> dict[str, Any]:
+    def off(self, *, torn: bool = False) -> dict[str, Any]:
         if self.box:
             # Its first process goes before the one that waits for it, see Channel.
             with suppress(ProcessLookupError):
                 os.kill(self.first or self.box, signal.SIGKILL)
             os.waitpid(self.box, 0)
             self.box = 0
+            if torn:
+                return {"torn": tear(self.where, self.laid)}
         return {}
 
 
@@ -120,7 +126,7 @@ def main() -> None:
                     faults = [Fault(**fault) for fault in wish["faults"]]
                     answer = machine.boot(faults, wish["delay"])
                 case _:
-                    answer = machine.off()
+                    answer = machine.off(torn=bool(wish.get("torn")))
             print(json.dumps(answer), flush=True)
     finally:
         machine.off()

@@ -20,7 +20,7 @@ from standin import commands, linux
 from standin.call import COMMANDS, LONGEST_LINE, Call, Failed, Reply, Unknown
 from standin.channel import Channel
 from standin.control import answer as answer_control
-from standin.faults import Fault
+from standin.faults import HELD, Fault
 from standin.host import Host
 from standin.layout import HIDDEN, SLOTS, control_place
 from standin.processes import Processes, end_connections, root_of
@@ -51,7 +51,7 @@ class Server:
 
     def _take(self, pid: int) -> None:
         slot = pid % SLOTS
-        if slot in self._callers:
+        if slot in self._callers and root_of(self._callers[slot]) is not None:
             self.host.note_strange(f"two callers in slot {slot}: {self._callers[slot]} and {pid}")
         self._callers[slot] = pid
         self.channel.forget(slot)
@@ -71,7 +71,7 @@ class Server:
                 long = self.hidden / f"answers/{slot}.sh"
                 long.write_text(line, encoding="utf-8", errors="surrogateescape")
                 line = f". /{HIDDEN}/answers/{slot}.sh"
-            self.channel.answer(slot, line)
+            self.channel.answer(slot, pid, line)
 
     async def _answer(self, pid: int) -> Reply:
         call = self._call(pid)
@@ -85,9 +85,13 @@ class Server:
             return Reply(exit=1, err=f"{call.name}: broken on request\n")
         if mode == "hang":
             return Reply(then=HANG)
+        if mode == "hold":
+            await self.host.faults.hold()
         reply = await perform(self.host, call)
         if mode == "fail-after":
             return Reply(then=f"( {reply.script()} ); exit 1")
+        if mode == "hold-after":
+            return Reply(then=f"( {reply.script()} ); code=$?; {HELD}; exit $code")
         return reply
 
     def _call(self, pid: int) -> Call:

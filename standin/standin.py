@@ -80,11 +80,16 @@ class StandIn:
         self._pid = self._tell(wish)["pid"]
         self._pending = []
 
-    def power_off(self) -> None:
-        """Pull the plug: no process, mount or model is left, and the files are as they are."""
-        self._tell({"do": "off"})
+    def power_off(self, *, torn: bool = False) -> list[str]:
+        """Pull the plug: no process, mount or model is left, and the files are as they are.
+
+        `torn`: but for the tails of those that no fsync and no syncer has brought to the disk, see
+        torn.py; their names are returned.
+        """
+        cut: list[str] = self._tell({"do": "off", "torn": torn}).get("torn", [])
         self._pid = 0
         self._collect_shells()
+        return cut
 
     def stop(self) -> None:
         """End it for good. The tree stays for whoever wants to look, until `where` is deleted."""
@@ -180,7 +185,9 @@ class StandIn:
         The line is the bare name and the arguments as sh would quote them (shlex.join); commands
         of FreeBSD's own and `sh ...` are seen. fail: exit 1 without running. fail-after: runs, then
         exit 1. hang: never returns. cut: all connections end before it runs. power: the host is
-        off before it runs. Asked of a host that is down, it holds from the first line of the boot.
+        off before it runs. hold: waits for `release` and then runs; hold-after: runs, then waits;
+        one is held at a time, and `held` tells. Asked of a host that is down, it is in force from
+        the first line of the boot.
         """
         fault = Fault(pattern, nth, mode)
         if self.is_up:
@@ -193,6 +200,25 @@ class StandIn:
         if self.is_up:
             self._ask({"ask": "cut"})
         self._collect_shells()
+
+    def held(self, seconds: float = 30) -> bool:
+        """Wait until a command is held (see `break_at`); False when none came in that time."""
+        came: bool = self._ask({"ask": "held", "seconds": seconds})["answer"]
+        return came
+
+    def release(self) -> None:
+        """Let the command that is held go on."""
+        self._ask({"ask": "release"})
+
+    def kill(self, pattern: str) -> int:
+        """kill -9 every process whose command line fits the fnmatch pattern; how many."""
+        killed: int = self._ask({"ask": "kill", "pattern": pattern})["answer"]
+        return killed
+
+    def says(self, *argv: str) -> str:
+        """What one of FreeBSD's own commands says, of the model itself: no process is started."""
+        words: str = self._ask({"ask": "says", "argv": list(argv)})["answer"]
+        return words
 
     @property
     def strange(self) -> list[str]:

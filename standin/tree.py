@@ -91,8 +91,11 @@ def lay(where: Path, base: BaseHost) -> None:
     _base_files(Realm("", root), base)
 
 
-def show_sh_wrapper(root: Path) -> None:
+def show_sh_wrapper(root: Path, patterns: list[str]) -> None:
     """Put the sh that asks for faults in the place of the plain one."""
+    asked = root / HIDDEN / "asked"
+    asked.with_suffix(".new").write_text("".join(f"{pattern}\n" for pattern in patterns))
+    asked.with_suffix(".new").rename(asked)
     fresh = root / "bin/.sh"
     shutil.copy2(root / HIDDEN / "asking-sh", fresh)
     fresh.rename(root / "bin/sh")

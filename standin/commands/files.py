@@ -267,4 +267,5 @@ def fsync(host: Host, call: Call) -> Reply:
     for word in rest:
         if not call.realm.path(word, call.cwd).exists():
             raise Failed(f"fsync: open {word}: No such file or directory\n", 66)
+        host.note_synced(call.realm.path(word, call.cwd))
     return Reply()

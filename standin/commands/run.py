@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from standin.binaries import SHELL
 from standin.call import Call, Reply, Unknown, command, getopt, real
+from standin.faults import HELD
 from standin.host import Host
 
 SUPERVISE = (
@@ -131,3 +132,10 @@ async def csh(host: Host, call: Call) -> Reply:
 def sh(host: Host, call: Call) -> Reply:
     """Stands in /bin/sh while a fault waits; the fault was looked for before this is asked."""
     return Reply(then=f"exec {shlex.join((SHELL, *call.args))}")
+
+
+@command(HELD)
+async def held(host: Host, call: Call) -> Reply:
+    """Behind a command that acted and shall wait; see StandIn.held."""
+    await host.faults.hold()
+    return Reply()

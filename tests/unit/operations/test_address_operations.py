@@ -10,8 +10,8 @@ from tests.unit.operations.asking import pairs, reversible
 def alias(number: int, value: str, interface: str = "lo1") -> tuple[str, str]:
     name = f"ifconfig_{interface}_alias{number}"
     return (
-        f"sysrc {name}='inet {value}/32'",
-        f"if sysrc -c {name}='inet {value}/32'; then sysrc -x {name}; fi",
+        f"sysrc {name}='inet {value}/32' && fsync /etc/rc.conf*",
+        f"if sysrc -c {name}='inet {value}/32'; then sysrc -x {name}; fi && fsync /etc/rc.conf*",
     )
 
 
@@ -30,9 +30,9 @@ def test_an_interface_is_made_now_and_at_boot() -> None:
     )
     assert pairs(commands) == [
         (
-            "sysrc cloned_interfaces+=lo1",
+            "sysrc cloned_interfaces+=lo1 && fsync /etc/rc.conf*",
             'sysrc cloned_interfaces-=lo1; if [ -z "$(sysrc -ni cloned_interfaces)" ]; '
-            "then sysrc -ix cloned_interfaces; fi",
+            "then sysrc -ix cloned_interfaces; fi && fsync /etc/rc.conf*",
         ),
         (
             "ifconfig lo1 create",
@@ -51,7 +51,10 @@ def test_an_interface_that_is_there_is_not_made() -> None:
 def test_an_interface_that_would_be_gone_after_a_reboot_is_noted_in_rc_conf() -> None:
     facts = {RcConf: {"cloned_interfaces": "tap0"}, Interfaces: {"lo1": ()}}
     assert pairs(reversible(address.cloned_interface, facts, interface="lo1")) == [
-        ("sysrc cloned_interfaces+=lo1", "sysrc cloned_interfaces-=lo1")
+        (
+            "sysrc cloned_interfaces+=lo1 && fsync /etc/rc.conf*",
+            "sysrc cloned_interfaces-=lo1 && fsync /etc/rc.conf*",
+        )
     ]
 
 

@@ -308,9 +308,11 @@ def boots(conf: dict[str, str], own: tuple[str, ...] = ()) -> list[tuple[str, st
     return pairs(reversible(jail.at_boot, {RcConf: conf, JailConf: own}, name="web"))
 
 
+SAVED = " && fsync /etc/rc.conf*"
 LISTED = (
-    "sysrc jail_list+=web",
-    'sysrc jail_list-=web; if [ -z "$(sysrc -ni jail_list)" ]; then sysrc -ix jail_list; fi',
+    f"sysrc jail_list+=web{SAVED}",
+    'sysrc jail_list-=web; if [ -z "$(sysrc -ni jail_list)" ]; then sysrc -ix jail_list; fi'
+    f"{SAVED}",
 )
 
 
@@ -319,19 +321,24 @@ def test_without_jails_at_boot_ours_is_the_only_one(own: tuple[str, ...]) -> Non
     assert boots({}, own) == [
         LISTED,
         (
-            "sysrc jail_enable=YES",
-            "if sysrc -c jail_enable=YES; then sysrc -x jail_enable; fi",
+            f"sysrc jail_enable=YES{SAVED}",
+            f"if sysrc -c jail_enable=YES; then sysrc -x jail_enable; fi{SAVED}",
         ),
     ]
 
 
 def test_jails_switched_off_in_rc_conf_are_switched_off_again() -> None:
-    assert boots({"jail_enable": "NO"})[1] == ("sysrc jail_enable=YES", "sysrc jail_enable=NO")
+    assert boots({"jail_enable": "NO"})[1] == (
+        f"sysrc jail_enable=YES{SAVED}",
+        f"sysrc jail_enable=NO{SAVED}",
+    )
 
 
 def test_ours_joins_the_jails_that_are_listed() -> None:
     conf = {"jail_enable": "YES", "jail_list": "db www"}
-    assert boots(conf, ("db", "www", "old")) == [("sysrc jail_list+=web", "sysrc jail_list-=web")]
+    assert boots(conf, ("db", "www", "old")) == [
+        (f"sysrc jail_list+=web{SAVED}", f"sysrc jail_list-=web{SAVED}")
+    ]
 
 
 @pytest.mark.parametrize("conf", [{}, {"jail_list": ""}], ids=["unset", "empty"])
@@ -340,11 +347,11 @@ def test_jails_that_an_empty_list_started_are_named_beside_ours(
     conf: dict[str, str], yes: str
 ) -> None:
     [(do, undo)] = boots({"jail_enable": yes, **conf}, ("db", "www"))
-    assert do == "sysrc jail_list='db www web'"
+    assert do == f"sysrc jail_list='db www web'{SAVED}"
     if conf:
-        assert undo == "sysrc jail_list=''"
+        assert undo == f"sysrc jail_list=''{SAVED}"
     else:
-        assert undo == "if sysrc -c jail_list='db www web'; then sysrc -x jail_list; fi"
+        assert undo == f"if sysrc -c jail_list='db www web'; then sysrc -x jail_list; fi{SAVED}"
 
 
 def test_an_empty_list_without_jails_of_jail_conf_gets_ours_alone() -> None:

@@ -12,20 +12,26 @@ from tests.unit.operations.asking import pairs, reversible
 
 def test_a_variable_that_was_not_set_is_removed_again_if_it_is_still_ours() -> None:
     assert pairs(reversible(rc.variable, {RcConf: {}}, name="a_enable", value="NO")) == [
-        ("sysrc a_enable=NO", "if sysrc -c a_enable=NO; then sysrc -x a_enable; fi")
+        (
+            "sysrc a_enable=NO && fsync /etc/rc.conf*",
+            "if sysrc -c a_enable=NO; then sysrc -x a_enable; fi && fsync /etc/rc.conf*",
+        )
     ]
 
 
 def test_a_variable_that_was_set_gets_its_value_back() -> None:
     before = {"a_flags": "-j '60' $x"}
     assert pairs(reversible(rc.variable, {RcConf: before}, name="a_flags", value="-l 8")) == [
-        ("sysrc a_flags='-l 8'", "sysrc a_flags='-j '\"'\"'60'\"'\"' $x'")
+        (
+            "sysrc a_flags='-l 8' && fsync /etc/rc.conf*",
+            "sysrc a_flags='-j '\"'\"'60'\"'\"' $x' && fsync /etc/rc.conf*",
+        )
     ]
 
 
 def test_a_variable_that_was_set_to_nothing_gets_nothing_back() -> None:
     [command] = reversible(rc.variable, {RcConf: {"jail_list": ""}}, name="jail_list", value="a")
-    assert command.undo == "sysrc jail_list=''"
+    assert command.undo == "sysrc jail_list='' && fsync /etc/rc.conf*"
 
 
 def test_a_variable_that_has_the_value_is_left_alone() -> None:
@@ -55,9 +61,9 @@ def test_a_name_that_sh_could_not_assign_is_refused_in_a_jail_too() -> None:
 def test_the_first_word_of_a_list_takes_the_variable_with_it_when_it_goes() -> None:
     assert pairs(reversible(rc.word, {RcConf: {}}, name="jail_list", value="web")) == [
         (
-            "sysrc jail_list+=web",
+            "sysrc jail_list+=web && fsync /etc/rc.conf*",
             'sysrc jail_list-=web; if [ -z "$(sysrc -ni jail_list)" ]; '
-            "then sysrc -ix jail_list; fi",
+            "then sysrc -ix jail_list; fi && fsync /etc/rc.conf*",
         )
     ]
 
@@ -66,7 +72,10 @@ def test_the_first_word_of_a_list_takes_the_variable_with_it_when_it_goes() -> N
 def test_a_further_word_of_a_list_goes_alone(before: str) -> None:
     facts = {RcConf: {"jail_list": before}}
     assert pairs(reversible(rc.word, facts, name="jail_list", value="web")) == [
-        ("sysrc jail_list+=web", "sysrc jail_list-=web")
+        (
+            "sysrc jail_list+=web && fsync /etc/rc.conf*",
+            "sysrc jail_list-=web && fsync /etc/rc.conf*",
+        )
     ]
 
 
@@ -81,10 +90,12 @@ def test_a_running_jails_rc_conf_is_written_from_inside_it_alone() -> None:
     )
     assert pairs(commands) == [
         (
-            "sysrc -j web a_enable=YES",
-            "if jls -j web jid >/dev/null 2>&1; then sysrc -j web a_enable=NO; "
+            "sysrc -j web a_enable=YES && jexec web fsync /etc/rc.conf",
+            "if jls -j web jid >/dev/null 2>&1; "
+            "then sysrc -j web a_enable=NO && jexec web fsync /etc/rc.conf; "
             'else if [ "$(realpath /j/web/etc/rc.conf)" = /j/web/etc/rc.conf ]; '
-            "then sysrc -f /j/web/etc/rc.conf a_enable=NO; else exit 1; fi; fi",
+            "then sysrc -f /j/web/etc/rc.conf a_enable=NO && fsync /j/web/etc/rc.conf; "
+            "else exit 1; fi; fi",
         )
     ]
 

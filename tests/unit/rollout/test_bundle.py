@@ -94,7 +94,7 @@ def test_a_step_without_operations_asks_nothing() -> None:
 def test_without_answers_a_bundle_is_for_a_host_that_has_nothing_of_ours() -> None:
     made = compiled(step(use(rc.variable, name="a", value="b")))
     assert made.directory == "003-network"
-    assert [command.do for command in made.commands] == ["sysrc a=b"]
+    assert [command.do for command in made.commands] == ["sysrc a=b && fsync /etc/rc.conf*"]
 
 
 def test_answers_decide_what_is_still_needed_and_what_the_undo_restores() -> None:
@@ -102,7 +102,7 @@ def test_answers_decide_what_is_still_needed_and_what_the_undo_restores() -> Non
     wanted = step(use(rc.variable, name="a", value="b"))
     assert compiled(wanted, {question: ['a="b"']}).commands == ()
     [command] = compiled(wanted, {question: ['a="old"']}).commands
-    assert command.undo == "sysrc a=old"
+    assert command.undo == "sysrc a=old && fsync /etc/rc.conf*"
 
 
 def test_an_operation_that_refuses_is_told_with_its_step_and_its_arguments() -> None:

@@ -100,3 +100,16 @@ def test_a_guard_of_a_run_that_never_began_owes_nothing(lab: Lab) -> None:
     name = start(runner)
     lab.host.wait(name, "applied")
     assert lab.host.pids("guard", name), "nobody watches the deadline"
+
+
+def test_a_run_whose_pid_is_somebody_elses_by_now_has_ended(lab: Lab) -> None:
+    """After a restart that the script at boot did not see, as before the step that brings it."""
+    runner = lab.runner(lab.step("one", lab.makes("a"), lab.makes("b", then="sleep 61")))
+    name = start(runner)
+    until(lambda: "do-b" in lab.acts)
+    lab.host.kill("guard", name)
+    lab.host.kill("run", name)
+    (lab.host.journal / "steps" / name / "run.pid").write_text(f"{os.getpid()}\n")
+    assert lab.host.ask("arm", name).returncode == 0
+    assert lab.host.wait(name, "undone", "stuck") == "undone"
+    assert lab.acts == ["do-a", "do-b", "undo-b", "undo-a"]

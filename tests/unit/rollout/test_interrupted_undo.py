@@ -40,3 +40,16 @@ def test_two_who_come_to_undo_do_it_once(lab: Lab, monkeypatch: pytest.MonkeyPat
     assert lab.host.ask("undo").returncode == 0
     assert lab.host.state("001-one") == "undone"
     assert lab.acts == ["do-a", "undo-a"]
+
+
+def test_an_undo_whose_lock_was_lost_leaves_the_rest_to_who_has_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lockf(1) killed alone: two must not undo side by side."""
+    slow = lab.makes("b", undo=f"sleep 6; rm -f {lab.path('b')}")
+    step = lab.step("one", lab.makes("a"), slow, confirm_within=3)
+    leave_applied(lab, step, monkeypatch=monkeypatch)
+    until(lambda: "undo-b" in lab.acts)
+    assert lab.host.kill("flock")
+    assert lab.host.wait("001-one", "undone", "stuck") == "undone"
+    assert lab.acts[2:] == ["undo-b", "undo-b", "undo-a"]

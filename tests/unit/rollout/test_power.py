@@ -68,3 +68,25 @@ def test_what_is_begun_is_on_the_disk_before_it_is_done(lab: Lab) -> None:
     (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")
     lab.runner(lab.step("one", lab.makes("a"), lab.makes("b"))).apply()
     assert lab.acts[:4] == ["on-disk", "do-a", "on-disk", "do-b"]
+
+
+@pytest.mark.parametrize("left", ["be", "begun 0", "begun 00", "und"])
+def test_half_a_line_in_the_progress_is_passed_over(lab: Lab, left: str) -> None:
+    runner = lab.runner(lab.step("one", lab.makes("a"), lab.makes("b", then="sleep 62")))
+    name = start(runner)
+    until(lambda: "do-b" in lab.acts)
+    lab.host.kill()
+    with (lab.host.journal / "steps" / name / "progress").open("a") as progress:
+        progress.write(left)
+    reboot(lab)
+    assert lab.host.state(name) == "undone"
+    assert lab.acts == ["do-a", "do-b", "undo-b", "undo-a"]
+    assert "undone 002\nundone 001\n" in lab.host.read(name, "progress")
+
+
+def test_what_an_undo_is_compared_with_is_on_the_disk_before_the_first_command(lab: Lab) -> None:
+    """Or after a power cut the undo would be called stuck for a fingerprint that is torn."""
+    seen = f'case $1 in */print.before) echo on-disk >> {lab.acts_file};; esac; test -e "$1"'
+    (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")
+    lab.runner(lab.step("one", lab.makes("a"))).apply()
+    assert lab.acts == ["on-disk", "do-a"]

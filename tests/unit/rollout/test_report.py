@@ -103,8 +103,9 @@ def test_a_plan_has_every_command_with_its_undo() -> None:
         "commands": [
             {
                 "says": 'rc.conf: apache24_enable="NO"',
-                "do": "sysrc apache24_enable=NO",
-                "undo": "if sysrc -c apache24_enable=NO; then sysrc -x apache24_enable; fi",
+                "do": "sysrc apache24_enable=NO && fsync /etc/rc.conf*",
+                "undo": "if sysrc -c apache24_enable=NO; then sysrc -x apache24_enable; fi "
+                "&& fsync /etc/rc.conf*",
             }
         ],
     }
@@ -118,7 +119,7 @@ def test_a_plan_for_people_has_the_exact_commands_gates_and_outages() -> None:
     assert "expected outage: none" in rows
     assert "gate: Is it well?" in rows
     assert {"the log", "a", "b"} <= set(rows)
-    assert "sysrc apache24_enable=NO" in rows
+    assert "sysrc apache24_enable=NO && fsync /etc/rc.conf*" in rows
 
 
 def test_every_line_of_every_command_of_the_sample_is_in_its_plan() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from standin import BaseHost, StandIn
+from standin import BaseHost, StandIn, torn
 
 
 def test_fail_does_not_run_it_and_happens_once(server: StandIn) -> None:
@@ -78,6 +78,86 @@ def test_cut_as_a_fault(server: StandIn) -> None:
 def test_hang_waits_until_it_is_killed(server: StandIn) -> None:
     server.break_at("hostname", mode="hang")
     assert server.run("timeout --foreground 0.3 hostname; echo $?").stdout == "124\n"
+
+
+def test_a_command_is_held_before_it_acts_until_it_is_released(server: StandIn) -> None:
+    server.break_at("sysrc a=1", mode="hold")
+    server.run("daemon -f sysrc a=1")
+    assert server.held(5)
+    assert server.run("sysrc -n a").returncode == 1
+    server.release()
+    assert not server.held(0.3)
+    assert server.run("sysrc -n a").stdout == "1\n"
+
+
+def test_a_command_is_held_after_it_acted(server: StandIn) -> None:
+    server.run("echo 'echo ran >>/root/ran; exit 3' >/one.sh")
+    server.break_at("sh /one.sh", mode="hold-after")
+    server.run("daemon -f sh -c 'sh /one.sh; echo $? >/root/code'")
+    assert server.held(5)
+    assert (server.root / "root/ran").read_text() == "ran\n"
+    assert not (server.root / "root/code").exists()
+    server.release()
+    deadline = time.monotonic() + 5
+    while not (server.root / "root/code").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.run("cat /root/code").stdout == "3\n"
+
+
+def test_nothing_is_held_that_was_not_reached(server: StandIn) -> None:
+    server.break_at("hostname", mode="hold")
+    assert not server.held(0.1)
+
+
+def test_kill_9_by_command_line(server: StandIn) -> None:
+    server.run("daemon -f sleep 78; daemon -f sleep 79")
+    assert server.kill("*sleep 78") == 1
+    running = server.run("ps -axo command=").stdout
+    assert "sleep 78" not in running
+    assert "sleep 79" in running
+
+
+def test_the_model_says_what_a_command_says(server: StandIn) -> None:
+    assert server.says("mount", "-p") == server.run("mount -p").stdout
+    assert server.says("ipfw", "list") == server.run("ipfw list").stderr
+
+
+def test_a_torn_file_has_lost_the_end_of_what_no_fsync_saved(server: StandIn) -> None:
+    server.run(
+        "printf 12345678 >/etc/new; printf 1234 >/etc/safe; fsync /etc/safe;"
+        " printf 1234 >/etc/grown; fsync /etc/grown; printf 5678 >>/etc/grown;"
+        " printf 12345678 >/etc/.staged; fsync /etc/.staged; mv /etc/.staged /etc/renamed;"
+        " printf 12345678 >/etc/.other; mv /etc/.other /etc/careless;"
+        " touch -t 202001010000 /etc/old; cp -p /etc/old /etc/empty;"
+        " printf 12345678 >/etc/old; touch -t 202001010000 /etc/old; cp -p /etc/old /etc/copied"
+    )
+    lost = server.power_off(torn=True)
+    texts = {
+        name: (server.root / "etc" / name).read_text()
+        for name in ("new", "safe", "grown", "renamed", "careless", "copied")
+    }
+    assert texts == {
+        "new": "1234567",
+        "safe": "1234",
+        "grown": "1234567",
+        "renamed": "12345678",
+        "careless": "1234567",
+        "copied": "1234567",
+    }
+    assert {"etc/new", "etc/grown", "etc/careless", "etc/copied"} <= set(lost)
+    assert "etc/rc.conf" not in lost, "what the stand-in began with is on its disk"
+    server.boot()
+    assert server.is_up
+
+
+def test_the_syncer_saves_what_is_older(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.run("printf 12345678 >/etc/new")
+    server.power_off()
+    (server.root / "etc/new").write_text("12345678")
+    monkeypatch.setattr(torn, "SYNCER_SECONDS", 0)
+    assert torn.tear(server.where, 0) == []
+    monkeypatch.setattr(torn, "SYNCER_SECONDS", 30)
+    assert "etc/new" in torn.tear(server.where, 0)
 
 
 def test_a_wrong_fault_is_refused(shared: StandIn) -> None:

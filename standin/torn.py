@@ -1,0 +1,69 @@
+"""What UFS may lose with the power: the tail of a file since its last fsync.
+
+Soft updates keep directories and sizes consistent, but what a file holds goes to the disk by and by
+(kern.filedelay). Here seven eighths of it got there, which is neither what was nor what was to be.
+Names are not lost, so this is no worst case of a rename, an unlink or a new directory.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from standin import linux
+from standin.layout import HIDDEN
+
+SYNCER_SECONDS = 30.0
+LOG = "synced.log"
+NOT_FILES = (HIDDEN, "bin", "dev", "proc")
+
+
+def mark(place: Path) -> str:
+    """The line that says what of a file is on the disk from now on."""
+    found = place.stat()
+    return f"{_inode(place, found)} {found.st_size} {found.st_mtime_ns}"
+
+
+def tear(where: Path, since: float) -> list[str]:
+    """Cut what was not on the disk yet, of every file below `where`/root; their names.
+
+    `since` in seconds since the epoch: what was written before is on the disk.
+    """
+    synced: dict[str, tuple[int, int]] = {}
+    log = where / LOG
+    for line in log.read_text().splitlines() if log.exists() else ():
+        inode, there, when = line.split()
+        synced[inode] = int(there), int(when)
+    torn = []
+    since = max(since, time.time() - SYNCER_SECONDS)
+    for place, found in _files(where / "root"):
+        born = linux.birth(place)
+        if max(found.st_mtime, born) < since or found.st_size == 0:
+            continue
+        size, mtime = synced.get(_inode(place, found), (0, 0))
+        if (size, mtime) == (found.st_size, found.st_mtime_ns):
+            continue
+        # Written anew from its beginning, or appended to: what the fsync saw is still there.
+        kept = size if size < found.st_size else 0
+        os.truncate(place, kept + (found.st_size - kept) * 7 // 8)
+        torn.append(str(place.relative_to(where / "root")))
+    return torn
+
+
+def _inode(place: Path, found: os.stat_result) -> str:
+    return f"{found.st_ino}.{linux.birth(place):.9f}"
+
+
+def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    skipped = {str(root / name) for name in NOT_FILES}
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if f"{folder}/{name}" not in skipped]
+        for name in names:
+            place = Path(folder, name)
+            found = place.lstat()
+            # This machine's own commands are hard links.
+            if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+                yield place, found

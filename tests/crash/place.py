@@ -1,0 +1,215 @@
+"""A stand-in that stands just before one step of the plan, or has that step confirmed."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from rollout import bundle, checks
+from rollout.box import standin_box
+from rollout.bundle import Bundle
+from rollout.contact import Contact
+from rollout.journal import Entry
+from rollout.plan import Plan
+from rollout.site import JOURNAL
+from rollout.told import Told
+from standin import StandIn
+from tests.crash.view import View, differences
+
+HOST_SH = f"sh {JOURNAL}/host.sh"
+TOKEN = "t"  # noqa: S105 # no secret
+LONG, SHORT = 600, 1  # seconds until the deadline
+RESTS = ("applied", "confirmed", "undone", "stuck")
+
+
+class Neither(Exception):
+    """The end is not one of the two: as before, or confirmed and verified."""
+
+
+class Line:
+    """A target whose connections can die with the operator's machine."""
+
+    def __init__(self, standin: StandIn) -> None:
+        self.standin = standin
+        self.name = standin.name
+        self.shells: list[subprocess.Popen[bytes]] = []
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        self._forget()
+        self.shells.append(self.standin.shell())
+        return self.shells[-1]
+
+    def _forget(self) -> None:
+        """Those that were closed."""
+        self.shells = [each for each in self.shells if each.stdin and not each.stdin.closed]
+
+    def types(self, text: str) -> None:
+        """Into the youngest connection, and nobody waits for what it says."""
+        self._forget()
+        stdin = self.shells[-1].stdin
+        assert stdin is not None
+        stdin.write(text.encode() + b"\n")
+        stdin.flush()
+
+    def dies(self) -> None:
+        self._forget()
+        for shell in self.shells:
+            shell.kill()
+            for pipe in (shell.stdin, shell.stdout, shell.stderr):
+                assert pipe is not None
+                pipe.close()
+
+
+class Place:
+    """`before` and `applied` are the host's views in those two states of the step at hand."""
+
+    def __init__(self, plan: Plan, where: Path) -> None:
+        self.plan = plan
+        self.position = 0
+        self.confirmed = False
+        self.before: frozenset[str] = frozenset()
+        self.applied: frozenset[str] = frozenset()
+        self._stack = ExitStack()
+        self.box = self._stack.enter_context(standin_box(plan.site, where))
+        assert isinstance(self.box.target, StandIn)
+        self.standin = self.box.target
+        self._view = View(self.standin)
+        self.line = Line(self.standin)
+        self.comes()
+        self._skip()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.contact.close()
+        self._stack.close()
+
+    # The operator.
+
+    def comes(self) -> None:
+        """An operator at a new machine."""
+        self.line = Line(self.standin)
+        self.contact = Contact(self.plan, self.line, Told())
+        self.contact.take()
+
+    def goes(self) -> None:
+        """kill -9 of his machine."""
+        self.line.dies()
+        self.contact._drop()
+
+    def says(self, *words: str) -> None:
+        self.contact.session.output(" ".join((HOST_SH, *words)))
+
+    # Going on.
+
+    def _skip(self) -> None:
+        """Past steps that only ask; compile the next one."""
+        while not self.plan.steps[self.position].operations:
+            self.position += 1
+        position = self.position
+        step = self.plan.steps[position]
+        answers = bundle.ask(step, self.contact.session.output)
+        self.made = bundle.compile_step(position + 1, step, self.plan.hashes[position], answers)
+        self.before = self._view.take()
+        self.applied = frozenset()
+
+    def stand_before(self, position: int) -> None:
+        """Confirm steps, unasked, until the one at `position` is next."""
+        while self.position < position:
+            self.apply()
+            self.position += 1
+            self.confirmed = False
+            self._skip()
+
+    @property
+    def directory(self) -> str:
+        return self.made.directory
+
+    def with_limits(self, *, confirm_within: int = LONG, hangs: int = 0) -> Bundle:
+        """The step, with a deadline, and a limit of a second for the command that will hang."""
+        commands = list(self.made.commands)
+        if hangs:
+            commands[hangs - 1] = replace(commands[hangs - 1], limit=1)
+        step = replace(self.made.step, confirm_within=confirm_within)
+        return replace(self.made, step=step, commands=tuple(commands))
+
+    def begin(self, made: Bundle) -> None:
+        self.contact.session.output(bundle.upload_script(made, TOKEN, JOURNAL))
+
+    def settle(self) -> Entry:
+        return self.contact.follow(self.directory)
+
+    def apply(self) -> None:
+        """The step confirmed, if it is not yet; nothing goes wrong."""
+        if not self.confirmed:
+            self.begin(self.with_limits())
+            self.confirm(self.settle(), verify=False)
+
+    def confirm(self, entry: Entry, *, verify: bool = True) -> None:
+        if entry.state != "applied":
+            raise Neither(f"{entry.state}, expected applied: {entry.reason} {entry.stuck}")
+        if verify:
+            self._verify()
+        self.contact.confirm(entry)
+        self.confirmed = True
+        now = self._view.take()
+        if self.applied and now != self.applied:
+            raise Neither(f"not as after another run:\n{differences(self.applied, now)}")
+        self.applied = now
+
+    def _verify(self) -> None:
+        wanted = self.plan.checks(self.position + 1)
+        verdicts = checks.run(wanted, self.contact.session, self.plan.site, self.box.outside)
+        failed = [f"{each.name}: {each.message}" for each in verdicts if not each.passed]
+        if failed:
+            raise Neither("checks fail:\n" + "\n".join(failed))
+
+    def roll_back(self) -> None:
+        """The step undone, if it is confirmed; nothing goes wrong."""
+        if self.confirmed:
+            self.says("start-undo", self.directory, "rollback")
+            self.must_be_undone(self.settle())
+
+    def must_be_undone(self, entry: Entry) -> None:
+        if entry.state != "undone":
+            raise Neither(f"{entry.state}: {entry.reason} {entry.stuck}")
+        self.confirmed = False
+        now = self._view.take()
+        if now != self.before:
+            raise Neither(f"undone, but not as before:\n{differences(self.before, now)}")
+
+    # Looking, with nobody connected.
+
+    @property
+    def journal(self) -> Path:
+        return self.standin.root / JOURNAL[1:] / "steps" / self.directory
+
+    @property
+    def state(self) -> str:
+        found = [each.suffix[1:] for each in self.journal.glob("state.*")]
+        return found[0] if len(found) == 1 else ""  # between two looks of glob
+
+    def rests(self, *states: str, seconds: float = 40) -> None:
+        """Wait until the step rests by itself."""
+        self._until(lambda: self.state in states, seconds, f"still {self.state}")
+
+    def has_logged(self, text: str, seconds: float = 40) -> None:
+        self._until(lambda: text in self.text("log"), seconds, f"the log never had {text!r}")
+
+    def text(self, name: str) -> str:
+        """A file of the step's in the journal, as far as it is there."""
+        path = self.journal / name
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _until(self, holds: object, seconds: float, otherwise: str) -> None:
+        assert callable(holds)
+        deadline = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > deadline:
+                raise Neither(otherwise)
+            time.sleep(0.03)

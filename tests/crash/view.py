@@ -1,0 +1,88 @@
+"""The host as an onlooker sees it from outside: what must be as before when a step is undone.
+
+Wider than host.sh's own fingerprint, and taken without host.sh: every file of the tree to the byte,
+and all that the model says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from standin import StandIn
+from standin.layout import HIDDEN
+
+# What a host writes by itself, a boot empties, or is the journal's or the stand-in's own.
+PASSED_OVER = (
+    *(HIDDEN, "bin/sh", "var/db/cellblock"),
+    *("dev", "proc", "tmp", "var/log", "var/run", "var/tmp"),
+)
+ASKED = (
+    ("ifconfig", "-a"),
+    ("mount", "-p"),
+    ("ipfw", "-S", "list"),
+    ("ipfw", "nat", "show", "config"),
+    ("ipfw", "set", "show"),
+    ("jls", "name", "path", "ip4.addr"),
+    ("sockstat", "-l"),
+    ("kldstat", "-q", "-m", "ipfw"),
+)
+_OF_A_JAIL = re.compile(r"/usr/jails/[^/]+/root/(dev|tmp|var/run|var/log|var/tmp)")
+_PID = re.compile(r"^(\S+\s+\S+\s+)\d+", re.MULTILINE)
+
+
+class View:
+    """Takes the host's state as lines; remembers the digests of files that did not change."""
+
+    def __init__(self, standin: StandIn) -> None:
+        self.standin = standin
+        self._digests: dict[tuple[int, int, int, int], str] = {}
+
+    def take(self) -> frozenset[str]:
+        return frozenset((*self._files(), *self._model()))
+
+    def _model(self) -> Iterator[str]:
+        for argv in ASKED:
+            text = self.standin.says(*argv)
+            if argv[0] == "sockstat":
+                text = _PID.sub(r"\1PID", text)
+            for line in text.splitlines():
+                yield f"{argv[0]} {' '.join(line.split())}"
+
+    def _files(self) -> Iterator[str]:
+        root = str(self.standin.root)
+        skipped = {f"{root}/{name}" for name in PASSED_OVER}
+        folders = [root]
+        while folders:
+            with os.scandir(folders.pop()) as found:
+                for entry in found:
+                    name = entry.path[len(root) :]
+                    if entry.path in skipped or _OF_A_JAIL.fullmatch(name):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    yield self._line(entry, name)
+
+    def _line(self, entry: os.DirEntry[str], name: str) -> str:
+        seen = entry.stat(follow_symlinks=False)
+        what = ""
+        if stat.S_ISLNK(seen.st_mode):
+            what = str(Path(entry.path).readlink())
+        elif stat.S_ISREG(seen.st_mode):
+            what = self._digest(entry.path, seen)
+        return f"path {name} {seen.st_mode:o} {seen.st_uid}:{seen.st_gid} {what}"
+
+    def _digest(self, path: str, seen: os.stat_result) -> str:
+        key = (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+        if key not in self._digests:
+            self._digests[key] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+        return self._digests[key]
+
+
+def differences(before: frozenset[str], now: frozenset[str]) -> str:
+    lines = [f"- {line}" for line in sorted(before - now)]
+    return "\n".join(lines + [f"+ {line}" for line in sorted(now - before)])

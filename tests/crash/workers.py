@@ -1,0 +1,135 @@
+"""Many stand-ins side by side, each walking through the plan and taking cases as they come."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+
+from rollout.plan import Plan
+from tests.crash.cases import Case, Wanted
+from tests.crash.place import Place
+from tests.crash.play import play
+
+CASE_SECONDS = 90
+LAST_LINES = 12
+MEMORY = Path("/dev/shm")  # where a tree is written without a disk, if there is one
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`end` is "confirmed", "as before", or empty with the `evidence` of what it was instead."""
+
+    case: Case
+    end: str
+    evidence: str = ""
+
+
+class _TooLong(Exception):
+    pass
+
+
+def _too_long(*_: object) -> None:
+    raise _TooLong(f"it did not end within {CASE_SECONDS} s")
+
+
+class Walker:
+    """One place after the other along the plan; a place that a case spoiled is built anew."""
+
+    def __init__(self, plan: Plan, where: Path) -> None:
+        self.plan = plan
+        self.where = where
+        self.strange: list[str] = []
+        self._built = 0
+        self._place: Place | None = None
+
+    def place(self, position: int) -> Place:
+        if self._place is None:
+            self._built += 1
+            self._place = Place(self.plan, self.where / str(self._built))
+        self._place.stand_before(position)
+        return self._place
+
+    def close(self) -> None:
+        if self._place is not None:
+            self.strange += self._place.standin.strange
+            with suppress(Exception):
+                self._place.__exit__()
+            self._place = None
+
+    def played(self, position: int, case: Case) -> Outcome:
+        signal.signal(signal.SIGALRM, _too_long)
+        place = self.place(position)
+        signal.alarm(CASE_SECONDS)
+        try:
+            return Outcome(case, play(place, case))
+        except Exception as error:
+            signal.alarm(0)
+            found = Outcome(case, "", _evidence(place, error))
+            self.close()
+            return found
+        finally:
+            signal.alarm(0)
+
+
+def _evidence(place: Place, error: Exception) -> str:
+    what = "".join(traceback.format_exception_only(error)).strip()
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    lines = [what, f"at {where.filename}:{where.lineno}"]
+    for name in ("log", "progress", "differences"):
+        lines += [f"the end of {name}:", *place.text(name).splitlines()[-LAST_LINES:]]
+    return "\n".join(lines)
+
+
+def _work(
+    plan: Plan,
+    wanted: Wanted,
+    taken: list[Synchronized[int]],
+    told: Queue[Outcome | list[str] | None],
+) -> None:
+    memory = str(MEMORY) if MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(dir=memory, prefix="crash") as where, ExitStack() as stack:
+        walker = Walker(plan, Path(where))
+        stack.callback(told.put, None)
+        stack.callback(lambda: told.put(walker.strange))
+        stack.callback(walker.close)
+        try:
+            for position, step in enumerate(plan.steps):
+                if not step.operations or not wanted.may_hold(step.name):
+                    continue
+                commands = len(walker.place(position).made.commands)
+                while (command := _next(taken[position])) <= commands:
+                    for case in wanted.of(step.name, command):
+                        told.put(walker.played(position, case))
+        except Exception:
+            walker.strange.append(f"a worker came to its end: {traceback.format_exc()}")
+
+
+def _next(taken: Synchronized[int]) -> int:
+    with taken.get_lock():
+        taken.value += 1
+        return taken.value
+
+
+def outcomes(plan: Plan, wanted: Wanted, workers: int) -> Iterator[Outcome | list[str]]:
+    """Every wanted case's outcome as it comes; and from each worker what its stand-ins did not
+    know.
+    """
+    fork = multiprocessing.get_context("fork")
+    taken = [fork.Value("i", 0) for _ in plan.steps]
+    told: Queue[Outcome | list[str] | None] = fork.Queue()
+    there = [fork.Process(target=_work, args=(plan, wanted, taken, told)) for _ in range(workers)]
+    for worker in there:
+        worker.start()
+    for _ in there:
+        while (found := told.get()) is not None:
+            yield found
+    for worker in there:
+        worker.join()
