@@ -26,7 +26,7 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/shellcheck -s sh rollout/host.sh operations/audit.sh tests/checks/accounts.sh
+	$(BIN)/shellcheck -s sh rollout/host.sh rollout/drift.sh operations/audit.sh tests/checks/accounts.sh
 
 guest: setup
 	$(BIN)/pytest -m 'guest and not measured'

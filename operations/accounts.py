@@ -73,6 +73,7 @@ def configured(file: InJail, template: str, uids: tuple[int, int]) -> Commands:
         f"{quote(at_rest.rpartition('/')[0])} ]; "
         f"then sh -euc {quote(_back(at_rest))}; else exit 1; fi",
         says=f"{path} in jail {jail}, for each account with a uid from {uids[0]} to {uids[1]}",
+        owns={at_rest: ""},
     )
 
 

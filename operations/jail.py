@@ -64,6 +64,7 @@ def tree(home: str, mount_points: Sequence[str] = ()) -> Commands:
         undo=f"if [ -d {quote(home)} ]; then {_nothing_mounted_below(home)} "
         f"&& rm -rfx {quote(home)}; fi",
         says=f"make the tree of a thin jail at {root}",
+        owns={f"{home}/": ""},
     )
 
 

@@ -32,7 +32,12 @@ def variable(name: str, value: str) -> Commands:
         undo = f"if sysrc -c {name}={quote(value)}; then sysrc -x {name}; fi"
     else:
         undo = f"sysrc {name}={quote(before)}"
-    yield Reversible(f"sysrc {name}={quote(value)}", undo=undo, says=f'rc.conf: {name}="{value}"')
+    yield Reversible(
+        f"sysrc {name}={quote(value)}",
+        undo=undo,
+        says=f'rc.conf: {name}="{value}"',
+        owns={} if before is None else {f"rc.conf {name}": before},
+    )
 
 
 @operation()

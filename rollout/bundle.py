@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import PurePosixPath
 from shlex import quote
@@ -25,6 +25,7 @@ class Command:
     do: str
     undo: str | None
     keep: tuple[str, ...] = ()
+    owns: Mapping[str, str] = field(default_factory=dict)
     limit: int = LIMIT
     live: bool = False
 
@@ -80,7 +81,13 @@ def compile_step(number: int, step: Step, hash: str, answers: Answers | None) ->
 def _command(command: PyinfraCommand) -> Command:
     if isinstance(command, Reversible):
         return Command(
-            command.says, command.do, command.undo, command.keep, command.limit, command.live
+            command.says,
+            command.do,
+            command.undo,
+            command.keep,
+            command.owns,
+            command.limit,
+            command.live,
         )
     if isinstance(command, NewFile):
         return Command(
@@ -147,6 +154,8 @@ def files(bundle: Bundle, token: str) -> dict[str, str]:
         "facts.sh": facts_script(lines) if lines else "",
         "facts.sum": sha256(told.encode(errors="surrogateescape")).hexdigest() + "\n",
     }
+    owns = {place: left for each in bundle.commands for place, left in each.owns.items()}
+    found["owns"] = "".join(f"{place}\t{' '.join(left.split())}\n" for place, left in owns.items())
     for number, command in enumerate(bundle.commands, 1):
         n = f"{number:03}"
         found[f"do/{n}.sh"] = f"# {command.says}\n{command.do}\n"
