@@ -50,7 +50,9 @@ def aliases(interface: str, addresses: Sequence[str]) -> Commands:
     configured = {
         value.split()[1].split("/")[0]
         for name, value in conf.items()
-        if re.fullmatch(rf"ifconfig_{interface}(_alias\d+)?", name) and value.startswith("inet ")
+        if re.fullmatch(rf"ifconfig_{interface}(_alias\d+)?", name)
+        and value.split()[:1] == ["inet"]
+        and value.split()[1:]
     }
     number = 0
     for address in addresses:

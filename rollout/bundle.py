@@ -121,15 +121,22 @@ _MARK = "=== fact "
 
 
 def read_answers(lines: tuple[str, ...], output: str) -> Answers:
+    """What each question was answered. Raises Refused when one was not."""
     answers: Answers = {}
     current: list[str] = []
+    marks = [*(f"{_MARK}{n}" for n in range(len(lines))), _MARK.rstrip()]
     for row in output.removesuffix("\n").split("\n"):
-        if row.startswith(_MARK.rstrip()):
-            number = row.removeprefix(_MARK.rstrip()).strip()
-            current = answers.setdefault(lines[int(number)], []) if number else []
-        else:
+        if row != marks[len(answers)]:
             current.append(row)
-    return answers
+        elif len(answers) < len(lines):
+            current = answers[lines[len(answers)]] = []
+        else:
+            return answers
+    raise Refused(
+        f"the host answered {len(answers)} of {len(lines)} questions about itself",
+        evidence=output[-500:],
+        todo="see that root's sh works there, and whether something prints at every login",
+    )
 
 
 def ask(step: Step, run: Callable[[str], str]) -> Answers:
