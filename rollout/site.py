@@ -153,6 +153,10 @@ class Listen(_Table):
         return self
 
 
+# What is typed on a command line can be read by everybody on the host, and stands in the journal.
+_PASSWORD = re.compile(r"(^|\s)(-p\S|--password\b|(?i:-\S*pass(word|wd)?[= ]\S))|MYSQL_PWD")
+
+
 class Service(_Table):
     """[services.NAME]: a daemon. Paths are the host's, and the same in its jail."""
 
@@ -167,6 +171,16 @@ class Service(_Table):
     names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")], ...] = ()
     configtest: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")] | None = None
     client: str | None = None
+
+    @field_validator("client")
+    @classmethod
+    def _without_password(cls, client: str | None) -> str | None:
+        if client is not None and _PASSWORD.search(client):
+            raise ValueError(
+                "no password may stand here, where everybody could read it in ps; expected an "
+                'option file of root\'s, as in "mysql --defaults-extra-file=/root/.my.cnf"'
+            )
+        return client
 
 
 class Jail(_Table):
@@ -313,6 +327,8 @@ def read(path: Path) -> Site:
 
 def _told(data: Any, item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
+    if re.search(r"client$|pass|secret|token", key, re.IGNORECASE):
+        item = {**item, "input": "..."}  # it may be a secret, and this is told to logs, too
     if item["type"] == "extra_forbidden":
         return f"{key} = {item['input']!r}: unknown key"
     if item["type"] == "missing":
