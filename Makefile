@@ -1,12 +1,13 @@
 # make rehearse    sets up what is needed, then rehearses the sample site on the stand-in
 # make test        lint, types and all tests that need no FreeBSD guest
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
+# make mutants     puts faults into a copy of the tree, one by one: do the tests see them?
 # make measure     whole rollouts on that guest under clients (docs/measurements.md)
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup rehearse test lint guest measure runbooks clean
+.PHONY: setup rehearse test lint guest mutants measure runbooks clean
 
 setup: .venv/ready
 
@@ -30,6 +31,9 @@ lint: setup
 
 guest: setup
 	$(BIN)/pytest -m 'guest and not measured'
+
+mutants: setup
+	$(BIN)/python -m tests.mutants
 
 measure: setup
 	$(BIN)/pytest -s -m measured
