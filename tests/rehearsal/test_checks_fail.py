@@ -94,7 +94,7 @@ CASES = [
     lacking("jail::base_is_read_only", jail="web"),
     lacking("jail::has_no_passwords", jail="web"),
     lacking("jail::returns_at_boot", jail="web"),
-    broken("mail::maps_are_right", "echo '::: no alias' >> /etc/mail/aliases"),
+    broken("mail::maps_are_right", "echo 'no colon' >> /etc/mail/aliases"),
     broken("mail::queue_can_be_moved", "mv /var/spool/mqueue /x && ln -s /x /var/spool/mqueue"),
     lacking("mail::names_are_the_hosts"),
     broken("mail::accounts_are_there", "touch /var/mail/user001"),
