@@ -2,12 +2,13 @@
 # make test        lint, types and all tests that need no FreeBSD guest
 # make crash       every failure at every command of every step and undo, on the stand-in (ONLY=, docs/recovery.md)
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
+# make mutants     puts faults into a copy of the tree, one by one: do the tests see them?
 # make measure     whole rollouts on that guest under clients (docs/measurements.md)
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup rehearse test lint crash guest measure runbooks clean
+.PHONY: setup rehearse test lint crash mutants guest measure runbooks clean
 
 setup: .venv/ready
 
@@ -27,13 +28,16 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/shellcheck -s sh rollout/host.sh operations/audit.sh tests/checks/accounts.sh
+	$(BIN)/shellcheck -s sh rollout/host.sh rollout/drift.sh operations/audit.sh tests/checks/accounts.sh
 
 crash: setup
 	$(BIN)/python -m tests.crash $(if $(ONLY),--only '$(ONLY)')
 
 guest: setup
 	$(BIN)/pytest -m 'guest and not measured'
+
+mutants: setup
+	$(BIN)/python -m tests.mutants
 
 measure: setup
 	$(BIN)/pytest -s -m measured

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from rollout import audit, journal, outage, plan, report, runbook, site, traffic
+from rollout import audit, drift, journal, outage, plan, report, runbook, site, traffic
 from rollout.box import standin_box
 from rollout.errors import CellblockError, Refused, Stuck
 from rollout.host import Ssh
@@ -151,11 +151,22 @@ def apply(site_file: Path, to: str | None, yes: bool, as_json: bool) -> None:
 @main.command()
 @_site_option
 @click.option("--to", metavar="STEP", help="The last step to keep; without it all are undone.")
+@click.option(
+    "--set-aside",
+    is_flag=True,
+    help="Where others changed what the undo removes, keep it on the host and go on.",
+)
 @_json_option
-def rollback(site_file: Path, to: str | None, as_json: bool) -> None:
+def rollback(site_file: Path, to: str | None, set_aside: bool, as_json: bool) -> None:
     """Undo steps, last first, and compare the host with before."""
     made = plan.make(site.read(site_file))
-    _watched(made, "rollback", as_json, _said_yes, lambda runner: runner.rollback(to))
+    _watched(
+        made,
+        "rollback",
+        as_json,
+        _said_yes,
+        lambda runner: runner.rollback(to, set_aside=set_aside),
+    )
 
 
 @main.command()
@@ -168,13 +179,19 @@ def verify(site_file: Path, as_json: bool) -> None:
 
 @main.command()
 @_site_option
+@click.option("--drift", "drifted", is_flag=True, help="Tell what others changed since, too.")
 @_json_option
-def status(site_file: Path, as_json: bool) -> None:
+def status(site_file: Path, drifted: bool, as_json: bool) -> None:
     """Tell what the host's journal says. Changes nothing."""
     made = plan.make(site.read(site_file))
     with _runner(made, Told()) as runner:
         data = report.status_data(made, journal.read(runner.session))
-    _print(data, report.status_table(data), as_json)
+        found = drift.read(runner.session) if drifted else None
+    text = report.status_table(data)
+    if found is not None:
+        data["drift"] = drift.data(found)
+        text += f"\n\n{drift.text(found)}"
+    _print(data, text, as_json)
 
 
 @main.command(name="traffic")

@@ -73,6 +73,7 @@ def configured(file: InJail, template: str, uids: tuple[int, int]) -> Commands:
         f"{quote(at_rest.rpartition('/')[0])} ]; "
         f"then sh -euc {quote(_back(at_rest))}; else exit 1; fi",
         says=f"{path} in jail {jail}, for each account with a uid from {uids[0]} to {uids[1]}",
+        owns={at_rest: ""},
     )
 
 
@@ -84,9 +85,12 @@ def _kept(path: str) -> str:
 
 
 def _back(path: str) -> str:
-    """Right if nothing, half or all of it was done, and twice: only what is ours is taken away."""
+    """Right if nothing, half or all of it was done, and twice: only what is ours is taken away.
+
+    mv -h: what a stopped jail has left at the path may be a link to a directory of the host.
+    """
     return (
-        f"rm -f {path}.new; if [ -e {path}.before ]; then mv -f {path}.before {path}; "
+        f"rm -f {path}.new; if [ -e {path}.before ]; then mv -fh {path}.before {path}; "
         f"elif [ -e {path} ] && grep -q {quote(_OURS)} {path}; then rm -f {path}; fi"
     )
 

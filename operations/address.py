@@ -17,12 +17,17 @@ from operations.facts import Interfaces, RcConf
 def cloned_interface(interface: str) -> Commands:
     """Create a cloned interface (lo1), now and at boot.
 
-    The undo destroys it only when no address is left on it: others may have come to use it.
+    The undo destroys it, now and at boot, only when no address is left on it: others may have come
+    to use it.
     """
-    yield from rc.word._inner("cloned_interfaces", interface)
+    at_boot = list(rc.word._inner("cloned_interfaces", interface))
     if interface in host.get_fact(Interfaces):
+        yield from at_boot
         host.noop(f"{interface} is there")
         return
+    for each in at_boot:
+        undo = f"if ! ifconfig {interface} >/dev/null 2>&1; then {each.undo}; fi"
+        yield Reversible(each.do, undo=undo, says=each.says)
     yield Reversible(
         f"ifconfig {interface} create",
         undo=f"if ifconfig {interface} >/dev/null 2>&1 && "
@@ -45,7 +50,9 @@ def aliases(interface: str, addresses: Sequence[str]) -> Commands:
     configured = {
         value.split()[1].split("/")[0]
         for name, value in conf.items()
-        if re.fullmatch(rf"ifconfig_{interface}(_alias\d+)?", name) and value.startswith("inet ")
+        if re.fullmatch(rf"ifconfig_{interface}(_alias\d+)?", name)
+        and value.split()[:1] == ["inet"]
+        and value.split()[1:]
     }
     number = 0
     for address in addresses:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import PurePosixPath
 from shlex import quote
 
@@ -19,6 +19,9 @@ class Reversible(StringCommand):
     `undo` has to be right when the command ran, half ran or did not run, and may be typed twice.
     None means that there is no way back: a step with such a command must be a point of no return.
     `keep` names files whose before-image the undo reads as "$KEEP/1", "$KEEP/2", ...
+    `owns` is what the undo removes or overwrites whole -> what it leaves there, "" for nothing: a
+    path (the sha256 of what it puts back), a tree ("/x/", with all below it), "rc.conf NAME",
+    "ipfw rule 500 set 20", "ipfw nat 500" (docs/decisions/0016).
     `limit` is in seconds. `live` says that what it changes lives in the kernel or in a process, so
     that a reboot has taken it back already.
 
@@ -33,6 +36,7 @@ class Reversible(StringCommand):
         undo: str | None,
         says: str,
         keep: tuple[str, ...] = (),
+        owns: Mapping[str, str] | None = None,
         limit: int = LIMIT,
         live: bool = False,
     ) -> None:
@@ -41,6 +45,7 @@ class Reversible(StringCommand):
         self.undo = undo
         self.says = says
         self.keep = keep
+        self.owns = dict(owns or {})
         self.limit = limit
         self.live = live
 

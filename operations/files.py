@@ -32,6 +32,7 @@ def put(path: str, content: str, mode: str = "644", owner: str = "root:wheel") -
         undo=_put_back(path, ours, now),
         says=f"{'replace' if now.kind == 'file' else 'create'} {path}",
         keep=(path,) if now.kind == "file" else (),
+        owns={path: now.sha256},
     )
 
 
@@ -66,7 +67,8 @@ def directory(path: str, mode: str = "755", owner: str = "root:wheel") -> Comman
     user, group = owner.split(":")
     yield Reversible(
         f"install -d -m {mode} -o {user} -g {group} {quote(path)}",
-        undo=f"if [ -d {quote(path)} ]; then rmdir {quote(path)}; fi",
+        undo=f'if [ -d {quote(path)} ] && [ -z "$(ls -A {quote(path)})" ]; '
+        f"then rmdir {quote(path)}; fi",
         says=f"make directory {path}",
     )
 
@@ -143,6 +145,7 @@ def removed(path: str) -> Commands:
         f"&& fsync {beside} && mv -f {beside} {at}; fi",
         says=f"remove {path}",
         keep=(path,),
+        owns={path: ""},
     )
 
 
@@ -157,4 +160,5 @@ def unlinked(path: str, target: str) -> Commands:
         f"rm {at}",
         undo=f"if [ ! -e {at} ] && [ ! -L {at} ]; then ln -sfh {to} {at}; fi",
         says=f"remove the link {path} -> {target}",
+        owns={path: target},
     )

@@ -86,6 +86,7 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
             undo=f"if {_LOADED}; then ipfw -q set {set} delete {number}; fi",
             live=True,
             says=f"ipfw rule {number}: {body}",
+            owns={f"ipfw rule {number} set {set}": ""},
         )
 
 
@@ -108,6 +109,7 @@ def nat(number: int, config: str) -> Commands:
         undo=f"if {_LOADED}; then ipfw -q nat {number} delete; fi",
         live=True,
         says=f"ipfw nat {number}: {config}",
+        owns={f"ipfw nat {number}": ""},
     )
 
 

@@ -64,6 +64,7 @@ def tree(home: str, mount_points: Sequence[str] = ()) -> Commands:
         undo=f"if [ -d {quote(home)} ]; then {_nothing_mounted_below(home)} "
         f"&& rm -rfx {quote(home)}; fi",
         says=f"make the tree of a thin jail at {root}",
+        owns={f"{home}/": ""},
     )
 
 
@@ -77,10 +78,11 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
     and modes, and no files. Undone with the tree.
     """
     etc = f"{root}/etc"
-    # Through a file: the exit code of a pipe is its last command's, so a torn copy would pass.
+    # Through a file: the exit code of a pipe is its last command's, so a torn copy would pass. For
+    # root's eyes alone: keys and passwords are in it, whatever their own modes.
     packed = quote(f"{etc}/.packed.tar")
     yield Reversible(
-        f"cd /etc && tar -cf {packed} $(ls -d {_ETC} 2>/dev/null) "
+        f"cd /etc && (umask 077 && tar -cf {packed} $(ls -d {_ETC} 2>/dev/null)) "
         f"&& tar -xpf {packed} -C {quote(etc)} && rm {packed}",
         undo=":",
         says=f"copy what a jail needs of /etc to {etc}",
@@ -127,7 +129,7 @@ def copies(source: str, into: str, names: Sequence[str], scripts: Sequence[str] 
     # An archive of nothing would be refused: /dev/null names no file besides.
     yield Reversible(
         f"mkdir -p {quote(into)} && cd {quote(source)} && "
-        f"tar -cf {packed} -T /dev/null{found} {wanted} "
+        f"(umask 077 && tar -cf {packed} -T /dev/null{found} {wanted}) "
         f"&& tar -xpf {packed} -C {quote(into)} && rm {packed}",
         undo=":",
         says=f"copy {', '.join([*names, *(f'rc.d/{each}' for each in scripts)])} "

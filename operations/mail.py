@@ -213,12 +213,16 @@ def returned(queue: Queue, jail: str, processes: str, then: str) -> Commands:
 
 
 def _moved(queue: Queue, source: str, target: str) -> str:
-    """Right after a crash, too: a rename cut off by the power can leave a file in both places."""
+    """Right after a crash, too: a rename cut off by the power can leave a file in both places.
+
+    A link is no mail, wherever somebody in the jail has it lead.
+    """
     folder = 'install -d -m 700 -o postfix "${t%/*}"'  # sendmail's queue has no folders
     take = (
         "take() { while read -r n; do m=$n; "
         "case $n in active/*) m=incoming/${n##*/};; esac; "
-        f't={target}/$m; if [ ! -e "$n" ]; then :; elif [ "$n" -ef "$t" ]; then rm -f "$n"; '
+        f't={target}/$m; if [ -L "$n" ]; then rm -f "$n"; elif [ ! -e "$n" ]; then :; '
+        'elif [ "$n" -ef "$t" ]; then rm -f "$n"; '
         'elif [ -e "$t" ]; then echo "$t is there already" >&2; exit 1; '
         f'else if [ ! -d "${{t%/*}}" ]; then {folder} || exit 1; fi; mv "$n" "$t" || exit 1; '
         "fi; done; }"

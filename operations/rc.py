@@ -39,6 +39,7 @@ def variable(name: str, value: str) -> Commands:
         f"sysrc {name}={quote(value)} && {_SAVED}",
         undo=f"{undo} && {_SAVED}",
         says=f'rc.conf: {name}="{value}"',
+        owns={} if before is None else {f"rc.conf {name}": before},
     )
 
 

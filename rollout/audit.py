@@ -82,14 +82,23 @@ def findings(output: str) -> list[Finding]:
         if kind == "account":
             name, _, home = row.removeprefix("account ").partition("\t")
             homes.setdefault(home, name)
+        elif kind in _WHAT and not value.isdecimal():
+            raise Refused("what the audit found cannot be read", evidence=row[:500])
         elif kind == "localhost":
             found[Finding(_owner(path, homes), kind, path, line=int(value))] = None
         elif kind == "odd":
             found[Finding("?", kind, f"inode {value}")] = None
         elif kind in _WHAT:
-            mode = f"{int(value, 8) & 0o7777:o}"
+            mode = f"{_octal(value) & 0o7777:o}"
             found[Finding(_owner(path, homes), kind, path, mode=mode)] = None
     return sorted(found, key=lambda each: (each.account, each.path, each.line, each.kind))
+
+
+def _octal(mode: str) -> int:
+    try:
+        return int(mode, 8)
+    except ValueError:
+        raise Refused("what the audit found cannot be read", evidence=f"mode {mode}") from None
 
 
 def _owner(path: str, homes: dict[str, str]) -> str:

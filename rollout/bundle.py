@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import PurePosixPath
 from shlex import quote
@@ -25,6 +25,7 @@ class Command:
     do: str
     undo: str | None
     keep: tuple[str, ...] = ()
+    owns: Mapping[str, str] = field(default_factory=dict)
     limit: int = LIMIT
     live: bool = False
 
@@ -80,7 +81,13 @@ def compile_step(number: int, step: Step, hash: str, answers: Answers | None) ->
 def _command(command: PyinfraCommand) -> Command:
     if isinstance(command, Reversible):
         return Command(
-            command.says, command.do, command.undo, command.keep, command.limit, command.live
+            command.says,
+            command.do,
+            command.undo,
+            command.keep,
+            command.owns,
+            command.limit,
+            command.live,
         )
     if isinstance(command, NewFile):
         return Command(
@@ -114,15 +121,22 @@ _MARK = "=== fact "
 
 
 def read_answers(lines: tuple[str, ...], output: str) -> Answers:
+    """What each question was answered. Raises Refused when one was not."""
     answers: Answers = {}
     current: list[str] = []
+    marks = [*(f"{_MARK}{n}" for n in range(len(lines))), _MARK.rstrip()]
     for row in output.removesuffix("\n").split("\n"):
-        if row.startswith(_MARK.rstrip()):
-            number = row.removeprefix(_MARK.rstrip()).strip()
-            current = answers.setdefault(lines[int(number)], []) if number else []
-        else:
+        if row != marks[len(answers)]:
             current.append(row)
-    return answers
+        elif len(answers) < len(lines):
+            current = answers[lines[len(answers)]] = []
+        else:
+            return answers
+    raise Refused(
+        f"the host answered {len(answers)} of {len(lines)} questions about itself",
+        evidence=output[-500:],
+        todo="see that root's sh works there, and whether something prints at every login",
+    )
 
 
 def ask(step: Step, run: Callable[[str], str]) -> Answers:
@@ -147,6 +161,8 @@ def files(bundle: Bundle, token: str) -> dict[str, str]:
         "facts.sh": facts_script(lines) if lines else "",
         "facts.sum": sha256(told.encode(errors="surrogateescape")).hexdigest() + "\n",
     }
+    owns = {place: left for each in bundle.commands for place, left in each.owns.items()}
+    found["owns"] = "".join(f"{place}\t{' '.join(left.split())}\n" for place, left in owns.items())
     for number, command in enumerate(bundle.commands, 1):
         n = f"{number:03}"
         found[f"do/{n}.sh"] = f"# {command.says}\n{command.do}\n"

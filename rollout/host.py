@@ -277,7 +277,15 @@ class _Asked:
     def get_fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
         line = str(fact().command(**arguments))
         self.questions.append(line)
-        return fact.default() if self._answers is None else fact().process(self._answers[line])
+        if self._answers is None:
+            return fact.default()
+        try:
+            return fact().process(self._answers[line])
+        except (ValueError, IndexError) as error:
+            raise Refused(
+                f"what the host says of its {fact.__name__} cannot be read: {error}",
+                evidence="\n".join([line, *self._answers[line][:20]]),
+            ) from None
 
     def noop(self, description: str) -> None:
         """Nothing to do: the operation yields no command, and so leaves nothing to undo."""

@@ -93,12 +93,22 @@ runs() { # rc-script : not its exit code, which is 1 where sendmail runs without
 
 fingerprint() { # the host's state as sorted lines, one fact a line
     {
-        # rc.conf stands line by line: others edit it too, and their lines are not ours.
+        # What others edit too stands line by line, and lists of rc.conf's word by word: theirs are
+        # not ours.
         set --
-        for file in /etc/rc.conf /etc/rc.conf.local /boot/loader.conf; do
+        for file in /etc/rc.conf /etc/rc.conf.local /boot/loader.conf /etc/hosts /etc/resolv.conf; do
             if [ -f "$file" ]; then set -- "$@" "$file"; fi
         done
-        awk '{ print "line", FILENAME, $0 }' "$@" /dev/null
+        awk '
+            /^(cloned_interfaces|jail_list)="[^"]/ {
+                n = split($0, part, "\"")
+                name = substr($0, 1, index($0, "=") - 1)
+                words = split(part[2], word, " ")
+                for (i = 1; i <= words; i++) print "line", FILENAME, name, word[i]
+                if (part[3] != "") print "line", FILENAME, name part[3]
+                next
+            }
+            { print "line", FILENAME, $0 }' "$@" /dev/null
         if [ -d /usr/jails ]; then
             find -x /usr/jails -path '/usr/jails/*/root/*' -prune -o \
                 -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
@@ -116,7 +126,7 @@ fingerprint() { # the host's state as sorted lines, one fact a line
             echo '= hash'
             find -x /etc /usr/local/etc ! -name 'rc.conf' ! -name 'rc.conf.local' \
                 ! -name '.*.cellblock' -exec stat -f 'path %N %HT %Lp %Su:%Sg %Y' {} + \
-                -type f -exec sha256 -r {} +
+                -type f ! -path /etc/hosts ! -path /etc/resolv.conf -exec sha256 -r {} +
             echo '= address' && ifconfig -a
             echo '= mount' && mount -p
             echo '= rule' && ipfw -S list 2>/dev/null
@@ -126,10 +136,17 @@ fingerprint() { # the host's state as sorted lines, one fact a line
         } | awk '
             $1 == "=" { kind = $2; next }
             $1 == "path" { print; next }
+            kind == "sets" {
+                for (i = 1; i <= NF && $i != "enable"; i++) if (i > 1) print "set", $i, "disabled"
+                next
+            }
             kind != "address" { if (kind == "mount") $0 = $1 " " $2 " " $3 " " $4; print kind, $0; next }
             /^[^[:space:]]/ { name = $1 }
             $1 ~ /^inet6?$/ { print "address", name, $2 }
-            $1 ~ /^options=/ { print "options", name, $1 }'
+            $1 ~ /^options=/ {
+                n = split($1, option, /[<,>]/)
+                for (i = 2; i < n; i++) print "option", name, option[i]
+            }'
     } | LC_ALL=C sort -u
 }
 
@@ -252,7 +269,9 @@ as_before() { # step : is the host as before the step, but for what others chang
     dir=steps/$1
     fingerprint >"$dir/print.after"
     if [ -e "$dir/print.applied" ]; then
-        LC_ALL=C comm -13 "$dir/print.applied" "$dir/print.rollback" >"$dir/print.others+"
+        [ -e "$dir/print.forgotten" ] || : >"$dir/print.forgotten" # see rollout/drift.py
+        LC_ALL=C comm -13 "$dir/print.applied" "$dir/print.rollback" |
+            LC_ALL=C comm -23 - "$dir/print.forgotten" >"$dir/print.others+"
         LC_ALL=C comm -23 "$dir/print.applied" "$dir/print.rollback" >"$dir/print.others-"
     else
         : >"$dir/print.others+"
@@ -260,7 +279,26 @@ as_before() { # step : is the host as before the step, but for what others chang
     fi
     LC_ALL=C comm -23 "$dir/print.before" "$dir/print.others-" |
         LC_ALL=C sort -u - "$dir/print.others+" >"$dir/print.expected"
-    diff "$dir/print.expected" "$dir/print.after" >"$dir/differences"
+    # What others have built upon something of ours stays, and that with it.
+    : >"$dir/print.stays"
+    awk -v stays="$dir/print.stays" '
+        FILENAME ~ /others[+]$/ {
+            if ($1 == "path") while (sub("/[^/]*$", "", $2)) under[$2]
+            if ($1 == "address") on[$2]
+            if ($1 == "rule" || $1 == "nat") ipfw = 1
+            next
+        }
+        FILENAME ~ /expected$/ { expected[$0]; next }
+        $0 in expected { print; next }
+        $1 == "path" && $3 == "Directory" && $2 in under ||
+            ($1 == "option" || $1 == "address" && $3 ~ /^fe80:/) && $2 in on ||
+            $1 == "line" && $3 == "cloned_interfaces" && $4 ":" in on ||
+            ipfw && ($1 == "module" || $1 == "rule" && $2 == 65535) { print >stays; next }
+        { print }' "$dir/print.others+" "$dir/print.expected" "$dir/print.after" |
+        diff "$dir/print.expected" - >"$dir/differences" || return 1
+    if [ -s "$dir/print.stays" ]; then
+        while read -r line; do say "stays, for others use it: $line"; done <"$dir/print.stays"
+    fi
 }
 
 run_lives() { # step : a restart may have given its pid to somebody else

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import socket
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,6 +15,7 @@ from rollout.host import Session
 from rollout.plan import Plan
 from rollout.site import JOURNAL
 
+STATES = ("prepared", "applying", "applied", "confirmed", "undoing", "undone", "stuck")
 RESTING = ("applied", "confirmed", "undone", "stuck")
 """The states in which nothing goes on by itself, but for the deadline of `applied`."""
 
@@ -61,13 +63,20 @@ class Journal:
 
 
 def parse(text: str) -> Journal:
+    """Read what `host.sh status` prints. Raises Refused for a step that cannot be one."""
     journal = Journal()
     entries: dict[str, Entry] = {}
     for line in text.splitlines():
         word, _, rest = line.partition(" ")
         name, _, value = rest.partition(" ")
-        if word == "state":
+        if word == "state" and name:
             state, _, hash = value.partition(" ")
+            if not re.fullmatch(r"[0-9]{3,}-.+", name) or state not in STATES:
+                raise Refused(
+                    f"the journal on the host has steps/{name}, which is no step in a state",
+                    evidence=line[:500],
+                    todo=f"look at it, and move it out of {JOURNAL}/steps",
+                )
             entries[name] = Entry(name, state, hash)
         elif word == "reason" and name in entries:
             entries[name] = replace(entries[name], reason=value)

@@ -16,6 +16,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+_LATEST = 1e12  # seconds since the epoch
 BLIND = (
     10  # so many probes in a row that were never sent, and nobody can say that there was no outage
 )
@@ -170,7 +171,7 @@ class Timeline:
 
 
 def read(path: Path) -> dict[str, Timeline]:
-    """The timelines by service. A line that a killed prober did not finish is left out."""
+    """The timelines by service. A line that a killed prober or a full disk cut off is left out."""
     runs: defaultdict[str, list[list[Probed]]] = defaultdict(list)
     rates: dict[str, float] = {}
     for line in _lines(path):
@@ -178,7 +179,7 @@ def read(path: Path) -> dict[str, Timeline]:
         if "rate" in line:  # a prober began to watch
             rates[service] = line["rate"]
             runs[service].append([])
-        else:
+        elif service in rates:
             runs[service][-1].append(_probed(line))
     return {
         service: Timeline(service, rate, tuple(_in_order(run) for run in runs[service]))
@@ -187,10 +188,28 @@ def read(path: Path) -> dict[str, Timeline]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open() as file:
+    with path.open(errors="replace") as file:
         for text in file:
-            with suppress(json.JSONDecodeError):
-                yield json.loads(text)
+            with suppress(ValueError, RecursionError):
+                if _is_whole(line := json.loads(text)):
+                    yield line
+
+
+def _is_whole(line: Any) -> bool:
+    if not isinstance(line, dict) or not isinstance(line.get("service"), str):
+        return False
+    if "rate" in line:
+        return _is_number(line["rate"]) and line["rate"] > 0
+    said = [line.get(key, 0) for key in ("error", "who")]
+    return (
+        all(_is_number(line.get(key)) for key in ("t", "ms"))
+        and all(each is None or isinstance(each, str) for each in said)
+        and isinstance(line.get("held"), bool)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < _LATEST
 
 
 def _probed(line: Mapping[str, Any]) -> Probed:

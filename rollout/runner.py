@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from rollout import bundle, checks, journal
+from rollout import bundle, checks, drift, journal
 from rollout.checks import Outside, Verdict
 from rollout.contact import Contact
 from rollout.errors import CellblockError, Refused, RolledBack, Stuck, Waiting
@@ -18,6 +18,8 @@ from rollout.plan import Plan
 from rollout.site import JOURNAL
 from rollout.step import Check, Gate, Step
 from rollout.told import Result, Told
+
+_STANDING = ("applied", "confirmed")
 
 
 def no(gate: Gate) -> bool:
@@ -94,7 +96,7 @@ class Runner:
 
         What a step that was applied has changed is no fault, though nobody confirmed it yet.
         """
-        there = [entry for entry in known.entries if entry.state in ("applied", "confirmed")]
+        there = [entry for entry in known.entries if entry.state in _STANDING]
         holding = set(self._holding({entry.name for entry in there}))
         only_ask = [step for step in self.plan.steps[:wanted] if not step.operations]
         asking = [check for step in only_ask for check in step.checks if check in holding]
@@ -123,7 +125,9 @@ class Runner:
             self.contact.take()
         left = {entry.name: self._settled(entry) for entry in self.known().entries}
         self.must_be_well(self.known(), wanted)
-        if not begun:
+        if begun:
+            drift.look(self.session, self.told)
+        else:
             self.contact.take()
         for position, step in enumerate(self.plan.steps[:wanted]):
             entry = left.get(step.name)
@@ -212,15 +216,25 @@ class Runner:
 
     # Back.
 
-    def rollback(self, to: str | None = None) -> None:
-        """Undo the steps after `to`, last first; all of them without a name."""
+    def rollback(self, to: str | None = None, *, set_aside: bool = False) -> None:
+        """Undo the steps after `to`, last first; all of them without a name.
+
+        Raises Refused where that would destroy what others changed since; with `set_aside` that is
+        kept on the host, and the way back is gone.
+        """
         keep = 0 if to is None else self.plan.upto(to)
         kept = {self.plan.directory(n) for n in range(keep)}
         journal.must_belong(journal.read(self.session), self.plan)
         self.contact.take()
         begun = [e for e in journal.read(self.session).entries if e.directory not in kept]
         self._refuse_no_return(begun)
-        for entry in map(self._settled, reversed(begun)):
+        begun = [self._settled(entry) for entry in begun]
+        standing = [entry.directory for entry in begun if entry.state in _STANDING]
+        # What a half-done undo left would look like others' work; each undo sees for itself, too,
+        # whether a file is still ours.
+        if standing and all(entry.state != "stuck" for entry in begun):
+            drift.must_spare(self.session, self.told, standing, set_aside=set_aside)
+        for entry in reversed(begun):
             if entry.state not in ("undone", "prepared"):
                 with self._noting(entry.name, "undone") as noted:
                     self._back(entry, noted)

@@ -18,6 +18,7 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from rollout import reach
@@ -39,7 +40,12 @@ def _word(name: str) -> str:
 
 
 def _expanded(path: Path) -> Path:
-    return path.expanduser()
+    if "\0" in str(path):
+        raise ValueError("expected a path of this machine")
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("expected a path; nobody here has that home") from None
 
 
 _LAST_SET = 30  # 31 is ipfw's own
@@ -64,8 +70,8 @@ class _Table(BaseModel):
 class HostTable(_Table):
     """[host]: the server, and how to reach it."""
 
-    address: str
-    user: str = "root"
+    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:_%-]*$")]
+    user: Name = "root"
     port: Port = 22
     key: LocalPath | None = None
     known_hosts: LocalPath | None = None
@@ -135,8 +141,20 @@ class Listen(_Table):
     proto: Proto = "tcp"
     public: bool = True
     probe: Literal["tcp", "http", "mysql", "dns", "dns-tcp", "smtp", "imap", "pop3"] = "tcp"
-    name: str | None = None
-    path: str = "/"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/"
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Listen:
+        if self.probe.startswith("dns") and self.name is None:
+            raise ValueError(f'probe = "{self.probe}": expected name, too: the zone to ask for')
+        if self.public and (self.proto == "udp") != (self.probe == "dns"):
+            raise ValueError(f'probe = "{self.probe}": cannot be asked over {self.proto}')
+        return self
+
+
+# What is typed on a command line can be read by everybody on the host, and stands in the journal.
+_PASSWORD = re.compile(r"(^|\s)(-p\S|--password\b|(?i:-\S*pass(word|wd)?[= ]\S))|MYSQL_PWD")
 
 
 class Service(_Table):
@@ -153,6 +171,16 @@ class Service(_Table):
     names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")], ...] = ()
     configtest: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")] | None = None
     client: str | None = None
+
+    @field_validator("client")
+    @classmethod
+    def _without_password(cls, client: str | None) -> str | None:
+        if client is not None and _PASSWORD.search(client):
+            raise ValueError(
+                "no password may stand here, where everybody could read it in ps; expected an "
+                'option file of root\'s, as in "mysql --defaults-extra-file=/root/.my.cnf"'
+            )
+        return client
 
 
 class Jail(_Table):
@@ -276,6 +304,8 @@ def read(path: Path) -> Site:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Refused(f"{path}: not TOML: {error}") from None
+    except RecursionError:
+        raise Refused(f"{path}: brackets are nested too deep to be read") from None
     try:
         site = Site.model_validate(data)
     except ValidationError as error:
@@ -297,6 +327,8 @@ def read(path: Path) -> Site:
 
 def _told(data: Any, item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
+    if re.search(r"client$|pass|secret|token", key, re.IGNORECASE):
+        item = {**item, "input": "..."}  # it may be a secret, and this is told to logs, too
     if item["type"] == "extra_forbidden":
         return f"{key} = {item['input']!r}: unknown key"
     if item["type"] == "missing":

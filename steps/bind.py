@@ -14,8 +14,8 @@ _NAME = "bind"
 
 
 def steps(site: Site) -> tuple[Step, ...]:
-    service = site.services[_NAME]
     name = site.jail_of(_NAME)
+    service = site.services[_NAME]
     address = str(site.jails[name].address)
     where = {"public": str(site.host.wan_address), "address": address}
     tcp = tuple(listen.port for listen in service.ports if listen.proto == "tcp")

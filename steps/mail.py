@@ -81,8 +81,8 @@ def preflight(site: Site) -> tuple[Check, ...]:
 
 
 def steps(site: Site) -> tuple[Step, ...]:
-    flavour = _flavour(site)
     name = site.jail_of(_NAME)
+    flavour = _flavour(site)
     root = site.root(name)
     places = [(queue, mail.of_jail(queue, name)) for queue in flavour.queues]
     laid = [use(mail.queue_made, queue=queue, jail=name) for queue in flavour.queues]

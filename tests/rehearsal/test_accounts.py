@@ -189,6 +189,9 @@ def test_modes_are_mended_and_put_back(tmp_path: Path) -> None:
     with running(written(tmp_path, WEB), base) as (runner, standin), Session(standin) as session:
         assert audit.fix(session, runner.plan.site) == [f"100646 {PAGE}"]
         assert mode(session) == "644"
+        changed = min(n for n, call in enumerate(standin.calls) if call.startswith("chmod -h"))
+        synced = [call for call in standin.calls[:changed] if call.startswith("fsync ")]
+        assert any("/audit/" in call for call in synced), "the old modes could be lost"
         assert audit.undo(session) == ([f"100646 {PAGE}"], [])
         assert mode(session) == "646"
         audit.fix(session, runner.plan.site)

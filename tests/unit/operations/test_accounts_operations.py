@@ -38,7 +38,9 @@ def laid(where: LocalPath, passwd: str = PASSWD) -> tuple[str, str]:
 
 
 def by_root(text: str, where: LocalPath, running: bool = True) -> subprocess.CompletedProcess[str]:
-    return typed(text, where, jexec='shift; exec "$@"', jls=f"exit {0 if running else 1}")
+    mv = 'if [ "$1" = -fh ]; then shift; exec /bin/mv -fT "$@"; fi; exec /bin/mv "$@"'
+    jexec = 'shift; exec "$@"'
+    return typed(text, where, jexec=jexec, jls=f"exit {0 if running else 1}", mv=mv)
 
 
 def test_a_head_once_and_the_rest_for_each_account_of_the_range(tmp_path: LocalPath) -> None:
@@ -90,6 +92,18 @@ def test_a_stopped_jails_link_is_not_followed(tmp_path: LocalPath) -> None:
     (tmp_path / "local-etc").symlink_to(tmp_path / "elsewhere")
     assert by_root(undo, tmp_path, running=False).returncode != 0
     assert (tmp_path / "elsewhere/pools.conf").exists()
+
+
+def test_what_a_stopped_jail_has_left_does_not_go_where_its_link_leads(
+    tmp_path: LocalPath,
+) -> None:
+    """mv into a directory's place would move into it."""
+    _, undo = laid(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "local-etc/pools.conf").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "local-etc/pools.conf.before").write_text("planted\n")
+    assert by_root(undo, tmp_path, running=False).returncode == 0
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 GROUPS = """\

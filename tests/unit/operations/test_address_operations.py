@@ -31,8 +31,9 @@ def test_an_interface_is_made_now_and_at_boot() -> None:
     assert pairs(commands) == [
         (
             "sysrc cloned_interfaces+=lo1 && fsync /etc/rc.conf*",
-            'sysrc cloned_interfaces-=lo1; if [ -z "$(sysrc -ni cloned_interfaces)" ]; '
-            "then sysrc -ix cloned_interfaces; fi && fsync /etc/rc.conf*",
+            "if ! ifconfig lo1 >/dev/null 2>&1; then sysrc cloned_interfaces-=lo1; "
+            'if [ -z "$(sysrc -ni cloned_interfaces)" ]; '
+            "then sysrc -ix cloned_interfaces; fi && fsync /etc/rc.conf*; fi",
         ),
         (
             "ifconfig lo1 create",

@@ -206,6 +206,39 @@ def test_a_message_of_postfix_is_one_file_and_keeps_its_folder(tmp_path: Path) -
     assert found == ["deferred/A/A1", "incoming/B2"]
 
 
+def test_the_null_client_is_stopped_again_before_the_hosts_server_starts() -> None:
+    """Or rc.d/sendmail would find its queue runner there, and start nothing."""
+    [command] = reversible(mail.submission)
+    assert command.do == "service sendmail start || true"
+    assert command.undo == "service sendmail onestop || true"
+    assert command.live
+
+
+def test_a_link_in_a_jails_queue_is_no_mail(queue: Queue, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of the host's\n")
+    for name in ("dfA1", "qfA1"):
+        (tmp_path / "mqueue-mail" / name).symlink_to(tmp_path / "secret")
+    [command] = reversible(mail.returned, queue=queue, jail="mail", processes="x", then=":")
+    done = run(str(command.undo), tmp_path, pgrep=GONE)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "mqueue").iterdir()) == []
+    assert (tmp_path / "secret").read_text() == "of the host's\n"
+
+
+def test_a_message_is_on_the_disk_in_one_queue_before_it_leaves_the_other(
+    queue: Queue, tmp_path: Path
+) -> None:
+    put(tmp_path / "mqueue", "df1", "qf1")
+    noted = tmp_path / "noted"
+    syncs = f"echo $* $(cd {tmp_path}/mqueue-mail; ls) >> {noted}"
+    target = tmp_path / "mqueue-mail"
+    assert run(moving(queue).do, tmp_path, fsync=syncs).returncode == 0
+    assert noted.read_text().splitlines() == [f". {target} df1", f". {target} df1 qf1"]
+    noted.unlink()
+    assert run(str(moving(queue).undo), tmp_path, fsync=syncs).returncode == 0
+    assert noted.read_text().splitlines() == [f". {target} df1 qf1"]
+
+
 def test_the_jail_takes_mail_for_every_name_of_the_host(tmp_path: Path) -> None:
     (tmp_path / "local-host-names").write_text("example.org\n")
     [names, relay] = reversible(

@@ -140,3 +140,8 @@ def test_the_way_back_does_nothing_forward() -> None:
     assert command.do == ":"
     assert command.undo is not None
     assert command.undo.startswith("service named onerestart && ")
+
+
+def test_updates_that_are_held_are_taken_again_on_the_way_back() -> None:
+    [command] = reversible(named.updates_held)
+    assert (command.do, command.undo, command.live) == ("rndc freeze", "rndc thaw || true", True)

@@ -1,0 +1,163 @@
+"""Hosts that say anything: a clear refusal, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rollout import audit, bundle, checks, drift, journal, outage, plan, report, site, traffic
+from rollout.errors import CellblockError
+from rollout.host import Result, Session
+from rollout.runner import Runner
+from rollout.told import Told
+from tests.fuzz.material import HOST_LINES, JOURNAL_LINES, PROJECT, WORDS, spoken, tried
+from tests.unit.rollout.unreachable import Unreachable
+
+PLAN = plan.make(site.read(PROJECT / "site.example.toml"))
+POSITIONS = st.integers(0, len(PLAN.steps) - 1)
+
+
+class Nowhere(Unreachable):
+    name = "nowhere"
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        raise AssertionError("a connection was opened")
+
+    def who(self, address: str, port: int, proto: str) -> str | None:
+        raise AssertionError("somebody was asked")
+
+
+class Babbling(Session):
+    """A session whose host says `said` to whatever it is asked."""
+
+    def __init__(self, said: str, code: int = 0) -> None:
+        self.said = said
+        self.code = code
+        self.trips = 0
+        self.typed: list[str] = []
+        self.target = Nowhere()
+
+    @property
+    def alive(self) -> bool:
+        return True
+
+    def run(self, command: str, *, limit: float = 120, line: Any = None) -> Result:
+        self.typed.append(command)
+        if line is not None:
+            for row in self.said.split("\n"):
+                line(row)
+        return Result(self.code, self.said, self.said)
+
+    def close(self) -> None: ...
+
+
+def refused_at_most(act: Any) -> None:
+    try:
+        act()
+    except CellblockError as error:
+        assert error.what
+        str(error).encode(errors="replace")
+
+
+@tried
+@given(spoken(JOURNAL_LINES))
+def test_a_journal(text: str) -> None:
+    def act() -> None:
+        found = journal.parse(text)
+        report.status_table(report.status_data(PLAN, found))
+        for entry in found.entries:
+            assert entry.number >= 0
+            assert isinstance(entry.name, str)
+        journal.must_fit(found, PLAN)
+
+    refused_at_most(act)
+
+
+@tried
+@given(POSITIONS, spoken(HOST_LINES, 40))
+@example(3, "=== fact 99\n=== fact x\n===")
+@example(3, "=== fact 0\ninet 10.0.0.1 netmask 0xff00ff00\n=== fact 1\n\tinet\n=== fact")
+def test_facts(position: int, text: str) -> None:
+    step = PLAN.steps[position]
+
+    def act() -> None:
+        answers = bundle.ask(step, lambda _: text)
+        made = bundle.compile_step(position + 1, step, PLAN.hashes[position], answers)
+        bundle.upload_script(made, "t", "/var/db/cellblock")
+
+    refused_at_most(act)
+
+
+@st.composite
+def answered(draw: st.DrawFn) -> tuple[int, str]:
+    """To each question an answer, which need not fit it."""
+    position = draw(POSITIONS)
+    asked = len(bundle.questions(PLAN.steps[position]))
+    rows = [f"=== fact {n}\n{draw(spoken(HOST_LINES, 4))}" for n in range(asked)]
+    return position, "\n".join([*rows, "=== fact"])
+
+
+@tried
+@given(answered())
+def test_facts_in_their_frame(given: tuple[int, str]) -> None:
+    test_facts.hypothesis.inner_test(*given)  # type: ignore[attr-defined] # hypothesis' own way
+
+
+@tried
+@given(spoken(HOST_LINES, 40))
+@example("localhost x /home/a\nsetuid 9 /home/b")
+def test_what_scripts_of_ours_print(text: str) -> None:
+    session = Babbling(text)
+    refused_at_most(lambda: audit.table(audit.look(session, PLAN.site)))
+    refused_at_most(lambda: audit.undo(session))
+    refused_at_most(lambda: traffic.table(traffic.read(PLAN.site, lambda _: text, 1)))
+    found = drift.parse(text)
+    drift.text(found)
+    json.dumps(drift.data(found))
+    found.files(found.lost(list(found.owns)))
+
+
+@tried
+@given(spoken(HOST_LINES, 15), st.sampled_from([0, 1, 6, 255]))
+def test_a_whole_command_with_a_host_that_babbles(text: str, code: int) -> None:
+    """Nothing is uploaded but host.sh and a step whose facts were answered."""
+    for name in ("known", "apply", "rollback", "verify"):
+        session = Babbling(text, code)
+        run = Runner(PLAN, Nowhere(), Nowhere(), Told())
+        run.contact._session = session
+        run.contact._open = lambda session=session: session  # type: ignore[method-assign,misc]
+        with patch.object(checks, "run", lambda *_, **__: []):
+            refused_at_most(getattr(run, name))
+
+
+@tried
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=20),
+            st.dictionaries(
+                st.sampled_from(["t", "ms", "service", "error", "who", "held", "rate"]),
+                st.one_of(st.none(), st.booleans(), st.floats(), st.integers(), WORDS),
+                max_size=7,
+            ).map(lambda line: json.dumps(line).encode()),
+        ),
+        max_size=12,
+    )
+)
+def test_what_the_prober_wrote(lines: list[bytes]) -> None:
+    """Its file is on our disk, but a full one or a crash may leave anything in it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "probes.jsonl")
+        path.write_bytes(b"\n".join(lines))
+        for timeline in outage.read(path).values():
+            str(timeline.window(0.0, 1.0))
+            assert timeline.owners is not None
+            assert timeline.rate_reached >= 0
+            assert timeline.intervals is not None

@@ -1,0 +1,79 @@
+"""Site files of every kind: a clear refusal that names the file, or a plan comes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rollout import plan, runbook, site, traffic
+from rollout.errors import CellblockError, Refused
+from rollout.watch import watches
+from tests.fuzz.material import SAMPLE, VALUES, document, likely, mutated, scratched, tried
+
+
+def taken(text: bytes) -> None:
+    """What every command does with a site file before it asks the host anything."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "site.toml")
+        path.write_bytes(text)
+        try:
+            made = plan.make(site.read(path))
+            runbook.pages(made)
+            watches(made.site)
+            for name in made.site.jails:
+                traffic.tcpdump(made.site, name)
+        except CellblockError as error:
+            assert isinstance(error, Refused), error
+            assert error.what
+            assert len(str(error)) < 20_000, "nobody reads that"
+
+
+@tried
+@given(mutated())
+@example(SAMPLE.replace('user = "root"', 'user = "root"\nkey = "~nobody-there/key"'))
+@example(SAMPLE.replace("[services.bind]", "[services.dns]").replace('["bind"]', '["dns"]'))
+@example(SAMPLE.replace("[services.mail]", "[services.post]").replace('["mail"]', '["post"]'))
+@example("x = " + "[" * 1500)
+def test_the_sample_with_other_values(text: str) -> None:
+    taken(text.encode())
+
+
+@tried
+@given(likely())
+def test_the_sample_with_values_of_the_right_kind(text: str) -> None:
+    taken(text.encode())
+
+
+@tried
+@given(scratched())
+def test_the_sample_with_other_bytes(text: bytes) -> None:
+    taken(text)
+
+
+@tried
+@given(st.dictionaries(st.text(max_size=8), VALUES, max_size=5))
+def test_any_toml(tables: dict[str, object]) -> None:
+    taken(document(tables).encode())
+
+
+@tried
+@given(st.binary(max_size=200))
+def test_anything(text: bytes) -> None:
+    taken(text)
+
+
+def test_what_is_mutated_was_right_before() -> None:
+    """Or all of it would be refused for one and the same reason."""
+    from tests.fuzz.material import TABLES
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "site.toml")
+        path.write_text(document(TABLES))
+        assert plan.make(site.read(path)).site.hash == plan.make(_sample()).site.hash
+
+
+def _sample() -> site.Site:
+    return site.read(Path(__file__).parents[2] / "site.example.toml")

@@ -1,0 +1,95 @@
+"""python -m tests.mutants [--list] [PATTERN...]: puts faults into a copy of the tree, one by one.
+
+For each the tests that should see it run; the list says which went red. Exit code 1 when a fault
+was not seen by any. A PATTERN is a part of a line of --list.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.mutants.faults import PROJECT, Fault, all_faults
+
+LIMIT = 600  # seconds for one fault
+
+
+def copied(to: Path) -> None:
+    """What the tests need of the project, and nothing of where it was run before."""
+    names = ("deploy.py", "pyproject.toml", "site.example.toml", "README.md")
+    for name in names:
+        shutil.copy2(PROJECT / name, to / name)
+    for name in ("operations", "rollout", "standin", "steps", "tests", "docs", "runbooks"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+        shutil.copytree(PROJECT / name, to / name, symlinks=True, ignore=ignored)
+
+
+def run(tree: Path, tests: Iterable[str]) -> tuple[int, str]:
+    """pytest's exit code and the test that failed first."""
+    words = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    for test in tests:
+        path, _, chosen = test.partition("::*")
+        words += [path, *(["-k", chosen.strip("[]").replace(" ", " and ")] if chosen else [])]
+    try:
+        done = subprocess.run(
+            words, cwd=tree, capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"nothing within {LIMIT} s"
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return done.returncode, failed[1] if failed else done.stdout[-300:]
+
+
+def seen(fault: Fault, tree: Path) -> tuple[bool, str]:
+    place = tree / fault.file
+    before = place.read_text(encoding="utf-8")
+    place.write_text(fault.text, encoding="utf-8")
+    try:
+        code, said = run(tree, fault.tests)
+    finally:
+        place.write_text(before, encoding="utf-8")
+    if code not in (0, 1):  # none collected, or pytest itself at a loss
+        raise SystemExit(f"{fault}: the tests could not be run: {said}")
+    return code == 1, said
+
+
+def main(words: list[str]) -> int:
+    patterns = [word for word in words if not word.startswith("--")]
+    faults = [
+        fault
+        for fault in all_faults()
+        if not patterns or any(pattern in str(fault) for pattern in patterns)
+    ]
+    if "--list" in words:
+        print("\n".join(map(str, faults)))
+        return 0
+    tried: Counter[str] = Counter()
+    survived: list[Fault] = []
+    with TemporaryDirectory(prefix="mutants-") as folder:
+        tree = Path(folder)
+        copied(tree)
+        for file in dict.fromkeys(each.partition("::*")[0] for f in faults for each in f.tests):
+            code, said = run(tree, [file])
+            if code != 0:
+                raise SystemExit(f"without a fault, too, {file} is red: {said}")
+        for fault in faults:
+            began = time.monotonic()
+            red, said = seen(fault, tree)
+            tried[fault.kind] += 1
+            survived += [] if red else [fault]
+            verdict = f"red: {said}" if red else "NOT SEEN"
+            print(f"{fault}: {verdict} ({time.monotonic() - began:.0f} s)", flush=True)
+    told = ", ".join(f"{count} {kind}s" for kind, count in tried.items())
+    print(f"{sum(tried.values())} faults ({told}), {len(survived)} not seen")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

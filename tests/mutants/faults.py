@@ -1,0 +1,110 @@
+"""The faults: an undo that does nothing, an fsync that is left out, a check that never says no."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+OPERATIONS = "tests/unit/operations"
+FSYNC = "tests/unit/rollout/test_fsync.py"
+ACCOUNTS = "tests/rehearsal/test_accounts.py"
+SYNCING = {
+    "rollout/host.sh": [FSYNC],
+    "rollout/journal.py": [FSYNC],
+    "rollout/bundle.py": [FSYNC],
+    "rollout/drift.py": [FSYNC],
+    "operations/audit.sh": [f"{ACCOUNTS}::test_modes_are_mended_and_put_back"],
+    "steps/templates/mysql/quota.j2": [
+        f"{ACCOUNTS}::test_databases_belong_to_the_accounts_that_they_are_named_after"
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`text` is the whole file with the fault in it; `tests` is what pytest is given to see it."""
+
+    kind: str
+    file: str
+    line: int
+    what: str
+    text: str
+    tests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.file}:{self.line} {self.what}"
+
+
+def all_faults() -> Iterator[Fault]:
+    operations = sorted((PROJECT / "operations").glob("*.py"))
+    for path in operations:
+        yield from _undos(path)
+    syncing = [PROJECT / name for name in SYNCING]
+    for path in (*(each for each in operations if each.name != "command.py"), *syncing):
+        yield from _fsyncs(path)
+    for path in sorted((PROJECT / "tests" / "checks").glob("test_*.py")):
+        yield from _checks(path)
+
+
+def _tests_of(path: Path) -> tuple[str, ...]:
+    """The tests of a module of operations have its name, or several have one file together."""
+    together = {"packages": "packages_and_data", "data": "packages_and_data"}
+    name = together.get(path.stem, path.stem)
+    return (f"{OPERATIONS}/test_{name}_operations.py",)
+
+
+def _file(path: Path) -> str:
+    return str(path.relative_to(PROJECT))
+
+
+def _undos(path: Path) -> Iterator[Fault]:
+    text = path.read_text(encoding="utf-8")
+    for function in ast.parse(text).body:
+        for call in ast.walk(function):
+            if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Reversible"):
+                continue
+            for keyword in call.keywords:
+                value = keyword.value
+                if keyword.arg == "undo" and ast.unparse(value) not in ("':'", "None"):
+                    name = getattr(function, "name", "?")
+                    mutant = _replaced(text, value, '":"')
+                    yield Fault("undo", _file(path), value.lineno, name, mutant, _tests_of(path))
+
+
+def _replaced(text: str, node: ast.expr, by: str) -> str:
+    lines = text.splitlines(keepends=True)
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line.encode()))
+    data = text.encode()
+    begin = starts[node.lineno - 1] + node.col_offset
+    end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+    return (data[:begin] + by.encode() + data[end:]).decode()
+
+
+def _fsyncs(path: Path) -> Iterator[Fault]:
+    text = path.read_text(encoding="utf-8")
+    tests = tuple(SYNCING.get(_file(path), _tests_of(path)))
+    for found in re.finditer(r"\bfsync\b(?=[ {])", text):
+        start = text.rfind("\n", 0, found.start()) + 1
+        line = text[start : text.find("\n", found.start())]
+        if not re.match(r"\s*(#|\"\"\"|[A-Z])", line) and "`" not in line:
+            mutant = text[: found.start()] + "true" + text[found.end() :]
+            number = text.count("\n", 0, found.start()) + 1
+            yield Fault("fsync", _file(path), number, line.strip()[:50], mutant, tests)
+
+
+def _checks(path: Path) -> Iterator[Fault]:
+    text = path.read_text(encoding="utf-8")
+    noun = path.stem.removeprefix("test_")
+    for function in ast.parse(text).body:
+        if isinstance(function, ast.FunctionDef) and function.name.startswith("test_"):
+            lines = text.splitlines(keepends=True)
+            lines.insert(function.body[0].lineno - 1, "    return\n")
+            claim = function.name.removeprefix("test_")
+            tests = (f"tests/rehearsal/test_checks_fail.py::*[{noun} {claim}]",)
+            yield Fault("check", _file(path), function.lineno, claim, "".join(lines), tests)

@@ -1,0 +1,183 @@
+"""Other hands change the host between our steps: it is shown and kept, not undone by accident."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rollout import drift, plan, site
+from rollout.box import Box, standin_box
+from rollout.errors import Refused
+from rollout.plan import Plan
+from rollout.rehearsal import Rehearsal
+from rollout.runner import Runner
+from rollout.step import Gate
+from rollout.told import Told
+from tests.rehearsal.sites import SAMPLE, ordered
+
+JAIL_CONF = "/etc/jail.conf.d/mysql.conf"
+MY_CNF = "/usr/jails/mysql/local-etc/mysql/my.cnf"
+
+
+class Notes(Told):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def yes(gate: Gate) -> bool:
+    return True
+
+
+@pytest.fixture(scope="module")
+def made() -> Plan:
+    return ordered("mysql")
+
+
+@pytest.fixture
+def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
+    with standin_box(made.site, tmp_path) as box:
+        yield box
+
+
+@pytest.fixture
+def told() -> Notes:
+    return Notes()
+
+
+def runner(made: Plan, box: Box, told: Told) -> Runner:
+    return Runner(made, box.target, box.outside, told, yes)
+
+
+def typed(box: Box, command: str) -> str:
+    done = box.target.run(command)  # type: ignore[attr-defined] # the stand-in's own
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
+
+
+THEIRS = (
+    "sysrc dumpdev=AUTO",
+    "echo '# by hand' >> /etc/rc.conf",
+    "sysrc jail_list+=shop",
+    "ifconfig lo1 inet 10.99.0.1/32 alias",
+    "ipfw -q add 60000 deny ip from 192.0.2.66 to any",
+    "echo '192.0.2.9 backup.example.org' >> /etc/hosts",
+    "echo 'shop { persist; }' > /etc/jail.conf.d/shop.conf",
+)
+
+
+def test_what_others_add_is_shown_by_apply_and_kept_by_a_rollback(
+    made: Plan, box: Box, told: Notes, tmp_path: Path
+) -> None:
+    before = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+    with runner(made, box, told) as run:
+        run.apply("mysql.jail")
+    assert not any("by others" in note for note in told.notes)
+    for command in THEIRS:
+        typed(box, command)
+    with runner(made, box, told) as run:
+        run.apply()
+    [shown] = [note for note in told.notes if "changed by others since, and kept" in note]
+    for what in (
+        "rc.conf dumpdev",
+        "# by hand",
+        "rc.conf jail_list",
+        "address 10.99.0.1 on lo1",
+        "ipfw rule 60000 set 0",
+        "a line of /etc/hosts",
+        "/etc/jail.conf.d/shop.conf",
+    ):
+        assert what in shown, shown
+    with runner(made, box, told) as run:
+        trips = run.contact.trips
+        found = drift.read(run.session)
+        assert run.contact.trips == trips + 1
+        assert {change.place for change in found.changes} >= {"rc.conf dumpdev"}
+        run.rollback()
+    after = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+    gone = set(before) - set(after)
+    assert not gone
+    left = "\n".join(sorted(set(after) - set(before)))
+    for theirs in (
+        'dumpdev="AUTO"',
+        "# by hand",
+        "jail_list shop",
+        "10.99.0.1",
+        "60000",
+        "backup.example.org",
+        "shop.conf",
+    ):
+        assert theirs in left
+    assert "10.80.0.3" not in left
+    assert "mysql" not in left
+
+
+@pytest.mark.parametrize(
+    ("edit", "shown"),
+    [
+        (f"echo '# mine' >> {JAIL_CONF}", JAIL_CONF),
+        (f"chmod 600 {JAIL_CONF}", JAIL_CONF),
+        ("sysrc mysql_enable=AUTO", "rc.conf mysql_enable"),
+        ("ipfw -q add 53 set 23 deny ip from 192.0.2.1 to any", "ipfw rule 53 set 23"),
+        (f"sleep 1.1; echo 'port = 3307' >> {MY_CNF}", MY_CNF),
+    ],
+    ids=["file", "mode", "variable", "rule", "jail"],
+)
+def test_a_rollback_stops_where_it_would_destroy_what_others_changed(
+    made: Plan, box: Box, told: Notes, edit: str, shown: str
+) -> None:
+    with runner(made, box, told) as run:
+        run.apply()
+        place = made.site.places["mysql"]
+    typed(box, edit.replace("53 set 23", f"{place.number} set {place.set}"))
+    shown = shown.replace("53 set 23", f"{place.number} set {place.set}")
+    with runner(made, box, told) as run:
+        state = run.session.output("sh /var/db/cellblock/host.sh fingerprint")
+        with pytest.raises(Refused, match="others changed what the rollback would") as refused:
+            run.rollback()
+        assert run.session.output("sh /var/db/cellblock/host.sh fingerprint") == state
+        assert run.results == []
+    assert shown in refused.value.evidence
+    assert len(refused.value.evidence.splitlines()) == 3
+    assert "--set-aside" in refused.value.todo
+    with runner(made, box, told) as run:
+        run.rollback(set_aside=True)
+        assert [entry.state for entry in run.known().entries if entry.state != "undone"] == []
+    kept = typed(box, "cd /var/db/cellblock/aside && ls && cat *.txt")
+    assert shown in kept
+    if shown.startswith("/"):
+        listed = typed(box, "tar -tf /var/db/cellblock/aside/*.tar")
+        assert listed.split() == [shown[1:]]
+    assert typed(box, "ls -l /var/db/cellblock/aside | awk 'NR > 1 {print $1}' | sort -u") == (
+        "-rw-------\n"
+    )
+
+
+def test_a_rollback_to_a_step_minds_only_what_it_undoes(made: Plan, box: Box, told: Notes) -> None:
+    with runner(made, box, told) as run:
+        run.apply()
+    typed(box, f"echo '# mine' >> {JAIL_CONF}")
+    with runner(made, box, told) as run:
+        run.rollback("mysql.jail")
+    assert typed(box, f"tail -n 1 {JAIL_CONF}") == "# mine\n"
+
+
+def test_a_whole_rollout_leaves_nothing_that_looks_like_somebody_elses(tmp_path: Path) -> None:
+    """Of the whole sample, step by step, and once more after a restart of the server."""
+    made = plan.make(site.read(SAMPLE))
+    told = Notes()
+    with standin_box(made.site, tmp_path) as box:
+        with runner(made, box, told) as run:
+            run.apply()
+            assert drift.read(run.session).changes == ()
+        box.target.power_off()  # type: ignore[attr-defined]
+        box.target.boot()  # type: ignore[attr-defined]
+        with runner(made, box, told) as run:
+            assert drift.read(run.session).changes == ()
+            run.rollback("mysql.cutover")
+            assert drift.read(run.session).changes == ()
+    assert not any("by others" in note for note in told.notes)

@@ -1,0 +1,211 @@
+"""Somebody has root in a jail and plants links towards the host's /etc: nothing outside it changes.
+
+Whatever becomes of the step (with its /etc gone a jail is no place for a daemon): no file of the
+host ever has a content or a mode that it does not have in a rollout without links. Every kind of
+link is tried before some steps and the undo of some, by turns; CELLBLOCK_LINKS=all tries every
+kind before every step and every undo.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import stat
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout import checks, plan, site
+from rollout.box import Box, standin_box
+from rollout.errors import CellblockError
+from rollout.plan import Plan
+from rollout.runner import Runner
+from rollout.told import Told
+from tests.rehearsal.sites import SAMPLE
+
+IN_EACH_JAIL = {
+    "etc is a link": 'swap "$j/root/etc" /etc',
+    "rc.conf is a link": 'swap "$j/root/etc/rc.conf" /etc/rc.conf',
+    "files of etc are links": 'each "$j/root/etc" /etc/rc.conf -type f',
+    "usr/local/etc has links for directories": 'each "$j/local-etc" /etc -mindepth 1 -type d',
+    "usr/local/etc has links for files": 'each "$j/local-etc" /etc/rc.conf -type f',
+    "var is a link": 'swap "$j/root/var" /etc',
+    "var/run is a link": 'swap "$j/root/var/run" /etc',
+    "usr is a link": 'swap "$j/root/usr" /etc',
+    "the queue has links": "for n in dfA1 qfA1 hfA2 xfA1; do"
+    " ln -sfh /etc/rc.conf /var/spool/mqueue-mail/$n; done",
+    "new files lead out": "for f in php-fpm.conf php-fpm.conf.before .packed.tar .my.cnf; "
+    'do ln -sfh /etc "$j/local-etc/$f"; ln -sfh /etc "$j/root/etc/$f"; done',
+}
+"""What root of a jail can do in it; `$j` is the jail's directory on the host."""
+AT_HOME = {
+    "a home is a link": "swap /usr/home/user001 /etc",
+    "public_html is a link": "swap /usr/home/user002/public_html /etc",
+    "a document root is a link": "swap /usr/local/www/example.org /etc",
+    "a page is a link": "swap /usr/local/www/apache24/data/index.html /etc/rc.conf",
+}
+"""What people can do where they may write, on the host and in jails."""
+KINDS = [*IN_EACH_JAIL, *AT_HOME]
+
+SWAP = """
+swap() { if [ -e "$1" ] && [ ! -L "$1" ]; then mv "$1" "$1.was" && ln -s "$2" "$1"; fi; }
+each() { at=$1; to=$2; shift 2; if [ -d "$at" ]; then find -d "$at" "$@" ! -name '*.was' >/tmp/each
+    while read -r found; do swap "$found" "$to"; done </tmp/each; fi; }
+"""
+UNDO = """
+find -d /usr/jails/*/root/etc* /usr/jails/*/local-etc* /usr/home /usr/local/www -name '*.was' \
+    >/tmp/was 2>/dev/null
+for j in /usr/jails/*; do for d in etc var var/run usr; do
+    if [ -e "$j/root/$d.was" ]; then echo "$j/root/$d.was"; fi; done; done >>/tmp/was
+while read -r was; do if [ -L "${was%.was}" ]; then rm "${was%.was}"; fi
+    if [ -e "$was" ]; then mv "$was" "${was%.was}"; fi; done </tmp/was
+find /usr/jails/*/root/etc /usr/jails/*/local-etc /var/spool/mqueue-mail -maxdepth 1 \
+    -type l -name '*[.A]*' >/tmp/was 2>/dev/null
+while read -r link; do case $(readlink "$link") in /etc*) rm "$link";; esac; done </tmp/was
+rm -f /tmp/was /tmp/each
+"""
+
+State = tuple[int, str]
+OUTSIDE = ("etc", "usr/local/etc", "root", "boot", "var/cron", "var/spool")
+
+
+def state(path: Path) -> State:
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return status.st_mode, str(path.readlink())
+    text = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
+    return status.st_mode, sha256(text).hexdigest()
+
+
+def outside(root: Path) -> dict[str, State]:
+    """Every file of the host that a jail has no business with, as it is."""
+    found = {}
+    for place in OUTSIDE:
+        for folder, _, names in os.walk(root / place):
+            for path in (Path(folder), *(Path(folder, name) for name in names)):
+                inner = str(path.relative_to(root))
+                if not inner.startswith(("var/spool/mqueue-mail/", "var/spool/clientmqueue-mail/")):
+                    with suppress(FileNotFoundError):  # a daemon is at work
+                        found[inner] = state(path)
+    return found
+
+
+class Walk:
+    """The sample's rollout, a step at a time, with nothing asked of the host's checks."""
+
+    def __init__(self, made: Plan, box: Box) -> None:
+        self.made = made
+        self.box = box
+        self.names = [step.name for step in made.steps if step.operations]
+
+    @property
+    def outside(self) -> dict[str, State]:
+        root: Path = self.box.target.root  # type: ignore[attr-defined] # the stand-in's own
+        return outside(root)
+
+    def sh(self, text: str) -> None:
+        self.box.target.run(text)  # type: ignore[attr-defined]
+
+    def go(self, act: str, to: str | None, **more: Any) -> bool:
+        with Runner(self.made, self.box.target, self.box.outside, Told(), lambda _: True) as run:
+            try:
+                getattr(run, act)(to, **more)
+            except CellblockError:
+                return False
+        return True
+
+    def forward(self, name: str) -> bool:
+        return self.go("apply", name)
+
+    def back(self, name: str) -> bool:
+        before = self.names[: self.names.index(name)]
+        return self.go("rollback", before[-1] if before else None, set_aside=True)
+
+    def plant(self, kind: str) -> None:
+        if kind in AT_HOME:
+            self.sh(f"{SWAP}\n{AT_HOME[kind]}")
+        else:
+            loop = 'for j in /usr/jails/*; do if [ -d "$j/root" ]; then'
+            self.sh(f"{SWAP}\n{loop} {IN_EACH_JAIL[kind]}; fi; done 2>/dev/null")
+
+
+@pytest.fixture(scope="module")
+def made() -> Plan:
+    return plan.make(site.read(SAMPLE))
+
+
+@pytest.fixture
+def walk(made: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Walk]:
+    monkeypatch.setattr(checks, "run", lambda *_, **__: [])
+    with standin_box(made.site, tmp_path) as box:
+        yield Walk(made, box)
+
+
+@pytest.fixture(scope="module")
+def seen(made: Plan, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[State]]:
+    """Path -> what it is in a rollout without links, and on the way back."""
+    found: dict[str, set[State]] = defaultdict(set)
+
+    def note() -> None:
+        for path, now in clean.outside.items():
+            found[path].add(now)
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        standin_box(made.site, tmp_path_factory.mktemp("clean")) as box,
+    ):
+        patch.setattr(checks, "run", lambda *_, **__: [])
+        clean = Walk(made, box)
+        note()
+        for name in clean.names:
+            assert clean.forward(name), name
+            note()
+        for name in reversed(clean.names):
+            assert clean.back(name), name
+            note()
+    return found
+
+
+def strange(now: dict[str, State], seen: dict[str, set[State]]) -> dict[str, State]:
+    return {path: state for path, state in now.items() if state not in seen.get(path, ())}
+
+
+SHIFTS = (
+    range(len(KINDS))
+    if os.environ.get("CELLBLOCK_LINKS") == "all"
+    else [random.randrange(len(KINDS))]
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_no_link_out_of_a_jail_is_followed(
+    walk: Walk, seen: dict[str, set[State]], shift: int
+) -> None:
+    tried = 0
+    for act, names in (("forward", walk.names), ("back", walk.names[::-1])):
+        for n, name in enumerate(names):
+            kind = KINDS[(n + shift) % len(KINDS)]
+            walk.plant(kind)
+            done = getattr(walk, act)(name)
+            wrong = strange(walk.outside, seen)
+            assert not wrong, f"{name}, {act}, while {kind}: {wrong}"
+            walk.sh(UNDO)
+            tried += 1
+            if not done:  # stuck, where the undo could not get into the jail
+                walk.back(name)
+                assert getattr(walk, act)(name), f"{name}, {act}, after {kind}"
+    assert tried == 2 * len(walk.names)
+
+
+def test_a_file_that_is_written_through_a_link_would_be_seen(
+    walk: Walk, seen: dict[str, set[State]]
+) -> None:
+    assert not strange(walk.outside, seen)
+    walk.sh("ln -s /etc /usr/home/user001/x; echo y >> /usr/home/user001/x/rc.conf")
+    assert list(strange(walk.outside, seen)) == ["etc/rc.conf"]
