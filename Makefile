@@ -1,5 +1,6 @@
 # make rehearse    sets up what is needed, then rehearses the sample site on the stand-in
-# make test        lint, types and all tests that need no FreeBSD guest
+# make test        lint, types and all tests that need no FreeBSD guest and not minutes
+# make whole       the tests that play the whole sample site: among others' rules, links and secrets
 # make crash       every failure at every command of every step and undo, on the stand-in (ONLY=, docs/recovery.md)
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
 # make mutants     puts faults into a copy of the tree, one by one: do the tests see them?
@@ -8,7 +9,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup rehearse test lint crash mutants guest measure runbooks clean
+.PHONY: setup rehearse test whole lint crash mutants guest measure runbooks clean
 
 setup: .venv/ready
 
@@ -22,7 +23,10 @@ rehearse: setup
 	$(BIN)/python deploy.py rehearse
 
 test: lint
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not guest'
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not guest and not whole'
+
+whole: setup
+	$(BIN)/pytest -n 2 -m 'whole and not guest'
 
 lint: setup
 	$(BIN)/ruff check

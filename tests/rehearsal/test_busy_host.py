@@ -39,6 +39,7 @@ class Looking(Told):
         self.after.setdefault(result.step, set(there.splitlines()))
 
 
+@pytest.mark.whole
 def test_what_is_theirs_is_there_all_the_way(tmp_path: Path) -> None:
     made = plan.make(site.read(SAMPLE))
     with standin_box(made.site, tmp_path, BaseHost.busy()) as box:

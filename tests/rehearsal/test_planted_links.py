@@ -178,7 +178,7 @@ def strange(now: dict[str, State], seen: dict[str, set[State]]) -> dict[str, Sta
 SHIFTS = range(len(KINDS)) if os.environ.get("CELLBLOCK_LINKS") == "all" else [None]
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize("shift", SHIFTS)
 def test_no_link_out_of_a_jail_is_followed(
     walk: Walk, seen: dict[str, set[State]], shift: int | None

@@ -120,7 +120,7 @@ def made(tmp_path: Path) -> plan.Plan:
     return plan.make(site.read(tmp_path / "site.toml"))
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_no_secret_is_in_what_a_rollout_leaves_writes_or_types(
     made: plan.Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
