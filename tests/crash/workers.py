@@ -22,6 +22,7 @@ from tests.crash.play import play
 CASE_SECONDS = 240
 LOOK_SECONDS = 60
 LAST_LINES = 12
+MOST_LINES = 40
 MEMORY = Path("/dev/shm")  # where a tree is written without a disk, if there is one
 
 
@@ -82,7 +83,7 @@ class Walker:
 
 
 def _evidence(place: Place, error: Exception) -> str:
-    what = "".join(traceback.format_exception_only(error)).strip()
+    what = "\n".join("".join(traceback.format_exception_only(error)).split("\n")[:MOST_LINES])
     where = traceback.extract_tb(error.__traceback__)[-1]
     lines = [what, f"at {where.filename}:{where.lineno}"]
     for name in ("log", "progress", "differences"):
