@@ -1,7 +1,7 @@
 # make rehearse    sets up what is needed, then rehearses the sample site on the stand-in
 # make test        lint, types and all tests that need no FreeBSD guest and not minutes
 # make whole       the tests that play the whole sample site: among others' rules, links and secrets
-# make crash       every failure at every command of every step and undo, on the stand-in (ONLY=, docs/recovery.md)
+# make crash       every failure at every command of every step and undo (docs/recovery.md)
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
 # make mutants     puts faults into a copy of the tree, one by one: do the tests see them?
 # make measure     whole rollouts on that guest under clients (docs/measurements.md)
@@ -35,7 +35,7 @@ lint: setup
 	$(BIN)/shellcheck -s sh rollout/host.sh rollout/drift.sh operations/audit.sh tests/checks/accounts.sh
 
 crash: setup
-	$(BIN)/python -m tests.crash $(if $(ONLY),--only '$(ONLY)')
+	$(BIN)/python -m tests.crash $(if $(ONLY),--only '$(ONLY)') $(if $(ORDER),--order '$(ORDER)')
 
 guest: setup
 	$(BIN)/pytest -m 'guest and not measured'

@@ -216,6 +216,8 @@ run() { # step
         fi
         echo "done $n" >>"$dir/progress"
     done
+    # UFS writes what is new within half a minute; a step may be confirmed sooner than that.
+    find -x /etc /usr/local/etc /usr/jails -type f -cnewer "$dir/token" -exec fsync {} + 2>/dev/null
     fingerprint >"$dir/print.applied"
     echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline"
     fsync "$dir/deadline" "$dir/progress" "$dir/print.applied"

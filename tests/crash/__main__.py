@@ -64,7 +64,7 @@ def main() -> int:
             continue
         seen.append(found)
         if not found.end:
-            again = f"make crash ONLY={found.case}"
+            again = f"make crash {f'ORDER={given.order} ' if given.order else ''}ONLY={found.case}"
             print(f"NEITHER {found.case}\n{found.evidence}\n  -> {again}\n", flush=True)
         elif len(seen) % 100 == 0:
             print(f"{len(seen)} tried, at {found.case}", flush=True)

@@ -23,6 +23,7 @@ from tests.crash.view import View, differences
 HOST_SH = f"sh {JOURNAL}/host.sh"
 TOKEN = "t"  # noqa: S105 # no secret
 LONG, SHORT = 600, 1  # seconds until the deadline
+PATIENCE = 120.0  # seconds: many stand-ins share the machine
 RESTS = ("applied", "confirmed", "undone", "stuck")
 
 
@@ -194,11 +195,11 @@ class Place:
         found = [each.suffix[1:] for each in self.journal.glob("state.*")]
         return found[0] if len(found) == 1 else ""  # between two looks of glob
 
-    def rests(self, *states: str, seconds: float = 40) -> None:
+    def rests(self, *states: str, seconds: float = PATIENCE) -> None:
         """Wait until the step rests by itself."""
         self._until(lambda: self.state in states, seconds, f"still {self.state}")
 
-    def has_logged(self, text: str, seconds: float = 40) -> None:
+    def has_logged(self, text: str, seconds: float = PATIENCE) -> None:
         self._until(lambda: text in self.text("log"), seconds, f"the log never had {text!r}")
 
     def text(self, name: str) -> str:

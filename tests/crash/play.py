@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rollout.journal import Entry
 from tests.crash.cases import Case
-from tests.crash.place import RESTS, SHORT, Neither, Place
+from tests.crash.place import PATIENCE, RESTS, SHORT, Neither, Place
 
 BY_ITSELF = ("fail", "fail-after", "hang")
 POWER = ("power-note", "power-before", "power-after", "power-torn")
@@ -28,7 +28,7 @@ def play(place: Place, case: Case) -> str:
     _arm(place, case)
     _begin(place, case)
     if case.kind not in BY_ITSELF:
-        if not place.standin.held():
+        if not place.standin.held(PATIENCE):
             raise Neither("the command was never reached")
         HITS[case.kind](place)
     entry = _recovered(place, case)

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from rollout import plan, site
+from rollout.bundle import compile_step
 from rollout.plan import Plan
 from tests.crash.cases import KINDS, UNDO, Case, Wanted, of_command
 from tests.crash.place import Neither, Place
 from tests.crash.play import play
 from tests.crash.workers import Walker
-from tests.rehearsal.sites import ordered
+from tests.rehearsal.sites import SAMPLE, ordered
 
 SEED = "CELLBLOCK_CRASH_SEED"
 SECONDS = 6.0
@@ -47,7 +49,7 @@ def test_whatever_fails_the_end_is_one_of_two(dice: random.Random, tmp_path: Pat
         began = time.monotonic()
         while tried < 4 or time.monotonic() < began + SECONDS:
             case = dice.choice(of_command(step, dice.randint(1, commands)))
-            print(f"make crash ONLY={case}")
+            print(f"make crash ORDER={','.join(made.site.order)} ONLY={case}")
             outcome = walker.played(position, case)
             assert outcome.end, f"{case}\n{outcome.evidence}"
             tried += 1
@@ -62,6 +64,16 @@ def test_every_kind_is_tried_at_every_command_both_ways() -> None:
     assert {str(case) for case in cases} == {
         f"network:7:{way}{kind}" for way in ("", UNDO) for kind in KINDS
     }
+
+
+def test_the_sample_site_has_more_than_5000() -> None:
+    """With no host to look at; what a host has already is a few commands fewer."""
+    made = plan.make(site.read(SAMPLE))
+    bundles = [
+        compile_step(position + 1, step, "", None) for position, step in enumerate(made.steps)
+    ]
+    cases = [of_command(each.step.name, 1) for each in bundles for _ in each.commands]
+    assert sum(map(len, cases)) > 5000
 
 
 def test_what_confirms_a_step_stands_before_what_rolls_it_back() -> None:

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from queue import Empty
 
 from rollout.plan import Plan
 from tests.crash.cases import Case, Wanted
 from tests.crash.place import Place
 from tests.crash.play import play
 
-CASE_SECONDS = 90
+CASE_SECONDS = 240
+LOOK_SECONDS = 60
 LAST_LINES = 12
+MOST_LINES = 40
 MEMORY = Path("/dev/shm")  # where a tree is written without a disk, if there is one
 
 
@@ -80,7 +83,7 @@ class Walker:
 
 
 def _evidence(place: Place, error: Exception) -> str:
-    what = "".join(traceback.format_exception_only(error)).strip()
+    what = "\n".join("".join(traceback.format_exception_only(error)).split("\n")[:MOST_LINES])
     where = traceback.extract_tb(error.__traceback__)[-1]
     lines = [what, f"at {where.filename}:{where.lineno}"]
     for name in ("log", "progress", "differences"):
@@ -128,8 +131,18 @@ def outcomes(plan: Plan, wanted: Wanted, workers: int) -> Iterator[Outcome | lis
     there = [fork.Process(target=_work, args=(plan, wanted, taken, told)) for _ in range(workers)]
     for worker in there:
         worker.start()
-    for _ in there:
-        while (found := told.get()) is not None:
+    ended = 0
+    while ended < workers:
+        try:
+            found = told.get(timeout=LOOK_SECONDS)
+        except Empty:
+            if not any(worker.is_alive() for worker in there):
+                yield ["all workers are gone, and not all of them came to their end"]
+                break
+            continue
+        if found is None:
+            ended += 1
+        else:
             yield found
     for worker in there:
         worker.join()

@@ -90,3 +90,13 @@ def test_what_an_undo_is_compared_with_is_on_the_disk_before_the_first_command(l
     (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")
     lab.runner(lab.step("one", lab.makes("a"))).apply()
     assert lab.acts == ["on-disk", "do-a"]
+
+
+def test_what_a_step_wrote_is_on_the_disk_before_it_can_be_confirmed(lab: Lab) -> None:
+    """Or a power cut soon after would leave a confirmed step with half of its files."""
+    said = f'echo "fsync-${{each##*/}}" >> {lab.acts_file}'
+    seen = f'for each; do case $each in */etc/*) {said};; esac; test -e "$each" || exit 66; done'
+    (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")
+    (lab.root / "etc" / "others").touch()
+    lab.runner(lab.step("one", lab.makes("a"), lab.makes("b"))).apply()
+    assert (lab.acts[:2], sorted(lab.acts[2:])) == (["do-a", "do-b"], ["fsync-a", "fsync-b"])
