@@ -65,6 +65,7 @@ async def create(host: Host, params: Params) -> Jail:
     inner = host.realm.inner(path)
     jail = Jail(host.next_jid(), name, Realm(name, host.realm.path(path)), inner, params)
     try:
+        await _run(host, host.realm, params, "exec.prepare")
         _add_addresses(host, jail)
         _mount(host, jail)
         await _run(host, host.realm, params, "exec.prestart")

@@ -103,7 +103,12 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             files.put,
             path=f"/etc/jail.conf.d/{name}.conf",
             content=render(
-                "jail/jail.conf", name=name, jail=jail_, root=root, fstab=f"{home}/fstab"
+                "jail/jail.conf",
+                name=name,
+                jail=jail_,
+                root=root,
+                fstab=f"{home}/fstab",
+                foreign=_foreign(site, name),
             ),
         ),
         use(jail.at_boot, name=name),
@@ -138,6 +143,16 @@ def _configuration(site: Site, jail_: Jail) -> tuple[list[str], list[str]]:
             else:
                 outside.append(path.lstrip("/"))
     return outside, local
+
+
+def _foreign(site: Site, name: str) -> list[str]:
+    """What this jail mounts out of the trees of others, who have root there."""
+    trees = [site.root(other) for other in site.jails if other != name]
+    return [
+        each.source
+        for each in site.jails[name].mounts
+        if any(Path(each.source).is_relative_to(tree) for tree in trees)
+    ]
 
 
 def _must_be_there(site: Site, name: str) -> None:

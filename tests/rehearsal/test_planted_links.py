@@ -26,7 +26,7 @@ from rollout.errors import CellblockError
 from rollout.plan import Plan
 from rollout.runner import Runner
 from rollout.told import Told
-from tests.rehearsal.sites import SAMPLE
+from tests.rehearsal.sites import SAMPLE, ordered
 
 IN_EACH_JAIL = {
     "etc is a link": 'swap "$j/root/etc" /etc',
@@ -200,6 +200,24 @@ def test_no_link_out_of_a_jail_is_followed(
                 walk.back(name)
                 assert getattr(walk, act)(name), f"{name}, {act}, after {kind}"
     assert tried == 2 * len(walk.names)
+
+
+def test_what_a_jail_mounts_out_of_another_is_not_a_directory_of_the_hosts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "run", lambda *_, **__: [])
+    made = ordered("mysql", "web")
+    with standin_box(made.site, tmp_path) as box:
+        walk = Walk(made, box)
+        assert walk.forward("mysql.cutover")
+        walk.sh("cd /usr/jails/mysql/root/var/run && mv mysql mysql.was && ln -s /etc mysql")
+        assert not walk.forward("web.jail")
+        walk.sh("cd /usr/jails/mysql/root/var/run && rm mysql && mv mysql.was mysql")
+        assert walk.forward("web.jail")
+        walk.sh("cd /usr/jails/mysql/root/var/run && mv mysql mysql.was && ln -s /etc mysql")
+        walk.sh("service jail onerestart web")
+        ran = box.target.run("jls -j web jid")  # type: ignore[attr-defined]
+        assert ran.returncode != 0, "at its next start it has the host's /etc"
 
 
 def test_a_file_that_is_written_through_a_link_would_be_seen(

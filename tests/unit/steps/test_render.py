@@ -26,6 +26,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "jail": SAMPLE.jails["web"].model_copy(update={"parameters": {"allow.raw_sockets": "1"}}),
         "root": "/usr/jails/web/root",
         "fstab": "/usr/jails/web/fstab",
+        "foreign": ["/usr/jails/mysql/root/var/run/mysql", "/usr/jails/mysql/root/tmp"],
     },
     "jail/rc.conf": {"name": "web", "rcvars": ["apache24_enable"]},
     "jail/resolv.conf": {"resolvers": ["203.0.113.2", "203.0.113.3"]},
@@ -104,6 +105,9 @@ def test_the_jail_conf_of_a_jail() -> None:
         'host.hostname = "www.example.org";',
         "ip4.addr = 10.80.0.4;",
         'mount.fstab = "/usr/jails/web/fstab";',
+        'exec.prepare = "/bin/realpath /usr/jails/mysql/root/var/run/mysql | /usr/bin/grep -qxF '
+        "/usr/jails/mysql/root/var/run/mysql && /bin/realpath /usr/jails/mysql/root/tmp | "
+        '/usr/bin/grep -qxF /usr/jails/mysql/root/tmp";',
         "devfs_ruleset = 4;",
         'allow.raw_sockets = "1";',
     ):
