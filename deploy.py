@@ -14,13 +14,14 @@ from typing import Any
 
 import click
 
-from rollout import audit, drift, journal, outage, plan, report, runbook, site, traffic
+from rollout import audit, drift, gates, journal, outage, plan, report, runbook, site, traffic
 from rollout.box import standin_box
+from rollout.by_hand import Hands, at_terminal
 from rollout.errors import CellblockError, Refused, Stuck
 from rollout.host import Ssh
 from rollout.rehearsal import Rehearsal
-from rollout.runner import Runner, no
-from rollout.step import Gate, Step
+from rollout.runner import Runner
+from rollout.step import Step
 from rollout.told import Result, Told
 from rollout.watch import FromOutside, watches, watching
 from steps import mysql_by_name
@@ -139,13 +140,28 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
 @main.command()
 @_site_option
 @_to_option
-@click.option("--yes", is_flag=True, help="Say yes at every gate.")
+@click.option("--yes", is_flag=True, help="Say yes at every gate, in your name.")
+@click.option(
+    "--answers",
+    type=click.Path(path_type=Path),
+    help="A TOML file with the answers at gates: a table a step, with answer and by.",
+)
+@click.option("--by-hand", is_flag=True, help="Show the commands and wait while you type them.")
 @_json_option
-def apply(site_file: Path, to: str | None, yes: bool, as_json: bool) -> None:
+def apply(
+    site_file: Path,
+    to: str | None,
+    yes: bool,
+    answers: Path | None,
+    *,
+    by_hand: bool,
+    as_json: bool,
+) -> None:
     """Run the steps that are not confirmed yet. A step that fails is undone."""
     made = plan.make(site.read(site_file))
-    answer = _said_yes if yes else _ask_person
-    _watched(made, "apply", as_json, answer, lambda runner: runner.apply(to))
+    answer = gates.chosen(made, yes, answers)
+    hands = at_terminal() if by_hand else None
+    _watched(made, "apply", as_json, answer, lambda runner: runner.apply(to), hands=hands)
 
 
 @main.command()
@@ -164,7 +180,7 @@ def rollback(site_file: Path, to: str | None, set_aside: bool, as_json: bool) ->
         made,
         "rollback",
         as_json,
-        _said_yes,
+        gates.nobody,
         lambda runner: runner.rollback(to, set_aside=set_aside),
     )
 
@@ -223,11 +239,12 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
     type=click.Path(path_type=Path, file_okay=False),
     help="A directory; default: print it.",
 )
+@click.option("--html", is_flag=True, help="HTML with boxes to tick, instead of Markdown.")
 @_json_option
-def runbook_(site_file: Path, output: Path | None, as_json: bool) -> None:
+def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) -> None:
     """Print the steps as a runbook that a person can follow by hand. Needs no host."""
     made = plan.make(site.read(site_file))
-    pages = runbook.pages(made)
+    pages = runbook.pages(made, "html" if html else "md")
     if output is None:
         _print(pages, "\n".join(pages.values()), as_json)
         return
@@ -306,18 +323,6 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
     _print({"mended": mended, "findings": audit.data(found)}, text, as_json)
 
 
-def _said_yes(gate: Gate) -> bool:
-    return True
-
-
-def _ask_person(gate: Gate) -> bool:
-    """Nobody to ask, as in a cron job, is a no: the run stops at the gate."""
-    if not sys.stdin.isatty():
-        return False
-    click.echo("\n".join(["", "Look at:", *(f"  - {each}" for each in gate.look_at)]), err=True)
-    return click.confirm(gate.question, err=True)
-
-
 def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
     """Print every check that must hold now; exit with `code` when one does not."""
     made = plan.make(site.read(site_file))
@@ -329,12 +334,17 @@ def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
 
 
 @contextmanager
-def _runner(made: plan.Plan, told: Told, answer: Callable[[Gate], bool] = no) -> Iterator[Runner]:
+def _runner(
+    made: plan.Plan,
+    told: Told,
+    answer: gates.Answer = gates.nobody,
+    hands: Hands | None = None,
+) -> Iterator[Runner]:
     """A runner for the live host, which can be reached."""
     target = _ssh(made)
     with (
         closing(FromOutside(target)) as outside,
-        Runner(made, target, outside, told, answer) as runner,
+        Runner(made, target, outside, told, answer, hands=hands) as runner,
     ):
         runner.contact.connect()
         yield runner
@@ -344,15 +354,17 @@ def _watched(
     made: plan.Plan,
     name: str,
     as_json: bool,
-    answer: Callable[[Gate], bool],
+    answer: gates.Answer,
     run: Callable[[Runner], None],
+    *,
+    hands: Hands | None = None,
 ) -> None:
     """Run under the eyes of the prober, and print what it came to, however it ended."""
     folder = _STATE / made.site.name / time.strftime(f"%Y-%m-%dT%H.%M.%S-{name}")
     folder.mkdir(parents=True, exist_ok=True)
     probes = folder / "probes.jsonl"
     witness = _ssh(made).argv("/bin/sh")
-    with _runner(made, Printed(as_json), answer) as runner:
+    with _runner(made, Printed(as_json), answer, hands) as runner:
         try:
             with watching(watches(made.site), witness, probes):
                 run(runner)

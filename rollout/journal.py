@@ -33,6 +33,8 @@ class Entry:
     stuck: str = ""
     deadline: int = 0
     token: str = ""
+    said: str = ""
+    hand: str = ""
 
     @property
     def number(self) -> int:
@@ -42,6 +44,11 @@ class Entry:
     @property
     def name(self) -> str:
         return self.directory.partition("-")[2]
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether a person is typing it, or left it while he did."""
+        return bool(self.hand) and self.state == "applying"
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,10 @@ def parse(text: str) -> Journal:
             entries[name] = replace(entries[name], reason=value)
         elif word == "stuck" and name in entries:
             entries[name] = replace(entries[name], stuck=value)
+        elif word == "said" and name in entries:
+            entries[name] = replace(entries[name], said=value)
+        elif word == "hand" and name in entries:
+            entries[name] = replace(entries[name], hand=value)
         elif word == "token" and name in entries:
             entries[name] = replace(entries[name], token=value)
         elif word == "deadline" and name in entries and value.isdigit():
@@ -146,12 +157,17 @@ def _host_sh() -> str:
     return _HOST_SH.read_text(encoding="utf-8")
 
 
+def operator() -> str:
+    """Who sits at this machine, as the journal names him."""
+    return f"{getpass.getuser()} on {socket.gethostname()}"
+
+
 def take(session: Session, plan: Plan, run: str) -> None:
     """Take the lock for this session, and lay down host.sh and the plan. Raises Locked.
 
     `run` names our rollout: a lock that it holds over a dead connection is its own.
     """
-    who = f"{getpass.getuser()} on {socket.gethostname()}"
+    who = operator()
     lines = [f"site {plan.site.name} {plan.site.hash}"]
     lines += [f"step {plan.directory(n)} {hash}" for n, hash in enumerate(plan.hashes)]
     watch = [f"service {service.rc}" for service in plan.site.services.values()]
