@@ -69,6 +69,9 @@ class Journal:
         return tuple(entry for entry in self.entries if entry.state == "confirmed")
 
 
+_WORDS = ("reason", "stuck", "token", "said", "hand")
+
+
 def parse(text: str) -> Journal:
     """Read what `host.sh status` prints. Raises Refused for a step that cannot be one."""
     journal = Journal()
@@ -85,16 +88,8 @@ def parse(text: str) -> Journal:
                     todo=f"look at it, and move it out of {JOURNAL}/steps",
                 )
             entries[name] = Entry(name, state, hash)
-        elif word == "reason" and name in entries:
-            entries[name] = replace(entries[name], reason=value)
-        elif word == "stuck" and name in entries:
-            entries[name] = replace(entries[name], stuck=value)
-        elif word == "said" and name in entries:
-            entries[name] = replace(entries[name], said=value)
-        elif word == "hand" and name in entries:
-            entries[name] = replace(entries[name], hand=value)
-        elif word == "token" and name in entries:
-            entries[name] = replace(entries[name], token=value)
+        elif word in _WORDS and name in entries:
+            entries[name] = replace(entries[name], **{word: value})  # type: ignore[arg-type] # text all
         elif word == "deadline" and name in entries and value.isdigit():
             entries[name] = replace(entries[name], deadline=int(value))
         elif word == "site":

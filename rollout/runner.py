@@ -254,9 +254,9 @@ class Runner:
         self._refuse_no_return(begun)
         begun = [self._settled(entry) for entry in begun]
         standing = [entry.directory for entry in begun if entry.state in _STANDING]
-        # What a half-done undo left would look like others' work; each undo sees for itself, too,
-        # whether a file is still ours.
-        if standing and all(entry.state != "stuck" for entry in begun):
+        # What a half-done undo, or a person half-way, left would look like others' work; each undo
+        # sees for itself, too, whether a file is still ours.
+        if standing and not any(entry.in_hand or entry.state == "stuck" for entry in begun):
             drift.must_spare(self.session, self.told, standing, set_aside=set_aside)
         for entry in reversed(begun):
             if entry.state not in ("undone", "prepared"):
