@@ -27,7 +27,7 @@ def cloned_interface(interface: str) -> Commands:
         return
     for each in at_boot:
         undo = f"if ! ifconfig {interface} >/dev/null 2>&1; then {each.undo}; fi"
-        yield Reversible(each.do, undo=undo, says=each.says)
+        yield Reversible(each.do, undo=undo, says=each.says, keep=each.keep, sees=each.sees)
     yield Reversible(
         f"ifconfig {interface} create",
         undo=f"if ifconfig {interface} >/dev/null 2>&1 && "
