@@ -14,13 +14,25 @@ from typing import Any
 
 import click
 
-from rollout import audit, drift, journal, options, outage, plan, report, runbook, site, traffic
+from rollout import (
+    audit,
+    drift,
+    gates,
+    journal,
+    options,
+    outage,
+    plan,
+    report,
+    runbook,
+    site,
+    traffic,
+)
 from rollout.box import standin_box
+from rollout.by_hand import Hands, at_terminal
 from rollout.errors import CellblockError, Interrupted, Refused, Stuck
 from rollout.host import Ssh
 from rollout.rehearsal import Rehearsal
-from rollout.runner import Runner, no
-from rollout.step import Gate
+from rollout.runner import Runner
 from rollout.terminal import Manner, telling
 from rollout.told import Told
 from rollout.watch import FromOutside, watches, watching
@@ -102,9 +114,24 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
 @main.command()
 @options.site
 @options.to()
-@click.option("--yes", is_flag=True, help="Say yes at every gate.")
+@click.option("--yes", is_flag=True, help="Say yes at every gate, in your name.")
+@click.option(
+    "--answers",
+    type=click.Path(path_type=Path),
+    help="A TOML file with the answers at gates: a table a step, with answer and by.",
+)
+@click.option("--by-hand", is_flag=True, help="Show the commands and wait while you type them.")
 @options.manner
-def apply(site_file: Path, to: str | None, yes: bool, quiet: bool, as_json: bool) -> None:
+def apply(
+    site_file: Path,
+    to: str | None,
+    yes: bool,
+    answers: Path | None,
+    *,
+    by_hand: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Run the steps that are not confirmed yet. A step that fails is undone.
 
     On a terminal it shows the step, what the host does, the seconds to the deadline, and who
@@ -115,14 +142,17 @@ def apply(site_file: Path, to: str | None, yes: bool, quiet: bool, as_json: bool
     Examples:
       deploy.py apply --to mysql.jail       # as far as you like; go on with apply
       deploy.py apply                       # all that is left, stopping at gates
+      deploy.py apply --answers said.toml   # what colleagues said at gates, with their names
+      deploy.py apply --by-hand             # you type the commands; the rest is as ever
       deploy.py apply --yes --quiet         # from a script; the exit code tells
       deploy.py apply --json | jq -r 'select(.event == "result") | .step + " " + .outcome'
     """
     made = plan.make(site.read(site_file))
+    answer = gates.chosen(made, yes, answers)
+    hands = at_terminal() if by_hand else None
     asks = not yes and sys.stdin.isatty()
-    answer = _said_yes if yes else _ask_person
-    with telling(made, "apply", Manner(quiet, as_json), asks=asks) as told:
-        _watched(made, "apply", told, answer, lambda runner: runner.apply(to))
+    with telling(made, "apply", Manner(quiet, as_json, plain=by_hand), asks=asks) as told:
+        _watched(made, "apply", told, answer, lambda runner: runner.apply(to), hands=hands)
 
 
 @main.command()
@@ -149,7 +179,7 @@ def rollback(site_file: Path, to: str | None, set_aside: bool, quiet: bool, as_j
             made,
             "rollback",
             told,
-            _said_yes,
+            gates.nobody,
             lambda runner: runner.rollback(to, set_aside=set_aside),
         )
 
@@ -225,17 +255,19 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
     type=click.Path(path_type=Path, file_okay=False),
     help="A directory; default: print it.",
 )
+@click.option("--html", is_flag=True, help="HTML with boxes to tick, instead of Markdown.")
 @options.document
-def runbook_(site_file: Path, output: Path | None, as_json: bool) -> None:
+def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) -> None:
     """Print the steps as a runbook that a person can follow by hand. Needs no host.
 
     \b
     Examples:
       deploy.py runbook | less
       deploy.py runbook --output runbooks     # a file a subject
+      deploy.py runbook --html --output runbooks
     """
     made = plan.make(site.read(site_file))
-    pages = runbook.pages(made)
+    pages = runbook.pages(made, "html" if html else "md")
     if output is None:
         _print(pages, "\n".join(pages.values()), as_json)
         return
@@ -333,18 +365,6 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
     _print({"mended": mended, "findings": audit.data(found)}, text, as_json)
 
 
-def _said_yes(gate: Gate) -> bool:
-    return True
-
-
-def _ask_person(gate: Gate) -> bool:
-    """Nobody to ask, as in a cron job, is a no: the run stops at the gate."""
-    if not sys.stdin.isatty():
-        return False
-    click.echo("\n".join(["", "Look at:", *(f"  - {each}" for each in gate.look_at)]), err=True)
-    return click.confirm(gate.question, err=True)
-
-
 def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
     """Print every check that must hold now; exit with `code` when one does not."""
     made = plan.make(site.read(site_file))
@@ -356,12 +376,17 @@ def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
 
 
 @contextmanager
-def _runner(made: plan.Plan, told: Told, answer: Callable[[Gate], bool] = no) -> Iterator[Runner]:
+def _runner(
+    made: plan.Plan,
+    told: Told,
+    answer: gates.Answer = gates.nobody,
+    hands: Hands | None = None,
+) -> Iterator[Runner]:
     """A runner for the live host, which can be reached."""
     target = _ssh(made)
     with (
         closing(FromOutside(target)) as outside,
-        Runner(made, target, outside, told, answer) as runner,
+        Runner(made, target, outside, told, answer, hands=hands) as runner,
     ):
         runner.contact.connect()
         yield runner
@@ -371,15 +396,17 @@ def _watched(
     made: plan.Plan,
     name: str,
     told: Told,
-    answer: Callable[[Gate], bool],
+    answer: gates.Answer,
     run: Callable[[Runner], None],
+    *,
+    hands: Hands | None = None,
 ) -> None:
     """Run under the eyes of the prober, and tell what it came to, however it ended."""
     folder = _STATE / made.site.name / time.strftime(f"%Y-%m-%dT%H.%M.%S-{name}")
     folder.mkdir(parents=True, exist_ok=True)
     probes = folder / "probes.jsonl"
     witness = _ssh(made).argv("/bin/sh")
-    with _runner(made, told, answer) as runner:
+    with _runner(made, told, answer, hands) as runner:
         told.act(name)
         try:
             with watching(watches(made.site), witness, probes):

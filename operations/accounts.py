@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pyinfra.api import operation
 
-from operations.command import Commands, NewFile, Reversible, quote, staged
+from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
 
 EACH = "# each account:"
 """The line of a template after which everything is printed once for each account."""
@@ -71,7 +71,7 @@ def configured(file: InJail, template: str, uids: tuple[int, int]) -> Commands:
         f"then jexec {quote(jail)} sh -euc {quote(_back(path))}; "
         f'elif [ "$(realpath {quote(at_rest.rpartition("/")[0])})" = '
         f"{quote(at_rest.rpartition('/')[0])} ]; "
-        f"then sh -euc {quote(_back(at_rest))}; else exit 1; fi",
+        f"then sh -euc {quote(_back(at_rest))}; else false; fi",
         says=f"{path} in jail {jail}, for each account with a uid from {uids[0]} to {uids[1]}",
         owns={at_rest: ""},
     )
@@ -105,4 +105,5 @@ def tested(jail: str, script: str) -> Commands:
         f"service -j {quote(jail)} {quote(script)} oneconfigtest",
         undo=":",
         says=f"see whether {script} takes the configuration of jail {jail}",
+        sees=ANY,
     )

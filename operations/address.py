@@ -27,7 +27,7 @@ def cloned_interface(interface: str) -> Commands:
         return
     for each in at_boot:
         undo = f"if ! ifconfig {interface} >/dev/null 2>&1; then {each.undo}; fi"
-        yield Reversible(each.do, undo=undo, says=each.says)
+        yield Reversible(each.do, undo=undo, says=each.says, keep=each.keep, sees=each.sees)
     yield Reversible(
         f"ifconfig {interface} create",
         undo=f"if ifconfig {interface} >/dev/null 2>&1 && "
@@ -45,7 +45,7 @@ def aliases(interface: str, addresses: Sequence[str]) -> Commands:
     rc.conf owns the aliases: one that jail.conf names would vanish with its jail, even if it was
     there before. network.subr stops at the first missing number: they take the first free ones.
     """
-    conf = host.get_fact(RcConf)
+    conf = host.get_fact(RcConf) or {}
     present = host.get_fact(Interfaces).get(interface, ())
     configured = {
         value.split()[1].split("/")[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyinfra.api import operation
 
-from operations.command import Commands, Reversible, quote
+from operations.command import ANY, Commands, Reversible, quote
 
 SCRIPT = Path(__file__).with_name("audit.sh")
 
@@ -22,5 +22,6 @@ def found_clean(script: str, ranges: Sequence[str]) -> Commands:
         f"sh {quote(script)} clean {' '.join(ranges)}",
         undo=":",
         says="see that nobody's files say localhost for MySQL any more",
+        sees=ANY,
         limit=1800,
     )

@@ -6,6 +6,7 @@ import io
 from collections.abc import Generator, Mapping
 from pathlib import PurePosixPath
 from shlex import quote
+from typing import Literal, NamedTuple
 
 from pyinfra.api.command import FileUploadCommand, StringCommand
 
@@ -23,7 +24,8 @@ class Reversible(StringCommand):
     path (the sha256 of what it puts back), a tree ("/x/", with all below it), "rc.conf NAME",
     "ipfw rule 500 set 20", "ipfw nat 500" (docs/decisions/0016).
     `limit` is in seconds. `live` says that what it changes lives in the kernel or in a process, so
-    that a reboot has taken it back already.
+    that a reboot has taken it back already. `sees` is what it prints where it works, with ANY in
+    the place of what differs from host to host.
 
     In an ordinary pyinfra deploy it is a StringCommand like any other and the undo is not used.
     Commands are a single line because root's csh cannot quote a newline (docs/decisions/0003).
@@ -39,6 +41,7 @@ class Reversible(StringCommand):
         owns: Mapping[str, str] | None = None,
         limit: int = LIMIT,
         live: bool = False,
+        sees: str = "",
     ) -> None:
         super().__init__(do)
         self.do = do
@@ -48,6 +51,7 @@ class Reversible(StringCommand):
         self.owns = dict(owns or {})
         self.limit = limit
         self.live = live
+        self.sees = sees
 
 
 class NewFile(FileUploadCommand):
@@ -60,6 +64,21 @@ class NewFile(FileUploadCommand):
         super().__init__(io.StringIO(content), self.staged)
 
 
+class Look(NamedTuple):
+    """A line that a person types to see for himself, and what he sees if all is well.
+
+    `where` it is typed: on the host, on another machine ("elsewhere"), or on the host right after
+    such a line ("meanwhile").
+    """
+
+    line: str
+    sees: str = ""
+    where: Literal["host", "elsewhere", "meanwhile"] = "host"
+
+
+ANY = "..."
+"""In what a person is to see: whatever stands there."""
+
 Commands = Generator[NewFile | Reversible, None, None]
 """What an operation here yields."""
 
@@ -70,4 +89,4 @@ def staged(path: str) -> str:
     return str(pure.with_name(f".{pure.name}.cellblock"))
 
 
-__all__ = ["LIMIT", "Commands", "NewFile", "Reversible", "quote", "staged"]
+__all__ = ["ANY", "LIMIT", "Commands", "Look", "NewFile", "Reversible", "quote", "staged"]

@@ -2,6 +2,9 @@
 
 No pids, counters or times: the same lines are read again on the host just before a step's first
 command, and a difference means that somebody changed the host since the plan was made.
+
+`default` is what a plan without a host takes for so; `assumed`, where there is one, is how a person
+sees whether it is so.
 """
 
 from __future__ import annotations
@@ -13,18 +16,23 @@ from shlex import quote
 
 from pyinfra.api.facts import FactBase
 
+from operations.command import ANY, Look
+
 _ASSIGNMENT = re.compile(
     r"""^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|(\S*))""", re.MULTILINE
 )
 
 
-class RcConf(FactBase[dict[str, str]]):
+class RcConf(FactBase[dict[str, str] | None]):
     """The variables set in rc.conf and rc.conf.local (not the defaults): name -> value.
 
-    The last assignment counts, as in sh.
+    The last assignment counts, as in sh. None for a plan without a host: what is unknown there must
+    not be taken for absent, or an undo would take away what the administrator had set.
     """
 
-    default = dict
+    @staticmethod
+    def default() -> dict[str, str] | None:
+        return None
 
     def command(self) -> str:
         return "awk 1 /etc/rc.conf /etc/rc.conf.local 2>/dev/null || true"
@@ -62,10 +70,15 @@ class Interfaces(FactBase[dict[str, tuple[str, ...]]]):
         return found
 
 
-class Networks(FactBase[tuple[IPv4Interface, ...]]):
-    """The host's IPv4 addresses with their networks, as its interfaces have them."""
+class Networks(FactBase[tuple[IPv4Interface, ...] | None]):
+    """The host's IPv4 addresses with their networks, as its interfaces have them.
 
-    default = tuple
+    None for a plan without a host, as with RcConf.
+    """
+
+    @staticmethod
+    def default() -> tuple[IPv4Interface, ...] | None:
+        return None
 
     def command(self) -> str:
         return "ifconfig -a | awk '$1 == \"inet\" {print}'"
@@ -85,6 +98,11 @@ class Capabilities(FactBase[tuple[str, ...] | None]):
     def default() -> tuple[str, ...] | None:
         return ("TSO4", "TSO6", "LRO", "VLAN_HWTSO")  # a plan without a host is for a usual card
 
+    @staticmethod
+    def assumed(interface: str) -> Look:
+        on = f" {ANY} ".join(Capabilities.default() or ())
+        return Look(f"ifconfig {quote(interface)} | grep options=", f"{ANY} {on} {ANY}")
+
     def command(self, interface: str) -> str:
         return (
             f"ifconfig {quote(interface)} 2>/dev/null "
@@ -100,6 +118,10 @@ class Capabilities(FactBase[tuple[str, ...] | None]):
 class Module(FactBase[bool]):
     """Whether a kernel module is loaded or compiled in (kldstat -m)."""
 
+    @staticmethod
+    def assumed(module: str) -> Look:
+        return Look(f"kldstat -q -m {quote(module)} || echo not loaded", "not loaded")
+
     def command(self, module: str) -> str:
         return f"kldstat -q -m {quote(module)} && echo yes || echo no"
 
@@ -111,6 +133,10 @@ class Kenv(FactBase[str]):
     """A kernel environment variable, "" when it is not set."""
 
     default = str
+
+    @staticmethod
+    def assumed(variable: str) -> Look:
+        return Look(f"kenv -q {quote(variable)}")
 
     def command(self, variable: str) -> str:
         return f"kenv -q {quote(variable)} 2>/dev/null || true"
@@ -174,6 +200,10 @@ class JailConf(FactBase[tuple[str, ...]]):
 
     default = tuple
 
+    @staticmethod
+    def assumed() -> Look:
+        return Look("grep '{' /etc/jail.conf 2>/dev/null")
+
     def command(self) -> str:
         return "cat /etc/jail.conf 2>/dev/null || true"
 
@@ -199,6 +229,12 @@ class ServiceRuns(FactBase[bool]):
     @staticmethod
     def default() -> bool:
         return True  # a plan made without a host is for a host whose daemons run
+
+    @staticmethod
+    def assumed(script: str, jail: str = "") -> Look:
+        return Look(
+            f"service {f'-j {jail} ' * bool(jail)}{script} onestatus", f"{ANY} is running {ANY}"
+        )
 
     def command(self, script: str, jail: str = "") -> str:
         return f"{runs(script, jail)} && echo yes || echo no"
@@ -243,7 +279,13 @@ class State:
 class Path(FactBase[State]):
     """What is at a path, not following a link in its last component."""
 
-    default = State
+    @staticmethod
+    def default() -> State:
+        return State()
+
+    @staticmethod
+    def assumed(path: str) -> Look | None:
+        return Look(f"ls -d {quote(path)}", f"{ANY} No such file or directory")
 
     def command(self, path: str) -> str:
         at = quote(path)
@@ -263,3 +305,37 @@ class Path(FactBase[State]):
         if kind in ("file", "directory"):
             return State(kind, mode, owner, rest if kind == "file" else "")
         return State(kind)
+
+
+class IsDirectory(Path):
+    """The same, of a directory that may be there or not; unknown to a plan without a host."""
+
+    @staticmethod
+    def default() -> State:
+        return State("unknown")
+
+    @staticmethod
+    def assumed(path: str) -> Look | None:
+        return None
+
+
+class Replaceable(Path):
+    """The same, of a place where a daemon's socket may be."""
+
+    @staticmethod
+    def assumed(path: str) -> Look | None:
+        return None
+
+
+class LeadsTo(FactBase[bool]):
+    """Whether a path is a symbolic link to that target."""
+
+    @staticmethod
+    def default() -> bool:
+        return True  # a plan made without a host is for one on which the steps before were done
+
+    def command(self, path: str, target: str) -> str:
+        return f'[ "$(readlink {quote(path)})" = {quote(target)} ] && echo yes || echo no'
+
+    def process(self, output: list[str]) -> bool:
+        return output == ["yes"]

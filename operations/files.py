@@ -9,7 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
 from operations.command import Commands, NewFile, Reversible, quote, staged
-from operations.facts import HasLine, HasOurLine, Path, State
+from operations.facts import HasLine, HasOurLine, LeadsTo, Path, Replaceable, State
 
 
 @operation()
@@ -40,7 +40,7 @@ def _put_back(path: str, ours: str, before: State) -> str:
     """Only a file that is still ours is taken away or replaced."""
     at, new = quote(path), quote(staged(path))
     foreign = (
-        f"else echo {quote(f'{path} was changed by somebody since: left as it is')} >&2; exit 1; fi"
+        f"else echo {quote(f'{path} was changed by somebody since: left as it is')} >&2; false; fi"
     )
     if before.kind == "absent":
         return (
@@ -101,7 +101,7 @@ def _exchanged(path: str, old: str, new: str) -> str:
 @operation()
 def link(path: str, target: str) -> Commands:
     """Make a symbolic link where nothing or a dead socket is; the undo removes it if it is ours."""
-    now = host.get_fact(Path, path=path)
+    now = host.get_fact(Replaceable, path=path)
     if now == State("link", target=target):
         host.noop(f"{path} points to {target}")
         return
@@ -152,7 +152,7 @@ def removed(path: str) -> Commands:
 @operation()
 def unlinked(path: str, target: str) -> Commands:
     """Remove a symbolic link that leads to `target`; the undo makes it again where nothing is."""
-    if host.get_fact(Path, path=path) != State("link", target=target):
+    if not host.get_fact(LeadsTo, path=path, target=target):
         host.noop(f"{path} does not lead to {target}")
         return
     at, to = quote(path), quote(target)

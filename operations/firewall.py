@@ -46,6 +46,7 @@ def _ipfw() -> Commands:
         undo=f"kenv {_DEFAULT}={before}" if before else f"kenv -q -u {_DEFAULT} || true",
         live=True,
         says="ipfw's last rule, once loaded, is to accept",
+        sees=f'{_DEFAULT}="1"',
     )
     yield Reversible(
         "kldload ipfw",

@@ -9,7 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
 from operations import rc
-from operations.command import Commands, NewFile, Reversible, quote, staged
+from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
 from operations.facts import JailConf, Jails, Path, RcConf
 
 BASE = (
@@ -184,6 +184,7 @@ def started(name: str, limit: int = 120) -> Commands:
         f"{gone}; fi",
         live=True,
         says=f"start jail {name}",
+        sees=f"Starting jails: {name}. {ANY}",
         limit=limit,
     )
 
@@ -195,7 +196,7 @@ def at_boot(name: str) -> Commands:
     An empty jail_list with jail_enable="YES" means the jails of /etc/jail.conf: once a name is put
     into the list, those would stay down unless they are named, too.
     """
-    conf = host.get_fact(RcConf)
+    conf = host.get_fact(RcConf) or {}
     own = host.get_fact(JailConf)
     starts = conf.get("jail_enable", "NO").upper() in ("YES", "TRUE", "ON", "1")
     if starts and not conf.get("jail_list", "").split() and own:

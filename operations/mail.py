@@ -1,5 +1,7 @@
 """What a mail server needs to move by overlap: names, a queue that never has two owners, an end.
 
+What waits or moves is in a subshell: its `exit` must not end a shell that a person types it into.
+
 A message goes from one queue to the other by rename(2), so both lie on one file system; only out of
 a queue whose MTA has ended; and its control file last, so that it is never there twice. Into a
 queue in use it may go: an MTA sees it when its control file is there.
@@ -14,7 +16,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
-from operations.command import Commands, Reversible, quote
+from operations.command import ANY, Commands, Reversible, quote
 from operations.facts import Path
 
 
@@ -141,8 +143,8 @@ def queue_made(queue: Queue, jail: str) -> Commands:
     yield Reversible(
         f"install -d -m {queue.mode} -o {user} -g {group} {place}",
         undo=f"if [ -d {place} ]; then cd {place} && "
-        f'if [ -n "$({queue.control})" ]; then echo "{place} still has mail" >&2; exit 1; fi; '
-        f"cd / && rm -rfx {place}; fi",
+        f'if [ -n "$({queue.control})" ]; then echo "{place} still has mail" >&2; false; '
+        f"else cd / && rm -rfx {place}; fi; fi",
         says=f"make {place}, the queue of jail {jail}",
     )
 
@@ -150,7 +152,7 @@ def queue_made(queue: Queue, jail: str) -> Commands:
 @operation()
 def queue_run(command: str) -> Commands:
     """Let the host's MTA try all that it still has, once more."""
-    yield Reversible(command, undo=":", live=True, says="run the host's queue")
+    yield Reversible(command, undo=":", live=True, says="run the host's queue", sees=ANY)
 
 
 @operation()
@@ -171,11 +173,11 @@ def _ended(processes: str, jail: str = "") -> str:
     listed, where = (quote(jail), quote(jail)) if jail else ("none", "0")
     idle = r"/^ *[0-9]+ sendmail: .*(cmd read|user open|client (greeting|EHLO|HELO))/ {print $1}"
     return (
-        f"i=0; while pgrep -j {listed} -x {quote(processes)} >/dev/null; do "
+        f"(i=0; while pgrep -j {listed} -x {quote(processes)} >/dev/null; do "
         f"if [ $i -eq 120 ]; then ps -axww -J {where} -o pid= -o args= | awk {quote(idle)} | "
         "while read -r pid; do kill $pid || true; done; fi; "
         "if [ $i -ge 400 ]; then echo 'mail is still under way' >&2; exit 1; fi; "
-        "sleep 0.5; i=$((i + 1)); done"
+        "sleep 0.5; i=$((i + 1)); done)"
     )
 
 
@@ -191,6 +193,7 @@ def queue_moved(queue: Queue, jail: str, then: str) -> Commands:
         f"{_moved(queue, queue.directory, target)} && {{ jexec {quote(jail)} {then} || true; }}",
         undo=_made_whole(queue, target),
         says=f"move what is left in {queue.directory} into the jail's queue",
+        sees=ANY,
         limit=300,
     )
 
@@ -220,7 +223,7 @@ def _moved(queue: Queue, source: str, target: str) -> str:
     folder = 'install -d -m 700 -o postfix "${t%/*}"'  # sendmail's queue has no folders
     take = (
         "take() { while read -r n; do m=$n; "
-        "case $n in active/*) m=incoming/${n##*/};; esac; "
+        "case $n in (active/*) m=incoming/${n##*/};; esac; "
         f't={target}/$m; if [ -L "$n" ]; then rm -f "$n"; elif [ ! -e "$n" ]; then :; '
         'elif [ "$n" -ef "$t" ]; then rm -f "$n"; '
         'elif [ -e "$t" ]; then echo "$t is there already" >&2; exit 1; '
@@ -228,8 +231,8 @@ def _moved(queue: Queue, source: str, target: str) -> str:
         "fi; done; }"
     )
     return (
-        f"cd {source} && {take} && {queue.data} | take && fsync . {target} && "
-        f"{queue.control} | take && fsync . {target}"
+        f"(cd {source} && {take} && {queue.data} | take && fsync . {target} && "
+        f"{queue.control} | take && fsync . {target})"
     )
 
 
@@ -237,15 +240,15 @@ def _made_whole(queue: Queue, target: str) -> str:
     """What is of a message whose control file is still here comes back to it."""
     if not queue.in_parts:
         same = f'if [ "$n" -ef {target}/$n ]; then rm -f {target}/$n; fi'
-        return f"cd {queue.directory} && {queue.control} | while read -r n; do {same}; done"
+        return f"(cd {queue.directory} && {queue.control} | while read -r n; do {same}; done)"
     back = (
         f'if [ "$d" -ef {target}/$d ]; then rm -f {target}/$d; '
         f'elif [ ! -e "$d" ] && [ -e {target}/$d ]; then mv {target}/$d "$d" || exit 1; fi'
     )
     return (
-        f"cd {queue.directory} && {queue.control} | while read -r c; do "
+        f"(cd {queue.directory} && {queue.control} | while read -r c; do "
         f'if [ "$c" -ef {target}/$c ]; then rm -f {target}/$c; fi; '
-        f"for d in df${{c#?f}} xf${{c#?f}}; do {back}; done; done && fsync . {target}"
+        f"for d in df${{c#?f}} xf${{c#?f}}; do {back}; done; done && fsync . {target})"
     )
 
 
@@ -260,4 +263,5 @@ def submission(started: str = "service sendmail start") -> Commands:
         undo="service sendmail onestop || true",
         live=True,
         says="the host's null client keeps its queue runner",
+        sees=ANY,
     )

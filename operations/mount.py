@@ -10,8 +10,8 @@ from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
 from operations import files
-from operations.command import Commands
-from operations.facts import Path
+from operations.command import Commands, NewFile, Reversible, quote, staged
+from operations.facts import IsDirectory, Path
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,28 @@ def table(path: str, mounts: Sequence[Nullfs]) -> Commands:
         for place in (mount.source, mount.target):
             if any(letter.isspace() for letter in place):
                 raise OperationError(f"{place!r} has white space: fstab(5) cannot say that")
-    there = [each for each in mounts if not each.optional or _is_there(each.source)]
-    yield from files.put._inner(path, "".join(mount.line() + "\n" for mount in there))
+    kinds = {each: _kind(each.source) for each in mounts if each.optional}
+    there = [each for each in mounts if kinds.get(each, "directory") in ("directory", "unknown")]
+    text = "".join(mount.line() + "\n" for mount in there)
+    if "unknown" in kinds.values():
+        yield from _sifted(path, text)
+    else:
+        yield from files.put._inner(path, text)
 
 
-def _is_there(directory: str) -> bool:
-    return host.get_fact(Path, path=directory).kind == "directory"
+def _kind(directory: str) -> str:
+    return str(host.get_fact(IsDirectory, path=directory).kind)
+
+
+def _sifted(path: str, text: str) -> Commands:
+    """The same for a host that nobody has read: what it has no directory for is left out there."""
+    host.get_fact(Path, path=path)
+    yield NewFile(path, text)
+    new, at = quote(staged(path)), quote(path)
+    sift = 'if [ -d "$from" ]; then printf "%s\\t%s\\n" "$from" "$rest"; fi'
+    yield Reversible(
+        f"while read -r from rest; do {sift}; done < {new} > {new}.there "
+        f"&& mv -f {new}.there {at} && rm {new}",
+        undo=f"rm -f {new}.there {at}",
+        says=f"create {path}, with what this host has",
+    )

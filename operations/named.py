@@ -7,7 +7,7 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import operation
 
-from operations.command import Commands, NewFile, Reversible, quote, staged
+from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
 from operations.facts import Networks
 
 _AWK = Path(__file__).with_name("named.awk")
@@ -23,6 +23,16 @@ _SERIAL = (
     'serial() { drill "$@" SOA 2>/dev/null | '
     "awk '/flags:.* aa / {aa = 1} aa && $4 == \"SOA\" {print $7; exit}'; }"
 )
+# As ifconfig has them: an address's network, from its mask in hexadecimal, octet by octet.
+_NETS = (
+    'ifconfig -a | awk \'$1 == "inet" && $2 !~ /^127[.]/ '
+    '{split($2, a, "."); hex = "0123456789abcdef"; net = ""; bits = 0; for (i = 1; i <= 4; i++) '
+    "{block = 273 - 16 * index(hex, substr($4, 2 * i + 1, 1)) "
+    "- index(hex, substr($4, 2 * i + 2, 1)); "
+    'net = net (i > 1 ? "." : "") a[i] - a[i] % block; for (; block < 256; block *= 2) bits++} '
+    'printf "%s/%d; ", net, bits}\''
+)
+_SELF = 'ifconfig -a | awk \'$1 == "inet" {printf "%s; ", $2}\''
 
 
 @operation()
@@ -34,12 +44,16 @@ def readdressed(directory: str, old: str, new: str, lan: str) -> Commands:
     `lan` with them, the network that its programs come from now. Undone with the jail's tree.
     """
     networks = host.get_fact(Networks)
-    nets = [*dict.fromkeys(str(each.network) for each in networks if not each.ip.is_loopback)]
-    self = [*dict.fromkeys([*(str(each.ip) for each in networks), old, lan])]
     script = f"{directory}/readdressed.awk"
     yield NewFile(script, _AWK.read_text(encoding="utf-8"))
-    given = {"old": old, "new": new, "lan": lan, "nets": _acl(nets), "self": _acl(self)}
-    variables = " ".join(f"-v {name}={quote(value)}" for name, value in given.items())
+    given = {"old": quote(old), "new": quote(new), "lan": quote(lan)}
+    if networks is None:  # then the host says it as the line is typed
+        given |= {"nets": f'"$({_NETS})"', "self": f'"$({_SELF}){_acl([old, lan])}"'}
+    else:
+        nets = [*dict.fromkeys(str(each.network) for each in networks if not each.ip.is_loopback)]
+        self = [*dict.fromkeys([*(str(each.ip) for each in networks), old, lan])]
+        given |= {"nets": quote(_acl(nets)), "self": quote(_acl(self))}
+    variables = " ".join(f"-v {name}={value}" for name, value in given.items())
     yield Reversible(
         f"find {quote(directory)} -type f -name '*.conf*' ! -name 'rndc.conf*' "
         f"-exec awk {variables} -f {quote(staged(script))} {{}} + && rm {quote(staged(script))}",
@@ -88,6 +102,7 @@ def zones_anew_in_jail(script: str, jail: str, public: str, address: str) -> Com
         undo=":",
         live=True,
         says=f"the named of jail {jail} reads its zones anew, and has them",
+        sees=ANY,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pyinfra.api import operation
 
-from operations.command import Commands, Reversible, quote
+from operations.command import ANY, Commands, Reversible, quote
 
 
 @operation()
@@ -23,11 +23,13 @@ def cloned(root: str, names: Sequence[str], store: str) -> Commands:
         f"$(pkg info -q -d {wanted} | sort -u) {wanted}",
         undo=f"rm -rfx {packed}",
         says=f"pack {', '.join(names)} and what they depend on",
+        sees=ANY,
         limit=900,
     )
     yield Reversible(
         f"pkg -r {quote(root)} add -q {packed}/*.pkg",
         undo=":",
         says=f"add them below {root}",
+        sees=ANY,
         limit=900,
     )

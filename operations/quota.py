@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import operation
 
-from operations.command import Commands, Reversible, quote
+from operations.command import ANY, Commands, Reversible, quote
 
 
 def once(script: str) -> str:
@@ -19,5 +19,6 @@ def given(script: str) -> Commands:
         f"{once(script)} give",
         undo=f"if [ -e {quote(script)} ]; then {once(script)} back; fi",
         says="give the files of each account's databases to the account",
+        sees=ANY,
         limit=600,
     )

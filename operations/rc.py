@@ -8,13 +8,14 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
-from operations.command import Commands, Reversible, quote
+from operations.command import ANY, Commands, Reversible, quote
 from operations.facts import RcConf, ServiceRuns, runs
 
 # sysrc puts a new file in rc.conf's place and does not sync it: with the power gone within the half
 # minute that UFS waits, half an rc.conf comes up, of everybody's settings.
 _SAVED = "fsync /etc/rc.conf*"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FILES = ("/etc/rc.conf", "/etc/rc.conf.local")
 
 
 def _checked(name: str) -> str:
@@ -24,39 +25,63 @@ def _checked(name: str) -> str:
     return name
 
 
+def _kept(name: str) -> str:
+    """sh: the value in the before-images of rc.conf, the last assignment's; fails without one."""
+    return f'{{ sysrc -f "$KEEP/2" -n {name} || sysrc -f "$KEEP/1" -n {name}; }} 2>/dev/null'
+
+
 @operation()
 def variable(name: str, value: str) -> Commands:
-    """Set a variable in rc.conf; the undo restores the value that was there, or its absence."""
-    before = host.get_fact(RcConf).get(_checked(name))
+    """Set a variable in rc.conf; the undo restores the value that was there, or its absence.
+
+    Where nobody could read rc.conf, the undo reads it from a before-image.
+    """
+    conf = host.get_fact(RcConf)
+    before = None if conf is None else conf.get(name)
     if before == value:
-        host.noop(f"{name} is {value!r} in rc.conf")
+        host.noop(f"{_checked(name)} is {value!r} in rc.conf")
         return
-    if before is None:
-        undo = f"if sysrc -c {name}={quote(value)}; then sysrc -x {name}; fi"
+    absent = f"if sysrc -c {name}={quote(value)}; then sysrc -x {name}; fi"
+    if conf is None:
+        undo = (
+            f'if [ ! -e "$KEEP/1" ]; then :; elif old=$({_kept(name)}); then sysrc {name}="$old"; '
+            f"else {absent}; fi"
+        )
     else:
-        undo = f"sysrc {name}={quote(before)}"
+        undo = absent if before is None else f"sysrc {name}={quote(before)}"
     yield Reversible(
-        f"sysrc {name}={quote(value)} && {_SAVED}",
+        f"sysrc {_checked(name)}={quote(value)} && {_SAVED}",
         undo=f"{undo} && {_SAVED}",
         says=f'rc.conf: {name}="{value}"',
+        keep=_FILES if conf is None else (),
         owns={} if before is None else {f"rc.conf {name}": before},
+        sees=f"{name}: {ANY} -> {value}",
     )
 
 
 @operation()
 def word(name: str, value: str) -> Commands:
     """Add a word to a list in rc.conf (cloned_interfaces, jail_list); the undo takes it out."""
-    before = host.get_fact(RcConf).get(_checked(name))
+    conf = host.get_fact(RcConf)
+    before = None if conf is None else conf.get(name)
     if before is not None and value in before.split():
-        host.noop(f"{name} has {value}")
+        host.noop(f"{_checked(name)} has {value}")
         return
     undo = f"sysrc {name}-={quote(value)}"
-    if before is None:
+    if conf is None:
+        undo = (
+            f'if [ -e "$KEEP/1" ]; then case " $({_kept(name)}) " in *" "{quote(value)}" "*) ;; '
+            f'*) {undo}; if [ -z "$(sysrc -ni {name})" ] && ! {_kept(name)} >/dev/null; '
+            f"then sysrc -ix {name}; fi;; esac; fi"
+        )
+    elif before is None:
         undo += f'; if [ -z "$(sysrc -ni {name})" ]; then sysrc -ix {name}; fi'
     yield Reversible(
-        f"sysrc {name}+={quote(value)} && {_SAVED}",
+        f"sysrc {_checked(name)}+={quote(value)} && {_SAVED}",
         undo=f"{undo} && {_SAVED}",
         says=f"rc.conf: add {value} to {name}",
+        keep=_FILES if conf is None else (),
+        sees=f"{name}: {ANY} -> {ANY} {value}",
     )
 
 
@@ -73,13 +98,14 @@ def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> C
     stopped = (
         f'if [ "$(realpath {quote(file)})" = {quote(file)} ]; '
         f"then sysrc -f {quote(file)} {name}={quote(before)} && fsync {quote(file)}; "
-        "else exit 1; fi"
+        "else false; fi"
     )
     yield Reversible(
         f"sysrc -j {quote(jail)} {name}={quote(value)} && {saved}",
         undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
         f"then sysrc -j {quote(jail)} {name}={quote(before)} && {saved}; else {stopped}; fi",
         says=f'rc.conf of jail {jail}: {name}="{value}"',
+        sees=f"{name}: {ANY} -> {value}",
     )
 
 
@@ -91,6 +117,7 @@ def configuration_is_right(jail: str, command: str) -> Commands:
         undo=":",
         live=True,
         says=f"{command} in jail {jail}",
+        sees=ANY,
     )
 
 
@@ -109,6 +136,7 @@ def stop(script: str, stop: str = "onestop", back: str = "onestart", limit: int 
         undo=f"service {quote(script)} {back} || true; {runs(script)}",
         live=True,
         says=f"stop {script} on the host",
+        sees=ANY,
         limit=limit,
     )
 
@@ -126,6 +154,7 @@ def start(script: str, jail: str, stop: str = "onestop", limit: int = 120) -> Co
         f"|| ! {runs(script, jail)}; fi",
         live=True,
         says=f"start {script} in jail {jail}",
+        sees=ANY,
         limit=limit,
     )
 
@@ -147,9 +176,10 @@ def handover(script: str, jail: str, limit: int = 240) -> Commands:
         # No question between the jail's stop and the host's start: it would be outage. onestart
         # fails when the daemon runs, and then the state has the word.
         undo=f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
-        f"|| ! {inside}; then service {name} onestart || true; {runs(script)}; else exit 1; fi",
+        f"|| ! {inside}; then service {name} onestart || true; {runs(script)}; else false; fi",
         live=True,
         says=f"stop {script} on the host, start it in jail {jail}",
+        sees=ANY,
         limit=limit,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import PurePosixPath
 from shlex import quote
+from types import MappingProxyType
 
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.exceptions import OperationError
@@ -28,6 +29,7 @@ class Command:
     owns: Mapping[str, str] = field(default_factory=dict)
     limit: int = LIMIT
     live: bool = False
+    sees: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def _command(command: PyinfraCommand) -> Command:
             command.owns,
             command.limit,
             command.live,
+            command.sees,
         )
     if isinstance(command, NewFile):
         return Command(
@@ -174,11 +177,20 @@ def files(bundle: Bundle, token: str) -> dict[str, str]:
     return found
 
 
-def upload_script(bundle: Bundle, token: str, journal: str) -> str:
-    """The sh that lays the step's directory down whole, or not at all, and starts the run."""
+def upload_script(
+    bundle: Bundle,
+    token: str,
+    journal: str,
+    more: Mapping[str, str] = MappingProxyType({}),
+    then: str = "start",
+) -> str:
+    """The sh that lays the step's directory down whole, or not at all, and starts the run.
+
+    `more` are further files of it; `then` is the command of host.sh that begins.
+    """
     new = f"{journal}/steps/.new-{bundle.directory}"
     there = f"{journal}/steps/{bundle.directory}"
-    contents = files(bundle, token)
+    contents = {**files(bundle, token), **more}
     folders = sorted({str(PurePosixPath(new, name).parent) for name in contents} | {f"{new}/do"})
     old = f"{journal}/history/{bundle.directory}.$(date +%s).$$"
     lines = [
@@ -191,6 +203,6 @@ def upload_script(bundle: Bundle, token: str, journal: str) -> str:
         f"if [ -d {there} ]; then mv {there} {old}; fi",
         f"mv {new} {there}",
         f"fsync {journal}/steps",
-        f"sh {journal}/host.sh start {bundle.directory}",
+        f"sh {journal}/host.sh {then} {bundle.directory}",
     ]
     return " &&\n".join(lines)

@@ -278,10 +278,12 @@ class _Asked:
     def __init__(self, answers: Answers | None) -> None:
         self._answers = answers
         self.questions: list[str] = []
+        self.asked: list[tuple[type[FactBase[Any]], dict[str, Any]]] = []
 
     def get_fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
         line = str(fact().command(**arguments))
         self.questions.append(line)
+        self.asked.append((fact, arguments))
         if self._answers is None:
             return fact.default()
         try:

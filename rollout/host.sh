@@ -224,6 +224,48 @@ run() { # step
     move "$1" applying applied
 }
 
+hand() { # step : all that its undo needs, before a person types it; again for a person who comes back
+    dir=steps/$1
+    if [ -e "$dir/progress" ]; then return; fi
+    look "$1"
+    if [ "$state" = prepared ]; then move "$1" prepared applying || exit 1; fi
+    fingerprint >"$dir/print.before"
+    if ! facts_hold "$1"; then
+        say "$1: the host changed since the step was planned; nothing was done"
+        echo 'the host changed since the step was planned' >"$dir/reason"
+        move "$1" applying undoing && move "$1" undoing undone
+        return
+    fi
+    for file in "$dir"/do/*.sh; do
+        [ -e "$file" ] || break
+        n=${file##*/}
+        n=${n%.sh}
+        keep "$1" "$n" || exit 1
+        echo "begun $n" # nobody will know how far he came, and an undo is right for what was not done
+    done >"$dir/progress.new"
+    say "$1: to be typed by hand, by $(cat "$dir/hand")"
+    fsync "$dir/progress.new" "$dir/print.before" && mv "$dir/progress.new" "$dir/progress" && fsync "$dir"
+}
+
+typed() { # step : the person is through; from here on it is like one that ran
+    dir=steps/$1
+    fingerprint >"$dir/print.applied"
+    sed -e 's/^begun/done/' "$dir/progress" >"$dir/progress.done"
+    cat "$dir/progress.done" >>"$dir/progress"
+    echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline"
+    fsync "$dir/deadline" "$dir/progress" "$dir/print.applied"
+    move "$1" applying applied && arm "$1"
+}
+
+from_hand() { # step to : takes a step out of the hands of a person who did not come to its end
+    [ -e "steps/$1/hand" ] || return 1
+    if [ ! -e "steps/$1/progress" ]; then # he was not shown anything yet
+        fingerprint >"steps/$1/print.before"
+        : >"steps/$1/progress"
+    fi
+    move "$1" applying "$2"
+}
+
 undo_step() { # step, whose state is undoing : takes back what was begun, last first
     # One at a time: the guard, the run and an operator may all come to undo. lockf's lock dies
     # with its holder, so an undo that was killed can be gone on with.
@@ -322,6 +364,7 @@ guard() { # step : the dead-man switch
             [ "$waited" -lt 60 ] || exit 0 # the run never began: nothing was done, nothing is owed
             ;;
         applying)
+            if [ -e "$dir/hand" ]; then exit 0; fi # typed by a person: nobody knows how far he is
             if ! run_lives "$1" && move "$1" applying undoing; then
                 echo 'the run ended in the middle' >"$dir/reason"
                 undo_step "$1"
@@ -352,7 +395,7 @@ start() { # step, whose directory was just uploaded as state.prepared
 start_undo() { # step reason
     wc -l <"steps/$1/log" >"steps/$1/told"
     for from in confirmed applied stuck undoing; do
-        if move "$1" "$from" undoing; then
+        if move "$1" "$from" undoing || from_hand "$1" undoing; then
             echo "$2" >"steps/$1/reason"
             rm -f "steps/$1/stuck" "steps/$1/print.rollback"
             sed -i '' -e '/^undo-failed/d' "steps/$1/progress"
@@ -437,8 +480,10 @@ undo_all() { # from the shell of a person, with nothing else at hand
         stuck) move "$step" stuck undoing ;;
         undoing) ;;
         applying)
-            echo "$step is being applied right now: wait for it, or kill $(cat "steps/$step/run.pid")" >&2
-            return 1
+            if ! from_hand "$step" undoing; then
+                echo "$step is being applied right now: wait for it, or kill $(cat "steps/$step/run.pid")" >&2
+                return 1
+            fi
             ;;
         *) continue ;;
         esac
@@ -476,7 +521,7 @@ status() { # by builtins: it is asked after every step
         hash=
         read -r hash <"steps/$step/hash"
         echo "state $step $state $hash"
-        for file in reason stuck deadline token; do
+        for file in reason stuck deadline token said hand; do
             [ -s "steps/$step/$file" ] || continue
             while IFS= read -r line; do printf '%s\n' "$file $step $line"; done <"steps/$step/$file"
         done
@@ -520,7 +565,7 @@ unlock() { # pid
 command=${1:-}
 [ $# -eq 0 ] || shift
 case $command in
-run | guard | arm | start | follow | status | fingerprint | recover | lock | unlock | confirm) "$command" "$@" ;;
+run | guard | arm | start | hand | typed | follow | status | fingerprint | recover | lock | unlock | confirm) "$command" "$@" ;;
 undo-locked) undo_locked "$@" ;;
 take-lock) take_lock "$@" ;;
 start-undo) start_undo "$@" ;;

@@ -36,6 +36,8 @@ class Entry:
     deadline: int = 0
     token: str = ""
     left: int = 0
+    said: str = ""
+    hand: str = ""
 
     @property
     def number(self) -> int:
@@ -45,6 +47,11 @@ class Entry:
     @property
     def name(self) -> str:
         return self.directory.partition("-")[2]
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether a person is typing it, or left it while he did."""
+        return bool(self.hand) and self.state == "applying"
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,9 @@ class Journal:
         return tuple(entry for entry in self.entries if entry.state == "confirmed")
 
 
+_WORDS = ("reason", "stuck", "token", "said", "hand")
+
+
 def parse(text: str) -> Journal:
     """Read what `host.sh status` prints. Raises Refused for a step that cannot be one."""
     journal = Journal()
@@ -81,12 +91,8 @@ def parse(text: str) -> Journal:
                     todo=f"look at it, and move it out of {JOURNAL}/steps",
                 )
             entries[name] = Entry(name, state, hash)
-        elif word == "reason" and name in entries:
-            entries[name] = replace(entries[name], reason=value)
-        elif word == "stuck" and name in entries:
-            entries[name] = replace(entries[name], stuck=value)
-        elif word == "token" and name in entries:
-            entries[name] = replace(entries[name], token=value)
+        elif word in _WORDS and name in entries:
+            entries[name] = replace(entries[name], **{word: value})  # type: ignore[arg-type] # text all
         elif word == "deadline" and name in entries and value.isdigit():
             entries[name] = replace(entries[name], deadline=int(value))
         elif word == "site":
@@ -154,12 +160,17 @@ def _host_sh() -> str:
     return _HOST_SH.read_text(encoding="utf-8")
 
 
+def operator() -> str:
+    """Who sits at this machine, as the journal names him."""
+    return f"{getpass.getuser()} on {socket.gethostname()}"
+
+
 def take(session: Session, plan: Plan, run: str) -> None:
     """Take the lock for this session, and lay down host.sh and the plan. Raises Locked.
 
     `run` names our rollout: a lock that it holds over a dead connection is its own.
     """
-    who = f"{getpass.getuser()} on {socket.gethostname()}"
+    who = operator()
     lines = [f"site {plan.site.name} {plan.site.hash}"]
     lines += [f"step {plan.directory(n)} {hash}" for n, hash in enumerate(plan.hashes)]
     watch = [f"service {service.rc}" for service in plan.site.services.values()]

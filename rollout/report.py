@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from rollout.bundle import Bundle
 from rollout.checks import Verdict
-from rollout.journal import Journal
+from rollout.journal import Entry, Journal
 from rollout.outage import Timeline
 from rollout.plan import Plan
 from rollout.step import Gate, Step
@@ -115,15 +115,25 @@ def status_data(plan: Plan, journal: Journal) -> dict[str, Any]:
             {
                 "step": step.name,
                 "state": _state(step, journal),
-                "note": (entry.stuck or entry.reason)
-                if (entry := journal.entry(step.name))
-                else "",
+                "note": _note(entry) if (entry := journal.entry(step.name)) else "",
+                "answer": (entry.said if entry else "") or None,
+                "by_hand": (entry.hand if entry else "") or None,
             }
             for step in plan.steps
         ],
         "lock": journal.lock or None,
         "abandoned_lock": journal.abandoned or None,
     }
+
+
+def _note(entry: Entry) -> str:
+    return entry.stuck or entry.reason or ("left while it was typed" if entry.in_hand else "")
+
+
+def _remarks(told: Mapping[str, Any]) -> str:
+    """What went on, who typed it, who said yes at its gate."""
+    hand = told["by_hand"] and f"by hand: {told['by_hand']}"
+    return "; ".join(each for each in (told["note"], hand, told["answer"]) if each)
 
 
 def _state(step: Step, journal: Journal) -> str:
@@ -133,7 +143,7 @@ def _state(step: Step, journal: Journal) -> str:
 
 
 def status_table(data: Mapping[str, Any]) -> str:
-    rows = [[each["step"], each["state"], each["note"]] for each in data["steps"]]
+    rows = [[each["step"], each["state"], _remarks(each)] for each in data["steps"]]
     lines = [tabulate(rows, ["step", "state", ""])]
     if data["lock"]:
         lines.append(f"a rollout is under way: {data['lock']}")

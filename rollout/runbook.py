@@ -1,74 +1,186 @@
-"""The steps as a runbook: the same commands, to be typed by hand."""
+"""The steps as a runbook: the same commands, to be typed by hand; Markdown, or HTML to tick."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+from pyinfra.api.facts import FactBase
+
+from operations.command import Look
 from rollout import bundle
 from rollout.bundle import Command
+from rollout.host import asked
+from rollout.looks import looks
 from rollout.plan import Plan
 from rollout.step import Check, Step
 
 _KEEP = "/root/cellblock-keep"
+_CODE = re.compile(r"`([^`]+)`")
+_WHERE = {"host": "", "elsewhere": "on another machine: ", "meanwhile": "meanwhile, on the host: "}
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    undefined=StrictUndefined,
+    keep_trailing_newline=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=select_autoescape(enabled_extensions=("html.j2",)),
+)
 
 
-def pages(plan: Plan) -> dict[str, str]:
-    """File name -> Markdown, a page a subject, in the plan's order.
+def _code(text: str) -> Markup:
+    """Text with `code` in it, as HTML."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 # escaped before
+
+
+_ENVIRONMENT.filters["code"] = _code
+
+
+@dataclass(frozen=True)
+class Line:
+    """Something to type. `sees` is what it prints then; None where nobody can say."""
+
+    title: str
+    text: str
+    sees: str | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A step, for a person with a shell."""
+
+    step: Step
+    notice: str
+    before: tuple[str, ...]
+    assumed: tuple[Line, ...]
+    unless: tuple[Line, ...]
+    typed: tuple[Line, ...]
+    checks: tuple[Line, ...]
+    back: tuple[Line, ...]
+    tell: tuple[str, ...]
+
+
+def pages(plan: Plan, kind: str = "md") -> dict[str, str]:
+    """File name -> text, a page a subject, in the plan's order. `kind` is "md" or "html".
 
     Written without a host: for one whose daemons run and that has nothing of ours yet.
     """
-    found: dict[str, str] = {}
-    numbers: dict[str, int] = {}
+    sections = groupby(_sections(plan), key=lambda each: each.step.name.partition(".")[0])
+    template = _ENVIRONMENT.get_template(f"runbook.{kind}.j2")
+    found: dict[str, list[Section]] = {}
+    for subject, them in sections:
+        found.setdefault(subject, []).extend(them)
+    return {
+        f"{number:02}-{subject}.{kind}": template.render(
+            subject=subject, site=plan.site, sections=them, identity=_identity(them)
+        )
+        for number, (subject, them) in enumerate(found.items(), 1)
+    }
+
+
+def _identity(sections: list[Section]) -> str:
+    """Ticks are kept for this text; those of another one do not fit it."""
+    return sha256(repr(sections).encode()).hexdigest()[:12]
+
+
+def _sections(plan: Plan) -> Iterator[Section]:
+    done = ""
     for position, step in enumerate(plan.steps):
-        subject = step.name.partition(".")[0]
-        number = numbers.setdefault(subject, len(numbers) + 1)
-        name = f"{number:02}-{subject}.md"
-        found.setdefault(name, f"# {subject}: runbook for {plan.site.name}\n")
-        made = bundle.compile_step(position + 1, step, plan.hashes[position], None)
-        found[name] += "\n" + _section(plan, step, made.commands)
-    return found
+        commands = bundle.compile_step(position + 1, step, plan.hashes[position], None).commands
+        notice = [f"{name}: up to {s:g} s without an answer" for name, s in step.outage.items()]
+        yield Section(
+            step,
+            ", ".join(notice) or "nothing",
+            tuple(_before(step, done)),
+            tuple(_assumed(step)),
+            tuple(_looked(plan, step.gate.unless)) if step.gate else (),
+            tuple(_typed(step, commands)),
+            tuple(_looked(plan, step.checks)),
+            tuple(_back(step, commands)),
+            tuple(_tell(plan, step)),
+        )
+        done = step.name if step.operations else done
 
 
-def _section(plan: Plan, step: Step, commands: tuple[Command, ...]) -> str:
-    notice = ", ".join(
-        f"{name}: up to {s:g} s without an answer" for name, s in step.outage.items()
-    )
-    lines = [f"## {step.name}", "", step.why, "", f"What users notice: {notice or 'nothing'}.", ""]
-    if step.gate:
-        lines += [f"**Stop.** {step.gate.question} Look at:", ""]
-        lines += [f"- {each}" for each in step.gate.look_at]
-        lines += [f"- unless this holds: {_claim(each)}" for each in step.gate.unless] + [""]
-    if commands:
-        lines += ["Log in as root and start `/bin/sh`. Type, one after the other:", ""]
-        lines += ["```sh", *_typed(step, commands), "```", ""]
-    lines += ["Then see that this holds:", ""]
-    lines += [f"- {_claim(check)}" for check in step.checks] + [""]
-    if commands:
-        lines += ["To go back, type, in this order:", ""]
-        lines += ["```sh", *_back(step, commands), "```", ""]
-    return "\n".join(lines)
+def _before(step: Step, done: str) -> Iterator[str]:
+    if done:
+        yield f"{done} is done, and what it asks holds."
+    if step.operations:
+        yield (
+            "You are root on the server, in `/bin/sh +E` (which takes a line as it is pasted), and "
+            "a second login is open, for the way back."
+        )
+    if step.outage:
+        yield "It is an hour at which the gap below may be, and who has to know was told."
 
 
-def _typed(step: Step, commands: tuple[Command, ...]) -> list[str]:
-    lines: list[str] = []
+def _assumed(step: Step) -> Iterator[Line]:
+    """What the page takes for so, since it was written without the host."""
+    with asked(None) as host:
+        for used in step.operations:
+            list(used.commands())
+    seen: set[str] = set()
+    for fact, arguments in host.asked:
+        look = _assumption(fact, arguments)
+        if look is not None and look.line not in seen:
+            seen.add(look.line)
+            yield Line("must be so", look.line, look.sees)
+
+
+def _assumption(fact: type[FactBase[Any]], arguments: dict[str, Any]) -> Look | None:
+    assumed = getattr(fact, "assumed", None)
+    return assumed(**arguments) if assumed else None
+
+
+def _looked(plan: Plan, wanted: tuple[Check, ...]) -> Iterator[Line]:
+    for check in wanted:
+        for look in looks(check, plan.site):
+            yield Line(f"{_WHERE[look.where]}{_claim(check)}", look.line, look.sees)
+
+
+def _typed(step: Step, commands: tuple[Command, ...]) -> Iterator[Line]:
     for number, command in enumerate(commands, 1):
-        lines += [f"# {number}. {command.says}"]
+        lines = []
         if command.keep:
-            keep = f"{_KEEP}/{step.name}/{number:03}"
-            lines += [f"mkdir -p {keep}"]
-            lines += [f"cp -p {file} {keep}/{n}" for n, file in enumerate(command.keep, 1)]
-        lines += [command.do, ""]
-    return lines[:-1]
+            keep = _kept(step, number)
+            lines.append(f"(umask 077 && mkdir -p {keep})")
+            lines += [
+                f"if [ -e {file} ] && [ ! -e {keep}/{n} ]; then cp -p {file} {keep}/{n}; fi"
+                for n, file in enumerate(command.keep, 1)
+            ]
+        yield Line(f"{number}. {command.says}", "\n".join([*lines, command.do]), command.sees)
 
 
-def _back(step: Step, commands: tuple[Command, ...]) -> list[str]:
-    lines: list[str] = []
+def _back(step: Step, commands: tuple[Command, ...]) -> Iterator[Line]:
     for number, command in reversed(list(enumerate(commands, 1))):
         if command.undo in (":", None):
             continue
-        lines += [f"# {number}. take back: {command.says}"]
-        if "$KEEP" in str(command.undo):
-            lines += [f"KEEP={_KEEP}/{step.name}/{number:03}"]
-        lines += [str(command.undo), ""]
-    return lines[:-1]
+        keep = [f"KEEP={_kept(step, number)}"] if "$KEEP" in str(command.undo) else []
+        title = f"{number}. take back: {command.says}"
+        yield Line(title, "\n".join([*keep, str(command.undo)]))
+    if any(command.keep for command in commands):
+        # Or the before-images would be taken for those of the next time.
+        yield Line("the before-images are not wanted any more", f"rm -rf {_KEEP}/{step.name}")
+
+
+def _kept(step: Step, number: int) -> str:
+    return f"{_KEEP}/{step.name}/{number:03}"
+
+
+def _tell(plan: Plan, step: Step) -> Iterator[str]:
+    for name in step.outage:
+        yield f"the users of {name}, before: {step.outage[name]:g} s without an answer at the most"
+    yield from step.tell
+    if step.operations:
+        others = ", ".join(plan.site.run.tell) or "who else is root on the server"
+        yield f"{others}: that it begins, and that it is over"
 
 
 def _claim(check: Check) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from rollout import bundle, checks, drift, journal
+from rollout import bundle, by_hand, checks, drift, gates, journal
+from rollout.by_hand import Hands
 from rollout.checks import Outside, Verdict
 from rollout.contact import Contact
 from rollout.errors import CellblockError, Refused, RolledBack, Stuck, Waiting
@@ -22,11 +23,6 @@ from rollout.told import Result, Told
 _STANDING = ("applied", "confirmed")
 
 
-def no(gate: Gate) -> bool:
-    """The answer of nobody: the run stops at the gate."""
-    return False
-
-
 @dataclass
 class _Noted:
     """What a step's run has come to so far."""
@@ -36,7 +32,10 @@ class _Noted:
 
 
 class Runner:
-    """One rollout on one host. `answer` is asked at a gate. `results` grows as steps end."""
+    """One rollout on one host. `answer` is asked at a gate. `results` grows as steps end.
+
+    With `hands` a person types the commands, and the host does all else as ever.
+    """
 
     def __init__(
         self,
@@ -44,12 +43,15 @@ class Runner:
         target: Target,
         outside: Outside,
         told: Told,
-        answer: Callable[[Gate], bool] = no,
+        answer: gates.Answer = gates.nobody,
+        *,
+        hands: Hands | None = None,
     ) -> None:
         self.plan = plan
         self.outside = outside
         self.told = told
         self.answer = answer
+        self.hands = hands
         self.contact = Contact(plan, target, told)
         self.results: list[Result] = []
 
@@ -96,7 +98,7 @@ class Runner:
 
         What a step that was applied has changed is no fault, though nobody confirmed it yet.
         """
-        there = [entry for entry in known.entries if entry.state in _STANDING]
+        there = [entry for entry in known.entries if entry.in_hand or entry.state in _STANDING]
         holding = set(self._holding({entry.name for entry in there}))
         only_ask = [step for step in self.plan.steps[:wanted] if not step.operations]
         asking = [check for step in only_ask for check in step.checks if check in holding]
@@ -140,6 +142,8 @@ class Runner:
 
     def _settled(self, entry: Entry) -> Entry:
         """A step that another run left behind, once it rests. Its guard may be gone: one more."""
+        if entry.in_hand:  # no guard: it would undo under his hands
+            return entry
         if entry.state in ("applying", "applied", "undoing"):
             self.session.output(f"sh {JOURNAL}/host.sh arm {entry.directory}")
         if entry.state in ("applying", "undoing"):
@@ -151,19 +155,31 @@ class Runner:
         step = self.plan.steps[position]
         if entry is not None and entry.state == "stuck":
             raise _stuck(entry)
-        if entry is not None and entry.state == "applied":
+        if entry is not None and entry.in_hand:
+            entry = self._typed_on(step, entry)
+        elif entry is not None and entry.state == "applied":
             self.told.step(step, "applied by an earlier run, not confirmed: checking it")
             entry = self.contact.entry(entry.directory)
         else:
-            self._pass(step)
+            said = self._pass(step)
             made = self.compiled(position)
             noted.commands = len(made.commands)
-            self.told.step(step, f"running {noted.commands} commands", noted.commands)
-            entry = self._run(made)
+            doing = "running" if self.hands is None else "you type"
+            self.told.step(step, f"{doing} {noted.commands} commands", noted.commands)
+            entry = self._run(made, said)
         if entry.state != "applied":
             raise self._fell_back(entry)
         noted.verdicts = self._checked(position, entry)
         self.contact.confirm(entry)
+
+    def _typed_on(self, step: Step, entry: Entry) -> Entry:
+        if self.hands is None:
+            raise Refused(
+                f"{step.name} is being typed by hand, by {entry.hand}",
+                todo="go on with apply --by-hand, or take it back with rollback",
+            )
+        self.told.step(step, f"left while it was typed, by {entry.hand}")
+        return by_hand.resume(self.contact, self.hands, entry.directory)
 
     def gate(self, step: Step) -> Gate | None:
         """The step's gate, with what the host says to it; None where there is nothing to ask."""
@@ -173,20 +189,27 @@ class Runner:
         found = [verdict.message for verdict in _failed(self.ask(gate.unless))]
         return replace(gate, look_at=(*gate.look_at, *found)) if found else None
 
-    def _pass(self, step: Step) -> None:
+    def _pass(self, step: Step) -> dict[str, str]:
+        """What the journal is to keep of the answer; nothing where there was nothing to ask."""
         gate = self.gate(step)
-        if gate:
-            self.told.gate(step, gate)
-        if gate and not self.answer(gate):
+        if gate is None:
+            return {}
+        self.told.gate(step, gate)
+        said = self.answer(step.name, gate)
+        if not said:
             raise Waiting(
                 f"{step.name} waits for a yes: {gate.question}",
                 evidence="\n".join(gate.look_at),
                 todo="look, then apply again with --yes",
             )
+        self.told.note(f"{step.name}: {gate.question} yes, {said}")
+        return gates.record(gate, said)
 
-    def _run(self, made: bundle.Bundle) -> Entry:
+    def _run(self, made: bundle.Bundle, said: Mapping[str, str]) -> Entry:
         token = secrets.token_hex(8)
-        self.session.output(bundle.upload_script(made, token, JOURNAL))
+        if self.hands is not None:
+            return by_hand.walk(self.contact, self.hands, made, token, said)
+        self.session.output(bundle.upload_script(made, token, JOURNAL, said))
         return self.contact.follow(made.directory)
 
     def _checked(self, position: int, entry: Entry) -> list[Verdict]:
@@ -237,9 +260,9 @@ class Runner:
         self._refuse_no_return(begun)
         begun = [self._settled(entry) for entry in begun]
         standing = [entry.directory for entry in begun if entry.state in _STANDING]
-        # What a half-done undo left would look like others' work; each undo sees for itself, too,
-        # whether a file is still ours.
-        if standing and all(entry.state != "stuck" for entry in begun):
+        # What a half-done undo, or a person half-way, left would look like others' work; each undo
+        # sees for itself, too, whether a file is still ours.
+        if standing and not any(entry.in_hand or entry.state == "stuck" for entry in begun):
             drift.must_spare(self.session, self.told, standing, set_aside=set_aside)
         for entry in reversed(begun):
             if entry.state not in ("undone", "prepared"):

@@ -120,6 +120,7 @@ class Run(_Table):
     free_space_mib: Annotated[int, Field(ge=0)] = 200
     probes_per_second: Annotated[float, Field(gt=0, le=100)] = 20
     probe_timeout: Annotated[float, Field(gt=0, le=30)] = 1
+    tell: tuple[Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")], ...] = ()
 
 
 class Hooks(_Table):

@@ -48,6 +48,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 use(named.zones_anew_in_jail, script=service.rc, jail=name, **where),
             ],
             after=[use(named.zones_on_the_way_back, script=service.rc, **where)],
+            tell=("who sends dynamic updates: for the moment of the switch they are refused",),
         ),
         overlap.retire(
             site,
@@ -55,6 +56,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             why="The host's named ends the transfers under way, stops, and stays down at the next "
             "boot.",
             before=[use(named.transfers_ended, ports=tcp)],
+            tell=("who runs the secondaries: transfers come from the jail, at the same address",),
             gate=Gate(
                 question="Do names resolve from outside, served by the jail?",
                 look_at=("a lookup from another network", "the secondaries' logs: transfers"),

@@ -234,6 +234,7 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
             check("mail::host_queue_is_empty"),
             *_own_mail(site, "postfix"),
         ),
+        tell=("who edits aliases and maps: from now on the jail's count, not the host's",),
         gate=Gate(
             question="Does mail come and go, served by the jail?",
             look_at=(

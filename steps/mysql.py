@@ -66,4 +66,7 @@ def _cutover(site: Site) -> Step:
         ),
         gate=dependents.gate(site, _NAME),
         outage={_NAME: 15.0},
+        tell=(
+            "who looks after backups and jobs of the host: MySQL is to be spoken to in its jail",
+        ),
     )

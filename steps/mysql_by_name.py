@@ -110,6 +110,7 @@ def _retire(site: Site) -> Step:
             *(check("names::answers", name=name, port=port) for port in ports),
             *([check("files::is_absent", path=socket)] if socket else []),
         ),
+        tell=("every account that got a notice",),
         gate=Gate(
             question="May localhost stop leading to MySQL, on the host and in the jails?",
             look_at=(

@@ -63,6 +63,7 @@ def cutover(
     localhost: bool = False,
     before: Sequence[Use] = (),
     after: Sequence[Use] = (),
+    tell: tuple[str, ...] = (),
 ) -> Step:
     """New connections go to the jail from one moment on."""
     switch = site.places[name].set
@@ -80,6 +81,7 @@ def cutover(
             check("service::answers_from_jail", service=name),
         ),
         gate=dependents.gate(site, name),
+        tell=tell,
     )
 
 
@@ -89,6 +91,7 @@ def retire(
     *,
     why: str,
     gate: Gate,
+    tell: tuple[str, ...] = (),
     stop: str = "onestop",
     before: Sequence[Use] = (),
     checks: Sequence[Check] = (),
@@ -109,4 +112,5 @@ def retire(
             *checks,
         ),
         gate=gate,
+        tell=tell,
     )

@@ -29,6 +29,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             why="From now on a jail reaches only what the site file allows it, so that one that is "
             "broken into does not open the others.",
             operations=tuple(ruleset.part(site, _NAME, bodies(site))),
+            tell=("who looks after programs in the jails: what is not allowed is denied now",),
             checks=(*ruleset.checks(site, _NAME), check("policy::pairs_are_as_the_site_says")),
         ),
     )

@@ -37,6 +37,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             why="The host's Apache lets its last requests end, stops, and stays down at the next "
             "boot.",
             stop=_STOP,
+            tell=("who edits Apache's configuration: from now on the jail's counts",),
             gate=Gate(
                 question="Does the web look right from outside, served by the jail?",
                 look_at=("your own sites in a browser", "the error log of the jail's Apache"),

@@ -16,28 +16,28 @@ PLACES = (
 
 def test_nothing_names_the_daemon(host: Any, site: Site, service: str) -> None:
     daemon = site.services[service]
-    words = _words(daemon)
-    patterns = " ".join(f"-e '{word}'" for word in words)
+    named = words(daemon)
+    patterns = " ".join(f"-e '{word}'" for word in named)
     # One pass over all places; what they say besides stays on the host: a crontab has passwords.
     said = host.run(f"grep -rnIsF {patterns} {PLACES}").stdout
-    own = _own(site)
-    meant = re.compile(rf"(?<![\w.-])({'|'.join(map(re.escape, words))})(?![\w-])")
+    ours = own(site)
+    meant = re.compile(rf"(?<![\w.-])({'|'.join(map(re.escape, named))})(?![\w-])")
     found = [
         f"{path}:{number}: {word[0]}"
         for path, number, text in map(_parted, said.splitlines())
-        if not path.startswith(own) and not text.lstrip().startswith("#")
+        if not path.startswith(ours) and not text.lstrip().startswith("#")
         if (word := meant.search(text))
     ]
     assert not found, "\n".join(found)
 
 
-def _words(daemon: Service) -> list[str]:
+def words(daemon: Service) -> list[str]:
     """By which other files mean the daemon itself, or its configuration."""
     scripts = [f"service {daemon.rc}", f"/etc/rc.d/{daemon.rc}", f"/usr/local/etc/rc.d/{daemon.rc}"]
     return [*scripts, *daemon.names, *daemon.configuration]
 
 
-def _own(site: Site) -> tuple[str, ...]:
+def own(site: Site) -> tuple[str, ...]:
     """Where a daemon names itself, and where we do."""
     daemons = site.services.values()
     configuration = [path for daemon in daemons for path in daemon.configuration]

@@ -6,7 +6,7 @@ import secrets
 from shlex import quote
 from typing import Any
 
-from operations.mail import POSTFIX, SENDMAIL
+from operations.mail import POSTFIX, SENDMAIL, Queue
 from rollout.site import Site
 
 _NAMES = "echo '$=w' | /usr/sbin/sendmail -bt | sed -e 's/^> //'"
@@ -38,8 +38,22 @@ def _is_sendmail(site: Site) -> bool:
     return site.services["mail"].rc == "sendmail"
 
 
+def queue_of(site: Site) -> Queue:
+    return SENDMAIL if _is_sendmail(site) else POSTFIX
+
+
+def map_question(site: Site) -> str:
+    """sh that makes every map anew, in a place that is thrown away, and prints what is refused."""
+    return _MAKEMAP if _is_sendmail(site) else _POSTMAP
+
+
+def names_question(site: Site) -> str:
+    """sh that prints the names which an MTA takes for its own, and words about them."""
+    return _NAMES if _is_sendmail(site) else "postconf -hx mydestination | tr -s ', ' '\\n\\n'"
+
+
 def test_maps_are_right(host: Any, site: Site) -> None:
-    said = host.check_output(_MAKEMAP if _is_sendmail(site) else _POSTMAP).splitlines()
+    said = host.check_output(map_question(site)).splitlines()
     wrong = [line for line in said if not line.startswith("WARNING")]
     assert not wrong, (
         f"a mail map is not as expected, and would be refused when it is made anew: {wrong}"
@@ -47,7 +61,7 @@ def test_maps_are_right(host: Any, site: Site) -> None:
 
 
 def test_queue_can_be_moved(host: Any, site: Site) -> None:
-    queue = SENDMAIL if _is_sendmail(site) else POSTFIX
+    queue = queue_of(site)
     at = quote(queue.directory)
     told = (
         "awk -F= '/^O QueueDirectory=/ {print $2}' /etc/mail/sendmail.cf"
@@ -67,7 +81,7 @@ def test_queue_can_be_moved(host: Any, site: Site) -> None:
 
 def test_names_are_the_hosts(host: Any, site: Site) -> None:
     """A jail whose MTA does not take a name for its own bounces the name's mail, or loops."""
-    ask = _NAMES if _is_sendmail(site) else "postconf -hx mydestination | tr -s ', ' '\\n\\n'"
+    ask = names_question(site)
     jail = site.jail_of("mail")
     ours = set(host.check_output(f"jexec {jail} sh -c {quote(ask)}").splitlines())
     theirs = {name for name in host.check_output(ask).splitlines() if " " not in name}
@@ -76,7 +90,7 @@ def test_names_are_the_hosts(host: Any, site: Site) -> None:
 
 
 # Who has mail on this system: a spool, a maildir or a forward; name, uid, and what there is.
-_PEOPLE = (
+PEOPLE = (
     "awk -F: '$3 >= 1000 && $3 < 65530 {print $1, $3, $6}' /etc/passwd | "
     "while read -r name uid home; do "
     "if [ -e /var/mail/$name ]; then echo $name $uid spool; fi; "
@@ -87,8 +101,8 @@ _PEOPLE = (
 
 def test_accounts_are_there(host: Any, site: Site) -> None:
     jail = site.jail_of("mail")
-    on_host = set(host.check_output(_PEOPLE).splitlines())
-    in_jail = set(host.check_output(f"jexec {jail} sh -c {quote(_PEOPLE)}").splitlines())
+    on_host = set(host.check_output(PEOPLE).splitlines())
+    in_jail = set(host.check_output(f"jexec {jail} sh -c {quote(PEOPLE)}").splitlines())
     missing = sorted(on_host - in_jail)
     assert not missing, (
         f"mail of these is not in jail {jail}: {', '.join(missing)}; see its uids, its mounts and "
@@ -103,7 +117,7 @@ def test_host_takes_nothing(host: Any, site: Site, service: str) -> None:
 
 
 def test_host_queue_is_empty(host: Any, site: Site) -> None:
-    queue = SENDMAIL if _is_sendmail(site) else POSTFIX
+    queue = queue_of(site)
     left = host.check_output(f"cd {queue.directory} && {queue.control}")
     assert not left, f"{queue.directory} still has {left.split()}"
 

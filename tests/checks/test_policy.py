@@ -31,7 +31,7 @@ class Pair(NamedTuple):
 
 def test_pairs_are_as_the_site_says(host: Any, site: Site, outside: Outside) -> None:
     with outside.sink() as sink:
-        pairs = list(dict.fromkeys(_pairs(site)))
+        pairs = list(dict.fromkeys(pairs_of(site)))
         if site.egress.peer == "operator":
             pairs += _outwards(site, sink.address or "${SSH_CONNECTION%% *}", sink.port)
         elif site.egress.peer:
@@ -65,7 +65,7 @@ def _allowed(site: Site, source: str, to: str, port: int, proto: Proto) -> bool:
     )
 
 
-def _pairs(site: Site) -> Iterator[Pair]:
+def pairs_of(site: Site) -> Iterator[Pair]:
     wan = str(site.host.wan_address)
     for name in site.built:
         own = str(site.jails[name].address)

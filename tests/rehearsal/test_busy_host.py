@@ -22,8 +22,8 @@ SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 THEIRS = r"^(rule|sets|jail|address|mount|service|line /etc/rc\.conf|line /boot/loader\.conf) "
 
 
-def yes(gate: Gate) -> bool:
-    return True
+def yes(step: str, gate: Gate) -> str:
+    return "me"
 
 
 class Looking(Told):

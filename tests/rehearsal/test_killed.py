@@ -23,8 +23,8 @@ from tests.rehearsal.sites import ordered
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 
 
-def yes(gate: Gate) -> bool:
-    return True
+def yes(step: str, gate: Gate) -> str:
+    return "me"
 
 
 def runner(made: Plan, box: Box) -> Runner:

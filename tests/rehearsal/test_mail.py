@@ -44,8 +44,8 @@ def typed(box: Box, command: str) -> str:
     return done.stdout
 
 
-def yes(gate: Gate) -> bool:
-    return True
+def yes(step: str, gate: Gate) -> str:
+    return "me"
 
 
 def runner(made: Plan, box: Box) -> Runner:

@@ -31,7 +31,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn,
     whole = ordered("traffic", "egress", "bind", "mysql", "web", "policy")
     with (
         standin_box(whole.site, tmp_path_factory.mktemp("outbound")) as box,
-        Runner(whole, box.target, box.outside, Told(), lambda gate: True) as runner,
+        Runner(whole, box.target, box.outside, Told(), lambda step, gate: "me") as runner,
     ):
         assert isinstance(box.target, StandIn)
         runner.apply()
@@ -130,7 +130,7 @@ def test_a_boot_changes_nothing(applied: tuple[StandIn, Runner]) -> None:
     runner.contact.close()
     standin.power_off()
     standin.boot()
-    with Runner(runner.plan, standin, runner.outside, Told(), lambda gate: True) as again:
+    with Runner(runner.plan, standin, runner.outside, Told(), lambda step, gate: "me") as again:
         assert failures(again) == ""
 
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
-from rollout import errors, site
+from rollout import errors, gates, site
 from rollout.box import Box
 from rollout.step import Gate
 from tests.unit.rollout.unreachable import Unreachable
@@ -185,7 +185,7 @@ GATE = Gate("Go on?", ("the log", "the paper"))
 
 def test_nobody_at_the_terminal_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    assert not deploy._ask_person(GATE)
+    assert not gates.person("one", GATE)
 
 
 @pytest.mark.parametrize(("typed", "yes"), [("y\n", True), ("n\n", False), ("\n", False)])
@@ -195,7 +195,7 @@ def test_a_person_is_shown_what_to_look_at_and_asked(
     terminal = io.StringIO(typed)
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdin", terminal)
-    assert deploy._ask_person(GATE) is yes
+    assert bool(gates.person("one", GATE)) is yes
     told = capsys.readouterr().err
     assert "  - the log\n  - the paper\n" in told
     assert "Go on?" in told

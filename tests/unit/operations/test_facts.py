@@ -18,14 +18,17 @@ from operations.facts import (
     HasLine,
     HasOurLine,
     Interfaces,
+    IsDirectory,
     JailConf,
     Jails,
     Kenv,
+    LeadsTo,
     Module,
     Nats,
     Networks,
     Path,
     RcConf,
+    Replaceable,
     Rule,
     Rules,
     ServiceRuns,
@@ -48,6 +51,9 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, str]] = {
     JailConf: {},
     ServiceRuns: {"script": "named"},
     Path: {"path": "/etc/rc.conf"},
+    IsDirectory: {"path": "/usr/local/man"},
+    Replaceable: {"path": "/var/run/mysql/mysql.sock"},
+    LeadsTo: {"path": "/var/run/mysql/mysql.sock", "target": "/j/sock"},
 }
 FORWARDED = "fwd 10.80.0.2,{0} tcp from any to 203.0.113.2 {0} in"
 LAST = Rule(65535, 31, "allow ip from any to any")
@@ -70,6 +76,15 @@ def test_a_question_is_one_line_and_asks_for_no_pid_counter_or_time(
     assert "\n" not in line
     assert not re.search(r"\b(ps|pid|jid|sockstat|netstat|date|uptime|ls -l)\b", line), line
     assert "ipfw -a" not in line and "ipfw show" not in line, "those print counters"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_whether_a_link_leads_to_its_target(tmp_path: LocalPath, there: bool) -> None:
+    link = tmp_path / "sock"
+    link.symlink_to("/j/sock" if there else "/j/other")
+    line = LeadsTo().command(path=str(link), target="/j/sock")
+    said = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
+    assert LeadsTo().process(said.splitlines()) is there
 
 
 def test_interfaces_are_read_with_both_kinds_of_addresses() -> None:

@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files
 from operations.command import NewFile, Reversible
-from operations.facts import HasLine, HasOurLine, Path, State
+from operations.facts import HasLine, HasOurLine, LeadsTo, Path, Replaceable, State
 from tests.unit.operations.asking import reversible, typed, yielded
 
 OURS = sha256(b"ours\n").hexdigest()
@@ -41,7 +41,7 @@ def test_a_new_file_waits_beside_its_place_and_is_renamed_there() -> None:
     assert moved.undo == (
         f'if [ ! -e /etc/x.conf ]; then :; elif [ "$(sha256 -q /etc/x.conf)" = {OURS} ]; '
         "then rm -f /etc/x.conf; else echo "
-        "'/etc/x.conf was changed by somebody since: left as it is' >&2; exit 1; fi"
+        "'/etc/x.conf was changed by somebody since: left as it is' >&2; false; fi"
     )
     assert (moved.keep, moved.live, moved.says) == ((), False, "create /etc/x.conf")
 
@@ -242,7 +242,7 @@ def test_the_undo_of_a_directory_leaves_what_others_put_there(tmp_path: LocalPat
 
 
 def test_a_link_is_made_without_following_an_older_one() -> None:
-    [command] = reversible(files.link, {Path: State()}, path="/run/s", target="/j/db/run/s")
+    [command] = reversible(files.link, {Replaceable: State()}, path="/run/s", target="/j/db/run/s")
     assert command.do == "ln -sfh /j/db/run/s /run/s"
     assert command.undo == (
         'if [ -L /run/s ] && [ "$(readlink /run/s)" = /j/db/run/s ]; then rm -f /run/s; fi'
@@ -250,7 +250,7 @@ def test_a_link_is_made_without_following_an_older_one() -> None:
 
 
 def test_a_link_that_is_as_wanted_is_left_alone() -> None:
-    facts = {Path: State("link", target="/b")}
+    facts = {Replaceable: State("link", target="/b")}
     assert reversible(files.link, facts, path="/a", target="/b") == []
 
 
@@ -259,16 +259,16 @@ def test_a_link_that_is_as_wanted_is_left_alone() -> None:
 )
 def test_a_link_is_not_put_over_something_else(now: State) -> None:
     with pytest.raises(OperationError, match=f"is a {now.kind}: expected a socket or nothing"):
-        reversible(files.link, {Path: now}, path="/a", target="/b")
+        reversible(files.link, {Replaceable: now}, path="/a", target="/b")
 
 
 def test_a_link_replaces_the_socket_of_a_daemon_that_went() -> None:
-    assert len(reversible(files.link, {Path: State("other")}, path="/a", target="/b")) == 1
+    assert len(reversible(files.link, {Replaceable: State("other")}, path="/a", target="/b")) == 1
 
 
 def test_the_undo_of_a_link(tmp_path: LocalPath) -> None:
     path, target = tmp_path / "my.sock", "/usr/jails/db/root/tmp/it's.sock"
-    [command] = reversible(files.link, {Path: State()}, path=str(path), target=target)
+    [command] = reversible(files.link, {Replaceable: State()}, path=str(path), target=target)
     undo = str(command.undo)
     assert typed(undo, tmp_path).returncode == 0, "it never ran"
     assert typed(command.do, tmp_path).returncode == 0
@@ -283,7 +283,7 @@ def test_the_undo_of_a_link_leaves_what_somebody_put_there_since(
     tmp_path: LocalPath, theirs: str
 ) -> None:
     path = tmp_path / "my.sock"
-    [command] = reversible(files.link, {Path: State()}, path=str(path), target="/ours")
+    [command] = reversible(files.link, {Replaceable: State()}, path=str(path), target="/ours")
     if theirs == "link":
         path.symlink_to("/theirs")
     else:
@@ -367,16 +367,14 @@ def test_a_line_that_is_there_is_not_ours_to_take_away(tmp_path: LocalPath) -> N
 
 def test_a_link_is_taken_away_and_made_again_where_nothing_is(tmp_path: LocalPath) -> None:
     at = tmp_path / "sock"
-    facts = {Path: State("link", target="/jail/sock")}
-    [command] = reversible(files.unlinked, facts, path=str(at), target="/jail/sock")
+    [command] = reversible(files.unlinked, {LeadsTo: True}, path=str(at), target="/jail/sock")
     at.symlink_to("/jail/sock")
     assert typed(command.do, tmp_path).returncode == 0
     assert not at.is_symlink()
     for _ in range(2):
         assert typed(str(command.undo), tmp_path).returncode == 0
         assert str(at.readlink()) == "/jail/sock"
-    other = {Path: State("other")}
-    assert reversible(files.unlinked, other, path=str(at), target="/jail/sock") == []
+    assert reversible(files.unlinked, {LeadsTo: False}, path=str(at), target="/jail/sock") == []
 
 
 def test_a_file_that_is_removed_comes_back_only_where_nothing_is(tmp_path: LocalPath) -> None:

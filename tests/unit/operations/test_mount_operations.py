@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path as LocalPath
+
 import pytest
 from pyinfra.api.exceptions import OperationError
 from pyinfra.context import ctx_host
 
 from operations import mount
-from operations.command import NewFile
-from operations.facts import Path, State
+from operations.command import NewFile, Reversible
+from operations.facts import IsDirectory, Path, State
 from operations.mount import Nullfs
-from tests.unit.operations.asking import yielded
+from tests.unit.operations.asking import typed, yielded
 
 MOUNTS = [Nullfs("/bin", "/j/web/bin"), Nullfs("/var/db/mysql", "/j/web/var/db/mysql", True)]
 
@@ -27,25 +29,42 @@ def test_a_table_has_a_line_a_mount_in_the_order_given() -> None:
 @pytest.mark.parametrize("kind", ["absent", "file", "link"])
 def test_an_optional_mount_is_left_out_where_the_host_has_no_such_directory(kind: str) -> None:
     maybe = Nullfs("/usr/local/man", "/j/web/usr/local/man", optional=True)
-    assert table({Path: State(kind)}, [*MOUNTS, maybe]) == [each.line() for each in MOUNTS]
+    assert table({IsDirectory: State(kind)}, [*MOUNTS, maybe]) == [each.line() for each in MOUNTS]
 
 
 def test_an_optional_mount_is_made_where_the_host_has_the_directory() -> None:
     maybe = Nullfs("/usr/local/man", "/j/web/usr/local/man", optional=True)
-    facts = {Path: State("directory", "755", "root:wheel")}
+    facts = {IsDirectory: State("directory", "755", "root:wheel")}
     assert ("/usr/local/man", "/j/web/usr/local/man") in [
         tuple(row.split("\t")[:2]) for row in table(facts, [*MOUNTS, maybe])
     ]
 
 
-def table(facts: dict[type[Path], State], mounts: list[Nullfs]) -> list[str]:
+def test_where_nobody_has_read_the_host_its_own_directories_decide(tmp_path: LocalPath) -> None:
+    (tmp_path / "bin").mkdir()
+    mounts = [Nullfs(f"{tmp_path}/bin", "/j/bin", optional=True)]
+    mounts += [Nullfs(f"{tmp_path}/man", "/j/man", optional=True)]
+    path = tmp_path / "fstab"
+    facts = {IsDirectory: IsDirectory.default(), Path: State()}
+    new, sifted = yielded(mount.table, facts, path=str(path), mounts=mounts)
+    assert isinstance(new, NewFile)
+    assert isinstance(sifted, Reversible)
+    LocalPath(new.staged).write_text(new.content)
+    assert typed(sifted.do, tmp_path).returncode == 0
+    assert path.read_text() == mounts[0].line() + "\n"
+    for _ in range(2):
+        assert typed(str(sifted.undo), tmp_path).returncode == 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["bin"]
+
+
+def table(facts: dict[type[IsDirectory], State], mounts: list[Nullfs]) -> list[str]:
     """The lines of a table; files.put sees the same facts, so it must not find a directory."""
     asked: list[str] = []
 
     class Told:
-        def get_fact(self, fact: type[Path], path: str) -> State:
+        def get_fact(self, fact: type[IsDirectory], path: str) -> State:
             asked.append(path)
-            return State() if path == "/j/fstab" else facts[fact]
+            return facts[fact] if fact is IsDirectory else State()
 
         def noop(self, description: str) -> None: ...
 

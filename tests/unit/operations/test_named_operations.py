@@ -145,3 +145,33 @@ def test_the_way_back_does_nothing_forward() -> None:
 def test_updates_that_are_held_are_taken_again_on_the_way_back() -> None:
     [command] = reversible(named.updates_held)
     assert (command.do, command.undo, command.live) == ("rndc freeze", "rndc thaw || true", True)
+
+
+def test_where_nobody_has_read_the_host_its_networks_are_read_as_the_line_is_typed(
+    tmp_path: Path,
+) -> None:
+    namedb = tmp_path / "namedb"
+    namedb.mkdir()
+    (namedb / "named.conf").write_text(
+        "allow-query { localnets; };\nallow-transfer { localhost; };"
+    )
+    addresses = {
+        "203.0.113.77": "0xffffff80",
+        "172.31.200.9": "0xfff00000",
+        "10.80.0.2": "0xffffffff",
+        "127.0.0.1": "0xff000000",
+    }
+    rows = "".join(f"\tinet {each} netmask {mask}\n" for each, mask in addresses.items())
+    (tmp_path / "ifconfig").write_text(f"lo0: flags=8049\n\tinet6 ::1 prefixlen 128\n{rows}")
+    file, command = yielded(
+        named.readdressed, {Networks: None}, directory=str(namedb), old=HOST, new=JAIL, lan=LAN
+    )
+    assert isinstance(file, NewFile)
+    assert isinstance(command, Reversible)
+    Path(file.staged).write_text(file.content)
+    done = typed(command.do, tmp_path, ifconfig=f'[ "$1" = -a ] && cat {tmp_path}/ifconfig')
+    assert done.returncode == 0, done.stderr
+    nets = "203.0.113.0/25; 172.16.0.0/12; 10.80.0.2/32;"
+    own = f"{' '.join(f'{each};' for each in addresses)} {HOST}; {LAN};"
+    text = " ".join((namedb / "named.conf").read_text().split())
+    assert text == f"allow-query {{ {{ {nets} }}; }}; allow-transfer {{ {{ {own} }}; }};"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pyinfra.api.exceptions import OperationError
 
 from operations import rc
 from operations.facts import RcConf, ServiceRuns, runs
-from tests.unit.operations.asking import pairs, reversible
+from tests.unit.operations.asking import pairs, reversible, typed
 
 
 def test_a_variable_that_was_not_set_is_removed_again_if_it_is_still_ours() -> None:
@@ -32,6 +34,65 @@ def test_a_variable_that_was_set_gets_its_value_back() -> None:
 def test_a_variable_that_was_set_to_nothing_gets_nothing_back() -> None:
     [command] = reversible(rc.variable, {RcConf: {"jail_list": ""}}, name="jail_list", value="a")
     assert command.undo == "sysrc jail_list='' && fsync /etc/rc.conf*"
+
+
+SYSRC = (  # over files with a line a variable
+    'files="@/rc.conf @/rc.conf.local"; while :; do case $1 in -f) files=$2; shift 2 ;; '
+    "-n | -ni | -c | -x | -ix) how=$1; shift ;; *) break ;; esac; done; name=${1%%[-+=]*}; "
+    'old=$(cat $files 2>/dev/null | sed -n "s/^$name=//p" | tail -1); '
+    'has() { cat $files 2>/dev/null | grep -q "^$name="; }; '
+    'case ${how-} in -n) has && echo "$old" ;; -ni) echo "$old" ;; '
+    '-c) [ "$old" = "${1#*=}" ] ;; -x | -ix) has && sed -i "/^$name=/d" @/rc.conf ;; '
+    '*) new=${1#*=}; case $1 in *-=*) new=$(echo $old | tr " " "\\n" | grep -vx "$new" | '
+    'tr "\\n" " "); new=${new% } ;; *+=*) case " $old " in *" $new "*) new=$old ;; '
+    '*) new="${old:+$old }$new" ;; esac ;; esac; '
+    'sed -i "/^$name=/d" @/rc.conf; echo "$name=$new" >> @/rc.conf ;; esac'
+)
+
+
+@pytest.mark.parametrize("ran", [False, True])
+@pytest.mark.parametrize(
+    ("of", "before"),
+    [
+        ((rc.variable, "a_enable", "NO"), ""),
+        ((rc.variable, "a_enable", "NO"), "a_enable=YES\n"),
+        ((rc.variable, "a_enable", "NO"), "a_enable=NO\n"),
+        ((rc.variable, "a_enable", "NO"), "a_enable=\n"),
+        ((rc.word, "jail_list", "web"), ""),
+        ((rc.word, "jail_list", "web"), "jail_list=mysql\n"),
+        ((rc.word, "jail_list", "web"), "jail_list=web mysql\n"),
+        ((rc.word, "jail_list", "web"), "jail_list=webmail\n"),
+        ((rc.word, "jail_list", "web"), "jail_list=\n"),
+    ],
+)
+def test_where_nobody_could_read_rc_conf_the_undo_reads_its_before_image(
+    tmp_path: Path, of: tuple[object, str, str], before: str, ran: bool
+) -> None:
+    """As in a runbook: what the administrator had set is not known when it is written."""
+    operation, name, value = of
+    [command] = reversible(operation, {RcConf: None}, name=name, value=value)
+    assert command.keep == ("/etc/rc.conf", "/etc/rc.conf.local")
+    etc, keep = tmp_path / "etc", tmp_path / "keep"
+    etc.mkdir()
+    keep.mkdir()
+    (etc / "rc.conf").write_text(f"x=1\n{before}")
+    (keep / "1").write_text(f"x=1\n{before}")
+    stub = SYSRC.replace("@", str(etc))
+    if ran:
+        assert typed(command.do, etc, keep, sysrc=stub, fsync="").returncode == 0
+        assert value in (etc / "rc.conf").read_text().split(f"{name}=")[1].split()
+    for _ in range(2):
+        done = typed(str(command.undo), etc, keep, sysrc=stub, fsync="")
+        assert done.returncode == 0, done.stderr
+        assert sorted((etc / "rc.conf").read_text().split("\n")) == sorted(
+            f"x=1\n{before}".split("\n")
+        )
+
+
+def test_without_a_before_image_nothing_was_begun_and_nothing_is_undone(tmp_path: Path) -> None:
+    for operation in (rc.variable, rc.word):
+        [command] = reversible(operation, {RcConf: None}, name="a", value="b")
+        assert typed(str(command.undo), tmp_path, sysrc="exit 9", fsync="").returncode == 0
 
 
 def test_a_variable_that_has_the_value_is_left_alone() -> None:
@@ -95,7 +156,7 @@ def test_a_running_jails_rc_conf_is_written_from_inside_it_alone() -> None:
             "then sysrc -j web a_enable=NO && jexec web fsync /etc/rc.conf; "
             'else if [ "$(realpath /j/web/etc/rc.conf)" = /j/web/etc/rc.conf ]; '
             "then sysrc -f /j/web/etc/rc.conf a_enable=NO && fsync /j/web/etc/rc.conf; "
-            "else exit 1; fi; fi",
+            "else false; fi; fi",
         )
     ]
 
@@ -153,7 +214,7 @@ def test_a_daemon_is_handed_over_by_one_command() -> None:
     assert command.undo == (
         "if ! jls -j db jid >/dev/null 2>&1 || service -j db mysql-server onestop "
         f"|| ! {inside}; then service mysql-server onestart || true; {runs('mysql-server')}; "
-        "else exit 1; fi"
+        "else false; fi"
     )
     assert (command.live, command.limit) == (True, 99)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rollout import bundle
+from rollout import bundle, gates
+from rollout.by_hand import Hands
 from rollout.runner import Runner
 from rollout.step import Gate, Step, Use, check, use
 from tests.unit.rollout.small_host import Noted, SmallHost, planned, typed
@@ -23,6 +24,10 @@ class Nobody(Unreachable):
         raise AssertionError("nobody asks from outside here")
 
 
+def _says(yes: bool) -> gates.Answer:
+    return lambda step, gate: "me" if yes else ""
+
+
 class Lab:
     """Steps on the small host: each command says in `acts` what it did."""
 
@@ -33,8 +38,8 @@ class Lab:
         self.acts_file = host.where / "acts"
         self.opened: list[Runner] = []
 
-    def runner(self, *steps: Step, yes: bool = False) -> Runner:
-        runner = Runner(planned(*steps), self.host, Nobody(), self.told, lambda _: yes)
+    def runner(self, *steps: Step, yes: bool = False, hands: Hands | None = None) -> Runner:
+        runner = Runner(planned(*steps), self.host, Nobody(), self.told, _says(yes), hands=hands)
         self.opened.append(runner)
         return runner
 

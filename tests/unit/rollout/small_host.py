@@ -16,7 +16,7 @@ import pytest
 from pyinfra.api import operation
 
 from operations.command import Commands, Reversible
-from rollout import contact, journal, runner, site
+from rollout import by_hand, contact, journal, runner, site
 from rollout.plan import Plan
 from rollout.step import Gate, Step
 from rollout.told import Result, Told
@@ -191,7 +191,7 @@ def small_host(where: Path, sh: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
     if shutil.which(sh) is None:
         pytest.fail(f"there is no {sh} here: host.sh cannot be run under it")
     host = SmallHost(where, SHELLS[sh])
-    for module in (journal, contact, runner):
+    for module in (by_hand, journal, contact, runner):
         monkeypatch.setattr(module, "JOURNAL", str(host.journal))
     text = host.host_sh()
     monkeypatch.setattr(journal, "_host_sh", lambda: text)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from operations import rc
+from operations.facts import RcConf
 from rollout import bundle, plan, report, site
 from rollout.checks import Verdict
 from rollout.journal import Entry, Journal
@@ -85,7 +86,8 @@ def test_no_outage_is_only_said_where_somebody_looked() -> None:
 
 def planned() -> list[dict[str, object]]:
     bundles = [
-        bundle.compile_step(n + 1, step, PLAN.hashes[n], None) for n, step in enumerate(PLAN.steps)
+        bundle.compile_step(n + 1, step, PLAN.hashes[n], {RcConf().command(): []})
+        for n, step in enumerate(PLAN.steps)
     ]
     return report.plan_data((each, each.step.gate) for each in bundles)
 
@@ -146,12 +148,15 @@ def status(*entries: Entry, **more: str) -> dict[str, object]:
     return report.status_data(PLAN, Journal(entries, **more))  # type: ignore[arg-type] # str ones
 
 
+NOTHING = {"note": "", "answer": None, "by_hand": None}
+
+
 def test_the_status_of_a_host_on_which_nothing_was_begun() -> None:
     assert status() == {
         "site": None,
         "steps": [
-            {"step": "preflight", "state": "asks only", "note": ""},
-            {"step": "web.retire", "state": "not begun", "note": ""},
+            {"step": "preflight", "state": "asks only", **NOTHING},
+            {"step": "web.retire", "state": "not begun", **NOTHING},
         ],
         "lock": None,
         "abandoned_lock": None,
@@ -161,7 +166,8 @@ def test_the_status_of_a_host_on_which_nothing_was_begun() -> None:
 def test_the_status_says_why_a_step_is_where_it_is() -> None:
     entry = Entry("002-web.retire", "stuck", "bbbb", reason="command 1 failed", stuck="undo failed")
     told = status(entry, lock="jane on desk", abandoned="", site="dcserver ffff")
-    assert told["steps"][1] == {"step": "web.retire", "state": "stuck", "note": "undo failed"}  # type: ignore[index] # a list
+    stuck = {**NOTHING, "step": "web.retire", "state": "stuck", "note": "undo failed"}
+    assert told["steps"][1] == stuck  # type: ignore[index] # a list
     table = report.status_table(told)
     assert "undo failed" in table
     assert "a rollout is under way: jane on desk" in table

@@ -15,6 +15,8 @@ from operations import files, jail, rc
 from operations.command import Reversible
 from rollout import bundle, plan, runbook, site
 from rollout.bundle import Command
+from rollout.errors import Refused
+from rollout.looks import looks
 from rollout.plan import Plan
 from rollout.step import Gate, Step, check, use
 
@@ -34,8 +36,18 @@ def section(name: str, pages: dict[str, str] = PAGES) -> str:
     return re.split(rf"^## {re.escape(name)}$", text, flags=re.M)[1].split("\n## ")[0]
 
 
-def blocks(text: str) -> list[str]:
+def blocks(text: str, part: str = "") -> list[str]:
+    """The code of a page, or of one part of a step."""
+    if part:
+        text = text.partition(f"### {part}")[2].partition("\n### ")[0]
     return re.findall(r"```sh\n(.*?)\n```", text, flags=re.DOTALL)
+
+
+TYPE, CHECK, BACK = (
+    "Type, one after the other",
+    "See that it holds",
+    "To go back, type in this order",
+)
 
 
 STEPS = pytest.mark.parametrize(
@@ -63,23 +75,103 @@ def test_every_step_says_why_and_what_must_hold(position: int) -> None:
 @STEPS
 def test_every_command_is_there_to_be_typed_in_its_order(position: int) -> None:
     made = commands(SAMPLE, position)
-    text = "\n".join(blocks(section(SAMPLE.steps[position].name))[:1])
+    text = "\n".join(blocks(section(SAMPLE.steps[position].name), TYPE))
     assert bool(text) == bool(made)
     at = [text.index(f"# {n}. {command.says}\n") for n, command in enumerate(made, 1)]
     assert at == sorted(at)
     for start, end, command in zip(at, [*at[1:], None][: len(at)], made, strict=True):
-        assert text[start:end].rstrip("\n").endswith(command.do)
+        assert (
+            text[start:end]
+            .rstrip("\n")
+            .endswith(f"\n{command.do}\n# see: {command.sees or 'nothing'}")
+        )
 
 
 @STEPS
 def test_every_undo_is_there_last_first(position: int) -> None:
     made = [(n, each) for n, each in enumerate(commands(SAMPLE, position), 1) if each.undo != ":"]
-    text = "\n".join(blocks(section(SAMPLE.steps[position].name))[1:])
+    text = "\n".join(blocks(section(SAMPLE.steps[position].name), BACK))
     assert bool(text) == bool(made)
     at = [text.index(f"# {n}. take back: {command.says}\n") for n, command in made]
     assert at == sorted(at, reverse=True)
     for start, end, (_, command) in zip(at, [None, *at[:-1]][: len(at)], made, strict=True):
-        assert text[start:end].rstrip("\n").endswith(str(command.undo))
+        typed = text[start:end].partition("\n\n# the before-images")[0]
+        assert typed.rstrip("\n").endswith(f"\n{command.undo}")
+
+
+@STEPS
+def test_each_check_has_a_line_to_type_and_what_to_see(position: int) -> None:
+    """That what they say holds, tests/rehearsal/test_typed.py asks."""
+    text = "\n".join(blocks(section(SAMPLE.steps[position].name), CHECK))
+    for each in SAMPLE.steps[position].checks:
+        looked = looks(each, SAMPLE.site)
+        assert looked, each.test
+        for look in looked:
+            assert f"\n{look.line}\n# see: {look.sees or 'nothing'}" in text
+
+
+def test_every_check_that_there_is_has_lines_and_no_lines_are_left_over() -> None:
+    folder = PROJECT / "tests" / "checks"
+    checks = {
+        (file.stem.removeprefix("test_"), name)
+        for file in folder.glob("test_*.py")
+        for name in re.findall(r"(?m)^def test_(\w+)\(", file.read_text(encoding="utf-8"))
+    }
+    lines = {
+        (file.stem, name)
+        for file in (folder / "by_hand").glob("*.py")
+        for name in re.findall(r"(?m)^def ([a-z]\w+)\(", file.read_text(encoding="utf-8"))
+    }
+    assert len(checks) > 40
+    assert checks == lines
+
+
+def test_a_check_without_lines_is_refused_by_name() -> None:
+    step = Step("one", "Because.", (), (check("jail::sings", jail="mysql"),))
+    with pytest.raises(Refused, match="check jail::sings has no line"):
+        runbook.pages(Plan(SAMPLE.site, (step,), ("aaaa",)))
+
+
+@STEPS
+def test_what_a_page_takes_for_so_is_to_be_looked_at_before(position: int) -> None:
+    """What lies where a file of ours will lie would be lost: nobody has read the host."""
+    text = section(SAMPLE.steps[position].name)
+    before = "\n".join(blocks(text, "Before you start"))
+    for path in re.findall(r"(?m)^# \d+\. create (\S+)$", "\n".join(blocks(text, TYPE))):
+        if "/root/" not in path:  # below the jail's root, which is made here
+            assert f"ls -d {path}\n# see: ... No such file or directory" in before
+
+
+def quoted_away(line: str) -> str:
+    """Without what stands in quotes, and then without what a subshell would end."""
+    line = re.sub(r"'[^']*'", "", line)
+    before = ""
+    while before != line:
+        before, line = line, re.sub(r"\([^()]*\)", "", line)
+    return line
+
+
+@STEPS
+def test_no_line_ends_the_shell_that_it_is_typed_into(position: int) -> None:
+    for command in commands(SAMPLE, position):
+        for line in (command.do, command.undo or ":"):
+            if "<<" not in line:
+                assert not re.search(r"\bexit\b", quoted_away(line)), line
+
+
+@STEPS
+def test_whom_to_tell_is_said(position: int) -> None:
+    step = SAMPLE.steps[position]
+    told = section(step.name).partition("### Tell")[2]
+    assert bool(told) == bool(step.operations)
+    for each in (*step.tell, *(f"the users of {name}" for name in step.outage)):
+        assert each in told
+
+
+def test_the_people_of_the_site_file_are_named() -> None:
+    people = SAMPLE.site.run.model_copy(update={"tell": ("hostmaster@example.org",)})
+    made = plan.make(SAMPLE.site.model_copy(update={"run": people}))
+    assert "- hostmaster@example.org: that it begins" in section("base", runbook.pages(made))
 
 
 @STEPS
@@ -88,7 +180,7 @@ def test_a_gate_stops_the_reader_before_the_first_command(position: int) -> None
     text = section(step.name)
     assert ("**Stop.**" in text) == (step.gate is not None)
     if step.gate is not None:
-        assert text.index("**Stop.**") < text.index("```sh")
+        assert text.index("**Stop.**") < text.index(f"### {TYPE}")
         for word in (step.gate.question, *step.gate.look_at):
             assert word in text
 
@@ -100,7 +192,7 @@ def replaced(path: str) -> Any:
 
 
 def made_of(*operations: Any, **more: Any) -> Plan:
-    step = Step("one", "Because.", operations, (check("jail::runs"),), **more)
+    step = Step("one", "Because.", operations, (check("jail::runs", jail="mysql"),), **more)
     return Plan(SAMPLE.site, (step,), ("aaaa",))
 
 
@@ -121,10 +213,24 @@ def test_what_is_typed_can_be_taken_back_by_typing(
     monkeypatch.setattr(runbook, "_KEEP", str(tmp_path / "keep"))
     path = tmp_path / "x.conf"
     path.write_text("old\n")
-    forward, back = blocks(section("one", runbook.pages(made_of(use(replaced, path=str(path))))))
+    text = section("one", runbook.pages(made_of(use(replaced, path=str(path)))))
+    [forward], [back] = blocks(text, TYPE), blocks(text, BACK)
     assert run(forward, tmp_path).returncode == 0
     assert path.read_text() == "new\n"
     assert run(back, tmp_path).returncode == 0
+    assert path.read_text() == "old\n"
+    assert not (tmp_path / "keep" / "one").exists(), "taken for those of the next time"
+
+
+def test_a_line_typed_twice_does_not_lose_the_before_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runbook, "_KEEP", str(tmp_path / "keep"))
+    path = tmp_path / "x.conf"
+    path.write_text("old\n")
+    text = section("one", runbook.pages(made_of(use(replaced, path=str(path)))))
+    for typed in (*blocks(text, TYPE) * 2, *blocks(text, BACK)):
+        assert run(typed, tmp_path).returncode == 0
     assert path.read_text() == "old\n"
 
 
@@ -138,7 +244,7 @@ def test_typing_one_command_does_not_close_what_the_next_ones_make(
     given = {"path": f"{tmp_path}/x.conf", "content": "x\n"}
     if operation_ is jail.configuration:
         given = {"root": str(tmp_path)}
-    typed = blocks(section("one", runbook.pages(made_of(use(operation_, **given)))))[0]
+    [typed] = blocks(section("one", runbook.pages(made_of(use(operation_, **given)))), TYPE)
     [command] = re.findall(rf"^# {number}\..*?(?=\n\n# |\Z)", typed, flags=re.DOTALL | re.MULTILINE)
     assert run(f"umask 022\n{command}\numask\n", tmp_path).stdout.split()[-1] == "0022"
 
@@ -158,7 +264,9 @@ def test_every_block_is_sh(page: str, tmp_path: Path) -> None:
 
 
 def test_a_step_that_only_asks_has_nothing_to_type() -> None:
-    assert blocks(section("preflight")) == []
+    text = section("preflight")
+    assert (blocks(text, TYPE), blocks(text, BACK)) == ([], [])
+    assert blocks(text, CHECK)
 
 
 def test_a_gate_of_ones_own_is_printed() -> None:

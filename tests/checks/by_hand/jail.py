@@ -1,0 +1,37 @@
+"""A thin jail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from operations.command import ANY, Look
+from operations.jail import BASE
+from rollout.site import Site
+
+
+def runs(site: Site, jail: str) -> Iterator[Look]:
+    yield Look(f"jls -j {jail} name", jail)
+
+
+def has_its_address(site: Site, jail: str) -> Iterator[Look]:
+    first, *public = site.jails[jail].addresses
+    yield Look(f"jls -j {jail} ip4.addr", f"{first}{ANY if public else ''}")
+
+
+def base_is_read_only(site: Site, jail: str) -> Iterator[Look]:
+    """The mount table, not a try: where it is not read-only, a try would write to the host."""
+    root = site.root(jail)
+    awk = (
+        f'$3 == "nullfs" && $4 ~ /^ro/ {{there[$2]}} '
+        f'END {{n = split("{" ".join(BASE)}", want, " "); '
+        f'for (i = 1; i <= n; i++) if (!(("{root}/" want[i]) in there)) print want[i]}}'
+    )
+    yield Look(f"mount -p | awk '{awk}'")
+
+
+def has_no_passwords(site: Site, jail: str) -> Iterator[Look]:
+    yield Look(f"jexec {jail} awk -F: '$2 != \"*\" {{print $1}}' /etc/master.passwd")
+
+
+def returns_at_boot(site: Site, jail: str) -> Iterator[Look]:
+    yield Look("sysrc -n jail_enable jail_list", f"YES {ANY}{jail}{ANY}")

@@ -1,0 +1,57 @@
+"""A service that moved: who runs it, who answers, and what happens at the next boot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from operations.command import ANY, Look
+from rollout.site import Site
+
+
+def runs_in_jail(site: Site, service: str) -> Iterator[Look]:
+    jail, script = site.jail_of(service), site.services[service].rc
+    yield Look(f"service -j {jail} {script} onestatus", f"{ANY} is running {ANY}")
+
+
+def does_not_run_on_host(site: Site, service: str) -> Iterator[Look]:
+    wanted = site.services[service]
+    yield Look(f"service {wanted.rc} onestatus", f"{ANY} is not running{ANY}")
+    yield Look(f"sysrc -n {wanted.rcvar}", "NO")
+
+
+def returns_at_boot_in_jail(site: Site, service: str) -> Iterator[Look]:
+    yield Look(f"sysrc -j {site.jail_of(service)} -n {site.services[service].rcvar}", "YES")
+
+
+def answers_on_the_lan(site: Site, service: str) -> Iterator[Look]:
+    jail = site.jail_of(service)
+    for listen in site.services[service].ports:
+        yield Look(
+            f"sockstat -4lq -j {jail} -P {listen.proto} -p {listen.port}",
+            f"{ANY} {site.jails[jail].address}:{listen.port} {ANY}",
+        )
+
+
+def answers_from_jail(site: Site, service: str) -> Iterator[Look]:
+    """An answer does not say whose it is: while one is waited for, its socket is looked at."""
+    jail, wan = site.jail_of(service), site.host.wan_address
+    for listen in site.services[service].ports:
+        port = listen.port
+        if not listen.public:
+            continue
+        if listen.proto == "tcp":
+            yield Look(f"(sleep 8 | nc {wan} {port} >/dev/null &)", "", "elsewhere")
+            yield Look(
+                f"sockstat -4cq -j {jail} -P tcp -p {port}", f"{ANY}:{port} {ANY}", "meanwhile"
+            )
+        else:
+            name = listen.name or "."
+            yield Look(f"host -t SOA {name} {wan}", f"{ANY} SOA {ANY}", "elsewhere")
+            yield Look(f"sockstat -4lq -j {jail} -P udp -p {port}", f"{ANY}:{port} {ANY}")
+
+
+def socket_leads_into_jail(site: Site, service: str) -> Iterator[Look]:
+    socket = site.services[service].socket
+    target = f"{site.root(site.jail_of(service))}{socket}"
+    yield Look(f"readlink {socket}", target)
+    yield Look(f"[ -S {target} ] && echo a socket", "a socket")

@@ -1,0 +1,31 @@
+"""Asks a host the checks of a site's first steps, from the guest's wire: `python -m` with words.
+
+SITE DONE: the site file, and how many steps are done. Prints a line for each check that fails, and
+then how many were asked.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from rollout import checks, plan, site
+from rollout.host import Session, Ssh
+from rollout.watch import FromOutside
+
+
+def main(site_file: str, done: str) -> None:
+    made = plan.make(site.read(Path(site_file)))
+    host = made.site.host
+    target = Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
+    with closing(FromOutside(target)) as outside, Session(target) as session:
+        verdicts = checks.run(made.checks(int(done)), session, made.site, outside)
+    for each in verdicts:
+        if not each.passed:
+            print(f"{each.name}: {each.message}")
+    print(f"{len(verdicts)} asked")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
