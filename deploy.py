@@ -14,66 +14,19 @@ from typing import Any
 
 import click
 
-from rollout import audit, drift, journal, outage, plan, report, runbook, site, traffic
+from rollout import audit, drift, journal, options, outage, plan, report, runbook, site, traffic
 from rollout.box import standin_box
-from rollout.errors import CellblockError, Refused, Stuck
+from rollout.errors import CellblockError, Interrupted, Refused, Stuck
 from rollout.host import Ssh
 from rollout.rehearsal import Rehearsal
 from rollout.runner import Runner, no
-from rollout.step import Gate, Step
-from rollout.told import Result, Told
+from rollout.step import Gate
+from rollout.terminal import Manner, telling
+from rollout.told import Told
 from rollout.watch import FromOutside, watches, watching
 from steps import mysql_by_name
 
 _STATE = Path("~/.local/state/cellblock").expanduser()
-
-
-class Printed(Told):
-    """Tells a run on standard output, a line at a time."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-
-    def step(self, step: Step, doing: str) -> None:
-        self.note(f"{step.name}: {doing}")
-
-    def line(self, text: str) -> None:
-        if not text.startswith(("state ", "reason ", "differences ")):
-            self.note(f"    {text}")
-
-    def result(self, result: Result) -> None:
-        self.note(
-            f"{result.step}: {result.outcome}, "
-            f"{result.passed} of {len(result.checks)} checks passed, "
-            f"{result.channels} channels, {result.trips} round trips"
-        )
-
-    def note(self, text: str) -> None:
-        if not self.quiet:
-            click.echo(text)
-
-
-def _site_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option(
-        "--site",
-        "site_file",
-        type=click.Path(path_type=Path),
-        default=Path("site.toml"),
-        show_default=True,
-        help="The site file; site.example.toml documents its keys.",
-    )(command)
-
-
-def _json_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(
-        command
-    )
-
-
-def _to_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--to", metavar="STEP", help="The last step; see plan for their names.")(
-        command
-    )
 
 
 def _print(data: Any, text: str, as_json: bool) -> None:
@@ -83,15 +36,6 @@ def _print(data: Any, text: str, as_json: bool) -> None:
 def _ssh(made: plan.Plan) -> Ssh:
     host = made.site.host
     return Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
-
-
-def _broken(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, int] | None:
-    if value is None:
-        return None
-    step, _colon, number = value.partition(":")
-    if not (number or "1").isdigit() or int(number or 1) < 1:
-        raise click.BadParameter(f"{value!r}: expected STEP or STEP:N, N from 1")
-    return step, int(number or 1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,25 +51,44 @@ def main() -> None:
       apply      for real; every step is checked, and undone if it fails
       rollback   back to where it began
 
+    \b
+    Examples:
+      deploy.py rehearse                   # needs no server and no site file
+      deploy.py check --site site.toml     # then plan, apply, ...
+      deploy.py apply --help               # each command has its own
+
     Exit codes: 0 done, 1 refused and nothing changed, 2 failed and rolled back, 3 stuck: hands are
-    needed, 4 waiting at a gate, 5 host unreachable, 6 somebody else holds the lock.
+    needed, 4 waiting at a gate, 5 host unreachable, 6 somebody else holds the lock, 130 interrupted
+    by ^C.
     """
 
 
 @main.command()
-@_site_option
-@_json_option
+@options.site
+@options.document
 def check(site_file: Path, as_json: bool) -> None:
-    """Ask whether the site file fits the server, and whether it is well. Changes nothing."""
+    """Ask whether the site file fits the server, and whether it is well. Changes nothing.
+
+    \b
+    Examples:
+      deploy.py check --site site.toml
+      deploy.py check --json | jq '.[] | select(.passed | not)'    # what does not hold
+    """
     _ask_all(site_file, as_json, Refused.code)
 
 
 @main.command(name="plan")
-@_site_option
-@_to_option
-@_json_option
+@options.site
+@options.to()
+@options.document
 def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
-    """Print the steps, their exact commands, gates and expected outage. Changes nothing."""
+    """Print the steps, their exact commands, gates and expected outage. Changes nothing.
+
+    \b
+    Examples:
+      deploy.py plan | less
+      deploy.py plan --to mysql.cutover    # no further than apply --to would go
+    """
     made = plan.make(site.read(site_file))
     with _runner(made, Told()) as runner:
         known = runner.known()
@@ -137,52 +100,87 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
 
 
 @main.command()
-@_site_option
-@_to_option
+@options.site
+@options.to()
 @click.option("--yes", is_flag=True, help="Say yes at every gate.")
-@_json_option
-def apply(site_file: Path, to: str | None, yes: bool, as_json: bool) -> None:
-    """Run the steps that are not confirmed yet. A step that fails is undone."""
+@options.manner
+def apply(site_file: Path, to: str | None, yes: bool, quiet: bool, as_json: bool) -> None:
+    """Run the steps that are not confirmed yet. A step that fails is undone.
+
+    On a terminal it shows the step, what the host does, the seconds to the deadline, and who
+    answers people. Nothing is asked but at gates. ^C leaves the host to itself, and says what
+    becomes of the step.
+
+    \b
+    Examples:
+      deploy.py apply --to mysql.jail       # as far as you like; go on with apply
+      deploy.py apply                       # all that is left, stopping at gates
+      deploy.py apply --yes --quiet         # from a script; the exit code tells
+      deploy.py apply --json | jq -r 'select(.event == "result") | .step + " " + .outcome'
+    """
     made = plan.make(site.read(site_file))
+    asks = not yes and sys.stdin.isatty()
     answer = _said_yes if yes else _ask_person
-    _watched(made, "apply", as_json, answer, lambda runner: runner.apply(to))
+    with telling(made, "apply", Manner(quiet, as_json), asks=asks) as told:
+        _watched(made, "apply", told, answer, lambda runner: runner.apply(to))
 
 
 @main.command()
-@_site_option
-@click.option("--to", metavar="STEP", help="The last step to keep; without it all are undone.")
+@options.site
+@options.to("The last step to keep; without it all are undone.")
 @click.option(
     "--set-aside",
     is_flag=True,
     help="Where others changed what the undo removes, keep it on the host and go on.",
 )
-@_json_option
-def rollback(site_file: Path, to: str | None, set_aside: bool, as_json: bool) -> None:
-    """Undo steps, last first, and compare the host with before."""
+@options.manner
+def rollback(
+    site_file: Path, to: str | None, set_aside: bool, quiet: bool, as_json: bool
+) -> None:
+    """Undo steps, last first, and compare the host with before.
+
+    \b
+    Examples:
+      deploy.py rollback                    # all the way back
+      deploy.py rollback --to web.standby   # undo what came after that step
+      deploy.py rollback --set-aside        # where it was refused, since others changed what is ours
+    """
     made = plan.make(site.read(site_file))
-    _watched(
-        made,
-        "rollback",
-        as_json,
-        _said_yes,
-        lambda runner: runner.rollback(to, set_aside=set_aside),
-    )
+    with telling(made, "rollback", Manner(quiet, as_json)) as told:
+        _watched(
+            made,
+            "rollback",
+            told,
+            _said_yes,
+            lambda runner: runner.rollback(to, set_aside=set_aside),
+        )
 
 
 @main.command()
-@_site_option
-@_json_option
+@options.site
+@options.document
 def verify(site_file: Path, as_json: bool) -> None:
-    """Ask every check of the steps that are confirmed. Exit code 3 when one fails."""
+    """Ask every check of the steps that are confirmed. Exit code 3 when one fails.
+
+    \b
+    Example:
+      deploy.py verify || mail -s 'cellblock: a check fails' root < /dev/null
+    """
     _ask_all(site_file, as_json, Stuck.code)
 
 
 @main.command()
-@_site_option
+@options.site
 @click.option("--drift", "drifted", is_flag=True, help="Tell what others changed since, too.")
-@_json_option
+@options.document
 def status(site_file: Path, drifted: bool, as_json: bool) -> None:
-    """Tell what the host's journal says. Changes nothing."""
+    """Tell what the host's journal says. Changes nothing.
+
+    \b
+    Examples:
+      deploy.py status             # from any machine with the site file
+      deploy.py status --drift     # before a rollback: who changed what since?
+    """
     made = plan.make(site.read(site_file))
     with _runner(made, Told()) as runner:
         data = report.status_data(made, journal.read(runner.session))
@@ -195,14 +193,20 @@ def status(site_file: Path, drifted: bool, as_json: bool) -> None:
 
 
 @main.command(name="traffic")
-@_site_option
+@options.site
 @click.option(
     "--seconds", type=click.IntRange(1, 3600), help="Show rates, too, over so many seconds."
 )
 @click.option("--tcpdump", "jail", metavar="JAIL", help="Print what to type to see its packets.")
-@_json_option
+@options.document
 def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bool) -> None:
-    """Show which jail sends and receives how much. Changes nothing."""
+    """Show which jail sends and receives how much. Changes nothing.
+
+    \b
+    Examples:
+      deploy.py traffic --seconds 10
+      deploy.py traffic --tcpdump web
+    """
     made = plan.make(site.read(site_file))
     if jail is not None:
         lines = traffic.tcpdump(made.site, jail)
@@ -217,15 +221,21 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
 
 
 @main.command(name="runbook")
-@_site_option
+@options.site
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     help="A directory; default: print it.",
 )
-@_json_option
+@options.document
 def runbook_(site_file: Path, output: Path | None, as_json: bool) -> None:
-    """Print the steps as a runbook that a person can follow by hand. Needs no host."""
+    """Print the steps as a runbook that a person can follow by hand. Needs no host.
+
+    \b
+    Examples:
+      deploy.py runbook | less
+      deploy.py runbook --output runbooks     # a file a subject
+    """
     made = plan.make(site.read(site_file))
     pages = runbook.pages(made)
     if output is None:
@@ -248,34 +258,41 @@ def runbook_(site_file: Path, output: Path | None, as_json: bool) -> None:
     "--break",
     "broken",
     metavar="STEP[:N]",
-    callback=_broken,
+    callback=options.broken,
+    shell_complete=options.steps,
     help="Let the Nth command of STEP fail; default: the first.",
 )
-@click.option("--quiet", is_flag=True, help="Only the end.")
-@_json_option
-def rehearse(site_file: Path, broken: tuple[str, int] | None, quiet: bool, as_json: bool) -> None:
-    """Rehearse on the stand-in: apply, verify, roll back, compare with before, apply again."""
+@click.option("--hooks", is_flag=True, help="Run the site file's hook, too, to try it.")
+@options.manner
+def rehearse(
+    site_file: Path, broken: tuple[str, int] | None, hooks: bool, quiet: bool, as_json: bool
+) -> None:
+    """Rehearse on the stand-in: apply, verify, roll back, compare with before, apply again.
+
+    \b
+    Examples:
+      deploy.py rehearse                           # the sample site
+      deploy.py rehearse --site site.toml --quiet
+      deploy.py rehearse --break mysql.cutover:7   # see it fail and come back: exit code 2
+    """
     made = plan.make(site.read(site_file))
     with (
         tempfile.TemporaryDirectory(prefix="cellblock-") as folder,
+        telling(made, "rehearse", Manner(quiet, as_json), hooks=hooks, box="the stand-in") as told,
         standin_box(made.site, Path(folder)) as box,
     ):
-        rehearsal = Rehearsal(made, box, Printed(quiet or as_json), Path(folder))
-        try:
-            if broken:
-                rehearsal.broken(*broken)
-            else:
-                rehearsal.whole()
-        finally:
-            if as_json:
-                _print([vars(act) for act in rehearsal.acts], "", as_json)
+        rehearsal = Rehearsal(made, box, told, Path(folder))
+        if broken:
+            rehearsal.broken(*broken)
+        else:
+            rehearsal.whole()
     click.echo(
         "rehearsed on the stand-in, not on a FreeBSD: every act ended as it should", err=as_json
     )
 
 
 @main.command(name="audit")
-@_site_option
+@options.site
 @click.option("--fix", is_flag=True, help="Take away others' write and set-uid modes.")
 @click.option("--undo", is_flag=True, help="Put back the modes of the last --fix.")
 @click.option(
@@ -283,9 +300,16 @@ def rehearse(site_file: Path, broken: tuple[str, int] | None, quiet: bool, as_js
     type=click.Path(path_type=Path, file_okay=False),
     help="Write a notice for each account that looks for MySQL on localhost into this directory.",
 )
-@_json_option
+@options.document
 def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json: bool) -> None:
-    """List by account what others may write, set-uid files, and MySQL looked for on localhost."""
+    """List by account what others may write, set-uid files, and MySQL looked for on localhost.
+
+    \b
+    Examples:
+      deploy.py audit
+      deploy.py audit --notices letters    # a letter for each account that says localhost
+      deploy.py audit --fix                # and back: audit --undo
+    """
     made = plan.make(site.read(site_file))
     if fix and undo:
         raise click.UsageError("--fix and --undo at once")
@@ -343,24 +367,26 @@ def _runner(made: plan.Plan, told: Told, answer: Callable[[Gate], bool] = no) ->
 def _watched(
     made: plan.Plan,
     name: str,
-    as_json: bool,
+    told: Told,
     answer: Callable[[Gate], bool],
     run: Callable[[Runner], None],
 ) -> None:
-    """Run under the eyes of the prober, and print what it came to, however it ended."""
+    """Run under the eyes of the prober, and tell what it came to, however it ended."""
     folder = _STATE / made.site.name / time.strftime(f"%Y-%m-%dT%H.%M.%S-{name}")
     folder.mkdir(parents=True, exist_ok=True)
     probes = folder / "probes.jsonl"
     witness = _ssh(made).argv("/bin/sh")
-    with _runner(made, Printed(as_json), answer) as runner:
+    with _runner(made, told, answer) as runner:
+        told.act(name)
         try:
             with watching(watches(made.site), witness, probes):
+                told.watching(probes)
                 run(runner)
         finally:
             seen = outage.read(probes) if probes.exists() else {}
             data = report.results_data(runner.results, seen)
             (folder / "results.json").write_text(json.dumps(data, indent=2), encoding="utf-8")
-            _print(data, report.results_table(data), as_json)
+            told.ended(data)
 
 
 def run() -> None:
@@ -370,6 +396,9 @@ def run() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(Refused.code)  # click's own code, 2, says here that a step was rolled back
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(Interrupted.code)
     except CellblockError as error:
         click.echo(str(error).encode(errors="replace"), err=True)
         sys.exit(error.code)

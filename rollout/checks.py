@@ -55,6 +55,7 @@ class _Plugin:
         self._outside = outside
         self.verdicts: list[Verdict] = []
         self.broken: list[str] = []
+        self.interrupted = False
 
     @pytest.fixture(scope="session")
     def host(self) -> testinfra.host.Host:
@@ -80,6 +81,9 @@ class _Plugin:
         if report.when == "call" or report.failed:
             name = _name(report.nodeid)
             self.verdicts.append(Verdict(name, report.passed, report.duration, _message(report)))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.interrupted = excinfo.type is KeyboardInterrupt  # pytest has one of its own, too
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -128,6 +132,8 @@ def run(
     if first:
         quiet.append("--exitfirst")
     pytest.main([*quiet, *arguments], plugins=[plugin])
+    if plugin.interrupted:  # which pytest keeps to itself; half of the answers are no verdict
+        raise KeyboardInterrupt
     expected = len({(check.node, check.values) for check in wanted})
     failed = plugin.broken or not all(verdict.passed for verdict in plugin.verdicts)
     if plugin.broken or (len(plugin.verdicts) != expected and not (first and failed)):

@@ -56,3 +56,9 @@ class Locked(CellblockError):
     """Somebody else's rollout is under way on this host."""
 
     code = 6
+
+
+class Interrupted(CellblockError):
+    """The operator left with ^C; what the host does by itself is in the text."""
+
+    code = 130  # as a shell has it for SIGINT

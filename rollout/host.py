@@ -145,8 +145,13 @@ class Session:
             f"( eval {quote(command)} ) </dev/null; "
             f"printf '\\n{self._mark} %s\\n' $?; printf '\\n{self._mark}\\n' >&2\n"
         )
-        self._send(text)
-        out, err = self._read(time.monotonic() + limit, line)
+        try:
+            self._send(text)
+            out, err = self._read(time.monotonic() + limit, line)
+        except KeyboardInterrupt:  # what this command says would be taken for the next one's answer
+            self._in.close()
+            self._shell.kill()
+            raise
         self._spoke = True
         body, _, code = out.rpartition(f"\n{self._mark} ")
         return Result(int(code), body, err.rpartition(f"\n{self._mark}")[0])
@@ -165,7 +170,7 @@ class Session:
         try:
             self._in.write(text.encode(errors="surrogateescape"))
             self._in.flush()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: it was closed by us
             self._lost(b"")
 
     def _read(self, deadline: float, line: Callable[[str], None] | None) -> tuple[str, str]:

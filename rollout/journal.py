@@ -24,7 +24,9 @@ _HOST_SH = Path(__file__).with_name("host.sh")
 
 @dataclass(frozen=True)
 class Entry:
-    """A step in the journal. `deadline` is in seconds since the epoch, by the host's clock."""
+    """A step in the journal. `deadline` is in seconds since the epoch, by the host's clock; `left`
+    is how many of them were left when the journal was read.
+    """
 
     directory: str
     state: str
@@ -33,6 +35,7 @@ class Entry:
     stuck: str = ""
     deadline: int = 0
     token: str = ""
+    left: int = 0
 
     @property
     def number(self) -> int:
@@ -94,7 +97,12 @@ def parse(text: str) -> Journal:
             journal = replace(journal, abandoned=_owner(rest))
         elif word == "now" and rest.isdigit():
             journal = replace(journal, now=int(rest))
-    return replace(journal, entries=tuple(entries[name] for name in sorted(entries)))
+    read = (entries[name] for name in sorted(entries))
+    now = journal.now
+    return replace(
+        journal,
+        entries=tuple(replace(entry, left=max(0, entry.deadline - now)) for entry in read),
+    )
 
 
 def _owner(lock: str) -> str:

@@ -180,7 +180,7 @@ def read(path: Path) -> dict[str, Timeline]:
             rates[service] = line["rate"]
             runs[service].append([])
         elif service in rates:
-            runs[service][-1].append(_probed(line))
+            runs[service][-1].append(probed(line))
     return {
         service: Timeline(service, rate, tuple(_in_order(run) for run in runs[service]))
         for service, rate in rates.items()
@@ -190,9 +190,17 @@ def read(path: Path) -> dict[str, Timeline]:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(errors="replace") as file:
         for text in file:
-            with suppress(ValueError, RecursionError):
-                if _is_whole(line := json.loads(text)):
-                    yield line
+            if (line := whole(text)) is not None:
+                yield line
+
+
+def whole(text: str | bytes) -> dict[str, Any] | None:
+    """What a line of the prober says; None for one that is not whole."""
+    with suppress(ValueError, RecursionError):
+        if _is_whole(line := json.loads(text)):
+            found: dict[str, Any] = line
+            return found
+    return None
 
 
 def _is_whole(line: Any) -> bool:
@@ -212,7 +220,8 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < _LATEST
 
 
-def _probed(line: Mapping[str, Any]) -> Probed:
+def probed(line: Mapping[str, Any]) -> Probed:
+    """A line of the prober that tells of one probe."""
     end = line["t"] + line["ms"] / 1000
     return Probed(line["t"], end, line["error"], line["who"], line["held"])
 

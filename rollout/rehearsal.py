@@ -84,18 +84,19 @@ class Rehearsal:
         raise Stuck(f"{step} was to fail at its command {command} and did not")
 
     def _act(self, name: str, run: Callable[[Runner], Any]) -> None:
-        self.told.note(f"--- {name}")
+        self.told.act(name)
         results = self.files / f"{name.split(',', maxsplit=1)[0].replace(' ', '-')}.jsonl"
         done: list[Any] = []
         with self._runner() as runner:
             try:
                 with watching(self.box.watches, self.box.witness, results):
+                    self.told.watching(results)
                     run(runner)
             finally:
                 done = list(runner.results)
                 seen = outage.read(results) if results.exists() else {}
                 self.acts.append(Act(name, report.results_data(done, seen)))
-                self.told.note(report.results_table(self.acts[-1].results))
+                self.told.ended(self.acts[-1].results)
 
     def _verify(self) -> None:
         with self._runner() as runner:

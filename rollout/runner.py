@@ -100,6 +100,8 @@ class Runner:
         holding = set(self._holding({entry.name for entry in there}))
         only_ask = [step for step in self.plan.steps[:wanted] if not step.operations]
         asking = [check for step in only_ask for check in step.checks if check in holding]
+        if asking:
+            self.told.note(f"asking whether the server is well: {len(asking)} checks")
         failed = _failed(self.ask(asking, first=True))
         if failed:
             raise Refused(
@@ -151,11 +153,12 @@ class Runner:
             raise _stuck(entry)
         if entry is not None and entry.state == "applied":
             self.told.step(step, "applied by an earlier run, not confirmed: checking it")
+            entry = self.contact.entry(entry.directory)
         else:
             self._pass(step)
             made = self.compiled(position)
             noted.commands = len(made.commands)
-            self.told.step(step, f"running {len(made.commands)} commands")
+            self.told.step(step, f"running {noted.commands} commands", noted.commands)
             entry = self._run(made)
         if entry.state != "applied":
             raise self._fell_back(entry)
@@ -172,6 +175,8 @@ class Runner:
 
     def _pass(self, step: Step) -> None:
         gate = self.gate(step)
+        if gate:
+            self.told.gate(step, gate)
         if gate and not self.answer(gate):
             raise Waiting(
                 f"{step.name} waits for a yes: {gate.question}",
@@ -185,10 +190,12 @@ class Runner:
         return self.contact.follow(made.directory)
 
     def _checked(self, position: int, entry: Entry) -> list[Verdict]:
-        verdicts = self.ask(self.plan.checks(position + 1))
+        wanted = list(self.plan.checks(position + 1))
+        self.told.checking(entry.name, len(wanted), entry.left)
+        verdicts = self.ask(wanted)
         if not self.session.alive:
             self.contact.renew(entry.directory)
-            verdicts = self.ask(self.plan.checks(position + 1))
+            verdicts = self.ask(wanted)
         failed = _failed(verdicts)
         if failed:
             self._undo(entry, f"{len(failed)} checks failed", _evidence(failed))
@@ -249,10 +256,11 @@ class Runner:
                 )
 
     def _back(self, entry: Entry, noted: _Noted) -> None:
-        self.told.note(f"{entry.name}: undoing")
         self._undo(entry, "rollback")
         before = entry.number - 1
-        noted.verdicts = self.ask(self.plan.checks(before))
+        wanted = list(self.plan.checks(before))
+        self.told.checking(entry.name, len(wanted))
+        noted.verdicts = self.ask(wanted)
         failed = _failed(noted.verdicts)
         if failed:
             raise Stuck(
@@ -263,6 +271,7 @@ class Runner:
 
     def _undo(self, entry: Entry, reason: str, evidence: str = "") -> None:
         """Have the host undo a step. Raises Stuck when it did not come all the way back."""
+        self.told.undoing(entry.name, reason)
         self.session.output(f"sh {JOURNAL}/host.sh start-undo {entry.directory} '{reason}'")
         undone = self.contact.follow(entry.directory)
         if undone.state != "undone":
@@ -274,12 +283,12 @@ class Runner:
         began = time.time()
         channels, trips = self.contact.channels, self.contact.trips
         noted = _Noted()
-        came_to = "interrupted"
+        came_to, reason = "interrupted", ""
         try:
             yield noted
             came_to = outcome
         except CellblockError as error:
-            came_to = type(error).__name__.lower()
+            came_to, reason = type(error).__name__.lower(), error.what
             raise
         finally:
             result = Result(
@@ -291,6 +300,7 @@ class Runner:
                 self.contact.trips - trips,
                 began,
                 time.time(),
+                reason,
             )
             self.results.append(result)
             self.told.result(result)

@@ -122,6 +122,13 @@ class Run(_Table):
     probe_timeout: Annotated[float, Field(gt=0, le=30)] = 1
 
 
+class Hooks(_Table):
+    """[hooks]: a command of the operator's, on his machine, that hears of what happens."""
+
+    command: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
+    timeout: Annotated[float, Field(gt=0, le=600)] = 10
+
+
 class Mount(_Table):
     """An extra nullfs mount of a jail: a directory of the host at the same or another path."""
 
@@ -235,6 +242,7 @@ class Site(_Table):
     base: Base = Base()
     firewall: Firewall = Firewall()
     run: Run = Run()
+    hooks: Hooks = Hooks()
     egress: Egress = Egress()
     policy: Policy = Policy()
     accounts: Accounts = Accounts()
@@ -290,7 +298,7 @@ class Site(_Table):
     def hash(self) -> str:
         """Over everything that the plan depends on; not over how the operator gets there."""
         reach = {"address", "user", "port", "key", "known_hosts"}
-        text = self.model_dump_json(exclude={"host": reach, "run": True})
+        text = self.model_dump_json(exclude={"host": reach, "run": True, "hooks": True})
         return sha256(text.encode()).hexdigest()[:16]
 
 

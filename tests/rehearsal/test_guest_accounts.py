@@ -90,10 +90,11 @@ def of_people(operator: Operator, people: int) -> dict[str, dict[str, float]]:
     operator.guest.restore()
     done = operator.guest.sh(MORE_PEOPLE.format(number=people - 6), timeout=600)
     assert done.exit == 0, done.stderr
-    results = json.loads(deployed(operator, "apply", "--yes", "--to", "web.standby", "--json"))
+    told = deployed(operator, "apply", "--yes", "--to", "web.standby", "--json")
+    [act] = json.loads(told.splitlines()[-1])["acts"]
     return {
         each["step"]: {key: each[key] for key in ("seconds", "round_trips")}
-        for each in results
+        for each in act["results"]
         if each["step"].startswith("web.")
     }
 

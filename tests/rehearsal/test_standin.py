@@ -32,9 +32,15 @@ def test_forward_back_and_forward_again(tmp_path: Path) -> None:
     file = written(tmp_path, "mysql")
     done = rehearse("--site", str(file), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    acts = {act["name"]: act["results"] for act in json.loads(done.stdout)}
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (told[-1]["event"], told[-1]["exit_code"]) == ("results", 0)
+    acts = {act["name"]: act["results"] for act in told[-1]["acts"]}
     assert list(acts) == ["apply", "rollback", "apply again"]
     steps = [step.name for step in plan.make(site.read(file)).steps if step.operations]
+    begun = [each["step"] for each in told if each["event"] == "begun"]
+    ended = [each["step"] for each in told if each["event"] == "result"]
+    assert begun == steps * 2
+    assert ended == [*steps, *steps[::-1], *steps]
     for name, expected in (("apply", steps), ("rollback", steps[::-1]), ("apply again", steps)):
         assert [result["step"] for result in acts[name]] == expected
         for result in acts[name]:

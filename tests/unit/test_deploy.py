@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
-from rollout import errors
+from rollout import errors, site
 from rollout.box import Box
 from rollout.step import Gate
 from tests.unit.rollout.unreachable import Unreachable
@@ -142,6 +142,20 @@ def test_a_break_that_cannot_be_is_refused(
     assert where.partition(":")[0] in refused("rehearse", "--quiet", "--break", where)
 
 
+def test_ctrl_c_is_a_message_and_an_exit_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(site, "read", interrupted)
+    monkeypatch.setattr(sys, "argv", ["deploy.py", "plan"])
+    with pytest.raises(SystemExit) as ended:
+        deploy.run()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
 def test_a_runbook_that_cannot_be_written_is_refused(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "a-file").write_text("x")
     told = refused("runbook", "--site", SAMPLE, "--output", tmp_path / "a-file")
@@ -155,15 +169,6 @@ def test_a_runbook_is_printed_or_written_without_a_host(tmp_path: Path) -> None:
     where = tmp_path / "a" / "b"
     CliRunner().invoke(deploy.main, ["runbook", "--site", str(SAMPLE), "--output", str(where)])
     assert (where / "07-mysql.md").read_text() in printed.output
-
-
-def test_the_readme_names_every_command_and_option() -> None:
-    words = {f"`{command}`" for command in COMMANDS}
-    words |= {option.opts[-1] for each in deploy.main.commands.values() for option in each.params}
-    missing = sorted(
-        word for word in words if not re.search(rf"{re.escape(word)}(?![\w-])", README)
-    )
-    assert not missing, f"README.md says nothing of {missing}"
 
 
 def test_the_readme_has_a_row_for_every_exit_code_and_no_other() -> None:

@@ -18,7 +18,7 @@ from pyinfra.api import operation
 from operations.command import Commands, Reversible
 from rollout import contact, journal, runner, site
 from rollout.plan import Plan
-from rollout.step import Step
+from rollout.step import Gate, Step
 from rollout.told import Result, Told
 
 PROJECT = Path(__file__).parents[3]
@@ -228,8 +228,9 @@ class Noted(Told):
         self.notes: list[str] = []
         self.steps: list[str] = []
         self.results: list[Result] = []
+        self.more: list[str] = []
 
-    def step(self, step: Step, doing: str) -> None:
+    def step(self, step: Step, doing: str, commands: int = 0) -> None:
         self.steps.append(f"{step.name}: {doing}")
 
     def line(self, text: str) -> None:
@@ -240,3 +241,12 @@ class Noted(Told):
 
     def result(self, result: Result) -> None:
         self.results.append(result)
+
+    def gate(self, step: Step, gate: Gate) -> None:
+        self.more.append(f"{step.name}: gate {gate.question}")
+
+    def checking(self, step: str, checks: int, left: int | None = None) -> None:
+        self.more.append(f"{step}: {checks} checks, {left} s left")
+
+    def undoing(self, step: str, reason: str) -> None:
+        self.more.append(f"{step}: undoing, {reason}")

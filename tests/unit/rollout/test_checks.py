@@ -219,3 +219,10 @@ def test_all_checks_share_the_one_session(ask: Ask) -> None:
 def test_asking_leaves_no_files_behind(ask: Ask, tmp_path: Path) -> None:
     ask("def test_a(): pass\n", check("a"))
     assert not (tmp_path / ".pytest_cache").exists()
+
+
+def test_ctrl_c_among_the_checks_is_no_failed_check(ask: Ask) -> None:
+    """pytest keeps it to itself; a step would be undone for it, and said to have failed."""
+    text = "def test_stops(): raise KeyboardInterrupt\ndef test_other(): pass\n"
+    with pytest.raises(KeyboardInterrupt):
+        ask(text, check("stops"), check("other"))

@@ -153,6 +153,20 @@ def test_lines_are_told_as_they_come(session: Session) -> None:
     assert result.out == "one\ntwo\nthree"
 
 
+def test_a_command_that_is_interrupted_ends_the_connection_at_once(session: Session) -> None:
+    """What it still says is nobody's answer; and nobody who pressed ^C waits for its end."""
+
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        session.run("echo begun; sleep 30; echo late", line=interrupt)
+    with pytest.raises(Unreachable):
+        session.run("echo next")
+    assert time.monotonic() - began < 5
+
+
 def test_a_letter_that_is_cut_in_two_is_told_whole(session: Session) -> None:
     told: list[str] = []
     session.run(r"printf 'gr\303'; sleep 0.2; printf '\274n\n'", line=told.append)

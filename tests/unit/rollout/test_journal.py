@@ -53,6 +53,12 @@ def test_a_status_is_read_step_by_step_in_their_order() -> None:
     assert (read.site, read.now) == ("dcserver 0123456789abcdef", 1700770000)
 
 
+def test_how_long_it_is_to_a_deadline_is_counted_by_the_hosts_clock() -> None:
+    read = journal.parse(STATUS.replace("1700769999", "1700770097"))
+    assert [entry.left for entry in read.entries] == [97, 0, 0]
+    assert [entry.left for entry in journal.parse(STATUS).entries] == [0, 0, 0]
+
+
 def test_the_lock_names_its_holder() -> None:
     read = journal.parse(STATUS)
     assert (read.lock, read.abandoned) == ("jane on desk since 2026-11-23T16:04:02Z", "")

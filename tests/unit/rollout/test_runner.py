@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pyinfra.api.facts import FactBase
 
 from operations.command import Commands, Reversible
 from rollout import bundle
-from rollout.errors import CellblockError, Locked, Refused, Waiting
+from rollout.errors import CellblockError, Locked, Refused, RolledBack, Waiting
 from rollout.step import Gate, Step, check, use
 from tests.unit.rollout.lab import GATE, Lab, leave_applied, start, until
 from tests.unit.rollout.small_host import SmallHost, small_host
@@ -63,6 +64,24 @@ def test_states_are_told_in_their_order(lab: Lab) -> None:
     states = [row.split()[-1] for row in (lab.host.journal / "log").read_text().splitlines()]
     assert states == ["applying", "applied", "confirmed"]
     assert lab.told.steps == ["one: running 1 commands"]
+
+
+def test_what_is_asked_and_how_long_is_left_is_told(lab: Lab) -> None:
+    with lab.runner(lab.step("one", lab.makes("a"), gate=GATE), yes=True) as runner:
+        runner.apply()
+        runner.rollback()
+    gate, forward, undoing, back = lab.told.more
+    assert gate == "one: gate Is it well?"
+    assert re.fullmatch(r"one: 1 checks, 1(20|1\d) s left", forward)
+    assert (undoing, back) == ("one: undoing, rollback", "one: 0 checks, None s left")
+
+
+def test_a_step_that_failed_says_why_in_its_result(lab: Lab) -> None:
+    runner = lab.runner(lab.step("one", lab.makes("a", then="exit 3")))
+    with pytest.raises(RolledBack) as caught:
+        runner.apply()
+    [result] = runner.results
+    assert (result.outcome, result.reason) == ("rolledback", caught.value.what)
 
 
 def test_a_step_that_is_interrupted_is_not_called_confirmed(

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from rollout import site
 from rollout.errors import Refused
@@ -70,41 +70,6 @@ def test_what_the_sample_shows_in_comments_is_read_too(written: Written) -> None
     assert read.jails["mysql"].mounts[0].source == "/srv"
     assert read.jails["mysql"].parameters == {"allow.raw_sockets": "1"}
     assert read.services["mysql"].client == "/usr/local/bin/mysql -u root"
-
-
-SECTIONS: dict[type[BaseModel], str] = {
-    site.Site: "",
-    site.HostTable: r"host",
-    site.Lan: r"lan",
-    site.Base: r"base",
-    site.Firewall: r"firewall",
-    site.Run: r"run",
-    site.Accounts: r"accounts",
-    site.Jail: r"jails\.\w+",
-    site.Mount: r"jails\.\w+",
-    site.Service: r"services\.\w+",
-    site.Listen: r"services\.\w+",
-}
-
-
-def test_every_table_of_the_site_file_is_looked_at_here() -> None:
-    tables = {
-        each
-        for each in vars(site).values()
-        if isinstance(each, type) and issubclass(each, site._Table) and each is not site._Table
-    }
-    assert tables == set(SECTIONS)
-
-
-@pytest.mark.parametrize("table", SECTIONS, ids=lambda table: table.__name__)
-def test_every_key_is_documented_in_the_sample(table: type[BaseModel]) -> None:
-    parts = re.split(r"^\[([\w.]+)\]$", TEXT, flags=re.MULTILINE)
-    titled = dict(zip(parts[1::2], parts[2::2], strict=True))
-    text = parts[0] + "".join(
-        body for title, body in titled.items() if re.fullmatch(SECTIONS[table], title)
-    )
-    written = {*re.findall(r"\b(\w+) = ", text), *(title.split(".")[0] for title in titled)}
-    assert set(table.model_fields) - written == set()
 
 
 def refused(written: Written, *changes: tuple[str, str]) -> str:

@@ -1,0 +1,68 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from rollout import plan
+from rollout import site as site_file
+from rollout.errors import CellblockError
+
+Command = Callable[..., None]
+Option = Callable[[Command], Command]
+
+_SITE = Path("site.toml")
+
+
+def site(command: Command) -> Command:
+    """Gives the command `site_file`."""
+    return click.option(
+        "--site",
+        "site_file",
+        type=click.Path(path_type=Path),
+        default=_SITE,
+        show_default=True,
+        help="The site file; site.example.toml documents its keys.",
+    )(command)
+
+
+def document(command: Command) -> Command:
+    """Of a command that only asks: gives it `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(
+        command
+    )
+
+
+def manner(command: Command) -> Command:
+    """How a run is told: gives the command `quiet` and `as_json`."""
+    quiet = click.option("--quiet", is_flag=True, help="Print only what it came to.")
+    events = click.option(
+        "--json", "as_json", is_flag=True, help="Print events as they come, one JSON object a line."
+    )
+    return quiet(events(command))
+
+
+def to(says: str = "The last step; see plan for their names.") -> Option:
+    return click.option("--to", metavar="STEP", shell_complete=steps, help=says)
+
+
+def steps(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """The steps of the site file at hand, for the shell to complete a name from."""
+    try:
+        made = plan.make(site_file.read(context.params.get("site_file") or _SITE))
+    except CellblockError:
+        return []
+    return [step.name for step in made.steps if step.name.startswith(begun)]
+
+
+def broken(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    """STEP or STEP:N, as the step's name and the number of its command."""
+    if value is None:
+        return None
+    step, _colon, number = value.partition(":")
+    if not (number or "1").isdigit() or int(number or 1) < 1:
+        raise click.BadParameter(f"{value!r}: expected STEP or STEP:N, N from 1")
+    return step, int(number or 1)

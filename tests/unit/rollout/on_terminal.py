@@ -1,0 +1,122 @@
+"""A program on a pseudo terminal, as a person has it; and a run for it to tell."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rollout import plan, site
+from rollout.terminal import Manner, telling
+from tests.unit.rollout import runs
+
+PROJECT = Path(__file__).parents[3]
+
+
+class Screen:
+    """A program that has a terminal of its own for its input, its output and its signals."""
+
+    def __init__(self, *argv: str, environment: Mapping[str, str] | None = None) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        self._slave = slave
+        self.before = termios.tcgetattr(slave)
+        plain = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+        self._process = subprocess.Popen(
+            argv,
+            cwd=PROJECT,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**plain, "TERM": "xterm-256color", **(environment or {})},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 # one thread
+        )
+        self.text = ""
+
+    def until(self, pattern: str, limit: float = 60) -> None:
+        """Read on until what came fits."""
+        deadline = time.monotonic() + limit
+        while not re.search(pattern, self.text):
+            assert time.monotonic() < deadline, f"no {pattern!r} in {self.text!r}"
+            self._more(0.2)
+
+    def press(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def end(self, limit: float = 60) -> int:
+        """Its exit code, once it has ended; what it wrote last is in `text`."""
+        deadline = time.monotonic() + limit
+        while self._process.poll() is None:
+            if time.monotonic() > deadline:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                raise AssertionError(f"it did not end: {self.text!r}")
+            self._more(0.2)
+        while self._more(0.2):
+            pass
+        return self._process.returncode
+
+    @property
+    def sane(self) -> bool:
+        """The cursor is shown, no colour is left on, and keys do what they did."""
+        last = max(self.text.rfind("\x1b[?25l"), self.text.rfind("\x1b[?25h"))
+        shown = last < 0 or self.text[last:].startswith("\x1b[?25h")
+        colours: list[str] = re.findall(r"\x1b\[([0-9;]*)m", self.text)
+        plain = not colours or colours[-1] in ("", "0")
+        return shown and plain and termios.tcgetattr(self._slave) == self.before
+
+    def _more(self, wait: float) -> bool:
+        ready, _, _ = select.select([self.master], [], [], wait)
+        if not ready:
+            return False
+        self.text += os.read(self.master, 65536).decode(errors="replace")
+        return True
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self.master)
+        os.close(self._slave)
+
+
+def answers(file: Path) -> Path:
+    """What the prober may have written by now: answers of the host and of a jail, and none."""
+    at = time.time() - 5
+    rows: list[dict[str, Any]] = [{"t": at, "m": 0, "service": "mysql", "rate": 1}]
+    for n, (who, error) in enumerate((("host", None), (None, "refused"), ("mysql", None))):
+        row = {"t": at + n, "m": 0, "service": "mysql", "ms": 1, "held": False}
+        rows.append({**row, "who": who, "error": error})
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def main(ends: str) -> None:
+    """What the child on the terminal does: tell a run; end it, or wait in its middle."""
+    made = plan.make(site.read(PROJECT / "site.example.toml"))
+    manner = Manner(quiet=ends == "quiet", as_json=ends == "json")
+    with TemporaryDirectory() as folder, telling(made, "apply", manner) as told:
+        if ends == "waits":
+            told.act("apply")
+            told.watching(answers(Path(folder) / "probes.jsonl"))
+            told.step(runs.STEP, "running 2 commands", 2)
+            told.line(runs.logged("applied"))
+            told.checking(runs.STEP.name, 3, 97)
+            time.sleep(60)
+        runs.told(told)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

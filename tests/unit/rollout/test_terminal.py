@@ -1,0 +1,94 @@
+"""How a run is told on a real terminal, and off it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.unit.rollout.on_terminal import PROJECT, Screen
+
+ON_TERMINAL = (sys.executable, "-m", "tests.unit.rollout.on_terminal")
+COLOUR = r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|9[0-7])[;m]"
+IN_PLACE = "\x1b[?25l"  # the cursor is hidden while the picture is there
+Open = Callable[..., Screen]
+
+
+@pytest.fixture
+def screen() -> Iterator[Open]:
+    opened: list[Screen] = []
+
+    def open_(*words: str, **environment: str) -> Screen:
+        opened.append(Screen(*ON_TERMINAL, *words, environment=environment))
+        return opened[-1]
+
+    yield open_
+    for each in opened:
+        each.close()
+
+
+def piped(*words: str) -> str:
+    done = subprocess.run(
+        [*ON_TERMINAL, *words],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_on_a_terminal_there_is_a_picture_that_leaves_no_trace(screen: Open) -> None:
+    run = screen("ends")
+    assert run.end() == 0
+    assert IN_PLACE in run.text
+    assert "mysql.cutover (" in run.text
+    assert run.text.count("mysql.cutover: confirmed") == 1
+    assert run.sane
+
+
+def test_no_color_is_the_same_picture_without_colours(screen: Open) -> None:
+    coloured, plain = screen("waits"), screen("waits", NO_COLOR="1")
+    for each in (coloured, plain):
+        each.until("mysql +.*x.*gap")
+        assert IN_PLACE in each.text
+    assert re.search(COLOUR, coloured.text)
+    assert not re.search(COLOUR, plain.text)
+
+
+@pytest.mark.parametrize(("ends", "variables"), [("ends", {"TERM": "dumb"}), ("quiet", {})])
+def test_a_dumb_terminal_and_a_quiet_run_have_no_picture(
+    screen: Open, ends: str, variables: dict[str, str]
+) -> None:
+    run = screen(ends, **variables)
+    assert run.end() == 0
+    assert "\x1b" not in run.text
+
+
+def test_off_a_terminal_there_are_plain_lines() -> None:
+    told = piped("ends")
+    assert "\x1b" not in told
+    assert "    Stopping mysql.\n" in told
+
+
+def test_events_are_lines_of_json_and_nothing_else() -> None:
+    found = [json.loads(line) for line in piped("json").splitlines()]
+    assert found[-1]["event"] == "results"
+
+
+def test_leaving_the_picture_with_ctrl_c_is_clean_and_says_what_the_host_will_do(
+    screen: Open,
+) -> None:
+    run = screen("waits")
+    run.until("in 9[0-9] s the host undoes the step")
+    run.press("\x03")
+    assert run.end() == 1  # the exit code is deploy.py's to give
+    assert "Interrupted: interrupted while mysql.cutover was checked" in run.text
+    assert re.search(r"in \d+ s \(at \d\d:\d\d:\d\d\) the host undoes it by itself", run.text)
+    assert run.sane
