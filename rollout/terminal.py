@@ -20,10 +20,11 @@ from rollout.unfinished import Unfinished
 
 @dataclass(frozen=True)
 class Manner:
-    """What was asked for on the command line."""
+    """What was asked for on the command line. `plain`: lines, even on a terminal."""
 
     quiet: bool = False
     as_json: bool = False
+    plain: bool = False
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def _on_stdout(plan: Plan, manner: Manner) -> Iterator[Told]:
         events.close(None)
         return
     steps = [step.name for step in plan.steps]
-    picture = None if manner.quiet else live.on_terminal(plan.site.name, steps)
+    picture = None if manner.quiet or manner.plain else live.on_terminal(plan.site.name, steps)
     printed: Printed = Quiet() if manner.quiet else picture or Printed()
     try:
         yield printed

@@ -106,7 +106,7 @@ def answers(file: Path) -> Path:
 def main(ends: str) -> None:
     """What the child on the terminal does: tell a run; end it, or wait in its middle."""
     made = plan.make(site.read(PROJECT / "site.example.toml"))
-    manner = Manner(quiet=ends == "quiet", as_json=ends == "json")
+    manner = Manner(quiet=ends == "quiet", as_json=ends == "json", plain=ends == "plain")
     with TemporaryDirectory() as folder, telling(made, "apply", manner) as told:
         if ends == "waits":
             told.act("apply")

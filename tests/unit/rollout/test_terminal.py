@@ -62,8 +62,10 @@ def test_no_color_is_the_same_picture_without_colours(screen: Open) -> None:
     assert not re.search(COLOUR, plain.text)
 
 
-@pytest.mark.parametrize(("ends", "variables"), [("ends", {"TERM": "dumb"}), ("quiet", {})])
-def test_a_dumb_terminal_and_a_quiet_run_have_no_picture(
+@pytest.mark.parametrize(
+    ("ends", "variables"), [("ends", {"TERM": "dumb"}), ("quiet", {}), ("plain", {})]
+)
+def test_a_dumb_terminal_a_quiet_run_and_a_plain_one_have_no_picture(
     screen: Open, ends: str, variables: dict[str, str]
 ) -> None:
     run = screen(ends, **variables)
