@@ -19,6 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyte
+import pytest
+
 from rollout import plan, site
 from rollout.terminal import Manner, telling
 from tests.unit.rollout import runs
@@ -46,6 +49,8 @@ class Screen:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 # one thread
         )
         self.text = ""
+        self._shown = pyte.Screen(100, 30)
+        self._stream = pyte.ByteStream(self._shown)
 
     def until(self, pattern: str, limit: float = 60) -> None:
         """Read on until what came fits."""
@@ -70,19 +75,25 @@ class Screen:
         return self._process.returncode
 
     @property
+    def shown(self) -> list[str]:
+        """What a person sees now: the lines that are not empty."""
+        return [line.rstrip() for line in self._shown.display if line.strip()]
+
+    @property
     def sane(self) -> bool:
         """The cursor is shown, no colour is left on, and keys do what they did."""
-        last = max(self.text.rfind("\x1b[?25l"), self.text.rfind("\x1b[?25h"))
-        shown = last < 0 or self.text[last:].startswith("\x1b[?25h")
-        colours: list[str] = re.findall(r"\x1b\[([0-9;]*)m", self.text)
-        plain = not colours or colours[-1] in ("", "0")
-        return shown and plain and termios.tcgetattr(self._slave) == self.before
+        cursor = self._shown.cursor
+        plain = cursor.attrs == self._shown.default_char
+        same: bool = termios.tcgetattr(self._slave) == self.before
+        return bool(plain) and not cursor.hidden and same
 
     def _more(self, wait: float) -> bool:
         ready, _, _ = select.select([self.master], [], [], wait)
         if not ready:
             return False
-        self.text += os.read(self.master, 65536).decode(errors="replace")
+        came = os.read(self.master, 65536)
+        self.text += came.decode(errors="replace")
+        self._stream.feed(came)
         return True
 
     def close(self) -> None:
@@ -108,6 +119,11 @@ def main(ends: str) -> None:
     made = plan.make(site.read(PROJECT / "site.example.toml"))
     manner = Manner(quiet=ends == "quiet", as_json=ends == "json", plain=ends == "plain")
     with TemporaryDirectory() as folder, telling(made, "apply", manner) as told:
+        if ends == "checks":
+            (Path(folder) / "test_slow.py").write_text("def test(): __import__('time').sleep(6)\n")
+            told.act("apply")
+            told.checking(runs.STEP.name, 1, 97)
+            pytest.main(["-p", "no:terminal", "-p", "no:cacheprovider", "-c", os.devnull, folder])
         if ends == "waits":
             told.act("apply")
             told.watching(answers(Path(folder) / "probes.jsonl"))

@@ -148,6 +148,30 @@ def test_a_hook_that_fails_is_told_of_once_and_the_run_goes_on(line: str, says: 
     assert note.startswith(f"the hook failed at begun mysql.cutover: {says}")
 
 
+def test_a_hook_that_fails_again_is_not_told_of_again(file: Path) -> None:
+    heard = Notes()
+    with hooks(f"cat >> {file}; exit 1", heard=heard) as hook:
+        for n in range(1, 4):
+            hook.step(STEP, "running")
+            while not file.exists() or len(events(file)) < n:
+                time.sleep(0.05)
+            time.sleep(0.3)
+    assert len(heard.notes) == 1
+
+
+def test_at_the_end_a_hook_has_no_longer_than_one_may_take_altogether(tmp_path: Path) -> None:
+    heard = Notes()
+    with hooks("sleep 1.5; exit 1", limit=2, heard=heard) as hook:
+        hook.step(STEP, "running")
+        hook.result(result("confirmed"))
+        hook.result(result("undone"))
+    assert hook._command.failures == [
+        "at begun mysql.cutover: it ended with 1",
+        "at confirmed mysql.cutover: it still ran when all else had ended, and was killed",
+        "at the end: 1 events came too late for it",
+    ]
+
+
 def test_nobody_waits_for_a_hook_that_hangs_but_at_the_end_for_a_moment(tmp_path: Path) -> None:
     mark = tmp_path / "late"
     began = time.monotonic()

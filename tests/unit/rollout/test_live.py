@@ -139,6 +139,7 @@ def test_what_has_ended_stands_above_and_stays(view: Live) -> None:
     assert "mysql.cutover: confirmed, 0 of 0 checks passed" in text
     assert "Stopping mysql." not in text
     assert text.rindex("round trips  time") > text.rindex("\x1b[?25h"), "the table is not the last"
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 2
     view.close()
 
 

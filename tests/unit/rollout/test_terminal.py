@@ -49,7 +49,13 @@ def test_on_a_terminal_there_is_a_picture_that_leaves_no_trace(screen: Open) -> 
     assert run.end() == 0
     assert IN_PLACE in run.text
     assert "mysql.cutover (" in run.text
-    assert run.text.count("mysql.cutover: confirmed") == 1
+    assert run.shown[:4] == [
+        "--- apply",
+        "mysql.cutover: at the gate: Go on?",
+        "mysql.cutover: confirmed, 0 of 0 checks passed, 1 channels, 9 round trips",
+        "all is well",
+    ]
+    assert len(run.shown) == 7, "the table of results is not the last"
     assert run.sane
 
 
@@ -89,8 +95,19 @@ def test_leaving_the_picture_with_ctrl_c_is_clean_and_says_what_the_host_will_do
 ) -> None:
     run = screen("waits")
     run.until("in 9[0-9] s the host undoes the step")
+    assert [line.split()[0] for line in run.shown] == [
+        *("---", "run", "step", "now", "deadline", "mysql", "the")
+    ]
     run.press("\x03")
     assert run.end() == 1  # the exit code is deploy.py's to give
-    assert "Interrupted: interrupted while mysql.cutover was checked" in run.text
-    assert re.search(r"in \d+ s \(at \d\d:\d\d:\d\d\) the host undoes it by itself", run.text)
+    said = " ".join(run.shown)
+    assert "Interrupted: interrupted while mysql.cutover was checked" in said
+    assert re.search(r"in \d+ s \(at \d\d:\d\d:\d\d\) the host undoes it by itself", said)
+    assert "deadline " not in said
     assert run.sane
+
+
+def test_the_picture_goes_on_while_pytest_has_the_standard_output(screen: Open) -> None:
+    """As it has while the checks of a step are asked, in this very process."""
+    run = screen("checks")
+    run.until("in 9[34] s the host undoes the step", limit=20)
