@@ -32,6 +32,7 @@ _MARKS = {
     "silent": ("x", "bold red"),
     "unasked": (" ", ""),
 }
+_LEGEND = (("host", "host"), ("jail", "jail"), ("unknown", "somebody"), ("silent", "no answer"))
 _MARKS_AT_MOST = 60
 _BESIDE_MARKS = 45  # columns for the service, its owner and its gap
 
@@ -73,7 +74,7 @@ class Live(Printed):
 
     def act(self, name: str) -> None:
         self._act, self._began = name, time.monotonic()
-        self._at(f"{name} begins")
+        self._at("", "looking at the server")
         self.say(f"--- {name}")
         self._show()
 
@@ -115,6 +116,11 @@ class Live(Printed):
         self._hide()
         self._latest = None
         super().ended(results)
+
+    def note(self, text: str) -> None:
+        if not self._at_step:
+            self._doing = text.partition("\n")[0]
+        super().note(text)
 
     def close(self) -> None:
         self._hide()
@@ -215,7 +221,7 @@ def _gap(service: Now, wall: float) -> Text:
 
 def _legend() -> Text:
     text = Text(f"the last {SPAN:g} s: ", "dim", no_wrap=True, overflow="ellipsis")
-    for mark, says in (("host", "host"), ("jail", "jail"), ("silent", "no answer")):
+    for mark, says in _LEGEND:
         text.append(*_MARKS[mark])
         text.append(f" {says}   ", "dim")
     return text

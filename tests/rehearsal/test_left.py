@@ -15,7 +15,7 @@ from tests.unit.rollout.on_terminal import Screen
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
-    [r"now +1 of \d+: ", r"now +asking \d+ checks", r"step +network .*\n?.*now +undoing"],
+    [r"now +\d+ of \d+: ", r"now +asking \d+ checks", r"now +undoing"],
     ids=["commands run", "checks are asked", "it is undone"],
 )
 def test_ctrl_c_leaves_a_clean_screen_and_nothing_behind(tmp_path: Path, moment: str) -> None:
@@ -27,11 +27,12 @@ def test_ctrl_c_leaves_a_clean_screen_and_nothing_behind(tmp_path: Path, moment:
         screen.until(moment, limit=300)
         screen.press("\x03")
         assert screen.end(limit=60) == 130
+        assert screen.sane
     finally:
         screen.close()
     assert "interrupted: the stand-in is gone, and no server of yours was touched" in screen.text
     assert "Traceback" not in screen.text
-    assert screen.sane
+
     assert list(folder.iterdir()) == []
     left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert str(folder) not in left

@@ -56,7 +56,9 @@ class Screen:
         """Read on until what came fits."""
         deadline = time.monotonic() + limit
         while not re.search(pattern, self.text):
-            assert time.monotonic() < deadline, f"no {pattern!r} in {self.text!r}"
+            over = self._process.poll() is not None and not self._more(0)
+            assert not over, f"it ended without {pattern!r}: {self.shown}"
+            assert time.monotonic() < deadline, f"no {pattern!r}: {self.shown}"
             self._more(0.2)
 
     def press(self, keys: str) -> None:
@@ -68,7 +70,7 @@ class Screen:
         while self._process.poll() is None:
             if time.monotonic() > deadline:
                 os.killpg(self._process.pid, signal.SIGKILL)
-                raise AssertionError(f"it did not end: {self.text!r}")
+                raise AssertionError(f"it did not end: {self.shown}")
             self._more(0.2)
         while self._more(0.2):
             pass

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console, ConsoleDimensions
@@ -19,8 +19,12 @@ from tests.unit.rollout.runs import STEP
 STEPS = ("preflight", "base", "network", "mysql.jail", "mysql.cutover")
 
 
+AT = 1_700_000_000.0  # what both clocks say in these tests
+
+
 @pytest.fixture
-def view() -> Live:
+def view(monkeypatch: pytest.MonkeyPatch) -> Live:
+    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: AT, time=lambda: AT))
     console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True)
     return Live(console, "dcserver", STEPS)
 
@@ -29,7 +33,7 @@ def seen(view: Live, later: float = 0.0, width: int = 100) -> list[str]:
     """The lines of the picture, so many seconds from now."""
     view._console.size = ConsoleDimensions(width, 30)
     console = Console(file=io.StringIO(), width=width, height=30, record=True)
-    console.print(view.picture(time.monotonic() + later, time.time() + later))
+    console.print(view.picture(AT + later, AT + later))
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
@@ -50,6 +54,16 @@ def test_the_step_its_place_and_the_command_at_hand(view: Live) -> None:
     view.line("Stopping mysql.")
     assert row(view, "step") == "mysql.cutover (5 of 5), running 2 commands"
     assert row(view, "now") == "1 of 2: stop [the] host's mysql-server"
+    view.close()
+
+
+def test_before_the_first_step_it_is_seen_what_is_done_meanwhile(view: Live) -> None:
+    view.act("apply")
+    view.note("asking whether the server is well: 4 checks")
+    assert (row(view, "step"), row(view, "now")) == (
+        "",
+        "asking whether the server is well: 4 checks",
+    )
     view.close()
 
 
@@ -86,17 +100,17 @@ def test_a_step_of_another_plan_has_no_place_in_this_one(view: Live) -> None:
 
 
 def probes(file: Path, *, error: str | None) -> None:
-    at = time.time()
+
     plain = {"ms": 1.0, "held": False, "m": 0}
     told = [
-        {"t": at - 20, "m": 0, "service": "mysql", "rate": 20},
-        {"t": at - 20, "m": 0, "service": "web", "rate": 20},
-        {**plain, "t": at - 9, "service": "mysql", "who": "host", "error": None},
-        {**plain, "t": at - 8, "service": "web", "who": "web", "error": None},
-        {**plain, "t": at - 4, "service": "mysql", "who": None, "error": "refused"},
+        {"t": AT - 20, "m": 0, "service": "mysql", "rate": 20},
+        {"t": AT - 20, "m": 0, "service": "web", "rate": 20},
+        {**plain, "t": AT - 9, "service": "mysql", "who": "host", "error": None},
+        {**plain, "t": AT - 8, "service": "web", "who": "web", "error": None},
+        {**plain, "t": AT - 4, "service": "mysql", "who": None, "error": "refused"},
     ]
     if error is None:
-        told.append({**plain, "t": at - 1, "service": "mysql", "who": "mysql", "error": None})
+        told.append({**plain, "t": AT - 1, "service": "mysql", "who": "mysql", "error": None})
     file.write_text("".join(json.dumps(each) + "\n" for each in told))
 
 
@@ -107,7 +121,7 @@ def test_each_service_has_a_line_with_its_last_answers(view: Live, tmp_path: Pat
     probes(file, error=None)
     assert row(view, "web").split() == ["=", "web"]
     assert row(view, "mysql").split() == [".", "x", "=", "mysql", "gap", "8.00", "s"]
-    assert "the last 30 s: . host   = jail   x no answer" in seen(view)
+    assert "the last 30 s: . host   = jail   - somebody   x no answer" in seen(view)
 
 
 def test_a_service_that_does_not_answer_now_says_for_how_long(view: Live, tmp_path: Path) -> None:
