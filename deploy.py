@@ -276,6 +276,11 @@ def rehearse(
       deploy.py rehearse --break mysql.cutover:7   # see it fail and come back: exit code 2
     """
     made = plan.make(site.read(site_file))
+    if hooks and made.site.hooks.command is None:
+        raise Refused(
+            f"--hooks: {made.site.path} has no command to try",
+            todo="see [hooks] in site.example.toml",
+        )
     with (
         tempfile.TemporaryDirectory(prefix="cellblock-") as folder,
         telling(made, "rehearse", Manner(quiet, as_json), hooks=hooks, box="the stand-in") as told,

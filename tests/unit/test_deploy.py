@@ -156,6 +156,10 @@ def test_ctrl_c_is_a_message_and_an_exit_code_of_its_own(
     assert capsys.readouterr().err.strip() == "interrupted"
 
 
+def test_a_hook_to_try_that_is_not_there_is_refused(refused: Refused) -> None:
+    assert "has no command to try" in refused("rehearse", "--hooks")
+
+
 def test_a_runbook_that_cannot_be_written_is_refused(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "a-file").write_text("x")
     told = refused("runbook", "--site", SAMPLE, "--output", tmp_path / "a-file")
