@@ -76,6 +76,7 @@ def completed(shell: str, typed: str, path: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", LINES)
 def test_a_command_an_option_and_a_step_are_completed(shell: str, path: str) -> None:
     assert completed(shell, "cellblock ro", path) == {"rollback"}

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import click
 import pyte
 import pytest
 
@@ -126,6 +127,10 @@ def main(ends: str) -> None:
             told.act("apply")
             told.checking(runs.STEP.name, 1, 97)
             pytest.main(["-p", "no:terminal", "-p", "no:cacheprovider", "-c", os.devnull, folder])
+        if ends == "asks":
+            told.act("apply")
+            told.gate(runs.STEP, runs.GATE)
+            click.confirm("Well?", err=True)
         if ends == "waits":
             told.act("apply")
             told.watching(answers(Path(folder) / "probes.jsonl"))

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -107,7 +108,27 @@ def test_leaving_the_picture_with_ctrl_c_is_clean_and_says_what_the_host_will_do
     assert run.sane
 
 
+@pytest.mark.slow
 def test_the_picture_goes_on_while_pytest_has_the_standard_output(screen: Open) -> None:
     """As it has while the checks of a step are asked, in this very process."""
     run = screen("checks")
     run.until("in 9[34] s the host undoes the step", limit=20)
+
+
+def test_a_question_at_a_gate_has_the_terminal_for_itself(screen: Open) -> None:
+    run = screen("asks")
+    run.until(r"Well\? \[y/N\]: ")
+    assert run.shown == ["--- apply", "mysql.cutover: at the gate: Go on?", "Well? [y/N]:"]
+    run.press("y\n")
+    assert run.end() == 0
+    assert run.sane
+
+
+def test_ctrl_c_at_a_gate_says_that_nothing_was_begun(screen: Open) -> None:
+    run = screen("asks")
+    run.until(r"Well\? \[y/N\]: ")
+    time.sleep(2)  # in the moment before it reads, Python keeps ^C until the next key
+    run.press("\x03")
+    assert run.end() == 1  # the exit code is deploy.py's to give
+    said = " ".join(run.shown)
+    assert "interrupted at the gate of mysql.cutover: nothing of that step was begun" in said
