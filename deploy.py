@@ -134,16 +134,14 @@ def apply(site_file: Path, to: str | None, yes: bool, quiet: bool, as_json: bool
     help="Where others changed what the undo removes, keep it on the host and go on.",
 )
 @options.manner
-def rollback(
-    site_file: Path, to: str | None, set_aside: bool, quiet: bool, as_json: bool
-) -> None:
+def rollback(site_file: Path, to: str | None, set_aside: bool, quiet: bool, as_json: bool) -> None:
     """Undo steps, last first, and compare the host with before.
 
     \b
     Examples:
       deploy.py rollback                    # all the way back
       deploy.py rollback --to web.standby   # undo what came after that step
-      deploy.py rollback --set-aside        # where it was refused, since others changed what is ours
+      deploy.py rollback --set-aside        # what others changed is kept, not refused
     """
     made = plan.make(site.read(site_file))
     with telling(made, "rollback", Manner(quiet, as_json)) as told:

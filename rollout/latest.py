@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rollout.outage import Gap, Probed, Timeline, probed
+from rollout.outage import Gap, Probed, Timeline, probed, whole
 
 SPAN = 30.0  # seconds that are looked back
 
@@ -52,9 +51,8 @@ class Latest:
             self._take(each)
 
     def _take(self, text: bytes) -> None:
-        try:
-            line = json.loads(text)
-        except ValueError:  # a prober that was killed left it
+        line = whole(text)
+        if line is None:
             return
         service = line["service"]
         if "rate" in line:

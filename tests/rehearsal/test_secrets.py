@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
-from deploy import Printed
 from rollout import plan, site
 from rollout.box import standin_box
 from rollout.errors import CellblockError, Refused
+from rollout.events import Events
+from rollout.hooks import Command, Hooks
+from rollout.printed import Printed
 from rollout.rehearsal import Rehearsal
+from rollout.told import Each, Told
 from standin import BaseHost
 from standin.sample import MY_CNF, NAMED, Entry
 from tests.rehearsal.sites import SAMPLE
@@ -63,7 +66,6 @@ class Looking(Printed):
     """Looks around after each step, too."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(quiet=False)
         self.root = root
 
     def result(self, result: Any) -> None:
@@ -126,10 +128,13 @@ def test_no_secret_is_in_what_a_rollout_leaves_writes_or_types(
 ) -> None:
     state = tmp_path / "state"
     state.mkdir()
+    heard = Command(f"cat >> {state}/heard", 10)
+    hooks = Hooks(made.site, "apply", heard, Told(), asks=True)
     with standin_box(made.site, tmp_path, planted()) as box:
         root: Path = box.target.root  # type: ignore[attr-defined] # the stand-in's own
         assert with_a_secret(regular(root / "usr/local/etc")), "nothing was planted"
-        rehearsal = Rehearsal(made, box, Looking(root), state)
+        told = Each(Looking(root), Events(), hooks)
+        rehearsal = Rehearsal(made, box, told, state)
         rehearsal._act("apply", lambda run: run.apply())
         journal = root / "var/db/cellblock"
         assert with_a_secret(regular(journal)) == []
@@ -144,13 +149,15 @@ def test_no_secret_is_in_what_a_rollout_leaves_writes_or_types(
         assert with_a_secret(regular(journal)) == [str(aside[0])], "what was set aside, for root"
         assert (aside[0].stat().st_mode & 0o777, journal.stat().st_mode & 0o77) == (0o600, 0)
         calls = box.target.calls  # type: ignore[attr-defined]
-    told = capsys.readouterr()
+    hooks.close()
+    assert "mysql.cutover" in (state / "heard").read_text()
+    printed = capsys.readouterr()
     (state / "results.json").write_text(json.dumps([vars(act) for act in rehearsal.acts]))
     assert len(calls) > 1000, "the command lines were not noted"
     assert any(CLIENT.split()[1] in line for line in calls)
     assert [line for line in calls if MARK in line] == []
-    assert MARK not in told.out + told.err
-    assert "mysql.cutover" in told.out
+    assert MARK not in printed.out + printed.err
+    assert "mysql.cutover" in printed.out
     assert len(list(state.iterdir())) > 1
     assert with_a_secret(regular(state)) == []
 
