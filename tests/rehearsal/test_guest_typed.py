@@ -56,7 +56,8 @@ class AtGuest(Person):
             if line.title.startswith("on another machine: "):
                 done = subprocess.run(
                     self.guest.argv("sh", "-c", f"{line.text}\nsleep 1"),
-                    capture_output=True,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,  # what runs on in the background would hold it
                     text=True,
                     timeout=120,
                     check=False,
