@@ -216,6 +216,10 @@ run() { # step
         fi
         echo "done $n" >>"$dir/progress"
     done
+    stands "$1"
+}
+
+stands() { # step, all of whose commands came through: from now on it has a deadline
     # UFS writes what is new within half a minute; a step may be confirmed sooner than that.
     find -x /etc /usr/local/etc /usr/jails -type f -cnewer "$dir/token" -exec fsync {} + 2>/dev/null
     fingerprint >"$dir/print.applied"
@@ -249,12 +253,9 @@ hand() { # step : all that its undo needs, before a person types it; again for a
 
 typed() { # step : the person is through; from here on it is like one that ran
     dir=steps/$1
-    fingerprint >"$dir/print.applied"
     sed -e 's/^begun/done/' "$dir/progress" >"$dir/progress.done"
     cat "$dir/progress.done" >>"$dir/progress"
-    echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline"
-    fsync "$dir/deadline" "$dir/progress" "$dir/print.applied"
-    move "$1" applying applied && arm "$1"
+    stands "$1" && arm "$1"
 }
 
 from_hand() { # step to : takes a step out of the hands of a person who did not come to its end

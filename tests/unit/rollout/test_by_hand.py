@@ -190,11 +190,14 @@ def test_no_deadline_runs_while_he_types_and_one_does_when_he_is_through(
     class Died(Exception): ...
 
     def die(*_: Any) -> None:
-        assert lab.host.state("001-one") == "applied"
         raise Died
 
+    def waits() -> None:
+        time.sleep(2.5)
+        assert lab.host.state("001-one") == "applying"
+
     person = Person(lab.host)
-    person.meanwhile = lambda: time.sleep(2.5)
+    person.meanwhile = waits
     runner = lab.runner(two(lab), hands=person)
     monkeypatch.setattr(runner, "_checked", die)
     with pytest.raises(Died):
