@@ -26,6 +26,8 @@ from tests.rehearsal.test_bad_hosts import Lying
 
 RULES = "/usr/local/etc/cellblock/rules"
 UIDS = (1001, 1999)
+PLACE = site.read(SAMPLE).places["mysql"]
+LOADED = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload ipfw"
 MYSQL = {"name": "mysql.example.org", "address": "10.80.0.3"}
 
 
@@ -108,8 +110,15 @@ CASES = [
     lacking("names::localhost_is_closed", port=3306),
     lacking("network::has_address", interface="lo1", address="10.80.0.2"),
     lacking("network::ipfw_is_loaded"),
-    lacking("network::set_is_on", set=20),
-    lacking("network::rules_return_at_boot", part="mysql", path=f"{RULES}/mysql.rules"),
+    broken("network::set_is_on", LOADED, set=20),
+    broken(
+        "network::rules_return_at_boot",
+        f"{LOADED}; ipfw -q add {PLACE.number} set {PLACE.set} count ip from any to any; "
+        f"mkdir -p {RULES}; echo 'add {PLACE.number} set {PLACE.set} deny ip from any to any' "
+        f"> {RULES}/mysql.rules",
+        part="mysql",
+        path=f"{RULES}/mysql.rules",
+    ),
     lacking("policy::pairs_are_as_the_site_says"),
     replace(lacking("preflight::is_a_freebsd_that_we_know"), functions="uname() { echo Linux 6; }"),
     replace(lacking("preflight::we_are_root"), functions="id() { echo 1001; }"),
