@@ -244,7 +244,7 @@ undo_locked() { # step
         $1 == "begun" { begun[$2] = 1 } $1 == "undone" { delete begun[$2] }
         END { for (n in begun) print n }' "$dir/progress" 2>/dev/null | sort -r); do
         # With lockf(1) killed the lock is free: whoever took it does the rest.
-        if ! kill -0 "$PPID" 2>/dev/null; then return 1; fi
+        if [ "$PPID" = 1 ] || ! kill -0 "$PPID" 2>/dev/null; then return 1; fi
         if [ -n "${at_boot:-}" ] && [ -e "$dir/live/$n" ]; then continue; fi
         if script "$1" undo "$n"; then
             note "$1" "undone $n"
