@@ -349,13 +349,20 @@ start() { # step, whose directory was just uploaded as state.prepared
     daemon -f sh "$journal/host.sh" run "$1"
 }
 
+from_failed() { # step : what lies below an undo that failed was taken back too early: again, after it
+    awk 'NR == FNR { if ($1 == "undo-failed" && $2 > last) last = $2; next }
+        $1 == "undo-failed" || $1 == "undone" && $2 < last { next }
+        { print }' "steps/$1/progress" "steps/$1/progress" >"steps/$1/progress.new" &&
+        fsync "steps/$1/progress.new" && mv "steps/$1/progress.new" "steps/$1/progress"
+}
+
 start_undo() { # step reason
     wc -l <"steps/$1/log" >"steps/$1/told"
     for from in confirmed applied stuck undoing; do
         if move "$1" "$from" undoing; then
             echo "$2" >"steps/$1/reason"
             rm -f "steps/$1/stuck" "steps/$1/print.rollback"
-            sed -i '' -e '/^undo-failed/d' "steps/$1/progress"
+            from_failed "$1"
             arm "$1"
             exit 0
         fi
@@ -434,7 +441,7 @@ undo_all() { # from the shell of a person, with nothing else at hand
         case $(state_of "$step") in
         applied) move "$step" applied undoing ;;
         confirmed) move "$step" confirmed undoing ;;
-        stuck) move "$step" stuck undoing ;;
+        stuck) from_failed "$step" && move "$step" stuck undoing ;;
         undoing) ;;
         applying)
             echo "$step is being applied right now: wait for it, or kill $(cat "steps/$step/run.pid")" >&2
