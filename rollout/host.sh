@@ -358,11 +358,13 @@ from_failed() { # step : what lies below an undo that failed was taken back too 
 
 start_undo() { # step reason
     wc -l <"steps/$1/log" >"steps/$1/told"
+    look "$1"
+    if [ "$state" = stuck ]; then # before it moves: a guard that is still awake begins at once
+        from_failed "$1" && rm -f "steps/$1/stuck" "steps/$1/print.rollback"
+    fi
     for from in confirmed applied stuck undoing; do
         if move "$1" "$from" undoing; then
             echo "$2" >"steps/$1/reason"
-            rm -f "steps/$1/stuck" "steps/$1/print.rollback"
-            from_failed "$1"
             arm "$1"
             exit 0
         fi
