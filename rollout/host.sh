@@ -287,7 +287,7 @@ undo_locked() { # step
         $1 == "begun" { begun[$2] = 1 } $1 == "undone" { delete begun[$2] }
         END { for (n in begun) print n }' "$dir/progress" 2>/dev/null | sort -r); do
         # With lockf(1) killed the lock is free: whoever took it does the rest.
-        if ! kill -0 "$PPID" 2>/dev/null; then return 1; fi
+        if [ "$PPID" = 1 ] || ! kill -0 "$PPID" 2>/dev/null; then return 1; fi
         if [ -n "${at_boot:-}" ] && [ -e "$dir/live/$n" ]; then continue; fi
         if script "$1" undo "$n"; then
             note "$1" "undone $n"
@@ -393,13 +393,22 @@ start() { # step, whose directory was just uploaded as state.prepared
     daemon -f sh "$journal/host.sh" run "$1"
 }
 
+from_failed() { # step : what lies below an undo that failed was taken back too early: again, after it
+    awk 'NR == FNR { if ($1 == "undo-failed" && $2 > last) last = $2; next }
+        $1 == "undo-failed" || $1 == "undone" && $2 < last { next }
+        { print }' "steps/$1/progress" "steps/$1/progress" >"steps/$1/progress.new" &&
+        fsync "steps/$1/progress.new" && mv "steps/$1/progress.new" "steps/$1/progress"
+}
+
 start_undo() { # step reason
     wc -l <"steps/$1/log" >"steps/$1/told"
+    look "$1"
+    if [ "$state" = stuck ]; then # before it moves: a guard that is still awake begins at once
+        from_failed "$1" && rm -f "steps/$1/stuck" "steps/$1/print.rollback"
+    fi
     for from in confirmed applied stuck undoing; do
         if move "$1" "$from" undoing || from_hand "$1" undoing; then
             echo "$2" >"steps/$1/reason"
-            rm -f "steps/$1/stuck" "steps/$1/print.rollback"
-            sed -i '' -e '/^undo-failed/d' "steps/$1/progress"
             arm "$1"
             exit 0
         fi
@@ -478,7 +487,7 @@ undo_all() { # from the shell of a person, with nothing else at hand
         case $(state_of "$step") in
         applied) move "$step" applied undoing ;;
         confirmed) move "$step" confirmed undoing ;;
-        stuck) move "$step" stuck undoing ;;
+        stuck) from_failed "$step" && move "$step" stuck undoing ;;
         undoing) ;;
         applying)
             if ! from_hand "$step" undoing; then

@@ -112,7 +112,7 @@ def _bind(realm: Realm, path: str, daemon: Daemon) -> socket.socket | None:
     """A real socket in the tree, so that links to it and mounts over it can be followed."""
     if not path:
         return None
-    place = realm.path(path)
+    place = realm.path(path, follow=False)  # unlink(2) takes a link away, not what it leads to
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)

@@ -58,22 +58,27 @@ def main() -> int:
     began = time.monotonic()
     seen: list[Outcome] = []
     strange: list[str] = []
-    for found in outcomes(plan.make(sample), given.only, given.workers):
-        if isinstance(found, list):
-            strange += found
-            continue
-        seen.append(found)
-        if not found.end:
-            again = f"make crash {f'ORDER={given.order} ' if given.order else ''}ONLY={found.case}"
-            print(f"NEITHER {found.case}\n{found.evidence}\n  -> {again}\n", flush=True)
-        elif len(seen) % 100 == 0:
-            print(f"{len(seen)} tried, at {found.case}", flush=True)
+    try:
+        for found in outcomes(plan.make(sample), given.only, given.workers):
+            if isinstance(found, list):
+                strange += found
+                continue
+            seen.append(found)
+            if not found.end:
+                again = (
+                    f"make crash {f'ORDER={given.order} ' if given.order else ''}ONLY={found.case}"
+                )
+                print(f"NEITHER {found.case}\n{found.evidence}\n  -> {again}\n", flush=True)
+            elif len(seen) % 100 == 0:
+                print(f"{len(seen)} tried, at {found.case}", flush=True)
+    except KeyboardInterrupt:
+        strange.append("interrupted: these are not all")
     failed = [str(each.case) for each in seen if not each.end]
     print(table(seen))
     minutes = (time.monotonic() - began) / 60
     print(f"{len(seen)} failures tried in {minutes:.1f} min, {_cpu() / 60:.1f} min of CPU")
     for line in strange:
-        print(f"the stand-in did not know: {line}")
+        print(line)
     if failed:
         print(f"{len(failed)} ended neither as before nor confirmed: {' '.join(failed)}")
     if not seen:

@@ -90,7 +90,11 @@ def _operator(place: Place) -> None:
 
 def _killing(*what: str) -> Callable[[Place], None]:
     def kill(place: Place) -> None:
-        if not sum(place.standin.kill(f"*host.sh {word} *") for word in what):
+        killed = 0
+        # Who waited for the lock of one that is killed may begin meanwhile.
+        while now := sum(place.standin.kill(f"*host.sh {word} *") for word in what):
+            killed += now
+        if not killed:
             raise Neither(f"there was no {' or '.join(what)} to kill")
         place.standin.release()
 

@@ -16,8 +16,10 @@ from pathlib import Path
 from standin import StandIn
 from standin.layout import HIDDEN
 
-# What a host writes by itself, a boot empties, or is the journal's or the stand-in's own.
+# What a host writes by itself, a boot empties, or is the journal's or the stand-in's own; and the
+# message that the check of mail writes to root.
 PASSED_OVER = (
+    "var/mail/root",
     *(HIDDEN, "bin/sh", "var/db/cellblock"),
     *("dev", "proc", "tmp", "var/log", "var/run", "var/tmp"),
 )

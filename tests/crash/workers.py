@@ -62,7 +62,7 @@ class Walker:
 
     def close(self) -> None:
         if self._place is not None:
-            self.strange += self._place.standin.strange
+            self.strange += [f"the stand-in said: {line}" for line in self._place.standin.strange]
             with suppress(Exception):
                 self._place.__exit__()
             self._place = None

@@ -47,7 +47,7 @@ def test_an_undo_that_fails_does_not_keep_the_others_from_running(lab: Lab) -> N
     mended.touch()
     with lab.runner(*steps) as back:
         back.rollback()
-    assert lab.acts[6:] == ["undo-b"]
+    assert lab.acts[6:] == ["undo-b", "undo-a"]
     assert lab.host.state("001-one") == "undone"
 
 
@@ -255,3 +255,25 @@ def test_a_file_of_ours_that_somebody_took_over_is_told_and_not_lost(lab: Lab) -
     lab.path("a").write_text("theirs")
     assert lab.host.ask("undo").returncode == 3
     assert lab.path("a").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["rollback", "by hand"])
+def test_what_was_taken_back_too_early_is_taken_back_again_after_what_failed(
+    lab: Lab, by_hand: bool
+) -> None:
+    """`set enable` before `set disable` would leave it disabled, and the step stuck for good."""
+    well = lab.where("well")
+    b = lab.makes("b", undo=f"test -e {well} && rm -f {lab.path('b')}")
+    with lab.runner(lab.step("one", lab.makes("a"), b, lab.makes("c"))) as runner:
+        runner.apply()
+        with pytest.raises(Stuck):
+            runner.rollback()
+    assert lab.acts[3:] == ["undo-c", "undo-b", "undo-a"]
+    well.touch()
+    if by_hand:
+        assert lab.host.ask("undo").returncode == 0
+    else:
+        with lab.runner(*runner.plan.steps) as again:
+            again.rollback()
+    assert lab.host.state("001-one") == "undone"
+    assert lab.acts[6:] == ["undo-b", "undo-a"]
