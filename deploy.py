@@ -6,26 +6,25 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rollout import audit, drift, journal, outage, plan, report, runbook, site, traffic
+from rollout import audit, drift, journal, plan, record, report, runbook, site, traffic
 from rollout.box import standin_box
 from rollout.errors import CellblockError, Refused, Stuck
 from rollout.host import Ssh
+from rollout.record import Record
 from rollout.rehearsal import Rehearsal
 from rollout.runner import Runner, no
 from rollout.step import Gate, Step
 from rollout.told import Result, Told
-from rollout.watch import FromOutside, watches, watching
+from rollout.watch import FromOutside, watches
 from steps import mysql_by_name
-
-_STATE = Path("~/.local/state/cellblock").expanduser()
 
 
 class Printed(Told):
@@ -260,12 +259,15 @@ def rehearse(site_file: Path, broken: tuple[str, int] | None, quiet: bool, as_js
         tempfile.TemporaryDirectory(prefix="cellblock-") as folder,
         standin_box(made.site, Path(folder)) as box,
     ):
-        rehearsal = Rehearsal(made, box, Printed(quiet or as_json), Path(folder))
+        files = record.folder(made.site.name, "rehearse")
+        rehearsal = Rehearsal(made, box, Printed(quiet or as_json), files)
+        rehearsal.record.say = partial(click.echo, err=as_json)
         try:
-            if broken:
-                rehearsal.broken(*broken)
-            else:
-                rehearsal.whole()
+            with rehearsal.record:
+                if broken:
+                    rehearsal.broken(*broken)
+                else:
+                    rehearsal.whole()
         finally:
             if as_json:
                 _print([vars(act) for act in rehearsal.acts], "", as_json)
@@ -348,19 +350,16 @@ def _watched(
     run: Callable[[Runner], None],
 ) -> None:
     """Run under the eyes of the prober, and print what it came to, however it ended."""
-    folder = _STATE / made.site.name / time.strftime(f"%Y-%m-%dT%H.%M.%S-{name}")
-    folder.mkdir(parents=True, exist_ok=True)
-    probes = folder / "probes.jsonl"
-    witness = _ssh(made).argv("/bin/sh")
-    with _runner(made, Printed(as_json), answer) as runner:
+    target, say = _ssh(made), partial(click.echo, err=as_json)
+    with (
+        Record(made, name, target.name, record.folder(made.site.name, name), say) as kept,
+        _runner(made, Printed(as_json), answer) as runner,
+    ):
         try:
-            with watching(watches(made.site), witness, probes):
+            with kept.act(name, runner, watches(made.site), target.argv("/bin/sh")):
                 run(runner)
         finally:
-            seen = outage.read(probes) if probes.exists() else {}
-            data = report.results_data(runner.results, seen)
-            (folder / "results.json").write_text(json.dumps(data, indent=2), encoding="utf-8")
-            _print(data, report.results_table(data), as_json)
+            _print(kept.results, report.results_table(kept.results), as_json)
 
 
 def run() -> None:
