@@ -29,6 +29,8 @@ def read(site: Site, facts: Sequence[str]) -> dict[str, Any]:
     daemons = [text.removesuffix(" runs") for text in told.get("service", [])]
     mounts = [_mount(text) for text in told.get("mount", [])]
     jails = [_jail(site, text, mounts) for text in told.get("jail", [])]
+    order = [*site.jails, *(jail["name"] for jail in jails)]
+    jails.sort(key=lambda jail: order.index(jail["name"]))
     within = [mount for jail in jails for mount in jail["mounts"]]
     limited = _in_force(site, rules)
     return {
