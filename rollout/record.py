@@ -235,7 +235,8 @@ def _end(error: BaseException | None) -> dict[str, Any]:
     if isinstance(error, CellblockError):
         return {
             "code": error.code,
-            "word": ENDS[error.code],
+            # Refused says that nothing was changed; nobody else's code 1 does.
+            "word": ENDS[error.code] if error.code != 1 or isinstance(error, Refused) else "failed",
             "what": error.what,
             "evidence": error.evidence,
             "todo": error.todo,

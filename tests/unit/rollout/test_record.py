@@ -13,6 +13,7 @@ import pytest
 from rollout import errors, page, record
 from rollout.errors import Refused, RolledBack, Unreachable, Waiting
 from rollout.gathered import Gathered
+from rollout.prober import ProberDied
 from rollout.record import ENDS, Record
 from tests.unit.rollout.reported import (
     AFTER,
@@ -38,6 +39,7 @@ def test_the_page_is_made_from_the_json_alone(tmp_path: Path) -> None:
         (None, 0, "done"),
         (Refused("no"), 1, "refused"),
         (RolledBack("it failed", evidence="the log", todo="read it"), 2, "rolled back"),
+        (ProberDied("not watched"), 1, "failed"),
         (Waiting("a question"), 4, "waiting at a gate"),
         (Unreachable("gone"), 5, "host unreachable"),
         (ZeroDivisionError("x"), None, "interrupted"),
@@ -69,6 +71,7 @@ def test_a_run_that_stuck_half_way_has_its_failures_and_its_figures(tmp_path: Pa
     assert told["checks_passed"] == told["checks_asked"] - 2 * len(names())
     failures = [each for each in told["checks"] if each["failures"]]
     assert [each["name"] for each in failures] == ["jail claim 0", "jail claim 1"]
+    assert [(each["passed"], each["asked"]) for each in failures] == [(0, len(names()))] * 2
     assert {each["found"] for check in failures for each in check["failures"]} == {"it does not"}
 
 
