@@ -123,7 +123,8 @@ def _stretch(each: Mapping[str, Any], x: float, width: float) -> Band:
         words = f"answered by {each['by']}" if each["by"] else "answered, by whom is not known"
     if drawn == "out" and width < _LEAST:
         x, width = round(x - (_LEAST - width) / 2, 2), _LEAST
-    label = each["by"] or "" if len(each["by"] or "") * _LETTER + 8 <= width else ""
+    label = each["by"] or ""
+    label = cut(label, width - 8) if width >= min(60, len(label) * _LETTER + 8) else ""
     title = f"{words}, {each['start']:.3f} to {each['end']:.3f} s"
     return Band(x, width, drawn, label, title, each["start"], each["end"])
 
