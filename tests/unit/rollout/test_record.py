@@ -165,6 +165,17 @@ def test_what_the_rehearsal_asked_afterwards_belongs_to_its_act(tmp_path: Path) 
     assert Gathered().missing == ""
 
 
+def test_what_the_site_file_has_in_confidence_is_not_in_the_report(tmp_path: Path) -> None:
+    services = {
+        name: service.model_copy(update={"client": "mysql -u root -pPLANTED"})
+        for name, service in SAMPLE.services.items()
+    }
+    stuck, error = broken()
+    left(tmp_path, stuck, error=error, services=services)
+    for file in ("report.json", "report.html"):
+        assert "PLANTED" not in (tmp_path / file).read_text(encoding="utf-8")
+
+
 def keys(value: Any) -> set[str]:
     """Every key of ours; those of "outcomes", "outage" and "expected_outage" are others' words."""
     if isinstance(value, list):
