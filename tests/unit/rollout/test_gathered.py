@@ -9,7 +9,7 @@ from rollout.errors import RolledBack, Waiting
 from rollout.gathered import Gathered
 from rollout.runner import Runner
 from rollout.step import Gate
-from tests.unit.rollout.lab import Lab
+from tests.unit.rollout.lab import Lab, leave_applied
 
 GATE = Gate("Is it well?", ("the log",))
 
@@ -92,6 +92,19 @@ def test_a_step_that_waits_at_its_gate_has_not_begun(lab: Lab) -> None:
     found = ask(lab, runner)
     assert found.logs == {}
     assert found.before == found.after
+
+
+def test_a_step_that_an_earlier_run_applied_was_there_before(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = (lab.step("one", lab.makes("a")), lab.step("two", lab.makes("b")))
+    leave_applied(lab, steps[0], monkeypatch=monkeypatch)
+    with lab.runner(*steps) as runner:
+        runner.apply()
+    found = ask(lab, runner)
+    assert list(found.logs) == ["one", "two"]
+    assert has(found.before, lab, "a")
+    assert not has(found.before, lab, "b")
 
 
 def test_a_long_log_is_cut_at_its_front_and_says_by_how_much(
