@@ -26,7 +26,7 @@ test: lint
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not guest and not whole'
 
 whole: setup
-	$(BIN)/pytest -n 2 -m 'whole and not guest'
+	$(BIN)/pytest -n 3 --dist loadfile -m 'whole and not guest'
 
 lint: setup
 	$(BIN)/ruff check

@@ -6,9 +6,9 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from rollout import (
     gates,
     journal,
     options,
-    outage,
     plan,
+    record,
     report,
     runbook,
     site,
@@ -31,14 +31,13 @@ from rollout.box import standin_box
 from rollout.by_hand import Hands, at_terminal
 from rollout.errors import CellblockError, Interrupted, Refused, Stuck
 from rollout.host import Ssh
+from rollout.record import Record
 from rollout.rehearsal import Rehearsal
 from rollout.runner import Runner
 from rollout.terminal import Manner, telling
 from rollout.told import Told
-from rollout.watch import FromOutside, watches, watching
+from rollout.watch import FromOutside, watches
 from steps import mysql_by_name
-
-_STATE = Path("~/.local/state/cellblock").expanduser()
 
 
 def _print(data: Any, text: str, as_json: bool) -> None:
@@ -150,9 +149,18 @@ def apply(
     made = plan.make(site.read(site_file))
     answer = gates.chosen(made, yes, answers)
     hands = at_terminal() if by_hand else None
-    asks = not yes and sys.stdin.isatty()
+    asks = not yes and not answers and sys.stdin.isatty()
+    say = partial(click.echo, err=as_json)
     with telling(made, "apply", Manner(quiet, as_json, plain=by_hand), asks=asks) as told:
-        _watched(made, "apply", told, answer, lambda runner: runner.apply(to), hands=hands)
+        _watched(
+            made,
+            "apply",
+            told,
+            answer,
+            lambda runner: runner.apply(to),
+            say=say,
+            hands=hands,
+        )
 
 
 @main.command()
@@ -181,6 +189,7 @@ def rollback(site_file: Path, to: str | None, set_aside: bool, quiet: bool, as_j
             told,
             gates.nobody,
             lambda runner: runner.rollback(to, set_aside=set_aside),
+            say=partial(click.echo, err=as_json),
         )
 
 
@@ -316,11 +325,13 @@ def rehearse(
         telling(made, "rehearse", Manner(quiet, as_json), hooks=hooks, box="the stand-in") as told,
         standin_box(made.site, Path(folder)) as box,
     ):
-        rehearsal = Rehearsal(made, box, told, Path(folder))
-        if broken:
-            rehearsal.broken(*broken)
-        else:
-            rehearsal.whole()
+        rehearsal = Rehearsal(made, box, told, record.folder(made.site.name, "rehearse"))
+        rehearsal.record.say = partial(click.echo, err=as_json)
+        with rehearsal.record:
+            if broken:
+                rehearsal.broken(*broken)
+            else:
+                rehearsal.whole()
     click.echo(
         "rehearsed on the stand-in, not on a FreeBSD: every act ended as it should", err=as_json
     )
@@ -399,24 +410,21 @@ def _watched(
     answer: gates.Answer,
     run: Callable[[Runner], None],
     *,
+    say: Callable[[str], None],
     hands: Hands | None = None,
 ) -> None:
     """Run under the eyes of the prober, and tell what it came to, however it ended."""
-    folder = _STATE / made.site.name / time.strftime(f"%Y-%m-%dT%H.%M.%S-{name}")
-    folder.mkdir(parents=True, exist_ok=True)
-    probes = folder / "probes.jsonl"
-    witness = _ssh(made).argv("/bin/sh")
-    with _runner(made, told, answer, hands) as runner:
+    target = _ssh(made)
+    with (
+        Record(made, name, target.name, record.folder(made.site.name, name), say) as kept,
+        _runner(made, told, answer, hands) as runner,
+    ):
         told.act(name)
         try:
-            with watching(watches(made.site), witness, probes):
-                told.watching(probes)
+            with kept.act(name, runner, watches(made.site), target.argv("/bin/sh")):
                 run(runner)
         finally:
-            seen = outage.read(probes) if probes.exists() else {}
-            data = report.results_data(runner.results, seen)
-            (folder / "results.json").write_text(json.dumps(data, indent=2), encoding="utf-8")
-            told.ended(data)
+            told.ended(kept.results)
 
 
 def run() -> None:

@@ -41,7 +41,9 @@ def variable(name: str, value: str) -> Commands:
     if before == value:
         host.noop(f"{_checked(name)} is {value!r} in rc.conf")
         return
-    absent = f"if sysrc -c {name}={quote(value)}; then sysrc -x {name}; fi"
+    # sysrc -c looks at /etc/defaults/rc.conf, too, and what stands only there cannot be taken away.
+    ours = f"grep -qs ^{name}= {' '.join(_FILES)} && sysrc -c {name}={quote(value)}"
+    absent = f"if {ours}; then sysrc -x {name}; fi"
     if conf is None:
         undo = (
             f'if [ ! -e "$KEEP/1" ]; then :; elif old=$({_kept(name)}); then sysrc {name}="$old"; '

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollout import outage, report
+from rollout import report
 from rollout.box import Box
 from rollout.errors import Refused, RolledBack, Stuck
 from rollout.plan import Plan
+from rollout.record import Record
 from rollout.runner import Runner
 from rollout.site import JOURNAL
 from rollout.step import Gate
 from rollout.told import Told
-from rollout.watch import watching
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ class Act:
 
 
 class Rehearsal:
-    """Rehearses one plan on one box. `files` is a directory for what the prober writes."""
+    """Rehearses one plan on one box. `files` is a directory for the report and what the prober saw.
+
+    The report is written where the rehearsal's `record`, a context, ends.
+    """
 
     def __init__(self, plan: Plan, box: Box, told: Told, files: Path) -> None:
         self.plan = plan
@@ -36,6 +39,7 @@ class Rehearsal:
         self.told = told
         self.files = files
         self.acts: list[Act] = []
+        self.record = Record(plan, "rehearse", box.target.name, files, told.note)
 
     def _runner(self) -> Runner:
         return Runner(self.plan, self.box.target, self.box.outside, self.told, _yes)
@@ -85,22 +89,18 @@ class Rehearsal:
 
     def _act(self, name: str, run: Callable[[Runner], Any]) -> None:
         self.told.act(name)
-        results = self.files / f"{name.split(',', maxsplit=1)[0].replace(' ', '-')}.jsonl"
-        done: list[Any] = []
         with self._runner() as runner:
             try:
-                with watching(self.box.watches, self.box.witness, results):
-                    self.told.watching(results)
+                with self.record.act(name, runner, self.box.watches, self.box.witness):
                     run(runner)
             finally:
-                done = list(runner.results)
-                seen = outage.read(results) if results.exists() else {}
-                self.acts.append(Act(name, report.results_data(done, seen)))
-                self.told.ended(self.acts[-1].results)
+                self.acts.append(Act(name, self.record.results))
+                self.told.ended(self.record.results)
 
     def _verify(self) -> None:
         with self._runner() as runner:
             verdicts = runner.verify()
+        self.record.verified(verdicts)
         failed = [verdict for verdict in verdicts if not verdict.passed]
         if failed:
             raise Stuck("checks fail after the apply", evidence=report.verdicts_table(failed))
@@ -109,8 +109,9 @@ class Rehearsal:
     def must_equal(self, before: list[str], when: str) -> None:
         """Raises Stuck when the host differs from `before`, naming what differs."""
         now = self.fingerprint()
+        lines = list(difflib.unified_diff(before, now, "before", "now", lineterm="", n=0))
+        self.record.compared(when, len(now), lines)
         if now != before:
-            lines = difflib.unified_diff(before, now, "before", "now", lineterm="", n=0)
             raise Stuck(f"{when} the host is not as before", evidence="\n".join(lines))
         self.told.note(f"{when} the host is as before: {len(now)} facts compared, none differs")
 

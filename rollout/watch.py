@@ -28,9 +28,11 @@ def watches(site: Site, control: Path | None = None) -> tuple[Watch, ...]:
     `control` is the socket of a stand-in, which has no network and says itself who would answer.
     """
     found = []
+    names = labels(site)
     for name, service in site.services.items():
-        public = [listen for listen in service.ports if listen.public]
-        for listen in public:
+        for listen in service.ports:
+            if not listen.public:
+                continue
             asked: dict[str, Any] = {"kind": listen.probe, "path": listen.path}
             if listen.probe == "http":
                 asked["host"] = listen.name
@@ -38,12 +40,27 @@ def watches(site: Site, control: Path | None = None) -> tuple[Watch, ...]:
                 asked["query"] = listen.name
             if control:
                 asked = {"kind": "standin", "control": control, "proto": listen.proto}
-            label = name if len(public) == 1 else f"{name} {listen.port}/{listen.proto}"
             asked |= {"rate": site.run.probes_per_second, "timeout": site.run.probe_timeout}
+            label = names[name, listen.port, listen.proto]
             found.append(
                 Watch(name=label, address=site.host.wan_address, port=listen.port, **asked)
             )
     return tuple(found)
+
+
+def labels(site: Site) -> dict[tuple[str, int, str], str]:
+    """What each public port is called where its answers are told: service, port, protocol -> name.
+
+    A service's own name, if it has but one.
+    """
+    return {
+        (name, listen.port, listen.proto): name
+        if len(public) == 1
+        else f"{name} {listen.port}/{listen.proto}"
+        for name, service in site.services.items()
+        for public in [[each for each in service.ports if each.public]]
+        for listen in public
+    }
 
 
 @contextmanager

@@ -74,6 +74,7 @@ def asked(made: Plan, done: int, box: Box) -> None:
     assert verdicts and not failed, failed
 
 
+@pytest.mark.whole
 def test_everything_moves_by_hand_and_back(tmp_path: Path, box: Box, typist: Typist) -> None:
     made = plan.make(site.read(SAMPLE))
     steps = pages(SAMPLE, tmp_path / "pages")

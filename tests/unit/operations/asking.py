@@ -27,6 +27,12 @@ _STUBS = {
 """What FreeBSD has and Linux spells differently."""
 
 
+def unset(name: str, value: str) -> str:
+    """How a variable of rc.conf that was not there before is taken back; `value` as sh reads it."""
+    ours = f"grep -qs ^{name}= /etc/rc.conf /etc/rc.conf.local && sysrc -c {name}={value}"
+    return f"if {ours}; then sysrc -x {name}; fi && fsync /etc/rc.conf*"
+
+
 class _Told:
     """Stands where pyinfra has its host. A fact that nobody gave is a KeyError."""
 

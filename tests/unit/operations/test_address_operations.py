@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from operations import address
 from operations.facts import Interfaces, RcConf
-from tests.unit.operations.asking import pairs, reversible
+from tests.unit.operations.asking import pairs, reversible, unset
 
 
 def alias(number: int, value: str, interface: str = "lo1") -> tuple[str, str]:
     name = f"ifconfig_{interface}_alias{number}"
     return (
         f"sysrc {name}='inet {value}/32' && fsync /etc/rc.conf*",
-        f"if sysrc -c {name}='inet {value}/32'; then sysrc -x {name}; fi && fsync /etc/rc.conf*",
+        unset(name, f"'inet {value}/32'"),
     )
 
 

@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import OperationError
 from operations import jail
 from operations.command import NewFile
 from operations.facts import JailConf, Jails, Path, RcConf, State
-from tests.unit.operations.asking import DASH, pairs, reversible, typed, yielded
+from tests.unit.operations.asking import DASH, pairs, reversible, typed, unset, yielded
 
 
 def tree(home: str, *points: str) -> tuple[str, str]:
@@ -322,7 +322,7 @@ def test_without_jails_at_boot_ours_is_the_only_one(own: tuple[str, ...]) -> Non
         LISTED,
         (
             f"sysrc jail_enable=YES{SAVED}",
-            f"if sysrc -c jail_enable=YES; then sysrc -x jail_enable; fi{SAVED}",
+            unset("jail_enable", "YES"),
         ),
     ]
 
@@ -351,7 +351,7 @@ def test_jails_that_an_empty_list_started_are_named_beside_ours(
     if conf:
         assert undo == f"sysrc jail_list=''{SAVED}"
     else:
-        assert undo == f"if sysrc -c jail_list='db www web'; then sysrc -x jail_list; fi{SAVED}"
+        assert undo == unset("jail_list", "'db www web'")
 
 
 def test_an_empty_list_without_jails_of_jail_conf_gets_ours_alone() -> None:

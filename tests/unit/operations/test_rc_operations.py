@@ -9,14 +9,14 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import rc
 from operations.facts import RcConf, ServiceRuns, runs
-from tests.unit.operations.asking import pairs, reversible, typed
+from tests.unit.operations.asking import pairs, reversible, typed, unset
 
 
 def test_a_variable_that_was_not_set_is_removed_again_if_it_is_still_ours() -> None:
     assert pairs(reversible(rc.variable, {RcConf: {}}, name="a_enable", value="NO")) == [
         (
             "sysrc a_enable=NO && fsync /etc/rc.conf*",
-            "if sysrc -c a_enable=NO; then sysrc -x a_enable; fi && fsync /etc/rc.conf*",
+            unset("a_enable", "NO"),
         )
     ]
 

@@ -14,6 +14,7 @@ from rollout.outage import Probed, Timeline
 from rollout.plan import Plan
 from rollout.step import Gate, Step, check, use
 from rollout.told import Result
+from tests.unit.operations.asking import unset
 
 SAMPLE = site.read(Path(__file__).parents[3] / "site.example.toml")
 ASKS = Step("preflight", "See first.", (), (check("jail::runs"),))
@@ -106,8 +107,7 @@ def test_a_plan_has_every_command_with_its_undo() -> None:
             {
                 "says": 'rc.conf: apache24_enable="NO"',
                 "do": "sysrc apache24_enable=NO && fsync /etc/rc.conf*",
-                "undo": "if sysrc -c apache24_enable=NO; then sysrc -x apache24_enable; fi "
-                "&& fsync /etc/rc.conf*",
+                "undo": unset("apache24_enable", "NO"),
             }
         ],
     }
