@@ -89,11 +89,13 @@ def test_the_page_shows_the_gap_of_mysql_where_it_was_and_no_other(rehearsed: Re
             out = [each for each in service["line"] if each["state"] == "not answered"]
             gaps = [(gap["start"], gap["end"]) for gap in service["gaps"]]
             assert [(each["start"], each["end"]) for each in out] == gaps
-            assert bool(gaps) == (service["service"] == "mysql"), act["name"]
+            assert not gaps or service["service"] == "mysql", act["name"]
             for gap in service["gaps"]:
                 assert gap["steps"] == ["mysql.cutover"]
                 assert cutover["began"] < gap["start"] < gap["end"] < cutover["ended"]
             expected += gaps * 2  # in the timeline, and once more large
+    # The stand-in's daemons are quick: on a busy machine a gap may fall between two probes.
+    assert expected, "no act shows the gap of MySQL"
     assert sorted(drawn) == sorted(expected)
 
 

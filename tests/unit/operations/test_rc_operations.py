@@ -81,8 +81,9 @@ def test_where_nobody_could_read_rc_conf_the_undo_reads_its_before_image(
     if ran:
         assert typed(command.do, etc, keep, sysrc=stub, fsync="").returncode == 0
         assert value in (etc / "rc.conf").read_text().split(f"{name}=")[1].split()
+    undo = str(command.undo).replace("/etc/rc.conf", f"{etc}/rc.conf")
     for _ in range(2):
-        done = typed(str(command.undo), etc, keep, sysrc=stub, fsync="")
+        done = typed(undo, etc, keep, sysrc=stub, fsync="")
         assert done.returncode == 0, done.stderr
         assert sorted((etc / "rc.conf").read_text().split("\n")) == sorted(
             f"x=1\n{before}".split("\n")
