@@ -17,6 +17,7 @@ from shlex import quote
 
 from tabulate import tabulate
 
+from operations.command import staged
 from rollout.errors import Refused
 from rollout.host import Session
 from rollout.site import JOURNAL
@@ -250,8 +251,9 @@ def must_spare(session: Session, told: Told, undone: Collection[str], *, set_asi
 def _set_aside(session: Session, found: Drift, undone: Collection[str]) -> str:
     """Keep what is about to be lost in an archive on the host, with the table; its path.
 
-    Files of the host's own that an undo would refuse to overwrite are moved, the others copied. The
-    steps whose undo destroys something are told, or they would miss it afterwards.
+    Then the steps' own files are put there again, since an undo takes away only what is ours, and
+    may need it until then: without its jail.conf a jail does not stop. The steps whose undo
+    destroys something are told, or they would miss it afterwards.
     """
     lost = found.lost(undone)
     forgotten: dict[str, list[str]] = {}
@@ -267,6 +269,21 @@ def _set_aside(session: Session, found: Drift, undone: Collection[str]) -> str:
     for step, facts in forgotten.items():
         ordered = "".join(f"{fact}\n" for fact in sorted(facts, key=os.fsencode))
         lines.append(f"printf %s {quote(ordered)} > {JOURNAL}/steps/{step}/print.forgotten")
-    lines += [f"fsync {name}.txt {ASIDE}", *(f"rm -f {quote(path)}" for path in own)]
+    lines.append(f"fsync {name}.txt {ASIDE}")
+    for change in lost:
+        if change.place in own:
+            step = f"{JOURNAL}/steps/{found.taker(change, undone)}"
+            gone = f"rm -f {quote(change.place)}"
+            lines.append(_put_again(change.place, step) if change.ours else gone)
     session.output(" &&\n".join(lines))
     return name
+
+
+def _put_again(path: str, step: str) -> str:
+    """sh: once more the two commands of the step that wrote the file and put it in its place."""
+    placed = f"mv -f {quote(staged(path))} {quote(path)}"
+    last = f"$(grep -lF -- {quote(placed)} {step}/do/*.sh)"
+    return (
+        f'for each in $(ls {step}/do/*.sh | grep -B 1 -xF -- "{last}"); '
+        'do sh -eu "$each" || exit 1; done'
+    )

@@ -95,7 +95,7 @@ class Typed:
 
 
 def test_what_is_set_aside_is_on_the_disk_before_it_is_removed() -> None:
-    change = Change("/etc/x", "a", "b", "002-base", ("hash b /etc/x",), ("b",))
+    change = Change("/etc/x", "", "b", "002-base", ("hash b /etc/x",), ("b",))
     session = Typed()
     found = Drift((change,), {"002-base": {"/etc/x": ""}})
     name = _set_aside(session, found, ["002-base"])  # type: ignore[arg-type]
