@@ -63,10 +63,7 @@ async def _start(host: Host, names: list[str]) -> Reply:
             out += f' cannot start jail  "{name}": \njail: {error}\n'
             continue
         if params is None or not params.get("path") or not params.get("host.hostname"):
-            err += (
-                f"/etc/rc.d/jail: WARNING: Invalid configuration for {name}  (no jail.conf,"
-                f" no hostname, or no path).   Jail {name} was ignored.\n"
-            )
+            err += _ignored(name)
             continue
         try:
             await jails.create(host, params)
@@ -77,12 +74,23 @@ async def _start(host: Host, names: list[str]) -> Reply:
 
 
 async def _stop(host: Host, names: list[str]) -> Reply:
-    out = "Stopping jails:"
+    """By its configuration, too: without one a jail goes on running (13.2), and exit 0."""
+    out, err = "Stopping jails:", ""
     for name in names:
         if jail := host.jails.get(name):
+            if configured(host, name) is None:
+                err += _ignored(name)
+                continue
             await jails.remove(host, jail)
             out += f" {name}"
-    return Reply(out + ".\n")
+    return Reply(out + ".\n", err)
+
+
+def _ignored(name: str) -> str:
+    return (
+        f"/etc/rc.d/jail: WARNING: Invalid configuration for {name}  (no jail.conf,"
+        f" no hostname, or no path).   Jail {name} was ignored.\n"
+    )
 
 
 def _status(host: Host) -> Reply:
