@@ -109,7 +109,7 @@ def read(path: Path, plan: Plan, otherwise: Answer = nobody) -> Answers:
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refused(f"{path}: not TOML: {error}", todo=_TODO) from None
+        raise Refused(f"{path}: not TOML: {error}", todo=_FORM) from None
     gates = {step.name: step.gate for step in plan.steps if step.gate}
     said: dict[str, _Said] = {}
     wrong: list[str] = []
@@ -126,12 +126,12 @@ def read(path: Path, plan: Plan, otherwise: Answer = nobody) -> Answers:
         raise Refused(
             f"{path}: {len(wrong)} answer(s) are not as expected",
             evidence="\n".join(wrong),
-            todo=_TODO,
+            todo=_FORM,
         )
     return Answers(path, said, otherwise)
 
 
-_TODO = 'expected tables like [bind.retire] with answer = "yes" (or "no") and by = "who says so"'
+_FORM = 'expected tables like [bind.retire] with answer = "yes" (or "no") and by = "who says so"'
 
 
 def _tables(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -184,18 +184,21 @@ script() { # step do|undo nnn : one command, within its limit, its words into th
     return "$1"
 }
 
+as_planned() { # step, which is applying : what it is compared with later; undone where others came before it
+    fingerprint >"$dir/print.before"
+    fsync "$dir/print.before" # after a restart the undo is compared with it
+    if facts_hold "$1"; then return; fi
+    say "$1: the host changed since the step was planned; nothing was done"
+    echo 'the host changed since the step was planned' >"$dir/reason"
+    move "$1" applying undoing && move "$1" undoing undone
+    return 1
+}
+
 run() { # step
     dir=steps/$1
     echo $$ >"$dir/run.pid"
     move "$1" prepared applying || exit 1
-    fingerprint >"$dir/print.before"
-    fsync "$dir/print.before" # after a restart the undo is compared with it
-    if ! facts_hold "$1"; then
-        say "$1: the host changed since the step was planned; nothing was done"
-        echo 'the host changed since the step was planned' >"$dir/reason"
-        move "$1" applying undoing && move "$1" undoing undone
-        exit 1
-    fi
+    as_planned "$1" || exit 1
     for file in "$dir"/do/*.sh; do
         [ -e "$file" ] || break
         n=${file##*/}
@@ -233,13 +236,7 @@ hand() { # step : all that its undo needs, before a person types it; again for a
     if [ -e "$dir/progress" ]; then return; fi
     look "$1"
     if [ "$state" = prepared ]; then move "$1" prepared applying || exit 1; fi
-    fingerprint >"$dir/print.before"
-    if ! facts_hold "$1"; then
-        say "$1: the host changed since the step was planned; nothing was done"
-        echo 'the host changed since the step was planned' >"$dir/reason"
-        move "$1" applying undoing && move "$1" undoing undone
-        return
-    fi
+    as_planned "$1" || return 0
     for file in "$dir"/do/*.sh; do
         [ -e "$file" ] || break
         n=${file##*/}
@@ -248,7 +245,7 @@ hand() { # step : all that its undo needs, before a person types it; again for a
         echo "begun $n" # nobody will know how far he came, and an undo is right for what was not done
     done >"$dir/progress.new"
     say "$1: to be typed by hand, by $(cat "$dir/hand")"
-    fsync "$dir/progress.new" "$dir/print.before" && mv "$dir/progress.new" "$dir/progress" && fsync "$dir"
+    fsync "$dir/progress.new" && mv "$dir/progress.new" "$dir/progress" && fsync "$dir"
 }
 
 typed() { # step : the person is through; from here on it is like one that ran
@@ -357,6 +354,7 @@ run_lives() { # step : a restart may have given its pid to somebody else
 guard() { # step : the dead-man switch
     dir=steps/$1
     waited=0
+    met= # the run's pid, once ps(1) has said that it is the run's: it is not asked again beside a cut-over
     while :; do
         look "$1"
         case $state in
@@ -366,7 +364,11 @@ guard() { # step : the dead-man switch
             ;;
         applying)
             if [ -e "$dir/hand" ]; then exit 0; fi # typed by a person: nobody knows how far he is
-            if ! run_lives "$1" && move "$1" applying undoing; then
+            if [ -n "$met" ] && kill -0 "$met" 2>/dev/null; then
+                :
+            elif run_lives "$1"; then
+                met=$pid
+            elif move "$1" applying undoing; then
                 echo 'the run ended in the middle' >"$dir/reason"
                 undo_step "$1"
             fi
@@ -393,19 +395,18 @@ start() { # step, whose directory was just uploaded as state.prepared
     daemon -f sh "$journal/host.sh" run "$1"
 }
 
-from_failed() { # step : what lies below an undo that failed was taken back too early: again, after it
+retry() { # step, which is stuck : what lies below an undo that failed was taken back too early: again, after it
     awk 'NR == FNR { if ($1 == "undo-failed" && $2 > last) last = $2; next }
         $1 == "undo-failed" || $1 == "undone" && $2 < last { next }
         { print }' "steps/$1/progress" "steps/$1/progress" >"steps/$1/progress.new" &&
-        fsync "steps/$1/progress.new" && mv "steps/$1/progress.new" "steps/$1/progress"
+        fsync "steps/$1/progress.new" && mv "steps/$1/progress.new" "steps/$1/progress" &&
+        rm -f "steps/$1/stuck" "steps/$1/print.rollback"
 }
 
 start_undo() { # step reason
     wc -l <"steps/$1/log" >"steps/$1/told"
     look "$1"
-    if [ "$state" = stuck ]; then # before it moves: a guard that is still awake begins at once
-        from_failed "$1" && rm -f "steps/$1/stuck" "steps/$1/print.rollback"
-    fi
+    if [ "$state" = stuck ]; then retry "$1"; fi # before it moves: a guard that is still awake begins at once
     for from in confirmed applied stuck undoing; do
         if move "$1" "$from" undoing || from_hand "$1" undoing; then
             echo "$2" >"steps/$1/reason"
@@ -487,7 +488,7 @@ undo_all() { # from the shell of a person, with nothing else at hand
         case $(state_of "$step") in
         applied) move "$step" applied undoing ;;
         confirmed) move "$step" confirmed undoing ;;
-        stuck) from_failed "$step" && move "$step" stuck undoing ;;
+        stuck) retry "$step" && move "$step" stuck undoing ;;
         undoing) ;;
         applying)
             if ! from_hand "$step" undoing; then

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,6 @@ from rollout.step import Gate
 from rollout.told import Told
 
 
-@dataclass(frozen=True)
-class Act:
-    """One part of the rehearsal and what came of it."""
-
-    name: str
-    results: list[dict[str, Any]]
-
-
 class Rehearsal:
     """Rehearses one plan on one box. `files` is a directory for the report and what the prober saw.
 
@@ -38,7 +29,6 @@ class Rehearsal:
         self.box = box
         self.told = told
         self.files = files
-        self.acts: list[Act] = []
         self.record = Record(plan, "rehearse", box.target.name, files, told.note)
 
     def _runner(self) -> Runner:
@@ -94,7 +84,6 @@ class Rehearsal:
                 with self.record.act(name, runner, self.box.watches, self.box.witness):
                     run(runner)
             finally:
-                self.acts.append(Act(name, self.record.results))
                 self.told.ended(self.record.results)
 
     def _verify(self) -> None:

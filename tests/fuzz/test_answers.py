@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,20 +17,10 @@ from rollout.host import Result, Session
 from rollout.runner import Runner
 from rollout.told import Told
 from tests.fuzz.material import HOST_LINES, JOURNAL_LINES, PROJECT, WORDS, spoken, tried
-from tests.unit.rollout.unreachable import Unreachable
+from tests.unit.rollout.unreachable import Nowhere
 
 PLAN = plan.make(site.read(PROJECT / "site.example.toml"))
 POSITIONS = st.integers(0, len(PLAN.steps) - 1)
-
-
-class Nowhere(Unreachable):
-    name = "nowhere"
-
-    def shell(self) -> subprocess.Popen[bytes]:
-        raise AssertionError("a connection was opened")
-
-    def who(self, address: str, port: int, proto: str) -> str | None:
-        raise AssertionError("somebody was asked")
 
 
 class Babbling(Session):

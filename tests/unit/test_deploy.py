@@ -18,7 +18,7 @@ import deploy
 from rollout import errors, gates, site
 from rollout.box import Box
 from rollout.step import Gate
-from tests.unit.rollout.unreachable import Unreachable
+from tests.unit.rollout.unreachable import Nowhere
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = PROJECT / "site.example.toml"
@@ -30,18 +30,6 @@ CODES = {0} | {
     for each in vars(errors).values()
     if isinstance(each, type) and issubclass(each, errors.CellblockError)
 }
-
-
-class Nowhere(Unreachable):
-    """A host that must not be asked."""
-
-    name = "nowhere"
-
-    def shell(self) -> subprocess.Popen[bytes]:
-        raise AssertionError("a connection was opened")
-
-    def who(self, address: str, port: int, proto: str) -> str | None:
-        raise AssertionError("somebody was asked")
 
 
 @pytest.fixture

@@ -30,6 +30,12 @@ from tests.unit.rollout import runs
 PROJECT = Path(__file__).parents[3]
 
 
+def _at_terminal() -> None:
+    """As a login shell has it: whoever runs the tests in the background has ^C ignored."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Screen:
     """A program that has a terminal of its own for its input, its output and its signals."""
 
@@ -47,7 +53,7 @@ class Screen:
             stderr=slave,
             env={**plain, "TERM": "xterm-256color", **(environment or {})},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 # one thread
+            preexec_fn=_at_terminal,  # noqa: PLW1509 # one thread
         )
         self.text = ""
         self._shown = pyte.Screen(100, 30)

@@ -14,14 +14,14 @@ import pytest
 from pyinfra.api import operation
 
 from operations.command import Commands, Reversible
-from rollout import bundle, by_hand, report
+from rollout import by_hand, report
 from rollout.by_hand import AtTerminal, Typed
 from rollout.errors import Refused, RolledBack, Waiting
 from rollout.journal import operator
 from rollout.step import Step, use
 from tests.unit.rollout.lab import GATE, Lab, leave_applied, start, until
 from tests.unit.rollout.small_host import SmallHost, small_host
-from tests.unit.rollout.test_runner import rewritten
+from tests.unit.rollout.test_runner import changed_meanwhile
 
 
 @pytest.fixture
@@ -217,16 +217,7 @@ def test_a_connection_that_goes_while_he_types_is_opened_again(lab: Lab) -> None
 def test_a_host_that_changed_is_not_shown_to_be_typed_on(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = lab.path("file")
-    path.write_text("old")
-    real = bundle.upload_script
-
-    def upload(*words: Any) -> str:
-        path.write_text("somebody's")
-        return real(*words)
-
-    monkeypatch.setattr(bundle, "upload_script", upload)
-    changes = use(rewritten, path=str(path), acts=str(lab.acts_file))
+    path, changes = changed_meanwhile(lab, monkeypatch)
     person = Person(lab.host)
     runner = lab.runner(lab.step("one", changes), hands=person)
     with pytest.raises(Refused, match="the host changed since the step was planned"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,10 @@ from rollout.box import Box
 from rollout.errors import Refused, RolledBack, Stuck
 from rollout.rehearsal import Rehearsal
 from rollout.told import Told
-from tests.unit.rollout.unreachable import Unreachable
+from tests.unit.rollout.unreachable import Nowhere
 
 PLAN = plan.make(site.read(Path(__file__).parents[3] / "site.example.toml"))
 BEFORE = ["address lo0 127.0.0.1", "line /etc/rc.conf sshd_enable=YES", "service named runs"]
-
-
-class Nowhere(Unreachable):
-    """Neither target nor outside may be asked in these tests."""
-
-    name = "nowhere"
-
-    def shell(self) -> subprocess.Popen[bytes]:
-        raise AssertionError("a connection was opened")
-
-    def who(self, address: str, port: int, proto: str) -> str | None:
-        raise AssertionError("somebody was asked")
 
 
 class Notes(Told):

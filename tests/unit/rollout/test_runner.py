@@ -15,7 +15,7 @@ from pyinfra.api.facts import FactBase
 from operations.command import Commands, Reversible
 from rollout import bundle
 from rollout.errors import CellblockError, Locked, Refused, RolledBack, Waiting
-from rollout.step import Gate, Step, check, use
+from rollout.step import Gate, Step, Use, check, use
 from tests.unit.rollout.lab import GATE, Lab, leave_applied, start, until
 from tests.unit.rollout.small_host import SmallHost, small_host
 
@@ -238,9 +238,8 @@ def rewritten(path: str, acts: str) -> Commands:
     )
 
 
-def test_a_host_that_changed_since_the_plan_was_made_is_left_alone(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def changed_meanwhile(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Use]:
+    """A file, and its rewriting; somebody writes there between the plan and the run."""
     path = lab.path("file")
     path.write_text("old")
     real = bundle.upload_script
@@ -250,7 +249,13 @@ def test_a_host_that_changed_since_the_plan_was_made_is_left_alone(
         return real(*words)
 
     monkeypatch.setattr(bundle, "upload_script", upload)
-    changes = use(rewritten, path=str(path), acts=str(lab.acts_file))
+    return path, use(rewritten, path=str(path), acts=str(lab.acts_file))
+
+
+def test_a_host_that_changed_since_the_plan_was_made_is_left_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, changes = changed_meanwhile(lab, monkeypatch)
     with pytest.raises(CellblockError, match="the host changed since the step was planned"):
         lab.runner(lab.step("one", changes)).apply()
     assert path.read_text() == "somebody's"

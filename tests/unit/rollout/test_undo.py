@@ -219,6 +219,21 @@ def test_an_undo_by_hand_stops_where_it_is_stuck(lab: Lab) -> None:
     assert (lab.host.state("001-one"), lab.host.state("002-two")) == ("confirmed", "stuck")
 
 
+def test_an_undo_by_hand_that_gets_through_after_all_leaves_no_word_of_being_stuck(
+    lab: Lab,
+) -> None:
+    hinder = lab.where("hinder")
+    hinder.touch()
+    undo = f"test ! -e {hinder}; rm -f {lab.path('a')}"
+    with lab.runner(lab.step("one", lab.makes("a", undo=undo))) as runner:
+        runner.apply()
+    assert lab.host.ask("undo").returncode == 3
+    assert "001" in lab.host.read("001-one", "stuck")
+    hinder.unlink()
+    assert lab.host.ask("undo").returncode == 0
+    assert (lab.host.state("001-one"), lab.host.read("001-one", "stuck")) == ("undone", "")
+
+
 def test_an_undo_by_hand_does_not_cut_into_a_run(lab: Lab) -> None:
     runner = lab.runner(lab.step("one", lab.makes("a", then="sleep 1.5")))
     name = start(runner)

@@ -1,13 +1,29 @@
-"""What a test gives for the outside when no transfer is asked of it."""
+"""What a test gives for the outside, or for the host, when it must not be asked."""
 
 from __future__ import annotations
+
+import subprocess
 
 from rollout.transfer import Sink, Transfer
 
 
 class Unreachable:
+    """No transfer is asked of it."""
+
     def sink(self) -> Sink:
         raise NotImplementedError
 
     def read(self, address: str, port: int, limit: float) -> Transfer:
         raise NotImplementedError
+
+
+class Nowhere(Unreachable):
+    """A target, and somebody outside, that must not be asked."""
+
+    name = "nowhere"
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        raise AssertionError("a connection was opened")
+
+    def who(self, address: str, port: int, proto: str) -> str | None:
+        raise AssertionError("somebody was asked")
