@@ -109,6 +109,18 @@ CASES = [
     lacking("names::answers", name="mysql.example.org", port=3306),
     lacking("names::localhost_is_closed", port=3306),
     lacking("network::has_address", interface="lo1", address="10.80.0.2"),
+    broken(
+        "network::has_address",
+        "ifconfig vtnet0 inet 203.0.113.2 -alias",
+        interface="vtnet0",
+        address="203.0.113.2",
+    ),
+    broken(
+        "network::has_address",
+        "ifconfig lo1 create && ifconfig lo1 inet 10.80.0.2/32 alias",
+        interface="lo1",
+        address="10.80.0.2",
+    ),
     lacking("network::ipfw_is_loaded"),
     broken("network::set_is_on", LOADED, set=20),
     broken(
