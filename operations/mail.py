@@ -161,7 +161,8 @@ def ended(processes: str, jail: str = "") -> Commands:
 
     The daemon's own end leaves the sessions and deliveries under way. After a minute, those that
     only wait for a client's next command or for a far host's greeting are ended; a message that is
-    being taken or given is never cut off, and the wait fails instead.
+    being taken or given is never cut off, and the wait fails instead. A daemon that is there after
+    five seconds was not found by its rc script (its pid file is gone) and is ended, too.
     """
     yield Reversible(
         _ended(processes, jail), undo=":", live=True, limit=330, says="let mail under way end"
@@ -171,11 +172,18 @@ def ended(processes: str, jail: str = "") -> Commands:
 def _ended(processes: str, jail: str = "") -> str:
     # To pgrep, 0 means any jail, for compatibility (pkill.c); to ps it means none.
     listed, where = (quote(jail), quote(jail)) if jail else ("none", "0")
-    idle = r"/^ *[0-9]+ sendmail: .*(cmd read|user open|client (greeting|EHLO|HELO))/ {print $1}"
-    return (
-        f"(i=0; while pgrep -j {listed} -x {quote(processes)} >/dev/null; do "
-        f"if [ $i -eq 120 ]; then ps -axww -J {where} -o pid= -o args= | awk {quote(idle)} | "
+    titles = {
+        10: "((accepting|rejecting) connections|Queue runner@)",
+        120: ".*(cmd read|user open|client (greeting|EHLO|HELO))",
+    }
+    ends = "".join(
+        f"if [ $i -eq {turn} ]; then ps -axww -J {where} -o pid= -o args= | "
+        f"awk {quote(f'/^ *[0-9]+ sendmail: {title}/ {{print $1}}')} | "
         "while read -r pid; do kill $pid || true; done; fi; "
+        for turn, title in titles.items()
+    )
+    return (
+        f"(i=0; while pgrep -j {listed} -x {quote(processes)} >/dev/null; do {ends}"
         "if [ $i -ge 400 ]; then echo 'mail is still under way' >&2; exit 1; fi; "
         "sleep 0.5; i=$((i + 1)); done)"
     )

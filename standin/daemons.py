@@ -44,6 +44,8 @@ class Kind:
     # It looks at its configuration first, and says so: on stdout, and the verdict on stderr.
     is_checked: bool = False
     commands: tuple[str, ...] = ()
+    # What it calls itself in ps(1), by setproctitle(3).
+    title: str = ""
 
     @property
     def enable(self) -> str:
@@ -154,6 +156,7 @@ KINDS = (
         "sendmail", "/etc/rc.d/sendmail", "sendmail", "/usr/libexec/sendmail/sendmail", "root",
         "/var/run/sendmail.pid", config="/etc/mail/sendmail.cf",
         listens=configs.sendmail_listens, also=("sendmail_submit_enable",),
+        title="sendmail: accepting connections (sendmail)",
     ),
     Kind(
         "postfix", "/usr/local/etc/rc.d/postfix", "master", "/usr/local/libexec/postfix/master",

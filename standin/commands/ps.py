@@ -90,7 +90,7 @@ def _process(
     if words[:1] == [b"/libexec/standin/sh"]:
         line = " ".join(["/bin/sh", *line.split(" ")[1:]])
     if daemon := daemons.get(pid) or workers.get(pid):
-        comm, line = daemon.kind.process, daemon.kind.binary
+        comm, line = daemon.kind.process, daemon.kind.title or daemon.kind.binary
         user = daemon.kind.user if pid in daemons else daemon.kind.workers[0]
     else:
         user = names(realm).user(Path(f"/proc/{pid}").stat().st_uid)
