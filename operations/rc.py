@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
+from operations import files, firewall
 from operations.command import ANY, Commands, Reversible, quote
 from operations.facts import RcConf, ServiceRuns, runs
 
@@ -162,28 +164,59 @@ def start(script: str, jail: str, stop: str = "onestop", limit: int = 120) -> Co
 
 
 @operation()
-def handover(script: str, jail: str, limit: int = 240) -> Commands:
+def handover(
+    script: str,
+    jail: str,
+    *,
+    sets: Sequence[int] = (),
+    socket: str | None = None,
+    target: str = "",
+    limit: int = 240,
+) -> Commands:
     """Stop a daemon on the host and start it in a running jail, on the same files.
 
+    Between the two the ipfw `sets` are switched on and the host's `socket`, which a daemon removes
+    as it stops, becomes a link to the jail's: who connects anew meets the daemon that is there.
     One command, for between a stop and a start of its own every process of the journal's is outage.
     On the way back the host's starts only once the jail's is gone.
     """
+    between: list[Reversible] = []
+    if sets:
+        between += _lines(firewall.switch._inner(set=sets[0], more=sets[1:]))
+    if socket:
+        between += _lines(files.link._inner(path=socket, target=target))
     if not host.get_fact(ServiceRuns, script=script):
+        yield from between
         yield from start._inner(script=script, jail=jail, limit=limit)
         return
     name, there = quote(script), quote(jail)
     inside = runs(script, jail)
+    stopped = " && ".join([f"service {name} onestop >&2", *(each.do for each in between)])
+    waiting = quote(f"read go && exec service {name} onestart </dev/null")
+    started = f"service {name} onestart || true; {runs(script)}"
+    back = "; ".join([*(str(each.undo) for each in reversed(between)), started])
     yield Reversible(
-        f"service {name} onestop && service -j {there} {name} onestart && {inside}",
+        # The jail's shell is there and waits when the daemon has stopped: jexec(8) is no outage.
+        f"{{ {stopped} && echo go; }} | jexec {there} sh -c {waiting} && {inside}",
         # No question between the jail's stop and the host's start: it would be outage. onestart
         # fails when the daemon runs, and then the state has the word.
         undo=f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
-        f"|| ! {inside}; then service {name} onestart || true; {runs(script)}; else false; fi",
+        f"|| ! {inside}; then {back}; else false; fi",
         live=True,
-        says=f"stop {script} on the host, start it in jail {jail}",
+        says=", ".join(
+            [
+                f"stop {script} on the host",
+                *(each.says for each in between),
+                f"start it in jail {jail}",
+            ]
+        ),
         sees=ANY,
         limit=limit,
     )
+
+
+def _lines(commands: Commands) -> list[Reversible]:
+    return [each for each in commands if isinstance(each, Reversible)]
 
 
 # The exit code of a start proves little (0 with X_enable off; nothing said when a daemon dies right

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operations import data, files, firewall, rc
+from operations import data, files, rc
 from rollout.site import Site
 from rollout.step import Step, Use, check, use
 from steps import dependents, forward
@@ -45,11 +45,14 @@ def _cutover(site: Site) -> Step:
             use(rc.variable, name=service.rcvar, value="NO"),
             *([_link_at_boot(socket, root + socket)] if socket else []),
             *([use(data.flushed, client=service.client)] if service.client else []),
-            # Connections that are open stay with the host's daemon until it stops.
-            use(firewall.switch, set=site.places[_NAME].set, more=[site.places["localhost"].set]),
-            use(rc.handover, script=service.rc, jail=jail),
-            # A daemon that stops removes its socket, whatever is at its path by then.
-            *([use(files.link, path=socket, target=root + socket)] if socket else []),
+            use(
+                rc.handover,
+                script=service.rc,
+                jail=jail,
+                sets=[site.places[name].set for name in (_NAME, "localhost")],
+                socket=socket,
+                target=f"{root}{socket}",
+            ),
         ),
         checks=(
             check("service::runs_in_jail", service=_NAME),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import OperationError
 
-from operations import rc
-from operations.facts import RcConf, ServiceRuns, runs
+from operations import files, firewall, rc
+from operations.facts import RcConf, Replaceable, ServiceRuns, State, runs
 from tests.unit.operations.asking import pairs, reversible, typed, unset
 
 
@@ -210,7 +210,8 @@ def test_a_daemon_is_handed_over_by_one_command() -> None:
     )
     inside = runs("mysql-server", "db")
     assert command.do == (
-        f"service mysql-server onestop && service -j db mysql-server onestart && {inside}"
+        "{ service mysql-server onestop >&2 && echo go; } | jexec db sh -c "
+        f"'read go && exec service mysql-server onestart </dev/null' && {inside}"
     )
     assert command.undo == (
         "if ! jls -j db jid >/dev/null 2>&1 || service -j db mysql-server onestop "
@@ -218,6 +219,35 @@ def test_a_daemon_is_handed_over_by_one_command() -> None:
         "else false; fi"
     )
     assert (command.live, command.limit) == (True, 99)
+
+
+def test_who_connects_anew_meets_the_daemon_that_is_there() -> None:
+    [command] = reversible(
+        rc.handover,
+        {ServiceRuns: True, Replaceable: State("absent")},
+        script="mysql-server",
+        jail="db",
+        sets=[7, 8],
+        socket="/s",
+        target="/j/s",
+    )
+    [switch] = reversible(firewall.switch, set=7, more=[8])
+    [link] = reversible(files.link, {Replaceable: State("absent")}, path="/s", target="/j/s")
+    assert f"onestop >&2 && {switch.do} && {link.do} && echo go; }}" in command.do
+    assert f"then {link.undo}; {switch.undo}; service mysql-server onestart" in str(command.undo)
+
+
+def test_a_daemon_that_does_not_stop_is_not_started_in_its_jail(tmp_path: Path) -> None:
+    [command] = reversible(rc.handover, {ServiceRuns: True}, script="mysql-server", jail="db")
+    started = tmp_path / "started"
+    for stops in (False, True):
+        service = (
+            f"case $2 in (onestop) {'exit 0' if stops else 'exit 1'};; "
+            f'(onestart) : > {started};; esac; echo "x is running"'
+        )
+        ran = typed(command.do, tmp_path, None, service=service, jexec='shift; exec "$@"')
+        assert (ran.returncode == 0) is stops
+        assert started.exists() is stops
 
 
 def test_a_daemon_that_ran_nowhere_is_only_started_in_its_jail() -> None:

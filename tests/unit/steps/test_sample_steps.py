@@ -148,11 +148,16 @@ def test_questions_go_to_the_jail_only_when_its_named_has_the_zones() -> None:
 
 def test_nothing_stands_between_the_two_daemons_of_mysql() -> None:
     """Each command more is outage."""
-    step = commands(PLAN.steps[NAMES.index("mysql.cutover")])
-    says = [command.says for command in step]
-    at = says.index("stop mysql-server on the host, start it in jail mysql")
-    assert says[at - 1].startswith("switch ipfw set")
-    assert not [command for command in step if command.do.startswith("service mysql-server")][1:]
+    [handover] = [
+        command
+        for command in commands(PLAN.steps[NAMES.index("mysql.cutover")])
+        if "mysql-server one" in command.do
+    ]
+    assert handover.says == (
+        "stop mysql-server on the host, switch ipfw set 23 and 26 on, "
+        "link /var/run/mysql/mysql.sock -> /usr/jails/mysql/root/var/run/mysql/mysql.sock, "
+        "start it in jail mysql"
+    )
 
 
 def test_the_jails_address_is_never_the_hosts_and_vice_versa() -> None:
