@@ -100,6 +100,7 @@ def _process(
 @command("/bin/ps")
 def ps(host: Host, call: Call) -> Reply:
     columns, pids, jail = ["pid", "state", "command"], None, None
+    chosen: list[str] = []  # by -o, which may come more than once
     everything = False
     words = list(call.args)
     while words:
@@ -113,7 +114,7 @@ def ps(host: Host, call: Call) -> Reply:
                 columns = ["user", "pid", "state", "command"]
             elif letter == "j":
                 columns = ["user", "pid", "ppid", "pgid", "sid", "jid", "state", "command"]
-            elif letter in "oOpJ":
+            elif letter in "opJ":
                 value = letters or (words.pop(0) if words else "")
                 letters = ""
                 if letter == "p":
@@ -121,8 +122,7 @@ def ps(host: Host, call: Call) -> Reply:
                 elif letter == "J":
                     jail = value
                 else:
-                    given = _columns(value)
-                    columns = columns + given if columns and columns[0] == "=" else given
+                    chosen += _columns(value)
             else:
                 raise Unknown(
                     f"ps: illegal option -- {letter}\nusage: ps [-aCcdefHhjlmrSTuvwXxZ]\n", 1
@@ -136,7 +136,7 @@ def ps(host: Host, call: Call) -> Reply:
         and (jail is None or jail in (process.jail, str(process.jid)))
     ]
     del everything  # of one host's processes, all are root's own
-    return Reply(_table(columns, shown), exit=0 if shown else 1)
+    return Reply(_table(chosen or columns, shown), exit=0 if shown else 1)
 
 
 def _columns(value: str) -> list[str]:
