@@ -103,6 +103,8 @@ class Contact:
         except Unreachable as error:
             self.told.note(f"{error.what}; the host goes on by itself, trying to reach it again")
             self.renew(directory)
+            # The host may have restarted in a step before which nobody undoes at boot.
+            self.session.output(f"sh {JOURNAL}/host.sh arm {directory}")
             self._follow(directory)
         entry = self.entry(directory)
         if entry.state not in journal.RESTING:

@@ -20,6 +20,7 @@ RESTING = ("applied", "confirmed", "undone", "stuck")
 """The states in which nothing goes on by itself, but for the deadline of `applied`."""
 
 _HOST_SH = Path(__file__).with_name("host.sh")
+_LOOKING = '. "$journal/looking.sh"'
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,11 @@ def must_fit(journal: Journal, plan: Plan) -> None:
 
 
 @cache
-def _host_sh() -> str:
-    return _HOST_SH.read_text(encoding="utf-8")
+def host_sh() -> str:
+    """The host's half in one file, so that it is never there by halves."""
+    lines = _HOST_SH.read_text(encoding="utf-8").splitlines(keepends=True)
+    looking = _HOST_SH.with_name("looking.sh").read_text(encoding="utf-8")
+    return "".join(looking if line.startswith(_LOOKING) else line for line in lines)
 
 
 def operator() -> str:
@@ -184,7 +188,7 @@ def take(session: Session, plan: Plan, run: str) -> None:
                 f"mkdir -p {JOURNAL}/steps {JOURNAL}/history",
                 f"chmod 700 {JOURNAL}",
                 f"cd {JOURNAL}",
-                _written("host.sh.new", _host_sh()),
+                _written("host.sh.new", host_sh()),
                 "if [ ! -f host.sh ]; then cp host.sh.new host.sh; fi",
                 f'sh host.sh lock $$ {run} {quote(who)}" since $(date -u +%Y-%m-%dT%H:%M:%SZ)"',
                 "mv host.sh.new host.sh",

@@ -146,6 +146,19 @@ def test_a_host_that_comes_back_is_waited_for(host: SmallHost, hold: Hold) -> No
     assert held.channels >= 3
 
 
+def test_who_comes_again_and_finds_nobody_at_the_step_has_it_undone(
+    host: SmallHost, hold: Hold
+) -> None:
+    """As after a restart in the step that brings the script of the boot."""
+    held = hold(step("a", slow(host, 60)))
+    directory = begin(held)
+    host.wait(directory, "applying")
+    host.kill("guard", directory)
+    host.kill("run", directory)
+    threading.Timer(0.4, host.cut).start()
+    assert held.follow(directory).state == "undone"
+
+
 def test_a_connection_that_the_host_still_holds_does_not_lock_its_own_run_out(
     host: SmallHost, hold: Hold
 ) -> None:

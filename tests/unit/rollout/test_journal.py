@@ -183,10 +183,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     (bin_ / "fsync").chmod(0o755)
     (bin_ / "lockf").write_text('#!/bin/sh\nshift 4; exec flock -o -w 300 "$@"\n')
     (bin_ / "lockf").chmod(0o755)
-    script = (Path(journal.__file__).parent / "host.sh").read_text(encoding="utf-8")
+    script = journal.host_sh()
     ours = script.replace("\nPATH=/sbin:", f"\nPATH={bin_}:/sbin:")
     assert ours != script
-    monkeypatch.setattr(journal, "_host_sh", lambda: ours)
+    monkeypatch.setattr(journal, "host_sh", lambda: ours)
     monkeypatch.setattr(journal, "JOURNAL", str(tmp_path / "db" / "cellblock"))
     return Here(f"{bin_}:{os.environ['PATH']}")
 
@@ -204,7 +204,7 @@ def test_taking_the_lock_lays_down_the_plan_and_what_reads_it(here: Here, tmp_pa
         read = journal.read(session)
     where = tmp_path / "db" / "cellblock"
     assert where.stat().st_mode & 0o777 == 0o700
-    assert (where / "host.sh").read_text() == journal._host_sh()
+    assert (where / "host.sh").read_text() == journal.host_sh()
     rows = (where / "plan").read_text().splitlines()
     assert rows[0] == f"site dcserver {PLAN.site.hash}"
     assert rows[2] == f"step 002-base {PLAN.hashes[1]}"
