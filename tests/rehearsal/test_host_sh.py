@@ -19,6 +19,7 @@ from operations.command import Commands, Reversible
 from rollout import bundle, journal, plan, site
 from rollout.contact import Contact
 from rollout.errors import RolledBack
+from rollout.host import Target
 from rollout.plan import Plan
 from rollout.site import JOURNAL
 from rollout.step import Step, check, use
@@ -72,7 +73,7 @@ def planned(*steps: Step) -> Plan:
 
 
 class Run:
-    def __init__(self, host: StandIn, *steps: Step) -> None:
+    def __init__(self, host: Target, *steps: Step) -> None:
         self.host = host
         self.contact = Contact(planned(*steps), host, Told())
         self.contact.take()
