@@ -20,7 +20,7 @@ from tests.rehearsal.test_host_sh import Run, step
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]
 
-DEADLINE = 5  # seconds after the last command
+DEADLINE = 8  # seconds after the last command
 WITHIN = 10.0  # seconds after the deadline
 GIVEN_UP = 120.0
 TIMES = 2  # each way to deny it
@@ -100,8 +100,8 @@ def test_it_is_undone_within_ten_seconds_of_its_deadline(fresh_guest: Guest, way
     late = []
     for _ in range(TIMES):
         run = Run(line, step("denied", use(denied, way=way), confirm_within=DEADLINE))
-        run.begin(1)
         clock = ahead(guest)
+        run.begin(1)
         guest.wait_until(lambda: is_denied(guest), "denied", 120.0)
         knocked = subprocess.run(
             guest.argv(sys.executable, "-c", KNOCKS, GUEST),
