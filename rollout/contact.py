@@ -75,7 +75,9 @@ class Contact:
             wait=wait_fixed(0.5),
             reraise=True,
         )
-        tries(journal.take, self.session, self.plan, self._run)
+        gone = tries(journal.take, self.session, self.plan, self._run)
+        if gone:
+            self.told.note(f"took over the lock of {gone}, whose rollout ended without a word")
 
     def close(self) -> None:
         if self._session is not None:

@@ -383,7 +383,8 @@ owner_lives() { # the lock names the pid and the start of the owner's shell on t
     [ "$(ps -o lstart= -p "$holder" 2>/dev/null | tr -s ' ' '_')" = "${started%% *}" ]
 }
 
-lock() { # pid run who... : takes the lock for the shell `pid`, or says who has it and exits 6
+lock() { # pid run who... : takes the lock for the shell `pid`, and prints the one that it took over;
+    # or prints the one that is held, and exits 6
     # One at a time: of two who find a dead owner, the second must not move away the first's new lock.
     lockf -k -s -t 30 lock.turn sh "$journal/host.sh" take-lock "$@"
     exit $?
@@ -394,13 +395,14 @@ take_lock() { # the same arguments, nobody else at it
         rm -f lock # our own run's, over a connection that the host has not given up yet
     elif [ -e lock ] && ! owner_lives; then
         say "took over the lock of a run that is gone: $(cat lock)"
+        cat lock
         rm -f lock
     elif [ -e lock ]; then
         cat lock
         exit 6
     fi
-    printf '%s %s %s\n' "$1" "$(ps -o lstart= -p "$1" | tr -s ' ' '_')" "$2 ${3:-}" >lock.new
-    mv lock.new lock
+    printf '%s %s %s\n' "$1" "$(ps -o lstart= -p "$1" | tr -s ' ' '_')" "$2 ${3:-}" >lock.new &&
+        mv lock.new lock
 }
 
 unlock() { # pid

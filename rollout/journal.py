@@ -169,10 +169,11 @@ def operator() -> str:
     return f"{getpass.getuser()} on {socket.gethostname()}"
 
 
-def take(session: Session, plan: Plan, run: str) -> None:
+def take(session: Session, plan: Plan, run: str) -> str:
     """Take the lock for this session, and lay down host.sh and the plan. Raises Locked.
 
-    `run` names our rollout: a lock that it holds over a dead connection is its own.
+    `run` names our rollout: a lock that it holds over a dead connection is its own. Returns whose
+    lock was taken over because he was gone, or "".
     """
     who = operator()
     lines = [f"site {plan.site.name} {plan.site.hash}"]
@@ -190,7 +191,8 @@ def take(session: Session, plan: Plan, run: str) -> None:
                 f"cd {JOURNAL}",
                 _written("host.sh.new", host_sh()),
                 "if [ ! -f host.sh ]; then cp host.sh.new host.sh; fi",
-                f'sh host.sh lock $$ {run} {quote(who)}" since $(date -u +%Y-%m-%dT%H:%M:%SZ)"',
+                f'sh host.sh lock $$ {run} {quote(who)}"${{SSH_CONNECTION:+ from '
+                '${SSH_CONNECTION%% *}} since $(date -u +%Y-%m-%dT%H:%M:%SZ)"',
                 "mv host.sh.new host.sh",
                 _written("watch", "\n".join(watch) + "\n"),
                 _written("plan", "\n".join(lines) + "\n"),
@@ -198,14 +200,17 @@ def take(session: Session, plan: Plan, run: str) -> None:
             ]
         )
     )
+    told = result.out.strip()
     if result.code == Locked.code:
         raise Locked(
             f"{session.target.name}: another rollout is under way",
-            evidence=f"the lock is held by {_owner(result.out.strip())}, whose connection is alive",
-            todo="wait for it, or speak to them",
+            evidence=f"the lock is held by {_owner(told)}, whose connection is alive",
+            todo="wait for it, or speak to them; if their machine is gone and the host has not "
+            f"noticed yet, kill {told.partition(' ')[0]} there ends their hold",
         )
     if result.code != 0:
         raise Refused(f"the journal {JOURNAL} cannot be written", evidence=result.err)
+    return _owner(told)
 
 
 def release(session: Session) -> None:

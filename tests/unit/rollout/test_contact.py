@@ -251,8 +251,10 @@ def test_the_lock_of_a_run_that_is_gone_is_taken_over(host: SmallHost, hold: Hol
     hold(step("a", made(host.root / "etc/x")))
     host.cut()
     assert "abandoned" in host.ask("status").stdout
-    hold(step("a", made(host.root / "etc/x")))
+    told = Noted()
+    hold(step("a", made(host.root / "etc/x")), told=told)
     assert "took over the lock" in (host.journal / "log").read_text()
+    assert [note for note in told.notes if note.startswith("took over the lock of ")]
 
 
 def test_an_operator_killed_while_a_step_runs_does_not_keep_the_lock(

@@ -166,12 +166,12 @@ def test_an_entry_knows_its_place() -> None:
 class Here:
     path: str
     name: str = "here"
+    came_by: str = "198.51.100.7 50022 203.0.113.2 22"
 
     def shell(self) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
-        return subprocess.Popen(
-            ["sh"], stdin=pipe, stdout=pipe, stderr=pipe, env={"PATH": self.path, "LC_ALL": "C"}
-        )
+        known = {"PATH": self.path, "LC_ALL": "C", "SSH_CONNECTION": self.came_by}
+        return subprocess.Popen(["sh"], stdin=pipe, stdout=pipe, stderr=pipe, env=known)
 
 
 @pytest.fixture
@@ -225,19 +225,29 @@ def test_a_lock_is_held_by_one_at_a_time_and_given_back(here: Here) -> None:
             journal.take(second, PLAN, "ours")
         assert caught.value.code == 6
         assert journal.read(second).lock in str(caught.value)
+        holder = first.output("echo $$").strip()
+        assert f"kill {holder} there" in caught.value.todo
         journal.release(second)
         assert journal.read(second).lock, "only its holder can give it back"
         journal.release(first)
         journal.take(second, PLAN, "ours")
 
 
+def test_a_lock_says_from_where_its_holder_came(here: Here) -> None:
+    with Session(here) as session:
+        journal.take(session, PLAN, "ours")
+        assert " from 198.51.100.7 since 2" in journal.read(session).lock
+
+
 def test_a_lock_whose_holder_is_gone_is_taken_over(here: Here) -> None:
     with Session(here) as gone:
-        journal.take(gone, PLAN, "ours")
+        journal.take(gone, PLAN, "theirs")
     with Session(here) as session:
-        assert journal.read(session).abandoned
-        journal.take(session, PLAN, "ours")
+        abandoned = journal.read(session).abandoned
+        assert abandoned
+        assert journal.take(session, PLAN, "ours") == abandoned
         assert journal.read(session).lock
+        assert journal.take(session, PLAN, "ours") == "", "nobody's but our own"
 
 
 def test_taking_the_lock_again_in_the_same_session_is_no_quarrel_with_oneself(here: Here) -> None:
