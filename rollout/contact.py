@@ -18,7 +18,7 @@ from rollout.site import JOURNAL
 from rollout.told import Told
 
 _FOLLOW_FOR = 1800.0  # seconds: longer than any step may take
-_LOCK_FOR = 3.0  # seconds: longer than a killed operator's shell goes on
+_LOCK_FOR = 10.0  # seconds: a killed operator's shell first ends what it is at
 _TRY_FOR = 60.0  # seconds until a host that does not answer is given up
 
 T = TypeVar("T")

@@ -238,6 +238,13 @@ def test_a_confirm_while_the_undo_is_under_way_waits_for_its_end(
     assert host.state("001-a") == "undone"
 
 
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits here for an operator who may have been killed."""
+    monkeypatch.setattr(contact, "_LOCK_FOR", 1.0)
+
+
+@pytest.mark.usefixtures("hurried")
 def test_another_rollout_is_kept_out_while_this_one_lives(host: SmallHost, hold: Hold) -> None:
     first = hold(step("a", made(host.root / "etc/x")))
     with pytest.raises(Locked, match="another rollout is under way") as caught:
@@ -257,6 +264,7 @@ def test_the_lock_of_a_run_that_is_gone_is_taken_over(host: SmallHost, hold: Hol
     assert [note for note in told.notes if note.startswith("took over the lock of ")]
 
 
+@pytest.mark.usefixtures("hurried")
 def test_an_operator_killed_while_a_step_runs_does_not_keep_the_lock(
     host: SmallHost, hold: Hold
 ) -> None:
