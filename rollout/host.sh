@@ -85,6 +85,10 @@ stop_orphan() { # step : what a killed run was doing must not go on behind the u
 # shellcheck source=rollout/looking.sh
 . "$journal/looking.sh" # fingerprint, as_before, follow, status
 
+taken() { # print.NAME : the host's fingerprint under that name: whole and on the disk, or not at all
+    fingerprint >"$dir/$1.new" && fsync "$dir/$1.new" && mv "$dir/$1.new" "$dir/$1"
+}
+
 room() { # the undo's own, to be given up as it begins: it writes much of a fingerprint, and rc.conf anew,
     # on a disk that is full by then. Not of zeros, for which a compressing ZFS takes no room.
     dd if=/dev/urandom of="$dir/room" bs=64k count=64 2>/dev/null
@@ -125,9 +129,7 @@ script() { # step do|undo nnn : one command, within its limit, its words into th
 }
 
 as_planned() { # step, which is applying : what it is compared with later; undone where others came before it
-    # There whole or not at all, and on the disk: after a restart the undo is compared with it.
-    if ! { fingerprint >"$dir/print.new" && fsync "$dir/print.new" &&
-        mv "$dir/print.new" "$dir/print.before" && room; }; then
+    if ! { taken print.before && room; }; then
         unfit='the disk is full'
     elif ! facts_hold "$1"; then
         unfit='the host changed since the step was planned'
@@ -173,10 +175,16 @@ run() { # step
 stands() { # step, all of whose commands came through: from now on it has a deadline
     # UFS writes what is new within half a minute; a step may be confirmed sooner than that.
     find -x /etc /usr/local/etc /usr/jails -type f -cnewer "$dir/token" -exec fsync {} + 2>/dev/null
-    fingerprint >"$dir/print.applied"
-    echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline"
-    fsync "$dir/deadline" "$dir/progress" "$dir/print.applied"
-    move "$1" applying applied
+    if taken print.applied &&
+        echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline" &&
+        fsync "$dir/deadline" "$dir/progress"; then
+        move "$1" applying applied
+        return
+    fi
+    say 'the journal cannot be written'
+    echo 'all commands ran, but the journal cannot be written' >"$dir/reason"
+    move "$1" applying undoing && undo_step "$1"
+    return 1
 }
 
 hand() { # step : all that its undo needs, before a person types it; again for a person who comes back
@@ -206,8 +214,9 @@ typed() { # step : the person is through; from here on it is like one that ran
 from_hand() { # step to : takes a step out of the hands of a person who did not come to its end
     [ -e "steps/$1/hand" ] || return 1
     if [ ! -e "steps/$1/progress" ]; then # he was not shown anything yet
-        fingerprint >"steps/$1/print.before"
-        : >"steps/$1/progress"
+        dir=steps/$1
+        taken print.before
+        : >"$dir/progress"
     fi
     move "$1" applying "$2"
 }
@@ -224,7 +233,7 @@ undo_locked() { # step
     stop_orphan "$1"
     rm -f "$dir/room"
     if [ -e "$dir/print.applied" ] && [ ! -e "$dir/print.rollback" ]; then
-        fingerprint >"$dir/print.new" && mv "$dir/print.new" "$dir/print.rollback"
+        taken print.rollback
     fi
     failed=
     echo >>"$dir/progress" # of its last line the power may have left a part

@@ -76,7 +76,10 @@ def test_what_a_run_and_its_undo_write_is_on_the_disk_in_time(noting: Lab) -> No
         rf"applying {step}/progress begun 001",
         rf"applying {step}/progress begun 002",
         # All that the word "applied" promises.
-        *(rf"applying {step}/{name} " for name in ("deadline", "print.applied", "print.new")),
+        *(
+            rf"applying {step}/{name} "
+            for name in ("deadline", r"print\.applied\.new", r"print\.before\.new")
+        ),
         rf"applying {step}/progress done 002",
         # And what the step itself wrote, sooner than UFS would by itself.
         rf"applying {re.escape(str(conf))} x",

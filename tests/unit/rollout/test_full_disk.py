@@ -42,6 +42,16 @@ def test_a_command_that_the_journal_cannot_note_is_not_run(lab: Lab) -> None:
     assert lab.host.state("001-one") == "undone"
 
 
+@pytest.mark.parametrize("name", ["deadline", "print.applied.new"])
+def test_a_step_is_not_called_applied_without_its_deadline(lab: Lab, name: str) -> None:
+    """Nobody would undo it: the guard waits for a time that it cannot read."""
+    full(lab.host, "fsync", f'[ "${{1##*/}}" = {name} ]')
+    with pytest.raises(RolledBack, match="the journal cannot be written"):
+        lab.runner(lab.step("one", lab.makes("a"))).apply()
+    assert lab.acts == ["do-a", "undo-a"]
+    assert lab.host.state("001-one") == "undone"
+
+
 def test_the_undo_has_room_of_its_own(lab: Lab) -> None:
     """4 MiB: a fingerprint of a server with 800 accounts has one, and the undo writes three."""
     room = lab.host.journal / ROOM
