@@ -3,13 +3,14 @@
 # make whole       the tests that play the whole sample site: among others' rules, links and secrets
 # make crash       every failure at every command of every step and undo (docs/recovery.md)
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
+# make chaos      failures drawn at random, each played on a real FreeBSD guest under clients
 # make mutants     puts faults into a copy of the tree, one by one: do the tests see them?
 # make measure     whole rollouts on that guest under clients (docs/measurements.md)
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup rehearse test whole lint crash mutants guest measure runbooks clean
+.PHONY: setup rehearse test whole lint crash chaos mutants guest measure runbooks clean
 
 setup: .venv/ready
 
@@ -32,10 +33,13 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/shellcheck -s sh rollout/host.sh rollout/drift.sh operations/audit.sh tests/checks/accounts.sh
+	$(BIN)/shellcheck -s sh -x rollout/host.sh rollout/looking.sh rollout/drift.sh operations/audit.sh tests/checks/accounts.sh
 
 crash: setup
 	$(BIN)/python -m tests.crash $(if $(ONLY),--only '$(ONLY)') $(if $(ORDER),--order '$(ORDER)')
+
+chaos: setup
+	$(BIN)/pytest -s -m measured tests/rehearsal/test_guest_chaos.py tests/rehearsal/test_guest_denied.py
 
 guest: setup
 	$(BIN)/pytest -m 'guest and not measured'
@@ -44,7 +48,7 @@ mutants: setup
 	$(BIN)/python -m tests.mutants
 
 measure: setup
-	$(BIN)/pytest -s -m measured
+	$(BIN)/pytest -s -m measured --ignore tests/rehearsal/test_guest_chaos.py
 
 runbooks: setup
 	$(BIN)/python deploy.py runbook --site site.example.toml --output runbooks

@@ -18,7 +18,7 @@ from rollout.site import JOURNAL
 from rollout.told import Told
 
 _FOLLOW_FOR = 1800.0  # seconds: longer than any step may take
-_LOCK_FOR = 3.0  # seconds: longer than a killed operator's shell goes on
+_LOCK_FOR = 10.0  # seconds: a killed operator's shell first ends what it is at
 _TRY_FOR = 60.0  # seconds until a host that does not answer is given up
 
 T = TypeVar("T")
@@ -75,7 +75,9 @@ class Contact:
             wait=wait_fixed(0.5),
             reraise=True,
         )
-        tries(journal.take, self.session, self.plan, self._run)
+        gone = tries(journal.take, self.session, self.plan, self._run)
+        if gone:
+            self.told.note(f"took over the lock of {gone}, whose rollout ended without a word")
 
     def close(self) -> None:
         if self._session is not None:
@@ -103,6 +105,8 @@ class Contact:
         except Unreachable as error:
             self.told.note(f"{error.what}; the host goes on by itself, trying to reach it again")
             self.renew(directory)
+            # The host may have restarted in a step before which nobody undoes at boot.
+            self.session.output(f"sh {JOURNAL}/host.sh arm {directory}")
             self._follow(directory)
         entry = self.entry(directory)
         if entry.state not in journal.RESTING:

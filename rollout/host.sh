@@ -1,7 +1,8 @@
 #!/bin/sh
 # Cellblock's half on the host: runs a step, undoes it, and remembers both. POSIX sh and FreeBSD's
 # base system, nothing else. It lives in the journal, /var/db/cellblock, beside what it writes there
-# (docs/architecture.md). With the operator's machine gone,   sh /var/db/cellblock/host.sh undo
+# (docs/architecture.md), as one file together with looking.sh. With the operator's machine gone,
+#   sh /var/db/cellblock/host.sh undo
 # takes the host back.
 
 set -u
@@ -35,8 +36,7 @@ move() { # step from to : the one way a state changes; of two who try, one fails
 }
 
 note() { # step words... : into its progress, on the disk before anything else happens
-    printf '%s\n' "$2" >>"steps/$1/progress"
-    fsync "steps/$1/progress"
+    printf '%s\n' "$2" >>"steps/$1/progress" && fsync "steps/$1/progress"
 }
 
 kill_tree() { # pid : it and all its descendants
@@ -82,72 +82,16 @@ stop_orphan() { # step : what a killed run was doing must not go on behind the u
     esac
 }
 
-runs() { # rc-script : not its exit code, which is 1 where sendmail runs without its queue runner
-    said=$(service "$1" onestatus 2>/dev/null)
-    case ${said%%" running"*} in # of several daemons the first counts
-    "$said") return 1 ;;
-    *" is") ;;
-    *) return 1 ;;
-    esac
+# shellcheck source=rollout/looking.sh
+. "$journal/looking.sh" # fingerprint, as_before, follow, status
+
+taken() { # print.NAME : the host's fingerprint under that name: whole and on the disk, or not at all
+    fingerprint >"$dir/$1.new" && fsync "$dir/$1.new" && mv "$dir/$1.new" "$dir/$1"
 }
 
-fingerprint() { # the host's state as sorted lines, one fact a line
-    {
-        # What others edit too stands line by line, and lists of rc.conf's word by word: theirs are
-        # not ours.
-        set --
-        for file in /etc/rc.conf /etc/rc.conf.local /boot/loader.conf /etc/hosts /etc/resolv.conf; do
-            if [ -f "$file" ]; then set -- "$@" "$file"; fi
-        done
-        awk '
-            /^(cloned_interfaces|jail_list)="[^"]/ {
-                n = split($0, part, "\"")
-                name = substr($0, 1, index($0, "=") - 1)
-                words = split(part[2], word, " ")
-                for (i = 1; i <= words; i++) print "line", FILENAME, name, word[i]
-                if (part[3] != "") print "line", FILENAME, name part[3]
-                next
-            }
-            { print "line", FILENAME, $0 }' "$@" /dev/null
-        if [ -d /usr/jails ]; then
-            find -x /usr/jails -path '/usr/jails/*/root/*' -prune -o \
-                -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
-        fi
-        if kldstat -q -m ipfw; then echo 'module ipfw'; fi
-        set --
-        while read -r kind what; do
-            case $kind in
-            service) if runs "$what"; then echo "service $what runs"; fi ;;
-            path) set -- "$@" "$what" ;;
-            esac
-        done <watch
-        if [ $# -gt 0 ]; then stat -f 'path %N %HT %Lp %Su:%Sg %Y' "$@" 2>/dev/null; fi
-        {
-            echo '= hash'
-            find -x /etc /usr/local/etc ! -name 'rc.conf' ! -name 'rc.conf.local' \
-                ! -name '.*.cellblock' -exec stat -f 'path %N %HT %Lp %Su:%Sg %Y' {} + \
-                -type f ! -path /etc/hosts ! -path /etc/resolv.conf -exec sha256 -r {} +
-            echo '= address' && ifconfig -a
-            echo '= mount' && mount -p
-            echo '= rule' && ipfw -S list 2>/dev/null
-            echo '= nat' && ipfw nat show config 2>/dev/null
-            echo '= sets' && ipfw set show 2>/dev/null
-            echo '= jail' && jls name path ip4.addr
-        } | awk '
-            $1 == "=" { kind = $2; next }
-            $1 == "path" { print; next }
-            kind == "sets" {
-                for (i = 1; i <= NF && $i != "enable"; i++) if (i > 1) print "set", $i, "disabled"
-                next
-            }
-            kind != "address" { if (kind == "mount") $0 = $1 " " $2 " " $3 " " $4; print kind, $0; next }
-            /^[^[:space:]]/ { name = $1 }
-            $1 ~ /^inet6?$/ { print "address", name, $2 }
-            $1 ~ /^options=/ {
-                n = split($1, option, /[<,>]/)
-                for (i = 2; i < n; i++) print "option", name, option[i]
-            }'
-    } | LC_ALL=C sort -u
+room() { # the undo's own, to be given up as it begins: it writes much of a fingerprint, and rc.conf anew,
+    # on a disk that is full by then. Not of zeros, for which a compressing ZFS takes no room.
+    dd if=/dev/urandom of="$dir/room" bs=64k count=64 2>/dev/null
 }
 
 facts_hold() { # step : is the host still as it was when the step was planned?
@@ -185,11 +129,16 @@ script() { # step do|undo nnn : one command, within its limit, its words into th
 }
 
 as_planned() { # step, which is applying : what it is compared with later; undone where others came before it
-    fingerprint >"$dir/print.before"
-    fsync "$dir/print.before" # after a restart the undo is compared with it
-    if facts_hold "$1"; then return; fi
-    say "$1: the host changed since the step was planned; nothing was done"
-    echo 'the host changed since the step was planned' >"$dir/reason"
+    if ! { taken print.before && room; }; then
+        unfit='the disk is full'
+    elif ! facts_hold "$1"; then
+        unfit='the host changed since the step was planned'
+    else
+        return 0
+    fi
+    say "$1: $unfit; nothing was done"
+    rm -f "$dir/room"
+    echo "$unfit" >"$dir/reason"
     move "$1" applying undoing && move "$1" undoing undone
     return 1
 }
@@ -205,8 +154,9 @@ run() { # step
         n=${n%.sh}
         if ! keep "$1" "$n"; then
             code='before-image failed'
+        elif ! note "$1" "begun $n"; then
+            code='the journal cannot be written'
         else
-            note "$1" "begun $n"
             script "$1" 'do' "$n"
             code=$?
         fi
@@ -225,10 +175,16 @@ run() { # step
 stands() { # step, all of whose commands came through: from now on it has a deadline
     # UFS writes what is new within half a minute; a step may be confirmed sooner than that.
     find -x /etc /usr/local/etc /usr/jails -type f -cnewer "$dir/token" -exec fsync {} + 2>/dev/null
-    fingerprint >"$dir/print.applied"
-    echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline"
-    fsync "$dir/deadline" "$dir/progress" "$dir/print.applied"
-    move "$1" applying applied
+    if taken print.applied &&
+        echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline" &&
+        fsync "$dir/deadline" "$dir/progress"; then
+        move "$1" applying applied
+        return
+    fi
+    say 'the journal cannot be written'
+    echo 'all commands ran, but the journal cannot be written' >"$dir/reason"
+    move "$1" applying undoing && undo_step "$1"
+    return 1
 }
 
 hand() { # step : all that its undo needs, before a person types it; again for a person who comes back
@@ -258,8 +214,9 @@ typed() { # step : the person is through; from here on it is like one that ran
 from_hand() { # step to : takes a step out of the hands of a person who did not come to its end
     [ -e "steps/$1/hand" ] || return 1
     if [ ! -e "steps/$1/progress" ]; then # he was not shown anything yet
-        fingerprint >"steps/$1/print.before"
-        : >"steps/$1/progress"
+        dir=steps/$1
+        taken print.before
+        : >"$dir/progress"
     fi
     move "$1" applying "$2"
 }
@@ -274,8 +231,9 @@ undo_locked() { # step
     dir=steps/$1
     [ "$(state_of "$1")" = undoing ] || return 0
     stop_orphan "$1"
+    rm -f "$dir/room"
     if [ -e "$dir/print.applied" ] && [ ! -e "$dir/print.rollback" ]; then
-        fingerprint >"$dir/print.new" && mv "$dir/print.new" "$dir/print.rollback"
+        taken print.rollback
     fi
     failed=
     echo >>"$dir/progress" # of its last line the power may have left a part
@@ -305,42 +263,6 @@ undo_locked() { # step
         return 3
     fi
     move "$1" undoing undone
-}
-
-as_before() { # step : is the host as before the step, but for what others changed since?
-    dir=steps/$1
-    fingerprint >"$dir/print.after"
-    if [ -e "$dir/print.applied" ]; then
-        [ -e "$dir/print.forgotten" ] || : >"$dir/print.forgotten" # see rollout/drift.py
-        LC_ALL=C comm -13 "$dir/print.applied" "$dir/print.rollback" |
-            LC_ALL=C comm -23 - "$dir/print.forgotten" >"$dir/print.others+"
-        LC_ALL=C comm -23 "$dir/print.applied" "$dir/print.rollback" >"$dir/print.others-"
-    else
-        : >"$dir/print.others+"
-        : >"$dir/print.others-"
-    fi
-    LC_ALL=C comm -23 "$dir/print.before" "$dir/print.others-" |
-        LC_ALL=C sort -u - "$dir/print.others+" >"$dir/print.expected"
-    # What others have built upon something of ours stays, and that with it.
-    : >"$dir/print.stays"
-    awk -v stays="$dir/print.stays" '
-        FILENAME ~ /others[+]$/ {
-            if ($1 == "path") while (sub("/[^/]*$", "", $2)) under[$2]
-            if ($1 == "address") on[$2]
-            if ($1 == "rule" || $1 == "nat") ipfw = 1
-            next
-        }
-        FILENAME ~ /expected$/ { expected[$0]; next }
-        $0 in expected { print; next }
-        $1 == "path" && $3 == "Directory" && $2 in under ||
-            ($1 == "option" || $1 == "address" && $3 ~ /^fe80:/) && $2 in on ||
-            $1 == "line" && $3 == "cloned_interfaces" && $4 ":" in on ||
-            ipfw && ($1 == "module" || $1 == "rule" && $2 == 65535) { print >stays; next }
-        { print }' "$dir/print.others+" "$dir/print.expected" "$dir/print.after" |
-        diff "$dir/print.expected" - >"$dir/differences" || return 1
-    if [ -s "$dir/print.stays" ]; then
-        while read -r line; do say "stays, for others use it: $line"; done <"$dir/print.stays"
-    fi
 }
 
 run_lives() { # step : a restart may have given its pid to somebody else
@@ -418,67 +340,9 @@ start_undo() { # step reason
     exit 1
 }
 
-nap() { # longer while nothing comes: it is taken beside the step, and processes are what a busy host lacks
-    echo || exit 1 # with nobody there to read it, the shell ends here, and with it its hold on the lock
-    naps=$((naps + 1))
-    if [ "$naps" -le 6 ]; then sleep 0.05; else sleep 0.5; fi
-}
-
-follow() { # step : its log as it grows, until it rests; the last line is its state
-    # All by builtins but the naps.
-    shown=0
-    naps=0
-    if [ -e "steps/$1/told" ]; then read -r shown <"steps/$1/told"; fi
-    until [ -e "steps/$1/log" ]; do
-        if [ "$naps" -ge 120 ]; then echo "state $(state_of "$1")" && return; fi
-        nap
-    done
-    exec 3<"steps/$1/log"
-    last=
-    part=
-    late=0
-    naps=0
-    while :; do
-        look "$1"
-        while IFS= read -r line <&3; do
-            if [ "$shown" -gt 0 ]; then
-                shown=$((shown - 1))
-            else
-                printf '%s\n' "$part$line"
-            fi
-            last=$part$line
-            part=
-            naps=0
-        done
-        part=$part$line # what came without its newline yet
-        case $state in
-        prepared)
-            if [ "$naps" -ge 120 ]; then echo "state $state" && return; fi
-            ;;
-        applied | confirmed | undone | stuck)
-            # The state comes first, its line in the log a moment later.
-            case $last in
-            *": $state") ;;
-            *)
-                late=$((late + 1))
-                naps=0
-                if [ "$late" -lt 100 ]; then nap && continue; fi
-                ;;
-            esac
-            for file in reason stuck differences; do
-                if [ -s "steps/$1/$file" ]; then sed -e "s/^/$file /" "steps/$1/$file"; fi
-            done
-            echo "state $state"
-            return
-            ;;
-        esac
-        nap
-    done
-}
-
 confirm() { # step token
     [ "$2" = "$(cat "steps/$1/token")" ] || exit 1
-    move "$1" applied confirmed
+    move "$1" applied confirmed && rm -f "steps/$1/room"
 }
 
 undo_all() { # from the shell of a person, with nothing else at hand
@@ -523,33 +387,13 @@ recover() { # at boot: what was not confirmed is undone; what lived in the kerne
     done
 }
 
-status() { # by builtins: it is asked after every step
-    if [ -e plan ]; then cat plan; fi
-    for step in steps/*; do
-        [ -d "$step" ] || continue
-        step=${step##*/}
-        look "$step"
-        hash=
-        read -r hash <"steps/$step/hash"
-        echo "state $step $state $hash"
-        for file in reason stuck deadline token said hand; do
-            [ -s "steps/$step/$file" ] || continue
-            while IFS= read -r line; do printf '%s\n' "$file $step $line"; done <"steps/$step/$file"
-        done
-    done
-    if [ -e lock ]; then
-        read -r line <lock
-        if owner_lives; then echo "locked $line"; else echo "abandoned $line"; fi
-    fi
-    date '+now %s'
-}
-
 owner_lives() { # the lock names the pid and the start of the owner's shell on this host
     read -r holder started <lock || return 1
     [ "$(ps -o lstart= -p "$holder" 2>/dev/null | tr -s ' ' '_')" = "${started%% *}" ]
 }
 
-lock() { # pid run who... : takes the lock for the shell `pid`, or says who has it and exits 6
+lock() { # pid run who... : takes the lock for the shell `pid`, and prints the one that it took over;
+    # or prints the one that is held, and exits 6
     # One at a time: of two who find a dead owner, the second must not move away the first's new lock.
     lockf -k -s -t 30 lock.turn sh "$journal/host.sh" take-lock "$@"
     exit $?
@@ -560,13 +404,14 @@ take_lock() { # the same arguments, nobody else at it
         rm -f lock # our own run's, over a connection that the host has not given up yet
     elif [ -e lock ] && ! owner_lives; then
         say "took over the lock of a run that is gone: $(cat lock)"
+        cat lock
         rm -f lock
     elif [ -e lock ]; then
         cat lock
         exit 6
     fi
-    printf '%s %s %s\n' "$1" "$(ps -o lstart= -p "$1" | tr -s ' ' '_')" "$2 ${3:-}" >lock.new
-    mv lock.new lock
+    printf '%s %s %s\n' "$1" "$(ps -o lstart= -p "$1" | tr -s ' ' '_')" "$2 ${3:-}" >lock.new &&
+        mv lock.new lock
 }
 
 unlock() { # pid

@@ -20,6 +20,7 @@ RESTING = ("applied", "confirmed", "undone", "stuck")
 """The states in which nothing goes on by itself, but for the deadline of `applied`."""
 
 _HOST_SH = Path(__file__).with_name("host.sh")
+_LOOKING = '. "$journal/looking.sh"'
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,11 @@ def must_fit(journal: Journal, plan: Plan) -> None:
 
 
 @cache
-def _host_sh() -> str:
-    return _HOST_SH.read_text(encoding="utf-8")
+def host_sh() -> str:
+    """The host's half in one file, so that it is never there by halves."""
+    lines = _HOST_SH.read_text(encoding="utf-8").splitlines(keepends=True)
+    looking = _HOST_SH.with_name("looking.sh").read_text(encoding="utf-8")
+    return "".join(looking if line.startswith(_LOOKING) else line for line in lines)
 
 
 def operator() -> str:
@@ -165,10 +169,11 @@ def operator() -> str:
     return f"{getpass.getuser()} on {socket.gethostname()}"
 
 
-def take(session: Session, plan: Plan, run: str) -> None:
+def take(session: Session, plan: Plan, run: str) -> str:
     """Take the lock for this session, and lay down host.sh and the plan. Raises Locked.
 
-    `run` names our rollout: a lock that it holds over a dead connection is its own.
+    `run` names our rollout: a lock that it holds over a dead connection is its own. Returns whose
+    lock was taken over because he was gone, or "".
     """
     who = operator()
     lines = [f"site {plan.site.name} {plan.site.hash}"]
@@ -184,9 +189,10 @@ def take(session: Session, plan: Plan, run: str) -> None:
                 f"mkdir -p {JOURNAL}/steps {JOURNAL}/history",
                 f"chmod 700 {JOURNAL}",
                 f"cd {JOURNAL}",
-                _written("host.sh.new", _host_sh()),
+                _written("host.sh.new", host_sh()),
                 "if [ ! -f host.sh ]; then cp host.sh.new host.sh; fi",
-                f'sh host.sh lock $$ {run} {quote(who)}" since $(date -u +%Y-%m-%dT%H:%M:%SZ)"',
+                f'sh host.sh lock $$ {run} {quote(who)}"${{SSH_CONNECTION:+ from '
+                '${SSH_CONNECTION%% *}} since $(date -u +%Y-%m-%dT%H:%M:%SZ)"',
                 "mv host.sh.new host.sh",
                 _written("watch", "\n".join(watch) + "\n"),
                 _written("plan", "\n".join(lines) + "\n"),
@@ -194,14 +200,17 @@ def take(session: Session, plan: Plan, run: str) -> None:
             ]
         )
     )
+    told = result.out.strip()
     if result.code == Locked.code:
         raise Locked(
             f"{session.target.name}: another rollout is under way",
-            evidence=f"the lock is held by {_owner(result.out.strip())}, whose connection is alive",
-            todo="wait for it, or speak to them",
+            evidence=f"the lock is held by {_owner(told)}, whose connection is alive",
+            todo="wait for it, or speak to them; if their machine is gone and the host has not "
+            f"noticed yet, kill {told.partition(' ')[0]} there ends their hold",
         )
     if result.code != 0:
         raise Refused(f"the journal {JOURNAL} cannot be written", evidence=result.err)
+    return _owner(told)
 
 
 def release(session: Session) -> None:

@@ -232,10 +232,10 @@ class Runner:
     def _fell_back(self, entry: Entry) -> CellblockError:
         if entry.state != "undone":
             return _stuck(entry)
-        if entry.reason.startswith("the host changed"):
+        if entry.reason.startswith(("the host changed", "the disk is full")):
             return Refused(
                 f"{entry.name}: {entry.reason}",
-                todo="nothing was done; see what changed with plan, and apply again",
+                todo="nothing was done; make room, or see what changed with plan, and apply again",
             )
         log = f"{JOURNAL}/steps/{entry.directory}/log"
         return RolledBack(

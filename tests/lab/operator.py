@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rollout.journal import host_sh
 from tests.lab.guest import Guest
 
 PROJECT = Path(__file__).parents[2]
@@ -59,8 +60,7 @@ class Operator:
 
     def fingerprint(self) -> str:
         """The host's state, by the same text that the host uses for itself, from outside of it."""
-        script = (PROJECT / "rollout" / "host.sh").read_text(encoding="utf-8")
         there = "/root/print"
-        self.guest.sh(f"mkdir -p {there} && cat > {there}/host.sh <<'EOF'\n{script}\nEOF")
+        self.guest.sh(f"mkdir -p {there} && cat > {there}/host.sh <<'EOF'\n{host_sh()}\nEOF")
         self.guest.sh(f"printf 'service %s\\n' mysql-server apache24 named > {there}/watch")
         return self.guest.sh(f"sh {there}/host.sh fingerprint").stdout

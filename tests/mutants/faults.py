@@ -22,6 +22,15 @@ SYNCING = {
         f"{ACCOUNTS}::test_databases_belong_to_the_accounts_that_they_are_named_after"
     ],
 }
+HOSTS_OWN = {
+    ("rollout/host.sh", "facts_hold"): "test_runner.py",
+    ("rollout/host.sh", "room"): "test_full_disk.py",
+    ("rollout/host.sh", "run_lives"): "test_dead_man.py",
+    ("rollout/host.sh", "owner_lives"): "test_contact.py",
+    ("rollout/looking.sh", "runs"): "test_as_before.py",
+    ("rollout/looking.sh", "as_before"): "test_undo.py",
+}
+"""What the host asks itself, and the tests of tests/unit/rollout that should see it say yes."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +52,14 @@ def all_faults() -> Iterator[Fault]:
     operations = sorted((PROJECT / "operations").glob("*.py"))
     for path in operations:
         yield from _undos(path)
+    yield _new_files_undo()
     syncing = [PROJECT / name for name in SYNCING]
     for path in (*(each for each in operations if each.name != "command.py"), *syncing):
         yield from _fsyncs(path)
     for path in sorted((PROJECT / "tests" / "checks").glob("test_*.py")):
         yield from _checks(path)
+    for (file, function), tests in HOSTS_OWN.items():
+        yield _says_yes(PROJECT / file, function, f"tests/unit/rollout/{tests}")
 
 
 def _tests_of(path: Path) -> tuple[str, ...]:
@@ -73,6 +85,28 @@ def _undos(path: Path) -> Iterator[Fault]:
                     name = getattr(function, "name", "?")
                     mutant = _replaced(text, value, '":"')
                     yield Fault("undo", _file(path), value.lineno, name, mutant, _tests_of(path))
+
+
+def _new_files_undo() -> Fault:
+    """A file's new content is laid by the bundle itself."""
+    path = PROJECT / "rollout" / "bundle.py"
+    text = path.read_text(encoding="utf-8")
+    before, undo, after = text.partition('f"rm -f {quote(command.staged)}"')
+    if not undo:
+        raise LookupError(f"{path} has no undo of a NewFile")
+    number = before.count("\n") + 1
+    tests = ("tests/unit/rollout/test_bundle.py",)
+    return Fault("undo", _file(path), number, "NewFile", f'{before}":"{after}', tests)
+
+
+def _says_yes(path: Path, function: str, tests: str) -> Fault:
+    text = path.read_text(encoding="utf-8")
+    head = re.search(rf"^{function}\(\) {{.*\n", text, re.MULTILINE)
+    if head is None:
+        raise LookupError(f"{path} has no {function}()")
+    mutant = f"{text[: head.end()]}    return 0\n{text[head.end() :]}"
+    number = text.count("\n", 0, head.start()) + 1
+    return Fault("check", _file(path), number, function, mutant, (tests,))
 
 
 def _replaced(text: str, node: ast.expr, by: str) -> str:

@@ -16,9 +16,10 @@ from pyinfra.api import operation
 
 from operations import files, rc
 from operations.command import Commands, Reversible
-from rollout import bundle, plan, site
+from rollout import bundle, journal, plan, site
 from rollout.contact import Contact
 from rollout.errors import RolledBack
+from rollout.host import Target
 from rollout.plan import Plan
 from rollout.site import JOURNAL
 from rollout.step import Step, check, use
@@ -72,7 +73,7 @@ def planned(*steps: Step) -> Plan:
 
 
 class Run:
-    def __init__(self, host: StandIn, *steps: Step) -> None:
+    def __init__(self, host: Target, *steps: Step) -> None:
         self.host = host
         self.contact = Contact(planned(*steps), host, Told())
         self.contact.take()
@@ -274,9 +275,12 @@ def shellcheck() -> str:
 
 @pytest.mark.parametrize("dialect", ["sh", "dash"])
 def test_host_sh_is_clean_sh(dialect: str) -> None:
-    script = PROJECT / "rollout" / "host.sh"
     done = subprocess.run(
-        [shellcheck(), "-s", dialect, str(script)], capture_output=True, text=True, check=False
+        [shellcheck(), "-s", dialect, "-"],
+        input=journal.host_sh(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
@@ -297,7 +301,7 @@ def test_the_script_of_the_boot_is_clean_sh(tmp_path: Path) -> None:
 
 def test_every_command_that_host_sh_runs_is_of_freebsds_base_system() -> None:
     """No timeout of GNU's, no flock, no readlink -f; and nothing that is bash's alone."""
-    text = (PROJECT / "rollout" / "host.sh").read_text()
+    text = journal.host_sh()
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     for foreign in ("timeout ", "flock ", "setsid ", "readlink ", "seq ", "local ", "[[ ", "&>"):
         assert not re.search(rf"(^|[\s;|&(]){re.escape(foreign)}", code), foreign

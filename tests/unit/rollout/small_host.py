@@ -23,7 +23,7 @@ from rollout.told import Result, Told
 
 PROJECT = Path(__file__).parents[3]
 SAMPLE = site.read(PROJECT / "site.example.toml")
-HOST_SH = PROJECT / "rollout" / "host.sh"
+HOST_SH = journal.host_sh()
 SHELLS = {"dash": "dash", "bash": "bash --posix"}
 
 
@@ -77,8 +77,7 @@ class SmallHost:
 
     def host_sh(self) -> str:
         """The product's, but that it looks for commands and files in our directory."""
-        text = HOST_SH.read_text()
-        text, paths = re.subn(r"(?m)^PATH=.*", f"PATH={self.bin}:/usr/bin:/bin", text)
+        text, paths = re.subn(r"(?m)^PATH=.*", f"PATH={self.bin}:/usr/bin:/bin", HOST_SH)
         text, places = re.subn(
             r"(?<![\w/])/(etc|usr/local/etc|usr/jails|boot)\b", rf"{self.root}/\1", text
         )
@@ -194,7 +193,7 @@ def small_host(where: Path, sh: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
     for module in (by_hand, journal, contact, runner):
         monkeypatch.setattr(module, "JOURNAL", str(host.journal))
     text = host.host_sh()
-    monkeypatch.setattr(journal, "_host_sh", lambda: text)
+    monkeypatch.setattr(journal, "host_sh", lambda: text)
     try:
         yield host
     finally:

@@ -146,6 +146,19 @@ def test_a_host_that_comes_back_is_waited_for(host: SmallHost, hold: Hold) -> No
     assert held.channels >= 3
 
 
+def test_who_comes_again_and_finds_nobody_at_the_step_has_it_undone(
+    host: SmallHost, hold: Hold
+) -> None:
+    """As after a restart in the step that brings the script of the boot."""
+    held = hold(step("a", slow(host, 60)))
+    directory = begin(held)
+    host.wait(directory, "applying")
+    host.kill("guard", directory)
+    host.kill("run", directory)
+    threading.Timer(0.4, host.cut).start()
+    assert held.follow(directory).state == "undone"
+
+
 def test_a_connection_that_the_host_still_holds_does_not_lock_its_own_run_out(
     host: SmallHost, hold: Hold
 ) -> None:
@@ -225,6 +238,13 @@ def test_a_confirm_while_the_undo_is_under_way_waits_for_its_end(
     assert host.state("001-a") == "undone"
 
 
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits here for an operator who may have been killed."""
+    monkeypatch.setattr(contact, "_LOCK_FOR", 1.0)
+
+
+@pytest.mark.usefixtures("hurried")
 def test_another_rollout_is_kept_out_while_this_one_lives(host: SmallHost, hold: Hold) -> None:
     first = hold(step("a", made(host.root / "etc/x")))
     with pytest.raises(Locked, match="another rollout is under way") as caught:
@@ -238,10 +258,13 @@ def test_the_lock_of_a_run_that_is_gone_is_taken_over(host: SmallHost, hold: Hol
     hold(step("a", made(host.root / "etc/x")))
     host.cut()
     assert "abandoned" in host.ask("status").stdout
-    hold(step("a", made(host.root / "etc/x")))
+    told = Noted()
+    hold(step("a", made(host.root / "etc/x")), told=told)
     assert "took over the lock" in (host.journal / "log").read_text()
+    assert [note for note in told.notes if note.startswith("took over the lock of ")]
 
 
+@pytest.mark.usefixtures("hurried")
 def test_an_operator_killed_while_a_step_runs_does_not_keep_the_lock(
     host: SmallHost, hold: Hold
 ) -> None:

@@ -94,6 +94,31 @@ def test_what_a_killed_run_was_doing_does_not_go_on_behind_the_undo(lab: Lab) ->
     assert not late.exists(), "the step is undone, and its command went on and acted"
 
 
+def test_a_run_that_is_killed_before_its_first_command_leaves_nothing_to_compare(
+    lab: Lab,
+) -> None:
+    runner = lab.runner(lab.step("one", lab.makes("a")))
+    (lab.host.bin / "find").write_text("#!/bin/sh\nsleep 60\n")  # it is at its fingerprint
+    name = start(runner)
+    until(lambda: bool(lab.host.pids("sleep", "60")))
+    os.kill(int(lab.host.read(name, "run.pid")), signal.SIGKILL)
+    assert lab.host.wait(name, "undone", "stuck") == "undone"
+    assert lab.acts == []
+
+
+def test_a_run_that_is_killed_at_its_last_fingerprint_leaves_no_half_of_one(lab: Lab) -> None:
+    find, hangs = lab.host.bin / "find", lab.where("hangs")
+    slow = f'case "$*" in *sha256*) if [ -e {hangs} ]; then sleep 60; fi ;; esac'
+    find.write_text(find.read_text().replace("\n", f"\n{slow}\n", 1))
+    back = f"rm {hangs} {lab.path('a')}"
+    runner = lab.runner(lab.step("one", lab.makes("a", then=f"touch {hangs}", undo=back)))
+    name = start(runner)
+    until(lambda: bool(lab.host.pids("sleep", "60")))
+    os.kill(int(lab.host.read(name, "run.pid")), signal.SIGKILL)
+    assert lab.host.wait(name, "undone", "stuck") == "undone"
+    assert lab.acts == ["do-a", "undo-a"]
+
+
 def test_a_guard_of_a_run_that_never_began_owes_nothing(lab: Lab) -> None:
     """And a run that comes after it all finds no guard, but a state that it may take."""
     runner = lab.runner(lab.step("one", lab.makes("a")))

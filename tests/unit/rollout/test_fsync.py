@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from rollout import bundle
 from rollout.drift import Change, Drift, _set_aside
+from rollout.errors import Stuck
 from rollout.step import use
 from tests.unit.rollout.lab import Lab
 from tests.unit.rollout.small_host import SmallHost, small_host, typed
@@ -75,12 +76,46 @@ def test_what_a_run_and_its_undo_write_is_on_the_disk_in_time(noting: Lab) -> No
         rf"applying {step}/progress begun 001",
         rf"applying {step}/progress begun 002",
         # All that the word "applied" promises.
-        *(rf"applying {step}/{name} " for name in ("deadline", "print.applied", "print.before")),
+        *(
+            rf"applying {step}/{name} "
+            for name in ("deadline", r"print\.applied\.new", r"print\.before\.new")
+        ),
         rf"applying {step}/progress done 002",
+        # And what the step itself wrote, sooner than UFS would by itself.
+        rf"applying {re.escape(str(conf))} x",
         rf"undoing {step}/progress undone 002",
         rf"undoing {step}/progress undone 001",
     ):
         assert any(re.match(wanted, line) for line in there), f"{wanted}: {there}"
+
+
+class Typist:
+    """Types nothing, and says that he is through."""
+
+    def typed(self, step: str, commands: Sequence[object]) -> str:
+        return ""
+
+
+def test_the_way_back_of_a_person_is_on_the_disk_before_he_is_shown_a_line(noting: Lab) -> None:
+    with noting.runner(noting.step("one", noting.makes("a")), hands=Typist()) as run:
+        run.apply()
+    there = synced(noting)
+    begun = there.index("applying steps/001-one/progress.new begun 001")
+    assert "applying steps/001-one " in there[begun:], "the name progress, not yet"
+
+
+def test_what_is_to_be_tried_again_is_on_the_disk_before_the_step_is_no_more_stuck(
+    noting: Lab,
+) -> None:
+    mended = noting.where("mended")
+    bad = noting.makes("a", undo=f"test -e {mended} && rm -f {noting.path('a')}")
+    step = noting.step("one", bad, noting.makes("b", then="false"))
+    with noting.runner(step) as run, pytest.raises(Stuck):
+        run.apply()
+    mended.touch()
+    with noting.runner(step) as run:
+        run.rollback()
+    assert [each for each in synced(noting) if each.startswith("stuck steps/001-one/progress.new")]
 
 
 class Typed:

@@ -166,12 +166,12 @@ def test_an_entry_knows_its_place() -> None:
 class Here:
     path: str
     name: str = "here"
+    came_by: str = "198.51.100.7 50022 203.0.113.2 22"
 
     def shell(self) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
-        return subprocess.Popen(
-            ["sh"], stdin=pipe, stdout=pipe, stderr=pipe, env={"PATH": self.path, "LC_ALL": "C"}
-        )
+        known = {"PATH": self.path, "LC_ALL": "C", "SSH_CONNECTION": self.came_by}
+        return subprocess.Popen(["sh"], stdin=pipe, stdout=pipe, stderr=pipe, env=known)
 
 
 @pytest.fixture
@@ -183,10 +183,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     (bin_ / "fsync").chmod(0o755)
     (bin_ / "lockf").write_text('#!/bin/sh\nshift 4; exec flock -o -w 300 "$@"\n')
     (bin_ / "lockf").chmod(0o755)
-    script = (Path(journal.__file__).parent / "host.sh").read_text(encoding="utf-8")
+    script = journal.host_sh()
     ours = script.replace("\nPATH=/sbin:", f"\nPATH={bin_}:/sbin:")
     assert ours != script
-    monkeypatch.setattr(journal, "_host_sh", lambda: ours)
+    monkeypatch.setattr(journal, "host_sh", lambda: ours)
     monkeypatch.setattr(journal, "JOURNAL", str(tmp_path / "db" / "cellblock"))
     return Here(f"{bin_}:{os.environ['PATH']}")
 
@@ -204,7 +204,7 @@ def test_taking_the_lock_lays_down_the_plan_and_what_reads_it(here: Here, tmp_pa
         read = journal.read(session)
     where = tmp_path / "db" / "cellblock"
     assert where.stat().st_mode & 0o777 == 0o700
-    assert (where / "host.sh").read_text() == journal._host_sh()
+    assert (where / "host.sh").read_text() == journal.host_sh()
     rows = (where / "plan").read_text().splitlines()
     assert rows[0] == f"site dcserver {PLAN.site.hash}"
     assert rows[2] == f"step 002-base {PLAN.hashes[1]}"
@@ -225,19 +225,29 @@ def test_a_lock_is_held_by_one_at_a_time_and_given_back(here: Here) -> None:
             journal.take(second, PLAN, "ours")
         assert caught.value.code == 6
         assert journal.read(second).lock in str(caught.value)
+        holder = first.output("echo $$").strip()
+        assert f"kill {holder} there" in caught.value.todo
         journal.release(second)
         assert journal.read(second).lock, "only its holder can give it back"
         journal.release(first)
         journal.take(second, PLAN, "ours")
 
 
+def test_a_lock_says_from_where_its_holder_came(here: Here) -> None:
+    with Session(here) as session:
+        journal.take(session, PLAN, "ours")
+        assert " from 198.51.100.7 since 2" in journal.read(session).lock
+
+
 def test_a_lock_whose_holder_is_gone_is_taken_over(here: Here) -> None:
     with Session(here) as gone:
-        journal.take(gone, PLAN, "ours")
+        journal.take(gone, PLAN, "theirs")
     with Session(here) as session:
-        assert journal.read(session).abandoned
-        journal.take(session, PLAN, "ours")
+        abandoned = journal.read(session).abandoned
+        assert abandoned
+        assert journal.take(session, PLAN, "ours") == abandoned
         assert journal.read(session).lock
+        assert journal.take(session, PLAN, "ours") == "", "nobody's but our own"
 
 
 def test_taking_the_lock_again_in_the_same_session_is_no_quarrel_with_oneself(here: Here) -> None:

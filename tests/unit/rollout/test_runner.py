@@ -13,7 +13,7 @@ from pyinfra.api import operation
 from pyinfra.api.facts import FactBase
 
 from operations.command import Commands, Reversible
-from rollout import bundle
+from rollout import bundle, contact
 from rollout.errors import CellblockError, Locked, Refused, RolledBack, Waiting
 from rollout.step import Gate, Step, Use, check, use
 from tests.unit.rollout.lab import GATE, Lab, leave_applied, start, until
@@ -142,7 +142,8 @@ def test_a_host_that_is_not_well_is_not_touched(lab: Lab) -> None:
     assert not lab.host.journal.exists(), "something was written"
 
 
-def test_two_runs_at_once(lab: Lab) -> None:
+def test_two_runs_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contact, "_LOCK_FOR", 1.0)
     steps = (lab.step("one", lab.makes("a")),)
     with lab.runner(*steps) as first:
         first.apply()

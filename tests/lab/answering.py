@@ -1,0 +1,38 @@
+"""Who answers each public port, and who should by the host's own journal: `python -m` with SITE.
+
+To be run on the guest's wire. Prints a JSON object: port -> [who answers, who should].
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from rollout import journal, site
+from rollout.host import Session, Ssh
+from rollout.watch import FromOutside
+
+
+def main(site_file: str) -> None:
+    read = site.read(Path(site_file))
+    host = read.host
+    target = Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
+    with Session(target) as session:
+        moved = {entry.name for entry in journal.read(session).done}
+    told = {}
+    with closing(FromOutside(target)) as outside:
+        for name, service in read.services.items():
+            should = read.jail_of(name) if f"{name}.cutover" in moved else "host"
+            for listen in service.ports:
+                try:
+                    who = outside.who(str(host.wan_address), listen.port, listen.proto)
+                except OSError as error:
+                    who = str(error)
+                told[f"{name} {listen.port}/{listen.proto}"] = [who, should]
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,31 @@
+"""The guest as a Target: contacts and sessions in this process, over ssh on the guest's wire."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.lab.guest import Guest
+
+
+class OnWire:
+    """root's /bin/sh there is FreeBSD's own."""
+
+    name = "the guest"
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self.shells: list[subprocess.Popen[bytes]] = []
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        argv = self.guest.ssh_argv("/bin/sh")
+        self.shells.append(
+            subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        )
+        return self.shells[-1]
+
+    def cut(self) -> None:
+        """Every connection ends, as when the operator's machine dies."""
+        for shell in self.shells:
+            shell.kill()
+            shell.wait()

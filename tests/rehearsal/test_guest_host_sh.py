@@ -1,0 +1,182 @@
+"""host.sh under FreeBSD's own sh, on a real FreeBSD: what its tests under dash and bash say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from rollout.contact import Contact
+from rollout.errors import Locked, RolledBack
+from rollout.journal import Entry
+from rollout.site import JOURNAL
+from rollout.step import Step, Use, use
+from rollout.told import Told
+from tests.lab.guest import Guest
+from tests.lab.target import OnWire
+from tests.rehearsal.test_host_sh import Run, step, typed
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]
+
+HOST_SH = f"sh {JOURNAL}/host.sh"
+ONE = "002-one"
+LIMIT = 180.0  # seconds; emulated, on a busy machine
+Begin = Callable[..., Run]
+
+
+@pytest.fixture
+def host(fresh_guest: Guest) -> Guest:
+    assert fresh_guest.sh("uname -s; readlink -f /bin/sh").stdout == "FreeBSD\n/bin/sh\n"
+    return fresh_guest
+
+
+@pytest.fixture
+def begin(host: Guest) -> Iterator[Begin]:
+    opened: list[Run] = []
+
+    def open_(*steps: Step) -> Run:
+        opened.append(Run(OnWire(host), *steps))
+        return opened[-1]
+
+    yield open_
+    for each in opened:
+        each.contact.close()
+
+
+def makes(name: str, then: str = ":", undo: str = ":", limit: int = 60) -> Use:
+    return use(
+        typed,
+        do=f"echo do-{name} >> /root/acts; touch /etc/{name}; {then}",
+        undo=f"echo undo-{name} >> /root/acts; {undo}; rm -f /etc/{name}",
+        limit=limit,
+    )
+
+
+def acts(host: Guest) -> list[str]:
+    return host.sh("cat /root/acts 2>/dev/null").stdout.split()
+
+
+def state(host: Guest, directory: str = ONE) -> str:
+    said = host.sh(f"ls -d {JOURNAL}/steps/{directory}/state.*").stdout
+    return said.strip().rpartition("/state.")[2]
+
+
+def until(host: Guest, question: Callable[[], bool]) -> None:
+    host.wait_until(question, "as it should be", LIMIT)
+
+
+def followed(run: Run) -> Entry:
+    return run.contact.follow(run.begin(1))
+
+
+def test_a_failing_command_is_undone_last_first_itself_included(host: Guest, begin: Begin) -> None:
+    run = begin(step("one", makes("a"), makes("b", then="false"), makes("c")))
+    entry = followed(run)
+    assert (entry.state, acts(host)) == ("undone", ["do-a", "do-b", "undo-b", "undo-a"])
+    assert "command 002 failed (1)" in entry.reason
+
+
+def test_a_command_that_hangs_is_killed_with_its_children_and_undone(
+    host: Guest, begin: Begin
+) -> None:
+    hangs = makes("a", then="(sleep 8; touch /root/late) & sleep 500", limit=2)
+    assert followed(begin(step("one", hangs))).state == "undone"
+    assert host.sh("sleep 8; ls /root/late; pgrep -f 'sleep 500'").stdout == ""
+
+
+def test_what_is_confirmed_stays_and_a_person_at_the_console_takes_it_back(
+    host: Guest, begin: Begin
+) -> None:
+    run = begin(step("one", makes("a")), step("two", makes("b"), makes("c")))
+    run.confirmed(1)
+    run.confirmed(2)
+    assert state(host) == "confirmed"
+    run.contact.close()
+    done = host.sh(f"{HOST_SH} undo")
+    assert done.exit == 0, done.stdout + done.stderr
+    assert acts(host)[3:] == ["undo-c", "undo-b", "undo-a"]
+    assert [state(host, each) for each in ("001-base", ONE, "003-two")] == ["undone"] * 3
+
+
+def test_without_a_confirm_the_host_undoes_it_and_a_late_one_says_so(
+    host: Guest, begin: Begin
+) -> None:
+    run = begin(step("one", makes("a"), confirm_within=2))
+    entry = followed(run)
+    until(host, lambda: state(host) == "undone")
+    with pytest.raises(RolledBack, match="too late"):
+        run.contact.confirm(entry)
+
+
+@pytest.mark.parametrize("killed", ["run 002", "(guard|run) 002"], ids=["run", "run and guard"])
+def test_what_is_killed_in_the_middle_is_undone(host: Guest, begin: Begin, killed: str) -> None:
+    """With the guard killed, too, by the guard that the next operator starts."""
+    run = begin(step("one", makes("a"), makes("b", then="sleep 500", limit=600)))
+    run.begin(1)
+    until(host, lambda: "do-b" in acts(host))
+    assert host.sh(f"pkill -9 -f 'host.sh {killed}'").exit == 0
+    if "guard" in killed:
+        assert state(host) == "applying"
+        host.sh(f"{HOST_SH} arm {ONE}")
+    until(host, lambda: state(host) == "undone")
+    assert acts(host) == ["do-a", "do-b", "undo-b", "undo-a"]
+
+
+def test_an_undo_that_is_killed_is_gone_on_with(host: Guest, begin: Begin) -> None:
+    run = begin(step("one", makes("a"), makes("b", then="false", undo="sleep 4")))
+    run.begin(1)
+    until(host, lambda: state(host) == "undoing")
+    until(host, lambda: host.sh("pkill -9 -f 'host.sh undo-locked 002'").exit == 0)
+    until(host, lambda: state(host) == "undone")
+    assert acts(host) == ["do-a", "do-b", "undo-b", "undo-b", "undo-a"]
+
+
+def test_an_undo_that_fails_does_not_keep_the_others_and_is_tried_again(
+    host: Guest, begin: Begin
+) -> None:
+    bad = makes("b", undo="test -e /root/mended")
+    run = begin(step("one", makes("a"), bad, makes("c", then="false")))
+    entry = followed(run)
+    assert (entry.state, entry.stuck) == ("stuck", "the undo of 002 failed")
+    assert acts(host) == ["do-a", "do-b", "do-c", "undo-c", "undo-b", "undo-a"]
+    host.sh("touch /root/mended")
+    assert host.sh(f"{HOST_SH} undo").exit == 0
+    assert acts(host)[6:] == ["undo-b", "undo-a"]
+    assert state(host) == "undone"
+
+
+def test_a_second_operator_is_kept_out_until_the_first_is_gone(host: Guest, begin: Begin) -> None:
+    first = begin(step("one", makes("a")))
+    second = Contact(first.contact.plan, OnWire(host), Told())
+    with pytest.raises(Locked, match="another rollout is under way"):
+        second.take()
+    assert isinstance(first.host, OnWire)
+    first.host.cut()
+    until(host, lambda: "abandoned" in host.sh(f"{HOST_SH} status").stdout)
+    second.take()
+    assert "took over the lock" in host.sh(f"cat {JOURNAL}/log").stdout
+    second.close()
+
+
+def test_the_fingerprint_sees_each_of_these(host: Guest, begin: Begin) -> None:
+    begin()
+    before = ""
+    for change in (
+        "touch /etc/x",
+        "chmod 600 /etc/x",
+        "echo x > /etc/x",
+        "sysrc x_enable=YES",
+        "ifconfig lo0 inet 127.0.0.9/32 alias",
+        "service apache24 onestop",
+        "kenv net.inet.ip.fw.default_to_accept=1 && kldload ipfw",
+        "ipfw -q add 7 set 9 count ip from any to any",
+        "ipfw set disable 9",
+        "mkdir -p /mnt/a && mount -t nullfs /etc /mnt/a",
+    ):
+        now = host.sh(f"{HOST_SH} fingerprint").stdout
+        assert now != before
+        assert host.sh(f"{HOST_SH} fingerprint").stdout == now, "it is not the same twice"
+        done = host.sh(change)
+        assert done.exit == 0, f"{change}: {done.stderr}"
+        before = now
+    assert host.sh(f"{HOST_SH} fingerprint").stdout != before
