@@ -90,7 +90,7 @@ def planned() -> list[dict[str, object]]:
         bundle.compile_step(n + 1, step, PLAN.hashes[n], {RcConf().command(): []})
         for n, step in enumerate(PLAN.steps)
     ]
-    return report.plan_data((each, each.step.gate) for each in bundles)
+    return report.plan_data((each, each.step.gate, ("a line",)) for each in bundles)
 
 
 def test_a_plan_has_every_command_with_its_undo() -> None:
@@ -129,7 +129,7 @@ def test_every_line_of_every_command_of_the_sample_is_in_its_plan() -> None:
     bundles = [
         bundle.compile_step(n + 1, step, made.hashes[n], None) for n, step in enumerate(made.steps)
     ]
-    rows = report.plan_text(report.plan_data((each, None) for each in bundles)).splitlines()
+    rows = report.plan_text(report.plan_data((each, None, ()) for each in bundles)).splitlines()
     for each in bundles:
         for command in each.commands:
             for line in command.do.splitlines():
