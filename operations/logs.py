@@ -56,7 +56,7 @@ def rotated_by_jail(jail: str, root: str, logs: Sequence[str], shared: Sequence[
     which = ", ".join(found) if found else ", ".join(ours)
     yield Reversible(
         _rewritten(of_logs(ours, "ours($1)"), _marked(ours, mark)),
-        undo=_rewritten(f"grep -q {quote(f'^{mark}')}", _unmarked(mark)),
+        undo=_rewritten(f"grep {quote(f'^{mark}')}", _unmarked(mark)),
         says=f"newsyslog of the host: no more of {which}",
     )
     if shared:
@@ -77,7 +77,7 @@ def _rewritten(has: str, made: str) -> str:
     """sh: each of newsyslog's files in which the command `has` finds something, by `made`."""
     new = '"${f%/*}/.${f##*/}.cellblock"'
     return (
-        f'(for f in {" ".join(NEWSYSLOG)}; do if [ -f "$f" ] && {has} "$f" >/dev/null; then '
+        f'(for f in {" ".join(NEWSYSLOG)}; do if [ -f "$f" ] && {has} "$f" | grep -q .; then '
         f'{{ cp -p "$f" {new} && {made} "$f" > {new} && fsync {new} && mv -f {new} "$f"; }} '
         "|| exit 1; fi; done)"
     )

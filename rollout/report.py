@@ -76,7 +76,7 @@ def plan_data(
         {
             "step": made.step.name,
             "why": made.step.why,
-            "found": [line for each in found for line in each.splitlines()],
+            "found": [line.strip() for each in found for line in each.splitlines()],
             "gate": {"question": gate.question, "look_at": gate.look_at} if gate else None,
             "expected_outage": dict(made.step.outage),
             "point_of_no_return": made.step.point_of_no_return,

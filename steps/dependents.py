@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from operations import files, logs, rc
+from operations import logs, rc
 from rollout.site import Site
 from rollout.step import Check, Gate, Use, check, use
+from steps.base import ASKED
 from steps.render import render
-
-_WORDS = "/usr/local/etc/rc.conf.d"
 
 
 def gate(site: Site, *names: str) -> Gate:
@@ -41,8 +40,7 @@ def asked(site: Site, name: str) -> list[Use]:
     own = service.rcvar.removesuffix("_enable")
     content = render("service/rc.conf.d", rc=service.rc, jail=site.jail_of(name))
     return [
-        use(files.directory, path=_WORDS),
-        use(rc.asked_in_jail, path=f"{_WORDS}/{own}", content=content),
+        use(rc.asked_in_jail, path=f"{ASKED}/{own}", content=content),
     ]
 
 

@@ -71,8 +71,15 @@ def _named(host: Any, site: Site, name: str) -> Iterator[Found]:
     wanted = words(daemon)
     patterns = " ".join(f"-e '{word}'" for word in wanted)
     meant = re.compile(rf"(?<![\w.-])({'|'.join(map(re.escape, wanted))})(?![\w-])")
+    elsewhere = [
+        path
+        for each in site.services.values()
+        for path in each.configuration
+        if not path.startswith("/usr/local/etc/")
+    ]
+    places = " ".join(dict.fromkeys([*PLACES.split(), *elsewhere]))
     # One pass over all places.
-    for path, number, text in map(_parted, _lines(host, f"grep -rnIsF {patterns} {PLACES}")):
+    for path, number, text in map(_parted, _lines(host, f"grep -rnIsF {patterns} {places}")):
         place = f"{path}:{number}"
         if text.lstrip().startswith("#"):
             continue
