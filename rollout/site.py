@@ -244,6 +244,7 @@ class Accounts(_Table):
     children: Annotated[int, Field(ge=1, le=1000)] = 5
     probed: Annotated[int, Field(ge=1)] = 100
     quota_minutes: Annotated[int, Field(ge=1, le=59)] = 5
+    shared_databases: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_$@-]+$")], ...] = ()
 
 
 class Site(_Table):

@@ -158,6 +158,11 @@ CASES = [
         service="bind",
     ),
     lacking("preflight::configuration_is_there", path="/etc/nosuch"),
+    broken(
+        "quota::databases_have_accounts",
+        "mkdir /var/db/mysql/nobodys_shop",
+        directory="/var/db/mysql",
+    ),
     lacking(
         "quota::databases_belong_to_their_accounts", script="/usr/local/etc/cellblock/mysql.quota"
     ),
