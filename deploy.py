@@ -106,7 +106,10 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
         runner.must_be_well(known, made.upto(to))
         done = {entry.directory for entry in known.done}
         ahead = [n for n in range(made.upto(to)) if made.directory(n) not in done]
-        data = report.plan_data((runner.compiled(n), runner.gate(made.steps[n])) for n in ahead)
+        data = report.plan_data(
+            (runner.compiled(n), runner.gate(made.steps[n]), runner.found(made.steps[n]))
+            for n in ahead
+        )
     _print(data, report.plan_text(data), as_json)
 
 

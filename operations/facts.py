@@ -10,6 +10,7 @@ sees whether it is so.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from shlex import quote
@@ -263,6 +264,45 @@ class HasOurLine(HasLine):
     @staticmethod
     def default() -> bool:
         return False
+
+
+NEWSYSLOG = (
+    "/etc/newsyslog.conf",
+    "/etc/newsyslog.conf.d/*.conf /usr/local/etc/newsyslog.conf.d/*.conf",
+)
+"""The files that say what newsyslog(8) rotates: the base system's, and what that includes."""
+
+_OURS = (
+    "function ours(p, i) {for (i in w) if (w[i] == p || (w[i] ~ /[/]$/ && index(p, w[i]) == 1)) "
+    "return 1; return 0} BEGIN {split(logs, w)}"
+)
+
+
+def of_logs(logs: Sequence[str], body: str) -> str:
+    """awk, with ours(PATH) for a log that is among `logs`, or below one that ends with a /."""
+    return f"awk -v logs={quote(' '.join(logs))} {quote(f'{_OURS} {body}')}"
+
+
+def within(awk: str, files: str) -> str:
+    """Such a program over the files that are there, of these patterns."""
+    return f"{awk} $(ls {files} 2>/dev/null) /dev/null"
+
+
+class Rotated(FactBase[tuple[str, ...] | None]):
+    """The entries of the host's newsyslog for these logs, each as FILE: LOG.
+
+    None for a plan without a host.
+    """
+
+    @staticmethod
+    def default() -> tuple[str, ...] | None:
+        return None
+
+    def command(self, logs: Sequence[str]) -> str:
+        return within(of_logs(logs, 'ours($1) {print FILENAME ": " $1}'), " ".join(NEWSYSLOG))
+
+    def process(self, output: list[str]) -> tuple[str, ...]:
+        return tuple(line.strip() for line in output if line.strip())
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,20 @@ from operations.facts import IsDirectory, Path
 class Nullfs:
     """A directory of the host, `source`, seen at `target` (both absolute, on the host).
 
-    An `optional` one is left out where the host has no such directory.
+    An `optional` one is left out where the host has no such directory. In one that is not
+    `followed` symbolic links lead nowhere (nosymfollow, mount(8)).
     """
 
     source: str
     target: str
     writable: bool = False
     optional: bool = False
+    followed: bool = True
 
     def line(self) -> str:
-        return f"{self.source}\t{self.target}\tnullfs\t{'rw' if self.writable else 'ro'}\t0\t0"
+        options = "rw" if self.writable else "ro"
+        options += "" if self.followed else ",nosymfollow"
+        return f"{self.source}\t{self.target}\tnullfs\t{options}\t0\t0"
 
 
 @operation()

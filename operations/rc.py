@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -11,13 +12,17 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files, firewall
 from operations.command import ANY, Commands, Reversible, quote
-from operations.facts import RcConf, ServiceRuns, runs
+from operations.facts import Path, RcConf, ServiceRuns, runs
 
 # sysrc puts a new file in rc.conf's place and does not sync it: with the power gone within the half
 # minute that UFS waits, half an rc.conf comes up, of everybody's settings.
 _SAVED = "fsync /etc/rc.conf*"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILES = ("/etc/rc.conf", "/etc/rc.conf.local")
+
+HOSTS_OWN = ("sendmail",)
+"""Scripts that look after something of the host's once their daemon has moved: a null client. So
+`service` on the host goes on meaning that."""
 
 
 def _checked(name: str) -> str:
@@ -217,6 +222,23 @@ def handover(
 
 def _lines(commands: Commands) -> list[Reversible]:
     return [each for each in commands if isinstance(each, Reversible)]
+
+
+@operation()
+def asked_in_jail(path: str, content: str) -> Commands:
+    """Let `service X reload`, typed on the host, be answered by the daemon in its jail.
+
+    `content`, at `path` in rc.conf.d, is sh that rc.subr reads before it looks at the word. A file
+    of somebody's own at that place is not replaced.
+    """
+    now = host.get_fact(Path, path=path)
+    ours = sha256(content.encode()).hexdigest()
+    if now.kind != "absent" and now.sha256 != ours:
+        raise OperationError(
+            f"{path} is there already: expected nothing, since `service` on the host is to be led "
+            "into the jail by it; put what it sets into rc.conf"
+        )
+    yield from files.put._inner(path, content)
 
 
 # The exit code of a start proves little (0 with X_enable off; nothing said when a daemon dies right

@@ -30,7 +30,7 @@ fingerprint() { # the host's state as sorted lines, one fact a line
             }
             { print "line", FILENAME, $0 }' "$@" /dev/null
         if [ -d /usr/jails ]; then
-            find -x /usr/jails -path '/usr/jails/*/root/*' -prune -o \
+            find -x /usr/jails \( -path '/usr/jails/*/root/*' -o -path '/usr/jails/*/log/*' \) -prune -o \
                 -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
         fi
         if kldstat -q -m ipfw; then echo 'module ipfw'; fi

@@ -68,11 +68,15 @@ def _outages(outages: Mapping[str, Mapping[str, Any]]) -> str:
     return ", ".join(told) or ("none" if outages else "not watched")
 
 
-def plan_data(ahead: Iterable[tuple[Bundle, Gate | None]]) -> list[dict[str, Any]]:
+def plan_data(
+    ahead: Iterable[tuple[Bundle, Gate | None, Iterable[str]]],
+) -> list[dict[str, Any]]:
+    """`ahead`: each step with its gate, and what was found on the host beside it."""
     return [
         {
             "step": made.step.name,
             "why": made.step.why,
+            "found": [line.strip() for each in found for line in each.splitlines()],
             "gate": {"question": gate.question, "look_at": gate.look_at} if gate else None,
             "expected_outage": dict(made.step.outage),
             "point_of_no_return": made.step.point_of_no_return,
@@ -81,7 +85,7 @@ def plan_data(ahead: Iterable[tuple[Bundle, Gate | None]]) -> list[dict[str, Any
                 {"says": each.says, "do": each.do, "undo": each.undo} for each in made.commands
             ],
         }
-        for made, gate in ahead
+        for made, gate, found in ahead
     ]
 
 
@@ -91,6 +95,8 @@ def plan_text(data: Iterable[dict[str, Any]]) -> str:
         lines += [f"{number}. {step['step']}: {step['why']}"]
         outage = ", ".join(f"{name} up to {s:g} s" for name, s in step["expected_outage"].items())
         lines += [f"   expected outage: {outage or 'none'}"]
+        if step["found"]:
+            lines += ["   found on the host:", *(f"      {row}" for row in step["found"])]
         if step["gate"]:
             lines += [f"   gate: {step['gate']['question']}"]
             for each in step["gate"]["look_at"]:

@@ -189,6 +189,10 @@ class Runner:
         found = [verdict.message for verdict in _failed(self.ask(gate.unless))]
         return replace(gate, look_at=(*gate.look_at, *found)) if found else None
 
+    def found(self, step: Step) -> tuple[str, ...]:
+        """What the host has beside the step that a plan is to list."""
+        return tuple(verdict.message for verdict in _failed(self.ask(step.finds)))
+
     def _pass(self, step: Step) -> dict[str, str]:
         """What the journal is to keep of the answer; nothing where there was nothing to ask."""
         gate = self.gate(step)

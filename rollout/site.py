@@ -33,6 +33,13 @@ def _absolute(path: str) -> str:
     return path.rstrip("/")
 
 
+def _log(path: str) -> str:
+    # What the host shows of a jail's logs is the one directory; others are mounted, as `logs`.
+    if not re.fullmatch(r"/var/log/[^/]+", path):
+        raise ValueError("expected a file in /var/log; for a directory of its own there is logs")
+    return path
+
+
 def _word(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
         raise ValueError("expected a name of letters, digits, _ and -")
@@ -57,7 +64,10 @@ JOURNAL = "/var/db/cellblock"
 
 HostPath = Annotated[str, AfterValidator(_absolute)]
 """An absolute path on the host (or in a jail)."""
+LogFile = Annotated[HostPath, AfterValidator(_log)]
 Name = Annotated[str, AfterValidator(_word)]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")]
+"""Something that files on the host may have in them, for a word."""
 LocalPath = Annotated[Path, AfterValidator(_expanded)]
 """A path on the operator's machine; ~ is expanded."""
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -175,9 +185,11 @@ class Service(_Table):
     configuration: tuple[HostPath, ...] = ()
     data: tuple[HostPath, ...] = ()
     logs: tuple[HostPath, ...] = ()
+    log_files: tuple[LogFile, ...] = ()
     socket: HostPath | None = None
-    names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")], ...] = ()
-    configtest: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")] | None = None
+    names: tuple[Word, ...] = ()
+    programs: tuple[Word, ...] = ()
+    configtest: Word | None = None
     client: str | None = None
 
     @field_validator("client")
@@ -232,6 +244,7 @@ class Accounts(_Table):
     children: Annotated[int, Field(ge=1, le=1000)] = 5
     probed: Annotated[int, Field(ge=1)] = 100
     quota_minutes: Annotated[int, Field(ge=1, le=59)] = 5
+    shared_databases: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_$@-]+$")], ...] = ()
 
 
 class Site(_Table):
@@ -294,6 +307,10 @@ class Site(_Table):
     def root(self, jail: str) -> str:
         """Where the jail's tree is on the host."""
         return f"{self.base.jails}/{jail}/root"
+
+    def shown_logs(self, jail: str) -> str:
+        """Where the host shows what is in the jail's /var/log; outside of the jail's tree."""
+        return f"{self.base.jails}/{jail}/log"
 
     @property
     def hash(self) -> str:

@@ -79,7 +79,8 @@ class Step:
     """What is done, why, how it is checked and what it may cost.
 
     `outage` is what users may notice: service -> seconds without an answer at the most; a service
-    that is not named may have none. `tell` is who else has to know, for the runbook.
+    that is not named may have none. `tell` is who else has to know, for the runbook. `finds` are
+    checks for a plan alone: what they find on the host is listed, and stops nothing.
     `confirm_within` is in seconds from the end of the run; a plan sets it to the site's.
     """
 
@@ -92,6 +93,7 @@ class Step:
     point_of_no_return: bool = False
     confirm_within: int = 120
     tell: tuple[str, ...] = ()
+    finds: tuple[Check, ...] = ()
 
     def chained(self, previous: str) -> str:
         """Its hash, over what it does and all that stands before it."""

@@ -34,7 +34,14 @@ def mount(host: Host, source: str, target: str, kind: str, options: list[str]) -
         host.kernel.load(kind)
     if kind not in KINDS:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported by device", target)
-    entry = Mount(source, host.realm.inner(target), kind, "ro" in options, is_real=is_real)
+    entry = Mount(
+        source,
+        host.realm.inner(target),
+        kind,
+        "ro" in options,
+        is_real=is_real,
+        follows="nosymfollow" not in options,
+    )
     host.mounts.mount(entry)
     return entry
 

@@ -9,6 +9,7 @@ import struct
 from pathlib import Path
 
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
+MS_NOSYMFOLLOW = 256
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 PR_SET_PDEATHSIG = 1
@@ -37,17 +38,25 @@ def mount(source: str, target: Path, kind: str, flags: int, data: str = "") -> N
     )
 
 
-def bind(source: Path, target: Path, *, read_only: bool = False, deep: bool = False) -> None:
+def bind(
+    source: Path,
+    target: Path,
+    *,
+    read_only: bool = False,
+    deep: bool = False,
+    follows: bool = True,
+) -> None:
     """Make `source` visible at `target`, as nullfs does."""
     mount(str(source), target, "", MS_BIND | (MS_REC if deep else 0))
-    if read_only:
-        remount(target, read_only=True)
+    if read_only or not follows:
+        remount(target, read_only=read_only, follows=follows)
 
 
-def remount(target: Path, *, read_only: bool) -> None:
+def remount(target: Path, *, read_only: bool, follows: bool = True) -> None:
     present = os.statvfs(target).f_flag
     kept = sum(flag for seen, flag in KEPT_FLAGS.items() if present & seen)
-    mount("", target, "", MS_REMOUNT | MS_BIND | kept | (MS_RDONLY if read_only else 0))
+    wanted = (MS_RDONLY if read_only else 0) | (0 if follows else MS_NOSYMFOLLOW)
+    mount("", target, "", MS_REMOUNT | MS_BIND | kept | wanted)
 
 
 def umount(target: Path, *, force: bool = False) -> None:

@@ -22,10 +22,11 @@ class Mount:
     read_only: bool = False
     dump: str = "0 0"
     is_real: bool = True
+    follows: bool = True
 
     @property
     def options(self) -> str:
-        return "ro" if self.read_only else "rw"
+        return ("ro" if self.read_only else "rw") + ("" if self.follows else ",nosymfollow")
 
     def fstab_line(self) -> str:
         """As `mount -p` prints it: tabs up to the columns of fstab(5)."""
@@ -88,7 +89,7 @@ class Mounts:
             raise NotADirectoryError(errno.ENOTDIR, "Not a directory", entry.target)
         if entry.kind == "nullfs":
             source = self.realm.root / entry.source[1:]
-            linux.bind(source, target, read_only=entry.read_only)
+            linux.bind(source, target, read_only=entry.read_only, follows=entry.follows)
         elif entry.kind == "tmpfs":
             linux.mount("tmpfs", target, "tmpfs", linux.MS_RDONLY if entry.read_only else 0)
         else:

@@ -63,5 +63,12 @@ def text(name: str, header: Header) -> str:
         return "\n".join(lines) + "\n"
     lines += ["", ". /etc/rc.subr", "", f'name="{RC_NAMES.get(name, name)}"']
     lines += [f'rcvar="{header.rcvar}"'] if header.rcvar else []
-    lines += ["load_rc_config $name", 'run_rc_command "$1"', ""]
+    lines += ["load_rc_config $name"]
+    # What the model answers for it answers once rc.conf.d had its say.
+    ends = (
+        'exec /libexec/standin/bin/rcscript "$0" "$1"'
+        if name in RC_NAMES
+        else 'run_rc_command "$1"'
+    )
+    lines += [ends, ""]
     return "\n".join(lines)

@@ -41,10 +41,7 @@ async def start(host: Host, realm: Realm, kind: Kind, caller: int = 0) -> Daemon
     try:
         sockets = starting.sockets(host, realm, kind)
     except starting.CannotStart as error:
-        log = realm.path(LOGS.get(kind.rc, "/var/log/messages"))
-        if log.parent.is_dir():
-            with log.open("a") as file:
-                file.write(f"{kind.process}: {error}\n")
+        _log(realm, kind, str(error))
         host.note_console(f"{kind.rc}: {error}\n")
         return None
     folder = kind.folder(realm)
@@ -58,6 +55,8 @@ async def start(host: Host, realm: Realm, kind: Kind, caller: int = 0) -> Daemon
         worker = host.processes.spawn(realm, [PROGRAM])
         daemon.worker_pids.append(worker.pid)
     host.daemons.append(daemon)
+    if kind.rc == "apache24":
+        _log(realm, kind, "resuming normal operations")
     _write_pid(realm, kind.pidfile, child.pid)
     listeners = [held for unix in kind.unix(realm) if (held := _bind(realm, unix.path, daemon))]
     host.watch(_until_end(host, daemon, child.ended, listeners))
@@ -99,6 +98,13 @@ def _initialise(tree: Path, realm: Realm, folder: str) -> None:
         if not (place / name).exists():
             (place / name).mkdir() if name == "mysql" else (place / name).touch()
             owners.change(tree, place / name, uid, gid)
+
+
+def _log(realm: Realm, kind: Kind, text: str) -> None:
+    log = realm.path(LOGS.get(kind.rc, "/var/log/messages"))
+    if log.parent.is_dir():
+        with log.open("a") as file:
+            file.write(f"{kind.process}: {text}\n")
 
 
 def _write_pid(realm: Realm, file: str, pid: int) -> None:

@@ -36,6 +36,13 @@ def kind_of(script: str) -> Kind | None:
     return BY_SCRIPT.get(script)
 
 
+def has_own_configuration(realm: Realm, script: str) -> bool:
+    """A file in rc.conf.d is sh: then the script itself runs, and reads it."""
+    kind = kind_of(script)
+    folders = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
+    return kind is not None and any(realm.path(f"{one}/{kind.rc}").is_file() for one in folders)
+
+
 def split(word: str) -> tuple[bool, str]:
     """Whether the rcvar does not matter, and the bare command."""
     regardless = False

@@ -12,6 +12,9 @@ REQUIRES = ("preflight",)
 RULES = "/usr/local/etc/cellblock/rules"
 """Where what a reboot loses waits for the next boot: ipfw rules, a file a service, and the like."""
 
+ASKED = "/usr/local/etc/rc.conf.d"
+"""Where rc.subr(8) looks for more than rc.conf says, a file a script."""
+
 _SCRIPT = "/usr/local/etc/rc.d/cellblock"
 
 
@@ -26,6 +29,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 use(files.directory, path="/etc/jail.conf.d"),
                 use(files.directory, path="/usr/local/etc/cellblock"),
                 use(files.directory, path=RULES),
+                use(files.directory, path=ASKED),
                 use(
                     files.put,
                     path=_SCRIPT,

@@ -176,13 +176,19 @@ def _cutover(site: Site) -> Step:
         name="mail.cutover",
         why="New connections go to the jail from one moment on, those of the host's own programs "
         "and of the other jails to 127.0.0.1 too; the host's mail server gets no new mail.",
-        operations=(*rules, *(use(firewall.switch, set=each) for each in sets)),
+        operations=(
+            *rules,
+            *(use(firewall.switch, set=each) for each in sets),
+            *(each for name in moved(site) for each in dependents.asked(site, name)),
+        ),
         checks=(
             *(check("network::set_is_on", set=each) for each in sets),
             *_each(site, "service::answers_from_jail"),
+            *(each for name in moved(site) for each in dependents.asked_checks(site, name)),
             *_own_mail(site, "sendmail"),
         ),
-        gate=dependents.gate(site, _NAME),
+        gate=dependents.gate(site, *moved(site)),
+        finds=tuple(each for name in moved(site) for each in dependents.found(name)),
     )
 
 
@@ -223,6 +229,7 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
             use(mail.queue_moved, queue=flavour.queues[0], jail=jail, then=flavour.run),
             *(use(rc.variable, name=name, value=value) for name, value in wanted.items()),
             use(mail.submission),
+            *(each for name in moved(site) for each in dependents.moved_logs(site, name)),
         ),
         checks=(
             *_each(
@@ -232,6 +239,7 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
                 "service::answers_from_jail",
             ),
             check("mail::host_queue_is_empty"),
+            *(each for name in moved(site) for each in dependents.logs_checks(site, name)),
             *_own_mail(site, "postfix"),
         ),
         tell=("who edits aliases and maps: from now on the jail's count, not the host's",),

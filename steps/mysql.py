@@ -53,6 +53,8 @@ def _cutover(site: Site) -> Step:
                 socket=socket,
                 target=f"{root}{socket}",
             ),
+            *dependents.asked(site, _NAME),
+            *dependents.moved_logs(site, _NAME),
         ),
         checks=(
             check("service::runs_in_jail", service=_NAME),
@@ -66,8 +68,11 @@ def _cutover(site: Site) -> Step:
             ),
             check("network::set_is_on", set=site.places[_NAME].set),
             check("network::set_is_on", until=later, set=site.places["localhost"].set),
+            *dependents.asked_checks(site, _NAME),
+            *dependents.logs_checks(site, _NAME),
         ),
         gate=dependents.gate(site, _NAME),
+        finds=dependents.found(_NAME),
         outage={_NAME: 15.0},
         tell=(
             "who looks after backups and jobs of the host: MySQL is to be spoken to in its jail",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operations import files, quota
 from rollout.errors import Refused
 from rollout.site import JOURNAL, Site
-from rollout.step import Step, check, use
+from rollout.step import Check, Step, check, use
 from steps.render import render
 
 REQUIRES = ("mysql",)
@@ -13,6 +13,14 @@ REQUIRES = ("mysql",)
 _MYSQL = "mysql"
 _SCRIPT = "/usr/local/etc/cellblock/mysql.quota"
 _CRON = "/etc/cron.d/cellblock-mysql-quota"
+
+
+def preflight(site: Site) -> tuple[Check, ...]:
+    """What must be well on the host before anything begins."""
+    data = site.services[_MYSQL].data
+    if not data:  # refused by `steps`, which says why
+        return ()
+    return (check("quota::databases_have_accounts", until="mysql.quota", directory=data[0]),)
 
 
 def steps(site: Site) -> tuple[Step, ...]:

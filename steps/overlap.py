@@ -75,12 +75,15 @@ def cutover(
             *before,
             use(firewall.switch, set=switch),
             *after,
+            *dependents.asked(site, name),
         ),
         checks=(
             check("network::set_is_on", set=switch),
             check("service::answers_from_jail", service=name),
+            *dependents.asked_checks(site, name),
         ),
         gate=dependents.gate(site, name),
+        finds=dependents.found(name),
         tell=tell,
     )
 
@@ -105,10 +108,12 @@ def retire(
             use(rc.variable, name=service.rcvar, value="NO"),
             *before,
             use(rc.stop, script=service.rc, stop=stop),
+            *dependents.moved_logs(site, name),
         ),
         checks=(
             check("service::does_not_run_on_host", service=name),
             check("service::answers_from_jail", service=name),
+            *dependents.logs_checks(site, name),
             *checks,
         ),
         gate=gate,

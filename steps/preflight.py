@@ -24,6 +24,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::has_the_public_addresses_of_jails"),
     ]
     for name in site.order:
+        checks += _more(site, name)
         if service := site.services.get(name):
             moved = f"{name}.cutover"
             checks.append(check("preflight::daemon_runs", until=moved, service=name))
@@ -41,7 +42,6 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check("preflight::configuration_is_there", until=moved, path=path)
                 for path in service.configuration
             ]
-            checks += _more(site, name)
     checks += _accounts(site)
     return (
         Step(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from operations import files, jail, mount, packages
+from operations import files, jail, logs, mount, packages
 from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.site import Jail, Site
@@ -67,8 +68,9 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     home = f"{site.base.jails}/{name}"
     private = local_etc(site, name)
     mounts = [*_mounts(site, name, home), *more]
-    points = sorted({mount.target.removeprefix(root + "/") for mount in mounts} - set(jail.BASE))
+    points = sorted({_point(root, private, each.target) for each in mounts} - set(jail.BASE))
     services = [site.services[each] for each in jail_.services]
+    shared = [each.target.removeprefix(root) for each in mounts if each.writable]
     outside, local = _configuration(site, jail_)
     uses = [
         use(jail.tree, home=home, mount_points=points),
@@ -98,6 +100,12 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     ]
     return [
         *uses,
+        use(
+            logs.rotated_in_jail,
+            root=root,
+            logs=[log for service in services for log in service.log_files],
+            shared=[each for each in shared if each != _LOCAL_ETC],
+        ),
         use(mount.table, path=f"{home}/fstab", mounts=mounts),
         use(
             files.put,
@@ -114,6 +122,16 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
         use(jail.at_boot, name=name),
         use(jail.started, name=name),
     ]
+
+
+def _point(root: str, private: str, target: str) -> str:
+    """Where a mount's directory must be, seen from the root: what is below the jail's own
+    /usr/local/etc is in the directory that is mounted there.
+    """
+    inside = target.removeprefix(root)
+    if inside.startswith(_LOCAL_ETC + "/"):
+        return os.path.relpath(private + inside.removeprefix(_LOCAL_ETC), root)
+    return os.path.relpath(target, root)
 
 
 def _etc(site: Site, name: str, rcvars: list[str]) -> dict[str, str]:
@@ -185,4 +203,8 @@ def _mounts(site: Site, name: str, home: str) -> list[Nullfs]:
             Nullfs(path, root + path, writable=True) for path in (*service.data, *service.logs)
         ]
     mounts += [Nullfs(each.source, root + each.point, each.writable) for each in jail_.mounts]
+    if any(site.services[each].log_files for each in jail_.services):
+        # For the host's eyes: nobody in the jail can have it lead elsewhere, nor write by it.
+        shown = site.shown_logs(name)
+        mounts.append(Nullfs(f"{root}/var/log", shown, followed=False))
     return mounts

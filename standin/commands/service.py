@@ -45,6 +45,9 @@ async def service(host: Host, call: Call) -> Reply:
         case [name, *_] if name.startswith("-"):
             raise Unknown(USAGE, 1)
         case [name, word, *rest]:
+            script = services.script_of(realm, name)
+            if script and realm == call.realm and services.has_own_configuration(realm, script):
+                return Reply(then=f"{CLEAN} {shlex.join([script, word, *rest])}")
             return await _control(host, replace(call, realm=realm), name, word, rest)
         case _:
             raise Unknown(USAGE, 1)
@@ -147,7 +150,7 @@ async def rc(host: Host, call: Call) -> Reply:
 async def rcscript(host: Host, call: Call) -> Reply:
     """A script of the model's own that was called by its path."""
     path, word = call.args
-    reply = await service(host, replace(call, argv=("service", path.rpartition("/")[2], word)))
+    reply = await _control(host, call, path.rpartition("/")[2], word, [])
     if reply.then:
         raise Unknown(f"{path}: sets neither {word}_cmd nor command\n", 1)
     return reply

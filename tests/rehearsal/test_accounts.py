@@ -163,7 +163,8 @@ def test_databases_belong_to_the_accounts_that_they_are_named_after(tmp_path: Pa
     }
     made[f"{DATA}/user001_shop/goods.ibd"] = Entry("rows\n", 0o660, "mysql", "mysql")
     base = replace(base, entries={**base.entries, **made})
-    with running(written(tmp_path, QUOTA), base) as (runner, standin), Session(standin) as session:
+    file = written(tmp_path, QUOTA, shared_databases='["user0011","other_shop"]')
+    with running(file, base) as (runner, standin), Session(standin) as session:
         assert session.output(SHOW).splitlines() == BEFORE
         runner.apply()
         theirs = ["user001_shop user001:mysql 770", "user001_shop/goods.ibd user001:mysql 660"]

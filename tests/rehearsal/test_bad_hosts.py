@@ -89,6 +89,22 @@ def test_a_host_that_will_not_do(made: Plan, box: Box, lie: str, expected: str) 
             "ifconfig vtnet0 inet6 2001:db8::2/64",
             "services.web: serves IPv6 clients at 2001:db8::2, port 80/tcp: only IPv4 is moved",
         ),
+        (
+            "echo 'www IN NOSUCH x' > /usr/local/etc/namedb/primary/example.org.db",
+            "services.bind.configtest = 'named-checkconf -z': it refuses: ",
+        ),
+        (
+            "echo 'no colon' >> /etc/mail/aliases",
+            "a mail map is not as expected, and would be refused when it is made anew",
+        ),
+        (
+            "echo 'twin:*:1001:1001::/usr/home/user001:/bin/sh' >> /etc/passwd",
+            "each account needs a uid of its own: 1001 is user001 and twin",
+        ),
+        (
+            "rm -r /usr/home/user007",
+            "homes that do not exist: user007 (/usr/home/user007)",
+        ),
     ],
 )
 def test_a_daemon_that_is_not_as_described(
@@ -96,6 +112,26 @@ def test_a_daemon_that_is_not_as_described(
 ) -> None:
     box.target.run(before)  # type: ignore[attr-defined]
     assert expected in refusal(made, box, box.target)
+
+
+def test_a_public_address_that_the_host_does_not_have(made: Plan, box: Box) -> None:
+    more = {"outbound": "public", "public_addresses": ("203.0.113.99",)}
+    jails = {**made.site.jails, "web": made.site.jails["web"].model_copy(update=more)}
+    elsewhere = made.site.host.model_copy(update={"wan_address": "203.0.113.77"})
+    for changed, expected in (
+        ({"jails": jails}, "on no interface of the host: jails.web.public_addresses: 203.0.113.99"),
+        ({"host": elsewhere}, "host.wan_address = 203.0.113.77: not on vtnet0"),
+    ):
+        other = plan.make(made.site.model_copy(update=changed))
+        assert expected in refusal(other, box, box.target)
+
+
+def test_a_database_without_an_account(made: Plan, box: Box) -> None:
+    order = ("preflight", "base", "network", "mysql", "mysql_quota")
+    quota = plan.make(made.site.model_copy(update={"order": order}))
+    box.target.run("mkdir /var/db/mysql/user001_shop /var/db/mysql/nobodys_shop")  # type: ignore[attr-defined]
+    expected = "databases of no account, which no quota would count: nobodys_shop; name them in"
+    assert expected in refusal(quota, box, box.target)
 
 
 def test_ssh_refused(made: Plan, box: Box) -> None:

@@ -80,9 +80,17 @@ CASES = [
     lacking("accounts::scripts_run_as_their_owners", service="web"),
     broken(
         "dependents::nothing_names_the_daemon",
+        "echo '* * * * * root rndc reload' >> /etc/crontab",
+        service="bind",
+    ),
+    broken(
+        "dependents::nothing_is_to_be_told",
         "echo '* * * * * root service named reload' >> /etc/crontab",
         service="bind",
     ),
+    lacking("dependents::service_is_asked_in_jail", service="web"),
+    lacking("dependents::logs_are_rotated_once", service="web"),
+    lacking("dependents::logs_are_read_on_the_host", service="web"),
     lacking("egress::offload_is_off", at_boot=f"{RULES}/egress.ifconfig"),
     lacking("egress::nat_leaves_the_hosts_own_alone"),
     lacking("egress::upload_flows"),
@@ -150,6 +158,11 @@ CASES = [
         service="bind",
     ),
     lacking("preflight::configuration_is_there", path="/etc/nosuch"),
+    broken(
+        "quota::databases_have_accounts",
+        "mkdir /var/db/mysql/nobodys_shop",
+        directory="/var/db/mysql",
+    ),
     lacking(
         "quota::databases_belong_to_their_accounts", script="/usr/local/etc/cellblock/mysql.quota"
     ),

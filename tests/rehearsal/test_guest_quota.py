@@ -31,7 +31,7 @@ def test_a_database_counts_for_its_account_and_mysql_goes_on(
     order = ("preflight", "base", "network", "mysql", "mysql_quota")
     operator = Operator(fresh_guest, tmp_path, order)
     with operator.site.open("a", encoding="utf-8") as file:
-        file.write("\n[accounts]\nquota_minutes = 1\n")
+        file.write('\n[accounts]\nquota_minutes = 1\nshared_databases = ["shop", "test"]\n')
     guest = operator.guest
     typed(guest, MADE)
     owners = guest.sh(SHOW).stdout

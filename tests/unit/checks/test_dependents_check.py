@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from rollout import site
+from rollout.site import Site
+from tests.checks import naming
 from tests.checks import test_dependents as dependents
 
 SAMPLE = site.read(Path(__file__).parents[3] / "site.example.toml")
@@ -26,7 +28,8 @@ class Host:
         place.write_text(text)
 
     def run(self, command: str) -> Any:
-        for place in dependents.PLACES.split():
+        configuration = [path for each in SAMPLE.services.values() for path in each.configuration]
+        for place in dict.fromkeys([*naming.PLACES.split(), *configuration]):
             command = command.replace(f" {place}", f" .{place}")
         done = subprocess.run(
             ["sh", "-c", command], cwd=self.root, capture_output=True, text=True, check=False
@@ -40,38 +43,137 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def found(host: Host, service: str = "web") -> list[str]:
+def found(host: Host, service: str = "web", there: Site = SAMPLE) -> list[str]:
+    """What is listed; only what begins with gate stops."""
+    listed = [str(each) for each in naming.found(host, there, service)]
+    stopping = told(dependents.test_nothing_names_the_daemon, host, there, service)
+    assert stopping == [line for line in listed if ": gate: " in line]
+    assert told(dependents.test_nothing_is_to_be_told, host, there, service) == listed
+    return listed
+
+
+def told(check: Any, host: Host, there: Site, service: str) -> list[str]:
     try:
-        dependents.test_nothing_names_the_daemon(host, SAMPLE, service)
+        check(host, there, service)
     except AssertionError as error:
-        return str(error).partition("\nassert ")[0].splitlines()
+        return [line.strip() for line in str(error).partition("\nassert ")[0].splitlines()]
     return []
 
 
+LED = "keeps working: it is led into jail web"
+GONE = "gate: it will not find the daemon"
+OWN = "gate: it means the host's own daemon"
+PID = "/var/run/apache24/httpd.pid"
+HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
+
+
 @pytest.mark.parametrize(
-    ("path", "text", "word"),
+    ("path", "text", "becomes"),
     [
-        ("/etc/crontab", "5 4 * * * root service apache24 graceful", "service apache24"),
-        ("/var/cron/tabs/root", "@daily /usr/local/sbin/apachectl -k graceful", "apachectl"),
+        ("/etc/crontab", "5 4 * * * root service apache24 graceful", f"service apache24: {LED}"),
+        (HOOK, "service apache24 reload", f"service apache24: {LED}"),
+        (HOOK, "/usr/local/etc/rc.d/apache24 reload", f"/usr/local/etc/rc.d/apache24: {LED}"),
+        (HOOK, "service apache24 onereload", f"service apache24: {OWN}"),
+        (HOOK, 'service apache24 "$1"', f"service apache24: {OWN}"),
+        (HOOK, "apachectl restart", f"apachectl: {GONE}"),
+        ("/var/cron/tabs/root", "@daily apachectl -k graceful", f"apachectl: {GONE}"),
+        ("/root/bin/save", "kill -HUP $(cat /var/run/apache24/httpd.pid)", f"{PID}: {GONE}"),
+        ("/root/bin/save", "tar -cf x /usr/local/etc/apache24", f"/usr/local/etc/apache24: {GONE}"),
         (
             "/etc/newsyslog.conf.d/a.conf",
-            "/var/log/x 640 7 * @T00 B /var/run/apache24/httpd.pid 30",
-            "/var/run/apache24/httpd.pid",
+            f"/var/log/httpd-error.log www:www 640 7 * @T00 B {PID} 30",
+            "/var/log/httpd-error.log: moves: newsyslog in jail web rotates it",
         ),
-        ("/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh", "apachectl restart", "apachectl"),
-        ("/root/bin/save", "tar -cf /b.tar /usr/local/etc/apache24", "/usr/local/etc/apache24"),
+        (
+            "/etc/newsyslog.conf",
+            f"/usr/local/www/logs/x 640 7 * @T00 B {PID}",
+            "/usr/local/www/logs/x: moves: newsyslog in jail web rotates it",
+        ),
+        (
+            "/usr/local/etc/newsyslog.conf.d/a.conf",
+            f"/var/log/x 640 7 * @T00 B {PID} 30",
+            "/var/log/x: gate: its daemon moves, and this log is in no logs or log_files of "
+            "services.web",
+        ),
+        (
+            "/usr/local/etc/awstats/awstats.conf",
+            'LogFile="/var/log/httpd-access.log"',
+            "/var/log/httpd-access.log: keeps working: the path leads to the jail's log, for who "
+            "reads it",
+        ),
+        (
+            "/root/bin/save",
+            "tar -cf x /usr/local/www",
+            "/usr/local/www: keeps working: jail web has the host's own directory",
+        ),
         ("/etc/crontab", "# service apache24 graceful", ""),
         ("/etc/crontab", "@daily root service apache24-exporter start", ""),
         ("/etc/crontab", "@daily root /home/x/my-apachectl", ""),
         ("/usr/local/etc/apache24/httpd.conf", "PidFile /var/run/apache24/httpd.pid", ""),
         ("/usr/local/etc/rc.d/apache24", "/usr/local/etc/apache24", ""),
+        ("/usr/local/etc/rc.conf.d/apache24", "service apache24 reload", ""),
         ("/usr/local/etc/cellblock/x", "service apache24 stop", ""),
         ("/etc/passwd", "service apache24", ""),
     ],
 )
-def test_what_means_the_daemon(host: Host, path: str, text: str, word: str) -> None:
+def test_what_becomes_of_a_line(host: Host, path: str, text: str, becomes: str) -> None:
     host.holds(path, f"first line\n{text}\n")
-    assert found(host) == ([f"{path}:2: {word}"] if word else [])
+    assert found(host) == ([f"{path}:2: {becomes}"] if becomes else [])
+
+
+def test_each_word_of_a_line_has_its_own_end(host: Host) -> None:
+    host.holds("/root/bin/renew", "service apache24 reload; apachectl -t\n")
+    assert found(host) == [
+        f"/root/bin/renew:1: service apache24: {LED}",
+        f"/root/bin/renew:1: apachectl: {GONE}",
+    ]
+
+
+def test_a_script_that_looks_after_the_hosts_null_client_is_not_led_away(host: Host) -> None:
+    host.holds("/etc/crontab", "@daily root service sendmail restart\n")
+    assert found(host, "mail") == [f"/etc/crontab:1: service sendmail: {OWN}"]
+
+
+def test_a_backup_by_the_socket_goes_on(host: Host) -> None:
+    host.holds("/root/bin/save", "mysqldump --all-databases\n")
+    host.holds("/usr/local/etc/php.ini", "mysqli.default_socket = /var/run/mysql/mysql.sock\n")
+    ends = "keeps working: socket and port lead into the jail"
+    assert sorted(found(host, "mysql")) == [
+        f"/root/bin/save:1: mysqldump: {ends}",
+        f"/usr/local/etc/php.ini:1: /var/run/mysql/mysql.sock: {ends}",
+    ]
+
+
+def test_another_daemon_wants_the_socket_in_its_own_jail(host: Host) -> None:
+    socket = "/var/run/mysql/mysql.sock"
+    host.holds("/etc/mail/sendmail.mc", f"mysql:{socket}\n")
+    host.holds("/usr/local/etc/apache24/httpd.conf", f"DBDParams socket={socket}\n")
+    wanted = "gate: jail mail wants /usr/jails/mysql/root/var/run/mysql among its mounts"
+    assert sorted(found(host, "mysql")) == [
+        f"/etc/mail/sendmail.mc:1: {socket}: {wanted}",
+        f"/usr/local/etc/apache24/httpd.conf:1: {socket}: keeps working: jail web has the socket",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "becomes"),
+    [
+        (
+            "/usr/local/etc/letsencrypt/live/example.org/fullchain.pem",
+            "gate: jail web does not have it; name its directory in jails.web.mounts",
+        ),
+        (
+            "/usr/local/etc/apache24/server.crt",
+            "gate: jail web has a copy, which no renewal on the host reaches; mount it",
+        ),
+        ("/usr/home/x/own.cer", "keeps working: jail web mounts it, and sees a renewal at once"),
+        ("/usr/local/www/x.pem", "keeps working: jail web mounts it, and sees a renewal at once"),
+    ],
+)
+def test_where_a_certificate_is_renewed(host: Host, certificate: str, becomes: str) -> None:
+    file = "/usr/local/etc/apache24/extra/ssl.conf"
+    host.holds(file, f'# SSLCertificateFile /x.pem\n    SSLCertificateFile "{certificate}"\n')
+    assert found(host) == [f"{file}:2: {certificate}: {becomes}"]
 
 
 def test_a_password_in_the_same_line_is_not_told(host: Host) -> None:

@@ -29,6 +29,7 @@ from operations.facts import (
     Path,
     RcConf,
     Replaceable,
+    Rotated,
     Rule,
     Rules,
     ServiceRuns,
@@ -36,7 +37,7 @@ from operations.facts import (
 )
 from tests.unit.operations.asking import recorded, typed
 
-QUESTIONS: dict[type[FactBase[Any]], dict[str, str]] = {
+QUESTIONS: dict[type[FactBase[Any]], dict[str, Any]] = {
     RcConf: {},
     Interfaces: {},
     Capabilities: {"interface": "vtnet0"},
@@ -50,6 +51,7 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, str]] = {
     Jails: {},
     JailConf: {},
     ServiceRuns: {"script": "named"},
+    Rotated: {"logs": ["/var/log/httpd-access.log", "/var/log/mysql/"]},
     Path: {"path": "/etc/rc.conf"},
     IsDirectory: {"path": "/usr/local/man"},
     Replaceable: {"path": "/var/run/mysql/mysql.sock"},

@@ -8,8 +8,10 @@ import pytest
 from pyinfra.api.exceptions import OperationError
 
 from operations import files, firewall, rc
+from operations.command import NewFile, Reversible
+from operations.facts import Path as PathFact
 from operations.facts import RcConf, Replaceable, ServiceRuns, State, runs
-from tests.unit.operations.asking import pairs, reversible, typed, unset
+from tests.unit.operations.asking import pairs, reversible, typed, unset, yielded
 
 
 def test_a_variable_that_was_not_set_is_removed_again_if_it_is_still_ours() -> None:
@@ -255,3 +257,14 @@ def test_a_daemon_that_ran_nowhere_is_only_started_in_its_jail() -> None:
     assert pairs(reversible(rc.handover, facts, script="mysql-server", jail="db")) == pairs(
         reversible(rc.start, script="mysql-server", jail="db")
     )
+
+
+def test_service_on_the_host_is_not_led_away_over_somebodys_own_settings() -> None:
+    """What stands in rc.conf.d sets flags, too."""
+    arguments = {"path": "/usr/local/etc/rc.conf.d/apache24", "content": "exec service -j web\n"}
+    with pytest.raises(OperationError, match=r"rc\.conf\.d/apache24 is there already"):
+        yielded(rc.asked_in_jail, {PathFact: State("file", "644", "root:wheel", "x")}, **arguments)
+    new, put = yielded(rc.asked_in_jail, {PathFact: State()}, **arguments)
+    assert isinstance(new, NewFile)
+    assert new.content == "exec service -j web\n"
+    assert isinstance(put, Reversible)

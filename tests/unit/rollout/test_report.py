@@ -90,7 +90,7 @@ def planned() -> list[dict[str, object]]:
         bundle.compile_step(n + 1, step, PLAN.hashes[n], {RcConf().command(): []})
         for n, step in enumerate(PLAN.steps)
     ]
-    return report.plan_data((each, each.step.gate) for each in bundles)
+    return report.plan_data((each, each.step.gate, ("a line\nanother",)) for each in bundles)
 
 
 def test_a_plan_has_every_command_with_its_undo() -> None:
@@ -99,6 +99,7 @@ def test_a_plan_has_every_command_with_its_undo() -> None:
     assert acts == {
         "step": "web.retire",
         "why": "It stops.",
+        "found": ["a line", "another"],
         "gate": {"question": "Is it well?", "look_at": ("the log", "a\nb")},
         "expected_outage": {"web": 1.5},
         "point_of_no_return": False,
@@ -120,6 +121,7 @@ def test_a_plan_for_people_has_the_exact_commands_gates_and_outages() -> None:
     assert "expected outage: web up to 1.5 s" in rows
     assert "expected outage: none" in rows
     assert "gate: Is it well?" in rows
+    assert rows[(at := rows.index("found on the host:")) + 1 : at + 3] == ["a line", "another"]
     assert {"the log", "a", "b"} <= set(rows)
     assert "sysrc apache24_enable=NO && fsync /etc/rc.conf*" in rows
 
@@ -129,7 +131,7 @@ def test_every_line_of_every_command_of_the_sample_is_in_its_plan() -> None:
     bundles = [
         bundle.compile_step(n + 1, step, made.hashes[n], None) for n, step in enumerate(made.steps)
     ]
-    rows = report.plan_text(report.plan_data((each, None) for each in bundles)).splitlines()
+    rows = report.plan_text(report.plan_data((each, None, ()) for each in bundles)).splitlines()
     for each in bundles:
         for command in each.commands:
             for line in command.do.splitlines():

@@ -44,6 +44,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "journal": "/var/db/cellblock",
     },
     "network/cellblock_firewall": {"directory": "/usr/local/etc/cellblock/rules"},
+    "service/rc.conf.d": {"rc": "apache24", "jail": "web"},
     "web/handler-fpm.conf": {"modules": "libexec/apache24", "public": "public_html"},
     "web/handler-suexec.conf": {
         "modules": "libexec/apache24",

@@ -102,6 +102,7 @@ def test_a_check_ends_with_a_later_step_of_the_plan(step: Step) -> None:
 def test_every_check_that_is_written_is_asked_by_a_step() -> None:
     asked = {check.test for step in PLAN.steps for check in step.checks}
     asked |= {check.test for step in PLAN.steps if step.gate for check in step.gate.unless}
+    asked |= {check.test for step in PLAN.steps for check in step.finds}
     assert set(CHECKS) - asked == set()
 
 
@@ -110,6 +111,38 @@ def test_before_a_service_moves_it_is_shown_what_names_it() -> None:
         gate = PLAN.steps[NAMES.index(f"{name}.cutover")].gate
         assert gate is not None
         assert [dict(check.values)["service"] for check in gate.unless] == [name]
+
+
+def test_a_plan_lists_what_hangs_on_each_service_that_moves() -> None:
+    listed = [dict(each.values)["service"] for step in PLAN.steps for each in step.finds]
+    assert listed == [name for name in PLAN.site.order if name in PLAN.site.services]
+
+
+def test_service_on_the_host_is_led_into_the_jail_but_for_what_stays() -> None:
+    """And nothing of it stands in MySQL's gap."""
+    led = {
+        step.name: command.says
+        for step in PLAN.steps
+        for command in commands(step)
+        if "/rc.conf.d/" in command.says
+    }
+    assert led == {
+        f"{name}.cutover": f"create /usr/local/etc/rc.conf.d/{rc}"
+        for name, rc in (("bind", "named"), ("mysql", "mysql"), ("web", "apache24"))
+    }
+    assert not [c for step in PLAN.steps for c in commands(step) if "rc.conf.d/sendmail" in c.do]
+
+
+def test_logs_change_hands_only_when_the_hosts_daemon_has_stopped() -> None:
+    for name, stop in (
+        ("web.retire", "stop apache24 on the host"),
+        ("mysql.cutover", "stop mysql"),
+    ):
+        says = [command.says for command in commands(PLAN.steps[NAMES.index(name)])]
+        stopped = next(n for n, each in enumerate(says) if each.startswith(stop))
+        logs = [n for n, each in enumerate(says) if "newsyslog" in each or "shows the jail" in each]
+        assert logs
+        assert min(logs) > stopped
 
 
 def test_every_service_that_moves_is_checked_from_outside() -> None:
@@ -138,7 +171,8 @@ def test_the_old_daemon_goes_behind_a_gate_where_the_new_one_could_overlap() -> 
 def test_questions_go_to_the_jail_only_when_its_named_has_the_zones() -> None:
     """And on the way back to the host's only when that one has them."""
     says = [command.says for command in commands(PLAN.steps[NAMES.index("bind.cutover")])]
-    assert says[-4:] == [
+    held = says.index("the host's named writes its dynamic zones out and takes no updates")
+    assert says[held : held + 4] == [
         "the host's named writes its dynamic zones out and takes no updates",
         "the named of jail bind reads its zones anew, and has them",
         "switch ipfw set 22 on",

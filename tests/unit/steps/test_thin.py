@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -145,8 +146,36 @@ def test_packages_of_its_own_are_cloned_and_nothing_of_usr_local_is_mounted() ->
 def test_every_mount_has_its_point_in_the_tree() -> None:
     [tree] = used(SAMPLE, "jail.tree")
     assert f"{tree['home']}/root" == ROOT
-    points = {f"{ROOT}/{name}" for name in (*BASE, *tree["mount_points"])}
+    points = {os.path.normpath(f"{ROOT}/{name}") for name in (*BASE, *tree["mount_points"])}
     assert set(mounts()) <= points
+
+
+def test_what_is_mounted_below_the_jails_own_usr_local_etc_has_its_point_there() -> None:
+    """The directory in the root is covered by what is mounted over it."""
+    made = changed({"mounts": (Mount(source="/usr/local/etc/letsencrypt"),)})
+    [tree] = used(made, "jail.tree")
+    assert "../local-etc/letsencrypt" in tree["mount_points"]
+
+
+def test_the_host_sees_the_logs_of_a_jail_where_nobody_in_it_can_lead_it_astray() -> None:
+    shown = Nullfs(f"{ROOT}/var/log", "/usr/jails/web/log", followed=False)
+    assert mounts()[shown.target] == shown
+    assert shown.line().split() == [
+        f"{ROOT}/var/log",
+        shown.target,
+        "nullfs",
+        "ro,nosymfollow",
+        "0",
+        "0",
+    ]
+    assert shown.target not in mounts(changed(service={"log_files": ()}))
+
+
+def test_a_log_that_the_host_has_too_is_not_the_new_jails_to_rotate() -> None:
+    made = changed({"mounts": (Mount(source="/srv", writable=True), Mount(source="/ro"))})
+    [rotated] = used(made, "logs.rotated_in_jail")
+    assert rotated["logs"] == list(SAMPLE.services["web"].log_files)
+    assert rotated["shared"] == ["/usr/local/www", "/srv"]
 
 
 def test_configuration_is_copied_with_the_rc_script() -> None:

@@ -1,0 +1,174 @@
+"""What on the host names a daemon that moves, and what becomes of each such line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from operations.rc import HOSTS_OWN
+from rollout.site import Service, Site
+
+PLACES = (
+    "/etc/crontab /etc/cron.d /var/cron/tabs /etc/newsyslog.conf /etc/newsyslog.conf.d "
+    "/etc/periodic.conf /etc/periodic.conf.local /etc/syslog.conf /etc/syslog.d /etc/rc.local "
+    "/etc/blacklistd.conf /usr/local/etc /root/bin"
+)
+_ROTATION = ("/etc/newsyslog.conf", "/usr/local/etc/newsyslog.conf.d/")
+# The words of rc.subr(8) that are not led into the jail.
+_HOSTS_OWN = re.compile("one|fast|force|quiet|rcvar|enable|disable|delete|describe|extracommands")
+_CERTIFICATE = re.compile(r"/[\w./@+-]+[.](?:pem|crt|cer)\b")
+
+
+@dataclass(frozen=True)
+class Found:
+    """`becomes` begins with moves, keeps working or gate."""
+
+    place: str
+    word: str
+    becomes: str
+
+    @property
+    def stops(self) -> bool:
+        return self.becomes.startswith("gate")
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.word}: {self.becomes}"
+
+
+def found(host: Any, site: Site, name: str) -> list[Found]:
+    """What the lines say besides stays on the host: a crontab has passwords."""
+    return list(dict.fromkeys([*_named(host, site, name), *_certificates(host, site, name)]))
+
+
+def daemon_words(daemon: Service) -> list[str]:
+    """By which other files mean the daemon itself, or its configuration."""
+    scripts = [f"service {daemon.rc}", f"/etc/rc.d/{daemon.rc}", f"/usr/local/etc/rc.d/{daemon.rc}"]
+    return [*scripts, *daemon.names, *daemon.configuration]
+
+
+def words(daemon: Service) -> list[str]:
+    """The same, and by which they mean what goes on by itself: longest first, as they may nest."""
+    socket = [daemon.socket] if daemon.socket else []
+    more = [*daemon.programs, *socket, *daemon.log_files, *daemon.logs, *daemon.data]
+    return sorted({*daemon_words(daemon), *more}, key=len, reverse=True)
+
+
+def own(site: Site) -> tuple[str, ...]:
+    """Where a daemon names itself, and where we do."""
+    daemons = site.services.values()
+    configuration = [path for daemon in daemons for path in daemon.configuration]
+    return (
+        *("/usr/local/etc/cellblock/", "/usr/local/etc/rc.d/", "/usr/local/etc/rc.conf.d/"),
+        *configuration,
+    )
+
+
+def _named(host: Any, site: Site, name: str) -> Iterator[Found]:
+    daemon = site.services[name]
+    wanted = words(daemon)
+    patterns = " ".join(f"-e '{word}'" for word in wanted)
+    meant = re.compile(rf"(?<![\w.-])({'|'.join(map(re.escape, wanted))})(?![\w-])")
+    elsewhere = [
+        path
+        for each in site.services.values()
+        for path in each.configuration
+        if not path.startswith("/usr/local/etc/")
+    ]
+    places = " ".join(dict.fromkeys([*PLACES.split(), *elsewhere]))
+    # One pass over all places.
+    for path, number, text in map(_parted, _lines(host, f"grep -rnIsF {patterns} {places}")):
+        place = f"{path}:{number}"
+        if text.lstrip().startswith("#"):
+            continue
+        if path.startswith(own(site)):
+            yield from _in_configuration(site, name, place, text)
+        elif path.startswith(_ROTATION):
+            yield _rotation(site, name, place, text)
+        else:
+            for match in meant.finditer(text):
+                yield Found(place, match[1], _becomes(site, name, match[1], text[match.end() :]))
+
+
+def _lines(host: Any, command: str) -> list[str]:
+    return str(host.run(command).stdout).splitlines()
+
+
+def _parted(line: str) -> tuple[str, str, str]:
+    path, _, rest = line.partition(":")
+    number, _, text = rest.partition(":")
+    return path, number, text
+
+
+def _becomes(site: Site, name: str, word: str, rest: str) -> str:
+    """`rest` is what follows the word in its line."""
+    daemon, jail = site.services[name], site.jail_of(name)
+    if word in daemon_words(daemon)[:3]:
+        verb = re.match(r"\s+([a-z]+)\b", rest)
+        if verb and not _HOSTS_OWN.match(verb[1]) and daemon.rc not in HOSTS_OWN:
+            return f"keeps working: it is led into jail {jail}"
+        return "gate: it means the host's own daemon"
+    if word in (*daemon.names, *daemon.configuration):
+        return "gate: it will not find the daemon"
+    if word in daemon.log_files:
+        return "keeps working: the path leads to the jail's log, for who reads it"
+    if word in (*daemon.logs, *daemon.data):
+        return f"keeps working: jail {jail} has the host's own directory"
+    return "keeps working: socket and port lead into the jail"
+
+
+def _rotation(site: Site, name: str, place: str, text: str) -> Found:
+    daemon = site.services[name]
+    log = text.split(maxsplit=1)[0]
+    inside = any(PurePosixPath(log).is_relative_to(each) for each in (*daemon.logs, *daemon.data))
+    if inside or log in daemon.log_files:
+        return Found(place, log, f"moves: newsyslog in jail {site.jail_of(name)} rotates it")
+    return Found(
+        place,
+        log,
+        f"gate: its daemon moves, and this log is in no logs or log_files of services.{name}",
+    )
+
+
+def _in_configuration(site: Site, name: str, place: str, text: str) -> Iterator[Found]:
+    """Another daemon that uses the socket needs it in its jail, too, if it moves."""
+    socket = site.services[name].socket
+    if socket is None or socket not in text:
+        return
+    for other in site.order:
+        service = site.services.get(other)
+        if other == name or service is None or not place.startswith(service.configuration):
+            continue
+        jail = site.jail_of(other)
+        if jail != site.jail_of(name) and not _mounted(site, jail, socket):
+            folder = PurePosixPath(site.root(site.jail_of(name)) + socket).parent
+            yield Found(place, socket, f"gate: jail {jail} wants {folder} among its mounts")
+        else:
+            yield Found(place, socket, f"keeps working: jail {jail} has the socket")
+
+
+def _mounted(site: Site, jail: str, path: str) -> bool:
+    return any(PurePosixPath(path).is_relative_to(each.point) for each in site.jails[jail].mounts)
+
+
+def _certificates(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """One that a daemon cannot read keeps it from its start; a copy is served until it expires."""
+    daemon, jail = site.services[name], site.jail_of(name)
+    if not daemon.configuration:
+        return
+    places = " ".join(daemon.configuration)
+    said = _lines(host, f"grep -rnIsE '^[^#]*/[^ ]+[.](pem|crt|cer)' {places}")
+    for path, number, text in map(_parted, said):
+        for certificate in _CERTIFICATE.findall(text.partition("#")[0]):
+            yield Found(f"{path}:{number}", certificate, _renewed(site, daemon, jail, certificate))
+
+
+def _renewed(site: Site, daemon: Service, jail: str, certificate: str) -> str:
+    pure = PurePosixPath(certificate)
+    if _mounted(site, jail, certificate) or any(map(pure.is_relative_to, daemon.data)):
+        return f"keeps working: jail {jail} mounts it, and sees a renewal at once"
+    if any(map(pure.is_relative_to, daemon.configuration)):
+        return f"gate: jail {jail} has a copy, which no renewal on the host reaches; mount it"
+    return f"gate: jail {jail} does not have it; name its directory in jails.{jail}.mounts"
