@@ -92,6 +92,7 @@ class Record:
         self.say = say
         self.acts: list[dict[str, Any]] = []
         self.results: list[dict[str, Any]] = []
+        self.verdicts: list[dict[str, str]] = []
         self._began = time.time()
 
     def __enter__(self) -> Record:
@@ -223,6 +224,7 @@ class Record:
             "ended": round(time.time(), 3),
             "end": end,
             "acts": self.acts,
+            "verdicts": self.verdicts,
         }
         text = json.dumps(data, indent=1, ensure_ascii=False).encode(errors="replace")
         (self.files / "report.json").write_bytes(text)

@@ -15,10 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 import deploy
+from box.kinds import KINDS, Kind
 from rollout import errors, gates, site
 from rollout.box import Box
 from rollout.step import Gate
-from tests.unit.rollout.unreachable import Nowhere
+from tests.unit.rollout.unreachable import nowhere
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = PROJECT / "site.example.toml"
@@ -124,9 +125,9 @@ def test_a_break_that_cannot_be_is_refused(
 ) -> None:
     @contextmanager
     def box(*_: object) -> Iterator[Box]:
-        yield Box(Nowhere(), Nowhere(), (), None, lambda pattern: None)
+        yield nowhere()
 
-    monkeypatch.setattr(deploy, "standin_box", box)
+    monkeypatch.setitem(KINDS, "standin", Kind("the stand-in", box))
     assert where.partition(":")[0] in refused("rehearse", "--quiet", "--break", where)
 
 
