@@ -23,8 +23,12 @@ class Monitor:
         self._socket = _connect(path, limit, alive)
         self._socket.settimeout(ANSWER_LIMIT)
         self._lines = self._socket.makefile("r", encoding="utf-8")
-        self._read()  # the greeting
-        self.execute("qmp_capabilities")
+        try:
+            self._read()  # the greeting
+            self.execute("qmp_capabilities")
+        except MonitorError:
+            self.close()
+            raise
 
     def execute(self, command: str, **arguments: object) -> Any:
         """What the command returns. Raises MonitorError when it failed."""

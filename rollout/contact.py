@@ -103,6 +103,8 @@ class Contact:
         except Unreachable as error:
             self.told.note(f"{error.what}; the host goes on by itself, trying to reach it again")
             self.renew(directory)
+            # It may have been the power: until the boot script is there nobody would undo it.
+            self.session.output(f"sh {JOURNAL}/host.sh arm {directory}")
             self._follow(directory)
         entry = self.entry(directory)
         if entry.state not in journal.RESTING:

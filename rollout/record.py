@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -120,7 +121,7 @@ class Record:
         self, name: str, runner: Runner, watches: Sequence[Watch], witness: Sequence[str] | None
     ) -> Iterator[None]:
         """Run under the eyes of the prober, and keep what it came to; `results` has the figures."""
-        probes = self.files / f"{name.split(',', maxsplit=1)[0].replace(' ', '-')}.jsonl"
+        probes = self.files / f"{re.sub('[^a-z0-9]+', '-', name.partition(',')[0])}.jsonl"
         self.results = []
         before = gathered.confirmed(runner.session)
         began = time.time()

@@ -9,6 +9,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from tabulate import tabulate
+
 from rollout import rehearsed, report, trouble
 from rollout.box import Box
 from rollout.bundle import Bundle, Command
@@ -112,14 +114,17 @@ class Rehearsal:
         self.told.note(f"chaos: {count} failures, seed {seed}")
         before = self.fingerprint()
         names = [step.name for step in self.plan.steps if step.operations]
+        ends = []
         for number, drawn in enumerate(trouble.draw(count, seed, names), 1):
-            self._one(f"chaos {number}", drawn)
+            ends.append(self._one(f"chaos {number}", drawn))
         self._act("apply what is left", lambda runner: runner.apply())
         self._verify("verify")
         self._act("rollback", lambda runner: runner.rollback())
         self.must_equal(before, "after chaos and the rollback")
+        self.told.note(tabulate(ends, ["failure", "ended"]))
 
-    def _one(self, name: str, drawn: Trouble) -> None:
+    def _one(self, name: str, drawn: Trouble) -> tuple[str, str]:
+        """What went wrong, and how it ended."""
         position = self.plan.position(drawn.step)
         last = self.plan.steps[position - 1].name if position else None
         self._stand_before(f"{name}: the way there", position, last)
@@ -135,8 +140,9 @@ class Rehearsal:
             self._act(f"{name}: taken back", lambda runner: runner.rollback(last))
         else:
             self._verify("verify")
-            return
+            return str(at), "confirmed and verified"
         self.must_equal(here, f"after {at}")
+        return str(at), "as before"
 
     def _stand_before(self, name: str, position: int, last: str | None) -> None:
         """Everything before the step at `position` is confirmed, that step and all later not."""

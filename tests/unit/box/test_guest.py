@@ -58,7 +58,7 @@ def test_sh_is_exact_whatever_the_login_shell(tmp_path: Path, shell: str, comman
 
 def test_a_lost_connection_is_no_answer(tmp_path: Path) -> None:
     guest = Nearby(tmp_path, "echo 'ssh: connect to host x: No route to host' >&2; exit 255")
-    with pytest.raises(GuestError, match="no connection to the guest\\n.*No route to host"):
+    with pytest.raises(GuestError, match=r"no connection to the guest\n.*No route to host"):
         guest.sh("true")
 
 
@@ -70,5 +70,5 @@ def test_waiting_ends_with_the_machine(tmp_path: Path) -> None:
     guest = Nearby(tmp_path, "")
     guest._machine = Machine(tmp_path, guest.network, (), memory_mb=1, cpus=1)
     (tmp_path / "qemu.log").write_text("out of memory")
-    with pytest.raises(GuestError, match="qemu ended before the guest was booted\\n +out of memory"):
+    with pytest.raises(GuestError, match=r"ended before the guest was booted\n +out of memory"):
         guest.wait_until(lambda: False, "booted", 10.0)

@@ -51,7 +51,7 @@ def test_keys_may_be_elsewhere(tmp_path: Path) -> None:
 )
 def test_what_is_missing_is_named(tmp_path: Path, there: list[str], variable: str) -> None:
     lay(tmp_path, *there)
-    with pytest.raises(image.Missing, match=rf"no .* at {tmp_path}.*set {variable}"):
+    with pytest.raises(image.Missing, match=rf"no .* at {tmp_path}.*\n.*with {variable}"):
         image.find_image({"CELLBLOCK_BOX_IMAGE": str(tmp_path / "box.qcow2")})
 
 

@@ -43,6 +43,6 @@ def test_qemu_that_ends_at_once_is_quoted(
     (bin_ / "setpriv").write_text("#!/bin/sh\necho 'no room for a guest' >&2; exit 1\n")
     (bin_ / "setpriv").chmod(0o755)
     monkeypatch.setenv("PATH", f"{bin_}:/usr/bin:/bin")
-    with pytest.raises(MonitorError, match="qemu did not start\\n +no room for a guest"):
+    with pytest.raises(MonitorError, match=r"qemu did not start\n +no room for a guest"):
         machine.start()
     assert not machine.runs
