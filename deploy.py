@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from box.kinds import KINDS
 from rollout import (
     audit,
     drift,
@@ -22,19 +23,19 @@ from rollout import (
     options,
     plan,
     record,
+    rehearsed,
     report,
     runbook,
     site,
     traffic,
 )
-from rollout.box import standin_box
 from rollout.by_hand import Hands, at_terminal
 from rollout.errors import CellblockError, Interrupted, Refused, Stuck
 from rollout.host import Ssh
 from rollout.record import Record
 from rollout.rehearsal import Rehearsal
 from rollout.runner import Runner
-from rollout.terminal import Manner, telling
+from rollout.terminal import Manner, ended_by_sigterm, telling
 from rollout.told import Told
 from rollout.watch import FromOutside, watches
 from steps import mysql_by_name
@@ -123,6 +124,7 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
     help="A TOML file with the answers at gates: a table a step, with answer and by.",
 )
 @click.option("--by-hand", is_flag=True, help="Show the commands and wait while you type them.")
+@click.option("--strict", is_flag=True, help="Refuse a step that was never rehearsed as it is.")
 @options.manner
 def apply(
     site_file: Path,
@@ -131,10 +133,13 @@ def apply(
     answers: Path | None,
     *,
     by_hand: bool,
+    strict: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Run the steps that are not confirmed yet. A step that fails is undone.
+
+    Says which of them were never rehearsed as they are now, and on what box the others were.
 
     On a terminal it shows the step, what the host does, the seconds to the deadline, and who
     answers people. Nothing is asked but at gates. ^C leaves the host to itself, and says what
@@ -146,6 +151,7 @@ def apply(
       deploy.py apply                       # all that is left, stopping at gates
       deploy.py apply --answers said.toml   # what colleagues said at gates, with their names
       deploy.py apply --by-hand             # you type the commands; the rest is as ever
+      deploy.py apply --strict              # nothing that was not rehearsed before
       deploy.py apply --yes --quiet         # from a script; the exit code tells
       deploy.py apply --json | jq -r 'select(.event == "result") | .step + " " + .outcome'
     """
@@ -160,7 +166,7 @@ def apply(
             "apply",
             told,
             answer,
-            lambda runner: runner.apply(to),
+            lambda runner: _applied(runner, to, strict),
             say=say,
             hands=hands,
         )
@@ -289,6 +295,15 @@ def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) ->
 
 
 @main.command()
+@click.argument("image", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--on",
+    "where",
+    type=click.Choice(list(KINDS)),
+    default="standin",
+    show_default=True,
+    help="The box.",
+)
 @click.option(
     "--site",
     "site_file",
@@ -304,18 +319,39 @@ def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) ->
     shell_complete=options.steps,
     help="Let the Nth command of STEP fail; default: the first.",
 )
+@click.option(
+    "--chaos",
+    metavar="N[:SEED]",
+    callback=options.chaos,
+    help="Instead, let N failures happen that are drawn by chance, and look how each ends.",
+)
 @click.option("--hooks", is_flag=True, help="Run the site file's hook, too, to try it.")
 @options.manner
 def rehearse(
-    site_file: Path, broken: tuple[str, int] | None, hooks: bool, quiet: bool, as_json: bool
+    site_file: Path,
+    where: str,
+    image: Path | None,
+    *,
+    broken: tuple[str, int] | None,
+    chaos: tuple[int, int] | None,
+    hooks: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
-    """Rehearse on the stand-in: apply, verify, roll back, compare with before, apply again.
+    """Rehearse on a box that may break: apply, verify, roll back, compare each step with before,
+    apply again, run everything a second time, restart, verify. It ends with a verdict on each step.
+
+    The box is the stand-in, or a real FreeBSD: under qemu, from IMAGE or the official one, or
+    under vagrant (docs/box.md). It is gone afterwards. What was rehearsed, apply knows.
 
     \b
     Examples:
-      deploy.py rehearse                           # the sample site
+      deploy.py rehearse                           # the sample site, on the stand-in
       deploy.py rehearse --site site.toml --quiet
+      deploy.py rehearse --on qemu                 # the official FreeBSD, fetched when first wanted
+      deploy.py rehearse --on qemu my.qcow2        # an image of yours, its ssh key beside it
       deploy.py rehearse --break mysql.cutover:7   # see it fail and come back: exit code 2
+      deploy.py rehearse --chaos 10                # failures by chance; --chaos 10:SEED repeats it
     """
     made = plan.make(site.read(site_file))
     if hooks and made.site.hooks.command is None:
@@ -323,21 +359,26 @@ def rehearse(
             f"--hooks: {made.site.path} has no command to try",
             todo="see [hooks] in site.example.toml",
         )
+    if broken and chaos:
+        raise click.UsageError("--break and --chaos at once")
+    kind = KINDS[where]
     with (
+        ended_by_sigterm(),
         tempfile.TemporaryDirectory(prefix="cellblock-") as folder,
-        telling(made, "rehearse", Manner(quiet, as_json), hooks=hooks, box="the stand-in") as told,
-        standin_box(made.site, Path(folder)) as box,
+        telling(made, "rehearse", Manner(quiet, as_json), hooks=hooks, box=kind.says) as told,
+        kind.open(made.site, Path(folder), image, told.note) as box,
     ):
         rehearsal = Rehearsal(made, box, told, record.folder(made.site.name, "rehearse"))
         rehearsal.record.say = partial(click.echo, err=as_json)
         with rehearsal.record:
             if broken:
                 rehearsal.broken(*broken)
+            elif chaos:
+                rehearsal.chaos(*chaos)
             else:
                 rehearsal.whole()
-    click.echo(
-        "rehearsed on the stand-in, not on a FreeBSD: every act ended as it should", err=as_json
-    )
+    on = box.name if box.is_freebsd else f"{box.name}, not on a FreeBSD"
+    click.echo(f"rehearsed on {on}: every act ended as it should", err=as_json)
 
 
 @main.command(name="audit")
@@ -404,6 +445,15 @@ def _runner(
     ):
         runner.contact.connect()
         yield runner
+
+
+def _applied(runner: Runner, to: str | None, strict: bool) -> None:
+    done = {entry.name for entry in runner.known().done}
+    wanted = runner.plan.steps[: runner.plan.upto(to)]
+    left = [step for step in wanted if step.operations and step.name not in done]
+    for line in rehearsed.look(left, strict=strict):
+        runner.told.note(line)
+    runner.apply(to)
 
 
 def _watched(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -21,18 +21,34 @@ from standin import OUTSIDE, BaseHost, StandIn
 _PORTS = count(50000)  # of sinks of the operator's
 
 
+STANDIN = "the stand-in"
+
+
+def _nobody(say: Callable[[str], None]) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Box:
-    """A host that may break. `break_at` lets the command that fits a pattern fail, once.
+    """A host that may break.
 
-    `watches` and `witness` are the prober's: what it asks, and whom about owners.
+    `watches` and `witness` are the prober's: what it asks, and whom about owners. `reboot` restarts
+    it as its administrator would, `pull_plug` takes the power and gives it back; both return when
+    it has booted. `cut` ends all connections, and they can be made again a moment later. While
+    `traffic` is entered people use its services; as it is left it says what they saw, and raises
+    Stuck when something that they had been promised is lost.
     """
 
+    name: str
     target: Target
     outside: Outside
     watches: tuple[Watch, ...]
     witness: tuple[str, ...] | None
-    break_at: Callable[[str], None]
+    reboot: Callable[[], None]
+    pull_plug: Callable[[], None]
+    cut: Callable[[], None]
+    traffic: Callable[[Callable[[str], None]], AbstractContextManager[None]] = _nobody
+    is_freebsd: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,10 +96,18 @@ def standin_box(site: Site, where: Path, base: BaseHost | None = None) -> Iterat
     """A fresh stand-in, booted; gone when the context ends. Without `base`, the sample server."""
     with StandIn.build(where / "standin", base or BaseHost.sample()) as standin:
         standin.boot()
+
+        def restart() -> None:
+            standin.power_off()
+            standin.boot()
+
         yield Box(
+            name=STANDIN,
             target=standin,
             outside=_Model(standin),
             watches=watches(site, standin.control),
             witness=None,
-            break_at=standin.break_at,
+            reboot=restart,
+            pull_plug=restart,
+            cut=standin.cut,
         )

@@ -99,6 +99,12 @@ def _name(nodeid: str) -> str:
     return f"{words}: {values}" if values else words
 
 
+def named(check: Check) -> str:
+    """The name that the verdict of a check has."""
+    values = "-".join(str(value) for _, value in check.values)
+    return _name(f"{check.node}[{values}]" if check.values else check.node)
+
+
 def _message(report: pytest.TestReport) -> str:
     if report.passed:
         return ""

@@ -18,17 +18,19 @@ _LIMIT = 5.0  # seconds for an answer
 _LOOK = "ipfw -a list; ipfw nat show config; jls name ip4.addr"
 
 
-def who(target: Target, address: str, port: int) -> str | None:
+def who(target: Target, address: str, port: int, door: tuple[str, int] | None = None) -> str | None:
     """A jail's name, "host", or None when no answer came from that address.
 
     The question is a DNS one: the one kind of UDP service that a site can have a probe for. Any
-    answer will do, a refusal too.
+    answer will do, a refusal too. `door` is where this machine finds that port, where it is
+    forwarded.
     """
     with Session(target) as session:
         before = _led(session.output(_LOOK), address, port)
         question = dns.message.make_query(".", "NS", flags=0)
         try:
-            dns.query.udp(question, address, _LIMIT, port)
+            there, number = door or (address, port)
+            dns.query.udp(question, there, _LIMIT, number)
         except (dns.exception.DNSException, OSError):
             return None
         after = _led(session.output(_LOOK), address, port)

@@ -70,6 +70,9 @@ class Events(Told):
     def ended(self, results: Sequence[dict[str, Any]]) -> None:
         self._acts[-1]["results"] = list(results)
 
+    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
+        self._tell("verdicts", steps=list(rows))
+
     def note(self, text: str) -> None:
         self._tell("note", text=text)
 

@@ -45,6 +45,7 @@ class Ssh:
     port: int = 22
     key: Path | None = None
     known_hosts: Path | None = None
+    known_as: str | None = None  # in known_hosts, where the address is that of a forwarded port
 
     @property
     def name(self) -> str:
@@ -62,6 +63,8 @@ class Ssh:
         }
         if self.known_hosts:
             options["UserKnownHostsFile"] = str(self.known_hosts)
+        if self.known_as:
+            options["HostKeyAlias"] = self.known_as
         argv = ["ssh", "-T", "-p", str(self.port), "-l", self.user]
         argv += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         if self.key:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +58,16 @@ def steps(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     except CellblockError:
         return []
     return [step.name for step in made.steps if step.name.startswith(begun)]
+
+
+def chaos(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """N or N:SEED, as how many and by which seed they are drawn."""
+    if value is None:
+        return None
+    count, colon, seed = value.partition(":")
+    if not re.fullmatch(r"[1-9][0-9]{0,3}(:[0-9]{1,9})?", value):
+        raise click.BadParameter(f"{value!r}: expected N or N:SEED, N from 1")
+    return int(count), int(seed) if colon else secrets.randbelow(10**6)
 
 
 def broken(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, int] | None:

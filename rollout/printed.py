@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rollout import report
+from rollout import report, verdicts
 from rollout.step import Gate, Step
 from rollout.told import Result, Told
 
@@ -73,6 +73,9 @@ class Printed(Told):
     def ended(self, results: Sequence[dict[str, Any]]) -> None:
         self.say(report.results_table(results))
 
+    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
+        self.say(verdicts.table(rows))
+
     def note(self, text: str) -> None:
         self.say(text)
 
@@ -82,12 +85,18 @@ class Quiet(Printed):
 
     def __init__(self) -> None:
         self._results: Sequence[dict[str, Any]] | None = None
+        self._verdicts: Sequence[dict[str, str]] = ()
 
     def say(self, text: str) -> None: ...
 
     def ended(self, results: Sequence[dict[str, Any]]) -> None:
         self._results = results
 
+    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
+        self._verdicts = rows
+
     def close(self) -> None:
         if self._results is not None:
             out(report.results_table(self._results))
+        if self._verdicts:
+            out(verdicts.table(self._verdicts))

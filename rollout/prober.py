@@ -179,7 +179,8 @@ class Watcher:
             ended = time.monotonic()
             if answer.connection is None or self._witness is None:
                 return
-            who = self._witness.who(answer.connection, self._watch.port)
+            port = self._watch.behind or self._watch.port
+            who = self._witness.who(answer.connection, port)
         self._note(started, who, None, ended=ended, held=True)
 
     def _note(

@@ -41,6 +41,7 @@ class Watch(BaseModel):
     kind: str
     address: IPv4Address | IPv6Address
     port: int = Field(ge=1, le=65535)
+    behind: int | None = None  # the host's own port, where this one is forwarded to it
     timeout: float = Field(default=1.0, gt=0)
     rate: float = Field(default=20.0, gt=0)
     host: str | None = None  # http: the Host header; the address if none is given

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -92,6 +93,7 @@ class Record:
         self.say = say
         self.acts: list[dict[str, Any]] = []
         self.results: list[dict[str, Any]] = []
+        self.verdicts: list[dict[str, str]] = []
         self._began = time.time()
 
     def __enter__(self) -> Record:
@@ -119,7 +121,7 @@ class Record:
         self, name: str, runner: Runner, watches: Sequence[Watch], witness: Sequence[str] | None
     ) -> Iterator[None]:
         """Run under the eyes of the prober, and keep what it came to; `results` has the figures."""
-        probes = self.files / f"{name.split(',', maxsplit=1)[0].replace(' ', '-')}.jsonl"
+        probes = self.files / f"{re.sub('[^a-z0-9]+', '-', name.partition(',')[0])}.jsonl"
         self.results = []
         before = gathered.confirmed(runner.session)
         began = time.time()
@@ -223,6 +225,7 @@ class Record:
             "ended": round(time.time(), 3),
             "end": end,
             "acts": self.acts,
+            "verdicts": self.verdicts,
         }
         text = json.dumps(data, indent=1, ensure_ascii=False).encode(errors="replace")
         (self.files / "report.json").write_bytes(text)

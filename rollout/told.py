@@ -67,6 +67,9 @@ class Told:
     def ended(self, results: Sequence[dict[str, Any]]) -> None:
         """The run that began with `act` has ended; its results are those of report.results_data."""
 
+    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
+        """What a rehearsal came to: a row a step (rollout/verdicts.py)."""
+
     def note(self, text: str) -> None:
         """Something else that a person wants to know."""
 
@@ -112,6 +115,10 @@ class Each(Told):
     def ended(self, results: Sequence[dict[str, Any]]) -> None:
         for each in self._told:
             each.ended(results)
+
+    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
+        for each in self._told:
+            each.verdicts(rows)
 
     def note(self, text: str) -> None:
         for each in self._told:

@@ -89,12 +89,18 @@ def drain(connection: socket.socket, deadline: float) -> Transfer:
 
 
 def read(address: str, port: int, limit: float) -> Transfer:
-    """Connect, again and again until somebody listens, and read to the end."""
+    """Connect, again and again until somebody gives something, and read to the end.
+
+    Where the port is forwarded a connection stands at once, and ends when nobody listens behind it.
+    """
     deadline = time.monotonic() + limit
     while (left := deadline - time.monotonic()) > 0:
         try:
             with socket.create_connection((address, port), timeout=left) as connection:
-                return drain(connection, deadline)
+                got = drain(connection, deadline)
+                if got.bytes:
+                    return got
         except OSError:
-            time.sleep(0.2)
+            pass  # not yet
+        time.sleep(0.2)
     return Transfer(0, limit)

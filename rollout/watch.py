@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from socket import create_connection
+from types import MappingProxyType
 from typing import Any
 
 from rollout import datagrams, outage
@@ -16,13 +17,20 @@ from rollout.outage import Timeline
 from rollout.prober import Prober
 from rollout.probes import Watch
 from rollout.site import Site
-from rollout.transfer import Listener, Transfer, read
+from rollout.transfer import Listener, Sink, Transfer, read
 from rollout.witness import Witness
 
 _ANSWER_WITHIN = 15.0  # seconds
 
+Doors = Mapping[tuple[int, str], tuple[str, int]]
+"""Where this machine finds a public port and protocol of a host that it only reaches by forwarded
+ports: (port, proto) -> (address, port). What is not named is at the host's own address.
+"""
 
-def watches(site: Site, control: Path | None = None) -> tuple[Watch, ...]:
+
+def watches(
+    site: Site, control: Path | None = None, doors: Doors = MappingProxyType({})
+) -> tuple[Watch, ...]:
     """A watch for every public port of every service, moved or not.
 
     `control` is the socket of a stand-in, which has no network and says itself who would answer.
@@ -38,13 +46,18 @@ def watches(site: Site, control: Path | None = None) -> tuple[Watch, ...]:
                 asked["host"] = listen.name
             if listen.probe in ("dns", "dns-tcp"):
                 asked["query"] = listen.name
+            address, port = doors.get(
+                (listen.port, listen.proto), (str(site.host.wan_address), listen.port)
+            )
+            if (listen.port, listen.proto) in doors:
+                asked["behind"] = listen.port
+                asked["host"] = asked.get("host") or str(site.host.wan_address)
             if control:
                 asked = {"kind": "standin", "control": control, "proto": listen.proto}
             asked |= {"rate": site.run.probes_per_second, "timeout": site.run.probe_timeout}
             label = names[name, listen.port, listen.proto]
-            found.append(
-                Watch(name=label, address=site.host.wan_address, port=listen.port, **asked)
-            )
+            place = {"name": label, "address": address, "port": port}
+            found.append(Watch.model_validate(place | asked))
     return tuple(found)
 
 
@@ -93,27 +106,38 @@ def _ever_answered(timelines: Mapping[str, Timeline], service: str) -> bool:
 
 
 class FromOutside:
-    """Asks a public port as a client would, and the host who answered."""
+    """Asks a public port as a client would, and the host who answered.
 
-    def __init__(self, target: Ssh) -> None:
+    `sink` makes what takes an upload of the host's.
+    """
+
+    def __init__(
+        self,
+        target: Ssh,
+        doors: Doors = MappingProxyType({}),
+        sink: Callable[[], Sink] = Listener,
+    ) -> None:
         self._target = target
+        self._doors = doors
+        self._sink = sink
         self._witness = Witness(target.argv("/bin/sh"))
 
     def who(self, address: str, port: int, proto: str) -> str | None:
+        door = self._doors.get((port, proto), (address, port))
         if proto == "udp":
-            return datagrams.who(self._target, address, port)
+            return datagrams.who(self._target, address, port, door)
         deadline = time.monotonic() + 15
         while True:
-            with closing(create_connection((address, port), timeout=5)) as connection:
+            with closing(create_connection(door, timeout=5)) as connection:
                 who = self._witness.who(connection, port)
             if who is not None or time.monotonic() > deadline:
                 return who
 
-    def sink(self) -> Listener:
-        return Listener()
+    def sink(self) -> Sink:
+        return self._sink()
 
     def read(self, address: str, port: int, limit: float) -> Transfer:
-        return read(address, port, limit)
+        return read(*self._doors.get((port, "tcp"), (address, port)), limit)
 
     def close(self) -> None:
         self._witness.close()

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from box.guest import Guest
 from standin import BaseHost, StandIn
 from tests.contract import recording
 from tests.contract.questions import CONVERSATIONS
 from tests.contract.recording import Answer, Ask, comparable
-from tests.lab.guest import Guest
 
 # Commands that the stand-in answers otherwise than a real one, and why.
 DIFFERS: dict[str, str] = {}

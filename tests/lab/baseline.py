@@ -6,9 +6,10 @@ The tool's own cut-over is held against this gap, measured in the same run on th
 import time
 from dataclasses import dataclass
 
-from tests.lab.clients.results import Gap, Inserted, Verdict
-from tests.lab.guest import Answer, Guest
-from tests.lab.running import inserting, verify
+from box.clients.results import Gap, Inserted, Verdict
+from box.guest import Guest
+from box.remote import Answer
+from box.running import inserting, verify
 
 SETTLE = 3.0  # seconds of plain service before and after, so that the gap is the typed one
 

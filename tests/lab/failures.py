@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
+from box.guest import Guest
 from rollout.site import JOURNAL
-from tests.lab.guest import Guest
 
 Then = Literal["apply", "rollback"]
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.guest import Guest
-from tests.lab.image import Missing, find_image, require_rights_and_tools
+from box.guest import Guest
+from box.image import Missing, find_image
+from tests.lab.wire import Wire, require_rights_and_tools
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +16,10 @@ def guest() -> Iterator[Guest]:
         image = find_image()
         require_rights_and_tools()
     except Missing as missing:
-        pytest.skip(f"no FreeBSD guest here: {missing}")
-    with Guest(image) as booted:
+        pytest.skip(f"no FreeBSD guest here: {missing.what}")
+    if image.wants_seed:
+        pytest.skip(f"no FreeBSD guest here: {image.disk} has no key beside it")
+    with Guest(image, Wire()) as booted:
         yield booted
 
 

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from box.guest import Guest
 from rollout.journal import host_sh
-from tests.lab.guest import Guest
 
 PROJECT = Path(__file__).parents[2]
 LIMIT = 1800.0  # seconds that one command of deploy.py may take on an emulated guest
@@ -30,13 +30,14 @@ class Operator:
         self.guest = guest
         self.home = home
         self.site = home / "site.toml"
-        text = (PROJECT / "tests" / "lab" / "site.toml").read_text(encoding="utf-8")
-        text = text.replace("@KEY@", str(guest.image.key))
+        text = (PROJECT / "box" / "site.toml").read_text(encoding="utf-8")
+        reach = f'[host]\nkey = "{guest.image.key}"\nknown_hosts = "{guest.image.known_hosts}"\n'
+        text = text.replace("[host]\n", reach)
         if order:
             text = re.sub(r"(?m)^order = .*", f"order = {json.dumps(list(order))}", text)
         if probes:
             text = re.sub(r"(?m)^probes_per_second = \S+", f"probes_per_second = {probes}", text)
-        self.site.write_text(text.replace("@KNOWN_HOSTS@", str(guest.image.known_hosts)))
+        self.site.write_text(text, encoding="utf-8")
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """deploy.py, running; in a process group of its own, so that all of it can be killed."""

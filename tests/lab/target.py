@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.lab.guest import Guest
+from box.guest import Guest
 
 
 class OnWire:

@@ -1,17 +1,21 @@
 """A wire with nothing else on it: the guest at one end, all its clients at the other."""
 
 import itertools
+import os
 import subprocess
 from contextlib import ExitStack
-from types import TracebackType
+from pathlib import Path
 from typing import Self
 
-from tests.lab import leftovers
+from box import leftovers
+from box.image import TOOLS, Missing, require_tools
+from box.network import ID, SSH
 
 GUEST = "203.0.113.2"
 OPERATOR = "203.0.113.1"  # also the guest's gateway, and what a program speaks from by default
 CLIENTS = ("203.0.113.10", "203.0.113.11", "203.0.113.12")
 TAP = "tap0"
+NAMESPACES = Path("/run/netns")
 
 _numbers = itertools.count(1)
 
@@ -22,11 +26,17 @@ class Wire:
     It has no other interface but lo, so nothing that is sent in it can leave this machine.
     """
 
+    kind = "wire"
+    ssh = (GUEST, SSH)
+    known_as = GUEST
+    sources = CLIENTS
+
     def __init__(self) -> None:
         self.name = f"{leftovers.prefix()}{next(_numbers)}"
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
+        sweep()
         _ip("netns", "add", self.name)
         self._undo.callback(_ip, "netns", "del", self.name)  # its tap goes with it
         try:
@@ -40,17 +50,34 @@ class Wire:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._undo.close()
 
     def argv(self, *command: str) -> list[str]:
         """That command as it must be started to run on this wire (`ip netns exec` execs it)."""
         return ["ip", "netns", "exec", self.name, *command]
+
+    def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
+        return GUEST, port
+
+    def netdev(self, *, isolated: bool) -> str:
+        """qemu's end of it; a wire is always isolated."""
+        return f"tap,id={ID},ifname={TAP},script=no,downscript=no"
+
+
+def require_rights_and_tools() -> None:
+    """Raises Missing unless a namespace, a tap and a guest can be had here."""
+    require_tools({**TOOLS, "ip": "iproute2", "setpriv": "util-linux"})
+    if os.geteuid() != 0:
+        raise Missing("a network namespace with a tap is wanted, and only root can make one here")
+    if not Path("/dev/net/tun").exists():
+        raise Missing("/dev/net/tun is not there, so the guest can have no wire")
+
+
+def sweep() -> None:
+    """Removes the wires of processes that are no more."""
+    for namespace in filter(leftovers.is_abandoned, NAMESPACES.glob("cellblock-box-*")):
+        subprocess.run(["ip", "netns", "del", namespace.name], check=False)
 
 
 def _ip(*arguments: str) -> None:

@@ -11,13 +11,13 @@ from statistics import median
 
 import pytest
 
+from box.clients.results import Got, Inserted, Resolved
+from box.guest import Guest
+from box.running import getting, inserting, resolving, verify
 from rollout import site
 from rollout.site import Site
 from tests.lab import baseline
-from tests.lab.clients.results import Got, Inserted, Resolved
-from tests.lab.guest import Guest
 from tests.lab.operator import Operator
-from tests.lab.running import getting, inserting, resolving, verify
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]
 

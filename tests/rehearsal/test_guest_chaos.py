@@ -19,14 +19,14 @@ from pathlib import Path
 
 import pytest
 
+from box.clients.results import Sent
+from box.clients.send import judge
+from box.guest import Guest
+from box.running import getting, inserting, resolving, sending, verify
 from rollout import plan, site
 from tests.lab import failures
-from tests.lab.clients.results import Sent
-from tests.lab.clients.send import judge
 from tests.lab.failures import CODES, KINDS, SHORT, Failure, Scene
-from tests.lab.guest import Guest
 from tests.lab.operator import PROJECT, Operator
-from tests.lab.running import getting, inserting, resolving, sending, verify
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(6 * 3600)]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pytest
 from pyinfra.api import operation
 
+from box.guest import Guest
 from operations.command import Commands, Reversible
 from rollout.site import JOURNAL
 from rollout.step import use
-from tests.lab.guest import Guest
 from tests.lab.target import OnWire
 from tests.lab.wire import GUEST
 from tests.rehearsal.test_host_sh import Run, step

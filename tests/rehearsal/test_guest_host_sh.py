@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from box.guest import Guest
 from rollout.contact import Contact
 from rollout.errors import Locked, RolledBack
 from rollout.journal import Entry
 from rollout.site import JOURNAL
 from rollout.step import Step, Use, use
 from rollout.told import Told
-from tests.lab.guest import Guest
 from tests.lab.target import OnWire
 from tests.rehearsal.test_host_sh import Run, step, typed
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.clients.results import Sent
-from tests.lab.clients.send import judge
-from tests.lab.guest import Guest
+from box.clients.results import Sent
+from box.clients.send import judge
+from box.guest import Guest
+from box.running import sending
 from tests.lab.operator import Operator
-from tests.lab.running import sending
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]
 

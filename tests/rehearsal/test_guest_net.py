@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from box.guest import Guest
 from rollout import site
 from rollout.transfer import Transfer
-from tests.lab.guest import Guest
 from tests.lab.operator import Operator
 from tests.lab.wire import OPERATOR
 
@@ -23,7 +23,7 @@ MIB = 24
 GIVE = f"dd if=/dev/zero bs=64k count={MIB * 16} 2>/dev/null"
 ENOUGH = 0.9  # of the rate without nat and with TSO off
 TRIES = 3  # the machine is noisy: the best of so many
-EGRESS = site.read(PROJECT / "tests" / "lab" / "site.toml").places["egress"]
+EGRESS = site.read(PROJECT / "box" / "site.toml").places["egress"]
 # Not of all ports: that would cut ssh off, and with it whoever wants to look.
 NAT_TOO_WIDE = (
     f"ipfw -q add 40 nat {EGRESS.number} tcp from any not 1-8998 to not 10.80.0.0/24 "

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.guest import Guest
+from box.guest import Guest
 from tests.lab.operator import PROJECT, Operator
 from tests.rehearsal.test_typed import Person, pages
 from tests.rehearsal.typist import Line, Typist, items, seen

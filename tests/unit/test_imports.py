@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-OURS = {"deploy", "operations", "rollout", "standin", "steps", "tests"}
+OURS = {"box", "deploy", "operations", "rollout", "standin", "steps", "tests"}
 MAY = {
+    "box": ("box", "rollout"),
     "operations": ("operations",),
     "standin": ("standin",),
     "rollout": ("operations", "rollout", "standin"),

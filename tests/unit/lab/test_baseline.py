@@ -3,9 +3,9 @@ import time
 
 import pytest
 
+from box.clients.results import Acknowledged, Failure, Inserted
+from box.remote import Answer
 from tests.lab.baseline import BaselineError, one_line, refuse_if_it_failed
-from tests.lab.clients.results import Acknowledged, Failure, Inserted
-from tests.lab.guest import Answer
 
 
 def run(stop: str, start: str) -> tuple[int, str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.guest import Answer, Guest, GuestError
+from box.guest import Guest
+from box.remote import Answer, GuestError
 
 pytestmark = [pytest.mark.guest, pytest.mark.slow]
 

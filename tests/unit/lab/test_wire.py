@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
+from box.image import Missing
 from tests.lab import wire
-from tests.lab.image import Missing, require_rights_and_tools
-from tests.lab.wire import Wire
+from tests.lab.wire import Wire, require_rights_and_tools
 
 
 def namespaces() -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rollout import plan, site
-from rollout.box import Box
+from rollout.bundle import Bundle, Command
 from rollout.errors import Refused, RolledBack, Stuck
 from rollout.rehearsal import Rehearsal
 from rollout.told import Told
-from tests.unit.rollout.unreachable import Nowhere
+from rollout.trouble import Struck, Trouble, draw
+from rollout.verdicts import Column
+from tests.unit.rollout.unreachable import nowhere
 
 PLAN = plan.make(site.read(Path(__file__).parents[3] / "site.example.toml"))
+STEPS = [step.name for step in PLAN.steps if step.operations]
 BEFORE = ["address lo0 127.0.0.1", "line /etc/rc.conf sshd_enable=YES", "service named runs"]
 
 
@@ -26,41 +30,70 @@ class Notes(Told):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
+    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
+        self.rows = rows
+
 
 class Staged(Rehearsal):
     """Acts are noted instead of played; `ends` says what becomes of each."""
 
     def __init__(self, where: Path, ends: dict[str, Exception] | None = None) -> None:
-        self.broken_at: list[str] = []
         self.notes = Notes()
-        box = Box(Nowhere(), Nowhere(), (), None, self.broken_at.append)
+        self.restarts: list[str] = []
+        box = replace(nowhere(), reboot=lambda: self.played.append("restart"))
         super().__init__(PLAN, box, self.notes, where)
         self.played: list[str] = []
+        self.troubles: list[Trouble] = []
         self.ends = ends or {}
         self.now = [list(BEFORE)]
+        self.done: set[str] = set()
 
-    def commands(self, position: int) -> int:
-        return 5
+    def compiled(self, position: int) -> Bundle:
+        command = Command("says", "do", "undo")
+        return Bundle("001-x", PLAN.steps[position], "hash", (command,) * 5, {})
 
     def fingerprint(self) -> list[str]:
         return self.now.pop(0) if len(self.now) > 1 else self.now[0]
 
-    def _act(self, name: str, run: Callable[..., Any]) -> None:
+    def _act(self, name: str, run: Callable[..., Any], struck: Struck | None = None) -> None:
         self.played.append(name)
+        if struck:
+            self.troubles.append(struck.trouble)
         for start, error in self.ends.items():
             if name.startswith(start):
                 raise error
 
-    def _verify(self) -> None:
-        self.played.append("verify")
+    def _verify(self, column: Column) -> None:
+        self.played.append(column)
+
+    def _baselines(self) -> None:
+        self.played.append("baselines")
+
+    def _again(self) -> None:
+        self.played.append("again")
+
+    def _stand_before(self, name: str, position: int, last: str | None) -> None:
+        self.played.append(f"before {PLAN.steps[position].name}")
 
 
-def test_all_of_it_is_forward_back_compared_and_forward_again(tmp_path: Path) -> None:
+def test_all_of_it_is_forward_back_compared_forward_again_and_restarted(tmp_path: Path) -> None:
     rehearsal = Staged(tmp_path)
     rehearsal.whole()
-    assert rehearsal.played == ["apply", "verify", "rollback", "apply again", "verify"]
-    [note] = rehearsal.notes.notes
-    assert note == "after the rollback the host is as before: 3 facts compared, none differs"
+    assert rehearsal.played == [
+        "apply",
+        "verify",
+        "rollback",
+        "baselines",
+        "apply again",
+        "verify",
+        "again",
+        "restart",
+        "reboot",
+    ]
+    assert rehearsal.notes.notes[0] == (
+        "after the rollback the host is as before: 3 facts compared, none differs"
+    )
+    assert len(rehearsal.notes.rows) == len([step for step in PLAN.steps if step.operations])
 
 
 @pytest.mark.parametrize(
@@ -85,9 +118,7 @@ def test_a_broken_command_is_that_of_its_step_and_number(tmp_path: Path) -> None
     rehearsal = Staged(tmp_path, {"apply web.cutover": RolledBack("it was undone")})
     with pytest.raises(RolledBack):
         rehearsal.broken("web.cutover", 2)
-    [pattern] = rehearsal.broken_at
-    directory = PLAN.directory(PLAN.position("web.cutover"))
-    assert pattern.endswith(f"/steps/{directory}/do/002.sh")
+    assert rehearsal.troubles == [Trouble("web.cutover", "fail", number=2)]
     assert rehearsal.played[0] == "apply"
     assert "the host is as before" in rehearsal.notes.notes[-1]
 
@@ -108,7 +139,7 @@ def test_a_command_that_is_not_there_cannot_be_broken(tmp_path: Path) -> None:
     rehearsal = Staged(tmp_path)
     with pytest.raises(Refused, match="network has 5 commands on this host: there is no number 6"):
         rehearsal.broken("network", 6)
-    assert rehearsal.broken_at == []
+    assert rehearsal.troubles == []
 
 
 def test_an_unknown_step_is_refused_before_anything_is_played(tmp_path: Path) -> None:
@@ -116,3 +147,24 @@ def test_an_unknown_step_is_refused_before_anything_is_played(tmp_path: Path) ->
     with pytest.raises(Refused, match="no step 'nosuch'"):
         rehearsal.broken("nosuch", 1)
     assert rehearsal.played == []
+
+
+# Chaos.
+
+
+def test_each_failure_ends_as_before_or_confirmed(tmp_path: Path) -> None:
+    rehearsal = Staged(tmp_path, {"chaos 1,": RolledBack("it was undone"), "chaos 2,": Stuck("?")})
+    rehearsal.chaos(3, 7)
+    assert [each.step for each in rehearsal.troubles] == [each.step for each in draw(3, 7, STEPS)]
+    assert rehearsal.notes.notes[0] == "chaos: 3 failures, seed 7"
+    compared = [note for note in rehearsal.notes.notes if "the host is as before" in note]
+    assert len(compared) == 3  # the two that were taken back, and the end
+    assert "chaos 2: taken back" in rehearsal.played
+    assert rehearsal.played.count("verify") == 2  # after the one confirmed, and after all
+
+
+def test_a_failure_after_which_the_host_differs_is_told(tmp_path: Path) -> None:
+    rehearsal = Staged(tmp_path, {"chaos 1,": RolledBack("it was undone")})
+    rehearsal.now = [BEFORE, BEFORE, [*BEFORE, "rule 1"]]
+    with pytest.raises(Stuck, match=r"after command . of .* the host is not as before"):
+        rehearsal.chaos(1, 7)

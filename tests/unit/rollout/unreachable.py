@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+from rollout.box import Box
 from rollout.transfer import Sink, Transfer
 
 
@@ -27,3 +28,12 @@ class Nowhere(Unreachable):
 
     def who(self, address: str, port: int, proto: str) -> str | None:
         raise AssertionError("somebody was asked")
+
+
+def nowhere() -> Box:
+    """A box that must not be asked, nor broken."""
+
+    def never() -> None:
+        raise AssertionError("the box was touched")
+
+    return Box("nowhere", Nowhere(), Nowhere(), (), None, never, never, never)

@@ -1,0 +1,130 @@
+"""Which FreeBSD to boot, and the one clear reason where there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollout.errors import Refused
+
+CACHE = Path("~/.cache/cellblock")
+DEFAULT = CACHE / "freebsd.qcow2"
+TOOLS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+}
+_DAMAGED = 2  # the exit code of qemu-img check (qemu-img(1))
+
+
+class Missing(Refused):
+    """There can be no box here; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A FreeBSD guest to boot: its disk, root's key, and the host key that it must show.
+
+    Without those two it is one that takes both from a seed at its first boot, as the official
+    BASIC-CLOUDINIT images do.
+    """
+
+    disk: Path
+    key: Path | None = None
+    known_hosts: Path | None = None
+    format: str = "qcow2"
+
+    @property
+    def wants_seed(self) -> bool:
+        return self.key is None
+
+
+def find_image(environ: Mapping[str, str] = os.environ, named: Path | None = None) -> Image:
+    """The image that is named, or that the environment names, else the one in ~/.cache/cellblock.
+
+    Raises Missing where there is none, or where it has only one of key and known_hosts.
+    """
+    disk = _file(named or environ.get("CELLBLOCK_BOX_IMAGE") or DEFAULT, "FreeBSD image")
+    key = environ.get("CELLBLOCK_BOX_KEY")
+    known_hosts = environ.get("CELLBLOCK_BOX_KNOWN_HOSTS")
+    beside = (disk.parent / "id_ed25519", disk.parent / "known_hosts")
+    if not (key or known_hosts) and not any(path.exists() for path in beside):
+        return Image(disk)
+    return Image(
+        disk=disk,
+        key=_file(key or beside[0], "ssh key of the guest", "CELLBLOCK_BOX_KEY"),
+        known_hosts=_file(
+            known_hosts or beside[1], "known_hosts of the guest", "CELLBLOCK_BOX_KNOWN_HOSTS"
+        ),
+    )
+
+
+def require_tools(tools: Mapping[str, str] = TOOLS) -> None:
+    """Raises Missing for programs that are not installed here, with their Debian packages."""
+    absent = [f"{tool} (Debian: {package})" for tool, package in tools.items() if not has(tool)]
+    if absent:
+        raise Missing(f"not installed: {', '.join(absent)}", todo="install it, and try again")
+
+
+def has(tool: str) -> bool:
+    return shutil.which(tool) is not None
+
+
+def format_of(disk: Path) -> str:
+    """qcow2, raw, ...; raises Refused for what is no whole disk.
+
+    Of qcow2 the tables are gone through: an image whose download ended early still opens, and its
+    guest would stop in the middle of something.
+    """
+    about = _qemu_img("info", disk)
+    if about.returncode:
+        raise _refused(disk, about.stderr)
+    told = json.loads(about.stdout)
+    found = str(told["format"])
+    if found == "qcow2":
+        checked = _qemu_img("check", disk)
+        short = _ends_too_early(checked.stdout, disk)
+        if checked.returncode in (1, _DAMAGED) or short:
+            raise _refused(disk, checked.stderr or short)
+    return found
+
+
+def _ends_too_early(told: str, disk: Path) -> str:
+    """qemu-img takes what lies behind the end of the file for zeros, so the end is compared."""
+    try:
+        wanted = int(json.loads(told).get("image-end-offset", 0))
+    except json.JSONDecodeError:
+        return ""
+    there = disk.stat().st_size
+    return f"it has {there} bytes of {wanted}" if there < wanted else ""
+
+
+def _qemu_img(word: str, disk: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["qemu-img", word, "--output=json", str(disk)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _refused(disk: Path, said: str) -> Refused:
+    return Refused(
+        f"{disk}: the image is damaged or cut short",
+        evidence=said[:1000],
+        todo="copy or download it again",
+    )
+
+
+def _file(place: str | Path, what: str, variable: str = "CELLBLOCK_BOX_IMAGE") -> Path:
+    path = Path(place).expanduser()
+    if not path.is_file():
+        raise Missing(f"no {what} at {path}", todo=f"name another with {variable} (docs/box.md)")
+    # absolute, not resolved: where the image is a link, its key lies beside the link
+    return path.absolute()

@@ -1,0 +1,53 @@
+"""The boxes that a rehearsal can be held on, by their names on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NamedTuple
+
+from box.qemu import qemu_box
+from box.vagrant import vagrant_box
+from rollout.box import Box, standin_box
+from rollout.errors import Refused
+from rollout.site import Site
+
+Open = Callable[[Site, Path, Path | None, Callable[[str], None]], AbstractContextManager[Box]]
+"""(site, a scratch directory, the image that was named, who is told) -> the box."""
+
+
+class Kind(NamedTuple):
+    """`says` is what it is called where somebody leaves it."""
+
+    says: str
+    open: Open
+
+
+def _standin(
+    site: Site, where: Path, image: Path | None, say: Callable[[str], None]
+) -> AbstractContextManager[Box]:
+    if image is not None:
+        raise Refused("an image is for --on qemu; the stand-in has none")
+    return standin_box(site, where)
+
+
+def _qemu(
+    site: Site, where: Path, image: Path | None, say: Callable[[str], None]
+) -> AbstractContextManager[Box]:
+    return qemu_box(site, image, say)
+
+
+def _vagrant(
+    site: Site, where: Path, image: Path | None, say: Callable[[str], None]
+) -> AbstractContextManager[Box]:
+    if image is not None:
+        raise Refused("an image is for --on qemu", todo="CELLBLOCK_VAGRANT_BOX names another box")
+    return vagrant_box(site, say)
+
+
+KINDS = {
+    "standin": Kind("the stand-in", _standin),
+    "qemu": Kind("the qemu box", _qemu),
+    "vagrant": Kind("the vagrant box", _vagrant),
+}

@@ -1,0 +1,91 @@
+"""Makes a guest that has booted into the base host of a site: by pyinfra, with base_host.py.
+
+What is there already is taken as it is: a service that answers its clients is not touched. So an
+image at hand needs no mirror, and an official one gets what it lacks from packages.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from box.remote import Remote
+from box.running import ClientError
+from box.traffic import users
+from rollout.errors import Refused
+from rollout.site import Site
+
+PROJECT = Path(__file__).parents[1]
+DEPLOY = Path(__file__).with_name("deploy.py")
+BRINGS = Path(__file__).with_name("base_host.py")
+ANSWERS_WITHIN = 60.0  # seconds after boot, of a daemon that is there
+_LIMIT = 3600.0  # seconds; packages over a slow line
+
+
+def identity(site: Site) -> str:
+    """Over all that decides what `provision` makes."""
+    return sha256(f"{site.hash}\n{BRINGS.read_text(encoding='utf-8')}".encode()).hexdigest()[:16]
+
+
+def provision(guest: Remote, site: Site, say: Callable[[str], None]) -> None:
+    """Raises Refused where a service of the site cannot be had."""
+    missing = silent(guest, site)
+    if missing:
+        say(f"installing from packages what the guest has not: {', '.join(missing)}")
+        _deploy(guest, site, missing)
+        missing = silent(guest, site)
+    if missing:
+        raise Refused(
+            f"the guest does not serve: {', '.join(missing)}",
+            todo="docs/box.md says what an image has to have where there is no mirror",
+        )
+    say("every service of the site answers its clients on the box")
+
+
+def silent(guest: Remote, site: Site) -> list[str]:
+    """The services of which a client gets no good answer."""
+    found = []
+    for each in users(guest, site):
+        with each.client as client:
+            try:
+                client.wait_ready(ANSWERS_WITHIN)
+            except ClientError:
+                found.append(each.name)
+            else:
+                client.stop()
+    return found
+
+
+def _deploy(guest: Remote, site: Site, missing: list[str]) -> None:
+    target = guest.target
+    command = [
+        *(sys.executable, "-m", "pyinfra", "-y", target.address, str(DEPLOY)),
+        *("--ssh-port", str(target.port), "--ssh-user", "root", "--ssh-key", str(target.key)),
+        *("--data", "ssh_strict_host_key_checking=off"),  # on a network that is only in our qemu
+        *("--data", f"site={site.path.absolute()}", "--data", f"missing={','.join(missing)}"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    log = guest.scratch / "pyinfra.log"
+    with log.open("wb") as out, suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(
+            guest.argv(*command),
+            env=environment,
+            cwd=guest.scratch,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            timeout=_LIMIT,
+            check=False,
+        )
+        if done.returncode == 0:
+            return
+    raise Refused(
+        f"the guest could not be made into the base host of {site.path}",
+        evidence=log.read_text(errors="replace")[-2000:],
+        todo="packages need a mirror that the guest can reach; else take an image that has them",
+    )

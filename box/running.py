@@ -1,0 +1,138 @@
+"""Starts the clients on a guest's wire, and brings their results back."""
+
+import itertools
+import os
+import selectors
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Generic, Self, TypeVar
+
+from box.clients.results import Downloaded, Got, Inserted, Record, Resolved, Sent, Verdict
+from box.remote import Remote
+
+PROJECT = Path(__file__).parents[1]
+END_LIMIT = 60.0  # seconds from "stop" to the result; a download may have much left to read
+
+R = TypeVar("R", bound=Record)
+_numbers = itertools.count(1)
+
+
+class ClientError(Exception):
+    """A client ended without a result, or was never answered; the text has what it said."""
+
+
+class Client(Generic[R]):
+    """A client that runs while the `with` block does; `stop` gives what it saw."""
+
+    def __init__(self, guest: Remote, kind: type[R], name: str, port: int, *options: str) -> None:
+        number = next(_numbers)
+        self.out = guest.scratch / f"{name}-{number}.json"
+        self._said = guest.scratch / f"{name}-{number}.err"
+        self._kind = kind
+        program = (sys.executable, "-m", "box.clients", name)
+        host, at = guest.door(port)
+        shared = ("--host", host, "--port", str(at), "--until-stdin-eof", "--out", str(self.out))
+        spoken = ("--source", guest.sources[number % len(guest.sources)]) if guest.sources else ()
+        self._command = guest.argv(*program, *shared, *spoken, *options)
+
+    def __enter__(self) -> Self:
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                cwd=PROJECT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        for pipe in self._pipes():
+            pipe.close()
+        self._process.wait()
+
+    def wait_ready(self, limit: float = 30.0) -> Self:
+        """Until the first good answer. Raises ClientError when there is none in that time."""
+        _, stdout = self._pipes()
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            if not selector.select(limit) or not stdout.readline():
+                seen = self.stop().model_dump_json()
+                raise ClientError(f"not one good answer in {limit} s; it saw: ...{seen[-500:]}")
+        return self
+
+    def stop(self) -> R:
+        """Tells it to end, and reads what it saw. Raises ClientError when there is no result."""
+        stdin, _ = self._pipes()
+        stdin.close()
+        try:
+            code = self._process.wait(END_LIMIT)
+        except subprocess.TimeoutExpired as error:
+            raise ClientError(f"did not end in {END_LIMIT} s; it said: {self._text()}") from error
+        if code != 0:
+            raise ClientError(f"ended with {code}; it said: {self._text()}")
+        return self._kind.read(self.out)
+
+    def _text(self) -> str:
+        return self._said.read_text(errors="backslashreplace").strip()
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise ClientError("started without pipes")
+        return stdin, stdout
+
+
+def inserting(guest: Remote, rate: float = 200.0, port: int = 3306) -> Client[Inserted]:
+    """One client that inserts into shop.orders all the time."""
+    return Client(guest, Inserted, "insert", port, "--rate", str(rate))
+
+
+def getting(
+    guest: Remote,
+    path: str = "/index.html",
+    *,
+    expect: str = "",
+    rate: float = 20.0,
+    threads: int = 8,
+    keep_alive: bool = False,
+    port: int = 80,
+) -> Client[Got]:
+    """Eight clients that GET a page all the time, each at that rate a second."""
+    options = ["--path", path, "--expect", expect, "--rate", str(rate)]
+    kept = ["--keep-alive"] if keep_alive else []
+    return Client(guest, Got, "get", port, *options, "--threads", str(threads), *kept)
+
+
+def resolving(guest: Remote, name: str, *, rate: float = 50.0, port: int = 53) -> Client[Resolved]:
+    """One client that asks for that zone all the time, so often over UDP and over TCP each."""
+    return Client(guest, Resolved, "resolve", port, "--name", name, "--rate", str(rate))
+
+
+def sending(guest: Remote, to: str, *, rate: float = 5.0, port: int = 25) -> Client[Sent]:
+    """One client that sends mail to that address all the time."""
+    return Client(guest, Sent, "send", port, "--to", to, "--rate", str(rate))
+
+
+def downloading(
+    guest: Remote, path: str, bytes_per_second: float = 256 * 1024.0, port: int = 80
+) -> Client[Downloaded]:
+    """One slow download, which reads what is left as fast as it comes when it is told to stop."""
+    rate = str(bytes_per_second)
+    return Client(guest, Downloaded, "download", port, "--path", path, "--rate", rate)
+
+
+def verify(guest: Remote, client: Client[Inserted], port: int = 3306) -> Verdict:
+    """Whether every row that this client was promised is in the table now, exactly once."""
+    with Client(guest, Verdict, "verify", port, "--inserted", str(client.out)) as verifying:
+        return verifying.stop()

@@ -1,0 +1,1 @@
+"""Tests of the laboratory itself, for which no guest is wanted."""

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from box import booted
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "bin").mkdir()
+    qemu_of(tmp_path, "7.2")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setattr(booted, "CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def qemu_of(where: Path, version: str) -> None:
+    qemu = where / "bin" / "qemu-system-x86_64"
+    qemu.write_text(f"#!/bin/sh\necho QEMU {version}\n")
+    qemu.chmod(0o755)
+
+
+def test_a_snapshot_fits_one_image_one_qemu_and_one_machine(tmp_path: Path, cache: Path) -> None:
+    image = tmp_path / "image"
+    image.write_text("a")
+    first = booted.place(image, ["-m", "1024"])
+    assert first.parent == cache
+    assert booted.place(image, ["-m", "1024"]) == first
+    assert booted.place(image, ["-m", "2048"]) != first
+    qemu_of(tmp_path, "8.0")
+    assert booted.place(image, ["-m", "1024"]) != first
+    qemu_of(tmp_path, "7.2")
+    image.write_text("another")
+    assert booted.place(image, ["-m", "1024"]) != first
+
+
+def test_the_newest_is_kept_whole_and_alone(tmp_path: Path, cache: Path) -> None:
+    disk = tmp_path / "disk.qcow2"
+    for text in ("old", "new"):
+        disk.write_text(text)
+        booted.keep(disk, cache / f"booted-{text}.qcow2")
+    assert [path.name for path in cache.iterdir()] == ["booted-new.qcow2"]
+    assert (cache / "booted-new.qcow2").read_text() == "new"
