@@ -35,6 +35,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             "goes on serving.",
             then=[use(named.zones_in_jail, jail=name, **where)],
             until="bind.retire",
+            checks=[check("service::host_leaves_the_jails_address", service=_NAME)],
         ),
         _resolver(site, address),
         overlap.cutover(

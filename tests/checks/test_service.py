@@ -40,6 +40,21 @@ def test_answers_on_the_lan(host: Any, site: Site, service: str) -> None:
         assert f"{address}:{listen.port}" in rows, f"jail {jail} does not listen on {listen.port}"
 
 
+def test_host_leaves_the_jails_address(host: Any, site: Site, service: str) -> None:
+    """A named that listens on any address takes each new one by sockets that FreeBSD finds before
+    a jail's (SO_REUSEPORT_LB), so that the jail's would never be asked.
+    """
+    address = site.jails[site.jail_of(service)].address
+    for listen in site.services[service].ports:
+        rows = host.check_output("sockstat -4lq -j 0 -P %s -p %s", listen.proto, str(listen.port))
+        assert f" {address}:{listen.port} " not in rows, (
+            f"{site.services[service].rc} on the host listens on {address}:{listen.port}, the "
+            "jail's own address, and would answer in its place: expected it to listen on its own "
+            "addresses by name, as in listen-on { "
+            f"{site.host.wan_address}; 127.0.0.1; }}"
+        )
+
+
 def test_answers_from_jail(outside: Outside, site: Site, service: str) -> None:
     jail, wan = site.jail_of(service), str(site.host.wan_address)
     for listen in site.services[service].ports:

@@ -170,6 +170,13 @@ CASES = [
     lacking("service::does_not_run_on_host", service="web"),
     lacking("service::returns_at_boot_in_jail", service="web"),
     lacking("service::answers_on_the_lan", service="web"),
+    broken(
+        "service::host_leaves_the_jails_address",
+        "ifconfig lo1 create && ifconfig lo1 inet 10.80.0.2/32 alias && sed -i '' -e "
+        "'s/listen-on {/listen-on { 10.80.0.2;/' /usr/local/etc/namedb/named.conf && "
+        "service named onerestart",
+        service="bind",
+    ),
     lacking("service::answers_from_jail", service="web"),
     lacking("service::socket_leads_into_jail", service="mysql"),
 ]

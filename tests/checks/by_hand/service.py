@@ -32,6 +32,12 @@ def answers_on_the_lan(site: Site, service: str) -> Iterator[Look]:
         )
 
 
+def host_leaves_the_jails_address(site: Site, service: str) -> Iterator[Look]:
+    address = site.jails[site.jail_of(service)].address
+    ports = ",".join(dict.fromkeys(str(listen.port) for listen in site.services[service].ports))
+    yield Look(f"sockstat -4lq -j 0 -p {ports} | grep -F ' {address}:'")
+
+
 def answers_from_jail(site: Site, service: str) -> Iterator[Look]:
     """An answer does not say whose it is: while one is waited for, its socket is looked at."""
     jail, wan = site.jail_of(service), site.host.wan_address
