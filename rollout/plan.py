@@ -60,9 +60,10 @@ class Plan:
 
 def make(site: Site) -> Plan:
     """Work out the plan of a site. Raises Refused when its order cannot be kept."""
+    # Each is known before the first is built: preflight asks the others what they want to know.
+    subjects = [_subject(site, name) for name in site.order]
     steps: list[Step] = []
-    for position, name in enumerate(site.order):
-        subject = _subject(site, name)
+    for position, (name, subject) in enumerate(zip(site.order, subjects, strict=True)):
         for needed in subject.REQUIRES:
             if needed not in site.order[:position]:
                 raise Refused(

@@ -44,7 +44,8 @@ def test_at_boot_a_step_that_was_in_the_middle_is_undone(lab: Lab) -> None:
 def test_at_boot_an_undo_that_was_in_the_middle_goes_on(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = lab.makes("a", undo=f"sleep 1; rm -f {lab.path('a')}")
+    once = f"if [ ! -e {lab.path('slept')} ]; then : >{lab.path('slept')}; sleep 62; fi"
+    slow = lab.makes("a", undo=f"{once}; rm -f {lab.path('a')}")
     step = lab.step("one", slow, lab.makes("b"), confirm_within=3)
     leave_applied(lab, step, monkeypatch=monkeypatch)
     until(lambda: "undo-a" in lab.acts)
@@ -86,7 +87,7 @@ def test_half_a_line_in_the_progress_is_passed_over(lab: Lab, left: str) -> None
 
 def test_what_an_undo_is_compared_with_is_on_the_disk_before_the_first_command(lab: Lab) -> None:
     """Or after a power cut the undo would be called stuck for a fingerprint that is torn."""
-    seen = f'case $1 in */print.before) echo on-disk >> {lab.acts_file};; esac; test -e "$1"'
+    seen = f'case $1 in */print.before.new) echo on-disk >> {lab.acts_file};; esac; test -e "$1"'
     (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")
     lab.runner(lab.step("one", lab.makes("a"))).apply()
     assert lab.acts == ["on-disk", "do-a"]
