@@ -12,7 +12,7 @@ from pathlib import Path
 from box.image import CACHE
 
 
-def place(image: Path, machine: Sequence[str]) -> Path:
+def place(image: Path, machine: Sequence[str], network: str) -> Path:
     """Where the disk with the snapshot of that image, booted on that machine, is kept.
 
     The name changes with all that a snapshot depends on: the image, qemu and its options.
@@ -23,17 +23,18 @@ def place(image: Path, machine: Sequence[str]) -> Path:
     ).stdout
     identity = repr((str(image), about.st_size, about.st_mtime_ns, qemu, *machine))
     name = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return CACHE.expanduser() / f"booted-{name}.qcow2"
+    return CACHE.expanduser() / f"booted-{network}-{name}.qcow2"
 
 
 def keep(disk: Path, at: Path) -> None:
     """Keeps a copy of that disk, whole or not at all, in place of those of older images.
 
-    Nobody works on a kept disk itself, only on copies; so an old one is never missed.
+    Nobody works on a kept disk itself, only on copies; so an old one is never missed. One is kept
+    for each kind of network.
     """
     at.parent.mkdir(parents=True, exist_ok=True)
     half = at.with_name(f"{at.name}.{disk.parent.name}")
     shutil.copyfile(disk, half)
     half.replace(at)
-    for old in set(at.parent.glob("booted-*.qcow2")) - {at}:
+    for old in set(at.parent.glob(f"{at.name.rpartition('-')[0]}-*.qcow2")) - {at}:
         old.unlink(missing_ok=True)

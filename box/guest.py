@@ -96,22 +96,17 @@ class Guest:
 
     def _boot_or_go_on(self, image: Path, size: str) -> None:
         hardware = [part.replace(str(self.scratch), "") for part in self._machine.hardware()]
-        kept = booted.place(image, [*hardware, self.network.kind, self._prepared])
+        kept = booted.place(image, [*hardware, self._prepared], self.network.kind)
         if kept.exists():
             shutil.copyfile(kept, self._machine.disk)
             self.restore()
             return
         self._machine.lay_disk(image, self.image.format, size)
-        # what is installed comes from a mirror; from then on nothing leaves
-        self._machine.isolated = not size
         self.boot()
         self._prepare(self)
         self.save()
         with self._machine.held():
             booted.keep(self._machine.disk, kept)
-        if not self._machine.isolated:
-            self._machine.isolated = True
-            self.restore()
 
     def boot(self, limit: float = BOOT_LIMIT) -> float:
         """Switches it on and waits until rc is through; the seconds that took."""

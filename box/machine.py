@@ -14,10 +14,7 @@ START_LIMIT = 10.0  # seconds from exec to a monitor that answers
 
 
 class Machine:
-    """A qemu that can be started, cut off from power, saved and restored.
-
-    `isolated`: what the guest sends reaches nobody beyond its network, from the next start on.
-    """
+    """A qemu that can be started, cut off from power, saved and restored."""
 
     def __init__(
         self,
@@ -29,7 +26,6 @@ class Machine:
         cpus: int,
         seed: Path | None = None,
     ) -> None:
-        self.isolated = True
         self._scratch = scratch
         self._network = network
         self._accelerator = accelerator
@@ -73,7 +69,7 @@ class Machine:
                     *dying_with_us(),
                     *self._network.argv("qemu-system-x86_64"),
                     *self.hardware(),
-                    *("-netdev", self._network.netdev(isolated=self.isolated)),
+                    *("-netdev", self._network.netdev()),
                     *(["-S"] if paused else []),
                 ],
                 stdin=subprocess.DEVNULL,

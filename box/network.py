@@ -1,31 +1,23 @@
 """How a guest is reached from this machine without being root: ports of ours, forwarded by qemu.
 
-The guest has the site's public address on a network that exists in its qemu only (slirp). With the
-door out shut, nothing that it sends leaves that network: a rehearsal on an image of a real server
-delivers no mail and answers no secondary. What it may reach is one port, where an upload of its own
-comes to us.
+The guest has the site's public address on a network that exists in its qemu only (slirp). It can
+reach what this machine can. (Shutting that door, restrict=on, drops its answers over UDP, too.)
 """
 
 from __future__ import annotations
 
-import shlex
 import socket
-import sys
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
-from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
+from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Protocol, Self
 
 from rollout.errors import Refused
 from rollout.site import Site
-from rollout.transfer import Transfer, drain
 from rollout.watch import Doors
 
 LOCAL = "127.0.0.1"
-TAKES = 8990  # the port at which the guest finds us
 SSH = 22
 _TRIES = 20
 ID = "wire"  # of the netdev, in qemu
@@ -58,7 +50,7 @@ class Network(Protocol):
         """Where a public port of the guest's is found."""
         ...
 
-    def netdev(self, *, isolated: bool) -> str:
+    def netdev(self) -> str:
         """qemu's -netdev."""
         ...
 
@@ -82,7 +74,7 @@ class Forwarded:
         self.known_as = str(self.guest)
         network = IPv4Network(f"{self.guest}/24", strict=False)
         free = (each for each in network.hosts() if each != self.guest)
-        self.gateway, self.dns, self.operator = next(free), next(free), next(free)
+        self.gateway, self.dns = next(free), next(free)
         self._network = network
         self._inside = {(SSH, "tcp")}
         for service in site.services.values():
@@ -90,15 +82,12 @@ class Forwarded:
         if site.egress.probe_port:
             self._inside.add((site.egress.probe_port, "tcp"))
         self.doors: Doors = MappingProxyType({})
-        self._undo = ExitStack()
 
     def __enter__(self) -> Self:
         self.doors = _free_ports(self._inside)
-        self.takes = self._undo.enter_context(Takes(self.operator))
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._undo.close()
+    def __exit__(self, *exc: object) -> None: ...
 
     @property
     def ssh(self) -> tuple[str, int]:
@@ -107,16 +96,10 @@ class Forwarded:
     def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
         return self.doors[port, proto]
 
-    def netdev(self, *, isolated: bool) -> str:
-        relay = shlex.join(
-            [sys.executable, "-I", str(Path(__file__).with_name("relay.py")), str(self.takes.local)]
-        )
+    def netdev(self) -> str:
         parts = [
-            f"user,id={ID}",
+            f"user,id={ID},ipv6=off",
             f"net={self._network},host={self.gateway},dns={self.dns},dhcpstart={self.guest}",
-            "ipv6=off",
-            f"restrict={'on' if isolated else 'off'}",
-            f"guestfwd=tcp:{self.operator}:{TAKES}-cmd:{relay.replace(',', ',,')}",
         ]
         for (inside, proto), (address, port) in self.doors.items():
             parts.append(f"hostfwd={proto}:{address}:{port}-{self.guest}:{inside}")
@@ -149,57 +132,3 @@ def _free(held: ExitStack) -> int:
             udp.bind((LOCAL, int(tcp.getsockname()[1])))
             return int(tcp.getsockname()[1])
     raise Refused(f"no port of {LOCAL} is free over TCP and UDP both")
-
-
-class Takes:
-    """A rollout.transfer.Sink that stays: each connection of the guest's to it is brought here by
-    box/relay.py.
-    """
-
-    port = TAKES
-
-    def __init__(self, address: IPv4Address) -> None:
-        self.address = str(address)
-        self._socket = socket.create_server((LOCAL, 0), backlog=128)
-
-    @property
-    def local(self) -> int:
-        return int(self._socket.getsockname()[1])
-
-    def received(self, limit: float) -> Transfer | None:
-        """What the next connection sends that sends anything: others only saw that they may."""
-        deadline = time.monotonic() + limit
-        while (left := deadline - time.monotonic()) > 0:
-            self._socket.settimeout(left)
-            try:
-                connection, _ = self._socket.accept()
-            except TimeoutError:
-                return None
-            with connection:
-                got = drain(connection, deadline)
-            if got.bytes:
-                return got
-        return None
-
-    def sink(self) -> Sinking:
-        return Sinking(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._socket.close()
-
-
-class Sinking:
-    """One check's use of it, that leaves it open for the next."""
-
-    def __init__(self, takes: Takes) -> None:
-        self.address = takes.address
-        self.port = takes.port
-        self.received = takes.received
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None: ...

@@ -29,7 +29,8 @@ _LIMIT = 3600.0  # seconds; packages over a slow line
 
 def identity(site: Site) -> str:
     """Over all that decides what `provision` makes."""
-    return sha256(f"{site.hash}\n{BRINGS.read_text(encoding='utf-8')}".encode()).hexdigest()[:16]
+    text = f"{site.host.wan_address} {site.services!r}\n{BRINGS.read_text(encoding='utf-8')}"
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def provision(guest: Remote, site: Site, say: Callable[[str], None]) -> None:

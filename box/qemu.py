@@ -35,7 +35,7 @@ def qemu_box(site: Site, named: Path | None, say: Callable[[str], None]) -> Iter
         prepare=lambda guest: provision.provision(guest, site, say),
         prepared=provision.identity(site),
     )
-    with guest, closing(FromOutside(guest.target, network.doors, network.takes.sink)) as outside:
+    with guest, closing(FromOutside(guest.target, network.doors)) as outside:
         yield Box(
             name=f"{system(guest)} under qemu",
             target=guest.target,

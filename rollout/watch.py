@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from socket import create_connection
@@ -17,7 +17,7 @@ from rollout.outage import Timeline
 from rollout.prober import Prober
 from rollout.probes import Watch
 from rollout.site import Site
-from rollout.transfer import Listener, Sink, Transfer, read
+from rollout.transfer import Listener, Transfer, read
 from rollout.witness import Witness
 
 _ANSWER_WITHIN = 15.0  # seconds
@@ -106,20 +106,11 @@ def _ever_answered(timelines: Mapping[str, Timeline], service: str) -> bool:
 
 
 class FromOutside:
-    """Asks a public port as a client would, and the host who answered.
+    """Asks a public port as a client would, and the host who answered."""
 
-    `sink` makes what takes an upload of the host's.
-    """
-
-    def __init__(
-        self,
-        target: Ssh,
-        doors: Doors = MappingProxyType({}),
-        sink: Callable[[], Sink] = Listener,
-    ) -> None:
+    def __init__(self, target: Ssh, doors: Doors = MappingProxyType({})) -> None:
         self._target = target
         self._doors = doors
-        self._sink = sink
         self._witness = Witness(target.argv("/bin/sh"))
 
     def who(self, address: str, port: int, proto: str) -> str | None:
@@ -133,8 +124,8 @@ class FromOutside:
             if who is not None or time.monotonic() > deadline:
                 return who
 
-    def sink(self) -> Sink:
-        return self._sink()
+    def sink(self) -> Listener:
+        return Listener()
 
     def read(self, address: str, port: int, limit: float) -> Transfer:
         return read(*self._doors.get((port, "tcp"), (address, port)), limit)

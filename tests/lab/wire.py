@@ -60,8 +60,8 @@ class Wire:
     def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
         return GUEST, port
 
-    def netdev(self, *, isolated: bool) -> str:
-        """qemu's end of it; a wire is always isolated."""
+    def netdev(self) -> str:
+        """qemu's end of it."""
         return f"tap,id={ID},ifname={TAP},script=no,downscript=no"
 
 

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 
 import deploy
 from box.kinds import KINDS, Kind
-from rollout import errors, gates, site
+from rollout import errors, gates, plan, rehearsed, site
 from rollout.box import Box
+from rollout.journal import Entry, Journal
 from rollout.step import Gate
 from tests.unit.rollout.unreachable import nowhere
 
@@ -190,3 +191,49 @@ def test_a_person_is_shown_what_to_look_at_and_asked(
     told = capsys.readouterr().err
     assert "  - the log\n  - the paper\n" in told
     assert "Go on?" in told
+
+
+class Standing:
+    """A runner on a host where the first steps are confirmed."""
+
+    def __init__(self, confirmed: int) -> None:
+        self.plan = plan.make(site.read(SAMPLE))
+        self.notes: list[str] = []
+        self.applied: list[str | None] = []
+        self.told = self
+        names = [step.name for step in self.plan.steps if step.operations][:confirmed]
+        self._done = [Entry(f"{n:03}-{name}", "confirmed", "") for n, name in enumerate(names)]
+
+    def known(self) -> Journal:
+        return Journal(tuple(self._done))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def apply(self, to: str | None) -> None:
+        self.applied.append(to)
+
+
+def test_an_apply_says_what_was_never_rehearsed_of_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    standing = Standing(2)
+    deploy._applied(standing, "egress", False)  # type: ignore[arg-type]  # stands for a runner
+    assert standing.notes == ["WARNING: never rehearsed as they are: traffic, egress"]
+    assert standing.applied == ["egress"]
+
+
+def test_a_strict_apply_begins_nothing_that_was_never_rehearsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    standing = Standing(2)
+    left = [step for step in standing.plan.steps if step.name in ("traffic", "egress")]
+    rehearsed.note(left[:1], "dcserver", "a box", freebsd=True)
+    with pytest.raises(errors.Refused, match="1 of 2 steps were never rehearsed"):
+        deploy._applied(standing, "egress", True)  # type: ignore[arg-type]  # stands for a runner
+    assert standing.applied == []
+    rehearsed.note(left, "dcserver", "a box", freebsd=True)
+    deploy._applied(standing, "egress", True)  # type: ignore[arg-type]  # stands for a runner
+    assert standing.applied == ["egress"]

@@ -23,21 +23,25 @@ def qemu_of(where: Path, version: str) -> None:
 def test_a_snapshot_fits_one_image_one_qemu_and_one_machine(tmp_path: Path, cache: Path) -> None:
     image = tmp_path / "image"
     image.write_text("a")
-    first = booted.place(image, ["-m", "1024"])
+    first = booted.place(image, ["-m", "1024"], "wire")
     assert first.parent == cache
-    assert booted.place(image, ["-m", "1024"]) == first
-    assert booted.place(image, ["-m", "2048"]) != first
+    assert booted.place(image, ["-m", "1024"], "forwarded") != first
+    assert booted.place(image, ["-m", "1024"], "wire") == first
+    assert booted.place(image, ["-m", "2048"], "wire") != first
     qemu_of(tmp_path, "8.0")
-    assert booted.place(image, ["-m", "1024"]) != first
+    assert booted.place(image, ["-m", "1024"], "wire") != first
     qemu_of(tmp_path, "7.2")
     image.write_text("another")
-    assert booted.place(image, ["-m", "1024"]) != first
+    assert booted.place(image, ["-m", "1024"], "wire") != first
 
 
 def test_the_newest_is_kept_whole_and_alone(tmp_path: Path, cache: Path) -> None:
     disk = tmp_path / "disk.qcow2"
+    cache.mkdir()
+    (cache / "booted-forwarded-old.qcow2").touch()
     for text in ("old", "new"):
         disk.write_text(text)
-        booted.keep(disk, cache / f"booted-{text}.qcow2")
-    assert [path.name for path in cache.iterdir()] == ["booted-new.qcow2"]
-    assert (cache / "booted-new.qcow2").read_text() == "new"
+        booted.keep(disk, cache / f"booted-wire-{text}.qcow2")
+    kept = sorted(path.name for path in cache.iterdir())
+    assert kept == ["booted-forwarded-old.qcow2", "booted-wire-new.qcow2"]
+    assert (cache / "booted-wire-new.qcow2").read_text() == "new"

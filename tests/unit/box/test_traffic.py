@@ -18,14 +18,10 @@ from rollout.errors import Refused, Stuck
 from rollout.host import Ssh
 
 SITE = site.read(Path(__file__).parents[3] / "site.example.toml")
+ROW = (Acknowledged(mark="r-1", at=1.0),)
+MESSAGE = (Acknowledged(mark="m-1", at=1.0),)
 RECORDS: dict[str, Any] = {
-    "mysql": Inserted(
-        run="r",
-        started=0.0,
-        ended=9.0,
-        acknowledged=(Acknowledged(mark="r-1", at=1.0),),
-        failures=(),
-    ),
+    "mysql": Inserted(run="r", started=0.0, ended=9.0, acknowledged=ROW, failures=()),
     "web": Got(
         started=0.0,
         ended=9.0,
@@ -35,13 +31,7 @@ RECORDS: dict[str, Any] = {
         longest_gap=Gap(start=1.0, seconds=0.5),
         slowest=0.1,
     ),
-    "mail": Sent(
-        run="m",
-        started=0.0,
-        ended=9.0,
-        acknowledged=(Acknowledged(mark="m-1", at=1.0),),
-        failures=(),
-    ),
+    "mail": Sent(run="m", started=0.0, ended=9.0, acknowledged=MESSAGE, failures=()),
 }
 
 
