@@ -272,9 +272,10 @@ NEWSYSLOG = (
 )
 """The files that say what newsyslog(8) rotates: the base system's, and what that includes."""
 
+# No slash in a bracket expression: to FreeBSD's awk it ends the pattern (seen on 13.2).
 _OURS = (
-    "function ours(p, i) {for (i in w) if (w[i] == p || (w[i] ~ /[/]$/ && index(p, w[i]) == 1)) "
-    "return 1; return 0} BEGIN {split(logs, w)}"
+    'function ours(p, i) {for (i in w) if (w[i] == p || (substr(w[i], length(w[i])) == "/" && '
+    "index(p, w[i]) == 1)) return 1; return 0} BEGIN {split(logs, w)}"
 )
 
 

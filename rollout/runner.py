@@ -191,7 +191,9 @@ class Runner:
 
     def found(self, step: Step) -> tuple[str, ...]:
         """What the host has beside the step that a plan is to list."""
-        return tuple(verdict.message for verdict in _failed(self.ask(step.finds)))
+        verdicts = self.ask(step.finds)
+        self.session.output(":")  # a connection that ended on the way is not something found
+        return tuple(verdict.message for verdict in _failed(verdicts))
 
     def _pass(self, step: Step) -> dict[str, str]:
         """What the journal is to keep of the answer; nothing where there was nothing to ask."""

@@ -282,6 +282,11 @@ def test_what_is_at_a_path(tmp_path: LocalPath) -> None:
         assert Path().process(told.stdout.splitlines()) == state, name
 
 
+def test_no_slash_stands_in_brackets_of_awk() -> None:
+    """FreeBSD's awk takes it for the pattern's end: nonterminated character class."""
+    assert not re.search(r"\[[^]]*/[^]]*\]", Rotated().command(**QUESTIONS[Rotated]))
+
+
 def test_a_path_that_could_not_be_asked_is_absent() -> None:
     assert Path().process([]) == State()
 
