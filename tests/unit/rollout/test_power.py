@@ -86,7 +86,7 @@ def test_half_a_line_in_the_progress_is_passed_over(lab: Lab, left: str) -> None
 
 def test_what_an_undo_is_compared_with_is_on_the_disk_before_the_first_command(lab: Lab) -> None:
     """Or after a power cut the undo would be called stuck for a fingerprint that is torn."""
-    seen = f'case $1 in */print.before) echo on-disk >> {lab.acts_file};; esac; test -e "$1"'
+    seen = f'case $1 in */print.before.new) echo on-disk >> {lab.acts_file};; esac; test -e "$1"'
     (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")
     lab.runner(lab.step("one", lab.makes("a"))).apply()
     assert lab.acts == ["on-disk", "do-a"]
