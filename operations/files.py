@@ -13,10 +13,14 @@ from operations.facts import HasLine, HasOurLine, LeadsTo, Path, Replaceable, St
 
 
 @operation()
-def put(path: str, content: str, mode: str = "644", owner: str = "root:wheel") -> Commands:
+def put(
+    path: str, content: str, mode: str = "644", owner: str = "root:wheel", needed: str = ""
+) -> Commands:
     """Put `content` at `path` by one rename; the undo puts back what was there, to the byte.
 
-    The undo refuses when somebody changed the file since: it is not overwritten in silence.
+    The undo refuses when somebody changed the file since: it is not overwritten in silence. And as
+    long as `needed` holds, a question in sh: what cannot be taken back without the file is to be
+    tried again first.
     """
     now = host.get_fact(Path, path=path)
     ours = sha256(content.encode()).hexdigest()
@@ -29,11 +33,18 @@ def put(path: str, content: str, mode: str = "644", owner: str = "root:wheel") -
     yield NewFile(path, content)
     yield Reversible(
         f"chown {owner} {new} && chmod {mode} {new} && fsync {new} && mv -f {new} {at}",
-        undo=_put_back(path, ours, now),
+        undo=unless(needed, path, _put_back(path, ours, now)),
         says=f"{'replace' if now.kind == 'file' else 'create'} {path}",
         keep=(path,) if now.kind == "file" else (),
         owns={path: now.sha256},
     )
+
+
+def unless(needed: str, path: str, undo: str) -> str:
+    """The undo of a file, which fails as long as that question is answered yes."""
+    if not needed:
+        return undo
+    return f"if {needed}; then echo {quote(f'{path} is needed still')} >&2; false; else {undo}; fi"
 
 
 def _put_back(path: str, ours: str, before: State) -> str:

@@ -166,20 +166,27 @@ def private(root: str, name: str, content: str, mode: str = "644") -> Commands:
     )
 
 
+def lives(name: str) -> str:
+    """sh: whether a jail runs, or is dying and still holds its mounts, as jls -d shows it.
+
+    Without its configuration jail(8) does not stop it.
+    """
+    return f"jls -d -j {quote(name)} jid >/dev/null 2>&1"
+
+
 @operation()
 def started(name: str, limit: int = 120) -> Commands:
     """Start a jail and see it run; the undo stops it and sees it gone, its mounts too.
 
-    service jail onestart says 0 whatever happens, so jls has the word; jls -d shows a jail that
-    is dying and still holds its mounts.
+    service jail onestart says 0 whatever happens, so jls has the word.
     """
     if name in host.get_fact(Jails):
         host.noop(f"jail {name} runs")
         return
-    gone = f"! jls -d -j {quote(name)} jid >/dev/null 2>&1"
+    gone = f"! {lives(name)}"
     yield Reversible(
         f"service jail onestart {quote(name)} && jls -j {quote(name)} jid",
-        undo=f"if jls -d -j {quote(name)} jid >/dev/null 2>&1; then service jail onestop "
+        undo=f"if {lives(name)}; then service jail onestop "
         f"{quote(name)}; i=0; until {gone} || [ $i -ge 30 ]; do sleep 1; i=$((i + 1)); done; "
         f"{gone}; fi",
         live=True,

@@ -35,8 +35,11 @@ class Nullfs:
 
 
 @operation()
-def table(path: str, mounts: Sequence[Nullfs]) -> Commands:
+def table(path: str, mounts: Sequence[Nullfs], needed: str = "") -> Commands:
     """Write the fstab of a jail. jail(8) mounts in this order and unmounts in reverse.
+
+    As long as `needed` holds (see files.put) the undo leaves it: what is mounted after it is
+    unmounted after it.
 
     A jail's mounts are made only as it starts: into the tree of a running jail the host would
     follow a link that the jail has planted.
@@ -49,16 +52,16 @@ def table(path: str, mounts: Sequence[Nullfs]) -> Commands:
     there = [each for each in mounts if kinds.get(each, "directory") in ("directory", "unknown")]
     text = "".join(mount.line() + "\n" for mount in there)
     if "unknown" in kinds.values():
-        yield from _sifted(path, text)
+        yield from _sifted(path, text, needed)
     else:
-        yield from files.put._inner(path, text)
+        yield from files.put._inner(path, text, needed=needed)
 
 
 def _kind(directory: str) -> str:
     return str(host.get_fact(IsDirectory, path=directory).kind)
 
 
-def _sifted(path: str, text: str) -> Commands:
+def _sifted(path: str, text: str, needed: str) -> Commands:
     """The same for a host that nobody has read: what it has no directory for is left out there."""
     host.get_fact(Path, path=path)
     yield NewFile(path, text)
@@ -67,6 +70,6 @@ def _sifted(path: str, text: str) -> Commands:
     yield Reversible(
         f"while read -r from rest; do {sift}; done < {new} > {new}.there "
         f"&& mv -f {new}.there {at} && rm {new}",
-        undo=f"rm -f {new}.there {at}",
+        undo=files.unless(needed, path, f"rm -f {new}.there {at}"),
         says=f"create {path}, with what this host has",
     )

@@ -106,10 +106,11 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             logs=[log for service in services for log in service.log_files],
             shared=[each for each in shared if each != _LOCAL_ETC],
         ),
-        use(mount.table, path=f"{home}/fstab", mounts=mounts),
+        use(mount.table, path=f"{home}/fstab", mounts=mounts, needed=jail.lives(name)),
         use(
             files.put,
             path=f"/etc/jail.conf.d/{name}.conf",
+            needed=jail.lives(name),
             content=render(
                 "jail/jail.conf",
                 name=name,

@@ -149,7 +149,8 @@ def _operator(scene: Scene) -> None:
 
 
 def _disk(scene: Scene) -> None:
-    scene.guest.sh("dd if=/dev/zero of=/var/tmp/full bs=1m; dd if=/dev/zero of=/var/tmp/full2")
+    fills = "dd if=/dev/zero of=/var/tmp/full bs=1m; dd if=/dev/zero of=/var/tmp/full2"
+    scene.guest.sh(fills, timeout=600)
 
 
 def _nothing_more(scene: Scene) -> None:

@@ -52,6 +52,20 @@ def test_a_file_that_is_there_is_kept_before_it_is_replaced() -> None:
     assert 'cp -p "$KEEP/1" /etc/.x.conf.cellblock' in str(moved.undo)
 
 
+@pytest.mark.parametrize("still", [True, False])
+def test_a_file_that_is_needed_still_is_not_taken_away(tmp_path: LocalPath, still: bool) -> None:
+    """A jail whose stop had failed lost its configuration, and could never be stopped again."""
+    path = tmp_path / "x.conf"
+    path.write_text("ours\n")
+    needed = {"path": str(path), "content": "ours\n", "needed": f"test -e {tmp_path}/runs"}
+    _, moved = yielded(files.put, {Path: State()}, **needed)
+    assert isinstance(moved, Reversible)
+    if still:
+        (tmp_path / "runs").touch()
+    assert (typed(str(moved.undo), tmp_path).returncode != 0) is still
+    assert path.exists() is still
+
+
 def test_a_file_that_is_as_wanted_is_left_alone() -> None:
     facts = {Path: State("file", "644", "root:wheel", OURS)}
     assert yielded(files.put, facts, path="/etc/x.conf", content="ours\n") == []
