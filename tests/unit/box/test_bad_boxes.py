@@ -204,6 +204,7 @@ def test_vagrant_that_fails_is_quoted_and_destroyed(
     program = tmp_path / "vagrant"
     program.write_text(
         f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\n'
+        f'env | grep -E "VAGRANT" | sort > {tmp_path}/environment\n'
         'case $1 in up) echo "no provider here" >&2; exit 1 ;; esac\n'
     )
     program.chmod(0o755)
@@ -216,3 +217,17 @@ def test_vagrant_that_fails_is_quoted_and_destroyed(
     assert "no provider here" in caught.value.evidence
     asked = (tmp_path / "asked").read_text().splitlines()
     assert [line.split()[0] for line in asked] == ["up", "destroy"]
+    told = (tmp_path / "environment").read_text()
+    assert "CELLBLOCK_VAGRANT_ADDRESS=203.0.113.2\nCELLBLOCK_VAGRANT_INTERFACE=vtnet0\n" in told
+    assert f"VAGRANT_CWD={PROJECT}\n" in told
+    assert f"VAGRANT_DOTFILE_PATH={tmp_path}/scratch/cellblock-box-" in told
+
+
+def test_the_vagrantfile_takes_what_it_is_given() -> None:
+    text = (PROJECT / "Vagrantfile").read_text(encoding="utf-8")
+    for name in ("ADDRESS", "INTERFACE", "BOX", "DRIVER"):
+        assert f'ENV.fetch("CELLBLOCK_VAGRANT_{name}"' in text
+    if shutil.which("ruby") is None:
+        pytest.skip("no ruby on this machine to read it")
+    done = subprocess.run(["ruby", "-c", str(PROJECT / "Vagrantfile")], check=False)
+    assert done.returncode == 0
