@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -31,8 +32,8 @@ BOOTS_NOTHING = SECTOR.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20)
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
+    # Short: the path of a socket has room for some hundred bytes.
+    scratch = Path(tempfile.mkdtemp(dir="/tmp"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CELLBLOCK_BOX_ACCEL", "tcg")
     monkeypatch.delenv("CELLBLOCK_BOX_IMAGE", raising=False)
@@ -40,6 +41,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield scratch
     assert not list(scratch.iterdir()), "something was left behind"
     assert not qemus(scratch)
+    scratch.rmdir()
 
 
 def qemus(scratch: Path) -> list[str]:
