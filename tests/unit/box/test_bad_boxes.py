@@ -201,7 +201,7 @@ def wait_for(question: object, limit: float) -> None:
 
 
 def test_vagrant_that_fails_is_quoted_and_destroyed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Path
 ) -> None:
     program = tmp_path / "vagrant"
     program.write_text(
@@ -222,7 +222,7 @@ def test_vagrant_that_fails_is_quoted_and_destroyed(
     told = (tmp_path / "environment").read_text()
     assert "CELLBLOCK_VAGRANT_ADDRESS=203.0.113.2\nCELLBLOCK_VAGRANT_INTERFACE=vtnet0\n" in told
     assert f"VAGRANT_CWD={PROJECT}\n" in told
-    assert f"VAGRANT_DOTFILE_PATH={tmp_path}/scratch/cellblock-box-" in told
+    assert f"VAGRANT_DOTFILE_PATH={state}/cellblock-box-" in told
 
 
 def test_the_vagrantfile_takes_what_it_is_given() -> None:
