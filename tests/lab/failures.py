@@ -36,6 +36,16 @@ MENDED = {
     "web.standby": "chflags noschg /usr/jails/web/root/var/run",
 }
 # rc.subr(8): what rc.conf.d/NAME says is read after the script's own settings.
+# A disk of its own, or it would be minutes until the guest's is full.
+SMALL_DISK = f"""set -e
+mkdir -p {JOURNAL}
+disk=$(mdconfig -a -t swap -s 32m)
+newfs -U /dev/$disk >/dev/null
+mount /dev/$disk /mnt
+cp -Rp {JOURNAL}/. /mnt
+umount /mnt
+mount /dev/$disk {JOURNAL}
+"""
 HANGING = {"mysql.cutover": "mysql", "web.retire": "apache24", "bind.retire": "named"}
 
 
@@ -149,8 +159,8 @@ def _operator(scene: Scene) -> None:
 
 
 def _disk(scene: Scene) -> None:
-    fills = "dd if=/dev/zero of=/var/tmp/full bs=1m; dd if=/dev/zero of=/var/tmp/full2"
-    scene.guest.sh(fills, timeout=600)
+    to_the_last_block = "for size in 64k 4k 512; do dd if=/dev/zero bs=$size; done 2>/dev/null"
+    scene.guest.sh(f"({to_the_last_block}) >{JOURNAL}/full")
 
 
 def _nothing_more(scene: Scene) -> None:
@@ -180,6 +190,8 @@ CODES = {
 
 def lay(guest: Guest, failure: Failure) -> None:
     """What is wrong before the step begins."""
+    if failure.kind == "disk":
+        _must(guest, SMALL_DISK)
     if failure.kind == "daemon":
         _must(guest, SPOILT[failure.step])
     if failure.kind == "stop":
@@ -191,7 +203,7 @@ def lay(guest: Guest, failure: Failure) -> None:
 def mend(guest: Guest, failure: Failure) -> None:
     """What was wrong is not any more: a person has seen to it."""
     if failure.kind == "disk":
-        _must(guest, "rm -f /var/tmp/full /var/tmp/full2")
+        _must(guest, f"rm -f {JOURNAL}/full")
     if failure.kind == "daemon":
         _must(guest, MENDED[failure.step])
     if failure.kind == "stop":

@@ -31,6 +31,7 @@ from tests.lab.operator import PROJECT, Operator
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(6 * 3600)]
 
 RUNS, SEED, ONLY = "CELLBLOCK_CHAOS_RUNS", "CELLBLOCK_CHAOS_SEED", "CELLBLOCK_CHAOS_ONLY"
+ORDER = "CELLBLOCK_CHAOS_ORDER"
 BEFORE = "before"  # the snapshot of the guest as it stands before the step at hand
 ANSWERS_WITHIN = 180.0  # seconds, after the step rests; emulated
 DELIVERED_WITHIN = 180.0
@@ -57,10 +58,11 @@ class Stage:
 
     def __init__(self, guest: Guest, home: Path) -> None:
         self.guest = guest
+        order = [each for each in os.environ.get(ORDER, "").split(",") if each]
         (home / "patient").mkdir()
         (home / "hasty").mkdir()
-        self.operator = Operator(guest, home / "patient", probes=0.5)
-        self.hasty = Operator(guest, home / "hasty", probes=0.5)
+        self.operator = Operator(guest, home / "patient", order, probes=0.5)
+        self.hasty = Operator(guest, home / "hasty", order, probes=0.5)
         text = self.hasty.site.read_text().replace(
             "confirm_within = 600", f"confirm_within = {SHORT}"
         )
