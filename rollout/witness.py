@@ -150,6 +150,7 @@ class Witness:
                 self._argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # ssh's words to each try, while a host restarts
                 text=True,
                 errors="replace",
                 process_group=0,  # with what it started itself: a sudo, a ProxyCommand
