@@ -361,7 +361,7 @@ class IsDirectory(Path):
 
 
 class Replaceable(Path):
-    """The same, of a place where a daemon's socket may be."""
+    """The same, of a place where a daemon's socket or log may be."""
 
     @staticmethod
     def assumed(path: str) -> Look | None:

@@ -13,7 +13,7 @@ from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
 from operations.command import Commands, Reversible, quote
-from operations.facts import NEWSYSLOG, Path, Rotated, of_logs, within
+from operations.facts import NEWSYSLOG, Replaceable, Rotated, of_logs, within
 
 _OWN = "/etc/newsyslog.conf.d/cellblock.conf"
 _MOVED = "/etc/newsyslog.conf.d/cellblock-moved.conf"
@@ -104,7 +104,7 @@ def shown(path: str, target: str) -> Commands:
 
     It is beside it then, as PATH.host. The undo puts it back, for the daemon that starts again.
     """
-    now = host.get_fact(Path, path=path)
+    now = host.get_fact(Replaceable, path=path)
     if now.kind == "link" and now.target == target:
         host.noop(f"{path} leads to {target}")
         return

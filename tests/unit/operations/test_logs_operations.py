@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path as LocalPath
+from pathlib import Path
 
 import pytest
 from pyinfra.api.exceptions import OperationError
 
 from operations import logs
 from operations.command import Reversible
-from operations.facts import Path, Rotated, State
+from operations.facts import Replaceable, Rotated, State
 from tests.unit.operations.asking import reversible, typed
 
 LOG, SHARED = "/var/log/httpd-access.log", "/var/log/apache"
@@ -19,7 +19,7 @@ MARK = "# cellblock: in jail web: "
 
 
 @pytest.fixture
-def etc(tmp_path: LocalPath) -> LocalPath:
+def etc(tmp_path: Path) -> Path:
     """Where /etc is in a command; `typed` runs it beside."""
     etc = tmp_path / "here" / "etc"
     (etc / "newsyslog.conf.d").mkdir(parents=True)
@@ -29,7 +29,7 @@ def etc(tmp_path: LocalPath) -> LocalPath:
     return etc
 
 
-def run(text: str | None, etc: LocalPath, **stubs: str) -> str:
+def run(text: str | None, etc: Path, **stubs: str) -> str:
     here = (text or "").replace("/usr/local/etc/", "/nowhere/").replace("/etc/", f"{etc}/")
     done = typed(here, etc.parent, None, **stubs)
     assert done.returncode == 0, done.stderr
@@ -47,7 +47,7 @@ def handed_over(found: tuple[str, ...] | None) -> list[Reversible]:
     )
 
 
-def test_the_hosts_entries_become_comments_and_entries_again(etc: LocalPath) -> None:
+def test_the_hosts_entries_become_comments_and_entries_again(etc: Path) -> None:
     off, _ = handed_over(None)
     for _ in range(2):
         run(off.do, etc)
@@ -65,7 +65,7 @@ def test_the_hosts_entries_become_comments_and_entries_again(etc: LocalPath) -> 
         assert other.read_text() == f"{OTHER}/var/log/by-somebody 600 3 * * JC\n"
 
 
-def test_a_file_without_such_an_entry_is_not_touched(etc: LocalPath) -> None:
+def test_a_file_without_such_an_entry_is_not_touched(etc: Path) -> None:
     theirs = etc / "newsyslog.conf.d" / "theirs.conf"
     theirs.write_text("/var/log/theirs 600 3 * * JC")  # without a last newline
     before = theirs.stat()
@@ -78,7 +78,7 @@ def test_a_file_without_such_an_entry_is_not_touched(etc: LocalPath) -> None:
     )
 
 
-def test_what_both_have_is_the_jails_from_then_on_and_not_before(etc: LocalPath) -> None:
+def test_what_both_have_is_the_jails_from_then_on_and_not_before(etc: Path) -> None:
     off, on = handed_over(None)
     jexec = f"shift; case $1 in rm) rm -f {etc}/moved ;; *) cat > {etc}/moved ;; esac"
     run(off.do, etc)
@@ -91,7 +91,7 @@ def test_what_both_have_is_the_jails_from_then_on_and_not_before(etc: LocalPath)
 
 @pytest.mark.parametrize("planted", [False, True])
 def test_a_jail_that_stands_still_is_cleaned_up_unless_it_planted_a_link(
-    tmp_path: LocalPath, *, planted: bool
+    tmp_path: Path, *, planted: bool
 ) -> None:
     name = "newsyslog.conf.d"
     outside = tmp_path / "host" / name
@@ -119,7 +119,7 @@ def test_a_plan_names_the_entries_that_were_found() -> None:
     assert off.says == f"newsyslog of the host: no more of /etc/newsyslog.conf: {LOG}"
 
 
-def test_which_entries_are_ours(etc: LocalPath) -> None:
+def test_which_entries_are_ours(etc: Path) -> None:
     asked = Rotated().command(logs=[LOG, f"{SHARED}/"])
     found = Rotated().process(run(asked, etc).splitlines())
     assert found == (
@@ -128,7 +128,7 @@ def test_which_entries_are_ours(etc: LocalPath) -> None:
     )
 
 
-def test_a_new_jail_rotates_what_is_its_own_alone(etc: LocalPath) -> None:
+def test_a_new_jail_rotates_what_is_its_own_alone(etc: Path) -> None:
     [command] = reversible(logs.rotated_in_jail, root="/j/root", logs=[LOG], shared=[SHARED])
     root = etc.parent / "root"
     text = command.do.replace("/j/root/etc/", f"{root}/ETC/")
@@ -147,12 +147,12 @@ LN = '[ "$1" = -sh ] && shift && exec /bin/ln -sn "$@"'
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_log_leads_to_the_jails_and_comes_back(tmp_path: LocalPath, *, there: bool) -> None:
+def test_a_log_leads_to_the_jails_and_comes_back(tmp_path: Path, *, there: bool) -> None:
     at, to = tmp_path / "access.log", tmp_path / "shown" / "access.log"
     if there:
         at.write_text("the host's\n")
     state = State("file", "640", "root:wheel", "x") if there else State()
-    [command] = reversible(logs.shown, {Path: state}, path=str(at), target=str(to))
+    [command] = reversible(logs.shown, {Replaceable: state}, path=str(at), target=str(to))
     assert typed(command.do, tmp_path / "", ln=LN).returncode == 0
     assert at.readlink() == to
     assert (tmp_path / "access.log.host").exists() == there
@@ -165,11 +165,14 @@ def test_a_log_leads_to_the_jails_and_comes_back(tmp_path: LocalPath, *, there: 
         assert at.read_text() == "the host's\n"
 
 
-def test_the_undo_of_a_link_that_was_never_made_leaves_the_log(tmp_path: LocalPath) -> None:
+def test_the_undo_of_a_link_that_was_never_made_leaves_the_log(tmp_path: Path) -> None:
     at = tmp_path / "access.log"
     at.write_text("the host's\n")
     [command] = reversible(
-        logs.shown, {Path: State("file", "640", "root:wheel", "x")}, path=str(at), target="/to"
+        logs.shown,
+        {Replaceable: State("file", "640", "root:wheel", "x")},
+        path=str(at),
+        target="/to",
     )
     assert typed(str(command.undo), tmp_path).returncode == 0
     assert at.read_text() == "the host's\n"
@@ -177,5 +180,10 @@ def test_the_undo_of_a_link_that_was_never_made_leaves_the_log(tmp_path: LocalPa
 
 def test_a_log_that_is_something_else_is_refused() -> None:
     with pytest.raises(OperationError, match="is a link: expected a log file or nothing"):
-        reversible(logs.shown, {Path: State("link", target="/other")}, path=LOG, target="/to")
-    assert reversible(logs.shown, {Path: State("link", target="/to")}, path=LOG, target="/to") == []
+        reversible(
+            logs.shown, {Replaceable: State("link", target="/other")}, path=LOG, target="/to"
+        )
+    assert (
+        reversible(logs.shown, {Replaceable: State("link", target="/to")}, path=LOG, target="/to")
+        == []
+    )
