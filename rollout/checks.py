@@ -20,8 +20,8 @@ CHECKS = Path(__file__).parent.parent / "tests" / "checks"
 # Of pytest's own plugins, those that no check needs: each costs time at each start, after each step.
 _WITHOUT = (
     *("cacheprovider", "terminal", "junitxml", "pastebin", "stepwise", "setuponly", "setupplan"),
-    *("debugging", "faulthandler", "threadexception", "unraisableexception", "warnings", "logging"),
-    *("doctest", "unittest", "subtests", "monkeypatch", "recwarn", "tmpdir", "legacypath"),
+    *("debugging", "faulthandler", "threadexception", "unraisableexception", "logging", "doctest"),
+    *("unittest", "subtests", "monkeypatch", "recwarn", "tmpdir", "legacypath"),
 )
 
 
