@@ -17,7 +17,7 @@ from rollout.step import Check
 from rollout.transfer import Sink, Transfer
 
 CHECKS = Path(__file__).parent.parent / "tests" / "checks"
-# Of pytest's own plugins, those that no check needs: each costs time at each start, after each step.
+# Of pytest's own plugins, those that no check needs: each costs time at every start, once a step.
 _WITHOUT = (
     *("cacheprovider", "terminal", "junitxml", "pastebin", "stepwise", "setuponly", "setupplan"),
     *("debugging", "faulthandler", "threadexception", "unraisableexception", "logging", "doctest"),
