@@ -17,6 +17,12 @@ from rollout.step import Check
 from rollout.transfer import Sink, Transfer
 
 CHECKS = Path(__file__).parent.parent / "tests" / "checks"
+# Of pytest's own plugins, those that no check needs: each costs time at every start, once a step.
+_WITHOUT = (
+    *("cacheprovider", "terminal", "junitxml", "pastebin", "stepwise", "setuponly", "setupplan"),
+    *("debugging", "faulthandler", "threadexception", "unraisableexception", "logging", "doctest"),
+    *("unittest", "subtests", "monkeypatch", "recwarn", "tmpdir", "legacypath"),
+)
 
 
 class Outside(Protocol):
@@ -132,9 +138,8 @@ def run(
     # Named from the project's root: a module of the same file name elsewhere is another one.
     quiet = ["--import-mode=importlib", f"--rootdir={CHECKS.parent.parent}"]
     quiet += [f"--confcutdir={CHECKS}", "-c", os.devnull]
-    quiet += ["-p", "no:cacheprovider", "-p", "no:terminal"]
-    # testinfra's own would give `host` by its own backends, and each costs time at each start.
-    quiet += ["--disable-plugin-autoload", "-p", "no:unraisableexception", "-p", "no:logging"]
+    # testinfra's own would give `host` by its own backends.
+    quiet += ["--disable-plugin-autoload", *(f"-pno:{name}" for name in _WITHOUT)]
     if first:
         quiet.append("--exitfirst")
     pytest.main([*quiet, *arguments], plugins=[plugin])

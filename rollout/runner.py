@@ -227,7 +227,15 @@ class Runner:
             verdicts = self.ask(wanted)
         failed = _failed(verdicts)
         if failed:
-            self._undo(entry, f"{len(failed)} checks failed", _evidence(failed))
+            reason = f"{len(failed)} checks failed"
+            undone = self._undo(entry, reason, _evidence(failed))
+            if undone.reason != reason:  # so they may have failed for its being undone
+                raise RolledBack(
+                    f"{entry.name}: {undone.reason}, while its checks were asked; it was undone "
+                    "and the host is as before",
+                    evidence=_evidence(failed),
+                    todo="raise [run] confirm_within, or find out what was slow",
+                )
             raise RolledBack(
                 f"{entry.name}: its commands ran, but {len(failed)} of {len(verdicts)} checks "
                 "failed; it was undone and the host is as before",
@@ -298,13 +306,17 @@ class Runner:
                 todo="mend what is named by hand, then run verify",
             )
 
-    def _undo(self, entry: Entry, reason: str, evidence: str = "") -> None:
-        """Have the host undo a step. Raises Stuck when it did not come all the way back."""
+    def _undo(self, entry: Entry, reason: str, evidence: str = "") -> Entry:
+        """Have the host undo a step. Raises Stuck when it did not come all the way back.
+
+        At a step's deadline the host may be before us, and have a reason of its own.
+        """
         self.told.undoing(entry.name, reason)
-        self.session.output(f"sh {JOURNAL}/host.sh start-undo {entry.directory} '{reason}'")
+        begun = self.session.run(f"sh {JOURNAL}/host.sh start-undo {entry.directory} '{reason}'")
         undone = self.contact.follow(entry.directory)
         if undone.state != "undone":
-            raise _stuck(undone, evidence)
+            raise _stuck(undone, evidence or begun.err)
+        return undone
 
     @contextmanager
     def _noting(self, step: str, outcome: str) -> Iterator[_Noted]:

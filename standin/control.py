@@ -21,7 +21,6 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from standin.answers import SocketAt, given, who_answers
@@ -29,7 +28,7 @@ from standin.call import Call, Failed, Unknown
 from standin.database import StatementError, query
 from standin.faults import Fault
 from standin.host import Host
-from standin.processes import all_pids, end_connections
+from standin.processes import all_pids, end_connections, words_of
 
 
 async def answer(host: Host, question: dict[str, Any]) -> dict[str, Any]:
@@ -87,8 +86,7 @@ def _kill(host: Host, question: dict[str, Any]) -> int:
     killed = 0
     for pid in all_pids():
         with suppress(OSError):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
-            line = b" ".join(words).decode(errors="surrogateescape")
+            line = " ".join(words_of(pid))
             if pid > 1 and fnmatch.fnmatchcase(line, question["pattern"]):
                 os.kill(pid, signal.SIGKILL)
                 killed += 1

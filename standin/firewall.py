@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -42,12 +42,25 @@ class Verdict:
     through_nat: bool = False
 
 
+@dataclass(frozen=True)
+class _Search:
+    """How one ended, the rules that counted the packet, and which addresses were taken for own."""
+
+    verdict: Verdict
+    counted: tuple[Rule, ...]
+    owned: Mapping[str, bool]
+
+
 @dataclass
 class Firewall:
-    rules: list[Rule] = field(default_factory=list)
-    disabled: set[int] = field(default_factory=set)
-    nats: dict[int, Nat] = field(default_factory=dict)
+    """`rules`, `disabled` and `nats` are never changed in place: by that `judge` sees a change."""
+
+    rules: tuple[Rule, ...] = ()
+    disabled: frozenset[int] = frozenset()
+    nats: Mapping[int, Nat] = field(default_factory=dict)
     accepts_by_default: bool = False
+    _judged: dict[tuple[Packet, bool], _Search] = field(default_factory=dict)
+    _judged_by: tuple[object, object, object] = (None, None, None)
 
     def next_number(self) -> int:
         return min(max((rule.number for rule in self.rules), default=0) + STEP, 65534)
@@ -55,31 +68,66 @@ class Firewall:
     def add(self, rule: Rule) -> None:
         """Behind the rules of the same number: both are kept."""
         place = sum(1 for old in self.rules if old.number <= rule.number)
-        self.rules.insert(place, rule)
+        self.rules = (*self.rules[:place], rule, *self.rules[place:])
 
     def delete(self, *, number: int | None = None, group: int | None = None) -> int:
         before = len(self.rules)
-        self.rules = [
+        self.rules = tuple(
             rule
             for rule in self.rules
             if not (
                 (number is None or rule.number == number) and (group is None or rule.set == group)
             )
-        ]
+        )
         return before - len(self.rules)
 
     def swap(self, one: int, other: int) -> None:
         turned = {one: other, other: one}
-        self.rules = [replace(rule, set=turned.get(rule.set, rule.set)) for rule in self.rules]
+        self.rules = tuple(replace(rule, set=turned.get(rule.set, rule.set)) for rule in self.rules)
 
     def judge(self, packet: Packet, own: Callable[[str], bool], *, ends_at_nat: bool) -> Verdict:
+        """What becomes of a packet, and count it. The prober asks the same hundreds of times a
+        second, so a search is kept while nothing that it went by has changed.
+        """
+        by = (self.rules, self.disabled, self.nats)
+        # By identity: a rule that was deleted and added again counts from 0.
+        if any(now is not was for now, was in zip(by, self._judged_by, strict=True)):
+            self._judged, self._judged_by = {}, by
+        found = self._judged.get((packet, ends_at_nat))
+        if found is None or any(own(one) != was for one, was in found.owned.items()):
+            found = self._searched(packet, own, ends_at_nat=ends_at_nat)
+            self._judged[packet, ends_at_nat] = found
+        for rule in found.counted:
+            rule.counter.add(packet)
+        return found.verdict
+
+    def _searched(
+        self, packet: Packet, own: Callable[[str], bool], *, ends_at_nat: bool
+    ) -> _Search:
+        counted: list[Rule] = []
+        owned: dict[str, bool] = {}
+
+        def asked(address: str) -> bool:
+            return owned.setdefault(address, own(address))
+
+        verdict = self._search(packet, asked, counted, ends_at_nat=ends_at_nat)
+        return _Search(verdict, tuple(counted), owned)
+
+    def _search(
+        self,
+        packet: Packet,
+        own: Callable[[str], bool],
+        counted: list[Rule],
+        *,
+        ends_at_nat: bool,
+    ) -> Verdict:
         """The rules of the enabled sets, in order of their numbers."""
         skip_to = 0
         known = False
         for rule in self.rules:
             if rule.number < skip_to or rule.set in self.disabled or not rule.holds(packet, own):
                 continue
-            rule.counter.add(packet)
+            counted.append(rule)
             known = known or rule.keeps_state
             match rule.action:
                 case "allow":

@@ -30,7 +30,7 @@ def change(tree: Path, place: Path, uid: int, gid: int) -> None:
         before = known.get(_key(place), [0, 0])
         pairs = zip((uid, gid), before, strict=True)
         known[_key(place)] = [new if new >= 0 else old for new, old in pairs]
-        _store(tree).write_text(json.dumps(known))
+        Path(_store(tree)).write_text(json.dumps(known))
 
 
 def of(tree: Path, place: Path) -> tuple[int, int]:
@@ -45,16 +45,16 @@ def has_one_user() -> bool:
     return sum(int(line.split()[2]) for line in lines) == 1
 
 
-def _store(tree: Path) -> Path:
-    return tree / HIDDEN / "owners.json"
+def _store(tree: Path) -> str:
+    return f"{tree}/{HIDDEN}/owners.json"
 
 
 def _read(tree: Path) -> dict[str, list[int]]:
     try:
-        text = _store(tree).read_text()
+        with open(_store(tree)) as store:  # noqa: PTH123 - asked for every file of a fingerprint
+            found: dict[str, list[int]] = json.load(store)
     except FileNotFoundError:
         return {}
-    found: dict[str, list[int]] = json.loads(text)
     return found
 
 

@@ -23,7 +23,7 @@ from standin.control import answer as answer_control
 from standin.faults import HELD, Fault
 from standin.host import Host
 from standin.layout import HIDDEN, SLOTS, control_place
-from standin.processes import Processes, end_connections, root_of
+from standin.processes import Processes, end_connections, folder_of, root_of, words_of
 
 LAST_PID_OF_KERNEL = 500  # a kernel has its own processes before the first daemon
 HANG = "exec /libexec/standin/real/sleep 2147483647"
@@ -95,14 +95,13 @@ class Server:
         return reply
 
     def _call(self, pid: int) -> Call:
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:-1]
-        words = [word.decode(errors="surrogateescape") for word in raw]
+        words = words_of(pid)[1:]  # behind the sh that the shim is run by
         root = root_of(pid)
         if root is None:
             raise ProcessLookupError
         realm = self.host.realm_at(root)
-        cwd = str(Path(f"/proc/{pid}/cwd").readlink()).removeprefix(str(root)) or "/"
-        return Call((Path(words[0]).name, *words[1:]), realm, pid, cwd)
+        cwd = folder_of(pid).removeprefix(str(root)) or "/"
+        return Call((words[0].rpartition("/")[2], *words[1:]), realm, pid, cwd)
 
     async def _serve_control(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -62,7 +62,7 @@ def _perform(host: Host, options: set[str], rest: list[str], *, in_jail: bool) -
 def _flush(host: Host, options: set[str], words: list[str]) -> Reply:
     if not {"f", "q"} & options:
         raise Failed("ipfw: it asks a person; -f is for scripts\n", 64)
-    host.firewall.rules = []
+    host.firewall.rules = ()
     return Reply("" if "q" in options else "Flushed all rules.\n")
 
 
@@ -173,10 +173,10 @@ def _set(host: Host, options: set[str], words: list[str]) -> Reply:
 
 
 def _move(host: Host, group: str, *, number: int | None = None, old: int | None = None) -> None:
-    host.firewall.rules = [
+    host.firewall.rules = tuple(
         replace(rule, set=int(group)) if rule.number == number or rule.set == old else rule
         for rule in host.firewall.rules
-    ]
+    )
 
 
 def _switch(host: Host, words: list[str]) -> Reply:
@@ -191,7 +191,7 @@ def _switch(host: Host, words: list[str]) -> Reply:
             disabled.discard(int(word))
         else:
             disabled.add(int(word))
-    host.firewall.disabled = disabled
+    host.firewall.disabled = frozenset(disabled)
     return Reply()
 
 
@@ -209,14 +209,16 @@ def _nat(host: Host, options: set[str], words: list[str]) -> Reply:
                 nat = parse_nat(number, rest)
             except ValueError as error:
                 raise Unknown(f"ipfw: unrecognised option ``{error}''\n", 64) from None
-            host.firewall.nats[number] = nat
+            host.firewall.nats = {**host.firewall.nats, number: nat}
             return Reply("" if "q" in options else f"{nat.text}\n")
         case ["show", "config"] | ["show"]:
             known = host.firewall.nats.get(number)
             return Reply(f"{known.text}\n" if known else "")
         case ["delete"]:
-            if host.firewall.nats.pop(number, None) is None:
+            if number not in host.firewall.nats:
                 return Reply(err=f"ipfw: nat {number} not available: No such process\n")
+            left = {one: nat for one, nat in host.firewall.nats.items() if one != number}
+            host.firewall.nats = left
             return Reply()
         case _:
             raise Unknown(USAGE, 64)

@@ -13,10 +13,11 @@ from functools import cache
 from pathlib import Path
 
 from standin.accounts import Names
+from standin.binaries import SHELL
 from standin.call import Call, Failed, Reply, Unknown, command
 from standin.daemons import Daemon
 from standin.host import Host
-from standin.processes import all_pids, root_of, stat_of
+from standin.processes import all_pids, root_of, stat_of, words_of
 from standin.realm import Realm
 
 TITLES = {"pid": "PID", "ppid": "PPID", "command": "COMMAND", "comm": "COMMAND", "args": "COMMAND"}
@@ -85,10 +86,10 @@ def _process(
     if call.realm.name and realm != call.realm:
         return None
     comm, parent, session = stat_of(pid)
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
-    line = " ".join(word.decode(errors="surrogateescape") for word in words)
-    if words[:1] == [b"/libexec/standin/sh"]:
-        line = " ".join(["/bin/sh", *line.split(" ")[1:]])
+    words = words_of(pid)
+    if words[:1] == [SHELL]:
+        words[0] = "/bin/sh"
+    line = " ".join(words)
     if daemon := daemons.get(pid) or workers.get(pid):
         comm, line = daemon.kind.process, daemon.kind.title or daemon.kind.binary
         user = daemon.kind.user if pid in daemons else daemon.kind.workers[0]

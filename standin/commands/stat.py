@@ -8,6 +8,8 @@ import re
 import stat as modes
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from standin.accounts import Names
@@ -27,24 +29,64 @@ KINDS = {
 }
 
 
-FORMATS: dict[str, Callable[[os.stat_result], str]] = {
-    "%": lambda status: "%",
-    "n": lambda status: "\n",
-    "t": lambda status: "\t",
-    "HT": lambda status: KINDS[modes.S_IFMT(status.st_mode)][0],
-    "T": lambda status: KINDS[modes.S_IFMT(status.st_mode)][1],
-    "Op": lambda status: f"{status.st_mode:o}",
-    "p": lambda status: f"{status.st_mode:o}",
-    "Sf": lambda status: "-",
-    "f": lambda status: "0",
-    "d": lambda status: str(status.st_dev),
-    "i": lambda status: str(status.st_ino),
-    "l": lambda status: str(status.st_nlink),
-    "z": lambda status: str(status.st_size),
-    "m": lambda status: str(int(status.st_mtime)),
-    "a": lambda status: str(int(status.st_atime)),
-    "c": lambda status: str(int(status.st_ctime)),
-    "B": lambda status: str(int(status.st_ctime)),
+@dataclass
+class _File:
+    """One that is asked for; `word` is how."""
+
+    host: Host
+    names: Names
+    word: str
+    place: Path
+    status: os.stat_result
+
+    @property
+    def is_link(self) -> bool:
+        return modes.S_ISLNK(self.status.st_mode)
+
+    @property
+    def full_mode(self) -> int:
+        """Linux has no modes of symbolic links; FreeBSD makes them by the umask."""
+        return self.status.st_mode & ~0o022 if self.is_link else self.status.st_mode
+
+    @property
+    def mode(self) -> int:
+        return modes.S_IMODE(self.full_mode)
+
+    @cached_property
+    def owner(self) -> tuple[int, int]:
+        return self.host.owner(self.place)
+
+
+Field = Callable[[_File], str]
+FIELDS: dict[str, Field] = {
+    "%": lambda file: "%",
+    "n": lambda file: "\n",
+    "t": lambda file: "\t",
+    "N": lambda file: file.word,
+    "Y": lambda file: str(file.place.readlink()) if file.is_link else "",
+    "HT": lambda file: KINDS[modes.S_IFMT(file.status.st_mode)][0],
+    "T": lambda file: KINDS[modes.S_IFMT(file.status.st_mode)][1],
+    "Op": lambda file: f"{file.status.st_mode:o}",
+    "p": lambda file: f"{file.status.st_mode:o}",
+    "Lp": lambda file: f"{file.mode & 0o777:o}",
+    "OLp": lambda file: f"{file.mode & 0o777:o}",
+    "Mp": lambda file: f"{file.mode >> 9:o}",
+    "OMp": lambda file: f"{file.mode >> 9:o}",
+    "Sp": lambda file: modes.filemode(file.full_mode),
+    "Su": lambda file: file.names.user(file.owner[0]),
+    "u": lambda file: str(file.owner[0]),
+    "Sg": lambda file: file.names.group(file.owner[1]),
+    "g": lambda file: str(file.owner[1]),
+    "Sf": lambda file: "-",
+    "f": lambda file: "0",
+    "d": lambda file: str(file.status.st_dev),
+    "i": lambda file: str(file.status.st_ino),
+    "l": lambda file: str(file.status.st_nlink),
+    "z": lambda file: str(file.status.st_size),
+    "m": lambda file: str(int(file.status.st_mtime)),
+    "a": lambda file: str(int(file.status.st_atime)),
+    "c": lambda file: str(int(file.status.st_ctime)),
+    "B": lambda file: str(int(file.status.st_ctime)),
 }
 
 
@@ -53,12 +95,14 @@ def stat(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "FLnqf:lrsxt:", STAT_USAGE, 1)
     if "f" not in found:
         raise Unknown(f"stat: only -f is known to the stand-in\n{STAT_USAGE}\n", 1)
+    fields = _fields(found["f"], found.get("t", "%b %e %H:%M:%S %Y"))
     names = Names(call.realm)
     out, err = "", ""
     for word in rest:
         place = call.realm.path(word, call.cwd, follow="L" in found)
         try:
-            text = _format(host, place, word, found, names)
+            file = _File(host, names, word, place, os.lstat(place))
+            text = "".join([field(file) for field in fields])
         except FileNotFoundError:
             err += "" if "q" in found else f"stat: {word}: No such file or directory\n"
             continue
@@ -66,39 +110,24 @@ def stat(host: Host, call: Call) -> Reply:
     return Reply(out, err, 1 if err else 0)
 
 
-def _format(host: Host, place: Path, word: str, found: dict[str, str], names: Names) -> str:
-    status = os.lstat(place)
-    is_link = modes.S_ISLNK(status.st_mode)
-    # Linux has no modes of symbolic links; FreeBSD makes them by the umask.
-    full_mode = status.st_mode & ~0o022 if is_link else status.st_mode
-    mode = modes.S_IMODE(full_mode)
+def _fields(text: str, times: str) -> list[Field]:
+    """A format, read once for all files; what stands between its fields is one, too."""
+    parts = re.split(r"(%(?:OLp|OMp|Op|[SLMH][a-zA-Z]|[a-zA-Z%]))", text)
+    return [_field(part, times) if place % 2 else _plain(part) for place, part in enumerate(parts)]
 
-    own: dict[str, Callable[[], str]] = {
-        "Su": lambda: names.user(host.owner(place)[0]),
-        "u": lambda: str(host.owner(place)[0]),
-        "Sg": lambda: names.group(host.owner(place)[1]),
-        "g": lambda: str(host.owner(place)[1]),
-        "N": lambda: word,
-        "Lp": lambda: f"{mode & 0o777:o}",
-        "OLp": lambda: f"{mode & 0o777:o}",
-        "Mp": lambda: f"{mode >> 9:o}",
-        "OMp": lambda: f"{mode >> 9:o}",
-        "Sp": lambda: modes.filemode(full_mode),
-        "Y": lambda: str(place.readlink()) if is_link else "",
-    }
 
-    def one(match: re.Match[str]) -> str:
-        letter = match[1]
-        if letter in own:
-            return own[letter]()
-        if letter in FORMATS:
-            return FORMATS[letter](status)
-        if letter not in ("Sm", "Sa", "Sc", "SB"):
-            raise Unknown(f"stat: {match[0]}: bad format\n", 1)
-        layout = found.get("t", "%b %e %H:%M:%S %Y")
-        return time.strftime(layout, time.gmtime(int(FORMATS[letter[1]](status))))
+def _plain(text: str) -> Field:
+    return lambda file: text
 
-    return re.sub(r"%(OLp|OMp|Op|[SLMH][a-zA-Z]|[a-zA-Z%])", one, found["f"])
+
+def _field(part: str, times: str) -> Field:
+    letter = part[1:]
+    if letter in FIELDS:
+        return FIELDS[letter]
+    if letter not in ("Sm", "Sa", "Sc", "SB"):
+        raise Unknown(f"stat: {part}: bad format\n", 1)
+    seconds = FIELDS[letter[1]]
+    return lambda file: time.strftime(times, time.gmtime(int(seconds(file))))
 
 
 @command("/sbin/sha256", "/sbin/md5", "/sbin/sha512", "/sbin/sha1")

@@ -13,7 +13,8 @@ from pyinfra.api import operation
 from pyinfra.api.facts import FactBase
 
 from operations.command import Commands, Reversible
-from rollout import bundle, contact
+from rollout import bundle, checks, contact
+from rollout.checks import Verdict
 from rollout.errors import CellblockError, Locked, Refused, RolledBack, Waiting
 from rollout.step import Gate, Step, Use, check, use
 from tests.unit.rollout.lab import GATE, Lab, leave_applied, start, until
@@ -74,6 +75,23 @@ def test_what_is_asked_and_how_long_is_left_is_told(lab: Lab) -> None:
     assert gate == "one: gate Is it well?"
     assert re.fullmatch(r"one: 1 checks, 1(20|1\d) s left", forward)
     assert (undoing, back) == ("one: undoing, rollback", "one: 0 checks, None s left")
+
+
+def test_checks_that_outlast_the_deadline_are_not_what_the_step_failed_by(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host has undone it meanwhile, so they fail; that is no refusal, and not their fault."""
+
+    def outlast(*_: Any, **__: Any) -> list[Verdict]:
+        lab.host.wait("001-one", "undone")
+        return [Verdict("a is there", False, 0.0, "a is missing")]
+
+    monkeypatch.setattr(checks, "run", outlast)
+    runner = lab.runner(lab.step("one", lab.makes("a"), confirm_within=1))
+    with pytest.raises(RolledBack, match="one: no confirm came before the deadline, while its"):
+        runner.apply()
+    assert lab.acts == ["do-a", "undo-a"]
+    assert [result.outcome for result in runner.results] == ["rolledback"]
 
 
 def test_a_step_that_failed_says_why_in_its_result(lab: Lab) -> None:
