@@ -119,7 +119,7 @@ def cutover_typed(made: Site) -> tuple[tuple[str, str], tuple[str, str]]:
     link = f"ln -sfh {made.root('mysql')}{socket} {socket}"
     return (
         (f"{here} onestop", f"ipfw -q set enable {sets} && {link} && {there} onestart"),
-        (f"{there} onestop", f"ipfw -q set disable {sets} && {here} onestart"),
+        (f"{there} onestop", f"rm {socket} && ipfw -q set disable {sets} && {here} onestart"),
     )
 
 
