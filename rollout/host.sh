@@ -175,7 +175,7 @@ run() { # step
 stands() { # step, all of whose commands came through: from now on it has a deadline
     # UFS writes what is new within half a minute; a step may be confirmed sooner than that.
     find -x /etc /usr/local/etc /usr/jails -type f -cnewer "$dir/token" -exec fsync {} + 2>/dev/null
-    if taken print.applied &&
+    if printf '' >>"$dir/progress" && taken print.applied &&
         echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline" &&
         fsync "$dir/deadline" "$dir/progress"; then
         move "$1" applying applied

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 
 from box.guest import Guest
 
@@ -29,3 +30,7 @@ class OnWire:
         for shell in self.shells:
             shell.kill()
             shell.wait()
+            for pipe in (shell.stdin, shell.stdout, shell.stderr):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -89,11 +90,17 @@ def is_denied(guest: Guest) -> bool:
     return done.returncode != 0
 
 
+@pytest.fixture
+def line(fresh_guest: Guest) -> Iterator[OnWire]:
+    line = OnWire(fresh_guest)
+    yield line
+    line.cut()
+
+
 @pytest.mark.parametrize("way", WAYS)
-def test_it_is_undone_within_ten_seconds_of_its_deadline(fresh_guest: Guest, way: str) -> None:
-    guest = fresh_guest
+def test_it_is_undone_within_ten_seconds_of_its_deadline(line: OnWire, way: str) -> None:
+    guest = line.guest
     guest.sh("kenv net.inet.ip.fw.default_to_accept=1 && kldload ipfw")
-    line = OnWire(guest)
     run = Run(line)
     run.contact.close()
     before = guest.sh(f"sh {JOURNAL}/host.sh fingerprint").stdout

@@ -32,15 +32,17 @@ def host(fresh_guest: Guest) -> Guest:
 
 @pytest.fixture
 def begin(host: Guest) -> Iterator[Begin]:
+    line = OnWire(host)
     opened: list[Run] = []
 
     def open_(*steps: Step) -> Run:
-        opened.append(Run(OnWire(host), *steps))
+        opened.append(Run(line, *steps))
         return opened[-1]
 
     yield open_
     for each in opened:
         each.contact.close()
+    line.cut()
 
 
 def makes(name: str, then: str = ":", undo: str = ":", limit: int = 60) -> Use:

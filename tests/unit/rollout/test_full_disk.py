@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyinfra.api import operation
 
+from operations.command import Commands
 from rollout.errors import Refused, RolledBack
+from rollout.step import use
 from tests.unit.rollout.lab import Lab
 from tests.unit.rollout.small_host import STUBS, SmallHost, small_host
 
@@ -50,6 +53,18 @@ def test_a_step_is_not_called_applied_without_its_deadline(lab: Lab, name: str) 
         lab.runner(lab.step("one", lab.makes("a"))).apply()
     assert lab.acts == ["do-a", "undo-a"]
     assert lab.host.state("001-one") == "undone"
+
+
+@operation()
+def needless() -> Commands:
+    """All is as wanted already."""
+    yield from ()
+
+
+def test_a_step_with_nothing_left_to_do_has_written_all_that_it_must(lab: Lab) -> None:
+    with lab.runner(lab.step("one", use(needless))) as runner:
+        runner.apply()
+    assert lab.host.state("001-one") == "confirmed"
 
 
 def test_the_undo_has_room_of_its_own(lab: Lab) -> None:
