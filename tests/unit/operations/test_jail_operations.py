@@ -183,7 +183,9 @@ def test_a_torn_copy_never_passes(tmp_path: LocalPath, broken: int) -> None:
         (where / "jail" / "var").mkdir()
         (where / "host").mkdir()
         (where / "host" / "rc").write_text("x")
-        here = text.replace("cd /etc", f"cd {where}/host").replace("cd /var", f"cd {where}/host")
+        here = text.replace("cd /etc ", f"cd {where}/host ").replace(
+            "cd /var ", f"cd {where}/host "
+        )
         here = here.replace("/j/web", f"{where}/jail")
         tar = fails.replace("asked", f"{where}/asked")
         assert typed(here, where, tar=tar, find="echo .").returncode != 0, text
