@@ -10,6 +10,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Bytecode is kept, whatever the environment says: the tests start hundreds of interpreters.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup rehearse test whole lint crash chaos mutants guest measure runbooks clean
 
 setup: .venv/ready

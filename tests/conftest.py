@@ -4,11 +4,42 @@ and a place for the reports of what they run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Generator, Iterator
+from itertools import chain, groupby, zip_longest
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest_plugins = ["tests.lab.fixtures"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Thousands of tests are made, and none of them is garbage: nor is it looked for later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file of rehearsals, which keep a core busy, then one of tests that wait for a guard or a
+    limit, by turns: so xdist's workers are at both kinds at once.
+    """
+    here = Path(__file__).parent
+    works: list[list[pytest.Item]] = []
+    waits: list[list[pytest.Item]] = []
+    others: list[list[pytest.Item]] = []
+    for path, tests in groupby(items, lambda item: item.path):
+        kind = works if here / "rehearsal" in path.parents else others
+        kind = waits if here / "unit" / "rollout" in path.parents else kind
+        kind.append(list(tests))
+    turns = chain.from_iterable(zip_longest(works, waits, fillvalue=[]))
+    items[:] = chain.from_iterable((*turns, *others))
 
 
 @pytest.fixture(scope="session", autouse=True)
