@@ -3,7 +3,7 @@
 # make whole       the tests that play the whole sample site: among others' rules, links and secrets
 # make crash       every failure at every command of every step and undo (docs/recovery.md)
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
-# make chaos      failures drawn at random, each played on a real FreeBSD guest under clients
+# make chaos       failures drawn at random, each played on a real FreeBSD guest under clients
 # make mutants     puts faults into a copy of the tree, one by one: do the tests see them?
 # make measure     whole rollouts on that guest under clients (docs/measurements.md)
 
