@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from box.guest import Guest, GuestError
+from box.guest import Guest
+from box.remote import GuestError
 from rollout.site import JOURNAL
 
 Then = Literal["apply", "rollback"]
