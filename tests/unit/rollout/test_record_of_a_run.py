@@ -67,6 +67,7 @@ def test_what_was_seen_stands_beside_what_was_done(lab: Lab, tmp_path: Path) -> 
         port = server.enter_context(answering())
         with record.act("apply", runner, [watch(port)], None):
             runner.apply("one")
+            time.sleep(0.5)  # the last answer is to come after the step, on a busy machine too
             server.close()
             time.sleep(0.3)
             server.enter_context(answering(port))
