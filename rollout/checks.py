@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Protocol
 
 import pytest
@@ -62,6 +66,7 @@ class _Plugin:
         self.verdicts: list[Verdict] = []
         self.broken: list[str] = []
         self.interrupted = False
+        self._asking = False
 
     @pytest.fixture(scope="session")
     def host(self) -> testinfra.host.Host:
@@ -83,13 +88,47 @@ class _Plugin:
             rows = list(dict.fromkeys(tuple(each[name] for name in names) for each in values))
             metafunc.parametrize(names, rows, ids=["-".join(map(str, row)) for row in rows])
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        wanted = inspect.signature(pyfuncitem.obj).parameters
+        self._asking = True
+        try:
+            pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
+        finally:
+            self._asking = False
+        return True
+
+    @contextmanager
+    def interrupts_only_checks(self) -> Iterator[None]:
+        """^C and SIGTERM, where they raise, do so in a check or before the next.
+
+        In pytest's own generators they would leave its capture half taken, and a traceback.
+        """
+
+        def interrupt(_number: int, _frame: FrameType | None) -> None:
+            self.interrupted = True
+            if self._asking:
+                raise KeyboardInterrupt
+
+        wanted = (signal.SIGINT, signal.SIGTERM)
+        before = {each: said for each in wanted if callable(said := signal.getsignal(each))}
+        for each in before:
+            signal.signal(each, interrupt)
+        try:
+            yield
+        finally:
+            for each, said in before.items():
+                signal.signal(each, said)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.failed:
             name = _name(report.nodeid)
             self.verdicts.append(Verdict(name, report.passed, report.duration, _message(report)))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self.interrupted = excinfo.type is KeyboardInterrupt  # pytest has one of its own, too
+        self.interrupted |= excinfo.type is KeyboardInterrupt  # pytest has one of its own, too
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -142,7 +181,8 @@ def run(
     quiet += ["--disable-plugin-autoload", *(f"-pno:{name}" for name in _WITHOUT)]
     if first:
         quiet.append("--exitfirst")
-    pytest.main([*quiet, *arguments], plugins=[plugin])
+    with plugin.interrupts_only_checks():
+        pytest.main([*quiet, *arguments], plugins=[plugin])
     if plugin.interrupted:  # which pytest keeps to itself; half of the answers are no verdict
         raise KeyboardInterrupt
     expected = len({(check.node, check.values) for check in wanted})

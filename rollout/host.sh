@@ -39,16 +39,27 @@ note() { # step words... : into its progress, on the disk before anything else h
     printf '%s\n' "$2" >>"steps/$1/progress" && fsync "steps/$1/progress"
 }
 
-kill_tree() { # pid : it and all its descendants
-    # shellcheck disable=SC2046 # one word a pid
-    kill -KILL $(ps -axo pid=,ppid= | awk -v root="$1" '
+descent() { # pid : it and all its descendants
+    ps -axo pid=,ppid= | awk -v root="$1" '
         function walk(p,    i, n, kid) {
             n = split(kids[p], kid, " ")
             for (i = 1; i <= n; i++) walk(kid[i])
             print p
         }
         { kids[$2] = kids[$2] " " $1 }
-        END { walk(root) }') 2>/dev/null
+        END { walk(root) }'
+}
+
+kill_tree() { # pid : it and all its descendants, with those that they had while we looked
+    stopped='' tree=$1
+    # shellcheck disable=SC2086 # one word a pid
+    while [ "$tree" != "$stopped" ]; do
+        stopped=$tree
+        kill -STOP $stopped 2>/dev/null # and who is stopped forks no more
+        tree=$(descent "$1")
+    done
+    # shellcheck disable=SC2086
+    kill -KILL $tree 2>/dev/null
 }
 
 limited() { # seconds command... : its exit code; after that time it and its children are killed
@@ -64,6 +75,8 @@ limited() { # seconds command... : its exit code; after that time it and its chi
         nap=$!
         trap 'kill $nap; exit' TERM
         wait "$nap"
+        # Had this run been killed meanwhile, the pid could by now be anybody's.
+        [ "$(ps -o ppid= -p "$child")" -eq $$ ] 2>/dev/null || exit
         echo "took longer than $seconds s: killed"
         kill_tree "$child"
     ) &

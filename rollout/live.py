@@ -137,7 +137,8 @@ class Live(Printed):
             self._region = Region(
                 console=self._console, get_renderable=self._fitted, transient=True
             )
-            self._region.start(refresh=True)
+            self._region.start()
+        self._region.refresh()  # a state that is over before the next picture was still seen
 
     def _hide(self) -> None:
         region, self._region = self._region, None

@@ -50,7 +50,10 @@ WEB = '"preflight", "base", "network", "mysql", "web"'
 BY_NAME = '"preflight", "base", "network", "mysql", "mysql_by_name"'
 
 
-@pytest.mark.parametrize("handler", ["fpm", "suexec", "suphp"])
+@pytest.mark.parametrize(
+    "handler",
+    [*(pytest.param(each, marks=pytest.mark.whole) for each in ("fpm", "suexec")), "suphp"],
+)
 def test_scripts_run_as_their_owners(tmp_path: Path, handler: str) -> None:
     file = written(tmp_path, WEB, handler=f'"{handler}"', probed="3")
     with running(file) as (runner, standin):

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)
 INSERTS = 50.0
 GETS = 2.0  # each of eight
 QUESTIONS = 5.0  # over each transport
-TURNS = 3
+TURNS = 5
 ALLOWED = 1.2  # times the gap of the same stop and start, typed as one ssh command
 
 

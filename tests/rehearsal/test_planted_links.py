@@ -230,6 +230,7 @@ def test_what_a_jail_mounts_out_of_another_is_not_a_directory_of_the_hosts(
         assert ran.returncode != 0, "at its next start it has the host's /etc"
 
 
+@pytest.mark.whole
 def test_a_file_that_is_written_through_a_link_would_be_seen(walk: Walk) -> None:
     """On a host as it is to begin with; among all states of a rollout, `seen` asks the same."""
     there = {path: {state} for path, state in walk.outside.items()}

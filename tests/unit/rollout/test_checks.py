@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -226,3 +227,36 @@ def test_ctrl_c_among_the_checks_is_no_failed_check(ask: Ask) -> None:
     text = "def test_stops(): raise KeyboardInterrupt\ndef test_other(): pass\n"
     with pytest.raises(KeyboardInterrupt):
         ask(text, check("stops"), check("other"))
+
+
+SENT = "os.kill(os.getpid(), signal.SIGINT)\n"
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Path:
+    return tmp_path / "asked"
+
+
+def test_ctrl_c_in_a_check_ends_it_there(ask: Ask, asked: Path) -> None:
+    text = f"import os, signal\ndef test_a():\n    {SENT}    open({str(asked)!r}, 'w')\n"
+    with pytest.raises(KeyboardInterrupt):
+        ask(text, check("a"))
+    assert not asked.exists()
+
+
+def test_ctrl_c_while_pytest_is_at_its_own_work_waits_for_the_next_check(
+    ask: Ask, asked: Path
+) -> None:
+    """Anywhere in there it would leave the capture half taken, and a traceback on the screen."""
+    text = "import os, signal\n"
+    text += f"try:\n    {SENT}except KeyboardInterrupt:\n    raise SystemExit('too early')\n"
+    text += f"def test_a(): open({str(asked)!r}, 'w')\n"
+    with pytest.raises(KeyboardInterrupt):
+        ask(text, check("a"))
+    assert not asked.exists()
+
+
+def test_signals_do_afterwards_what_they_did(ask: Ask) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    ask("def test_a(): pass\n", check("a"))
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
@@ -70,6 +72,30 @@ def test_a_command_over_its_limit_is_killed_with_its_children_and_undone(lab: La
     assert lab.host.pids("sleep", "60") == []
     time.sleep(max(0.0, 4 - (time.monotonic() - before)))
     assert not late.exists(), "a child went on acting after the undo"
+
+
+def test_a_child_born_while_its_parents_are_being_killed_dies_with_them(lab: Lab) -> None:
+    late, looked = lab.where("late"), lab.where("looked")
+    ps = lab.host.bin / "ps"
+    slow = f"case $1 in -axo) touch {looked}; sleep 0.3 ;; esac"
+    ps.write_text(f'#!/bin/sh\n/bin/ps "$@" || exit\n{slow}\n')
+    ps.chmod(0o755)
+    waits = f"until [ -e {looked} ]; do sleep 0.05; done; (sleep 2; touch {late}) & sleep 60"
+    with pytest.raises(RolledBack, match="command 001 failed"):
+        lab.runner(lab.step("one", lab.makes("a", then=waits, limit=1))).apply()
+    time.sleep(2)
+    assert not late.exists(), "a child went on acting after the undo"
+
+
+def test_the_limit_of_a_run_that_was_killed_kills_nobody(lab: Lab) -> None:
+    """By then the pid may be another's; what the run left behind is its undo's to stop."""
+    made = start(lab.runner(lab.step("one", lab.makes("a", then="sleep 73", limit=2))))
+    until(lambda: bool(lab.host.pids("sleep", "73")))
+    assert lab.host.kill("host.sh", "guard")  # it would undo the step, and end the command first
+    os.kill(int(lab.host.read(made, "run.pid")), signal.SIGKILL)
+    time.sleep(2.5)
+    assert lab.host.pids("sleep", "73")
+    assert "took longer" not in lab.host.log(made)
 
 
 def test_an_undo_over_its_limit_is_killed_and_the_others_go_on(lab: Lab) -> None:
