@@ -27,7 +27,7 @@ def answers_on_the_lan(site: Site, service: str) -> Iterator[Look]:
     jail = site.jail_of(service)
     for listen in site.services[service].ports:
         yield Look(
-            f"sockstat -4lq -j {jail} -P {listen.proto} -p {listen.port}",
+            f"jexec {jail} sockstat -4lq -P {listen.proto} -p {listen.port}",
             f"{ANY} {site.jails[jail].address}:{listen.port} {ANY}",
         )
 
@@ -48,12 +48,14 @@ def answers_from_jail(site: Site, service: str) -> Iterator[Look]:
         if listen.proto == "tcp":
             yield Look(f"(sleep 8 | nc {wan} {port} >/dev/null &)", "", "elsewhere")
             yield Look(
-                f"sockstat -4cq -j {jail} -P tcp -p {port}", f"{ANY}:{port} {ANY}", "meanwhile"
+                f"jexec {jail} sockstat -4cq -P tcp -p {port}",
+                f"{ANY}:{port} {ANY}",
+                "meanwhile",
             )
         else:
             name = listen.name or "."
             yield Look(f"host -t SOA {name} {wan}", f"{ANY} SOA {ANY}", "elsewhere")
-            yield Look(f"sockstat -4lq -j {jail} -P udp -p {port}", f"{ANY}:{port} {ANY}")
+            yield Look(f"jexec {jail} sockstat -4lq -P udp -p {port}", f"{ANY}:{port} {ANY}")
 
 
 def socket_leads_into_jail(site: Site, service: str) -> Iterator[Look]:
