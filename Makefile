@@ -1,6 +1,7 @@
 # make rehearse    sets up what is needed, then rehearses the sample site on the stand-in
 # make test        lint, types and all tests that need no FreeBSD guest and not minutes
-# make whole       the tests that play the whole sample site: among others' rules, links and secrets
+# make whole       what takes minutes: the whole sample site among others' rules, links and secrets, each way
+#                  to run PHP, host.sh under bash --posix (make test has dash)
 # make crash       every failure at every command of every step and undo (docs/recovery.md)
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
 # make chaos       failures drawn at random, each played on a real FreeBSD guest under clients
@@ -29,7 +30,7 @@ rehearse: setup
 # The linters beside the tests, since mypy keeps one core only; what they say comes last.
 test: setup
 	@said=$$(mktemp) || exit 1; trap 'rm -f "$$said"' EXIT; $(MAKE) --no-print-directory lint >"$$said" 2>&1 & linting=$$!; \
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not guest and not whole'; tested=$$?; \
+	$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder -m 'not guest and not whole'; tested=$$?; \
 	wait $$linting; linted=$$?; cat "$$said"; exit $$((tested | linted))
 
 whole: setup

@@ -172,6 +172,8 @@ def test_a_rehearsal_that_is_ended_takes_its_guest_along(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # As at a terminal: whoever runs the tests in the background has ^C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 # one thread
     )
     try:
         wait_for(lambda: bool(qemus(state)), 60.0)

@@ -11,10 +11,10 @@ import pytest
 from rollout import checks
 from rollout.checks import Verdict
 from tests.unit.rollout.lab import Lab
-from tests.unit.rollout.small_host import SHELLS, SmallHost, small_host
+from tests.unit.rollout.small_host import SmallHost, small_host
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=["dash", pytest.param("bash", marks=pytest.mark.whole)])
 def host(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SmallHost]:

@@ -233,8 +233,11 @@ SENT = "os.kill(os.getpid(), signal.SIGINT)\n"
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> Path:
-    return tmp_path / "asked"
+def asked(tmp_path: Path) -> Iterator[Path]:
+    """As at a terminal: whoever runs the tests in the background has ^C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield tmp_path / "asked"
+    signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_in_a_check_ends_it_there(ask: Ask, asked: Path) -> None:
