@@ -12,18 +12,14 @@ from rollout.box import Box, standin_box
 from rollout.errors import Refused
 from rollout.rehearsal import Rehearsal
 from rollout.runner import Runner
-from rollout.step import Gate
 from rollout.told import Result, Told
 from standin import BaseHost
+from tests.rehearsal.on_standin import yes
 from tests.rehearsal.sites import ordered
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 
 THEIRS = r"^(rule|sets|jail|address|mount|service|line /etc/rc\.conf|line /boot/loader\.conf) "
-
-
-def yes(step: str, gate: Gate) -> str:
-    return "me"
 
 
 class Looking(Told):

@@ -11,10 +11,8 @@ from rollout import plan, site
 from rollout.box import Box, standin_box
 from rollout.plan import Plan
 from rollout.rehearsal import Rehearsal
-from rollout.runner import Runner
-from rollout.step import Gate
 from rollout.told import Told
-from standin import StandIn
+from tests.rehearsal.on_standin import host, runner, typed
 from tests.rehearsal.sites import written
 
 ACCESS, ERRORS = "/var/log/httpd-access.log", "/var/log/httpd-error.log"
@@ -47,25 +45,6 @@ def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
     with standin_box(made.site, tmp_path / "box") as box:
         typed(box, BEFORE)
         yield box
-
-
-def host(box: Box) -> StandIn:
-    assert isinstance(box.target, StandIn)
-    return box.target
-
-
-def typed(box: Box, command: str) -> str:
-    done = host(box).run(command)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def yes(step: str, gate: Gate) -> str:
-    return "me"
-
-
-def runner(made: Plan, box: Box) -> Runner:
-    return Runner(made, box.target, box.outside, Told(), yes)
 
 
 def test_a_crontab_a_newsyslog_entry_and_a_renewal_hook_work_after_the_move(

@@ -12,9 +12,8 @@ from rollout.box import Box, standin_box
 from rollout.errors import Refused
 from rollout.plan import Plan
 from rollout.rehearsal import Rehearsal
-from rollout.runner import Runner
-from rollout.step import Gate
 from rollout.told import Told
+from tests.rehearsal.on_standin import runner, typed
 from tests.rehearsal.sites import SAMPLE, ordered
 
 JAIL_CONF = "/etc/jail.conf.d/mysql.conf"
@@ -27,10 +26,6 @@ class Notes(Told):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-
-
-def yes(step: str, gate: Gate) -> str:
-    return "me"
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +42,6 @@ def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
 @pytest.fixture
 def told() -> Notes:
     return Notes()
-
-
-def runner(made: Plan, box: Box, told: Told) -> Runner:
-    return Runner(made, box.target, box.outside, told, yes)
-
-
-def typed(box: Box, command: str) -> str:
-    done = box.target.run(command)  # type: ignore[attr-defined] # the stand-in's own
-    assert done.returncode == 0, done.stderr
-    return str(done.stdout)
 
 
 THEIRS = (

@@ -15,20 +15,11 @@ from rollout.box import Box, standin_box
 from rollout.errors import CellblockError, Locked, Stuck
 from rollout.plan import Plan
 from rollout.rehearsal import Rehearsal
-from rollout.runner import Runner
-from rollout.step import Gate
 from rollout.told import Told
+from tests.rehearsal.on_standin import runner
 from tests.rehearsal.sites import ordered
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
-
-
-def yes(step: str, gate: Gate) -> str:
-    return "me"
-
-
-def runner(made: Plan, box: Box) -> Runner:
-    return Runner(made, box.target, box.outside, Told(), yes)
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,9 @@ from rollout.box import Box, standin_box
 from rollout.errors import Refused, RolledBack
 from rollout.plan import Plan
 from rollout.rehearsal import Rehearsal
-from rollout.runner import Runner
-from rollout.step import Gate
 from rollout.told import Told
-from standin import BaseHost, StandIn
+from standin import BaseHost
+from tests.rehearsal.on_standin import host, runner, typed
 from tests.rehearsal.sites import written
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
@@ -31,25 +30,6 @@ def made(tmp_path: Path) -> Plan:
 def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
     with standin_box(made.site, tmp_path / "box", BaseHost.sample()) as box:
         yield box
-
-
-def host(box: Box) -> StandIn:
-    assert isinstance(box.target, StandIn)
-    return box.target
-
-
-def typed(box: Box, command: str) -> str:
-    done = host(box).run(command)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def yes(step: str, gate: Gate) -> str:
-    return "me"
-
-
-def runner(made: Plan, box: Box) -> Runner:
-    return Runner(made, box.target, box.outside, Told(), yes)
 
 
 def queued(box: Box, folder: str) -> list[str]:
