@@ -224,6 +224,15 @@ def runs(script: str, jail: str = "") -> str:
     return f"service {where}{quote(script)} onestatus 2>/dev/null | awk '{first}'"
 
 
+def comes_up(script: str, jail: str = "") -> str:
+    """The sh command that waits until it runs, ten seconds at most, and fails when it does not.
+
+    Apache's start returns as soon as it has gone into the background, before its pid is anywhere.
+    """
+    tries = "n=$((n + 1)); [ $n -lt 50 ] || exit 1; sleep 0.2"
+    return f"(n=0; until {runs(script, jail)}; do {tries}; done)"
+
+
 class ServiceRuns(FactBase[bool]):
     """Whether an rc script says that its daemon runs, on the host or in a running jail."""
 

@@ -12,7 +12,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files, firewall
 from operations.command import ANY, Commands, Reversible, quote
-from operations.facts import Path, RcConf, ServiceRuns, runs
+from operations.facts import Path, RcConf, ServiceRuns, comes_up, runs
 
 # sysrc puts a new file in rc.conf's place and does not sync it: with the power gone within the half
 # minute that UFS waits, half an rc.conf comes up, of everybody's settings.
@@ -142,7 +142,7 @@ def stop(script: str, stop: str = "onestop", back: str = "onestart", limit: int 
     # onestart fails when the daemon runs, and then the state has the word.
     yield Reversible(
         f"service {quote(script)} {stop}{_awaited(script, stop)}",
-        undo=f"service {quote(script)} {back} || true; {runs(script)}",
+        undo=f"service {quote(script)} {back} || true; {comes_up(script)}",
         live=True,
         says=f"stop {script} on the host",
         sees=ANY,
@@ -157,7 +157,7 @@ def start(script: str, jail: str, stop: str = "onestop", limit: int = 120) -> Co
     `stop` is the rc command of the undo: Apache's onegracefulstop lets requests end, for example.
     """
     yield Reversible(
-        f"service -j {quote(jail)} {quote(script)} onestart && {runs(script, jail)}",
+        f"service -j {quote(jail)} {quote(script)} onestart && {comes_up(script, jail)}",
         undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
         f"then service -j {quote(jail)} {quote(script)} {stop}{_awaited(script, stop, jail)} "
         f"|| ! {runs(script, jail)}; fi",
@@ -195,18 +195,17 @@ def handover(
         yield from start._inner(script=script, jail=jail, limit=limit)
         return
     name, there = quote(script), quote(jail)
-    inside = runs(script, jail)
     stopped = " && ".join([f"service {name} onestop >&2", *(each.do for each in between)])
     waiting = quote(f"read go && exec service {name} onestart </dev/null")
-    started = f"service {name} onestart || true; {runs(script)}"
+    started = f"service {name} onestart || true; {comes_up(script)}"
     back = "; ".join([*(str(each.undo) for each in reversed(between)), started])
     yield Reversible(
         # The jail's shell is there and waits when the daemon has stopped: jexec(8) is no outage.
-        f"{{ {stopped} && echo go; }} | jexec {there} sh -c {waiting} && {inside}",
+        f"{{ {stopped} && echo go; }} | jexec {there} sh -c {waiting} && {comes_up(script, jail)}",
         # No question between the jail's stop and the host's start: it would be outage. onestart
         # fails when the daemon runs, and then the state has the word.
         undo=f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
-        f"|| ! {inside}; then {back}; else false; fi",
+        f"|| ! {runs(script, jail)}; then {back}; else false; fi",
         live=True,
         says=", ".join(
             [

@@ -42,7 +42,7 @@ def _led(said: str, address: str, port: int) -> dict[str, int]:
     """Jail -> the packets to this address and port that a nat rule has led into it."""
     rule = re.compile(rf"\d+ +(\d+) +\d+ nat (\d+) udp from .* to {re.escape(address)} {port} in")
     redirection = re.compile(
-        rf"ipfw nat (\d+) config .*\bredirect_port udp ([\d.]+):\d+ {port}\b.*"
+        rf"ipfw nat (\d+) config .*\bredirect_addr ([\d.]+) {re.escape(address)}\b.*"
     )
     jail = re.compile(r"(\S+) ([\d.]+)(,.*)?")
     lines = [line.strip() for line in said.splitlines()]

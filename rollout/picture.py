@@ -116,7 +116,8 @@ def _led(
 
 
 def _redirected(config: str, listen: Listen) -> str:
-    found = re.search(rf"redirect_port {listen.proto} ([0-9.]+):\d+ {listen.port}(?= |$)", config)
+    port = re.search(rf"redirect_port {listen.proto} ([0-9.]+):\d+ {listen.port}(?= |$)", config)
+    found = port or re.search(r"redirect_addr ([0-9.]+) ", config)
     return found[1] if found else ""
 
 

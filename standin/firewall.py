@@ -15,6 +15,8 @@ NAT_PORT = 32768
 
 @dataclass(frozen=True)
 class Redirect:
+    """Of a port, or of an address: without a protocol it is for any, without ports they stay."""
+
     proto: str
     address: str
     port: int
@@ -154,16 +156,22 @@ def translate(nat: Nat, packet: Packet) -> Packet:
     if packet.direction == "in":
         for to in nat.redirects:
             public = to.public or nat.ip
-            if (packet.proto, packet.target, packet.target_port) == (
-                to.proto,
-                public,
-                to.public_port,
+            if (
+                to.proto in ("", packet.proto)
+                and packet.target == public
+                and to.public_port in (0, packet.target_port)
             ):
-                return replace(packet, target=to.address, target_port=to.port)
+                port = to.port or packet.target_port
+                return replace(packet, target=to.address, target_port=port)
         return packet
     for to in nat.redirects:
-        if (packet.proto, packet.source, packet.source_port) == (to.proto, to.address, to.port):
-            return replace(packet, source=to.public or nat.ip, source_port=to.public_port)
+        if (
+            to.proto in ("", packet.proto)
+            and packet.source == to.address
+            and to.port in (0, packet.source_port)
+        ):
+            port = to.public_port or packet.source_port
+            return replace(packet, source=to.public or nat.ip, source_port=port)
     if packet.is_answer and packet.seen_by_nat:
         return packet
     # An answer to what libalias never saw is to it the beginning of something new.
@@ -183,6 +191,8 @@ def parse_nat(number: int, words: list[str]) -> Nat:
             proto, (address, _, port) = rest.pop(0), rest.pop(0).partition(":")
             public, _, public_port = rest.pop(0).rpartition(":")
             redirects.append(Redirect(proto, address, int(port), public, int(public_port)))
+        elif word == "redirect_addr" and len(rest) >= 2:
+            redirects.append(Redirect("", rest.pop(0), 0, rest.pop(0), 0))
         elif word == "if" and rest:
             rest.pop(0)
         elif word not in ("same_ports", "log", "deny_in", "reset", "unreg_only"):

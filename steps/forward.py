@@ -66,8 +66,10 @@ def answers(site: Site) -> list[Use]:
         if not udp:
             continue
         number, address = site.places[name].number, site.jails[site.jail_of(name)].address
-        redirections = [f"redirect_port udp {address}:{port} {port}" for port in udp]
-        configs[number] = " ".join([f"ip {site.host.wan_address} same_ports", *redirections])
+        wan = site.host.wan_address
+        # Not redirect_port: once what libalias remembers of a client's port has expired, it leads
+        # the next question from that port past the jail (docs/decisions/0021).
+        configs[number] = f"ip {wan} same_ports redirect_addr {address} {wan}"
         bodies += [
             f"nat {number} udp from {address} {port} to not {site.lan.network} out" for port in udp
         ]

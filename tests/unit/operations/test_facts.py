@@ -300,3 +300,26 @@ def test_what_an_interface_has_switched_on_is_read_as_13_2_prints_it() -> None:
     assert "RXCSUM" in left
     assert not {"TSO4", "TSO6", "LRO", "VLAN_HWTSO"} & set(left)
     assert Capabilities().process([]) is None
+
+
+@pytest.mark.parametrize(("asked", "up"), [(1, True), (3, True), (60, False)])
+def test_a_daemon_is_waited_for_until_it_runs(tmp_path: LocalPath, asked: int, up: bool) -> None:
+    """Apache's start returns before its pid file is there: one look would say that it failed."""
+    service = (
+        f'echo >> asked; [ "$(wc -l < asked)" -ge {asked} ] && echo "httpd is running as pid 7."'
+    )
+    for name, text in (("service", service), ("sleep", "exit 0")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    line = f"set -eu; {facts.comes_up('apache24')}; echo up"
+    said = subprocess.run(
+        ["sh", "-c", line],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.stdout == ("up\n" if up else "")
+    assert (said.returncode == 0) is up

@@ -11,7 +11,7 @@ from tests.unit.operations.asking import pairs, recorded, reversible
 
 HTTP = "fwd 10.80.0.2,80 tcp from any to 203.0.113.2 80 in"
 HTTPS = "fwd 10.80.0.2,443 tcp from any to 203.0.113.2 443 in"
-NAT = "ip 203.0.113.2 same_ports redirect_port udp 10.80.0.2:53 53"
+NAT = "ip 203.0.113.2 same_ports redirect_addr 10.80.0.2 203.0.113.2"
 LAST = Rule(65535, 31, "allow ip from any to any")
 ACCEPT = "net.inet.ip.fw.default_to_accept"
 

@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import OperationError
 from operations import files, firewall, rc
 from operations.command import NewFile, Reversible
 from operations.facts import Path as PathFact
-from operations.facts import RcConf, Replaceable, ServiceRuns, State, runs
+from operations.facts import RcConf, Replaceable, ServiceRuns, State, comes_up, runs
 from tests.unit.operations.asking import pairs, reversible, typed, unset, yielded
 
 
@@ -167,7 +167,7 @@ def test_a_running_jails_rc_conf_is_written_from_inside_it_alone() -> None:
 def test_a_daemon_is_stopped_and_started_again() -> None:
     [command] = reversible(rc.stop, {ServiceRuns: True}, script="mysql-server", limit=99)
     assert command.do == "service mysql-server onestop"
-    assert command.undo == (f"service mysql-server onestart || true; {runs('mysql-server')}")
+    assert command.undo == f"service mysql-server onestart || true; {comes_up('mysql-server')}"
     assert (command.live, command.limit) == (True, 99)
 
 
@@ -189,7 +189,8 @@ def test_a_daemon_that_does_not_run_is_neither_stopped_nor_ever_started() -> Non
 
 def test_a_daemon_of_a_jail_is_started_and_seen_to_run() -> None:
     [command] = reversible(rc.start, script="mysql-server", jail="db")
-    assert command.do == (f"service -j db mysql-server onestart && {runs('mysql-server', 'db')}")
+    up = comes_up("mysql-server", "db")
+    assert command.do == f"service -j db mysql-server onestart && {up}"
     assert command.undo == (
         "if jls -j db jid >/dev/null 2>&1; then service -j db mysql-server onestop "
         f"|| ! {runs('mysql-server', 'db')}; fi"
@@ -211,13 +212,14 @@ def test_a_daemon_is_handed_over_by_one_command() -> None:
         rc.handover, {ServiceRuns: True}, script="mysql-server", jail="db", limit=99
     )
     inside = runs("mysql-server", "db")
+    up = comes_up("mysql-server", "db")
     assert command.do == (
         "{ service mysql-server onestop >&2 && echo go; } | jexec db sh -c "
-        f"'read go && exec service mysql-server onestart </dev/null' && {inside}"
+        f"'read go && exec service mysql-server onestart </dev/null' && {up}"
     )
     assert command.undo == (
         "if ! jls -j db jid >/dev/null 2>&1 || service -j db mysql-server onestop "
-        f"|| ! {inside}; then service mysql-server onestart || true; {runs('mysql-server')}; "
+        f"|| ! {inside}; then service mysql-server onestart || true; {comes_up('mysql-server')}; "
         "else false; fi"
     )
     assert (command.live, command.limit) == (True, 99)

@@ -44,7 +44,7 @@ mount /bin /usr/jails/bind/root/bin nullfs ro
 mount /bin /usr/jails/mysql/root/bin nullfs ro
 mount /dev/vtbd0p3 / ufs rw
 mount /var/db/mysql /usr/jails/mysql/root/var/db/mysql nullfs rw
-nat ipfw nat 52 config ip 203.0.113.2 same_ports redirect_port udp 10.80.0.2:53 53
+nat ipfw nat 52 config ip 203.0.113.2 same_ports redirect_addr 10.80.0.2 203.0.113.2
 rule # DISABLED 00054 set 24 fwd 10.80.0.4,80 tcp from any to 203.0.113.2 80 in
 rule 00052 set 22 fwd 10.80.0.2,53 tcp from any to 203.0.113.2 53 in
 rule 00052 set 22 nat 52 udp from not 10.80.0.0/24 to 203.0.113.2 53 in

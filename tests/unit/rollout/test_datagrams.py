@@ -17,7 +17,7 @@ RULES = """\
 00052  {n}  840 nat 52 udp from not 10.80.0.0/24 to 127.0.0.1 {port} in
 00056  99  900 nat 52 udp from 10.80.0.2 53 to not 10.80.0.0/24 out
 65535 999 9000 allow ip from any to any
-ipfw nat 52 config ip 127.0.0.1 same_ports redirect_port udp 10.80.0.2:{port} {port}
+ipfw nat 52 config ip 127.0.0.1 same_ports redirect_addr 10.80.0.2 127.0.0.1
 bind 10.80.0.2
 web 10.80.0.4,10.80.0.44
 """

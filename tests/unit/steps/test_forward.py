@@ -118,7 +118,7 @@ def test_tcp_goes_in_by_fwd_and_udp_by_nat() -> None:
 
 def test_answers_over_udp_leave_with_the_public_address() -> None:
     nat, rules, disk, switch = (used.arguments for used in forward.answers(SAMPLE))
-    config = "ip 203.0.113.2 same_ports redirect_port udp 10.80.0.2:53 53"
+    config = "ip 203.0.113.2 same_ports redirect_addr 10.80.0.2 203.0.113.2"
     body = "nat 52 udp from 10.80.0.2 53 to not 10.80.0.0/24 out"
     assert nat == {"number": 52, "config": config}
     assert rules == {"number": 57, "set": 27, "bodies": [body]}
