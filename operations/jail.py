@@ -166,16 +166,18 @@ def private(root: str, name: str, content: str, mode: str = "644") -> Commands:
     )
 
 
-def lives(name: str) -> str:
-    """sh: whether a jail runs, or is dying and still holds its mounts, as jls -d shows it.
+def lives(name: str, root: str) -> str:
+    """sh: whether a jail runs or still has mounts: without its configuration jail(8) ends neither.
 
-    Without its configuration jail(8) does not stop it.
+    Not jls -d: a jail without processes stays there for as long as a socket of its is in TIME_WAIT
+    (a minute), or in LAST_ACK with a client that is gone (ten), and takes nothing with it.
     """
-    return f"jls -d -j {quote(name)} jid >/dev/null 2>&1"
+    mounts = f"mount -p | awk -v root={quote(root)} '$2 == root || index($2, root \"/\") == 1'"
+    return f"{{ jls -j {quote(name)} jid >/dev/null 2>&1 || {mounts} | grep -q .; }}"
 
 
 @operation()
-def started(name: str, limit: int = 120) -> Commands:
+def started(name: str, root: str, limit: int = 120) -> Commands:
     """Start a jail and see it run; the undo stops it and sees it gone, its mounts too.
 
     service jail onestart says 0 whatever happens, so jls has the word.
@@ -183,12 +185,10 @@ def started(name: str, limit: int = 120) -> Commands:
     if name in host.get_fact(Jails):
         host.noop(f"jail {name} runs")
         return
-    gone = f"! {lives(name)}"
     yield Reversible(
         f"service jail onestart {quote(name)} && jls -j {quote(name)} jid",
-        undo=f"if {lives(name)}; then service jail onestop "
-        f"{quote(name)}; i=0; until {gone} || [ $i -ge 30 ]; do sleep 1; i=$((i + 1)); done; "
-        f"{gone}; fi",
+        undo=f"lives() {lives(name, root)}; if lives; then service jail onestop {quote(name)}; "
+        "i=0; while lives && [ $i -lt 30 ]; do sleep 1; i=$((i + 1)); done; ! lives; fi",
         live=True,
         says=f"start jail {name}",
         sees=f"Starting jails: {name}. {ANY}",

@@ -106,11 +106,11 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             logs=[log for service in services for log in service.log_files],
             shared=[each for each in shared if each != _LOCAL_ETC],
         ),
-        use(mount.table, path=f"{home}/fstab", mounts=mounts, needed=jail.lives(name)),
+        use(mount.table, path=f"{home}/fstab", mounts=mounts, needed=jail.lives(name, root)),
         use(
             files.put,
             path=f"/etc/jail.conf.d/{name}.conf",
-            needed=jail.lives(name),
+            needed=jail.lives(name, root),
             content=render(
                 "jail/jail.conf",
                 name=name,
@@ -121,7 +121,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             ),
         ),
         use(jail.at_boot, name=name),
-        use(jail.started, name=name),
+        use(jail.started, name=name, root=root),
     ]
 
 

@@ -275,34 +275,56 @@ def test_a_private_file_is_laid_beside_its_place_and_renamed() -> None:
     ]
 
 
+ROOT = "/usr/jails/web/root"
+
+
 def test_a_jail_is_started_and_seen_to_run() -> None:
-    [command] = reversible(jail.started, {Jails: ("mysql",)}, name="web", limit=77)
+    [command] = reversible(jail.started, {Jails: ("mysql",)}, name="web", root=ROOT, limit=77)
     assert command.do == "service jail onestart web && jls -j web jid"
-    gone = "! jls -d -j web jid >/dev/null 2>&1"
     assert command.undo == (
-        "if jls -d -j web jid >/dev/null 2>&1; then service jail onestop web; "
-        f"i=0; until {gone} || [ $i -ge 30 ]; do sleep 1; i=$((i + 1)); done; {gone}; fi"
+        f"lives() {jail.lives('web', ROOT)}; if lives; then service jail onestop web; i=0; "
+        "while lives && [ $i -lt 30 ]; do sleep 1; i=$((i + 1)); done; ! lives; fi"
     )
     assert (command.live, command.limit) == (True, 77)
 
 
 def test_a_jail_that_runs_is_neither_started_nor_ever_stopped() -> None:
-    assert reversible(jail.started, {Jails: ("web",)}, name="web") == []
+    assert reversible(jail.started, {Jails: ("web",)}, name="web", root=ROOT) == []
 
 
-def stopped(tmp_path: LocalPath, jls: str) -> int:
-    [command] = reversible(jail.started, {Jails: ()}, name="web")
-    return typed(str(command.undo), tmp_path, jls=jls, service="", sleep="").returncode
+def stopped(tmp_path: LocalPath, jls: str, mount: str = "") -> int:
+    [command] = reversible(jail.started, {Jails: ()}, name="web", root=ROOT)
+    undo = str(command.undo)
+    return typed(undo, tmp_path, jls=jls, mount=mount, service="", sleep="").returncode
 
 
-def test_the_undo_of_a_start_fails_while_the_jail_is_dying(tmp_path: LocalPath) -> None:
+THIRD_TIME_GONE = 'echo x >>asked; [ "$(wc -l <asked)" -lt 4 ]'
+
+
+def test_the_undo_of_a_start_fails_while_the_jail_runs(tmp_path: LocalPath) -> None:
     assert stopped(tmp_path, "exit 0") != 0
 
 
 def test_the_undo_of_a_start_is_well_when_the_jail_goes_or_never_was(tmp_path: LocalPath) -> None:
     assert stopped(tmp_path, "exit 1") == 0
-    dying = 'echo x >>asked; [ "$(wc -l <asked)" -lt 4 ]'
-    assert stopped(tmp_path, dying) == 0
+    assert stopped(tmp_path, THIRD_TIME_GONE) == 0
+
+
+@pytest.mark.parametrize("at", ["", "/bin"])
+def test_the_undo_of_a_start_fails_while_something_is_mounted(tmp_path: LocalPath, at: str) -> None:
+    mounted = f"printf '/bin\\t{ROOT}{at}\\tnullfs\\tro\\t0 0\\n'"
+    assert stopped(tmp_path, "exit 1", mounted) != 0
+    assert stopped(tmp_path, "exit 1", f"{THIRD_TIME_GONE} || exit 0; {mounted}") == 0
+
+
+def test_what_another_jail_has_mounted_is_not_waited_for(tmp_path: LocalPath) -> None:
+    mounted = f"printf '/bin\\t{ROOT}2/bin\\tnullfs\\tro\\t0 0\\n'"
+    assert stopped(tmp_path, "exit 1", mounted) == 0
+
+
+def test_a_jail_that_only_dies_is_not_waited_for(tmp_path: LocalPath) -> None:
+    """jls -d has it as long as a socket of its is in TIME_WAIT."""
+    assert stopped(tmp_path, 'case "$*" in *-d*) exit 0 ;; esac; exit 1') == 0
 
 
 def boots(conf: dict[str, str], own: tuple[str, ...] = ()) -> list[tuple[str, str | None]]:

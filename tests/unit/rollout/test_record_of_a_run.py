@@ -84,7 +84,7 @@ def test_what_was_seen_stands_beside_what_was_done(lab: Lab, tmp_path: Path) -> 
     assert gap["steps"] == []
     assert gap["seconds"] >= 0.3
     assert act["steps"][0]["ended"] <= gap["end"] <= act["steps"][1]["ended"]
-    assert "refused" in gap["error"]
+    assert gap["error"].startswith(("ConnectionRefused", "ConnectionReset"))  # one may be under way
 
 
 def test_a_run_that_failed_half_way_leaves_its_report_too(lab: Lab, tmp_path: Path) -> None:
