@@ -370,11 +370,22 @@ class IsDirectory(Path):
 
 
 class Replaceable(Path):
-    """The same, of a place where a daemon's socket or log may be."""
+    """Its kind, and the target of a link, at a place where a daemon's socket or log may be.
+
+    No more: a log grows between the plan and the run, and the step would be refused for it.
+    """
 
     @staticmethod
     def assumed(path: str) -> Look | None:
         return None
+
+    def command(self, path: str) -> str:
+        at = quote(path)
+        return (
+            f"if [ -L {at} ]; then echo link - - $(readlink {at}); "
+            f"elif [ -f {at} ]; then echo file; elif [ -d {at} ]; then echo directory; "
+            f"elif [ -e {at} ]; then echo other; else echo absent; fi"
+        )
 
 
 class LeadsTo(FactBase[bool]):

@@ -302,6 +302,25 @@ def test_what_an_interface_has_switched_on_is_read_as_13_2_prints_it() -> None:
     assert Capabilities().process([]) is None
 
 
+def test_a_log_that_grows_is_the_same_log(tmp_path: LocalPath) -> None:
+    log = tmp_path / "httpd-error.log"
+    line = str(Replaceable().command(str(log)))
+
+    def asked() -> State:
+        said = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
+        return Replaceable().process(said.splitlines())
+
+    assert asked() == State("absent")
+    log.write_text("one\n")
+    before = asked()
+    assert before == State("file")
+    log.write_text("one\ntwo\n")
+    assert asked() == before
+    log.unlink()
+    log.symlink_to("/jail's log")
+    assert asked() == State("link", target="/jail's log")
+
+
 @pytest.mark.parametrize(("asked", "up"), [(1, True), (3, True), (60, False)])
 def test_a_daemon_is_waited_for_until_it_runs(tmp_path: LocalPath, asked: int, up: bool) -> None:
     """Apache's start returns before its pid file is there: one look would say that it failed."""
