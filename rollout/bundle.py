@@ -192,7 +192,7 @@ def upload_script(
     there = f"{journal}/steps/{bundle.directory}"
     contents = {**files(bundle, token), **more}
     folders = sorted({str(PurePosixPath(new, name).parent) for name in contents} | {f"{new}/do"})
-    old = f"{journal}/history/{bundle.directory}.$(date +%s).$$"
+    old = f"{journal}/history/{bundle.directory}.$(date +%s)"
     lines = [
         "umask 077",
         f"rm -rf {new}",
@@ -200,7 +200,9 @@ def upload_script(
         *(f"printf %s {quote(text)} > {new}/{name}" for name, text in contents.items()),
         f": > {new}/state.prepared",
         f"find {new} -type f -exec fsync {{}} +",
-        f"if [ -d {there} ]; then mv {there} {old}; fi",
+        # Into a directory that is there already mv would move it, and nobody would look there.
+        f"if [ -d {there} ]; then old={old} n=0; while [ -e $old.$n ]; do n=$((n + 1)); done; "
+        f"mv {there} $old.$n; fi",
         f"mv {new} {there}",
         f"fsync {journal}/steps",
         f"sh {journal}/host.sh {then} {bundle.directory}",

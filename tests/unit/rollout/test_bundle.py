@@ -370,6 +370,17 @@ def test_a_second_upload_moves_the_first_into_history(dash: Dash, journal: Path)
     assert (old / "token").read_text() == "first\n"
 
 
+def test_uploads_within_one_second_are_all_kept(dash: Dash, journal: Path) -> None:
+    for token in ("first", "second", "third", "fourth"):
+        dash(bundle.upload_script(four(), token, str(journal)), fsync=FSYNC, date="echo 7")
+    kept = {old.name: (old / "token").read_text() for old in (journal / "history").iterdir()}
+    assert kept == {
+        "003-network.7.0": "first\n",
+        "003-network.7.1": "second\n",
+        "003-network.7.2": "third\n",
+    }
+
+
 def test_what_an_upload_that_broke_off_left_is_swept_away(dash: Dash, journal: Path) -> None:
     broken = journal / "steps" / ".new-003-network"
     broken.mkdir()
