@@ -131,18 +131,23 @@ def configuration_is_right(jail: str, command: str) -> Commands:
 
 
 @operation()
-def stop(script: str, stop: str = "onestop", back: str = "onestart", limit: int = 120) -> Commands:
+def stop(
+    script: str, stop: str = "onestop", back: Sequence[str] = ("onestart",), limit: int = 120
+) -> Commands:
     """Stop a daemon on the host by its rc script and see it gone; the undo starts it again.
 
-    `back` is the rc command of the undo: "start" has rc.conf say what of several daemons starts.
+    `back` are the rc commands of the undo. With "start" rc.conf says which of several daemons
+    starts; a "stop" before it ends one that was started while rc.conf still said something else.
     """
     if not host.get_fact(ServiceRuns, script=script):
         host.noop(f"{script} does not run")
         return
     # onestart fails when the daemon runs, and then the state has the word.
+    name = quote(script)
+    started = "; ".join(f"service {name} {each} || true" for each in back)
     yield Reversible(
-        f"service {quote(script)} {stop}{_awaited(script, stop)}",
-        undo=f"service {quote(script)} {back} || true; {comes_up(script)}",
+        f"service {name} {stop}{_awaited(script, stop)}",
+        undo=f"{started}; {comes_up(script)}",
         live=True,
         says=f"stop {script} on the host",
         sees=ANY,

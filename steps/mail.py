@@ -28,21 +28,23 @@ _SENDMAIL = "/usr/sbin/sendmail"
 
 @dataclass(frozen=True)
 class _Flavour:
-    """`processes` matches the names of all that may hold a message; `run` tries the queue."""
+    """`processes` matches the names of all that may hold a message; `run` tries the queue; `back`
+    are the rc commands that start the host's again.
+    """
 
     queues: tuple[Queue, ...]
     processes: str
     run: str
-    back: str
+    back: tuple[str, ...]
 
 
 _FLAVOURS = {
-    "sendmail": _Flavour((SENDMAIL, SUBMISSION), "sendmail", f"{_SENDMAIL} -q", "start"),
+    "sendmail": _Flavour((SENDMAIL, SUBMISSION), "sendmail", f"{_SENDMAIL} -q", ("stop", "start")),
     "postfix": _Flavour(
         (POSTFIX,),
         "master|qmgr|smtpd|smtp|cleanup|local|virtual|lmtp|pipe|pickup",
         "/usr/local/sbin/postqueue -f",
-        "onestart",
+        ("onestart",),
     ),
 }
 
@@ -221,7 +223,7 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
                 use(
                     rc.stop,
                     script=service.rc,
-                    back=flavour.back if service.rc in _FLAVOURS else "onestart",
+                    back=flavour.back if service.rc in _FLAVOURS else ("onestart",),
                 )
                 for service in reversed(services)
             ),

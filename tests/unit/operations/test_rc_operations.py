@@ -179,8 +179,11 @@ def test_a_graceful_stop_is_waited_for_since_it_only_asks() -> None:
 
 
 def test_what_starts_again_can_be_left_to_rc_conf() -> None:
-    [command] = reversible(rc.stop, {ServiceRuns: True}, script="sendmail", back="start")
-    assert str(command.undo).startswith("service sendmail start || true; ")
+    """After an undo of rc.conf that failed, what was started by the wrong one is ended first."""
+    [command] = reversible(rc.stop, {ServiceRuns: True}, script="sendmail", back=("stop", "start"))
+    assert command.undo == (
+        "service sendmail stop || true; service sendmail start || true; " + comes_up("sendmail")
+    )
 
 
 def test_a_daemon_that_does_not_run_is_neither_stopped_nor_ever_started() -> None:
