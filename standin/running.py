@@ -44,6 +44,12 @@ async def start(host: Host, realm: Realm, kind: Kind, caller: int = 0) -> Daemon
         _log(realm, kind, str(error))
         host.note_console(f"{kind.rc}: {error}\n")
         return None
+    if kind.rc == "apache24":
+        try:
+            _log(realm, kind, "resuming normal operations")
+        except OSError as error:  # httpd opens it before all else, and ends where it cannot
+            host.note_console(f"{kind.rc}: could not open error log file: {error.strerror}\n")
+            return None
     folder = kind.folder(realm)
     if kind.rc == "mysql":
         _initialise(host.realm.root, realm, folder)
@@ -55,8 +61,6 @@ async def start(host: Host, realm: Realm, kind: Kind, caller: int = 0) -> Daemon
         worker = host.processes.spawn(realm, [PROGRAM])
         daemon.worker_pids.append(worker.pid)
     host.daemons.append(daemon)
-    if kind.rc == "apache24":
-        _log(realm, kind, "resuming normal operations")
     _write_pid(realm, kind.pidfile, child.pid)
     listeners = [held for unix in kind.unix(realm) if (held := _bind(realm, unix.path, daemon))]
     host.watch(_until_end(host, daemon, child.ended, listeners))

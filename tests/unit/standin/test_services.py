@@ -35,6 +35,15 @@ def test_timeout_kills_the_daemon_that_was_left_behind(server: StandIn) -> None:
     assert server.run("service named onestatus").returncode == 0
 
 
+def test_an_apache_that_cannot_open_its_error_log_ends_and_holds_no_port(server: StandIn) -> None:
+    log = "/var/log/httpd-error.log"
+    server.run(f"service apache24 onestop; rm -f {log}; mkdir {log}; service apache24 onestart")
+    assert server.run("service apache24 onestatus").returncode == 1
+    assert server.run(f"rmdir {log}; service apache24 onestart").returncode == 0
+    assert server.run("service apache24 onestatus").returncode == 0
+    assert server.who_answers(PUBLIC, 80) == "host"
+
+
 def test_off_in_rc_conf_says_so_and_succeeds(server: StandIn) -> None:
     server.run("service named onestop; sysrc named_enable=NO")
     done = server.run("service named start")
