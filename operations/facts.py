@@ -326,6 +326,17 @@ class State:
     target: str = field(default="")
 
 
+def _kind_of(path: str, *, file: str, directory: str) -> str:
+    """The sh that prints what is at a path, with these words behind a file's and a directory's."""
+    at = quote(path)
+    return (
+        f"if [ -L {at} ]; then echo link - - $(readlink {at}); "
+        f"elif [ -f {at} ]; then echo file {file}; "
+        f"elif [ -d {at} ]; then echo directory {directory}; "
+        f"elif [ -e {at} ]; then echo other - - -; else echo absent - - -; fi"
+    )
+
+
 class Path(FactBase[State]):
     """What is at a path, not following a link in its last component."""
 
@@ -339,12 +350,8 @@ class Path(FactBase[State]):
 
     def command(self, path: str) -> str:
         at = quote(path)
-        return (
-            f"if [ -L {at} ]; then echo link - - $(readlink {at}); "
-            f"elif [ -f {at} ]; then echo file $(stat -f '%Lp %Su:%Sg' {at}) $(sha256 -q {at}); "
-            f"elif [ -d {at} ]; then echo directory $(stat -f '%Lp %Su:%Sg' {at}) -; "
-            f"elif [ -e {at} ]; then echo other - - -; else echo absent - - -; fi"
-        )
+        has = f"$(stat -f '%Lp %Su:%Sg' {at})"
+        return _kind_of(path, file=f"{has} $(sha256 -q {at})", directory=f"{has} -")
 
     def process(self, output: list[str]) -> State:
         if not output:
@@ -380,12 +387,7 @@ class Replaceable(Path):
         return None
 
     def command(self, path: str) -> str:
-        at = quote(path)
-        return (
-            f"if [ -L {at} ]; then echo link - - $(readlink {at}); "
-            f"elif [ -f {at} ]; then echo file; elif [ -d {at} ]; then echo directory; "
-            f"elif [ -e {at} ]; then echo other; else echo absent; fi"
-        )
+        return _kind_of(path, file="", directory="")
 
 
 class LeadsTo(FactBase[bool]):

@@ -142,12 +142,9 @@ def stop(
     if not host.get_fact(ServiceRuns, script=script):
         host.noop(f"{script} does not run")
         return
-    # onestart fails when the daemon runs, and then the state has the word.
-    name = quote(script)
-    started = "; ".join(f"service {name} {each} || true" for each in back)
     yield Reversible(
-        f"service {name} {stop}{_awaited(script, stop)}",
-        undo=f"{started}; {comes_up(script)}",
+        f"service {quote(script)} {stop}{_awaited(script, stop)}",
+        undo=_started_again(script, back),
         live=True,
         says=f"stop {script} on the host",
         sees=ANY,
@@ -202,13 +199,11 @@ def handover(
     name, there = quote(script), quote(jail)
     stopped = " && ".join([f"service {name} onestop >&2", *(each.do for each in between)])
     waiting = quote(f"read go && exec service {name} onestart </dev/null")
-    started = f"service {name} onestart || true; {comes_up(script)}"
-    back = "; ".join([*(str(each.undo) for each in reversed(between)), started])
+    back = "; ".join([*(str(each.undo) for each in reversed(between)), _started_again(script)])
     yield Reversible(
         # The jail's shell is there and waits when the daemon has stopped: jexec(8) is no outage.
         f"{{ {stopped} && echo go; }} | jexec {there} sh -c {waiting} && {comes_up(script, jail)}",
-        # No question between the jail's stop and the host's start: it would be outage. onestart
-        # fails when the daemon runs, and then the state has the word.
+        # No question between the jail's stop and the host's start: it would be outage.
         undo=f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
         f"|| ! {runs(script, jail)}; then {back}; else false; fi",
         live=True,
@@ -247,6 +242,12 @@ def asked_in_jail(path: str, content: str) -> Commands:
 
 # The exit code of a start proves little (0 with X_enable off; nothing said when a daemon dies right
 # after it), so every start ends by asking for the state.
+
+
+def _started_again(script: str, back: Sequence[str] = ("onestart",)) -> str:
+    """On the host. onestart fails when the daemon runs, and then the state has the word."""
+    told = "; ".join(f"service {quote(script)} {each} || true" for each in back)
+    return f"{told}; {comes_up(script)}"
 
 
 def _awaited(script: str, stop: str, jail: str = "") -> str:

@@ -36,7 +36,6 @@ MENDED = {
     "mount -t nullfs /var/db/mysql /usr/jails/mysql/root/var/db/mysql",
     "web.standby": "chflags noschg /usr/jails/web/root/var/run",
 }
-# rc.subr(8): what rc.conf.d/NAME says is read after the script's own settings.
 # A disk of its own, or it would be minutes until the guest's is full.
 SMALL_DISK = f"""set -e
 mkdir -p {JOURNAL}
@@ -47,6 +46,7 @@ cp -Rp {JOURNAL}/. /mnt
 umount /mnt
 mount /dev/$disk {JOURNAL}
 """
+# rc.subr(8): what rc.conf.d/NAME says is read after the script's own settings.
 HANGING = {"mysql.cutover": "mysql", "web.retire": "apache24", "bind.retire": "named"}
 
 
