@@ -162,6 +162,7 @@ def files(bundle: Bundle, token: str) -> dict[str, str]:
         "token": token + "\n",
         "confirm_within": f"{bundle.step.confirm_within}\n",
         "facts.sh": facts_script(lines) if lines else "",
+        "facts.planned": told.encode(errors="surrogateescape").decode(errors="replace"),
         "facts.sum": sha256(told.encode(errors="surrogateescape")).hexdigest() + "\n",
     }
     owns = {place: left for each in bundle.commands for place, left in each.owns.items()}

@@ -107,9 +107,11 @@ room() { # the undo's own, to be given up as it begins: it writes much of a fing
     dd if=/dev/urandom of="$dir/room" bs=64k count=64 2>/dev/null
 }
 
-facts_hold() { # step : is the host still as it was when the step was planned?
-    [ ! -s "steps/$1/facts.sh" ] ||
-        [ "$(sh "steps/$1/facts.sh" 2>/dev/null | sha256 -q)" = "$(cat "steps/$1/facts.sum")" ]
+facts_hold() { # step : is the host still as it was when the step was planned? Its log is told how not
+    if [ ! -s "$dir/facts.sh" ]; then return 0; fi
+    if [ "$(sh "$dir/facts.sh" 2>/dev/null | sha256 -q)" = "$(cat "$dir/facts.sum")" ]; then return 0; fi
+    sh "$dir/facts.sh" 2>/dev/null | diff "$dir/facts.planned" - | head -n 40 >>"$dir/log"
+    return 1
 }
 
 keep() { # step nnn : the before-images that this command's undo wants
@@ -289,6 +291,7 @@ run_lives() { # step : a restart may have given its pid to somebody else
 guard() { # step : the dead-man switch
     dir=steps/$1
     waited=0
+    print= # what the undo is compared with: taken in time, or a server that is cut off waits for it, too
     met= # the run's pid, once ps(1) has said that it is the run's: it is not asked again beside a cut-over
     while :; do
         look "$1"
@@ -309,13 +312,21 @@ guard() { # step : the dead-man switch
             fi
             ;;
         applied)
-            if [ "$(date +%s)" -ge "$(cat "$dir/deadline")" ] && move "$1" applied undoing; then
+            read -r deadline <"$dir/deadline"
+            left=$((deadline - $(date +%s)))
+            if [ "$left" -le 0 ] && move "$1" applied undoing; then
+                if [ -n "$print" ]; then mv "$dir/$print" "$dir/print.rollback"; fi
                 echo 'no confirm came before the deadline' >"$dir/reason"
                 undo_step "$1"
+            elif [ "$left" -le 10 ] && [ -z "$print" ] && taken "print.$$"; then
+                print=print.$$
             fi
             ;;
         undoing) undo_step "$1" ;;
-        *) exit 0 ;;
+        *)
+            if [ -n "$print" ]; then rm -f "$dir/$print"; fi
+            exit 0
+            ;;
         esac
         sleep 1
     done

@@ -246,15 +246,17 @@ class Runner:
     def _fell_back(self, entry: Entry) -> CellblockError:
         if entry.state != "undone":
             return _stuck(entry)
+        log = f"{JOURNAL}/steps/{entry.directory}/log"
+        evidence = self.session.run(f"tail -n 15 {log}").out
         if entry.reason.startswith(("the host changed", "the disk is full")):
             return Refused(
                 f"{entry.name}: {entry.reason}",
+                evidence=evidence,
                 todo="nothing was done; make room, or see what changed with plan, and apply again",
             )
-        log = f"{JOURNAL}/steps/{entry.directory}/log"
         return RolledBack(
             f"{entry.name}: {entry.reason or 'it failed'}; it was undone and the host is as before",
-            evidence=self.session.run(f"tail -n 15 {log}").out,
+            evidence=evidence,
             todo=f"the whole log: {log} on the host",
         )
 

@@ -303,7 +303,8 @@ def four() -> Bundle:
 def test_the_files_of_a_step_are_those_that_host_sh_reads() -> None:
     found = bundle.files(four(), "secret")
     assert set(found) == {
-        *("why", "hash", "token", "confirm_within", "facts.sh", "facts.sum", "owns", "live/004"),
+        *("why", "hash", "token", "confirm_within", "facts.sh", "facts.planned", "facts.sum"),
+        *("owns", "live/004"),
         *(f"{kind}/00{n}{'.sh' if kind in ('do', 'undo') else ''}"
           for kind in ("do", "undo", "keep", "limit") for n in (1, 2, 3, 4)),
     }  # fmt: skip # a row a kind

@@ -22,6 +22,44 @@ def test_without_a_confirm_the_host_undoes_the_step_by_itself(
     assert "no confirm came before the deadline" in lab.host.read("001-one", "reason")
 
 
+def test_at_the_deadline_nothing_is_looked_at_before_the_first_undo(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is cut off waits for its undo alone: the fingerprint is there already."""
+    find = lab.host.bin / "find"
+    word = f"$(ls {lab.host.journal}/steps/001-one | grep state)"
+    looks = f'case "$*" in *sha256*) echo print-{word} >> {lab.acts_file} ;; esac'
+    find.write_text(find.read_text().replace("\n", f"\n{looks}\n", 1))
+    step = lab.step("one", lab.makes("a"), confirm_within=3)
+    leave_applied(lab, step, monkeypatch=monkeypatch)
+    assert lab.host.wait("001-one", "undone", "stuck") == "undone"
+    assert lab.acts == [
+        "print-state.applying",
+        "do-a",
+        "print-state.applying",
+        "print-state.applied",
+        "undo-a",
+        "print-state.undoing",
+    ]
+
+
+def test_what_was_looked_at_near_the_deadline_is_forgotten_with_a_confirm(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a rollback would take for ours what others did since."""
+    step = lab.step("one", lab.makes("a"), confirm_within=9)
+    leave_applied(lab, step, monkeypatch=monkeypatch)
+    there = lab.host.journal / "steps" / "001-one"
+    until(lambda: any(there.glob("print.[0-9]*[0-9]")))
+    token = lab.host.read("001-one", "token").strip()
+    assert lab.host.ask("confirm", "001-one", token).returncode == 0
+    until(lambda: not lab.host.pids("guard", "001-one"))
+    assert not any(there.glob("print.[0-9]*"))
+    lab.path("theirs").touch()
+    lab.host.ask("undo")
+    assert lab.host.state("001-one") == "undone", lab.host.read("001-one", "differences")
+
+
 RACES = 8
 
 
@@ -98,7 +136,8 @@ def test_a_run_that_is_killed_before_its_first_command_leaves_nothing_to_compare
     lab: Lab,
 ) -> None:
     runner = lab.runner(lab.step("one", lab.makes("a")))
-    (lab.host.bin / "find").write_text("#!/bin/sh\nsleep 60\n")  # it is at its fingerprint
+    at_its_fingerprint = 'case "$*" in *sha256*) sleep 60 ;; esac'
+    (lab.host.bin / "find").write_text(f"#!/bin/sh\n{at_its_fingerprint}\n")
     name = start(runner)
     until(lambda: bool(lab.host.pids("sleep", "60")))
     os.kill(int(lab.host.read(name, "run.pid")), signal.SIGKILL)

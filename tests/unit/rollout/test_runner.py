@@ -275,8 +275,10 @@ def test_a_host_that_changed_since_the_plan_was_made_is_left_alone(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, changes = changed_meanwhile(lab, monkeypatch)
-    with pytest.raises(CellblockError, match="the host changed since the step was planned"):
+    with pytest.raises(CellblockError, match="the host changed since the step was planned") as told:
         lab.runner(lab.step("one", changes)).apply()
+    assert "< old\n" in told.value.evidence
+    assert "> somebody's\n" in told.value.evidence
     assert path.read_text() == "somebody's"
     assert lab.acts == []
     assert lab.host.read("001-one", "progress") == ""
