@@ -138,26 +138,3 @@ def gap(operator: Operator, *words: str) -> float:
 def typed_gap(guest: Guest, lines: tuple[str, str]) -> float:
     """The same when a stop and a start are typed as one ssh command."""
     return baseline.type_stop_and_start(guest, *lines, INSERTS).gap.seconds
-
-
-def test_names_are_answered_all_the_way_at_fifty_a_second(
-    fresh_guest: Guest, tmp_path: Path
-) -> None:
-    operator = Operator(fresh_guest, tmp_path, (*FIRST, "bind"))
-    before = operator.fingerprint()
-    figures: dict[str, int] = {}
-    for name, words in (
-        ("apply", ("apply", "--yes")),
-        ("rollback", ("rollback",)),
-    ):
-        with resolving(operator.guest, "example.org", rate=50.0) as asker:
-            asker.wait_ready()
-            done = operator.deploy(*words)
-            resolved = asker.stop()
-        assert done.returncode == 0, done.stdout + done.stderr
-        failed = f"{len(resolved.failures)} unanswered: {resolved.failures[:3]}"
-        assert not resolved.failures, failed
-        figures[f"{name}: over UDP"] = resolved.over_udp
-        figures[f"{name}: over TCP"] = resolved.over_tcp
-    assert operator.fingerprint() == before
-    print(json.dumps(figures, indent=2))

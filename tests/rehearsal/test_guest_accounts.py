@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)
 
 PROBE = "accounts scripts run as their owners: web"
 PHP = '<?php $db = new mysqli("localhost", "shop", "SECRET");\n'
+AT_HAND, PEOPLE = 6, 100
 PAGE = "/usr/home/alice/public_html/db.php"
 # mtree(8) makes all homes and gives them away; a chown for each took a minute.
 MORE_PEOPLE = """
@@ -67,10 +68,14 @@ def deployed(operator: Operator, *words: str, code: int = 0) -> str:
 @pytest.mark.parametrize("handler", ["fpm", "suexec"])
 def test_scripts_run_as_their_owners_there_and_back(operator: Operator, handler: str) -> None:
     set_up(operator, '"preflight", "base", "network", "web"', handler)
+    guest = operator.guest
+    assert guest.sh(MORE_PEOPLE.format(number=PEOPLE - AT_HAND), timeout=600).exit == 0
     before = operator.fingerprint()
     deployed(operator, "apply", "--yes", "--to", "web.standby")
     verdicts = json.loads(deployed(operator, "verify", "--json"))
     assert PROBE in {each["name"] for each in verdicts if each["passed"]}
+    asked = guest.sh("jexec web grep -o 'GET [^ ]*who.php' /var/log/httpd-access.log | sort -u")
+    assert len(asked.stdout.splitlines()) == PEOPLE
     deployed(operator, "rollback")
     assert operator.fingerprint() == before
 
@@ -88,7 +93,7 @@ def test_the_steps_of_800_accounts_cost_what_those_of_8_do(operator: Operator) -
 def of_people(operator: Operator, people: int) -> dict[str, dict[str, float]]:
     """What the web's steps take with so many accounts, the six that are there among them."""
     operator.guest.restore()
-    done = operator.guest.sh(MORE_PEOPLE.format(number=people - 6), timeout=600)
+    done = operator.guest.sh(MORE_PEOPLE.format(number=people - AT_HAND), timeout=600)
     assert done.exit == 0, done.stderr
     told = deployed(operator, "apply", "--yes", "--to", "web.standby", "--json")
     [act] = json.loads(told.splitlines()[-1])["acts"]
