@@ -229,17 +229,15 @@ class Runner:
         if failed:
             reason = f"{len(failed)} checks failed"
             undone = self._undo(entry, reason, _evidence(failed))
+            what = f"its commands ran, but {len(failed)} of {len(verdicts)} checks failed"
+            todo = ""
             if undone.reason != reason:  # so they may have failed for its being undone
-                raise RolledBack(
-                    f"{entry.name}: {undone.reason}, while its checks were asked; it was undone "
-                    "and the host is as before",
-                    evidence=_evidence(failed),
-                    todo="raise [run] confirm_within, or find out what was slow",
-                )
+                what = f"{undone.reason}, while its checks were asked"
+                todo = "raise [run] confirm_within, or find out what was slow"
             raise RolledBack(
-                f"{entry.name}: its commands ran, but {len(failed)} of {len(verdicts)} checks "
-                "failed; it was undone and the host is as before",
+                f"{entry.name}: {what}; it was undone and the host is as before",
                 evidence=_evidence(failed),
+                todo=todo,
             )
         return verdicts
 

@@ -19,6 +19,7 @@ from rollout.site import JOURNAL
 from rollout.told import Told
 from standin import StandIn
 from tests.crash.view import View, differences
+from tests.lab.target import close_pipes
 
 HOST_SH = f"sh {JOURNAL}/host.sh"
 TOKEN = "t"  # noqa: S105 # no secret
@@ -60,9 +61,7 @@ class Line:
         self._forget()
         for shell in self.shells:
             shell.kill()
-            for pipe in (shell.stdin, shell.stdout, shell.stderr):
-                assert pipe is not None
-                pipe.close()
+            close_pipes(shell)
 
 
 class Place:

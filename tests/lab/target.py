@@ -8,6 +8,14 @@ from contextlib import suppress
 from box.guest import Guest
 
 
+def close_pipes(shell: subprocess.Popen[bytes]) -> None:
+    """Of a shell that was killed, and may have left something unread."""
+    for pipe in (shell.stdin, shell.stdout, shell.stderr):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+
+
 class OnWire:
     """root's /bin/sh there is FreeBSD's own."""
 
@@ -30,7 +38,4 @@ class OnWire:
         for shell in self.shells:
             shell.kill()
             shell.wait()
-            for pipe in (shell.stdin, shell.stdout, shell.stderr):
-                if pipe is not None:
-                    with suppress(BrokenPipeError):
-                        pipe.close()
+            close_pipes(shell)

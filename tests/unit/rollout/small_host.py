@@ -20,6 +20,7 @@ from rollout import by_hand, contact, journal, runner, site
 from rollout.plan import Plan
 from rollout.step import Gate, Step
 from rollout.told import Result, Told
+from tests.lab.target import close_pipes
 
 PROJECT = Path(__file__).parents[3]
 SAMPLE = site.read(PROJECT / "site.example.toml")
@@ -179,10 +180,7 @@ class SmallHost:
         for held in self._held:
             os.close(held)
         for shell in self.shells:
-            for pipe in (shell.stdin, shell.stdout, shell.stderr):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
+            close_pipes(shell)
             shell.wait()
 
 
