@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import termios
+from array import array
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +44,12 @@ class Channel:
         """Drop a line that a killed caller did not read."""
         with suppress(BlockingIOError):
             os.read(self.slots[slot], BLOCK)
+
+    def holds(self, slot: int) -> bool:
+        """Something that was not read yet."""
+        count = array("i", [0])
+        fcntl.ioctl(self.slots[slot], termios.FIONREAD, count)
+        return count[0] > 0
 
     def answer(self, slot: int, pid: int, line: str) -> None:
         os.write(self.slots[slot], f"{pid} {line}\n".encode(errors="surrogateescape"))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 # Of our own in the tree: the shims' way to the model, and this machine's commands.
 HIDDEN = "libexec/standin"
-# A caller's slot is its pid modulo this; two callers at once in one are noticed as strange.
+# A caller's slot is its pid modulo the one, the file of an answer that is long modulo the other.
 SLOTS = 256
+LONG_LINES = 8192
 LONGEST_SOCKET_PATH = 100
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from standin.call import PAUSE
 from standin.realm import Realm
 
 PATH = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
@@ -117,6 +118,16 @@ def stat_of(pid: int) -> tuple[str, int, int]:
     name, _, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
     return name, int(fields[1]), int(fields[3])
+
+
+async def stand_still(pid: int) -> None:
+    """Stop a process, and wait until it has: a signal alone may find it on its way into a read."""
+    with suppress(ProcessLookupError, FileNotFoundError):
+        os.kill(pid, signal.SIGSTOP)
+        while ") T" not in Path(f"/proc/{pid}/stat").read_text():
+            if root_of(pid) is None:
+                return
+            await asyncio.sleep(PAUSE)
 
 
 def ancestors(pid: int) -> list[int]:

@@ -12,18 +12,26 @@ import json
 import os
 import signal
 import traceback
+from collections import defaultdict
 from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 
 from standin import commands, linux
-from standin.call import COMMANDS, LONGEST_LINE, Call, Failed, Reply, Unknown
+from standin.call import COMMANDS, LONGEST_LINE, PAUSE, Call, Failed, Reply, Unknown
 from standin.channel import Channel
 from standin.control import answer as answer_control
 from standin.faults import HELD, Fault
 from standin.host import Host
-from standin.layout import HIDDEN, SLOTS, control_place
-from standin.processes import Processes, end_connections, folder_of, root_of, words_of
+from standin.layout import HIDDEN, LONG_LINES, SLOTS, control_place
+from standin.processes import (
+    Processes,
+    end_connections,
+    folder_of,
+    root_of,
+    stand_still,
+    words_of,
+)
 
 LAST_PID_OF_KERNEL = 500  # a kernel has its own processes before the first daemon
 HANG = "exec /libexec/standin/real/sleep 2147483647"
@@ -32,11 +40,11 @@ HANG = "exec /libexec/standin/real/sleep 2147483647"
 class Server:
     def __init__(self, where: Path, channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
         self.where = where
-        self.hidden = where / "root" / HIDDEN
         self.loop = loop
         self.host = Host(where, Processes(where / "root", loop))
         self.channel = channel
-        self._callers: dict[int, int] = {}
+        self._waiting: defaultdict[int, set[int]] = defaultdict(set)  # callers in each slot
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
@@ -51,10 +59,10 @@ class Server:
 
     def _take(self, pid: int) -> None:
         slot = pid % SLOTS
-        if slot in self._callers and root_of(self._callers[slot]) is not None:
-            self.host.note_strange(f"two callers in slot {slot}: {self._callers[slot]} and {pid}")
-        self._callers[slot] = pid
-        self.channel.forget(slot)
+        waiting = self._waiting[slot] = {each for each in self._waiting[slot] if root_of(each)}
+        if not waiting:
+            self.channel.forget(slot)
+        waiting.add(pid)
         task = self.loop.create_task(self._serve(pid, slot))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -64,14 +72,29 @@ class Server:
             line = (await self._answer(pid)).script()
         except (FileNotFoundError, ProcessLookupError):
             line = "exit 1"  # the caller was killed while it waited
-        if self._callers.get(slot) == pid:
-            del self._callers[slot]
-            if len(line) > LONGEST_LINE or "\n" in line:
-                # sh reads a FIFO byte by byte, but a file in blocks.
-                long = self.hidden / f"answers/{slot}.sh"
-                long.write_text(line, encoding="utf-8", errors="surrogateescape")
-                line = f". /{HIDDEN}/answers/{slot}.sh"
+        if len(line) > LONGEST_LINE or "\n" in line:
+            # sh reads a FIFO byte by byte, but a file in blocks.
+            name = f"{HIDDEN}/answers/{pid % LONG_LINES}.sh"
+            (self.where / "root" / name).write_text(line, "utf-8", errors="surrogateescape")
+            line = f". /{name}"
+        if self._waiting[slot] == {pid}:
             self.channel.answer(slot, pid, line)
+        else:
+            await self._answer_apart(slot, pid, line)
+        self._waiting[slot].discard(pid)
+
+    async def _answer_apart(self, slot: int, pid: int, line: str) -> None:
+        """Others wait in that slot, and each would read a part of the line: so they stand still."""
+        async with self._turns[slot]:
+            others = self._waiting[slot] - {pid}
+            for each in others:
+                await stand_still(each)
+            self.channel.answer(slot, pid, line)
+            while self.channel.holds(slot) and root_of(pid):
+                await asyncio.sleep(PAUSE)
+            for each in others:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGCONT)
 
     async def _answer(self, pid: int) -> Reply:
         call = self._call(pid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -102,6 +103,30 @@ def test_a_command_is_held_after_it_acted(server: StandIn) -> None:
     while not (server.root / "root/code").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert server.run("cat /root/code").stdout == "3\n"
+
+
+SHARED = """
+hostname >/root/first 2>&1 & first=$!
+until [ "$((second % 256))" = "$((first % 256))" ]; do
+    last=$first
+    until [ "$(((last + 1) % 256))" = "$((first % 256))" ]; do
+        /usr/bin/true & last=$!
+        wait "$last"
+    done
+    sysrc -n hostname >/root/second & second=$!
+    wait "$second"
+done
+"""
+
+
+def test_two_who_wait_in_one_slot_have_each_its_own_answer(server: StandIn) -> None:
+    """A slot is a pid modulo 256. The first waits longer, and takes the line of the second."""
+    server.break_at("hostname", mode="hold")
+    done = server.run(f"timeout 60 sh -c {quote(SHARED)}")
+    assert done.returncode == 0, done.stderr
+    server.release()
+    server.run("timeout 20 sh -c 'until [ -s /root/first ]; do sleep 0.05; done'")
+    assert (server.root / "root/first").read_text() == (server.root / "root/second").read_text()
 
 
 def test_nothing_is_held_that_was_not_reached(server: StandIn) -> None:
