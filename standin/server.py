@@ -44,6 +44,7 @@ class Server:
         self.host = Host(where, Processes(where / "root", loop))
         self.channel = channel
         self._waiting: defaultdict[int, set[int]] = defaultdict(set)  # callers in each slot
+        self._answered: dict[int, int] = {}  # the last in each
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -59,15 +60,15 @@ class Server:
 
     def _take(self, pid: int) -> None:
         slot = pid % SLOTS
-        waiting = self._waiting[slot] = {each for each in self._waiting[slot] if root_of(each)}
-        if not waiting:
-            self.channel.forget(slot)
-        waiting.add(pid)
+        self._waiting[slot] = {each for each in self._waiting[slot] if root_of(each)} | {pid}
         task = self.loop.create_task(self._serve(pid, slot))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, pid: int, slot: int) -> None:
+        if self.channel.holds(slot):
+            await self._read_apart(slot, self._answered[slot])
+            self.channel.forget(slot)
         try:
             line = (await self._answer(pid)).script()
         except (FileNotFoundError, ProcessLookupError):
@@ -78,18 +79,23 @@ class Server:
             (self.where / "root" / name).write_text(line, "utf-8", errors="surrogateescape")
             line = f". /{name}"
         if self._waiting[slot] == {pid}:
-            self.channel.answer(slot, pid, line)
+            self._put(slot, pid, line)
         else:
-            await self._answer_apart(slot, pid, line)
+            await self._read_apart(slot, pid, line)
         self._waiting[slot].discard(pid)
 
-    async def _answer_apart(self, slot: int, pid: int, line: str) -> None:
-        """Others wait in that slot, and each would read a part of the line: so they stand still."""
+    def _put(self, slot: int, pid: int, line: str) -> None:
+        self._answered[slot] = pid
+        self.channel.answer(slot, pid, line)
+
+    async def _read_apart(self, slot: int, pid: int, line: str = "") -> None:
+        """Lets `pid` read its line. The others in its slot would each take a part: they stand."""
         async with self._turns[slot]:
             others = self._waiting[slot] - {pid}
             for each in others:
                 await stand_still(each)
-            self.channel.answer(slot, pid, line)
+            if line:
+                self._put(slot, pid, line)
             while self.channel.holds(slot) and root_of(pid):
                 await asyncio.sleep(PAUSE)
             for each in others:
