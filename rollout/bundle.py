@@ -192,15 +192,16 @@ def upload_script(
     new = f"{journal}/steps/.new-{bundle.directory}"
     there = f"{journal}/steps/{bundle.directory}"
     contents = {**files(bundle, token), **more}
-    folders = sorted({str(PurePosixPath(new, name).parent) for name in contents} | {f"{new}/do"})
+    folders = {str(PurePosixPath(new, name).parent) for name in contents} | {f"{new}/do"}
+    folders |= {f"{new}/before/{n:03}" for n, each in enumerate(bundle.commands, 1) if each.keep}
     old = f"{journal}/history/{bundle.directory}.$(date +%s)"
     lines = [
         "umask 077",
         f"rm -rf {new}",
-        f"mkdir -p {' '.join(folders)} {journal}/history",
+        f"mkdir -p {' '.join(sorted(folders))} {journal}/history",
         *(f"printf %s {quote(text)} > {new}/{name}" for name, text in contents.items()),
         f": > {new}/state.prepared",
-        f"find {new} -type f -exec fsync {{}} +",
+        f"find {new} -exec fsync {{}} +",
         # Into a directory that is there already mv would move it, and nobody would look there.
         f"if [ -d {there} ]; then old={old} n=0; while [ -e $old.$n ]; do n=$((n + 1)); done; "
         f"mv {there} $old.$n; fi",

@@ -196,7 +196,7 @@ def take(session: Session, plan: Plan, run: str) -> str:
                 "mv host.sh.new host.sh",
                 _written("watch", "\n".join(watch) + "\n"),
                 _written("plan", "\n".join(lines) + "\n"),
-                f"fsync host.sh watch plan {JOURNAL}",
+                f"fsync host.sh watch plan steps {JOURNAL}",
             ]
         )
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shlex
+import signal
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING
 
 from standin import fstab, rcorder
 from standin.call import Call
+from standin.processes import ENVIRONMENT
 from standin.rcconf import RcConf
 from standin.realm import Realm
 from standin.services import control, kind_of
@@ -20,10 +24,18 @@ Part = Callable[["Host", RcConf], Awaitable[None]]
 
 
 async def rc(host: Host, realm: Realm) -> None:
-    """Every enabled script of this root, in rcorder's order."""
-    scripts = rcorder.order(rcorder.scripts(realm))
-    for script in scripts:
-        conf = RcConf.of(realm)
+    """Every enabled script of this root, in rcorder's order.
+
+    rc.conf is read once, and again when a script sends SIGALRM to $RC_PID.
+    """
+    conf = RcConf.of(realm)
+    told = asyncio.Event()
+    if not realm.name:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, told.set)
+    for script in rcorder.order(rcorder.scripts(realm)):
+        if told.is_set():
+            told.clear()
+            conf = RcConf.of(realm)
         skipped = "nostart" in script.keywords or (realm.name and "nojail" in script.keywords)
         if skipped:
             continue
@@ -35,7 +47,12 @@ async def rc(host: Host, realm: Realm) -> None:
             if not realm.name:
                 await PARTS[script.path](host, conf)
         elif script.path.startswith("/usr/local/etc/rc.d/") or script.path in host.foreign(realm):
-            code, text = await host.processes.run(realm, ["/bin/sh", script.path, "faststart"])
+            known = {"autoboot": "yes", "_rc_conf_loaded": "true", "RC_PID": str(os.getpid())}
+            code, text = await host.processes.run(
+                realm,
+                ["/bin/sh", script.path, "faststart"],
+                {**ENVIRONMENT, **conf.values, **known},
+            )
             host.note_console(f"{script.path}: exit {code}\n{text}")
 
 

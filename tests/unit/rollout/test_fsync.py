@@ -65,6 +65,7 @@ def test_what_a_run_and_its_undo_write_is_on_the_disk_in_time(noting: Lab) -> No
         # The bundle, before its directory gets its name, and that name.
         r"\* steps/\.new-001-one/do/001\.sh ",
         r"\* steps/\.new-001-one/undo/002\.sh ",
+        r"\* steps/\.new-001-one/before/002 ",
         r"prepared steps ",
         # Every change of state.
         *(
@@ -72,7 +73,8 @@ def test_what_a_run_and_its_undo_write_is_on_the_disk_in_time(noting: Lab) -> No
             for state in ("applying", "applied", "confirmed", "undoing", "undone")
         ),
         # The before-image and the word that a command begins, before it does.
-        rf"applying {step}/before/002/1\.new before",
+        rf"applying {step}/before/002 ",
+        rf"applying {step}/before/002/1 before",
         rf"applying {step}/progress begun 001",
         rf"applying {step}/progress begun 002",
         # All that the word "applied" promises.
@@ -83,10 +85,16 @@ def test_what_a_run_and_its_undo_write_is_on_the_disk_in_time(noting: Lab) -> No
         rf"applying {step}/progress done 002",
         # And what the step itself wrote, sooner than UFS would by itself.
         rf"applying {re.escape(str(conf))} x",
+        rf"applying {re.escape(str(conf.parent))} ",
         rf"undoing {step}/progress undone 002",
         rf"undoing {step}/progress undone 001",
     ):
         assert any(re.match(wanted, line) for line in there), f"{wanted}: {there}"
+    # What an undo gave back, and its name, before that counts; all of it once more at the end.
+    counts = next(n for n, line in enumerate(there) if line.endswith("undone 002"))
+    given_back = {f"undoing {conf} before", f"undoing {conf.parent} "}
+    assert given_back <= set(there[:counts])
+    assert given_back <= set(there[counts:])
 
 
 class Typist:

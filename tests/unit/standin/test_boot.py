@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from standin import BaseHost, StandIn
 from tests.unit.standin.conftest import Boot, add_thin_jail
 
@@ -79,6 +81,24 @@ def test_a_local_script_runs_in_its_place(server: StandIn) -> None:
     server.run("sysrc early_enable=YES")
     again(server)
     assert (server.root / "var/log/early").read_text() == "vtnet0: 0\n"
+
+
+CHANGES = RC_SCRIPT.replace(
+    "    echo", "    sysrc cloned_interfaces+=lo1 apache24_enable=NO\n    $tells\n    echo"
+)
+
+
+@pytest.mark.parametrize("tells", [":", 'kill -ALRM "$RC_PID"'])
+def test_rc_conf_is_read_once_at_boot_and_again_when_rc_is_told(
+    server: StandIn, tells: str
+) -> None:
+    install(server, "early", CHANGES.replace("$tells", tells))
+    server.run("sysrc early_enable=YES")
+    again(server)
+    is_old = tells == ":"
+    assert ("lo1" in server.run("ifconfig -l").stdout) is not is_old
+    assert (server.run("service apache24 onestatus").returncode == 0) is is_old
+    assert server.strange == []
 
 
 def test_a_local_script_under_service(server: StandIn) -> None:

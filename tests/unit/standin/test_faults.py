@@ -175,14 +175,26 @@ def test_a_torn_file_has_lost_the_end_of_what_no_fsync_saved(server: StandIn) ->
     assert server.is_up
 
 
+def test_a_new_directory_is_lost_with_what_is_in_it_unless_it_was_fsynced(server: StandIn) -> None:
+    server.run(
+        "mkdir -p /etc/lost/below; echo x >/etc/lost/below/file; fsync /etc/lost/below/file"
+        " /etc/lost/below; mkdir -p /etc/kept/lost; echo x >/etc/kept/file; fsync /etc/kept"
+    )
+    lost = server.power_off(torn=True)
+    assert {"etc/lost", "etc/kept/lost"} <= set(lost)
+    assert not (server.root / "etc/lost").exists()
+    assert [each.name for each in (server.root / "etc/kept").iterdir()] == ["file"]
+
+
 def test_the_syncer_saves_what_is_older(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     server.run("printf 12345678 >/etc/new")
     server.power_off()
+    since = time.time()
     (server.root / "etc/new").write_text("12345678")
     monkeypatch.setattr(torn, "SYNCER_SECONDS", 0)
-    assert torn.tear(server.where, 0) == []
+    assert torn.tear(server.where, since) == []
     monkeypatch.setattr(torn, "SYNCER_SECONDS", 30)
-    assert "etc/new" in torn.tear(server.where, 0)
+    assert torn.tear(server.where, since) == ["etc/new"]
 
 
 def test_a_wrong_fault_is_refused(shared: StandIn) -> None:
