@@ -99,7 +99,7 @@ stop_orphan() { # step : what a killed run was doing must not go on behind the u
 . "$journal/looking.sh" # fingerprint, as_before, follow, status
 
 taken() { # print.NAME : the host's fingerprint under that name: whole and on the disk, or not at all
-    fingerprint >"$dir/$1.new" && fsync "$dir/$1.new" && mv "$dir/$1.new" "$dir/$1"
+    fingerprint >"$dir/$1.new" && fsync "$dir/$1.new" && mv "$dir/$1.new" "$dir/$1" && fsync "$dir"
 }
 
 room() { # the undo's own, to be given up as it begins: it writes much of a fingerprint, and rc.conf anew,

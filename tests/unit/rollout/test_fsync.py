@@ -90,6 +90,10 @@ def test_what_a_run_and_its_undo_write_is_on_the_disk_in_time(noting: Lab) -> No
         rf"undoing {step}/progress undone 001",
     ):
         assert any(re.match(wanted, line) for line in there), f"{wanted}: {there}"
+    # A name is not on the disk with its file: before the first command the fingerprint has its own.
+    begun = there.index(f"applying {step}/progress begun 001")
+    printed = next(n for n, line in enumerate(there) if "/print.before.new " in line)
+    assert f"applying {step} " in there[printed:begun]
     # What an undo gave back, and its name, before that counts; all of it once more at the end.
     counts = next(n for n, line in enumerate(there) if line.endswith("undone 002"))
     given_back = {f"undoing {conf} before", f"undoing {conf.parent} "}
