@@ -2,8 +2,9 @@
 
 Soft updates keep directories and sizes consistent, but what a file holds goes to the disk by and by
 (kern.filedelay). Here seven eighths of it got there, which is neither what was nor what was to be.
-A new directory that was not fsynced itself is lost with all that is in it, as seen on a 13.2 a
-minute after its files were fsynced. A rename or an unlink is never lost here; there it may be.
+A new directory is lost with all that is in it unless it, or the one that it is in, was fsynced: as
+seen on a 13.2, a minute after its files were. A rename or an unlink is never lost here; there it may
+be.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from standin import linux
 from standin.layout import HIDDEN
 
 SYNCER_SECONDS = 120.0
+CLOCK = 1e-5  # seconds: how exact a time of a file is, read as a float
 LOG = "synced.log"
 NOT_FILES = (HIDDEN, "bin", "dev", "proc")
 
@@ -55,9 +57,13 @@ def tear(where: Path, since: float) -> list[str]:
     return torn
 
 
-def _lost(root: Path, since: float, synced: Container[str]) -> Iterator[str]:
+def _lost(root: Path, since: float, synced: Mapping[str, tuple[int, int]]) -> Iterator[str]:
     for place in _directories(root):
-        if linux.birth(place) >= since and _inode(place, place.lstat()) not in synced:
+        born = linux.birth(place)
+        if born < since or _inode(place, place.lstat()) in synced:
+            continue
+        _, parent = synced.get(_inode(place.parent, place.parent.lstat()), (0, 0))
+        if parent / 1e9 < born - CLOCK:
             shutil.rmtree(place)
             yield str(place.relative_to(root))
 

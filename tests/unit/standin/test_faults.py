@@ -178,12 +178,13 @@ def test_a_torn_file_has_lost_the_end_of_what_no_fsync_saved(server: StandIn) ->
 def test_a_new_directory_is_lost_with_what_is_in_it_unless_it_was_fsynced(server: StandIn) -> None:
     server.run(
         "mkdir -p /etc/lost/below; echo x >/etc/lost/below/file; fsync /etc/lost/below/file"
-        " /etc/lost/below; mkdir -p /etc/kept/lost; echo x >/etc/kept/file; fsync /etc/kept"
+        " /etc/lost/below; mkdir -p /etc/kept/seen; echo x >/etc/kept/file; fsync /etc/kept;"
+        " mkdir /etc/kept/lost"
     )
     lost = server.power_off(torn=True)
     assert {"etc/lost", "etc/kept/lost"} <= set(lost)
     assert not (server.root / "etc/lost").exists()
-    assert [each.name for each in (server.root / "etc/kept").iterdir()] == ["file"]
+    assert sorted(each.name for each in (server.root / "etc/kept").iterdir()) == ["file", "seen"]
 
 
 def test_the_syncer_saves_what_is_older(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
