@@ -9,7 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Generic, Self, TypeVar
 
-from box.clients.results import Downloaded, Got, Inserted, Record, Resolved, Sent, Verdict
+from box.clients.results import (
+    Downloaded,
+    Got,
+    Inserted,
+    LoggedIn,
+    Record,
+    Resolved,
+    Sent,
+    Verdict,
+)
 from box.remote import Remote
 
 PROJECT = Path(__file__).parents[1]
@@ -122,6 +131,14 @@ def resolving(guest: Remote, name: str, *, rate: float = 50.0, port: int = 53) -
 def sending(guest: Remote, to: str, *, rate: float = 5.0, port: int = 25) -> Client[Sent]:
     """One client that sends mail to that address all the time."""
     return Client(guest, Sent, "send", port, "--to", to, "--rate", str(rate))
+
+
+def logging_in(
+    guest: Remote, user: str, password: str, *, rate: float = 1.0, port: int = 143
+) -> Client[LoggedIn]:
+    """One client that logs in over IMAP all the time, opens its mailbox and logs out."""
+    options = ("--user", user, "--password", password, "--rate", str(rate))
+    return Client(guest, LoggedIn, "log-in", port, *options)
 
 
 def downloading(
