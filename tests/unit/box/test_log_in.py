@@ -64,9 +64,9 @@ def serve() -> Iterator[Callable[..., Server]]:
         server.server_close()
 
 
-def client(server: Server, password: str = "secret", seconds: float = 0.5) -> LoggedIn:
+def client(server: Server, word: str = "secret") -> LoggedIn:
     port = server.server_address[1]
-    return log_in("127.0.0.1", port, "alice", password, Stop(seconds), rate=10)
+    return log_in("127.0.0.1", port, "alice", word, Stop(0.5), rate=10)
 
 
 def test_each_login_that_came_to_its_end_is_noted(serve: Callable[..., Server]) -> None:
@@ -85,7 +85,7 @@ def test_a_login_that_is_refused_is_a_failure(serve: Callable[..., Server], word
 
 
 def test_a_wrong_password_is_told(serve: Callable[..., Server]) -> None:
-    assert "who is that?" in client(serve([1]), password="else").failures[0].error
+    assert "who is that?" in client(serve([1]), word="else").failures[0].error
 
 
 def test_a_mailbox_with_fewer_messages_is_a_failure(serve: Callable[..., Server]) -> None:
