@@ -161,8 +161,10 @@ def sessions_ended(ports: Sequence[int], jail: str = "") -> Commands:
 
     On the host now, and of a jail in the undo, before its daemons stop. No new ones come: traffic
     goes to the other server by then. Postfix and Dovecot cut off whoever is connected when they
-    stop, in the middle of a message or of a login; sendmail's sessions go on by themselves. Who is
-    there after a minute is idle, as mail programs are for hours, and comes again by himself.
+    stop, in the middle of a message or of a login; sendmail's sessions go on by themselves. Nor is
+    it enough to drain Postfix: a session that has named its recipients is served to its end without
+    the master, one that has not waits for a minute and more (seen on 13.2). Who is there after a
+    minute is idle, as mail programs are for hours, and comes again by himself.
     """
     waited = _sessions_ended(ports, jail)
     there = f"if jls -j {quote(jail)} jid >/dev/null 2>&1; then {waited}; fi"

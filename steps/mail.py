@@ -47,9 +47,9 @@ _FLAVOURS = {
         "master|qmgr|smtpd|smtp|cleanup|local|virtual|lmtp|pipe|pickup|bounce|error|postdrop",
         "/usr/local/sbin/postqueue -f",
         ("onestart",),
-        # Its stop sends SIGTERM to every process of it (master_sig.c), to a delivery that has
-        # written a message into a mailbox and has not noted it yet, too. This ends the master
-        # alone; the others end when they have done what they do.
+        # Its stop sends SIGTERM to every process of it: to a session in the middle of a message
+        # (seen on 13.2), and to a delivery that has written into a mailbox and has not noted it yet
+        # (master_sig.c). This ends the master alone; the others end when they have done.
         "/usr/local/sbin/postfix drain",
     ),
 }

@@ -38,14 +38,15 @@ ports = [
 ]
 configuration = ["/usr/local/etc/dovecot"]
 """
-# As the port's message says: who calls sendmail, means Postfix's.
+# As the port's message says: who calls sendmail, means Postfix's. A daemon keeps what it is started
+# with, and ssh would wait for its end.
 SERVED = """
 service sendmail onestop
 sysrc sendmail_enable=NONE postfix_enable=YES dovecot_enable=YES
 mkdir -p /usr/local/etc/mail
 for each in sendmail mailq newaliases; do echo "$each /usr/local/sbin/sendmail"; done \\
     > /usr/local/etc/mail/mailer.conf
-service postfix start && service dovecot start
+{ service postfix start && service dovecot start; } >/dev/null 2>&1 </dev/null
 """
 
 
