@@ -305,14 +305,17 @@ def _made_whole(queue: Queue, target: str) -> str:
 
 
 @operation()
-def submission(started: str = "service sendmail start") -> Commands:
+def submission(
+    started: str = "service sendmail start", run: str = "timeout 30 /usr/sbin/sendmail -q -Ac"
+) -> Commands:
     """Let the host's null client try again what the jail could not take: its queue runner.
 
-    `service sendmail start` starts what rc.conf says, and that is the runner alone by now.
+    `service sendmail start` starts what rc.conf says, and that is the runner alone by now. In the
+    undo what still waits goes to the jail: a host whose mail is Postfix's looks there no more.
     """
     yield Reversible(
         f"{started} || true",
-        undo="service sendmail onestop || true",
+        undo=f"{run} || true; service sendmail onestop || true",
         live=True,
         says="the host's null client keeps its queue runner",
         sees=ANY,
