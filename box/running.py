@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Generic, Self, TypeVar
 
+from box.clients.__main__ import LONGEST
 from box.clients.results import (
     Downloaded,
     Got,
@@ -42,7 +43,9 @@ class Client(Generic[R]):
         self._kind = kind
         program = (sys.executable, "-m", "box.clients", name)
         host, at = guest.door(port)
-        shared = ("--host", host, "--port", str(at), "--until-stdin-eof", "--out", str(self.out))
+        # Not the 15 minutes that a client has of its own: a busy emulated guest takes longer.
+        ends = ("--until-stdin-eof", "--for", str(LONGEST))
+        shared = ("--host", host, "--port", str(at), *ends, "--out", str(self.out))
         spoken = ("--source", guest.sources[number % len(guest.sources)]) if guest.sources else ()
         self._command = guest.argv(*program, *shared, *spoken, *options)
 
