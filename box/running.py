@@ -9,7 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Generic, Self, TypeVar
 
-from box.clients.results import Downloaded, Got, Inserted, Record, Resolved, Sent, Verdict
+from box.clients.__main__ import LONGEST
+from box.clients.results import (
+    Downloaded,
+    Got,
+    Inserted,
+    LoggedIn,
+    Record,
+    Resolved,
+    Sent,
+    Verdict,
+)
 from box.remote import Remote
 
 PROJECT = Path(__file__).parents[1]
@@ -33,7 +43,9 @@ class Client(Generic[R]):
         self._kind = kind
         program = (sys.executable, "-m", "box.clients", name)
         host, at = guest.door(port)
-        shared = ("--host", host, "--port", str(at), "--until-stdin-eof", "--out", str(self.out))
+        # Not the 15 minutes that a client has of its own: a busy emulated guest takes longer.
+        ends = ("--until-stdin-eof", "--for", str(LONGEST))
+        shared = ("--host", host, "--port", str(at), *ends, "--out", str(self.out))
         spoken = ("--source", guest.sources[number % len(guest.sources)]) if guest.sources else ()
         self._command = guest.argv(*program, *shared, *spoken, *options)
 
@@ -122,6 +134,14 @@ def resolving(guest: Remote, name: str, *, rate: float = 50.0, port: int = 53) -
 def sending(guest: Remote, to: str, *, rate: float = 5.0, port: int = 25) -> Client[Sent]:
     """One client that sends mail to that address all the time."""
     return Client(guest, Sent, "send", port, "--to", to, "--rate", str(rate))
+
+
+def logging_in(
+    guest: Remote, user: str, password: str, *, rate: float = 1.0, port: int = 143
+) -> Client[LoggedIn]:
+    """One client that logs in over IMAP all the time, opens its mailbox and logs out."""
+    options = ("--user", user, "--password", password, "--rate", str(rate))
+    return Client(guest, LoggedIn, "log-in", port, *options)
 
 
 def downloading(

@@ -156,6 +156,42 @@ def queue_run(command: str) -> Commands:
 
 
 @operation()
+def sessions_ended(ports: Sequence[int], jail: str = "") -> Commands:
+    """Let those who are connected to a mail server that is about to stop come to their end.
+
+    On the host now, and of a jail in the undo, before its daemons stop. No new ones come: traffic
+    goes to the other server by then. Postfix and Dovecot cut off whoever is connected when they
+    stop, in the middle of a message or of a login; sendmail's sessions go on by themselves. Nor is
+    it enough to drain Postfix: a session that has named its recipients is served to its end without
+    the master, one that has not waits for a minute and more (seen on 13.2). Who is there after a
+    minute is idle, as mail programs are for hours, and comes again by himself.
+    """
+    waited = _sessions_ended(ports, jail)
+    there = f"if jls -j {quote(jail)} jid >/dev/null 2>&1; then {waited}; fi"
+    yield Reversible(
+        ":" if jail else waited,
+        undo=there if jail else ":",
+        live=True,
+        limit=120,
+        says=f"on the way back sessions with jail {jail} may end before its daemons stop"
+        if jail
+        else "let sessions under way end",
+    )
+
+
+def _sessions_ended(ports: Sequence[int], jail: str) -> str:
+    # In the jail, where only its own are seen: sockstat -j NAME wants a kernel with VIMAGE. "?" is
+    # a connection that no process has any more.
+    asked = f"jexec {quote(jail)} sockstat" if jail else "sockstat -j 0"
+    own = f"^({'|'.join(map(str, ports))})$"
+    told = f'$1 != "?" {{n = split($6, at, ":"); if (at[n] ~ /{own}/) on = 1}} END {{exit !on}}'
+    return (
+        f"(i=0; while {asked} -46cq -P tcp -p {','.join(map(str, ports))} | awk {quote(told)} && "
+        "[ $i -lt 120 ]; do sleep 0.5; i=$((i + 1)); done)"
+    )
+
+
+@operation()
 def ended(processes: str, jail: str = "") -> Commands:
     """Wait until no process of an MTA that was stopped is left, on the host or in a jail.
 
@@ -163,6 +199,9 @@ def ended(processes: str, jail: str = "") -> Commands:
     only wait for a client's next command or for a far host's greeting are ended; a message that is
     being taken or given is never cut off, and the wait fails instead. A daemon that is there after
     five seconds was not found by its rc script (its pid file is gone) and is ended, too.
+
+    Postfix's say nothing of what they do. But without its master nothing new begins, and a message
+    that is being taken has a cleanup of its own: with none there, an smtpd only waits for a client.
     """
     yield Reversible(
         _ended(processes, jail), undo=":", live=True, limit=330, says="let mail under way end"
@@ -182,6 +221,11 @@ def _ended(processes: str, jail: str = "") -> str:
         "while read -r pid; do kill $pid || true; done; fi; "
         for turn, title in titles.items()
     )
+    if "smtpd" in processes.split("|"):
+        ends += (
+            f"if [ $i -ge 120 ] && ! pgrep -j {listed} -x cleanup >/dev/null; "
+            f"then pkill -j {listed} -x smtpd || true; fi; "
+        )
     return (
         f"(i=0; while pgrep -j {listed} -x {quote(processes)} >/dev/null; do {ends}"
         "if [ $i -ge 400 ]; then echo 'mail is still under way' >&2; exit 1; fi; "
@@ -261,14 +305,17 @@ def _made_whole(queue: Queue, target: str) -> str:
 
 
 @operation()
-def submission(started: str = "service sendmail start") -> Commands:
+def submission(
+    started: str = "service sendmail start", run: str = "timeout 30 /usr/sbin/sendmail -q -Ac"
+) -> Commands:
     """Let the host's null client try again what the jail could not take: its queue runner.
 
-    `service sendmail start` starts what rc.conf says, and that is the runner alone by now.
+    `service sendmail start` starts what rc.conf says, and that is the runner alone by now. In the
+    undo what still waits goes to the jail: a host whose mail is Postfix's looks there no more.
     """
     yield Reversible(
         f"{started} || true",
-        undo="service sendmail onestop || true",
+        undo=f"{run} || true; service sendmail onestop || true",
         live=True,
         says="the host's null client keeps its queue runner",
         sees=ANY,

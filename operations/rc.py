@@ -132,18 +132,23 @@ def configuration_is_right(jail: str, command: str) -> Commands:
 
 @operation()
 def stop(
-    script: str, stop: str = "onestop", back: Sequence[str] = ("onestart",), limit: int = 120
+    script: str,
+    stop: str = "onestop",
+    back: Sequence[str] = ("onestart",),
+    ends: str = "",
+    limit: int = 120,
 ) -> Commands:
     """Stop a daemon on the host by its rc script and see it gone; the undo starts it again.
 
-    `back` are the rc commands of the undo. With "start" rc.conf says which of several daemons
-    starts; a "stop" before it ends one that was started while rc.conf still said something else.
+    `ends` is sh that ends it instead, where its rc script would cut off what is under way. `back`
+    are the rc commands of the undo. With "start" rc.conf says which of several daemons starts; a
+    "stop" before it ends one that was started while rc.conf still said something else.
     """
     if not host.get_fact(ServiceRuns, script=script):
         host.noop(f"{script} does not run")
         return
     yield Reversible(
-        f"service {quote(script)} {stop}{_awaited(script, stop)}",
+        f"{ends or f'service {quote(script)} {stop}'}{_awaited(script, ends or stop)}",
         undo=_started_again(script, back),
         live=True,
         says=f"stop {script} on the host",
@@ -153,16 +158,23 @@ def stop(
 
 
 @operation()
-def start(script: str, jail: str, stop: str = "onestop", limit: int = 120) -> Commands:
+def start(
+    script: str, jail: str, stop: str = "onestop", ends: str = "", limit: int = 120
+) -> Commands:
     """Start a daemon in a running jail by its rc script, and see it run; the undo stops it.
 
     `stop` is the rc command of the undo: Apache's onegracefulstop lets requests end, for example.
+    `ends` is a command that does so instead, in the jail.
     """
+    stopped = (
+        f"jexec {quote(jail)} {ends}"
+        if ends
+        else f"service -j {quote(jail)} {quote(script)} {stop}"
+    )
     yield Reversible(
         f"service -j {quote(jail)} {quote(script)} onestart && {comes_up(script, jail)}",
         undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
-        f"then service -j {quote(jail)} {quote(script)} {stop}{_awaited(script, stop, jail)} "
-        f"|| ! {runs(script, jail)}; fi",
+        f"then {stopped}{_awaited(script, ends or stop, jail)} || ! {runs(script, jail)}; fi",
         live=True,
         says=f"start {script} in jail {jail}",
         sees=ANY,

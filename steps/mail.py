@@ -29,22 +29,28 @@ _SENDMAIL = "/usr/sbin/sendmail"
 @dataclass(frozen=True)
 class _Flavour:
     """`processes` matches the names of all that may hold a message; `run` tries the queue; `back`
-    are the rc commands that start the host's again.
+    are the rc commands that start the host's again; `ends` ends it, where its rc script's stop
+    would cut off what is under way.
     """
 
     queues: tuple[Queue, ...]
     processes: str
     run: str
     back: tuple[str, ...]
+    ends: str = ""
 
 
 _FLAVOURS = {
     "sendmail": _Flavour((SENDMAIL, SUBMISSION), "sendmail", f"{_SENDMAIL} -q", ("stop", "start")),
     "postfix": _Flavour(
         (POSTFIX,),
-        "master|qmgr|smtpd|smtp|cleanup|local|virtual|lmtp|pipe|pickup",
+        "master|qmgr|smtpd|smtp|cleanup|local|virtual|lmtp|pipe|pickup|bounce|error|postdrop",
         "/usr/local/sbin/postqueue -f",
         ("onestart",),
+        # Its stop sends SIGTERM to every process of it: to a session in the middle of a message
+        # (seen on 13.2), and to a delivery that has written into a mailbox and has not noted it yet
+        # (master_sig.c). This ends the master alone; the others end when they have done.
+        "/usr/local/sbin/postfix drain",
     ),
 }
 
@@ -148,7 +154,11 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
                 use(rc.jail_variable, name=each, value="YES", jail=jail, root=root, before="NO")
                 for each in variables
             ),
-            *(use(rc.start, script=site.services[name].rc, jail=jail) for name in moved(site)),
+            *(
+                use(rc.start, script=service.rc, jail=jail, ends=_ends(service.rc))
+                for service in (site.services[name] for name in moved(site))
+            ),
+            *_sessions_ended(site, jail),
         ),
         checks=(
             *_each(
@@ -165,6 +175,23 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
             ),
         ),
     )
+
+
+def _ends(script: str) -> str:
+    return _FLAVOURS[script].ends if script in _FLAVOURS else ""
+
+
+def _sessions_ended(site: Site, jail: str = "") -> list[Use]:
+    """Of all but sendmail, whose sessions outlive it."""
+    services = [site.services[name] for name in moved(site)]
+    ports = [
+        listen.port
+        for service in services
+        if service.rc != "sendmail"
+        for listen in service.ports
+        if listen.proto == "tcp"
+    ]
+    return [use(mail.sessions_ended, ports=ports, jail=jail)] if ports else []
 
 
 def _each(site: Site, *tests: str) -> Sequence[Check]:
@@ -219,10 +246,12 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
         operations=(
             *(_mailer(site)),
             use(mail.queue_run, command=flavour.run),
+            *_sessions_ended(site),
             *(
                 use(
                     rc.stop,
                     script=service.rc,
+                    ends=_ends(service.rc),
                     back=flavour.back if service.rc in _FLAVOURS else ("onestart",),
                 )
                 for service in reversed(services)

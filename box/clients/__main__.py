@@ -11,6 +11,7 @@ from pathlib import Path
 from box.clients.download import download
 from box.clients.get import Page, get
 from box.clients.insert import OrdersError, insert, judge
+from box.clients.log_in import log_in
 from box.clients.resolve import resolve
 from box.clients.results import Inserted, Record
 from box.clients.send import send
@@ -22,6 +23,7 @@ MOST_INSERTS = 200.0  # a second
 MOST_GETS = 100.0  # a second and thread
 MOST_QUESTIONS = 100.0  # a second over each transport
 MOST_MESSAGES = 10.0  # a second
+MOST_LOGINS = 10.0  # a second
 MOST_BYTES = 16.0 * 1024 * 1024  # a second
 
 
@@ -60,6 +62,11 @@ def parser() -> argparse.ArgumentParser:
     sending = _client(kinds.add_parser("send"), _send, port=25)
     sending.add_argument("--rate", type=up_to(MOST_MESSAGES), default=5.0)
     sending.add_argument("--to", required=True)
+
+    logging_in = _client(kinds.add_parser("log-in"), _log_in, port=143)
+    logging_in.add_argument("--rate", type=up_to(MOST_LOGINS), default=1.0)
+    logging_in.add_argument("--user", required=True)
+    logging_in.add_argument("--password", required=True, help="of a server that nobody needs")
 
     downloading = _client(kinds.add_parser("download"), _download, port=80)
     downloading.add_argument("--rate", type=up_to(MOST_BYTES), default=256 * 1024.0)
@@ -148,6 +155,19 @@ def _send(given: argparse.Namespace, stop: Stop) -> Record:
         given.host,
         given.port,
         given.to,
+        stop,
+        rate=given.rate,
+        source=given.source,
+        first=_ready,
+    )
+
+
+def _log_in(given: argparse.Namespace, stop: Stop) -> Record:
+    return log_in(
+        given.host,
+        given.port,
+        given.user,
+        given.password,
         stop,
         rate=given.rate,
         source=given.source,

@@ -104,6 +104,18 @@ class Resolved(Record):
     failures: tuple[Failure, ...]
 
 
+class LoggedIn(Record):
+    """What the client that logs in over IMAP all the time saw."""
+
+    started: float
+    ended: float
+    answered: int
+    messages: int  # in the mailbox, the last time
+    failures: tuple[Failure, ...]
+    longest_gap: Gap
+    slowest: float  # seconds that the slowest good login took, from the connection to the goodbye
+
+
 class Downloaded(Record):
     """What one long download over one connection saw."""
 

@@ -1,12 +1,17 @@
-"""postconf(1), postmap(1), postalias(1) and postqueue(1)."""
+"""postfix(1), postconf(1), postmap(1), postalias(1) and postqueue(1)."""
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 
-from standin import configs, mail
+from standin import configs, mail, running
 from standin.call import Call, Failed, Reply, Unknown, command
+from standin.daemons import KINDS
 from standin.host import Host
+
+POSTFIX = next(kind for kind in KINDS if kind.rc == "postfix")
 
 
 def parameters(host: Host, call: Call) -> dict[str, str]:
@@ -80,3 +85,15 @@ def postqueue(host: Host, call: Call) -> Reply:
         raise Unknown("postqueue: only -f is known to the stand-in\n", 1)
     mail.flush(host, call.realm)
     return Reply()
+
+
+@command("/usr/local/sbin/postfix")
+def postfix(host: Host, call: Call) -> Reply:
+    """drain kills the master, so that its pid file stays; starting is the rc script's business."""
+    if call.args != ("drain",):
+        raise Unknown("postfix: only drain is known to the stand-in\n", 1)
+    daemon = running.daemon_of(host, call.realm, POSTFIX)
+    if daemon is None:
+        raise Failed("postfix/postfix-script: fatal: the Postfix mail system is not running\n")
+    os.kill(daemon.pid, signal.SIGKILL)
+    return Reply(err="postfix/postfix-script: stopping the Postfix mail system\n")

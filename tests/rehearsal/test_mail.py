@@ -147,6 +147,22 @@ def test_postfix_and_dovecot_go_together_and_back(with_dovecot: Plan, tmp_path: 
         assert host(box).strange == []
 
 
+def test_what_the_null_client_kept_is_delivered_on_the_way_back(
+    with_dovecot: Plan, tmp_path: Path
+) -> None:
+    made = with_dovecot
+    with standin_box(made.site, tmp_path / "box", BaseHost.with_postfix()) as box:
+        with runner(made, box) as run:
+            run.apply()
+            typed(box, "jexec mail /usr/local/sbin/postfix drain")
+            typed(box, "printf 'Subject: cron\\n\\nit ran\\n' | sendmail user001")
+            assert len(queued(box, "/var/spool/clientmqueue")) == 2
+            typed(box, "service -j mail postfix onestart")
+            run.rollback()
+        assert queued(box, "/var/spool/clientmqueue") == []
+        assert typed(box, "grep -c 'it ran' /var/mail/user001") == "1\n"
+
+
 def test_a_map_that_postmap_complains_about_is_refused(with_dovecot: Plan, tmp_path: Path) -> None:
     made = with_dovecot
     with standin_box(made.site, tmp_path / "box", BaseHost.with_postfix()) as box:

@@ -193,6 +193,57 @@ def test_only_who_waits_for_a_client_or_a_far_host_is_ended(tmp_path: Path) -> N
     assert command.limit > 300
 
 
+def test_an_smtpd_that_waits_for_its_client_is_ended_once_no_message_is_being_taken(
+    tmp_path: Path,
+) -> None:
+    [command] = reversible(mail.ended, processes="master|smtpd|cleanup")
+    noted = tmp_path / "noted"
+    pgrep = f"case $* in *' cleanup') echo asked >> {noted}; [ $(wc -l < {noted}) -lt 3 ];; esac"
+    ends = 'echo "$@" >> ' + str(noted)
+    done = run(command.do, tmp_path, pgrep=pgrep, sleep=":", ps=":", pkill=ends)
+    assert done.returncode != 0  # this one goes on all the same
+    assert noted.read_text().splitlines()[:4] == ["asked", "asked", "asked", "-j none -x smtpd"]
+    [other] = reversible(mail.ended, processes="sendmail")
+    assert "pkill" not in other.do
+
+
+ROWS = (
+    "root sendmail 11 4 tcp4 203.0.113.2:46250 198.51.100.7:25",  # to a far host
+    "? ? ? ? tcp4 203.0.113.2:25 198.51.100.7:61000",  # nobody's any more
+    "postfix smtpd 12 6 tcp4 203.0.113.2:25 198.51.100.7:61001",
+    "dovenull imap-login 13 6 tcp4 203.0.113.2:143 198.51.100.7:61002",
+)
+
+
+@pytest.mark.parametrize("jail", ["", "mail"])
+def test_who_is_connected_may_come_to_an_end(tmp_path: Path, jail: str) -> None:
+    [command] = reversible(mail.sessions_ended, ports=[25, 143], jail=jail)
+    noted = tmp_path / "noted"
+    noted.touch()
+    # One row fewer each time it is asked; the first two are nobody's to wait for.
+    rows = " ".join(f"'{row}'" for row in reversed(ROWS))
+    sockstat = (
+        f'n=$(wc -l < {noted}); echo "$@" >> {noted}; set -- {rows}; shift $n; '
+        "printf '%s\\n' \"$@\""
+    )
+    stubs = {"sockstat": sockstat, "jls": "exit 0", "sleep": ":", "jexec": 'shift; exec "$@"'}
+    waits, other = (str(command.undo), command.do) if jail else (command.do, command.undo)
+    assert other == ":"
+    assert run(waits, tmp_path, **stubs).returncode == 0
+    asked = "-46cq -P tcp -p 25,143"
+    assert noted.read_text().splitlines() == 3 * [asked if jail else f"-j 0 {asked}"]
+
+
+def test_idle_sessions_are_not_waited_for_for_ever(tmp_path: Path) -> None:
+    [command] = reversible(mail.sessions_ended, ports=[25])
+    assert run(command.do, tmp_path, sockstat=f"echo '{ROWS[2]}'", sleep=":").returncode == 0
+
+
+def test_nobody_is_waited_for_in_a_jail_that_is_gone(tmp_path: Path) -> None:
+    [command] = reversible(mail.sessions_ended, ports=[25], jail="mail")
+    assert run(str(command.undo), tmp_path, jls="exit 1", jexec="exit 9").returncode == 0
+
+
 def test_a_message_of_postfix_is_one_file_and_keeps_its_folder(tmp_path: Path) -> None:
     queue = replace(POSTFIX, directory=str(tmp_path / "mqueue"))
     for name in ("deferred/A", "active", "maildrop"):
@@ -212,7 +263,7 @@ def test_the_null_client_is_stopped_again_before_the_hosts_server_starts() -> No
     """Or rc.d/sendmail would find its queue runner there, and start nothing."""
     [command] = reversible(mail.submission)
     assert command.do == "service sendmail start || true"
-    assert command.undo == "service sendmail onestop || true"
+    assert str(command.undo).endswith("; service sendmail onestop || true")
     assert command.live
 
 

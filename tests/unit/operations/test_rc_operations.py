@@ -210,6 +210,17 @@ def test_a_daemon_of_a_jail_lets_its_requests_end_where_it_can() -> None:
     )
 
 
+def test_a_daemon_whose_stop_cuts_off_what_is_under_way_is_ended_by_a_command_of_its_own() -> None:
+    [stop] = reversible(rc.stop, {ServiceRuns: True}, script="postfix", ends="postfix drain")
+    assert stop.do == f"postfix drain && while {runs('postfix')}; do sleep 0.2; done"
+    [start] = reversible(rc.start, script="postfix", jail="mail", ends="postfix drain")
+    still = runs("postfix", "mail")
+    assert start.undo == (
+        "if jls -j mail jid >/dev/null 2>&1; then jexec mail postfix drain "
+        f"&& while {still}; do sleep 0.2; done || ! {still}; fi"
+    )
+
+
 def test_a_daemon_is_handed_over_by_one_command() -> None:
     [command] = reversible(
         rc.handover, {ServiceRuns: True}, script="mysql-server", jail="db", limit=99

@@ -1,0 +1,121 @@
+"""Postfix and Dovecot move on a real FreeBSD while somebody sends and somebody logs in."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from box.clients.results import LoggedIn, Sent
+from box.clients.send import judge
+from box.guest import Guest
+from box.running import logging_in, sending
+from tests.lab.operator import Operator
+
+pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(7200)]
+
+# A second. The prober looks at six ports, and most of its looks are a new process of Dovecot's.
+MESSAGES = 1.0
+LOGINS = 1.0
+PROBES = 0.2
+EACH_WAY = 250 / MESSAGES  # seconds that the clients go on at the least
+FAR = "root@[192.0.2.9]"  # nobody is there: it stays in the queue
+POSTFIX = """\
+[services.mail]
+rc = "postfix"
+rcvar = "postfix_enable"
+ports = [{ port = 25, probe = "smtp" }, { port = 587, probe = "smtp" }]
+configuration = ["/usr/local/etc/postfix", "/etc/mail"]
+data = ["/var/mail"]
+
+[services.imap]
+rc = "dovecot"
+rcvar = "dovecot_enable"
+ports = [
+    { port = 143, probe = "imap" }, { port = 993 }, { port = 110, probe = "pop3" }, { port = 995 },
+]
+configuration = ["/usr/local/etc/dovecot"]
+"""
+# As the port's message says: who calls sendmail, means Postfix's. A daemon keeps what it is started
+# with, and ssh would wait for its end.
+SERVED = """
+service sendmail onestop
+sysrc sendmail_enable=NONE postfix_enable=YES dovecot_enable=YES
+mkdir -p /usr/local/etc/mail
+for each in sendmail mailq newaliases; do echo "$each /usr/local/sbin/sendmail"; done \\
+    > /usr/local/etc/mail/mailer.conf
+{ service postfix start && service dovecot start; } >/dev/null 2>&1 </dev/null
+"""
+
+
+@pytest.fixture
+def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
+    if fresh_guest.sh("[ -x /usr/local/sbin/postfix ]").exit != 0:
+        pytest.skip("this image has no Postfix")
+    served = fresh_guest.sh(SERVED)
+    assert served.exit == 0, served.stdout + served.stderr
+    operator = Operator(fresh_guest, tmp_path, ("preflight", "base", "network", "mail"), PROBES)
+    text = operator.site.read_text(encoding="utf-8")
+    text, found = re.subn(r"(?ms)^\[services\.mail\]\n.*?(?=^\[|\Z)", POSTFIX, text)
+    assert found == 1
+    operator.site.write_text(text.replace('["mail"]', '["imap", "mail"]'), encoding="utf-8")
+    return operator
+
+
+def under_mail(operator: Operator, *words: str) -> tuple[Sent, LoggedIn]:
+    guest = operator.guest
+    with (
+        sending(guest, "alice@example.org", rate=MESSAGES) as sender,
+        logging_in(guest, "alice", "alice-secret", rate=LOGINS) as reader,
+    ):
+        sender.wait_ready(120.0)
+        reader.wait_ready(120.0)
+        until = time.monotonic() + EACH_WAY
+        done = operator.deploy(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        print(done.stdout)
+        time.sleep(max(0.0, until - time.monotonic()))
+        return sender.stop(), reader.stop()
+
+
+def waiting(guest: Guest, queue: str) -> list[str]:
+    """Names of the messages to FAR in that queue, wherever in it they are."""
+    asked = f"cd {queue} && grep -rl '192[.]0[.]2[.]9' active deferred incoming maildrop"
+    return [line.rpartition("/")[2] for line in guest.sh(asked).stdout.split()]
+
+
+def queued(guest: Guest) -> int:
+    asked = "cd /var/spool/postfix && find active deferred incoming maildrop -type f | wc -l"
+    return int(guest.sh(asked).stdout)
+
+
+def test_each_message_arrives_once_and_each_login_is_answered(operator: Operator) -> None:
+    guest = operator.guest
+    before = operator.fingerprint()
+    guest.sh(f"echo far | sendmail {FAR}")
+    guest.wait_until(lambda: bool(waiting(guest, "/var/spool/postfix")), "with a message", 120.0)
+    [far] = waiting(guest, "/var/spool/postfix")
+    seen = []
+    for words, queue in (
+        (("apply", "--yes"), "/var/spool/postfix-mail"),
+        (("rollback",), "/var/spool/postfix"),
+    ):
+        seen.append(under_mail(operator, *words))
+        assert waiting(guest, queue) == [far]
+        guest.sh(f"echo mark-{words[0]} | mail -s cron alice")
+    guest.wait_until(
+        lambda: guest.sh("grep -c ^mark- /var/mail/alice").stdout == "2\n", "with both", 300.0
+    )
+    guest.wait_until(lambda: queued(guest) == 1, "through with its queue", 300.0)
+    assert operator.fingerprint() == before
+    mailbox = guest.sh("cat /var/mail/alice").stdout
+    print([(len(s.acknowledged), s.longest_gap.seconds, s.ended - s.started) for s, _ in seen])
+    print([(r.answered, r.messages, r.longest_gap.seconds, r.slowest) for _, r in seen])
+    for sent, read in seen:
+        verdict = judge(sent, mailbox)
+        assert verdict.is_whole, f"lost {verdict.lost[:5]}, doubled {verdict.doubled[:5]}"
+        assert not verdict.unacknowledged, verdict.unacknowledged[:5]
+        assert not sent.failures, f"{len(sent.failures)} not taken: {sent.failures[:3]}"
+        assert not read.failures, f"{len(read.failures)} not let in: {read.failures[:3]}"
