@@ -2,9 +2,9 @@
 
 Soft updates keep directories and sizes consistent, but what a file holds goes to the disk by and by
 (kern.filedelay). Here seven eighths of it got there, which is neither what was nor what was to be.
-A new directory is lost with all that is in it unless it, or the one that it is in, was fsynced: as
-seen on a 13.2, a minute after its files were. A rename or an unlink is never lost here, as it may be
-there.
+A new directory is lost with all that is in it unless it, or the one that it is in, was fsynced, as
+seen on a 13.2 a minute after its files were. A rename or an unlink, which FreeBSD may lose, too, is
+never lost here.
 """
 
 from __future__ import annotations
