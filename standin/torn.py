@@ -26,9 +26,11 @@ NOT_FILES = (HIDDEN, "bin", "dev", "proc")
 
 
 def mark(place: Path) -> str:
-    """The line that says what of a file is on the disk from now on."""
+    """The line that says what of a file, or of a directory, is on the disk from now on."""
     found = place.stat()
-    return f"{_inode(place, found)} {found.st_size} {found.st_mtime_ns}"
+    # A copy may set back the time of a directory when all is in it.
+    when = found.st_ctime_ns if stat.S_ISDIR(found.st_mode) else found.st_mtime_ns
+    return f"{_inode(place, found)} {found.st_size} {when}"
 
 
 def tear(where: Path, since: float) -> list[str]:

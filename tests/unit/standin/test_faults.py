@@ -178,7 +178,8 @@ def test_a_torn_file_has_lost_the_end_of_what_no_fsync_saved(server: StandIn) ->
 def test_a_new_directory_is_lost_with_what_is_in_it_unless_it_was_fsynced(server: StandIn) -> None:
     server.run(
         "mkdir -p /etc/lost/below; echo x >/etc/lost/below/file; fsync /etc/lost/below/file"
-        " /etc/lost/below; mkdir -p /etc/kept/seen; echo x >/etc/kept/file; fsync /etc/kept;"
+        " /etc/lost/below; mkdir -p /etc/kept/seen; echo x >/etc/kept/file;"
+        " touch -t 202001010000 /etc/kept; fsync /etc/kept;"
         " mkdir /etc/kept/lost"
     )
     lost = server.power_off(torn=True)
