@@ -81,7 +81,7 @@ class Vagrant:
         """In a session of its own: ^C at the terminal is ours to deal with."""
         with self._log.open("ab") as log:
             running = subprocess.Popen(
-                ["vagrant", *words],
+                ["vagrant", *words, "--no-tty"],  # its bars would be all that the log's end shows
                 env=self._environment,
                 stdin=subprocess.DEVNULL,  # it asks nothing that way
                 stdout=log,
