@@ -96,9 +96,14 @@ class Vagrant:
         if code:
             raise Refused(
                 f"vagrant {words[0]} failed",
-                evidence=self._log.read_text(errors="replace")[-2000:],
+                evidence=self._said()[-2000:],
                 todo="docs/box.md says what it needs; CELLBLOCK_VAGRANT_BOX names another box",
             )
+
+    def _said(self) -> str:
+        """Its log, without the places in its own source: they hide what a provider complains of."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        return "\n".join(line for line in lines if not line.lstrip().startswith("from /"))
 
 
 def _interrupt(running: subprocess.Popen[bytes]) -> None:

@@ -32,7 +32,9 @@ case $1 in
 up)
     mkdir -p "$machine"
     case $UP in
-    fails) echo "no provider here" >&2; exit 1 ;;
+    fails)
+        printf "vm.rb:7:in 'up': no provider here (RuntimeError)\n\tfrom /vagrant/vm.rb:1\n" >&2
+        exit 1 ;;
     boots)
         trap 'echo interrupted >> "$NOTES/asked"; : > "$machine/id"; exit 1' INT
         while :; do sleep 0.1; done ;;
@@ -100,7 +102,7 @@ def test_one_that_fails_is_quoted_and_destroyed(
     monkeypatch.setenv("UP", "fails")
     with pytest.raises(Refused, match="vagrant up failed") as caught:
         opened()
-    assert "no provider here" in caught.value.evidence
+    assert caught.value.evidence.endswith("no provider here (RuntimeError)")
     assert fake.asked == ["up", "destroy", "destroyed"]
     assert "CELLBLOCK_VAGRANT_ADDRESS=203.0.113.2\n" in fake.environment
     assert "CELLBLOCK_VAGRANT_INTERFACE=vtnet0\n" in fake.environment
