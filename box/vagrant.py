@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from shlex import quote
-from typing import Any
+from shlex import quote, split
 
 from box import leftovers, provision, remote
 from box.image import Missing, has
@@ -24,7 +25,110 @@ from rollout.watch import FromOutside, watches
 
 PROJECT = Path(__file__).parents[1]
 BOOT_LIMIT = 600.0  # seconds
+END_LIMIT = 300.0  # seconds; for vagrant to take down what it has begun, or all of it
+SCRATCH = "vagrant-"  # how its scratch's name begins: leftovers.sweep() has no vagrant to ask
 CUT = 5.0  # seconds without sshd: every connection is ended, none is let in
+
+
+class Vagrant:
+    """The vagrant command on the Vagrantfile, with the machine's own files in `scratch`."""
+
+    def __init__(self, scratch: Path, site: Site, environ: Mapping[str, str] = os.environ) -> None:
+        self.scratch = scratch
+        self._log = scratch / "vagrant.log"
+        self._environment = {
+            **environ,
+            "VAGRANT_CWD": str(PROJECT),
+            "VAGRANT_DOTFILE_PATH": str(scratch / "vagrant"),
+            "CELLBLOCK_VAGRANT_ADDRESS": str(site.host.wan_address),
+            "CELLBLOCK_VAGRANT_INTERFACE": site.host.wan_interface,
+        }
+
+    def up(self) -> None:
+        self._run("up")
+
+    def reload(self) -> None:
+        self._run("reload")
+
+    def pull_plug(self) -> None:
+        self._run("halt", "--force")
+
+    def destroy(self) -> None:
+        self._run("destroy", "--force", limit=END_LIMIT)
+
+    def key(self) -> Path:
+        """The ssh key that the machine was made with."""
+        told = subprocess.run(
+            ["vagrant", "ssh-config"],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for line in told.stdout.splitlines():
+            match split(line):
+                case ["IdentityFile", path]:
+                    return Path(path)
+        raise Refused("vagrant names no ssh key of its machine", evidence=told.stderr[-2000:])
+
+    @property
+    def machines(self) -> list[Path]:
+        """Where vagrant has noted a machine that it made and did not destroy."""
+        return list(self.scratch.glob("vagrant/machines/*/*/id"))
+
+    def _run(self, *words: str, limit: float | None = None) -> None:
+        """In a session of its own: ^C at the terminal is ours to deal with."""
+        with self._log.open("ab") as log:
+            running = subprocess.Popen(
+                ["vagrant", *words, "--no-tty"],  # its bars would be all that the log's end shows
+                env=self._environment,
+                stdin=subprocess.DEVNULL,  # it asks nothing that way
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                code = running.wait(limit)
+            except BaseException:
+                _interrupt(running)
+                raise
+        if code:
+            raise Refused(
+                f"vagrant {words[0]} failed",
+                evidence=self._said()[-2000:],
+                todo="docs/box.md says what it needs; CELLBLOCK_VAGRANT_BOX names another box",
+            )
+
+    def _said(self) -> str:
+        """Its log, without the places in its own source: they hide what a provider complains of."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        return "\n".join(line for line in lines if not line.lstrip().startswith("from /"))
+
+
+def _interrupt(running: subprocess.Popen[bytes]) -> None:
+    """As ^C does. Killed instead, vagrant would not have noted a machine that it is just making,
+    and could not destroy it.
+    """
+    with _not_interrupted(), suppress(ProcessLookupError):
+        os.killpg(running.pid, signal.SIGINT)
+        try:
+            running.wait(END_LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+
+
+@contextmanager
+def _not_interrupted() -> Iterator[None]:
+    """Somebody who presses ^C again is not left with half a machine."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Machine:
@@ -34,14 +138,12 @@ class Machine:
 
     sources: Sequence[str] = ()
 
-    def __init__(self, vagrant: Any, site: Site, scratch: Path) -> None:
-        self.scratch = scratch
+    def __init__(self, vagrant: Vagrant, site: Site) -> None:
+        self.scratch = vagrant.scratch
         self._vagrant = vagrant
         self._address = str(site.host.wan_address)
-        known_hosts = scratch / "known_hosts"
-        self.target = Ssh(
-            self._address, key=Path(vagrant.keyfile()).resolve(), known_hosts=known_hosts
-        )
+        known_hosts = self.scratch / "known_hosts"
+        self.target = Ssh(self._address, key=vagrant.key(), known_hosts=known_hosts)
         self._learn(known_hosts)
 
     def _learn(self, known_hosts: Path) -> None:
@@ -81,7 +183,7 @@ class Machine:
         self.booted()
 
     def pull_plug(self) -> None:
-        self._vagrant.halt(force=True)
+        self._vagrant.pull_plug()
         self._vagrant.up()
         self.booted()
 
@@ -103,22 +205,38 @@ def vagrant_box(site: Site, say: Callable[[str], None]) -> Iterator[Box]:
             todo="install it, or rehearse --on qemu",
         )
     leftovers.sweep()
-    with tempfile.TemporaryDirectory(prefix=leftovers.prefix()) as name:
-        scratch = Path(name)
-        log = scratch / "vagrant.log"
-        vagrant = opened(scratch, site, log)
+    sweep(site, say)
+    vagrant = Vagrant(Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{leftovers.prefix()}")), site)
+    try:
+        say("vagrant up: fetching the box the first time, this takes a while")
+        vagrant.up()
+        vagrant.reload()  # the Vagrantfile names the interfaces as the site does
+        machine = Machine(vagrant, site)
+        machine.booted()
+        provision.provision(machine, site, say)
+        with closing(FromOutside(machine.target)) as outside:
+            yield _box(machine, outside, site)
+    finally:
+        remove(vagrant, say)
+
+
+def sweep(site: Site, say: Callable[[str], None]) -> None:
+    """Destroys what rehearsals left behind that were killed."""
+    for scratch in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        if leftovers.is_abandoned(scratch):
+            remove(Vagrant(scratch, site), say)
+
+
+def remove(vagrant: Vagrant, say: Callable[[str], None]) -> None:
+    """The machine and its files. Those of one that vagrant cannot destroy stay, for another try."""
+    with _not_interrupted():
         try:
-            say("vagrant up: fetching the box the first time, this takes a while")
-            _asked(vagrant.up, log)
-            _asked(vagrant.reload, log)  # the Vagrantfile names the interfaces as the site does
-            machine = Machine(vagrant, site, scratch)
-            machine.booted()
-            provision.provision(machine, site, say)
-            with closing(FromOutside(machine.target)) as outside:
-                yield _box(machine, outside, site)
-        finally:
-            with suppress(subprocess.CalledProcessError):
-                vagrant.destroy()
+            vagrant.destroy()
+        except (Refused, subprocess.TimeoutExpired) as error:
+            if vagrant.machines:
+                say(f"its machine is there still, and the next rehearsal tries again: {error}")
+                return
+        shutil.rmtree(vagrant.scratch, ignore_errors=True)
 
 
 def _box(machine: Machine, outside: FromOutside, site: Site) -> Box:
@@ -136,29 +254,3 @@ def _box(machine: Machine, outside: FromOutside, site: Site) -> Box:
         traffic=lambda say: traffic(machine, site, say),
         is_freebsd=True,
     )
-
-
-def opened(scratch: Path, site: Site, log: Path, environ: Mapping[str, str] = os.environ) -> Any:
-    """python-vagrant's hold on the Vagrantfile, with the machine's own files in `scratch`."""
-    import vagrant  # noqa: PLC0415 - it says on stderr, when imported, that there is no vagrant
-
-    environment = {
-        **environ,
-        "VAGRANT_CWD": str(PROJECT),
-        "VAGRANT_DOTFILE_PATH": str(scratch / "vagrant"),
-        "CELLBLOCK_VAGRANT_ADDRESS": str(site.host.wan_address),
-        "CELLBLOCK_VAGRANT_INTERFACE": site.host.wan_interface,
-    }
-    words = vagrant.make_file_cm(str(log), "a")
-    return vagrant.Vagrant(root=str(PROJECT), env=environment, out_cm=words, err_cm=words)
-
-
-def _asked(command: Callable[[], object], log: Path) -> None:
-    try:
-        command()
-    except subprocess.CalledProcessError:
-        raise Refused(
-            "vagrant could not bring the machine up",
-            evidence=log.read_text(errors="replace")[-2000:],
-            todo="`vagrant up` in the project's directory shows more",
-        ) from None

@@ -18,12 +18,8 @@ import pytest
 
 import deploy
 from box import guest, leftovers, network
-from box.vagrant import vagrant_box
-from rollout import site
-from rollout.errors import Refused
 
 PROJECT = Path(__file__).parents[3]
-SAMPLE = site.read(PROJECT / "site.example.toml")
 # A boot sector that says so on the serial line and stops.
 SAYS = b"no kernel in this image\r\n\0"
 SECTOR = bytes.fromhex("be157c31c08ed8ac84c07406baf803eeebf5f4ebfd") + SAYS
@@ -200,38 +196,3 @@ def wait_for(question: object, limit: float) -> None:
     while not question():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def test_vagrant_that_fails_is_quoted_and_destroyed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Path
-) -> None:
-    program = tmp_path / "vagrant"
-    program.write_text(
-        f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\n'
-        f'env | grep -E "VAGRANT" | sort > {tmp_path}/environment\n'
-        'case $1 in up) echo "no provider here" >&2; exit 1 ;; esac\n'
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with (
-        pytest.raises(Refused, match="vagrant could not bring the machine up") as caught,
-        vagrant_box(SAMPLE, lambda text: None),
-    ):
-        pass
-    assert "no provider here" in caught.value.evidence
-    asked = (tmp_path / "asked").read_text().splitlines()
-    assert [line.split()[0] for line in asked] == ["up", "destroy"]
-    told = (tmp_path / "environment").read_text()
-    assert "CELLBLOCK_VAGRANT_ADDRESS=203.0.113.2\nCELLBLOCK_VAGRANT_INTERFACE=vtnet0\n" in told
-    assert f"VAGRANT_CWD={PROJECT}\n" in told
-    assert f"VAGRANT_DOTFILE_PATH={state}/cellblock-box-" in told
-
-
-def test_the_vagrantfile_takes_what_it_is_given() -> None:
-    text = (PROJECT / "Vagrantfile").read_text(encoding="utf-8")
-    for name in ("ADDRESS", "INTERFACE", "BOX", "DRIVER"):
-        assert f'ENV.fetch("CELLBLOCK_VAGRANT_{name}"' in text
-    if shutil.which("ruby") is None:
-        pytest.skip("no ruby on this machine to read it")
-    done = subprocess.run(["ruby", "-c", str(PROJECT / "Vagrantfile")], check=False)
-    assert done.returncode == 0
