@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from shlex import quote, split
+from shlex import quote
+from typing import Any
 
 from box import leftovers, provision, remote
 from box.image import Missing, has
@@ -31,79 +32,92 @@ CUT = 5.0  # seconds without sshd: every connection is ended, none is let in
 
 
 class Vagrant:
-    """The vagrant command on the Vagrantfile, with the machine's own files in `scratch`."""
+    """The Vagrantfile's machine by python-vagrant, with the machine's own files in `scratch`."""
 
     def __init__(self, scratch: Path, site: Site, environ: Mapping[str, str] = os.environ) -> None:
         self.scratch = scratch
         self._log = scratch / "vagrant.log"
-        self._environment = {
+        environment = {
             **environ,
             "VAGRANT_CWD": str(PROJECT),
             "VAGRANT_DOTFILE_PATH": str(scratch / "vagrant"),
             "CELLBLOCK_VAGRANT_ADDRESS": str(site.host.wan_address),
             "CELLBLOCK_VAGRANT_INTERFACE": site.host.wan_interface,
         }
+        self._vagrant = _library(environment, self._log)
 
     def up(self) -> None:
-        self._run("up")
+        self._ask("up", self._vagrant.up)
 
     def reload(self) -> None:
-        self._run("reload")
+        self._ask("reload", self._vagrant.reload)
 
     def pull_plug(self) -> None:
-        self._run("halt", "--force")
+        self._ask("halt", lambda: self._vagrant.halt(force=True))
 
     def destroy(self) -> None:
-        self._run("destroy", "--force", limit=END_LIMIT)
+        self._ask("destroy", self._vagrant.destroy)
 
     def key(self) -> Path:
         """The ssh key that the machine was made with."""
-        told = subprocess.run(
-            ["vagrant", "ssh-config"],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        for line in told.stdout.splitlines():
-            match split(line):
-                case ["IdentityFile", path]:
-                    return Path(path)
-        raise Refused("vagrant names no ssh key of its machine", evidence=told.stderr[-2000:])
+        found: list[str] = []
+        self._ask("ssh-config", lambda: found.append(self._vagrant.keyfile()))
+        return Path(found[0])
 
     @property
     def machines(self) -> list[Path]:
         """Where vagrant has noted a machine that it made and did not destroy."""
         return list(self.scratch.glob("vagrant/machines/*/*/id"))
 
-    def _run(self, *words: str, limit: float | None = None) -> None:
-        """In a session of its own: ^C at the terminal is ours to deal with."""
-        with self._log.open("ab") as log:
-            running = subprocess.Popen(
-                ["vagrant", *words, "--no-tty"],  # its bars would be all that the log's end shows
-                env=self._environment,
-                stdin=subprocess.DEVNULL,  # it asks nothing that way
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                code = running.wait(limit)
-            except BaseException:
-                _interrupt(running)
-                raise
-        if code:
+    def _ask(self, word: str, command: Callable[[], object]) -> None:
+        try:
+            command()
+        except subprocess.CalledProcessError:
             raise Refused(
-                f"vagrant {words[0]} failed",
+                f"vagrant {word} failed",
                 evidence=self._said()[-2000:],
                 todo="docs/box.md says what it needs; CELLBLOCK_VAGRANT_BOX names another box",
-            )
+            ) from None
 
     def _said(self) -> str:
         """Its log, without the places in its own source: they hide what a provider complains of."""
         lines = self._log.read_text(errors="replace").splitlines()
         return "\n".join(line for line in lines if not line.lstrip().startswith("from /"))
+
+
+def _library(environment: Mapping[str, str], log: Path) -> Any:
+    """python-vagrant, but that ^C does not kill a vagrant which is at work (see _interrupt)."""
+    import vagrant  # noqa: PLC0415 - it says on stderr, when imported, that there is no vagrant
+
+    class Finishing(vagrant.Vagrant):  # type: ignore[misc] # it ships no types
+        def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
+            # Its bars would be all that the log's end shows.
+            command = self._make_vagrant_command([*args, "--no-tty"])
+            _finish(command, environment, log, END_LIMIT if args[0] == "destroy" else None)
+
+    return Finishing(root=str(PROJECT), env=environment, err_cm=vagrant.make_file_cm(str(log), "a"))
+
+
+def _finish(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, limit: float | None
+) -> None:
+    """In a session of its own: ^C at the terminal is ours to deal with."""
+    with log.open("ab") as out:
+        running = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,  # it asks nothing that way
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = running.wait(limit)
+        except BaseException:
+            _interrupt(running)
+            raise
+    if code:
+        raise subprocess.CalledProcessError(code, command)
 
 
 def _interrupt(running: subprocess.Popen[bytes]) -> None:
