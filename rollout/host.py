@@ -207,7 +207,8 @@ class Session:
 
     def _lost(self, err: bytes) -> NoReturn:
         self._shell.kill()
-        text = (err + (self._err.read() or b"")).decode(errors="replace")
+        rest = b"" if self._err.closed else self._err.read() or b""
+        text = (err + rest).decode(errors="replace")
         lines = [row for row in text.split("\n") if row.strip() and not row.startswith("--")]
         raise _unreachable(self.target.name, "\n".join(lines), spoke=self._spoke)
 

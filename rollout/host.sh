@@ -40,7 +40,7 @@ note() { # step words... : into its progress, on the disk before anything else h
 }
 
 descent() { # pid : it and all its descendants
-    ps -axo pid=,ppid= | awk -v root="$1" '
+    ps -ax -o pid= -o ppid= | awk -v root="$1" '
         function walk(p,    i, n, kid) {
             n = split(kids[p], kid, " ")
             for (i = 1; i <= n; i++) walk(kid[i])

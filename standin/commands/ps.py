@@ -141,9 +141,12 @@ def ps(host: Host, call: Call) -> Reply:
 
 
 def _columns(value: str) -> list[str]:
-    """`pid,ppid` or `pid=`: a title may be given, an empty one everywhere leaves the line out."""
+    """`pid,ppid` or `pid=`: a title may be given, an empty one everywhere leaves the line out.
+
+    A title reaches to the end of the word, commas and all: `pid=,ppid=` is one column.
+    """
     found = []
-    for word in value.split(","):
+    for word in re.findall(r"[^,=]+=.*|[^,=]+", value):
         name, mark, title = word.partition("=")
         if name not in TITLES:
             raise Unknown(f"ps: {name}: keyword not found\n", 1)

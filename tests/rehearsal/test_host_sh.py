@@ -237,6 +237,15 @@ def test_a_command_that_hangs_is_killed_and_undone(host: StandIn, run: Callable[
     assert (entry.state, acts(host)) == ("undone", ["do-a", "do-b", "undo-b", "undo-a"])
 
 
+def test_what_a_command_that_hangs_has_started_is_killed_with_it(
+    host: StandIn, run: Callable[..., Run]
+) -> None:
+    hangs = makes("a", then="(sleep 400; touch /root/late) & sleep 500", limit=1)
+    begun = run(step("one", hangs))
+    assert begun.contact.follow(begun.begin(1)).state == "undone"
+    assert host.run("pgrep -f '^sleep [45]00'").stdout == ""
+
+
 def test_a_person_at_the_console_takes_everything_back(
     host: StandIn, run: Callable[..., Run]
 ) -> None:

@@ -220,6 +220,8 @@ def test_a_session_that_is_closed_leaves_no_shell_behind() -> None:
     assert session.alive
     session.close()
     assert not session.alive
+    with pytest.raises(Unreachable, match="the connection ended"):
+        session.run("true")
 
 
 def test_a_target_without_pipes_is_a_mistake_of_ours() -> None:

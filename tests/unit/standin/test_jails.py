@@ -58,7 +58,7 @@ def test_processes_are_told_apart_by_jail(jailed: StandIn) -> None:
     inside = jailed.run("ps -J web -o pid=").stdout.split()
     assert inside
     assert jailed.run(f"ps -o jail= -p {inside[0]}").stdout == "web\n"
-    everywhere = jailed.run("ps -axo pid=,jail=").stdout.splitlines()
+    everywhere = jailed.run("ps -ax -o pid= -o jail=").stdout.splitlines()
     assert len(inside) == sum(line.split()[1] == "web" for line in everywhere)
 
 
