@@ -6,10 +6,8 @@ import selectors
 import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Generic, Self, TypeVar
 
-from box.clients.__main__ import LONGEST
 from box.clients.results import (
     Downloaded,
     Got,
@@ -20,6 +18,7 @@ from box.clients.results import (
     Sent,
     Verdict,
 )
+from box.clients.stopping import LONGEST
 from box.remote import Remote
 
 PROJECT = Path(__file__).parents[1]
@@ -61,12 +60,7 @@ class Client(Generic[R]):
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         if self._process.poll() is None:
             self._process.kill()
         for pipe in self._pipes():

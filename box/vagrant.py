@@ -34,11 +34,11 @@ CUT = 5.0  # seconds without sshd: every connection is ended, none is let in
 class Vagrant:
     """The Vagrantfile's machine by python-vagrant, with the machine's own files in `scratch`."""
 
-    def __init__(self, scratch: Path, site: Site, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, scratch: Path, site: Site) -> None:
         self.scratch = scratch
         self._log = scratch / "vagrant.log"
         environment = {
-            **environ,
+            **os.environ,
             "VAGRANT_CWD": str(PROJECT),
             "VAGRANT_DOTFILE_PATH": str(scratch / "vagrant"),
             "CELLBLOCK_VAGRANT_ADDRESS": str(site.host.wan_address),
@@ -60,18 +60,19 @@ class Vagrant:
 
     def key(self) -> Path:
         """The ssh key that the machine was made with."""
-        found: list[str] = []
-        self._ask("ssh-config", lambda: found.append(self._vagrant.keyfile()))
-        return Path(found[0])
+        found = self._ask("ssh-config", self._vagrant.keyfile)
+        if found is None:
+            raise Refused("vagrant names no ssh key of its machine")
+        return Path(found)
 
     @property
     def machines(self) -> list[Path]:
         """Where vagrant has noted a machine that it made and did not destroy."""
         return list(self.scratch.glob("vagrant/machines/*/*/id"))
 
-    def _ask(self, word: str, command: Callable[[], object]) -> None:
+    def _ask(self, word: str, command: Callable[[], Any]) -> Any:
         try:
-            command()
+            return command()
         except subprocess.CalledProcessError:
             raise Refused(
                 f"vagrant {word} failed",

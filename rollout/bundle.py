@@ -155,15 +155,15 @@ def files(bundle: Bundle, token: str) -> dict[str, str]:
         f"{_MARK}{n}\n" + "".join(row + "\n" for row in rows)
         for n, rows in enumerate(bundle.answers.values())
     )
-    told = f"{output}{_MARK.rstrip()}\n"
+    told = f"{output}{_MARK.rstrip()}\n".encode(errors="surrogateescape")
     found = {
         "why": bundle.step.why + "\n",
         "hash": bundle.hash + "\n",
         "token": token + "\n",
         "confirm_within": f"{bundle.step.confirm_within}\n",
         "facts.sh": facts_script(lines) if lines else "",
-        "facts.planned": told.encode(errors="surrogateescape").decode(errors="replace"),
-        "facts.sum": sha256(told.encode(errors="surrogateescape")).hexdigest() + "\n",
+        "facts.planned": told.decode(errors="replace"),
+        "facts.sum": sha256(told).hexdigest() + "\n",
     }
     owns = {place: left for each in bundle.commands for place, left in each.owns.items()}
     found["owns"] = "".join(f"{place}\t{' '.join(left.split())}\n" for place, left in owns.items())

@@ -107,7 +107,7 @@ room() { # the undo's own, to be given up as it begins: it writes much of a fing
     dd if=/dev/urandom of="$dir/room" bs=64k count=64 2>/dev/null
 }
 
-facts_hold() { # step : is the host still as it was when the step was planned? Its log is told how not
+facts_hold() { # is the host still as it was when the step was planned? Its log is told how not
     if [ ! -s "$dir/facts.sh" ]; then return 0; fi
     if [ "$(sh "$dir/facts.sh" 2>/dev/null | sha256 -q)" = "$(cat "$dir/facts.sum")" ]; then return 0; fi
     sh "$dir/facts.sh" 2>/dev/null | diff "$dir/facts.planned" - | head -n 40 >>"$dir/log"
@@ -149,7 +149,7 @@ script() { # step do|undo nnn : one command, within its limit, its words into th
 as_planned() { # step, which is applying : what it is compared with later; undone where others came before it
     if ! { taken print.before && room; }; then
         unfit='the disk is full'
-    elif ! facts_hold "$1"; then
+    elif ! facts_hold; then
         unfit='the host changed since the step was planned'
     else
         return 0
@@ -314,7 +314,7 @@ run_lives() { # step : a restart may have given its pid to somebody else
 guard() { # step : the dead-man switch
     dir=steps/$1
     waited=0
-    print= # what the undo is compared with: taken in time, or a server that is cut off waits for it, too
+    print=print.$$ # what the undo is compared with: taken before the deadline, or who is cut off waits for it, too
     met= # the run's pid, once ps(1) has said that it is the run's: it is not asked again beside a cut-over
     while :; do
         look "$1"
@@ -338,16 +338,16 @@ guard() { # step : the dead-man switch
             read -r deadline <"$dir/deadline"
             left=$((deadline - $(date +%s)))
             if [ "$left" -le 0 ] && move "$1" applied undoing; then
-                if [ -n "$print" ]; then mv "$dir/$print" "$dir/print.rollback"; fi
+                if [ -e "$dir/$print" ]; then mv "$dir/$print" "$dir/print.rollback"; fi
                 echo 'no confirm came before the deadline' >"$dir/reason"
                 undo_step "$1"
-            elif [ "$left" -le 10 ] && [ -z "$print" ] && taken "print.$$"; then
-                print=print.$$
+            elif [ "$left" -le 10 ] && [ ! -e "$dir/$print" ]; then
+                taken "$print"
             fi
             ;;
         undoing) undo_step "$1" ;;
         *)
-            if [ -n "$print" ]; then rm -f "$dir/$print"; fi
+            rm -f "$dir/$print" "$dir/$print.new"
             exit 0
             ;;
         esac

@@ -1,8 +1,9 @@
 """The first process of a booted stand-in: it owns the model and answers the shims.
 
-A shim writes its pid into the FIFO `calls` and reads one line of sh from its own slot. What was
-typed, where, and in which jail, is read from /proc, so that the shim itself costs only a start of
-sh. When this process ends, the kernel kills all others of the stand-in and drops its mounts.
+A shim writes its pid into the FIFO `calls` and reads one line of sh from its slot, which others may
+share. What was typed, where, and in which jail, is read from /proc, so that the shim itself costs
+only a start of sh. When this process ends, the kernel kills all others of the stand-in and drops
+its mounts.
 """
 
 from __future__ import annotations

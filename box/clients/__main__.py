@@ -16,9 +16,8 @@ from box.clients.resolve import resolve
 from box.clients.results import Inserted, Record
 from box.clients.send import send
 from box.clients.shop import Shop
-from box.clients.stopping import Stop
+from box.clients.stopping import LONGEST, Stop
 
-LONGEST = 3600.0  # seconds that any client may run
 MOST_INSERTS = 200.0  # a second
 MOST_GETS = 100.0  # a second and thread
 MOST_QUESTIONS = 100.0  # a second over each transport

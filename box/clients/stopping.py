@@ -7,6 +7,8 @@ import threading
 import time
 from types import FrameType
 
+LONGEST = 3600.0  # seconds that any client may run
+
 
 class Stop:
     """Set by a deadline, by SIGTERM or by the end of stdin, whichever is first."""

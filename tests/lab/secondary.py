@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from box.guest import Guest
@@ -71,12 +70,7 @@ class Secondary:
             self._start("named", "-g", "-c", str(self._where / "named.conf"), log=log.fileno())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         for each in reversed(self._running):
             each.terminate()
             each.wait(timeout=30)

@@ -10,6 +10,23 @@ from rollout.plan import Plan
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 FIRST = ("preflight", "base", "network")
+POSTFIX = """\
+[services.mail]
+rc = "postfix"
+rcvar = "postfix_enable"
+ports = [{ port = 25, probe = "smtp" }, { port = 587, probe = "smtp" }]
+configuration = ["/usr/local/etc/postfix", "/etc/mail"]
+data = ["/var/mail"]
+
+[services.imap]
+rc = "dovecot"
+rcvar = "dovecot_enable"
+ports = [
+    { port = 143, probe = "imap" }, { port = 993 }, { port = 110, probe = "pop3" }, { port = 995 },
+]
+configuration = ["/usr/local/etc/dovecot"]
+"""
+"""Mail by Postfix and Dovecot, in the place of a site's [services.mail]."""
 
 
 def ordered(*subjects: str) -> Plan:

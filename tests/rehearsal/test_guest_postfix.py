@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from box.clients.results import LoggedIn, Sent
-from box.clients.send import judge
 from box.guest import Guest
 from box.running import logging_in, sending
 from tests.lab.operator import Operator
+from tests.rehearsal.mailed import must_have_arrived
+from tests.rehearsal.sites import POSTFIX
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(7200)]
 
@@ -22,22 +23,6 @@ LOGINS = 1.0
 PROBES = 0.2
 EACH_WAY = 250 / MESSAGES  # seconds that the clients go on at the least
 FAR = "root@[192.0.2.9]"  # nobody is there: it stays in the queue
-POSTFIX = """\
-[services.mail]
-rc = "postfix"
-rcvar = "postfix_enable"
-ports = [{ port = 25, probe = "smtp" }, { port = 587, probe = "smtp" }]
-configuration = ["/usr/local/etc/postfix", "/etc/mail"]
-data = ["/var/mail"]
-
-[services.imap]
-rc = "dovecot"
-rcvar = "dovecot_enable"
-ports = [
-    { port = 143, probe = "imap" }, { port = 993 }, { port = 110, probe = "pop3" }, { port = 995 },
-]
-configuration = ["/usr/local/etc/dovecot"]
-"""
 # As the port's message says: who calls sendmail, means Postfix's. A daemon keeps what it is started
 # with, and ssh would wait for its end.
 SERVED = """
@@ -114,8 +99,5 @@ def test_each_message_arrives_once_and_each_login_is_answered(operator: Operator
     print([(len(s.acknowledged), s.longest_gap.seconds, s.ended - s.started) for s, _ in seen])
     print([(r.answered, r.messages, r.longest_gap.seconds, r.slowest) for _, r in seen])
     for sent, read in seen:
-        verdict = judge(sent, mailbox)
-        assert verdict.is_whole, f"lost {verdict.lost[:5]}, doubled {verdict.doubled[:5]}"
-        assert not verdict.unacknowledged, verdict.unacknowledged[:5]
-        assert not sent.failures, f"{len(sent.failures)} not taken: {sent.failures[:3]}"
+        must_have_arrived(sent, mailbox)
         assert not read.failures, f"{len(read.failures)} not let in: {read.failures[:3]}"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(7200)]
+from tests.rehearsal.boxed import SHORT, must_be_ok, rehearse
 
-PROJECT = Path(__file__).parents[2]
-SHORT = '"preflight", "base", "network", "mysql"'
+pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(7200)]
 
 
 @pytest.fixture(autouse=True)
@@ -33,30 +30,8 @@ def box() -> str:
 
 
 def test_a_short_order_with_a_verdict_on_each_step(tmp_path: Path) -> None:
-    text = (PROJECT / "box" / "site.toml").read_text(encoding="utf-8")
-    site = tmp_path / "site.toml"
-    site.write_text(re.sub(r"(?m)^order = .*$", f"order = [{SHORT}]", text), encoding="utf-8")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    done = subprocess.run(
-        [
-            *(sys.executable, "deploy.py", "rehearse", "--on", "vagrant"),
-            *("--site", str(site), "--json"),
-        ],
-        cwd=PROJECT,
-        env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "TMPDIR": str(scratch)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=7000,
-        check=False,
-    )
-    print(done.stdout[-5000:], done.stderr)
-    assert done.returncode == 0
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    [judged] = [each["steps"] for each in told if each["event"] == "verdicts"]
-    assert {word for row in judged for key, word in row.items() if key != "step"} == {"ok"}
-    noted = json.loads((tmp_path / "cellblock" / "rehearsed.json").read_text())
-    assert all(each["freebsd"] for each in noted.values())
-    assert len(noted) == len(judged)
+    done = rehearse(tmp_path, "vagrant", "--json", order=SHORT, TMPDIR=str(scratch))
+    must_be_ok(done, tmp_path)
     assert not list(scratch.iterdir()), "something was left behind"

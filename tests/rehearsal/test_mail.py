@@ -15,7 +15,7 @@ from rollout.rehearsal import Rehearsal
 from rollout.told import Told
 from standin import BaseHost
 from tests.rehearsal.on_standin import host, runner, typed
-from tests.rehearsal.sites import written
+from tests.rehearsal.sites import POSTFIX, written
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 JAILS_QUEUE = "/var/spool/mqueue-mail"
@@ -96,24 +96,6 @@ def test_what_could_not_be_moved_is_refused_before_anything_begins(
         run.apply()
     assert said in f"{caught.value} {caught.value.evidence}"
     assert queued(box, "/usr/jails") == []
-
-
-POSTFIX = """\
-[services.mail]
-rc = "postfix"
-rcvar = "postfix_enable"
-ports = [{ port = 25, probe = "smtp" }, { port = 587, probe = "smtp" }]
-configuration = ["/usr/local/etc/postfix", "/etc/mail"]
-data = ["/var/mail"]
-
-[services.imap]
-rc = "dovecot"
-rcvar = "dovecot_enable"
-ports = [
-    { port = 143, probe = "imap" }, { port = 993 }, { port = 110, probe = "pop3" }, { port = 995 },
-]
-configuration = ["/usr/local/etc/dovecot"]
-"""
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ destroy)
     sleep 1
     rm -f "$machine/id"
     echo destroyed >> "$NOTES/asked" ;;
-ssh-config) printf 'Host default\n  User root\n  IdentityFile "/a place/key"\n' ;;
+ssh-config) printf 'Host default\n  HostName 192.0.2.7\n  User root\n%s' "$KEY" ;;
 esac
 """
 
@@ -87,6 +87,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     monkeypatch.setenv("NOTES", str(tmp_path))
     monkeypatch.setenv("UP", "")
     monkeypatch.setenv("DESTROY", "")
+    monkeypatch.setenv("KEY", '  IdentityFile "/a place/key"\n')
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     yield Fake(tmp_path, scratch)
 
@@ -192,6 +193,12 @@ def test_a_machine_that_vagrant_cannot_destroy_is_told_of_and_stays_for_another_
 
 def test_its_key(fake: Fake) -> None:
     assert Vagrant(fake.scratch, SAMPLE).key() == Path("/a place/key")
+
+
+def test_a_machine_without_a_key_is_refused(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "")
+    with pytest.raises(Refused, match="names no ssh key"):
+        Vagrant(fake.scratch, SAMPLE).key()
 
 
 def test_the_vagrantfile_takes_what_it_is_given() -> None:
