@@ -67,8 +67,10 @@ class SmallHost:
         self.down = False
         self.half_open = False
         self._held: list[int] = []
-        for folder in ("root/etc", "root/usr/local/etc", "root/usr/jails", "model", "bin"):
-            (where / folder).mkdir(parents=True)
+        for folder in ("etc", "usr/local/etc", "usr/jails", "var/log", "var/spool"):
+            (self.root / folder).mkdir(parents=True)
+        for folder in ("model", "bin"):
+            (where / folder).mkdir()
         for name in ("addresses", "mounts", "rules"):
             (where / "model" / name).touch()
         for name, body in {**STUBS, "sh": f'exec {sh} "$@"'}.items():
@@ -80,7 +82,9 @@ class SmallHost:
         """The product's, but that it looks for commands and files in our directory."""
         text, paths = re.subn(r"(?m)^PATH=.*", f"PATH={self.bin}:/usr/bin:/bin", HOST_SH)
         text, places = re.subn(
-            r"(?<![\w/])/(etc|usr/local/etc|usr/jails|boot)\b", rf"{self.root}/\1", text
+            r"(?<![\w/])/(etc|usr/local/etc|usr/jails|var/log|var/spool|boot)\b",
+            rf"{self.root}/\1",
+            text,
         )
         assert paths == 1
         assert places >= 6, "host.sh names other places than it did"

@@ -113,7 +113,18 @@ def test_the_way_back_of_a_person_is_on_the_disk_before_he_is_shown_a_line(notin
         run.apply()
     there = synced(noting)
     begun = there.index("applying steps/001-one/progress.new begun 001")
-    assert "applying steps/001-one " in there[begun:], "the name progress, not yet"
+    typed = next(n for n, line in enumerate(there) if "/print.applied.new " in line)
+    assert "applying steps/001-one " in there[begun:typed], "the name progress, not yet"
+
+
+def test_a_link_where_people_look_for_a_log_is_on_the_disk_before_a_step_is_applied(
+    noting: Lab,
+) -> None:
+    logs = noting.root / "var" / "log"
+    link = use(typed, do=f"ln -s x {logs}/link", undo=f"rm -f {logs}/link")
+    with noting.runner(noting.step("one", link)) as run:
+        run.apply()
+    assert f"applying {logs} " in synced(noting)
 
 
 def test_what_is_to_be_tried_again_is_on_the_disk_before_the_step_is_no_more_stuck(
