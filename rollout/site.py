@@ -304,6 +304,12 @@ class Site(_Table):
             part: Place(first.first_rule + n, first.first_set + n) for n, part in enumerate(parts)
         }
 
+    @property
+    def tcp_ports(self) -> tuple[int, ...]:
+        """Of all services, moved or not."""
+        ports = (each for service in self.services.values() for each in service.ports)
+        return tuple(sorted(each.port for each in ports if each.proto == "tcp"))
+
     def root(self, jail: str) -> str:
         """Where the jail's tree is on the host."""
         return f"{self.base.jails}/{jail}/root"

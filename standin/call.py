@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from standin.binaries import REAL
 from standin.layout import HIDDEN
+from standin.processes import PAUSE, root_of
 from standin.realm import Realm
 
 if TYPE_CHECKING:
     from standin.host import Host
 
 LONGEST_LINE = 1500
-PAUSE = 0.002
 
 
 class Unknown(Exception):
@@ -61,10 +61,9 @@ class Call:
 
     async def stdin(self) -> bytes:
         """All of it. The model must go on meanwhile: the writer may be waiting for it."""
-        fds = Path(f"/proc/{self.pid}/fd")
-        while f"/{HIDDEN}/answers/" not in str((fds / "0").readlink()):
+        while not self._has_its_slot_at_0():
             await asyncio.sleep(PAUSE)
-        source = os.open(fds / "9", os.O_RDONLY | os.O_NONBLOCK)
+        source = os.open(f"/proc/{self.pid}/fd/9", os.O_RDONLY | os.O_NONBLOCK)
         found = bytearray()
         try:
             while True:
@@ -78,6 +77,15 @@ class Call:
                 found += block
         finally:
             os.close(source)
+
+    def _has_its_slot_at_0(self) -> bool:
+        """The caller's own stdin is at 9 by then. Raises FileNotFoundError when it is gone."""
+        try:
+            return f"/{HIDDEN}/answers/" in str(Path(f"/proc/{self.pid}/fd/0").readlink())
+        except FileNotFoundError:
+            if root_of(self.pid) is None:
+                raise
+            return False  # its sh closes 0 before it puts the slot there
 
     async def stdin_text(self) -> str:
         return (await self.stdin()).decode(errors="surrogateescape")

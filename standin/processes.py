@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from standin.call import PAUSE
 from standin.realm import Realm
 
+PAUSE = 0.002  # seconds between two looks at what another process does
 PATH = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 ENVIRONMENT = {"HOME": "/", "PATH": PATH, "LD_LIBRARY_PATH": "/lib"}
 # Ignored by the first process, and so by all whom it starts unless they are reset.

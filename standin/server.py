@@ -19,13 +19,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from standin import commands, linux
-from standin.call import COMMANDS, LONGEST_LINE, PAUSE, Call, Failed, Reply, Unknown
+from standin.call import COMMANDS, LONGEST_LINE, Call, Failed, Reply, Unknown
 from standin.channel import Channel
 from standin.control import answer as answer_control
 from standin.faults import HELD, Fault
 from standin.host import Host
 from standin.layout import HIDDEN, LONG_LINES, SLOTS, control_place
 from standin.processes import (
+    PAUSE,
     Processes,
     end_connections,
     folder_of,

@@ -29,6 +29,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             moved = f"{name}.cutover"
             checks.append(check("preflight::daemon_runs", until=moved, service=name))
             checks.append(check("preflight::listens", until=moved, service=name))
+            checks.append(check("preflight::no_port_is_left_behind", until=moved, service=name))
             checks.append(
                 check("preflight::no_ipv6_clients_are_left_behind", until=moved, service=name)
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -55,14 +56,21 @@ def enabled_jails(told: str) -> list[str]:
 class Listening:
     """A socket that waits for clients; `proto` as sockstat has it: tcp or udp with 4, 6 or 46."""
 
+    pid: str
     proto: str
     address: str
     port: str
+
+    @property
+    def for_others(self) -> bool:
+        """Can more than the machine itself ask there?"""
+        address = self.address.partition("%")[0]
+        return address == "*" or not ip_address(address).is_loopback
 
 
 @pytest.fixture(scope="session")
 def listening(host: Any) -> list[Listening]:
     """On the host and in its jails."""
     rows = [row.split() for row in host.check_output("sockstat -46lq").splitlines()]
-    ends = [(row[-3], *row[-2].rpartition(":")) for row in rows]
-    return [Listening(proto, address, port) for proto, address, _, port in ends]
+    ends = [(row[-5], row[-3], *row[-2].rpartition(":")) for row in rows]
+    return [Listening(pid, proto, address, port) for pid, proto, address, _, port in ends]

@@ -60,6 +60,22 @@ def test_listens(listening: list[Listening], site: Site, service: str) -> None:
         )
 
 
+def test_no_port_is_left_behind(listening: list[Listening], site: Site, service: str) -> None:
+    """What nobody named is not forwarded, and would go silent with the host's daemon."""
+    asked = [one for listen in site.services[service].ports for one in _at(listen, listening)]
+    daemon = {one.pid for one in asked}
+    served = {
+        int(one.port)
+        for one in listening
+        if one.pid in daemon and one.proto.startswith("tcp") and one.for_others
+    }
+    left = ", ".join(map(str, sorted(served.difference(site.tcp_ports))))
+    assert not left, (
+        f"services.{service}: its daemon also serves {left}/tcp, where nobody would answer after "
+        f"the move: add it to services.{service}.ports, or close it"
+    )
+
+
 def test_no_ipv6_clients_are_left_behind(
     interfaces: dict[str, str], listening: list[Listening], site: Site, service: str
 ) -> None:

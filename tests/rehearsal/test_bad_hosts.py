@@ -86,6 +86,10 @@ def test_a_host_that_will_not_do(made: Plan, box: Box, lie: str, expected: str) 
             "services.bind.configtest = 'named-checkconf -z': it refuses: ",
         ),
         (
+            "echo 'Listen 8080' >> /usr/local/etc/apache24/httpd.conf; service apache24 onerestart",
+            "services.web: its daemon also serves 8080/tcp, where nobody would answer after the",
+        ),
+        (
             "ifconfig vtnet0 inet6 2001:db8::2/64",
             "services.web: serves IPv6 clients at 2001:db8::2, port 80/tcp: only IPv4 is moved",
         ),

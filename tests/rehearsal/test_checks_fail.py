@@ -147,6 +147,11 @@ CASES = [
     broken("preflight::daemon_runs", "service apache24 onestop", service="web"),
     broken("preflight::listens", "service apache24 onestop", service="web"),
     broken(
+        "preflight::no_port_is_left_behind",
+        "echo 'Listen 8080' >> /usr/local/etc/apache24/httpd.conf && service apache24 onerestart",
+        service="web",
+    ),
+    broken(
         "preflight::no_ipv6_clients_are_left_behind",
         "ifconfig vtnet0 inet6 2001:db8::2/64",
         service="web",

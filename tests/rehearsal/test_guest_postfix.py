@@ -23,6 +23,7 @@ LOGINS = 1.0
 PROBES = 0.2
 EACH_WAY = 250 / MESSAGES  # seconds that the clients go on at the least
 FAR = "root@[192.0.2.9]"  # nobody is there: it stays in the queue
+SMTPS = "{ port = 465 }, { port = 587,"  # this image's Postfix has it on
 # As the port's message says: who calls sendmail, means Postfix's. A daemon keeps what it is started
 # with, and ssh would wait for its end.
 SERVED = """
@@ -45,7 +46,10 @@ def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
     text = operator.site.read_text(encoding="utf-8")
     text, found = re.subn(r"(?ms)^\[services\.mail\]\n.*?(?=^\[|\Z)", POSTFIX, text)
     assert found == 1
-    operator.site.write_text(text.replace('["mail"]', '["imap", "mail"]'), encoding="utf-8")
+    for old, new in (('["mail"]', '["imap", "mail"]'), ("{ port = 587,", SMTPS)):
+        assert old in text
+        text = text.replace(old, new)
+    operator.site.write_text(text, encoding="utf-8")
     return operator
 
 

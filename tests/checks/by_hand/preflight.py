@@ -40,6 +40,14 @@ def listens(site: Site, service: str) -> Iterator[Look]:
         )
 
 
+def no_port_is_left_behind(site: Site, service: str) -> Iterator[Look]:
+    """On the machine's own addresses the daemon may serve what it likes."""
+    first, named = site.services[service].ports[0], "|".join(map(str, site.tcp_ports))
+    pid = f"sockstat -46lq -P {first.proto} -p {first.port} | awk 'NR == 1 {{print $3}}'"
+    rest = f"grep -vE ' (127[.][0-9.]+|::1):|:({named}) '"
+    yield Look(f"sockstat -46lq -P tcp | grep -w $({pid}) | {rest}")
+
+
 def no_ipv6_clients_are_left_behind(site: Site, service: str) -> Iterator[Look]:
     """Either the server has no IPv6 address for the world, or the daemon does not listen on one."""
     ports = ",".join(str(listen.port) for listen in site.services[service].ports if listen.public)
