@@ -18,7 +18,7 @@ from tests.crash.workers import Outcome, outcomes
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 ENDS = ("as before", "confirmed", "")
-A_CORE = 4
+A_CORE = 6
 """Stand-ins a core: a case waits more than it works."""
 
 

@@ -29,12 +29,12 @@ WORD = "cellblock-chaos:"
 _READ_ONLY = "umount {at} && mount -t nullfs -o ro {of} {at}"
 SPOILT = {
     "mysql.cutover": _READ_ONLY.format(of="/var/db/mysql", at="/usr/jails/mysql/root/var/db/mysql"),
-    "web.standby": "chflags schg /usr/jails/web/root/var/run",
+    "web.standby": "chflags schg /usr/jails/web/root/var/run/apache24",
 }
 MENDED = {
     "mysql.cutover": "umount /usr/jails/mysql/root/var/db/mysql && "
     "mount -t nullfs /var/db/mysql /usr/jails/mysql/root/var/db/mysql",
-    "web.standby": "chflags noschg /usr/jails/web/root/var/run",
+    "web.standby": "chflags noschg /usr/jails/web/root/var/run/apache24",
 }
 # A disk of its own, or it would be minutes until the guest's is full.
 SMALL_DISK = f"""set -e

@@ -42,7 +42,8 @@ class Operator:
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """deploy.py, running; in a process group of its own, so that all of it can be killed."""
         checkout = self.home / f"checkout-{len(list(self.home.iterdir()))}"
-        subprocess.run(["git", "clone", "-q", str(PROJECT), str(checkout)], check=True)
+        quiet = ("git", "-c", "advice.detachedHead=false", "clone", "-q")
+        subprocess.run([*quiet, str(PROJECT), str(checkout)], check=True)
         return subprocess.Popen(
             self.guest.argv(sys.executable, "deploy.py", *words, "--site", str(self.site)),
             cwd=checkout,
