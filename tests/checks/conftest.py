@@ -70,7 +70,12 @@ class Listening:
 
 @pytest.fixture(scope="session")
 def listening(host: Any) -> list[Listening]:
-    """On the host and in its jails."""
-    rows = [row.split() for row in host.check_output("sockstat -46lq").splitlines()]
+    """On the host itself: what is its own loopback's there, a jail has on its LAN address."""
+    return sockets(host.check_output("sockstat -46lq -j 0"))
+
+
+def sockets(told: str) -> list[Listening]:
+    """The lines of sockstat; without those that have no port yet, `*:*`: nobody can ask there."""
+    rows = [row.split() for row in told.splitlines()]
     ends = [(row[-5], row[-3], *row[-2].rpartition(":")) for row in rows]
-    return [Listening(pid, proto, address, port) for pid, proto, address, _, port in ends]
+    return [Listening(pid, proto, at, port) for pid, proto, at, _, port in ends if port != "*"]

@@ -36,16 +36,16 @@ def daemon_runs(site: Site, service: str) -> Iterator[Look]:
 def listens(site: Site, service: str) -> Iterator[Look]:
     for listen in site.services[service].ports:
         yield Look(
-            f"sockstat -46lq -P {listen.proto} -p {listen.port}", f"{ANY}:{listen.port} {ANY}"
+            f"sockstat -46lq -j 0 -P {listen.proto} -p {listen.port}", f"{ANY}:{listen.port} {ANY}"
         )
 
 
 def no_port_is_left_behind(site: Site, service: str) -> Iterator[Look]:
     """On the machine's own addresses the daemon may serve what it likes."""
     first, named = site.services[service].ports[0], "|".join(map(str, site.tcp_ports))
-    pid = f"sockstat -46lq -P {first.proto} -p {first.port} | awk 'NR == 1 {{print $3}}'"
-    rest = f"grep -vE ' (127[.][0-9.]+|::1):|:({named}) '"
-    yield Look(f"sockstat -46lq -P tcp | grep -w $({pid}) | {rest}")
+    pid = f"sockstat -46lq -j 0 -P {first.proto} -p {first.port} | awk 'NR == 1 {{print $3}}'"
+    rest = f"$3 == pid && $6 !~ /^127[.]|^::1:|:([*]|{named})$/"
+    yield Look(f"sockstat -46lq -j 0 -P tcp | awk -v pid=$({pid}) '{rest}'")
 
 
 def no_ipv6_clients_are_left_behind(site: Site, service: str) -> Iterator[Look]:

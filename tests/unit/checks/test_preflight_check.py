@@ -1,0 +1,58 @@
+"""A port that would go silent is told, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from rollout import site
+from rollout.site import Site
+from tests.checks import test_preflight as preflight
+from tests.checks.by_hand.preflight import no_port_is_left_behind
+from tests.checks.conftest import sockets
+from tests.rehearsal.sites import SAMPLE
+
+# The columns are 13.2's; Apache's second socket there has no port.
+SERVED = """\
+www      apache2    880   4  tcp46  *:80                  *:*
+www      apache2    880   5  tcp4   *:*                   *:*
+bind     named      746   29 udp4   203.0.113.2:53        *:*
+bind     named      746   31 tcp4   203.0.113.2:53        *:*
+bind     named      746   39 tcp4   127.0.0.1:953         *:*
+bind     named      746   40 tcp6   ::1:953               *:*
+bind     named      746   41 udp4   *:50123               *:*
+root     sshd       810   4  tcp4   *:22                  *:*
+"""
+MORE = "bind     named      746   42 tcp4   203.0.113.2:8053      *:*\n"
+
+
+@pytest.fixture(scope="module")
+def sample() -> Site:
+    return site.read(SAMPLE)
+
+
+def by_hand(told: str, there: Site, service: str) -> str:
+    """What a person sees who types it on such a host."""
+    [look] = no_port_is_left_behind(there, service)
+    sockstat = """sockstat() { printf %s "$told" | grep " $5" | grep -e ":${7:+$7 }"; }"""
+    return subprocess.run(
+        ["/bin/sh", "-c", f"{sockstat}; {look.line}"],
+        env={"told": told, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.parametrize("service", ["bind", "web"])
+def test_loopback_and_what_has_no_port_are_passed_over(sample: Site, service: str) -> None:
+    preflight.test_no_port_is_left_behind(sockets(SERVED), sample, service)
+    assert by_hand(SERVED, sample, service) == ""
+
+
+def test_another_port_of_the_daemon_is_told(sample: Site) -> None:
+    with pytest.raises(AssertionError, match="bind: its daemon also serves 8053/tcp"):
+        preflight.test_no_port_is_left_behind(sockets(SERVED + MORE), sample, "bind")
+    assert by_hand(SERVED + MORE, sample, "bind") == MORE
+    preflight.test_no_port_is_left_behind(sockets(SERVED + MORE), sample, "web")
