@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 from typing import Self
 
 from box.guest import Guest
@@ -77,7 +78,7 @@ class Secondary:
 
     def take_all_the_time(self) -> None:
         """From now on until its end."""
-        rndc = f"rndc -c {self._where}/rndc.conf retransfer {self._zone}"
+        rndc = f"rndc -c {quote(str(self._where / 'rndc.conf'))} retransfer {self._zone}"
         loop = f"while :; do {rndc}; sleep {EVERY}; done"
         self._start("sh", "-c", loop, log=subprocess.DEVNULL)
 
