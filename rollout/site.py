@@ -192,6 +192,10 @@ class Service(_Table):
     configtest: Word | None = None
     client: str | None = None
 
+    @property
+    def tcp_ports(self) -> tuple[int, ...]:
+        return tuple(listen.port for listen in self.ports if listen.proto == "tcp")
+
     @field_validator("client")
     @classmethod
     def _without_password(cls, client: str | None) -> str | None:
@@ -307,8 +311,7 @@ class Site(_Table):
     @property
     def tcp_ports(self) -> tuple[int, ...]:
         """Of all services, moved or not."""
-        ports = (each for service in self.services.values() for each in service.ports)
-        return tuple(sorted(each.port for each in ports if each.proto == "tcp"))
+        return tuple(sorted(port for each in self.services.values() for port in each.tcp_ports))
 
     def root(self, jail: str) -> str:
         """Where the jail's tree is on the host."""

@@ -18,7 +18,6 @@ def steps(site: Site) -> tuple[Step, ...]:
     service = site.services[_NAME]
     address = str(site.jails[name].address)
     where = {"public": str(site.host.wan_address), "address": address}
-    tcp = tuple(listen.port for listen in service.ports if listen.proto == "tcp")
     fitted = use(
         named.readdressed,
         directory=local_etc(site, name),
@@ -56,7 +55,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             _NAME,
             why="The host's named ends the transfers under way, stops, and stays down at the next "
             "boot.",
-            before=[use(named.transfers_ended, ports=tcp)],
+            before=[use(named.transfers_ended, ports=service.tcp_ports)],
             tell=("who runs the secondaries: transfers come from the jail, at the same address",),
             gate=Gate(
                 question="Do names resolve from outside, served by the jail?",

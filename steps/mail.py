@@ -184,13 +184,7 @@ def _ends(script: str) -> str:
 def _sessions_ended(site: Site, jail: str = "") -> list[Use]:
     """Of all but sendmail, whose sessions outlive it."""
     services = [site.services[name] for name in moved(site)]
-    ports = [
-        listen.port
-        for service in services
-        if service.rc != "sendmail"
-        for listen in service.ports
-        if listen.proto == "tcp"
-    ]
+    ports = [port for each in services if each.rc != "sendmail" for port in each.tcp_ports]
     return [use(mail.sessions_ended, ports=ports, jail=jail)] if ports else []
 
 

@@ -87,7 +87,6 @@ def _retire(site: Site) -> Step:
     socket = service.socket
     target = f"{site.root(site.jail_of(_MYSQL))}{socket}"
     name = site.jails[site.jail_of(_MYSQL)].hostname
-    ports = [listen.port for listen in service.ports if listen.proto == "tcp"]
     return Step(
         name="mysql.retire",
         why="localhost leads to MySQL no more, now that nobody's files say so: neither 127.0.0.1 "
@@ -106,8 +105,8 @@ def _retire(site: Site) -> Step:
             ),
         ),
         checks=(
-            *(check("names::localhost_is_closed", port=port) for port in ports),
-            *(check("names::answers", name=name, port=port) for port in ports),
+            *(check("names::localhost_is_closed", port=port) for port in service.tcp_ports),
+            *(check("names::answers", name=name, port=port) for port in service.tcp_ports),
             *([check("files::is_absent", path=socket)] if socket else []),
         ),
         tell=("every account that got a notice",),

@@ -13,7 +13,7 @@ from tests.checks.by_hand.preflight import no_port_is_left_behind
 from tests.checks.conftest import sockets
 from tests.rehearsal.sites import SAMPLE
 
-# The columns are 13.2's; Apache's second socket there has no port.
+# The columns are 13.2's, where Apache has a socket *:*, too; what its line says besides is made up.
 SERVED = """\
 www      apache2    880   4  tcp46  *:80                  *:*
 www      apache2    880   5  tcp4   *:*                   *:*
