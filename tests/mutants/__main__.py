@@ -1,19 +1,25 @@
-"""python -m tests.mutants [--list] [PATTERN...]: puts faults into a copy of the tree, one by one.
+"""python -m tests.mutants [--list] [--workers N] [PATTERN...]: faults put in, one at a time.
 
-For each the tests that should see it run; the list says which went red. Exit code 1 when a fault
-was not seen by any. A PATTERN is a part of a line of --list.
+Each goes into a copy of the tree, a worker's own, and the tests that should see it run there; the
+list says which went red. Exit code 1 when a fault was not seen by any. A PATTERN is a part of a
+line of --list.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
 from tests.mutants.faults import PROJECT, Fault, all_faults
@@ -60,36 +66,64 @@ def seen(fault: Fault, tree: Path) -> tuple[bool, str]:
     return code == 1, said
 
 
-def main(words: list[str]) -> int:
-    patterns = [word for word in words if not word.startswith("--")]
-    faults = [
+@contextmanager
+def lent(trees: SimpleQueue[Path]) -> Iterator[Path]:
+    tree = trees.get()
+    try:
+        yield tree
+    finally:
+        trees.put(tree)
+
+
+def tried(fault: Fault, trees: SimpleQueue[Path]) -> tuple[Fault, bool]:
+    with lent(trees) as tree:
+        began = time.monotonic()
+        red, said = seen(fault, tree)
+    verdict = f"red: {said}" if red else "NOT SEEN"
+    print(f"{fault}: {verdict} ({time.monotonic() - began:.0f} s)", flush=True)
+    return fault, red
+
+
+def must_be_green(file: str, trees: SimpleQueue[Path]) -> None:
+    with lent(trees) as tree:
+        code, said = run(tree, [file])
+    if code != 0:
+        raise SystemExit(f"without a fault, too, {file} is red: {said}")
+
+
+def chosen(patterns: list[str]) -> list[Fault]:
+    return [
         fault
         for fault in all_faults()
         if not patterns or any(pattern in str(fault) for pattern in patterns)
     ]
-    if "--list" in words:
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("pattern", nargs="*")
+    given = parser.parse_args()
+    faults = chosen(given.pattern)
+    if given.list:
         print("\n".join(map(str, faults)))
         return 0
-    tried: Counter[str] = Counter()
-    survived: list[Fault] = []
-    with TemporaryDirectory(prefix="mutants-") as folder:
-        tree = Path(folder)
-        copied(tree)
-        for file in dict.fromkeys(each.partition("::*")[0] for f in faults for each in f.tests):
-            code, said = run(tree, [file])
-            if code != 0:
-                raise SystemExit(f"without a fault, too, {file} is red: {said}")
-        for fault in faults:
-            began = time.monotonic()
-            red, said = seen(fault, tree)
-            tried[fault.kind] += 1
-            survived += [] if red else [fault]
-            verdict = f"red: {said}" if red else "NOT SEEN"
-            print(f"{fault}: {verdict} ({time.monotonic() - began:.0f} s)", flush=True)
-    told = ", ".join(f"{count} {kind}s" for kind, count in tried.items())
-    print(f"{sum(tried.values())} faults ({told}), {len(survived)} not seen")
+    files = dict.fromkeys(each.partition("::*")[0] for f in faults for each in f.tests)
+    with TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(given.workers) as pool:
+        trees: SimpleQueue[Path] = SimpleQueue()
+        for number in range(given.workers):
+            (tree := Path(folder) / str(number)).mkdir()
+            copied(tree)
+            trees.put(tree)
+        list(pool.map(lambda file: must_be_green(file, trees), files))
+        ends = list(pool.map(lambda fault: tried(fault, trees), faults))
+    survived = [fault for fault, red in ends if not red]
+    kinds = Counter(fault.kind for fault, _ in ends)
+    told = ", ".join(f"{count} {kind}s" for kind, count in kinds.items())
+    print(f"{len(ends)} faults ({told}), {len(survived)} not seen")
     return 1 if survived else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
