@@ -5,7 +5,7 @@ from __future__ import annotations
 from operations import offload
 from rollout.errors import Refused
 from rollout.site import Site
-from rollout.step import Check, Step, check, use
+from rollout.step import Check, Gate, Step, check, use
 from steps import ruleset
 from steps.base import RULES
 
@@ -35,6 +35,32 @@ def steps(site: Site) -> tuple[Step, ...]:
             "segments are cut by the kernel, since nat cannot translate uncut ones.",
             operations=(*off, *ruleset.part(site, _NAME, bodies(site), nats)),
             checks=(*ruleset.checks(site, _NAME), *_checks(site, natted, boot)),
+        ),
+    )
+
+
+def shut_in(site: Site, jail: str) -> Gate | None:
+    """A stop before a jail is built whose daemons open connections themselves, and could not.
+
+    None where it has a way out, and for daemons that only answer.
+    """
+    outbound, address = site.jails[jail].outbound, site.jails[jail].address
+    losses = {
+        "bind": f"BIND: its notifies come from {address}, and secondaries that know "
+        f"{site.host.wan_address} refuse them; it fetches no zone and resolves nothing for others",
+        "mail": "mail: what is for other hosts stays in the queue",
+    }
+    lost = [losses[name] for name in site.jails[jail].services if name in losses]
+    moved = site.order.index(next(name for name in site.order if name in site.jails[jail].services))
+    if not lost or outbound == "public" or (outbound == "nat" and _NAME in site.order[:moved]):
+        return None
+    wanting = 'outbound = "none"' if outbound == "none" else f"no {_NAME!r} before it in the order"
+    return Gate(
+        question="No connection will lead out of this jail. Is that meant?",
+        look_at=(
+            f"jails.{jail}: {wanting}",
+            *lost,
+            f'otherwise: outbound = "nat", and {_NAME!r} before it in the order',
         ),
     )
 

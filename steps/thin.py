@@ -12,6 +12,7 @@ from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.site import Jail, Site
 from rollout.step import Step, Use, check, use
+from steps import egress
 from steps.render import render
 
 _LOCAL = "/usr/local"
@@ -58,6 +59,7 @@ def _jail_step(
             check("jail::returns_at_boot", jail=name),
             check("preflight::daemon_runs", until=f"{service}.cutover", service=service),
         ),
+        gate=egress.shut_in(site, name),
     )
 
 

@@ -14,7 +14,7 @@ from rollout import site
 from rollout.errors import Refused
 from rollout.site import Site
 from rollout.step import Step
-from steps import egress, policy, traffic
+from steps import bind, egress, mail, mysql, policy, traffic
 
 WHOLE = site.read(Path(__file__).parents[3] / "site.example.toml")
 ORDER = ("preflight", "base", "network", "traffic", "egress", "mysql", "web", "policy")
@@ -184,3 +184,29 @@ def test_traffic_counts_each_way_of_each_jail_once_and_changes_nothing() -> None
     ]
     assert bodies[-1].endswith("32768-65535 in recv vtnet0 // by-nat received")
     assert not [body for body in counted(NOBODY) if "by-nat" in body]
+
+
+@pytest.mark.parametrize("service", ["bind", "mail"])
+@pytest.mark.parametrize(
+    ("outbound", "order", "says"),
+    [
+        ("none", ("egress", "bind", "mail"), 'outbound = "none"'),
+        ("nat", ("bind", "mail"), "no 'egress' before it in the order"),
+        ("nat", ("bind", "mail", "egress"), "no 'egress' before it in the order"),
+        ("nat", ("egress", "bind", "mail"), None),
+        ("public", ("bind", "mail"), None),
+    ],
+)
+def test_who_is_shut_in_is_asked_about_before_the_jail_is_built(
+    service: str, outbound: str, order: tuple[str, ...], says: str | None
+) -> None:
+    name = WHOLE.jail_of(service)
+    jail = WHOLE.jails[name].model_copy(update={"outbound": outbound})
+    sample = WHOLE.model_copy(update={"order": order, "jails": {**WHOLE.jails, name: jail}})
+    first = {"bind": bind, "mail": mail}[service].steps(sample)[0]
+    assert first.name == f"{service}.jail"
+    assert (first.gate and first.gate.look_at[0]) == (says and f"jails.{name}: {says}")
+
+
+def test_a_daemon_that_only_answers_needs_no_way_out() -> None:
+    assert mysql.steps(SAMPLE)[0].gate is None
