@@ -89,6 +89,17 @@ def test_what_both_have_is_the_jails_from_then_on_and_not_before(etc: Path) -> N
         assert not (etc / "moved").exists()
 
 
+def test_a_file_of_entries_that_cannot_be_brought_to_the_disk_takes_no_place(etc: Path) -> None:
+    off, on = handed_over(None)
+    done = typed(off.do.replace("/etc/", f"{etc}/"), etc.parent, fsync="exit 1")
+    assert done.returncode != 0
+    assert (etc / "newsyslog.conf").read_text() == MAIN
+    run(off.do, etc)
+    in_jail = on.do.replace("/etc/", f"{etc}/")
+    done = typed(in_jail, etc.parent, jexec='shift; exec "$@"', fsync="exit 1")
+    assert done.returncode != 0
+
+
 @pytest.mark.parametrize("planted", [False, True])
 def test_a_jail_that_stands_still_is_cleaned_up_unless_it_planted_a_link(
     tmp_path: Path, *, planted: bool
