@@ -29,9 +29,10 @@ def box() -> str:
     return name
 
 
-def test_a_short_order_with_a_verdict_on_each_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["", SHORT], ids=["all", "short"])
+def test_all_of_it_with_a_verdict_on_each_step(tmp_path: Path, order: str) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    done = rehearse(tmp_path, "vagrant", "--json", order=SHORT, TMPDIR=str(scratch))
+    done = rehearse(tmp_path, "vagrant", "--json", order=order, TMPDIR=str(scratch))
     must_be_ok(done, tmp_path)
     assert not list(scratch.iterdir()), "something was left behind"
