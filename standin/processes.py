@@ -112,7 +112,8 @@ def words_of(pid: int) -> list[str]:
 def stat_of(pid: int) -> tuple[str, int, int]:
     """Name, parent and session of a process; pid 0 stands for outside the stand-in."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            text = file.read()
     except OSError:
         return "", 0, 0
     name, _, rest = text.partition("(")[2].rpartition(")")

@@ -13,7 +13,8 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from standin import linux
@@ -45,9 +46,11 @@ def tear(where: Path, since: float) -> list[str]:
         synced[inode] = int(there), int(when)
     since = max(since, time.time() - SYNCER_SECONDS)
     torn = list(_lost(where / "root", since, synced))
-    for place, found in _files(where / "root"):
-        born = linux.birth(place)
-        if max(found.st_mtime, born) < since or found.st_size == 0:
+    for place, found in _since(where / "root", since, stat.S_ISREG):
+        # This machine's own commands are hard links.
+        if found.st_nlink > 1 or found.st_size == 0:
+            continue
+        if max(found.st_mtime, linux.birth(place)) < since:
             continue
         size, mtime = synced.get(_inode(place, found), (0, 0))
         if (size, mtime) == (found.st_size, found.st_mtime_ns):
@@ -60,9 +63,9 @@ def tear(where: Path, since: float) -> list[str]:
 
 
 def _lost(root: Path, since: float, synced: Mapping[str, tuple[int, int]]) -> Iterator[str]:
-    for place in _directories(root):
+    for place, found in _since(root, since, stat.S_ISDIR):
         born = linux.birth(place)
-        if born < since or _inode(place, place.lstat()) in synced:
+        if born < since or _inode(place, found) in synced:
             continue
         _, parent = synced.get(_inode(place.parent, place.parent.lstat()), (0, 0))
         if parent / 1e9 < born - CLOCK:
@@ -74,29 +77,21 @@ def _inode(place: Path, found: os.stat_result) -> str:
     return f"{found.st_ino}.{linux.birth(place):.9f}"
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+def _since(
+    root: Path, since: float, wanted: Callable[[int], bool]
+) -> Iterator[tuple[Path, os.stat_result]]:
+    """What was made or changed since, of the `wanted` mode; a directory before what is in it, which
+    is not looked into when it was removed meanwhile.
+    """
     skipped = {str(root / name) for name in NOT_FILES}
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if f"{folder}/{name}" not in skipped]
-        yield Path(folder), folders, names
-
-
-def _directories(root: Path) -> Iterator[Path]:
-    """Each before what is in it; what was removed meanwhile is not looked into."""
-    for folder, folders, _ in _walk(root):
-        for name in list(folders):
-            place = folder / name
-            if not place.is_symlink():
-                yield place
-            if not place.exists():
-                folders.remove(name)
-
-
-def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    for folder, _, names in _walk(root):
-        for name in names:
-            place = folder / name
-            found = place.lstat()
-            # This machine's own commands are hard links.
-            if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-                yield place, found
+    folders = [str(root)]
+    while folders:
+        with suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.path in skipped:
+                    continue
+                found = entry.stat(follow_symlinks=False)
+                if found.st_ctime >= since and wanted(found.st_mode):
+                    yield Path(entry.path), found
+                if stat.S_ISDIR(found.st_mode):
+                    folders.append(entry.path)

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -56,13 +56,13 @@ class Process:
         return str(known[name])
 
 
-def processes(host: Host, call: Call) -> list[Process]:
-    """Those that the caller may see: a jail sees its own."""
+def processes(host: Host, call: Call, pids: Collection[int] | None = None) -> list[Process]:
+    """Those that the caller may see: a jail sees its own. With `pids` of these alone."""
     daemons = {daemon.pid: daemon for daemon in host.daemons}
     workers = {pid: daemon for daemon in host.daemons for pid in daemon.worker_pids}
     names = cache(Names)
     found = []
-    for pid in all_pids():
+    for pid in all_pids() if pids is None else sorted(set(pids)):
         with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
             process = _process(host, call, pid, daemons, workers, names=names)
             found += [process] if process else []
@@ -102,15 +102,14 @@ def _process(
 def ps(host: Host, call: Call) -> Reply:
     columns, pids, jail = ["pid", "state", "command"], None, None
     chosen: list[str] = []  # by -o, which may come more than once
-    everything = False
     words = list(call.args)
     while words:
         word = words.pop(0)
         letters = word[1:] if word.startswith("-") else word
         while letters:
             letter, letters = letters[0], letters[1:]
-            if letter in "aAxwdce":
-                everything = everything or letter in "axAe"
+            if letter in "aAxwdce":  # of one host's processes, all are root's own
+                pass
             elif letter == "u":
                 columns = ["user", "pid", "state", "command"]
             elif letter == "j":
@@ -132,11 +131,9 @@ def ps(host: Host, call: Call) -> Reply:
         return Reply(exit=1)
     shown = [
         process
-        for process in processes(host, call)
-        if (pids is None or process.pid in pids)
-        and (jail is None or jail in (process.jail, str(process.jid)))
+        for process in processes(host, call, pids)
+        if jail is None or jail in (process.jail, str(process.jid))
     ]
-    del everything  # of one host's processes, all are root's own
     return Reply(_table(chosen or columns, shown), exit=0 if shown else 1)
 
 
