@@ -109,8 +109,8 @@ def ps(host: Host, call: Call) -> Reply:
         while letters:
             letter, letters = letters[0], letters[1:]
             if letter in "aAxwdce":  # of one host's processes, all are root's own
-                pass
-            elif letter == "u":
+                continue
+            if letter == "u":
                 columns = ["user", "pid", "state", "command"]
             elif letter == "j":
                 columns = ["user", "pid", "ppid", "pgid", "sid", "jid", "state", "command"]
