@@ -265,8 +265,8 @@ def fsync(host: Host, call: Call) -> Reply:
     """Nothing of a stand-in outlives this machine's own power, so its disks are spared."""
     _, rest = getopt(call, "", "usage: fsync file ...")
     for word in rest:
-        place = call.realm.path(word, call.cwd)
-        if not place.exists():
-            raise Failed(f"fsync: open {word}: No such file or directory\n", 66)
-        host.note_synced(place)
+        try:
+            host.note_synced(call.realm.path(word, call.cwd))
+        except (FileNotFoundError, NotADirectoryError):
+            raise Failed(f"fsync: open {word}: No such file or directory\n", 66) from None
     return Reply()

@@ -38,11 +38,11 @@ _PID = re.compile(r"^(\S+\s+\S+\s+)\d+", re.MULTILINE)
 
 
 class View:
-    """Takes the host's state as lines; remembers the digests of files that did not change."""
+    """Takes the host's state as lines; remembers those of files that did not change."""
 
     def __init__(self, standin: StandIn) -> None:
         self.standin = standin
-        self._digests: dict[tuple[int, int, int, int], str] = {}
+        self._lines: dict[tuple[object, ...], str] = {}
 
     def take(self) -> frozenset[str]:
         return frozenset((*self._files(), *self._model()))
@@ -71,18 +71,19 @@ class View:
 
     def _line(self, entry: os.DirEntry[str], name: str) -> str:
         seen = entry.stat(follow_symlinks=False)
-        what = ""
-        if stat.S_ISLNK(seen.st_mode):
-            what = str(Path(entry.path).readlink())
-        elif stat.S_ISREG(seen.st_mode):
-            what = self._digest(entry.path, seen)
-        return f"path {name} {seen.st_mode:o} {seen.st_uid}:{seen.st_gid} {what}"
+        key = (name, *seen[: stat.ST_SIZE + 1], seen.st_mtime_ns, seen.st_ctime_ns)
+        if key not in self._lines:
+            what = _content(entry.path, seen.st_mode)
+            self._lines[key] = f"path {name} {seen.st_mode:o} {seen.st_uid}:{seen.st_gid} {what}"
+        return self._lines[key]
 
-    def _digest(self, path: str, seen: os.stat_result) -> str:
-        key = (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
-        if key not in self._digests:
-            self._digests[key] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-        return self._digests[key]
+
+def _content(path: str, mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return str(Path(path).readlink())
+    if stat.S_ISREG(mode):
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    return ""
 
 
 def differences(before: frozenset[str], now: frozenset[str]) -> str:
