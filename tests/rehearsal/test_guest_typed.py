@@ -34,10 +34,9 @@ def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
 @pytest.fixture
 def terminal(operator: Operator) -> Iterator[Typist]:
     """At a terminal: root's own login shell is csh, and from there the page's /bin/sh +E."""
-    argv = operator.guest.ssh_argv("")[:-1]
-    at = argv.index("ssh") + 1
+    login = ["-tt" if word == "-T" else word for word in operator.guest.ssh_argv("")[:-1]]
+    assert "-tt" in login
     pipe = subprocess.PIPE
-    login = [*argv[:at], "-tt", *argv[at:]]
     shell = subprocess.Popen(login, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
     typist = Typist(shell, "/bin/sh +E\nstty -echo")
     yield typist
