@@ -38,6 +38,11 @@ def terminal(operator: Operator) -> Iterator[Typist]:
     assert "-tt" in login
     pipe = subprocess.PIPE
     shell = subprocess.Popen(login, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+    assert shell.stdout is not None
+    said = b""
+    while not said.endswith(b"# "):  # what is typed before its prompt csh throws away
+        said += (more := os.read(shell.stdout.fileno(), 65536))
+        assert more, said
     typist = Typist(shell, "/bin/sh +E\nstty -echo")
     yield typist
     typist.close()
