@@ -39,26 +39,30 @@ def steps(site: Site) -> tuple[Step, ...]:
     )
 
 
-def shut_in(site: Site, jail: str) -> Gate | None:
-    """A stop before a jail is built whose daemons open connections themselves, and could not.
+def shut_in(site: Site, service: str) -> Gate | None:
+    """A stop before the jail of `service`, its first, is built: its daemons open connections
+    themselves, and could not.
 
-    None where it has a way out, and for daemons that only answer.
+    None where the jail has a way out, and for daemons that only answer.
     """
-    outbound, address = site.jails[jail].outbound, site.jails[jail].address
+    name = site.jail_of(service)
+    jail = site.jails[name]
     losses = {
-        "bind": f"BIND: its notifies come from {address}, and secondaries that know "
+        "bind": f"BIND: its notifies come from {jail.address}, and secondaries that know "
         f"{site.host.wan_address} refuse them; it fetches no zone and resolves nothing for others",
         "mail": "mail: what is for other hosts stays in the queue",
     }
-    lost = [losses[name] for name in site.jails[jail].services if name in losses]
-    moved = site.order.index(next(name for name in site.order if name in site.jails[jail].services))
-    if not lost or outbound == "public" or (outbound == "nat" and _NAME in site.order[:moved]):
+    lost = [losses[each] for each in jail.services if each in losses]
+    led_out = _NAME in site.order[: site.order.index(service)]
+    if not lost or jail.outbound == "public" or (jail.outbound == "nat" and led_out):
         return None
-    wanting = 'outbound = "none"' if outbound == "none" else f"no {_NAME!r} before it in the order"
+    wanting = (
+        'outbound = "none"' if jail.outbound == "none" else f"no {_NAME!r} before it in the order"
+    )
     return Gate(
         question="No connection will lead out of this jail. Is that meant?",
         look_at=(
-            f"jails.{jail}: {wanting}",
+            f"jails.{name}: {wanting}",
             *lost,
             f'otherwise: outbound = "nat", and {_NAME!r} before it in the order',
         ),

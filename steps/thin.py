@@ -59,7 +59,7 @@ def _jail_step(
             check("jail::returns_at_boot", jail=name),
             check("preflight::daemon_runs", until=f"{service}.cutover", service=service),
         ),
-        gate=egress.shut_in(site, name),
+        gate=egress.shut_in(site, service),
     )
 
 
