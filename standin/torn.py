@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +24,9 @@ SYNCER_SECONDS = 120.0
 CLOCK = 1e-5  # seconds: how exact a time of a file is, read as a float
 LOG = "synced.log"
 NOT_FILES = (HIDDEN, "bin", "dev", "proc")
+
+Synced = Mapping[str, tuple[int, int]]
+"""Size and time, in nanoseconds, of each inode at its last fsync."""
 
 
 def mark(place: Path) -> str:
@@ -45,43 +48,50 @@ def tear(where: Path, since: float) -> list[str]:
         inode, there, when = line.split()
         synced[inode] = int(there), int(when)
     since = max(since, time.time() - SYNCER_SECONDS)
-    torn = list(_lost(where / "root", since, synced))
-    for place, found in _since(where / "root", since, stat.S_ISREG):
-        # This machine's own commands are hard links.
-        if found.st_nlink > 1 or found.st_size == 0:
-            continue
-        if max(found.st_mtime, linux.birth(place)) < since:
-            continue
-        size, mtime = synced.get(_inode(place, found), (0, 0))
-        if (size, mtime) == (found.st_size, found.st_mtime_ns):
-            continue
-        # Written anew from its beginning, or appended to: what the fsync saw is still there.
-        kept = size if size < found.st_size else 0
-        os.truncate(place, kept + (found.st_size - kept) * 7 // 8)
-        torn.append(str(place.relative_to(where / "root")))
+    root = where / "root"
+    torn = []
+    for place, found in _since(root, since):
+        if stat.S_ISDIR(found.st_mode):
+            if not _is_lost(place, found, since, synced):
+                continue
+            shutil.rmtree(place)
+        else:
+            kept = _kept(place, found, since, synced)
+            if kept == found.st_size:
+                continue
+            os.truncate(place, kept)
+        torn.append(str(place.relative_to(root)))
     return torn
 
 
-def _lost(root: Path, since: float, synced: Mapping[str, tuple[int, int]]) -> Iterator[str]:
-    for place, found in _since(root, since, stat.S_ISDIR):
-        born = linux.birth(place)
-        if born < since or _inode(place, found) in synced:
-            continue
-        _, parent = synced.get(_inode(place.parent, place.parent.lstat()), (0, 0))
-        if parent / 1e9 < born - CLOCK:
-            shutil.rmtree(place)
-            yield str(place.relative_to(root))
+def _is_lost(place: Path, found: os.stat_result, since: float, synced: Synced) -> bool:
+    """A directory that is not on the disk, nor the one that it is in since it was made."""
+    born = linux.birth(place)
+    if born < since or _inode(place, found) in synced:
+        return False
+    _, parent = synced.get(_inode(place.parent, place.parent.lstat()), (0, 0))
+    return parent / 1e9 < born - CLOCK
+
+
+def _kept(place: Path, found: os.stat_result, since: float, synced: Synced) -> int:
+    """How many bytes of a file are on the disk."""
+    if max(found.st_mtime, linux.birth(place)) < since:
+        return found.st_size
+    size, mtime = synced.get(_inode(place, found), (0, 0))
+    if (size, mtime) == (found.st_size, found.st_mtime_ns):
+        return size
+    # Written anew from its beginning, or appended to: what the fsync saw is still there.
+    there = size if size < found.st_size else 0
+    return there + (found.st_size - there) * 7 // 8
 
 
 def _inode(place: Path, found: os.stat_result) -> str:
     return f"{found.st_ino}.{linux.birth(place):.9f}"
 
 
-def _since(
-    root: Path, since: float, wanted: Callable[[int], bool]
-) -> Iterator[tuple[Path, os.stat_result]]:
-    """What was made or changed since, of the `wanted` mode; a directory before what is in it, which
-    is not looked into when it was removed meanwhile.
+def _since(root: Path, since: float) -> Iterator[tuple[Path, os.stat_result]]:
+    """Directories and files that were made or changed since; a directory before what is in it,
+    which is not looked into when it was removed meanwhile.
     """
     skipped = {str(root / name) for name in NOT_FILES}
     folders = [str(root)]
@@ -91,7 +101,10 @@ def _since(
                 if entry.path in skipped:
                     continue
                 found = entry.stat(follow_symlinks=False)
-                if found.st_ctime >= since and wanted(found.st_mode):
+                is_folder = stat.S_ISDIR(found.st_mode)
+                # This machine's own commands are hard links.
+                is_own = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+                if found.st_ctime >= since and (is_folder or is_own):
                     yield Path(entry.path), found
-                if stat.S_ISDIR(found.st_mode):
+                if is_folder:
                     folders.append(entry.path)
