@@ -9,7 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
 from operations.command import Commands, NewFile, Reversible, quote, staged
-from operations.facts import HasLine, HasOurLine, LeadsTo, Path, Replaceable, State
+from operations.facts import HasLine, HasOurLine, IsDirectory, LeadsTo, Path, Replaceable, State
 
 
 @operation()
@@ -68,20 +68,30 @@ def _put_back(path: str, ours: str, before: State) -> str:
 
 @operation()
 def directory(path: str, mode: str = "755", owner: str = "root:wheel") -> Commands:
-    """Make a directory; the undo removes it if it is empty, and leaves what others put there."""
-    now = host.get_fact(Path, path=path)
+    """Make a directory; the undo removes it if it is empty, and leaves what others put there.
+
+    A plan without a host does not know whether it is there already: its command looks, and notes in
+    "$KEEP/made" for the undo that it was not.
+    """
+    now = host.get_fact(IsDirectory, path=path)
     if now.kind == "directory":
         host.noop(f"{path} is there")
         return
-    if now.kind != "absent":
+    if now.kind not in ("absent", "unknown"):
         raise OperationError(f"{path} is a {now.kind}: expected a directory or nothing")
     user, group = owner.split(":")
-    yield Reversible(
-        f"install -d -m {mode} -o {user} -g {group} {quote(path)}",
-        undo=f'if [ -d {quote(path)} ] && [ -z "$(ls -A {quote(path)})" ]; '
-        f"then rmdir {quote(path)}; fi",
-        says=f"make directory {path}",
-    )
+    at, made = quote(path), '"$KEEP/made"'
+    do, says = f"install -d -m {mode} -o {user} -g {group} {at}", f"make directory {path}"
+    undo = f'if [ -d {at} ] && [ -z "$(ls -A {at})" ]; then rmdir {at}; fi'
+    if now.kind == "unknown":
+        # mkdir, which says no to a file and to a link to a directory; install -d would follow that.
+        do = (
+            f"if [ ! -d {at} ] || [ -L {at} ]; then "
+            f": > {made} && fsync {made} && mkdir {at} && {do}; fi"
+        )
+        undo = f"if [ -e {made} ] && [ ! -L {at} ]; then {undo}; fi"
+        says += ", where there is none"
+    yield Reversible(do, undo=undo, says=says)
 
 
 @operation()

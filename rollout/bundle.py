@@ -31,6 +31,11 @@ class Command:
     live: bool = False
     sees: str = ""
 
+    @property
+    def kept(self) -> bool:
+        """Whether there is to be a "$KEEP" for it."""
+        return bool(self.keep) or "$KEEP" in self.do
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -193,7 +198,7 @@ def upload_script(
     there = f"{journal}/steps/{bundle.directory}"
     contents = {**files(bundle, token), **more}
     folders = {str(PurePosixPath(new, name).parent) for name in contents} | {f"{new}/do"}
-    folders |= {f"{new}/before/{n:03}" for n, each in enumerate(bundle.commands, 1) if each.keep}
+    folders |= {f"{new}/before/{n:03}" for n, each in enumerate(bundle.commands, 1) if each.kept}
     old = f"{journal}/history/{bundle.directory}.$(date +%s)"
     lines = [
         "umask 077",

@@ -193,10 +193,12 @@ def take(session: Session, plan: Plan, run: str) -> str:
                 "if [ ! -f host.sh ]; then cp host.sh.new host.sh; fi",
                 f'sh host.sh lock $$ {run} {quote(who)}"${{SSH_CONNECTION:+ from '
                 '${SSH_CONNECTION%% *}} since $(date -u +%Y-%m-%dT%H:%M:%SZ)"',
-                "mv host.sh.new host.sh",
-                _written("watch", "\n".join(watch) + "\n"),
-                _written("plan", "\n".join(lines) + "\n"),
-                f"fsync host.sh watch plan steps {JOURNAL}",
+                _written("watch.new", "\n".join(watch) + "\n"),
+                _written("plan.new", "\n".join(lines) + "\n"),
+                "fsync host.sh.new watch.new plan.new",
+                # A guard may be reading them right now, for a fingerprint or an undo.
+                *(f"mv {name}.new {name}" for name in ("host.sh", "watch", "plan")),
+                f"fsync steps {JOURNAL}",
             ]
         )
     )

@@ -148,26 +148,31 @@ def _looked(plan: Plan, wanted: tuple[Check, ...]) -> Iterator[Line]:
 def _typed(step: Step, commands: tuple[Command, ...]) -> Iterator[Line]:
     for number, command in enumerate(commands, 1):
         lines = []
-        if command.keep:
-            keep = _kept(step, number)
+        keep = _kept(step, number)
+        if command.kept:
             lines.append(f"(umask 077 && mkdir -p {keep})")
             lines += [
                 f"if [ -e {file} ] && [ ! -e {keep}/{n} ]; then cp -p {file} {keep}/{n}; fi"
                 for n, file in enumerate(command.keep, 1)
             ]
+        lines += _keep_at(command.do, keep)
         yield Line(f"{number}. {command.says}", "\n".join([*lines, command.do]), command.sees)
 
 
 def _back(step: Step, commands: tuple[Command, ...]) -> Iterator[Line]:
     for number, command in reversed(list(enumerate(commands, 1))):
-        if command.undo in (":", None):
+        if command.undo is None or command.undo == ":":
             continue
-        keep = [f"KEEP={_kept(step, number)}"] if "$KEEP" in str(command.undo) else []
+        keep = _keep_at(command.undo, _kept(step, number))
         title = f"{number}. take back: {command.says}"
-        yield Line(title, "\n".join([*keep, str(command.undo)]))
-    if any(command.keep for command in commands):
+        yield Line(title, "\n".join([*keep, command.undo]))
+    if any(command.kept for command in commands):
         # Or the before-images would be taken for those of the next time.
         yield Line("the before-images are not wanted any more", f"rm -rf {_KEEP}/{step.name}")
+
+
+def _keep_at(text: str, keep: str) -> list[str]:
+    return [f"KEEP={keep}"] if "$KEEP" in text else []
 
 
 def _kept(step: Step, number: int) -> str:

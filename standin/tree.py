@@ -23,6 +23,7 @@ FOLDERS = [
     "dev",
     "etc/cron.d",
     "etc/defaults",
+    "etc/jail.conf.d",
     "etc/mail",
     "etc/newsyslog.conf.d",
     "etc/pam.d",

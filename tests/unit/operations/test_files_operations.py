@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files
 from operations.command import NewFile, Reversible
-from operations.facts import HasLine, HasOurLine, LeadsTo, Path, Replaceable, State
+from operations.facts import HasLine, HasOurLine, IsDirectory, LeadsTo, Path, Replaceable, State
 from tests.unit.operations.asking import reversible, typed, yielded
 
 OURS = sha256(b"ours\n").hexdigest()
@@ -215,7 +215,7 @@ def test_put_leaves_the_old_file_when_a_part_of_it_fails(tmp_path: LocalPath) ->
 
 def test_a_directory_is_made_and_goes_again() -> None:
     [command] = reversible(
-        files.directory, {Path: State()}, path="/usr/jails", mode="711", owner="www:ops"
+        files.directory, {IsDirectory: State()}, path="/usr/jails", mode="711", owner="www:ops"
     )
     assert command.do == "install -d -m 711 -o www -g ops /usr/jails"
     assert command.undo == (
@@ -225,19 +225,19 @@ def test_a_directory_is_made_and_goes_again() -> None:
 
 
 def test_a_directory_that_is_there_is_left_alone() -> None:
-    facts = {Path: State("directory", "700", "www:www")}
+    facts = {IsDirectory: State("directory", "700", "www:www")}
     assert reversible(files.directory, facts, path="/usr/jails") == []
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "other"])
 def test_a_directory_is_not_made_over_something_else(kind: str) -> None:
     with pytest.raises(OperationError, match=f"is a {kind}: expected a directory or nothing"):
-        reversible(files.directory, {Path: State(kind)}, path="/usr/jails")
+        reversible(files.directory, {IsDirectory: State(kind)}, path="/usr/jails")
 
 
 def test_the_undo_of_a_directory(tmp_path: LocalPath) -> None:
     ours = tmp_path / "the jails"
-    [command] = reversible(files.directory, {Path: State()}, path=str(ours))
+    [command] = reversible(files.directory, {IsDirectory: State()}, path=str(ours))
     undo = str(command.undo)
     assert typed(undo, tmp_path).returncode == 0, "it never ran"
     ours.mkdir()
@@ -248,11 +248,61 @@ def test_the_undo_of_a_directory(tmp_path: LocalPath) -> None:
 
 def test_the_undo_of_a_directory_leaves_what_others_put_there(tmp_path: LocalPath) -> None:
     ours = tmp_path / "jails"
-    [command] = reversible(files.directory, {Path: State()}, path=str(ours))
+    [command] = reversible(files.directory, {IsDirectory: State()}, path=str(ours))
     ours.mkdir()
     (ours / "theirs").write_text("x")
     assert typed(str(command.undo), tmp_path).returncode == 0, "host.sh says that it stays"
     assert (ours / "theirs").exists()
+
+
+@pytest.fixture
+def unread(tmp_path: LocalPath) -> Reversible:
+    """Of a host that nobody has read: the command that makes tmp_path/jails, and what it keeps."""
+    (tmp_path / "keep").mkdir()
+    facts = {IsDirectory: IsDirectory.default()}
+    [command] = reversible(files.directory, facts, path=str(tmp_path / "jails"))
+    return command
+
+
+def test_on_an_unread_host_a_directory_is_made_and_goes_again(
+    tmp_path: LocalPath, unread: Reversible
+) -> None:
+    ours, keep = tmp_path / "jails", tmp_path / "keep"
+    for text in (str(unread.undo), unread.do, unread.do):
+        assert typed(text, tmp_path, keep, install='chmod "$3" "$8"').returncode == 0
+    assert f"{ours.stat().st_mode & 0o777:o}" == "755"
+    for _ in range(2):
+        assert typed(str(unread.undo), tmp_path, keep).returncode == 0
+        assert not ours.exists()
+
+
+def test_on_an_unread_host_a_directory_that_is_there_stays_as_it_is(
+    tmp_path: LocalPath, unread: Reversible
+) -> None:
+    theirs = tmp_path / "jails"
+    theirs.mkdir(mode=0o711)
+    for text in (unread.do, str(unread.undo)):
+        assert typed(text, tmp_path, tmp_path / "keep", install="exit 1").returncode == 0
+        assert f"{theirs.stat().st_mode & 0o777:o}" == "711"
+
+
+def test_on_an_unread_host_a_directory_is_not_made_through_a_link(
+    tmp_path: LocalPath, unread: Reversible
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "jails").symlink_to("elsewhere")
+    done = typed(unread.do, tmp_path, tmp_path / "keep")
+    assert done.returncode != 0
+    assert "jails" in done.stderr
+    assert typed(str(unread.undo), tmp_path, tmp_path / "keep").returncode == 0
+    assert (tmp_path / "jails").is_symlink()
+
+
+def test_on_an_unread_host_the_note_that_a_directory_was_not_there_is_safe_before_it_is(
+    tmp_path: LocalPath, unread: Reversible
+) -> None:
+    assert typed(unread.do, tmp_path, tmp_path / "keep", fsync="exit 1").returncode != 0
+    assert not (tmp_path / "jails").exists()
 
 
 def test_a_link_is_made_without_following_an_older_one() -> None:

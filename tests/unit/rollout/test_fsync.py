@@ -59,9 +59,9 @@ def test_what_a_run_and_its_undo_write_is_on_the_disk_in_time(noting: Lab) -> No
     step = "steps/001-one"
     for wanted in (
         # The journal, before the first upload into it.
-        r"\* host\.sh ",
-        r"\* watch ",
-        r"\* plan ",
+        r"\* host\.sh\.new ",
+        r"\* watch\.new ",
+        r"\* plan\.new ",
         # The bundle, before its directory gets its name, and that name.
         r"\* steps/\.new-001-one/do/001\.sh ",
         r"\* steps/\.new-001-one/undo/002\.sh ",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -216,6 +217,26 @@ def test_taking_the_lock_lays_down_the_plan_and_what_reads_it(here: Here, tmp_pa
     assert read.site == f"dcserver {PLAN.site.hash}"
     assert " on " in read.lock
     assert read.now > 0
+
+
+def test_who_reads_the_journal_while_another_takes_the_lock_reads_whole_files(
+    here: Here, tmp_path: Path
+) -> None:
+    """A host that took a fingerprint just then missed all that is watched, and said stuck."""
+    names = ("host.sh", "watch", "plan")
+    with Session(here) as session:
+        journal.take(session, PLAN, "ours")
+        where = tmp_path / "db" / "cellblock"
+        before = {name: (where / name).read_text() for name in names}
+        with ExitStack() as opened:
+            held = {name: opened.enter_context((where / name).open()) for name in names}
+            journal.release(session)
+            journal.take(session, PLAN, "ours")
+            assert {name: file.read() for name, file in held.items()} == before
+            assert all(
+                (where / name).stat().st_ino != os.fstat(held[name].fileno()).st_ino
+                for name in names
+            )
 
 
 def test_a_lock_is_held_by_one_at_a_time_and_given_back(here: Here) -> None:

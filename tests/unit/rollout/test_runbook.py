@@ -222,6 +222,25 @@ def test_what_is_typed_can_be_taken_back_by_typing(
     assert not (tmp_path / "keep" / "one").exists(), "taken for those of the next time"
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_page_takes_a_directory_that_is_there_and_one_that_is_not(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runbook, "_KEEP", str(tmp_path / "keep"))
+    path = tmp_path / "jail.conf.d"
+    if there:
+        path.mkdir()
+    text = section("one", runbook.pages(made_of(use(files.directory, path=str(path)))))
+    assert "must be so" not in text
+    for typed in (*blocks(text, TYPE) * 2, *blocks(text, BACK)):
+        done = run(f"fsync() {{ :; }}; install() {{ :; }}; set -e\n{typed}", tmp_path)
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+        if typed not in blocks(text, BACK):
+            assert path.is_dir()
+    assert path.is_dir() == there
+    assert not (tmp_path / "keep" / "one").exists()
+
+
 def test_a_line_typed_twice_does_not_lose_the_before_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,13 @@ def test_a_before_image_is_there_before_the_command_and_for_the_undo(lab: Lab) -
     )
 
 
+def test_a_command_leaves_its_undo_a_word_beside_the_before_images(lab: Lab) -> None:
+    noted = use(typed, do='echo a word > "$KEEP/word"; false', undo='cat "$KEEP/word"')
+    with pytest.raises(RolledBack, match=r"failed \(1\)"):
+        lab.runner(lab.step("one", noted)).apply()
+    assert "a word" in (lab.host.journal / "steps/001-one/log").read_text()
+
+
 def test_without_its_before_image_a_command_is_not_run(lab: Lab) -> None:
     folder = lab.path("folder")
     folder.mkdir()
