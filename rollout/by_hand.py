@@ -19,6 +19,7 @@ from rollout.bundle import Bundle
 from rollout.contact import Contact
 from rollout.errors import Refused, Waiting
 from rollout.journal import Entry, operator
+from rollout.runbook import SHELL
 from rollout.site import JOURNAL
 
 _MARK = "=== command"
@@ -62,7 +63,7 @@ def at_terminal() -> Hands:
 
 def shown(step: str, commands: Sequence[Typed]) -> list[str]:
     """What is laid before the person."""
-    lines = ["", f"{step}: on the host, as root, in /bin/sh +E, one after the other:"]
+    lines = ["", f"{step}: on the host, as root, in {SHELL}, one after the other:"]
     for number, command in enumerate(commands, 1):
         lines += ["", f"# {number}. {command.says}", command.line]
         lines.append(f"# see: {command.sees or 'nothing'}")

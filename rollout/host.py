@@ -72,7 +72,7 @@ class Ssh:
         return [*argv, self.address, *command]
 
     def shell(self) -> subprocess.Popen[bytes]:
-        return _popen(self.argv("/bin/sh"))
+        return _popen(self.argv("env LC_ALL=C /bin/sh"))
 
 
 def _popen(argv: list[str]) -> subprocess.Popen[bytes]:

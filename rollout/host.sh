@@ -8,7 +8,8 @@
 set -u
 umask 077
 PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin
-export PATH
+LC_ALL=C # or two logins would not agree on what ps and sort print
+export PATH LC_ALL
 journal=$(cd "$(dirname "$0")" && pwd -P) || exit 1
 cd "$journal" || exit 1
 

@@ -67,7 +67,7 @@ fingerprint() { # the host's state as sorted lines, one fact a line
                 n = split($1, option, /[<,>]/)
                 for (i = 2; i < n; i++) print "option", name, option[i]
             }'
-    } | LC_ALL=C sort -u
+    } | sort -u
 }
 
 as_before() { # step : is the host as before the step, but for what others changed since?
@@ -76,15 +76,15 @@ as_before() { # step : is the host as before the step, but for what others chang
     fingerprint >"$dir/print.after"
     if [ -e "$dir/print.applied" ]; then
         [ -e "$dir/print.forgotten" ] || : >"$dir/print.forgotten" # see rollout/drift.py
-        LC_ALL=C comm -13 "$dir/print.applied" "$dir/print.rollback" |
-            LC_ALL=C comm -23 - "$dir/print.forgotten" >"$dir/print.others+"
-        LC_ALL=C comm -23 "$dir/print.applied" "$dir/print.rollback" >"$dir/print.others-"
+        comm -13 "$dir/print.applied" "$dir/print.rollback" |
+            comm -23 - "$dir/print.forgotten" >"$dir/print.others+"
+        comm -23 "$dir/print.applied" "$dir/print.rollback" >"$dir/print.others-"
     else
         : >"$dir/print.others+"
         : >"$dir/print.others-"
     fi
-    LC_ALL=C comm -23 "$dir/print.before" "$dir/print.others-" |
-        LC_ALL=C sort -u - "$dir/print.others+" >"$dir/print.expected"
+    comm -23 "$dir/print.before" "$dir/print.others-" |
+        sort -u - "$dir/print.others+" >"$dir/print.expected"
     # What others have built upon something of ours stays, and that with it.
     : >"$dir/print.stays"
     awk -v stays="$dir/print.stays" '

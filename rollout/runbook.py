@@ -22,6 +22,9 @@ from rollout.looks import looks
 from rollout.plan import Plan
 from rollout.step import Check, Step
 
+SHELL = "env LC_ALL=C /bin/sh +E"
+"""What a page is typed into: it takes a line as it is pasted, and programs answer in English."""
+
 _KEEP = "/root/cellblock-keep"
 _CODE = re.compile(r"`([^`]+)`")
 _WHERE = {"host": "", "elsewhere": "on another machine: ", "meanwhile": "meanwhile, on the host: "}
@@ -114,8 +117,8 @@ def _before(step: Step, done: str) -> Iterator[str]:
         yield f"{done} is done, and what it asks holds."
     if step.operations:
         yield (
-            "You are root on the server, in `/bin/sh +E` (which takes a line as it is pasted), and "
-            "a second login is open, for the way back."
+            f"You are root on the server, in `{SHELL}` (which takes a line as it is pasted, and "
+            "answers in English), and a second login is open, for the way back."
         )
     if step.outage:
         yield "It is an hour at which the gap below may be, and who has to know was told."

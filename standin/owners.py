@@ -18,15 +18,15 @@ UNMAPPED = (errno.EINVAL, errno.EPERM)
 
 def change(tree: Path, place: Path, uid: int, gid: int) -> None:
     """-1 leaves one as it is, as chown(2) has it."""
-    known = _read(tree)
-    noted = _key(place) in known
+    known = noted(tree)
+    ours = _key(place) in known
     try:
         os.lchown(place, uid, gid)
     except OSError as error:
         if error.errno not in UNMAPPED:
             raise
-        noted = True
-    if noted:
+        ours = True
+    if ours:
         before = known.get(_key(place), [0, 0])
         pairs = zip((uid, gid), before, strict=True)
         known[_key(place)] = [new if new >= 0 else old for new, old in pairs]
@@ -34,9 +34,22 @@ def change(tree: Path, place: Path, uid: int, gid: int) -> None:
 
 
 def of(tree: Path, place: Path) -> tuple[int, int]:
-    found = os.lstat(place)
-    noted = _read(tree).get(f"{found.st_dev}:{found.st_ino}")
-    return (noted[0], noted[1]) if noted else (found.st_uid, found.st_gid)
+    return told(noted(tree), os.lstat(place))
+
+
+def told(known: dict[str, list[int]], found: os.stat_result) -> tuple[int, int]:
+    """The same for one whose status was asked already; `known` is what `noted` says."""
+    pair = known.get(f"{found.st_dev}:{found.st_ino}") if known else None
+    return (pair[0], pair[1]) if pair else (found.st_uid, found.st_gid)
+
+
+def noted(tree: Path) -> dict[str, list[int]]:
+    """Device and inode of a file -> its owners, of those whom the kernel cannot have."""
+    try:
+        found: dict[str, list[int]] = json.loads(Path(_store(tree)).read_text())
+    except FileNotFoundError:
+        return {}
+    return found
 
 
 def has_one_user() -> bool:
@@ -47,15 +60,6 @@ def has_one_user() -> bool:
 
 def _store(tree: Path) -> str:
     return f"{tree}/{HIDDEN}/owners.json"
-
-
-def _read(tree: Path) -> dict[str, list[int]]:
-    try:
-        with open(_store(tree)) as store:  # noqa: PTH123 - asked for every file of a fingerprint
-            found: dict[str, list[int]] = json.load(store)
-    except FileNotFoundError:
-        return {}
-    return found
 
 
 def _key(place: Path) -> str:

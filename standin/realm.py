@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,21 @@ class Realm:
     def path(self, path: str, cwd: str = "/", *, follow: bool = True) -> Path:
         """The same on this machine's side."""
         return self.root / self.inner(path, cwd, follow=follow)[1:]
+
+    def places(self, paths: Iterable[str], cwd: str = "/") -> Iterator[tuple[str, str]]:
+        """Of many paths each with its place on this machine, the last component not followed.
+
+        What leads to each is looked for once a directory: a fingerprint asks for hundreds of files.
+        """
+        folders: dict[str, str] = {}
+        for path in paths:
+            folder, slash, last = path.rpartition("/")
+            if last in ("", ".", ".."):
+                yield path, str(self.path(path, cwd, follow=False))
+                continue
+            if folder not in folders:
+                folders[folder] = str(self.path(folder + slash, cwd))
+            yield path, f"{folders[folder]}/{last}"
 
     def read(self, path: str) -> str | None:
         """The text of a file; None when there is none."""

@@ -9,15 +9,18 @@ import stat as modes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
+from standin import owners
 from standin.accounts import Names
 from standin.call import Call, Reply, Unknown, command, getopt
 from standin.commands.system import hostname_of
 from standin.host import Host
 
 STAT_USAGE = "usage: stat [-FLnq] [-f format | -l | -r | -s | -x] [-t timefmt] [file|handle ...]"
+SETTLED = 100_000_000
+"""Nanoseconds after which the next write has another ctime: the kernel's clock has ticks."""
 KINDS = {
     modes.S_IFDIR: ("Directory", "/"),
     modes.S_IFREG: ("Regular File", ""),
@@ -33,10 +36,10 @@ KINDS = {
 class _File:
     """One that is asked for; `word` is how."""
 
-    host: Host
     names: Names
+    known_owners: dict[str, list[int]]
     word: str
-    place: Path
+    place: str
     status: os.stat_result
 
     @property
@@ -54,7 +57,7 @@ class _File:
 
     @cached_property
     def owner(self) -> tuple[int, int]:
-        return self.host.owner(self.place)
+        return owners.told(self.known_owners, self.status)
 
 
 Field = Callable[[_File], str]
@@ -63,7 +66,7 @@ FIELDS: dict[str, Field] = {
     "n": lambda file: "\n",
     "t": lambda file: "\t",
     "N": lambda file: file.word,
-    "Y": lambda file: str(file.place.readlink()) if file.is_link else "",
+    "Y": lambda file: str(Path(file.place).readlink()) if file.is_link else "",
     "HT": lambda file: KINDS[modes.S_IFMT(file.status.st_mode)][0],
     "T": lambda file: KINDS[modes.S_IFMT(file.status.st_mode)][1],
     "Op": lambda file: f"{file.status.st_mode:o}",
@@ -96,12 +99,12 @@ def stat(host: Host, call: Call) -> Reply:
     if "f" not in found:
         raise Unknown(f"stat: only -f is known to the stand-in\n{STAT_USAGE}\n", 1)
     fields = _fields(found["f"], found.get("t", "%b %e %H:%M:%S %Y"))
-    names = Names(call.realm)
+    names, known = Names(call.realm), owners.noted(host.realm.root)
     out, err = "", ""
-    for word in rest:
-        place = call.realm.path(word, call.cwd, follow="L" in found)
+    for word, place in call.realm.places(rest, call.cwd):
+        followed = str(call.realm.path(word, call.cwd)) if "L" in found else place
         try:
-            file = _File(host, names, word, place, os.lstat(place))
+            file = _File(names, known, word, followed, os.lstat(followed))
             text = "".join([field(file) for field in fields])
         except FileNotFoundError:
             err += "" if "q" in found else f"stat: {word}: No such file or directory\n"
@@ -156,9 +159,10 @@ async def digest_sum(host: Host, call: Call) -> Reply:
 def _digests(call: Call, words: list[str], layout: str) -> Reply:
     name = call.name.removesuffix("sum")
     out, err = "", ""
-    for word in words:
+    for word, place in call.realm.places(words, call.cwd):
         try:
-            value = _hash(name, call.realm.path(word, call.cwd))
+            linked = modes.S_ISLNK(os.lstat(place).st_mode)
+            value = _hash(name, str(call.realm.path(word, call.cwd)) if linked else place)
         except OSError as error:
             err += f"{call.name}: {word}: {error.strerror}\n"
         else:
@@ -166,9 +170,22 @@ def _digests(call: Call, words: list[str], layout: str) -> Reply:
     return Reply(out, err, 1 if err else 0)
 
 
-def _hash(name: str, place: Path) -> str:
-    with place.open("rb") as file:
+def _hash(name: str, place: str | Path) -> str:
+    found = os.stat(place)  # noqa: PTH116 - asked for every file of a fingerprint
+    if time.time_ns() - found.st_ctime_ns < SETTLED:
+        return _hash_now(name, str(place))
+    return _hash_of(name, str(place), found.st_dev, found.st_ino, found.st_ctime_ns)
+
+
+def _hash_now(name: str, place: str) -> str:
+    with Path(place).open("rb") as file:
         return hashlib.file_digest(file, name).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _hash_of(name: str, place: str, *_unchanged: int) -> str:
+    """The same, as long as nobody wrote the file: a fingerprint is taken many times a step."""
+    return _hash_now(name, place)
 
 
 @command("/usr/sbin/mtree")

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from box.guest import Guest
+from rollout.runbook import SHELL
 from tests.lab.operator import PROJECT, Operator
 from tests.rehearsal.test_typed import Person, pages
 from tests.rehearsal.typist import Line, Typist, items, seen
@@ -33,7 +34,7 @@ def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
 
 @pytest.fixture
 def terminal(operator: Operator) -> Iterator[Typist]:
-    """At a terminal: root's own login shell is csh, and from there the page's /bin/sh +E."""
+    """At a terminal: root's own login shell is csh, and from there the page's shell."""
     login = ["-tt" if word == "-T" else word for word in operator.guest.ssh_argv("")[:-1]]
     assert "-tt" in login
     pipe = subprocess.PIPE
@@ -43,7 +44,7 @@ def terminal(operator: Operator) -> Iterator[Typist]:
     while not said.endswith(b"# "):  # what is typed before its prompt csh throws away
         said += (more := os.read(shell.stdout.fileno(), 65536))
         assert more, said
-    typist = Typist(shell, "/bin/sh +E\nstty -echo")
+    typist = Typist(shell, f"{SHELL}\nstty -echo")
     yield typist
     typist.close()
 

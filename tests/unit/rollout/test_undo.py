@@ -162,6 +162,13 @@ def test_a_command_leaves_its_undo_a_word_beside_the_before_images(lab: Lab) -> 
     assert "a word" in (lab.host.journal / "steps/001-one/log").read_text()
 
 
+def test_what_a_command_prints_does_not_hang_on_the_login(lab: Lab) -> None:
+    told = use(typed, do='echo "[$LC_ALL]"; false', undo=":")
+    with pytest.raises(RolledBack, match=r"failed \(1\)"):
+        lab.runner(lab.step("one", told)).apply()
+    assert "[C]" in (lab.host.journal / "steps/001-one/log").read_text()
+
+
 def test_without_its_before_image_a_command_is_not_run(lab: Lab) -> None:
     folder = lab.path("folder")
     folder.mkdir()
