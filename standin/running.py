@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from standin import owners, starting
 from standin.daemons import Daemon, Kind
 from standin.database import ROWS
+from standin.processes import root_of
 from standin.realm import Realm
 
 if TYPE_CHECKING:
@@ -36,8 +37,13 @@ def daemon_of(host: Host, realm: Realm, kind: Kind) -> Daemon | None:
 
 
 async def start(host: Host, realm: Realm, kind: Kind, caller: int = 0) -> Daemon | None:
-    """None when it did not come up; why is in its log."""
+    """None when it did not come up; why is in its log.
+
+    Raises ProcessLookupError when the caller was killed meanwhile: then nothing is started.
+    """
     await asyncio.sleep(host.delay)
+    if caller and root_of(caller) is None:
+        raise ProcessLookupError(caller)
     try:
         sockets = starting.sockets(host, realm, kind)
     except starting.CannotStart as error:

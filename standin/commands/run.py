@@ -81,6 +81,8 @@ async def _reap(host: Host, call: Call) -> Reply:
             for daemon in left:
                 with suppress(ProcessLookupError):
                     os.kill(daemon.pid, signal.SIGTERM)
+            while any(daemon in host.daemons for daemon in left):
+                await asyncio.sleep(0.01)
             return Reply(exit=1)
         await asyncio.sleep(0.01)
     return Reply()

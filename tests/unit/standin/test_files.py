@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from standin import StandIn
@@ -89,3 +91,17 @@ def test_packages_can_be_carried_into_another_root(server: StandIn) -> None:
     server.run("mkdir -p /usr/jails/w/var/db/pkg; cd /tmp; pkg create -o /tmp apache24")
     assert server.run("pkg -r /usr/jails/w add /tmp/apache24-2.4.57.pkg").returncode == 0
     assert server.run("ls /usr/jails/w/usr/local/sbin").stdout == "apachectl\nhttpd\n"
+
+
+def test_a_digest_is_of_what_is_in_the_file_now(server: StandIn) -> None:
+    """Kept while nobody writes the file, by its name, through a link, and written in place."""
+    server.run("echo one > /root/x; ln -s x /root/link; sleep 0.2; sha256 -q /root/x /root/link")
+    told = server.run(
+        "for word in two six ten; do echo $word > /root/x; sha256 -q /root/x /root/link; done"
+    ).stdout.split()
+    wanted = [sha256(f"{word}\n".encode()).hexdigest() for word in ("two", "six", "ten")]
+    assert told == [each for each in wanted for _ in range(2)]
+    server.run("sleep 0.2; sha256 -q /root/x; touch -r /etc/passwd /root/x; echo six > /root/x")
+    assert server.run("sha256 -q /root/link").stdout.strip() == wanted[1]
+    server.run("echo two > /root/y; sleep 0.2; sha256 -q /root/y; mv /root/y /root/x")
+    assert server.run("sha256 -q /root/x").stdout.strip() == wanted[0]

@@ -41,6 +41,16 @@ def test_timeout_kills_the_daemon_that_was_left_behind(server: StandIn) -> None:
     assert server.run("service named onestatus").returncode == 0
 
 
+def test_a_start_whose_caller_is_killed_meanwhile_starts_nothing(server: StandIn) -> None:
+    server.delay = 0.4
+    server.power_off()
+    server.boot()
+    server.run("service named onestop")
+    assert server.run("timeout 0.1 service named onestart").returncode == 124
+    server.run("sleep 0.6")
+    assert server.run("service named onestatus").returncode == 1
+
+
 def test_an_apache_that_cannot_open_its_error_log_ends_and_holds_no_port(server: StandIn) -> None:
     log = "/var/log/httpd-error.log"
     server.run(f"service apache24 onestop; rm -f {log}; mkdir {log}; service apache24 onestart")
