@@ -19,8 +19,8 @@ class Reversible(StringCommand):
 
     `undo` has to be right when the command ran, half ran or did not run, and may be typed twice.
     None means that there is no way back: a step with such a command must be a point of no return.
-    `keep` names files whose before-image the undo reads as "$KEEP/1", "$KEEP/2", ...; in "$KEEP" the
-    command itself can leave the undo a word, too.
+    `keep` names files whose before-image the undo reads as "$KEEP/1", "$KEEP/2", ...; the command
+    itself may leave a word for the undo in "$KEEP", too.
     `owns` is what the undo removes or overwrites whole -> what it leaves there, "" for nothing: a
     path (the sha256 of what it puts back), a tree ("/x/", with all below it), "rc.conf NAME",
     "ipfw rule 500 set 20", "ipfw nat 500" (docs/decisions/0016).

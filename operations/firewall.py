@@ -84,7 +84,7 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
     for body in bodies:
         yield Reversible(
             f"ipfw -q add {number} set {set} {body}",
-            undo=f"if {_LOADED}; then ipfw -q set {set} delete {number}; fi",
+            undo=f"if {_LOADED}; then ipfw -qf set {set} delete {number}; fi",
             live=True,
             says=f"ipfw rule {number}: {body}",
             owns={f"ipfw rule {number} set {set}": ""},
@@ -107,7 +107,7 @@ def nat(number: int, config: str) -> Commands:
         )
     yield Reversible(
         f"ipfw -q nat {number} config {config}",
-        undo=f"if {_LOADED}; then ipfw -q nat {number} delete; fi",
+        undo=f"if {_LOADED}; then ipfw -qf nat {number} delete; fi",
         live=True,
         says=f"ipfw nat {number}: {config}",
         owns={f"ipfw nat {number}": ""},

@@ -87,6 +87,11 @@ class Call:
                 raise
             return False  # its sh closes 0 before it puts the slot there
 
+    def is_at_terminal(self) -> bool:
+        """Whether its own stdin is one, which may be at 9 already."""
+        places = [Path(f"/proc/{self.pid}/fd/{number}") for number in (0, 9)]
+        return any("/pts/" in str(each.readlink()) for each in places if each.is_symlink())
+
     async def stdin_text(self) -> str:
         return (await self.stdin()).decode(errors="surrogateescape")
 

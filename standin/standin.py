@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import socket
 import subprocess
 import sys
+import tty
 from pathlib import Path
 from typing import Any
 
@@ -111,16 +113,23 @@ class StandIn:
 
     def shell(self) -> subprocess.Popen[bytes]:
         """A new connection: sh as root, reading commands. Ends with 255 when the host is down."""
+        return self._shell(subprocess.PIPE)
+
+    def terminal(self) -> subprocess.Popen[bytes]:
+        """The same for a person: its stdin is a terminal, one without an echo."""
+        ours, theirs = pty.openpty()
+        tty.setraw(theirs)
+        shell = self._shell(theirs)
+        os.close(theirs)
+        shell.stdin = os.fdopen(ours, "wb", buffering=0)
+        return shell
+
+    def _shell(self, stdin: int) -> subprocess.Popen[bytes]:
         argv = ["/bin/sh", "-c", DOWN]
         if self.is_up:
             argv = [*self._enter(), "setsid", "chroot", str(self.root), "/bin/sh"]
-        shell = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=ENVIRONMENT,
-        )
+        pipe = subprocess.PIPE
+        shell = subprocess.Popen(argv, stdin=stdin, stdout=pipe, stderr=pipe, env=ENVIRONMENT)
         self._shells = [old for old in self._shells if old.poll() is None] + [shell]
         return shell
 

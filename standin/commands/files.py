@@ -162,6 +162,7 @@ def find(host: Host, call: Call) -> Reply:
         raise Unknown("usage: find [-H | -L | -P] [-EXdsx] [-f path] path ... [expression]\n", 1)
     if "-printf" in words or "-regextype" in words:
         raise Unknown("find: -printf: unknown primary or operator\n", 1)
+    options.append("-nowarn")  # GNU's has advice for a person at a terminal
     return Reply(then=filtered("find", *front, *places, *options, *_bsd_primaries(words)))
 
 

@@ -13,6 +13,8 @@ from standin.rules import Rule, RuleError, parse
 
 USAGE = 'ipfw: bad command, try "ipfw -h"\n'
 OPTIONS = "aqSfnNtdeh"
+FORCED = "without a person"
+"""What -f says, and a stdin that is no terminal: then what is missing can be deleted."""
 
 
 @command("/sbin/ipfw")
@@ -23,6 +25,8 @@ def ipfw(host: Host, call: Call) -> Reply:
         if letters - set(OPTIONS):
             raise Unknown(f"ipfw: illegal option -- {sorted(letters)[0]}\n", 64)
         options |= letters
+    if not call.is_at_terminal():
+        options.add(FORCED)
     if len(rest) == 1 and rest[0].startswith("/"):
         return _file(host, call, rest[0], options)
     return _perform(host, options, rest, in_jail=bool(call.realm.name))
@@ -142,9 +146,14 @@ def _delete(host: Host, options: set[str], words: list[str]) -> Reply:
         gone = min(host.firewall.delete(number=int(word)) for word in words)
     else:
         raise Unknown(USAGE, 64)
-    if not gone and "q" not in options:
-        return Reply(err=f"ipfw: rule {' '.join(words)} not found\n")
-    return Reply()
+    return Reply() if gone else _missing(options, f"rule {' '.join(words)} not found")
+
+
+def _missing(options: set[str], what: str) -> Reply:
+    return Reply(
+        err="" if "q" in options else f"ipfw: {what}\n",
+        exit=0 if {"f", FORCED} & options else 69,
+    )
 
 
 def _set(host: Host, options: set[str], words: list[str]) -> Reply:
@@ -165,9 +174,10 @@ def _set(host: Host, options: set[str], words: list[str]) -> Reply:
         case ["enable" | "disable", *_]:
             return _switch(host, words)
         case [group, "delete", *numbers] if numbers and all(map(str.isdigit, [group, *numbers])):
-            for number in numbers:
-                host.firewall.delete(number=int(number), group=int(group))
-            return Reply()
+            gone = min(
+                host.firewall.delete(number=int(number), group=int(group)) for number in numbers
+            )
+            return Reply() if gone else _missing(options, f"rule {numbers[0]} not found")
         case _:
             raise Unknown(f"ipfw: invalid set command {' '.join(words[:1])}\n\n", 64)
 
@@ -216,7 +226,7 @@ def _nat(host: Host, options: set[str], words: list[str]) -> Reply:
             return Reply(f"{known.text}\n" if known else "")
         case ["delete"]:
             if number not in host.firewall.nats:
-                return Reply(err=f"ipfw: nat {number} not available: No such process\n")
+                return _missing(options, f"nat {number} not available: No such process")
             left = {one: nat for one, nat in host.firewall.nats.items() if one != number}
             host.firewall.nats = left
             return Reply()

@@ -27,7 +27,9 @@ class Person:
         self.cut = cut
 
     def typed(self, step: str, commands: Sequence[Typed]) -> str | None:
-        typist = Typist(self.box.target.shell(), "exec /bin/sh -i 2>&1")
+        standin = self.box.target
+        assert isinstance(standin, StandIn)
+        typist = Typist(standin.terminal(), "exec /bin/sh -i 2>&1")
         try:
             for command in commands[: len(commands) // 2 if step == self.cut else None]:
                 printed, code = typist.type(f"# {command.says}\n{command.line}")
@@ -36,8 +38,6 @@ class Person:
         finally:
             typist.close()
         if step == self.cut:
-            standin = self.box.target
-            assert isinstance(standin, StandIn)
             standin.power_off()
             standin.boot()
         return ""

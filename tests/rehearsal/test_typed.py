@@ -15,6 +15,7 @@ from rollout.host import Session
 from rollout.plan import Plan
 from rollout.rehearsal import Rehearsal
 from rollout.told import Told
+from standin import StandIn
 from tests.rehearsal.sites import SAMPLE
 from tests.rehearsal.typist import Line, Section, Typist, sections, seen
 
@@ -61,7 +62,8 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 @pytest.fixture
 def typist(box: Box) -> Iterator[Typist]:
-    typist = Typist(box.target.shell(), "exec /bin/sh -i 2>&1")
+    assert isinstance(box.target, StandIn)
+    typist = Typist(box.target.terminal(), "exec /bin/sh -i 2>&1")
     yield typist
     typist.close()
 

@@ -48,7 +48,7 @@ def test_a_nat_instance_comes_and_goes_by_its_number() -> None:
     assert pairs(commands) == [
         (
             f"ipfw -q nat 52 config {NAT}",
-            "if ipfw list >/dev/null 2>&1; then ipfw -q nat 52 delete; fi",
+            "if ipfw list >/dev/null 2>&1; then ipfw -qf nat 52 delete; fi",
         )
     ]
     assert commands[0].live
@@ -76,11 +76,11 @@ OURS = [
     ),
     (
         f"ipfw -q add 500 set 20 {HTTP}",
-        "if ipfw list >/dev/null 2>&1; then ipfw -q set 20 delete 500; fi",
+        "if ipfw list >/dev/null 2>&1; then ipfw -qf set 20 delete 500; fi",
     ),
     (
         f"ipfw -q add 500 set 20 {HTTPS}",
-        "if ipfw list >/dev/null 2>&1; then ipfw -q set 20 delete 500; fi",
+        "if ipfw list >/dev/null 2>&1; then ipfw -qf set 20 delete 500; fi",
     ),
 ]
 

@@ -138,3 +138,17 @@ def test_without_default_to_accept_ipfw_shuts_everybody_out(boot: Boot) -> None:
     standin = boot(BaseHost.sample())
     standin.run("kldload ipfw")
     assert standin.who_answers(PUBLIC, 80) is None
+
+
+@pytest.mark.parametrize("missing", ["set 20 delete 1234", "delete 1234", "nat 8 delete"])
+def test_ipfw_fails_to_delete_what_is_missing_only_where_a_person_sits(
+    host: StandIn, missing: str
+) -> None:
+    """main.c of ipfw(8): without a terminal -f is implied."""
+    for option, code in (("-q", b"69"), ("-qf", b"0")):
+        assert host.run(f"ipfw {option} {missing}").returncode == 0
+        with host.terminal() as shell:
+            assert shell.stdin is not None
+            assert shell.stdout is not None
+            shell.stdin.write(f"ipfw {option} {missing}\necho $?\nexit\n".encode())
+            assert shell.stdout.read().split() == [code]
