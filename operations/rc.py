@@ -34,7 +34,14 @@ def _checked(name: str) -> str:
 
 def _kept(name: str) -> str:
     """sh: the value in the before-images of rc.conf, the last assignment's; fails without one."""
-    return f'{{ sysrc -f "$KEEP/2" -n {name} || sysrc -f "$KEEP/1" -n {name}; }} 2>/dev/null'
+
+    def has(image: str) -> str:  # sysrc -f alone would tell the default of what the file has not
+        return f'grep -qs ^{name}= "$KEEP/{image}"'
+
+    def told(image: str) -> str:
+        return f'sysrc -f "$KEEP/{image}" -n {name}'
+
+    return f"if {has('2')}; then {told('2')}; else {has('1')} && {told('1')}; fi"
 
 
 @operation()
@@ -80,7 +87,7 @@ def word(name: str, value: str) -> Commands:
     if conf is None:
         undo = (
             f'if [ -e "$KEEP/1" ]; then case " $({_kept(name)}) " in *" "{quote(value)}" "*) ;; '
-            f'*) {undo}; if [ -z "$(sysrc -ni {name})" ] && ! {_kept(name)} >/dev/null; '
+            f'*) {undo}; if [ -z "$(sysrc -ni {name})" ] && ! {{ {_kept(name)}; }} >/dev/null; '
             f"then sysrc -ix {name}; fi;; esac; fi"
         )
     elif before is None:

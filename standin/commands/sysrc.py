@@ -20,11 +20,10 @@ class Files:
     def __init__(self, realm: Realm, given: str | None) -> None:
         self.realm = realm
         self.paths = (given,) if given else FILES
-        self.given = given is not None
 
     def values(self) -> dict[str, str]:
         conf = RcConf()
-        for path in self.paths if self.given else (DEFAULTS, *self.paths):
+        for path in (DEFAULTS, *self.paths):
             conf.read(path, self.realm.read(path) or "")
         return conf.values
 
