@@ -60,8 +60,9 @@ class Realm:
             if last in ("", ".", ".."):
                 yield path, str(self.path(path, cwd, follow=False))
                 continue
+            folder += slash
             if folder not in folders:
-                folders[folder] = str(self.path(folder + slash, cwd))
+                folders[folder] = str(self.path(folder, cwd))
             yield path, f"{folders[folder]}/{last}"
 
     def read(self, path: str) -> str | None:

@@ -105,3 +105,25 @@ def test_a_digest_is_of_what_is_in_the_file_now(server: StandIn) -> None:
     assert server.run("sha256 -q /root/link").stdout.strip() == wanted[1]
     server.run("echo two > /root/y; sleep 0.2; sha256 -q /root/y; mv /root/y /root/x")
     assert server.run("sha256 -q /root/x").stdout.strip() == wanted[0]
+
+
+def test_one_stat_is_asked_for_names_of_every_kind(server: StandIn) -> None:
+    server.run(
+        "mkdir -p /root/d/e; ln -s d/e /root/link; echo x > /root/d/e/f; ln -s f /root/d/e/g"
+    )
+    names = "etc /etc d/e/.. link/f link/g ./link link/ / . /root/link/../e/f"
+    found = server.run(f"cd /root; stat -f '%N %HT %Y' {names}; cd /; stat -f '%N %HT' etc /etc")
+    assert found.stderr == "stat: etc: No such file or directory\n"
+    assert found.stdout.splitlines() == [
+        "/etc Directory ",
+        "d/e/.. Directory ",
+        "link/f Regular File ",
+        "link/g Symbolic Link f",
+        "./link Symbolic Link d/e",
+        "link/ Directory ",
+        "/ Directory ",
+        ". Directory ",
+        "/root/link/../e/f Regular File ",
+        "etc Directory",
+        "/etc Directory",
+    ]
