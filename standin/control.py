@@ -16,6 +16,7 @@ The answer is {"answer": ...} or {"error": "why"}. Nobody listens there while th
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import os
 import signal
@@ -28,7 +29,7 @@ from standin.call import Call, Failed, Unknown
 from standin.database import StatementError, query
 from standin.faults import Fault
 from standin.host import Host
-from standin.processes import all_pids, end_connections, words_of
+from standin.processes import PAUSE, all_pids, end_connections, root_of, words_of
 
 
 async def answer(host: Host, question: dict[str, Any]) -> dict[str, Any]:
@@ -82,15 +83,18 @@ def _release(host: Host, question: dict[str, Any]) -> bool:
     return True
 
 
-def _kill(host: Host, question: dict[str, Any]) -> int:
-    killed = 0
+async def _kill(host: Host, question: dict[str, Any]) -> int:
+    killed = []
     for pid in all_pids():
         with suppress(OSError):
             line = " ".join(words_of(pid))
             if pid > 1 and fnmatch.fnmatchcase(line, question["pattern"]):
                 os.kill(pid, signal.SIGKILL)
-                killed += 1
-    return killed
+                killed.append(pid)
+    for pid in killed:  # on a busy machine one that was killed takes its time
+        while root_of(pid) is not None:
+            await asyncio.sleep(PAUSE)
+    return len(killed)
 
 
 async def _says(host: Host, question: dict[str, Any]) -> str:

@@ -180,7 +180,7 @@ def test_a_new_directory_is_lost_with_what_is_in_it_unless_it_was_fsynced(server
         "mkdir -p /etc/lost/below; echo x >/etc/lost/below/file; fsync /etc/lost/below/file"
         " /etc/lost/below; mkdir -p /etc/kept/seen; echo x >/etc/kept/file;"
         " touch -t 202001010000 /etc/kept; fsync /etc/kept;"
-        " mkdir /etc/kept/lost"
+        " sleep 0.02; mkdir /etc/kept/lost"  # a file's time has ticks, of 4 ms or of 10
     )
     lost = server.power_off(torn=True)
     assert {"etc/lost", "etc/kept/lost"} <= set(lost)

@@ -66,9 +66,9 @@ def test_a_command_is_one_line_so_that_csh_can_be_given_it(step: Step) -> None:
 
 
 @EACH
-def test_only_a_command_whose_undo_wants_it_keeps_a_before_image(step: Step) -> None:
+def test_an_undo_that_reads_what_was_kept_has_where_it_is_kept(step: Step) -> None:
     for command in commands(step):
-        assert ("$KEEP/" not in str(command.undo)) or command.keep, command.says
+        assert ("$KEEP/" not in str(command.undo)) or command.kept, command.says
 
 
 @EACH
