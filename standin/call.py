@@ -7,6 +7,7 @@ import getopt as posix
 import os
 import shlex
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -89,8 +90,11 @@ class Call:
 
     def is_at_terminal(self) -> bool:
         """Whether its own stdin is one, which may be at 9 already."""
-        places = [Path(f"/proc/{self.pid}/fd/{number}") for number in (0, 9)]
-        return any("/pts/" in str(each.readlink()) for each in places if each.is_symlink())
+        found = []
+        for number in (0, 9):
+            with suppress(FileNotFoundError):  # its sh closes 0 before it puts the slot there
+                found.append(str(Path(f"/proc/{self.pid}/fd/{number}").readlink()))
+        return any("/pts/" in each for each in found)
 
     async def stdin_text(self) -> str:
         return (await self.stdin()).decode(errors="surrogateescape")
