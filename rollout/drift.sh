@@ -32,7 +32,7 @@ done
 for file in steps/*/print.* history/*/print.* steps/*/progress history/*/progress; do
     [ -e "$file" ] && printf '%s\n' "$file"
 done | xargs stat -f 'at %m %N'
-sh host.sh fingerprint | LC_ALL=C awk '
+sh host.sh fingerprint | awk '
     function gone(    fact) {
         for (fact in left) if (!(fact in found) && !(fact in now)) print "changed", step, "-", fact
     }

@@ -72,7 +72,7 @@ class Ssh:
         return [*argv, self.address, *command]
 
     def shell(self) -> subprocess.Popen[bytes]:
-        return _popen(self.argv("env LC_ALL=C /bin/sh"))
+        return _popen(self.argv("/bin/sh"))
 
 
 def _popen(argv: list[str]) -> subprocess.Popen[bytes]:
@@ -143,9 +143,9 @@ class Session:
         """
         self.trips += 1
         # In a subshell, so that an `exit` or a `cd` of the command stays its own; without stdin, so
-        # that no command eats the ones after it.
+        # that no command eats the ones after it; in English and by bytes, whatever the login says.
         text = (
-            f"( eval {quote(command)} ) </dev/null; "
+            f"( export LC_ALL=C; eval {quote(command)} ) </dev/null; "
             f"printf '\\n{self._mark} %s\\n' $?; printf '\\n{self._mark}\\n' >&2\n"
         )
         try:

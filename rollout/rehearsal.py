@@ -245,7 +245,7 @@ class Rehearsal:
 
 
 _BEFORE_AND_AFTER = f"""cd {JOURNAL}/steps && for step in *; do
-echo '{_MARK}'"$step"; LC_ALL=C comm -3 "$step/print.before" "$step/print.after"; done"""
+echo '{_MARK}'"$step"; comm -3 "$step/print.before" "$step/print.after"; done"""
 
 
 def _fingerprint(session: Session) -> list[str]:

@@ -55,6 +55,12 @@ def test_an_exit_code_is_the_commands_own(session: Session, code: int) -> None:
     assert session.run(f"(exit {code})").code == code
 
 
+def test_what_a_command_says_does_not_hang_on_the_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    with Session(Local(("sh",))) as session:
+        assert session.run("env | grep ^LC_ALL=").out == "LC_ALL=C\n"
+
+
 def test_both_outputs_are_kept_apart_and_exact(session: Session) -> None:
     result = session.run("echo out; echo err >&2; printf 'more\\n\\n'; printf 'no end' >&2")
     assert (result.out, result.err) == ("out\nmore\n\n", "err\nno end")
