@@ -10,8 +10,8 @@ umask 077
 PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin
 LC_ALL=C # or two logins would not agree on what ps and sort print
 export PATH LC_ALL
-journal=$(cd "$(dirname "$0")" && pwd -P) || exit 1
-cd "$journal" || exit 1
+case $0 in */*) cd "${0%/*}" || exit 1 ;; esac
+journal=$(pwd -P) || exit 1
 
 say() { # words... : into the log of the step at hand and the journal's
     line="$(date -u '+%Y-%m-%dT%H:%M:%SZ') $*"
@@ -194,9 +194,8 @@ run() { # step
 settled() { # what the step did to files and names is on the disk
     # Measured with the power cut on UFS with journaled soft updates: for a minute and more all that was
     # not fsynced is lost, a rename and a removal as well, and with a new directory what was fsynced in it.
-    find -x /etc /usr/local/etc /usr/jails \( -type f -o -type d \) -cnewer "$dir/token" \
-        -exec fsync {} + 2>/dev/null
-    find -x /var/log /var/spool -type d -cnewer "$dir/token" -exec fsync {} + 2>/dev/null
+    find -x /etc /usr/local/etc /usr/jails /var/log /var/spool \
+        \( -type d -o -type f ! -path '/var/*' \) -cnewer "$dir/token" -exec fsync {} + 2>/dev/null
 }
 
 stands() { # step, all of whose commands came through: from now on it has a deadline

@@ -110,7 +110,7 @@ as_before() { # step : is the host as before the step, but for what others chang
 nap() { # longer while nothing comes: it is taken beside the step, and processes are what a busy host lacks
     echo || exit 1 # with nobody there to read it, the shell ends here, and with it its hold on the lock
     naps=$((naps + 1))
-    if [ "$naps" -le 6 ]; then sleep 0.05; elif [ "$naps" -le 16 ]; then sleep 0.2; else sleep 0.5; fi
+    if [ "$naps" -le 3 ]; then sleep 0.1; elif [ "$naps" -le 13 ]; then sleep 0.2; else sleep 0.5; fi
 }
 
 follow() { # step : its log as it grows, until it rests; the last line is its state

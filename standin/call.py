@@ -88,6 +88,10 @@ class Call:
                 raise
             return False  # its sh closes 0 before it puts the slot there
 
+    def is_of_our_user(self) -> bool:
+        """Whether the model may act in the caller's place."""
+        return os.stat(f"/proc/{self.pid}").st_uid == os.geteuid()  # noqa: PTH116 - asked too often
+
     def is_at_terminal(self) -> bool:
         """Whether its own stdin is one, which may be at 9 already."""
         found = []

@@ -56,8 +56,7 @@ class Host:
         self.mounts.mount(Mount("devfs", "/dev", "devfs"))
         self._clean_var_run()
         self._load()
-        if self.faults.waiting:
-            self.watch_sh()
+        self.watch_sh()
         await boot.rc(self, self.realm)
 
     def _load(self) -> None:
@@ -153,8 +152,9 @@ class Host:
         task.add_done_callback(self._tasks.discard)
 
     def watch_sh(self) -> None:
-        """From now on `sh FILE` asks here first whether it shall break, if a fault may mean it."""
-        show_sh_wrapper(self.realm.root, [fault.pattern for fault in self.faults.waiting])
+        """While a fault may mean it, `sh FILE` asks here first whether it shall break."""
+        patterns = [fault.pattern for fault in self.faults.waiting]
+        show_sh_wrapper(self.realm.root, [each for each in patterns if each[:1] in ("s", *"*?[")])
 
     def note_call(self, line: str) -> None:
         self._note("calls.log", line)

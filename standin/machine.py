@@ -6,6 +6,7 @@ object a line on stdin and answers with one; the end of stdin pulls the plug.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -55,6 +56,7 @@ class Machine:
         """Answers with the pid of the first process, or 0 when the power went during the boot."""
         self.off()
         report, tell = os.pipe()
+        gc.freeze()  # of the modules the child's collections copy no page
         self.box = os.fork()
         if self.box == 0:
             os.close(report)

@@ -36,6 +36,7 @@ from standin.processes import (
 )
 
 LAST_PID_OF_KERNEL = 500  # a kernel has its own processes before the first daemon
+ASKING = "/libexec/standin/asking-sh"
 HANG = "exec /libexec/standin/real/sleep 2147483647"
 
 
@@ -108,6 +109,8 @@ class Server:
         call = self._call(pid)
         self.host.note_call(call.line)
         mode = self.host.faults.due(call.line)
+        if mode:
+            self.host.watch_sh()
         if mode == "power":
             os._exit(0)  # and the kernel kills all others; the caller waits for an answer till then
         if mode == "cut":
@@ -127,6 +130,8 @@ class Server:
 
     def _call(self, pid: int) -> Call:
         words = words_of(pid)[1:]  # behind the sh that the shim is run by
+        if words[0] == ASKING:
+            del words[0]
         root = root_of(pid)
         if root is None:
             raise ProcessLookupError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from standin import binaries, commands, owners, rcscripts
@@ -93,12 +92,13 @@ def lay(where: Path, base: BaseHost) -> None:
 
 
 def show_sh_wrapper(root: Path, patterns: list[str]) -> None:
-    """Put the sh that asks for faults in the place of the plain one."""
+    """Put the sh that asks for faults in the place of the plain one, or that back."""
     asked = root / HIDDEN / "asked"
     asked.with_suffix(".new").write_text("".join(f"{pattern}\n" for pattern in patterns))
     asked.with_suffix(".new").rename(asked)
-    fresh = root / "bin/.sh"
-    shutil.copy2(root / HIDDEN / "asking-sh", fresh)
+    fresh = root / HIDDEN / "fresh-sh"
+    fresh.unlink(missing_ok=True)  # a rename onto another name of the same file leaves both
+    fresh.hardlink_to(root / (f"{HIDDEN}/watched-sh" if patterns else binaries.SHELL[1:]))
     fresh.rename(root / "bin/sh")
 
 

@@ -33,6 +33,44 @@ def test_a_file_that_sh_runs_can_be_named(server: StandIn) -> None:
     assert (server.root / "root/ran").read_text() == "ran\nran\n"
 
 
+def test_sh_asks_only_while_a_fault_may_mean_it(server: StandIn) -> None:
+    plain = (server.root / "libexec/standin/sh").stat().st_ino
+
+    def is_plain() -> bool:
+        return (server.root / "bin/sh").stat().st_ino == plain
+
+    assert is_plain()
+    server.break_at("fsync *", mode="fail")
+    assert is_plain()
+    server.break_at("sh /two.sh", mode="fail")
+    assert not is_plain()
+    server.run("sh /one.sh; fsync /etc/hosts")
+    assert not is_plain()
+    server.run("echo echo two >/two.sh; sh /two.sh")
+    assert is_plain()
+    assert server.run("sh /two.sh").stdout == "two\n"
+    server.break_at("sh /two.sh", mode="fail")
+    server.power_off()
+    assert not is_plain()
+    server.boot()
+    assert is_plain()
+
+
+def test_who_starts_sh_as_a_fault_strikes_is_not_hit(server: StandIn) -> None:
+    """The kernel opens a script by its name a second time, and another sh may be there by then."""
+    server.run("echo true >/one.sh; echo true >/two.sh")
+    shell = server.shell()
+    assert shell.stdin is not None
+    shell.stdin.write(b"while [ ! -e /stop ]; do sh /one.sh || echo hit; done\nexit\n")
+    shell.stdin.flush()
+    for _ in range(60):
+        server.break_at("sh /two.sh", mode="fail")
+        assert server.run("sh /two.sh").returncode == 1
+    server.run(": >/stop")
+    out, err = shell.communicate(timeout=30)
+    assert (out, err) == (b"", b"")
+
+
 def test_power_at_a_line_leaves_what_was_written_before(server: StandIn) -> None:
     server.run("echo 'echo two >>/root/log' >/two.sh")
     server.break_at("sh /two.sh", mode="power")

@@ -38,6 +38,55 @@ def test_behaves(shared: StandIn, command: str, exit: int, stdout: str, stderr: 
     assert (done.returncode, done.stdout, done.stderr) == (exit, stdout, stderr)
 
 
+# What the model does itself, where it is plain, must be what the command of this machine's does:
+# that is told to by an option that changes nothing here.
+LAID = "mkdir -p /r/d/in; cd /r; echo a >a; echo b >b; ln a same; ln -s b link; ln -s d folder; "
+LOOK = "; echo $?; ls -R1 /r; cat /r/a /r/b /r/link; rm -rf /r"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["a b", "-f a new", "a same", "a link", "link new", "a d", "a folder", "d new", "d link",
+     "d folder", "no new", "a no/new", "a b/", "a new/", "folder/ new", "a b d", "/r/a /r/d/in/a",
+     "/r/d /r/d/in", "a /mnt/ro/a"],
+)  # fmt: skip
+def test_mv_leaves_the_same_by_either_way(server: StandIn, words: str) -> None:
+    server.run("mkdir -p /mnt/ro; mount -t nullfs -o ro /etc /mnt/ro")
+    own, real = (server.run(f"{LAID} mv {how} {words}{LOOK}") for how in ("", "-v"))
+    assert own.stdout.splitlines() == [
+        line for line in real.stdout.splitlines() if "->" not in line and "renamed" not in line
+    ]
+    assert own.stderr == real.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["a", "a b no link", "folder", "d", "a d b", "folder/", "d/in/..", "d/.", "a/x",
+     "same /etc/nosuch", "/mnt/ro/hosts"],
+)  # fmt: skip
+def test_rm_leaves_the_same_by_either_way(server: StandIn, words: str) -> None:
+    server.run("mkdir -p /mnt/ro; mount -t nullfs -o ro /etc /mnt/ro")
+    own, real = (server.run(f"{LAID} rm {how} {words}{LOOK}") for how in ("-f", "-fx"))
+    assert (own.stdout, own.stderr) == (real.stdout, real.stderr)
+
+
+def test_only_the_models_own_user_is_acted_for(server: StandIn) -> None:
+    server.run("mkdir /root/of-root; echo kept >/root/of-root/file; chmod 755 /root /root/of-root")
+    www = server.run("chroot -u www -g www -G www / id -u")
+    if www.returncode:
+        pytest.skip(f"no other user can be had here: {www.stderr}")
+    for command in ("rm -f /root/of-root/file", "mv /root/of-root/file /tmp/mine"):
+        assert "denied" in server.run(f"chroot -u www -g www -G www / {command}").stderr
+    assert (server.root / "root/of-root/file").exists()
+
+
+@pytest.mark.parametrize("words", ["+%s", "-u +%Y-%m-%dT%H:%M:%SZ", "-u '+now %s'", "'+%s of %s'"])
+def test_the_date_is_told_as_by_the_real_one(server: StandIn, words: str) -> None:
+    told = server.run(f"date {words}; /libexec/standin/real/date {words}; date {words}")
+    first, real, last = told.stdout.splitlines()
+    assert real in (first, last)
+
+
 @pytest.mark.parametrize(
     "command",
     ["stat -c %U /etc", "cp --archive /etc /x", "sed --in-place s/a/b/ /etc/hosts", "date -d now",
