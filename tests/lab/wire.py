@@ -3,7 +3,8 @@
 import itertools
 import os
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -15,15 +16,16 @@ GUEST = "203.0.113.2"
 OPERATOR = "203.0.113.1"  # also the guest's gateway, and what a program speaks from by default
 CLIENTS = ("203.0.113.10", "203.0.113.11", "203.0.113.12")
 TAP = "tap0"
+BRIDGE, FAR, NEAR = "br0", "far0", "near0"
 NAMESPACES = Path("/run/netns")
 
 _numbers = itertools.count(1)
 
 
 class Wire:
-    """A network namespace that holds a tap and the addresses of operator and clients.
+    """A network namespace: a tap and, beyond a bridge, the addresses of operator and clients.
 
-    It has no other interface but lo, so nothing that is sent in it can leave this machine.
+    It has no way out of itself, so nothing that is sent in it can leave this machine.
     """
 
     kind = "wire"
@@ -42,9 +44,14 @@ class Wire:
         try:
             _ip("-n", self.name, "link", "set", "lo", "up")
             _ip("-n", self.name, "tuntap", "add", TAP, "mode", "tap")
+            _ip("-n", self.name, "link", "add", BRIDGE, "type", "bridge")
+            _ip("-n", self.name, "link", "add", FAR, "type", "veth", "peer", "name", NEAR)
             for address in (OPERATOR, *CLIENTS):
-                _ip("-n", self.name, "address", "add", f"{address}/24", "dev", TAP)
-            _ip("-n", self.name, "link", "set", TAP, "up")
+                _ip("-n", self.name, "address", "add", f"{address}/24", "dev", NEAR)
+            for port in (TAP, FAR):
+                _ip("-n", self.name, "link", "set", port, "master", BRIDGE)
+            for interface in (BRIDGE, TAP, FAR, NEAR):
+                _ip("-n", self.name, "link", "set", interface, "up")
         except BaseException:
             self._undo.close()
             raise
@@ -59,6 +66,16 @@ class Wire:
 
     def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
         return GUEST, port
+
+    @contextmanager
+    def narrow(self, rate: str) -> Iterator[None]:
+        """What the guest sends comes no faster than that; `rate` is in tc(8)'s words, "100mbit"."""
+        queue = ("qdisc", "add", "dev", FAR, "root", "tbf", "rate", rate)
+        _run(*self.argv("tc", *queue, "burst", "64k", "latency", "400ms"))
+        try:
+            yield
+        finally:
+            _run(*self.argv("tc", "qdisc", "del", "dev", FAR, "root"))
 
     def netdev(self) -> str:
         """qemu's end of it."""
@@ -81,6 +98,10 @@ def sweep() -> None:
 
 
 def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    _run("ip", *arguments)
+
+
+def _run(*argv: str) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise OSError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+        raise OSError(f"{' '.join(argv)}: {done.stderr.strip()}")

@@ -34,9 +34,19 @@ def test_nothing_on_the_wire_can_leave_it() -> None:
         link["ifname"]: [address["local"] for address in link["addr_info"]]
         for link in json.loads(told.stdout)
     }
-    assert set(links) == {"lo", wire.TAP}
-    assert {wire.OPERATOR, *wire.CLIENTS} <= set(links[wire.TAP])
+    assert set(links) == {"lo", wire.TAP, wire.BRIDGE, wire.FAR, wire.NEAR}
+    assert {wire.OPERATOR, *wire.CLIENTS} <= set(links[wire.NEAR])
     assert routed.returncode != 0
+
+
+def test_a_wire_is_narrow_for_a_while() -> None:
+    with Wire() as laid:
+        queues = laid.argv("tc", "qdisc", "show", "dev", wire.FAR)
+        with laid.narrow("100mbit"):
+            told = subprocess.run(queues, capture_output=True, text=True, check=True).stdout
+        after = subprocess.run(queues, capture_output=True, text=True, check=True).stdout
+    assert "rate 100Mbit" in told
+    assert "rate" not in after
 
 
 def test_two_wires_do_not_meet() -> None:
