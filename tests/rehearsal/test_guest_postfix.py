@@ -18,10 +18,10 @@ from tests.rehearsal.sites import POSTFIX
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(7200)]
 
 # A second. The prober looks at six ports, and most of its looks are a new process of Dovecot's.
-MESSAGES = 1.0
+MESSAGES = 5.0
 LOGINS = 1.0
 PROBES = 0.2
-EACH_WAY = 250 / MESSAGES  # seconds that the clients go on at the least
+EACH_WAY = 500 / MESSAGES  # seconds that the clients go on at the least
 FAR = "root@[192.0.2.9]"  # nobody is there: it stays in the queue
 SMTPS = "{ port = 465 }, { port = 587,"  # this image's Postfix has it on
 # As the port's message says: who calls sendmail, means Postfix's. A daemon keeps what it is started
