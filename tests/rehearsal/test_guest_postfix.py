@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from box.clients.results import LoggedIn, Sent
 from box.guest import Guest
 from box.running import logging_in, sending
 from tests.lab.operator import Operator
-from tests.rehearsal.mailed import must_have_arrived
-from tests.rehearsal.sites import POSTFIX
+from tests.rehearsal.mailed import has_postfix, let_postfix_serve, must_have_arrived
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(7200)]
 
@@ -23,33 +21,14 @@ LOGINS = 1.0
 PROBES = 0.2
 EACH_WAY = 500 / MESSAGES  # seconds that the clients go on at the least
 FAR = "root@[192.0.2.9]"  # nobody is there: it stays in the queue
-SMTPS = "{ port = 465 }, { port = 587,"  # this image's Postfix has it on
-# As the port's message says: who calls sendmail, means Postfix's. A daemon keeps what it is started
-# with, and ssh would wait for its end.
-SERVED = """
-service sendmail onestop
-sysrc sendmail_enable=NONE postfix_enable=YES dovecot_enable=YES
-mkdir -p /usr/local/etc/mail
-for each in sendmail mailq newaliases; do echo "$each /usr/local/sbin/sendmail"; done \\
-    > /usr/local/etc/mail/mailer.conf
-{ service postfix start && service dovecot start; } >/dev/null 2>&1 </dev/null
-"""
 
 
 @pytest.fixture
 def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
-    if fresh_guest.sh("[ -x /usr/local/sbin/postfix ]").exit != 0:
+    if not has_postfix(fresh_guest):
         pytest.skip("this image has no Postfix")
-    served = fresh_guest.sh(SERVED)
-    assert served.exit == 0, served.stdout + served.stderr
     operator = Operator(fresh_guest, tmp_path, ("preflight", "base", "network", "mail"), PROBES)
-    text = operator.site.read_text(encoding="utf-8")
-    text, found = re.subn(r"(?ms)^\[services\.mail\]\n.*?(?=^\[|\Z)", POSTFIX, text)
-    assert found == 1
-    for old, new in (('["mail"]', '["imap", "mail"]'), ("{ port = 587,", SMTPS)):
-        assert old in text
-        text = text.replace(old, new)
-    operator.site.write_text(text, encoding="utf-8")
+    let_postfix_serve(operator)
     return operator
 
 
