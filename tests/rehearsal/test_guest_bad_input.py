@@ -83,7 +83,7 @@ def changed(operator: Operator, old: str, new: str) -> None:
         ),
         (
             "mv /usr/home/alice /usr/home/elsewhere",
-            "homes that do not exist: alice (/usr/home/alice)",
+            "homes that do not exist: alice (/home/alice)",
         ),
     ],
     ids=["zone", "mail map", "httpd -t", "uid twice", "home"],
@@ -158,7 +158,7 @@ def served_over_ipv6(guest: Guest) -> Iterator[subprocess.Popen[str]]:
 def test_who_serves_ipv6_is_refused_and_its_clients_see_nothing(
     fresh_guest: Guest, tmp_path: Path
 ) -> None:
-    operator = Operator(fresh_guest, tmp_path, ("preflight", "base", "network", "bind", "web"))
+    operator = Operator(fresh_guest, tmp_path, ORDER)
     with served_over_ipv6(fresh_guest) as client:
         refused(operator, f"serves IPv6 clients at {GUEST6}, port ")
         told, _ = client.communicate("", timeout=60)
