@@ -142,7 +142,11 @@ def served_over_ipv6(guest: Guest) -> Iterator[subprocess.Popen[str]]:
     here = ["ip", "-n", guest.network.name, "address"]
     subprocess.run([*here, "add", f"{CLIENT6}/64", "dev", wire.NEAR, "nodad"], check=True)
     try:
-        done = guest.sh(f"ifconfig vtnet0 inet6 {GUEST6}/64 -ifdisabled up no_dad")
+        done = guest.sh(
+            f"ifconfig vtnet0 inet6 {GUEST6}/64 -ifdisabled up no_dad && "
+            "sed -i '' 's/listen-on-v6.*/listen-on-v6 { any; };/' "
+            "/usr/local/etc/namedb/named.conf && service named restart >/dev/null 2>&1 </dev/null"
+        )
         assert done.exit == 0, done.stderr
         with subprocess.Popen(
             guest.argv(sys.executable, "-c", CLIENT_OF_6),
@@ -160,7 +164,7 @@ def test_who_serves_ipv6_is_refused_and_its_clients_see_nothing(
 ) -> None:
     operator = Operator(fresh_guest, tmp_path, ORDER)
     with served_over_ipv6(fresh_guest) as client:
-        refused(operator, f"serves IPv6 clients at {GUEST6}, port ")
+        refused(operator, f"serves IPv6 clients at {GUEST6}, port 53/")
         told, _ = client.communicate("", timeout=60)
     good, _, failed = told.strip().partition(" ")
     print(told)
