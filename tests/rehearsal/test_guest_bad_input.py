@@ -44,12 +44,12 @@ print(good, failed)
 """
 
 
-def refused(operator: Operator, expected: str, code: int = 1) -> None:
+def refused(operator: Operator, expected: str) -> None:
     """Apply says that, and the host is to the letter what it was."""
     before = operator.fingerprint()
     done = operator.deploy("apply", "--yes")
     print(done.stderr)
-    assert done.returncode == code, done.stdout + done.stderr
+    assert done.returncode == 1, done.stdout + done.stderr
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
     assert operator.fingerprint() == before
