@@ -17,6 +17,7 @@ OPERATOR = "203.0.113.1"  # also the guest's gateway, and what a program speaks 
 CLIENTS = ("203.0.113.10", "203.0.113.11", "203.0.113.12")
 TAP = "tap0"
 BRIDGE, FAR, NEAR = "br0", "far0", "near0"
+MAC = "02:00:cb:00:71:01"  # the same on every wire, for a guest that is restored remembers it
 NAMESPACES = Path("/run/netns")
 
 _numbers = itertools.count(1)
@@ -28,7 +29,7 @@ class Wire:
     It has no way out of itself, so nothing that is sent in it can leave this machine.
     """
 
-    kind = "wire"
+    kind = "bridged"
     ssh = (GUEST, SSH)
     known_as = GUEST
     sources = CLIENTS
@@ -46,6 +47,7 @@ class Wire:
             _ip("-n", self.name, "tuntap", "add", TAP, "mode", "tap")
             _ip("-n", self.name, "link", "add", BRIDGE, "type", "bridge")
             _ip("-n", self.name, "link", "add", FAR, "type", "veth", "peer", "name", NEAR)
+            _ip("-n", self.name, "link", "set", NEAR, "address", MAC)
             for address in (OPERATOR, *CLIENTS):
                 _ip("-n", self.name, "address", "add", f"{address}/24", "dev", NEAR)
             for port in (TAP, FAR):

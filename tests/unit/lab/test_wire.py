@@ -36,6 +36,7 @@ def test_nothing_on_the_wire_can_leave_it() -> None:
     }
     assert set(links) == {"lo", wire.TAP, wire.BRIDGE, wire.FAR, wire.NEAR}
     assert {wire.OPERATOR, *wire.CLIENTS} <= set(links[wire.NEAR])
+    assert f'"{wire.MAC}"' in told.stdout
     assert routed.returncode != 0
 
 
