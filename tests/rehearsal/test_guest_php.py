@@ -17,9 +17,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)
 CONF = "/usr/local/etc/apache24/httpd.conf"
 RATE = 2.0  # of each client a second
 INSERTS = 20.0  # a second: they measure MySQL's gap
-SYN_AGAIN = (
-    3.0  # seconds: a page that asked in the gap is answered by its second SYN, or the next asks
-)
+SYN_AGAIN = 3.0  # seconds: who asked in the gap is answered at a second SYN, or the next who asks
 HELLO = '<?php echo "hello from ", "PHP";'
 SHOP = """<?php
 ini_set("mysqli.default_socket", "/var/run/mysql/mysql.sock");
