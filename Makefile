@@ -40,7 +40,7 @@ lint: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/shellcheck -s sh -x rollout/host.sh rollout/looking.sh rollout/drift.sh operations/audit.sh tests/checks/accounts.sh
+	$(BIN)/shellcheck -s sh -x rollout/host/host.sh rollout/host/looking.sh rollout/engine/drift.sh operations/audit.sh tests/checks/accounts.sh
 
 crash: setup
 	$(BIN)/python -m tests.crash $(if $(ONLY),--only '$(ONLY)') $(if $(ORDER),--order '$(ORDER)')

@@ -15,29 +15,22 @@ from typing import Any
 import click
 
 from box.kinds import KINDS
-from rollout import (
-    audit,
-    drift,
-    gates,
-    journal,
-    options,
-    plan,
-    record,
-    rehearsed,
-    report,
-    runbook,
-    site,
-    traffic,
-)
-from rollout.by_hand import Hands, at_terminal
+from rollout import audit, plan, site, traffic
+from rollout.engine import drift, gates
+from rollout.engine.listener import Listener
+from rollout.engine.runner import Runner
 from rollout.errors import CellblockError, Interrupted, Refused, Stuck
-from rollout.host import Ssh
-from rollout.record import Record
-from rollout.rehearsal import Rehearsal
-from rollout.runner import Runner
-from rollout.terminal import Manner, ended_by_sigterm, telling
-from rollout.told import Told
-from rollout.watch import FromOutside, watches
+from rollout.host import journal
+from rollout.host.session import Ssh
+from rollout.probe.outside import FromOutside, watches
+from rollout.rehearsal import history
+from rollout.rehearsal.rehearsal import Rehearsal
+from rollout.report import record, tables
+from rollout.report.record import Record
+from rollout.runbook import pages
+from rollout.runbook.manual import Manual, at_terminal
+from rollout.terminal import options
+from rollout.terminal.output import Manner, ended_by_sigterm, telling
 from steps import mysql_by_name
 
 
@@ -102,16 +95,16 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
       deploy.py plan --to mysql.cutover    # no further than apply --to would go
     """
     made = plan.make(site.read(site_file))
-    with _runner(made, Told()) as runner:
+    with _runner(made, Listener()) as runner:
         known = runner.known()
         runner.must_be_well(known, made.upto(to))
         done = {entry.directory for entry in known.done}
         ahead = [n for n in range(made.upto(to)) if made.directory(n) not in done]
-        data = report.plan_data(
+        data = tables.plan_data(
             (runner.compiled(n), runner.gate(made.steps[n]), runner.found(made.steps[n]))
             for n in ahead
         )
-    _print(data, report.plan_text(data), as_json)
+    _print(data, tables.plan_text(data), as_json)
 
 
 @main.command()
@@ -157,18 +150,18 @@ def apply(
     """
     made = plan.make(site.read(site_file))
     answer = gates.chosen(made, yes, answers)
-    hands = at_terminal() if by_hand else None
+    manual = Manual(at_terminal()) if by_hand else None
     asks = not yes and not answers and sys.stdin.isatty()
     say = partial(click.echo, err=as_json)
-    with telling(made, "apply", Manner(quiet, as_json, plain=by_hand), asks=asks) as told:
+    with telling(made, "apply", Manner(quiet, as_json, plain=by_hand), asks=asks) as listener:
         _watched(
             made,
             "apply",
-            told,
+            listener,
             answer,
             lambda runner: _applied(runner, to, strict),
             say=say,
-            hands=hands,
+            manual=manual,
         )
 
 
@@ -191,11 +184,11 @@ def rollback(site_file: Path, to: str | None, set_aside: bool, quiet: bool, as_j
       deploy.py rollback --set-aside        # what others changed is kept, not refused
     """
     made = plan.make(site.read(site_file))
-    with telling(made, "rollback", Manner(quiet, as_json)) as told:
+    with telling(made, "rollback", Manner(quiet, as_json)) as listener:
         _watched(
             made,
             "rollback",
-            told,
+            listener,
             gates.nobody,
             lambda runner: runner.rollback(to, set_aside=set_aside),
             say=partial(click.echo, err=as_json),
@@ -228,10 +221,10 @@ def status(site_file: Path, drifted: bool, as_json: bool) -> None:
       deploy.py status --drift     # before a rollback: who changed what since?
     """
     made = plan.make(site.read(site_file))
-    with _runner(made, Told()) as runner:
-        data = report.status_data(made, journal.read(runner.session))
+    with _runner(made, Listener()) as runner:
+        data = tables.status_data(made, journal.read(runner.session))
         found = drift.read(runner.session) if drifted else None
-    text = report.status_table(data)
+    text = tables.status_table(data)
     if found is not None:
         data["drift"] = drift.data(found)
         text += f"\n\n{drift.text(found)}"
@@ -258,7 +251,7 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
         lines = traffic.tcpdump(made.site, jail)
         _print(lines, "\n".join(lines), as_json)
         return
-    with _runner(made, Told()) as runner:
+    with _runner(made, Listener()) as runner:
         limit = 60.0 + (seconds or 0)
         data = traffic.read(
             made.site, lambda text: runner.session.output(text, limit=limit), seconds or 0
@@ -285,12 +278,12 @@ def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) ->
       deploy.py runbook --html --output runbooks
     """
     made = plan.make(site.read(site_file))
-    pages = runbook.pages(made, "html" if html else "md")
+    texts = pages.pages(made, "html" if html else "md")
     if output is None:
-        _print(pages, "\n".join(pages.values()), as_json)
+        _print(texts, "\n".join(texts.values()), as_json)
         return
     output.mkdir(parents=True, exist_ok=True)
-    for name, text in pages.items():
+    for name, text in texts.items():
         (output / name).write_text(text, encoding="utf-8")
 
 
@@ -365,10 +358,10 @@ def rehearse(
     with (
         ended_by_sigterm(),
         tempfile.TemporaryDirectory(prefix="cellblock-") as folder,
-        telling(made, "rehearse", Manner(quiet, as_json), hooks=hooks, box=kind.says) as told,
-        kind.open(made.site, Path(folder), image, told.note) as box,
+        telling(made, "rehearse", Manner(quiet, as_json), hooks=hooks, box=kind.says) as listener,
+        kind.open(made.site, Path(folder), image, listener.note) as box,
     ):
-        rehearsal = Rehearsal(made, box, told, record.folder(made.site.name, "rehearse"))
+        rehearsal = Rehearsal(made, box, listener, record.folder(made.site.name, "rehearse"))
         rehearsal.record.say = partial(click.echo, err=as_json)
         with rehearsal.record:
             if broken:
@@ -403,12 +396,12 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
     made = plan.make(site.read(site_file))
     if fix and undo:
         raise click.UsageError("--fix and --undo at once")
-    with _runner(made, Told()) as runner:
+    with _runner(made, Listener()) as runner:
         if undo:
             restored, left = audit.undo(runner.session)
-            told = {"restored": restored, "left": left}
-            lines = [f"{kind} {each}" for kind, them in told.items() for each in them]
-            _print(told, "\n".join(lines), as_json)
+            modes = {"restored": restored, "left": left}
+            lines = [f"{kind} {each}" for kind, them in modes.items() for each in them]
+            _print(modes, "\n".join(lines), as_json)
             return
         mended = audit.fix(runner.session, made.site) if fix else []
         found = audit.look(runner.session, made.site)
@@ -423,9 +416,9 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
 def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
     """Print every check that must hold now; exit with `code` when one does not."""
     made = plan.make(site.read(site_file))
-    with _runner(made, Told()) as runner:
+    with _runner(made, Listener()) as runner:
         verdicts = runner.verify()
-    _print([vars(verdict) for verdict in verdicts], report.verdicts_table(verdicts), as_json)
+    _print([vars(verdict) for verdict in verdicts], tables.verdicts_table(verdicts), as_json)
     if not all(verdict.passed for verdict in verdicts):
         sys.exit(code)
 
@@ -433,17 +426,17 @@ def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
 @contextmanager
 def _runner(
     made: plan.Plan,
-    told: Told,
+    listener: Listener,
     answer: gates.Answer = gates.nobody,
-    hands: Hands | None = None,
+    manual: Manual | None = None,
 ) -> Iterator[Runner]:
     """A runner for the live host, which can be reached."""
     target = _ssh(made)
     with (
         closing(FromOutside(target)) as outside,
-        Runner(made, target, outside, told, answer, hands=hands) as runner,
+        Runner(made, target, outside, listener, answer, manual=manual) as runner,
     ):
-        runner.contact.connect()
+        runner.connection.connect()
         yield runner
 
 
@@ -451,33 +444,33 @@ def _applied(runner: Runner, to: str | None, strict: bool) -> None:
     done = {entry.name for entry in runner.known().done}
     wanted = runner.plan.steps[: runner.plan.upto(to)]
     left = [step for step in wanted if step.operations and step.name not in done]
-    for line in rehearsed.look(left, strict=strict):
-        runner.told.note(line)
+    for line in history.look(left, strict=strict):
+        runner.listener.note(line)
     runner.apply(to)
 
 
 def _watched(
     made: plan.Plan,
     name: str,
-    told: Told,
+    listener: Listener,
     answer: gates.Answer,
     run: Callable[[Runner], None],
     *,
     say: Callable[[str], None],
-    hands: Hands | None = None,
+    manual: Manual | None = None,
 ) -> None:
     """Run under the eyes of the prober, and tell what it came to, however it ended."""
     target = _ssh(made)
     with (
         Record(made, name, target.name, record.folder(made.site.name, name), say) as kept,
-        _runner(made, told, answer, hands) as runner,
+        _runner(made, listener, answer, manual) as runner,
     ):
-        told.act(name)
+        listener.act(name)
         try:
             with kept.act(name, runner, watches(made.site), target.argv("/bin/sh")):
                 run(runner)
         finally:
-            told.ended(kept.results)
+            listener.ended(kept.results)
 
 
 def run() -> None:

@@ -15,11 +15,11 @@ from box.image import Image, format_of
 from box.machine import NIC, Machine
 from box.network import Network
 from box.remote import STILL_BOOTING, Answer, GuestError, answers
-from rollout.host import Ssh
+from rollout.host.session import Ssh
 
 BOOT_LIMIT = 600.0  # seconds; emulated, 30 when nothing else runs and 150 beside two more guests
 OFF_LIMIT = 240.0  # seconds from shutdown(8) to a machine that is off
-CUT = 25.0  # seconds without a network: longer than ssh goes on (see rollout.host.Ssh)
+CUT = 25.0  # seconds without a network: longer than ssh goes on (see rollout.host.session.Ssh)
 SNAPSHOT = "booted"
 SEEDED_SIZE = "24G"  # of the disk of an official image, which is no larger than what it holds
 

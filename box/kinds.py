@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from box.qemu import qemu_box
 from box.vagrant import vagrant_box
-from rollout.box import Box, standin_box
 from rollout.errors import Refused
+from rollout.rehearsal.box import Box, standin_box
 from rollout.site import Site
 
 Open = Callable[[Site, Path, Path | None, Callable[[str], None]], AbstractContextManager[Box]]

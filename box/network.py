@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Protocol, Self
 
 from rollout.errors import Refused
+from rollout.probe.outside import Doors
 from rollout.site import Site
-from rollout.watch import Doors
 
 LOCAL = "127.0.0.1"
 SSH = 22

@@ -12,10 +12,10 @@ from box.guest import Guest
 from box.image import Image, Missing
 from box.network import Forwarded
 from box.traffic import traffic
-from rollout.box import Box
-from rollout.host import Session
+from rollout.host.session import Session
+from rollout.probe.outside import FromOutside, watches
+from rollout.rehearsal.box import Box
 from rollout.site import Site
-from rollout.watch import FromOutside, watches
 
 _MEMORY = 1024  # MiB
 _MEMORY_TO_INSTALL = 2048  # what packages want while they are unpacked and their daemons first run
@@ -41,7 +41,7 @@ def qemu_box(site: Site, named: Path | None, say: Callable[[str], None]) -> Iter
             target=guest.target,
             outside=outside,
             watches=watches(site, doors=network.doors),
-            witness=tuple(guest.target.argv("/bin/sh")),
+            socket_owner=tuple(guest.target.argv("/bin/sh")),
             reboot=guest.reboot,
             pull_plug=guest.pull_plug,
             cut=guest.cut,

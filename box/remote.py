@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rollout.errors import Refused
-from rollout.host import Ssh
+from rollout.host.session import Ssh
 
 CONNECT_LIMIT = 15  # seconds; to a guest with half a CPU, sshd's first word takes five
 

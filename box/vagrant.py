@@ -18,11 +18,11 @@ from box import leftovers, provision, remote
 from box.image import Missing, has
 from box.remote import STILL_BOOTING, Answer, GuestError, answers
 from box.traffic import traffic
-from rollout.box import Box
 from rollout.errors import Refused
-from rollout.host import Session, Ssh
+from rollout.host.session import Session, Ssh
+from rollout.probe.outside import FromOutside, watches
+from rollout.rehearsal.box import Box
 from rollout.site import Site
-from rollout.watch import FromOutside, watches
 
 PROJECT = Path(__file__).parents[1]
 BOOT_LIMIT = 600.0  # seconds
@@ -262,7 +262,7 @@ def _box(machine: Machine, outside: FromOutside, site: Site) -> Box:
         target=machine.target,
         outside=outside,
         watches=watches(site),
-        witness=tuple(machine.target.argv("/bin/sh")),
+        socket_owner=tuple(machine.target.argv("/bin/sh")),
         reboot=machine.reboot,
         pull_plug=machine.pull_plug,
         cut=machine.cut,

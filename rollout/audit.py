@@ -10,7 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from rollout.errors import Refused
-from rollout.host import Session
+from rollout.host.session import Session
 from rollout.site import Site
 
 SCRIPT = Path(__file__).parent.parent / "operations" / "audit.sh"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from operations import accounts, rc
 from operations.accounts import InJail
 from rollout.errors import Refused
+from rollout.plan.step import Check, Step, Use, check, use
 from rollout.site import Site
-from rollout.step import Check, Step, Use, check, use
 from steps.render import render
 
 _GUARD = "/usr/local/etc/php-owner.php"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from operations import files, rc
+from rollout.plan.step import Step, check, use
 from rollout.site import JOURNAL, Site
-from rollout.step import Step, check, use
 from steps.render import render
 
 REQUIRES = ("preflight",)

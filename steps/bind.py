@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from operations import files, named
+from rollout.plan.step import Gate, Step, check, use
 from rollout.site import Site
-from rollout.step import Gate, Step, check, use
 from steps import overlap
 from steps.thin import jail_steps, local_etc
 

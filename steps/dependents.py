@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from operations import logs, rc
+from rollout.plan.step import Check, Gate, Use, check, use
 from rollout.site import Site
-from rollout.step import Check, Gate, Use, check, use
 from steps.base import ASKED
 from steps.render import render
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from operations import offload
 from rollout.errors import Refused
+from rollout.plan.step import Check, Gate, Step, check, use
 from rollout.site import Site
-from rollout.step import Check, Gate, Step, check, use
 from steps import ruleset
 from steps.base import RULES
 

@@ -6,8 +6,8 @@ and the client drops it (measured on 13.2). So UDP goes in by nat, and its answe
 
 from __future__ import annotations
 
+from rollout.plan.step import Use
 from rollout.site import Listen, Site
-from rollout.step import Use
 from steps import ruleset
 
 

@@ -14,8 +14,8 @@ from operations import files, firewall, mail, rc
 from operations.mail import POSTFIX, SENDMAIL, SUBMISSION, Queue
 from operations.mount import Nullfs
 from rollout.errors import Refused
+from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import Site
-from rollout.step import Check, Gate, Step, Use, check, use
 from steps import dependents, forward
 from steps.render import render
 from steps.thin import jail_steps, local_etc

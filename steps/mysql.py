@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from operations import data, files, rc
+from rollout.plan.step import Step, Use, check, use
 from rollout.site import Site
-from rollout.step import Step, Use, check, use
 from steps import dependents, forward
 from steps.base import RULES
 from steps.thin import jail_steps

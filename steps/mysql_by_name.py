@@ -7,8 +7,8 @@ from typing import Any
 
 from operations import audit, files, firewall
 from rollout.errors import Refused
+from rollout.plan.step import Gate, Step, check, use
 from rollout.site import Site
-from rollout.step import Gate, Step, check, use
 from steps.base import RULES
 from steps.mysql import LINK_AT_BOOT
 from steps.render import render

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from operations import files, quota
 from rollout.errors import Refused
+from rollout.plan.step import Check, Step, check, use
 from rollout.site import JOURNAL, Site
-from rollout.step import Check, Step, check, use
 from steps.render import render
 
 REQUIRES = ("mysql",)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from operations import address, files, firewall, rc
+from rollout.plan.step import Step, check, use
 from rollout.site import Site
-from rollout.step import Step, check, use
 from steps import forward
 from steps.base import RULES
 from steps.render import render

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from operations import firewall, rc
+from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import Site
-from rollout.step import Check, Gate, Step, Use, check, use
 from steps import dependents, forward
 
 

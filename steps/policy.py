@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rollout.errors import Refused
+from rollout.plan.step import Step, check
 from rollout.site import HOST, INTERNET, PROTOS, Allow, Proto, Site
-from rollout.step import Step, check
 from steps import ruleset
 
 REQUIRES = ("network",)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 
+from rollout.plan.step import Check, Step, check
 from rollout.site import Site
-from rollout.step import Check, Step, check
 
 REQUIRES: tuple[str, ...] = ()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from operations import files, firewall
+from rollout.plan.step import Check, Use, check, use
 from rollout.site import Site
-from rollout.step import Check, Use, check, use
 from steps.base import RULES
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from operations import files, jail, logs, mount, packages
 from operations.mount import Nullfs
 from rollout.errors import Refused
+from rollout.plan.step import Step, Use, check, use
 from rollout.site import Jail, Site
-from rollout.step import Step, Use, check, use
 from steps import egress
 from steps.render import render
 

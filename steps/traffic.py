@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollout.errors import Refused
+from rollout.plan.step import Step
 from rollout.site import Site
-from rollout.step import Step
 from steps import ruleset
 
 REQUIRES = ("network",)

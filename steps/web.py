@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from rollout.plan.step import Gate, Step
 from rollout.site import Site
-from rollout.step import Gate, Step
 from steps import accounts, overlap
 from steps.thin import jail_steps
 

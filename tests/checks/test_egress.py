@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from operations.offload import harmful
-from rollout.checks import Outside
+from rollout.engine.checks import Outside
 from rollout.site import Site
 
 BLOCKS = 64  # of 64 KiB; a stopped upload ends after one of them

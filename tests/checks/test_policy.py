@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from rollout.checks import Outside
+from rollout.engine.checks import Outside
 from rollout.site import HOST, INTERNET, Listen, Proto, Site
 
 TRIES = """\

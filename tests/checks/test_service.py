@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from operations.facts import runs
-from rollout.checks import Outside
+from rollout.engine.checks import Outside
 from rollout.site import Site
 
 

@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from rollout import bundle, checks
-from rollout.box import standin_box
-from rollout.bundle import Bundle
-from rollout.contact import Contact
-from rollout.journal import Entry
+from rollout.engine import checks
+from rollout.engine.connection import Connection
+from rollout.engine.listener import Listener
+from rollout.host import bundle
+from rollout.host.bundle import Bundle
+from rollout.host.journal import Entry
 from rollout.plan import Plan
+from rollout.rehearsal.box import standin_box
 from rollout.site import JOURNAL
-from rollout.told import Told
 from standin import StandIn
 from tests.crash.view import View, differences
 from tests.lab.target import close_pipes
@@ -86,7 +87,7 @@ class Place:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.contact.close()
+        self.connection.close()
         self._stack.close()
 
     # The operator.
@@ -94,16 +95,16 @@ class Place:
     def comes(self) -> None:
         """An operator at a new machine."""
         self.line = Line(self.standin)
-        self.contact = Contact(self.plan, self.line, Told())
-        self.contact.take()
+        self.connection = Connection(self.plan, self.line, Listener())
+        self.connection.take()
 
     def goes(self) -> None:
         """kill -9 of his machine."""
         self.line.dies()
-        self.contact._drop()
+        self.connection._drop()
 
     def says(self, *words: str) -> None:
-        self.contact.session.output(" ".join((HOST_SH, *words)))
+        self.connection.session.output(" ".join((HOST_SH, *words)))
 
     # Going on.
 
@@ -113,7 +114,7 @@ class Place:
             self.position += 1
         position = self.position
         step = self.plan.steps[position]
-        answers = bundle.ask(step, self.contact.session.output)
+        answers = bundle.ask(step, self.connection.session.output)
         self.made = bundle.compile_step(position + 1, step, self.plan.hashes[position], answers)
         self.before = self._view.take()
         self.applied = frozenset()
@@ -139,10 +140,10 @@ class Place:
         return replace(self.made, step=step, commands=tuple(commands))
 
     def begin(self, made: Bundle) -> None:
-        self.contact.session.output(bundle.upload_script(made, TOKEN, JOURNAL))
+        self.connection.session.output(bundle.upload_script(made, TOKEN, JOURNAL))
 
     def settle(self) -> Entry:
-        return self.contact.follow(self.directory)
+        return self.connection.follow(self.directory)
 
     def apply(self) -> None:
         """The step confirmed, if it is not yet; nothing goes wrong."""
@@ -155,7 +156,7 @@ class Place:
             raise Neither(f"{entry.state}, expected applied: {entry.reason} {entry.stuck}")
         if verify:
             self._verify()
-        self.contact.confirm(entry)
+        self.connection.confirm(entry)
         self.confirmed = True
         now = self._view.take()
         if self.applied and now != self.applied:
@@ -164,7 +165,7 @@ class Place:
 
     def _verify(self) -> None:
         wanted = self.plan.checks(self.position + 1)
-        verdicts = checks.run(wanted, self.contact.session, self.plan.site, self.box.outside)
+        verdicts = checks.run(wanted, self.connection.session, self.plan.site, self.box.outside)
         failed = [f"{each.name}: {each.message}" for each in verdicts if not each.passed]
         if failed:
             raise Neither("checks fail:\n" + "\n".join(failed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rollout.journal import Entry
+from rollout.host.journal import Entry
 from tests.crash.cases import Case
 from tests.crash.place import PATIENCE, RESTS, SHORT, Neither, Place
 
@@ -125,7 +125,7 @@ HITS: dict[str, Callable[[Place], None]] = {
 def _recovered(place: Place, case: Case) -> Entry:
     """What comes next by docs/recovery.md, until the step rests."""
     if case.kind in POWER:  # at boot, before anybody could come
-        entry = place.contact.entry(place.directory)
+        entry = place.connection.entry(place.directory)
         if case.step != BRINGS_THE_BOOT_SCRIPT or entry.state in RESTS:
             return entry
         place.says("arm", place.directory)
@@ -133,7 +133,7 @@ def _recovered(place: Place, case: Case) -> Entry:
     if case.kind == "operator":  # by the host itself; somebody looks later
         place.rests("undone", "stuck")
         place.comes()
-        return place.contact.entry(place.directory)
+        return place.connection.entry(place.directory)
     if case.kind == "both":
         place.says("arm", place.directory)
     entry = place.settle()

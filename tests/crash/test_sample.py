@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rollout import plan, site
-from rollout.bundle import compile_step
+from rollout.host.bundle import compile_step
 from rollout.plan import Plan
 from tests.crash.cases import KINDS, UNDO, Case, Wanted, of_command
 from tests.crash.place import Neither, Place

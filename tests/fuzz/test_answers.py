@@ -11,11 +11,15 @@ from unittest.mock import patch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rollout import audit, bundle, checks, drift, journal, outage, plan, report, site, traffic
+from rollout import audit, plan, site, traffic
+from rollout.engine import checks, drift
+from rollout.engine.listener import Listener
+from rollout.engine.runner import Runner
 from rollout.errors import CellblockError
-from rollout.host import Result, Session
-from rollout.runner import Runner
-from rollout.told import Told
+from rollout.host import bundle, journal
+from rollout.host.session import Result, Session
+from rollout.probe import outage
+from rollout.report import tables
 from tests.fuzz.material import HOST_LINES, JOURNAL_LINES, PROJECT, WORDS, spoken, tried
 from tests.unit.rollout.unreachable import Nowhere
 
@@ -60,7 +64,7 @@ def refused_at_most(act: Any) -> None:
 def test_a_journal(text: str) -> None:
     def act() -> None:
         found = journal.parse(text)
-        report.status_table(report.status_data(PLAN, found))
+        tables.status_table(tables.status_data(PLAN, found))
         for entry in found.entries:
             assert entry.number >= 0
             assert isinstance(entry.name, str)
@@ -119,9 +123,9 @@ def test_a_whole_command_with_a_host_that_babbles(text: str, code: int) -> None:
     """Nothing is uploaded but host.sh and a step whose facts were answered."""
     for name in ("known", "apply", "rollback", "verify"):
         session = Babbling(text, code)
-        run = Runner(PLAN, Nowhere(), Nowhere(), Told())
-        run.contact._session = session
-        run.contact._open = lambda session=session: session  # type: ignore[method-assign,misc]
+        run = Runner(PLAN, Nowhere(), Nowhere(), Listener())
+        run.connection._session = session
+        run.connection._open = lambda session=session: session  # type: ignore[method-assign,misc]
         with patch.object(checks, "run", lambda *_, **__: []):
             refused_at_most(getattr(run, name))
 

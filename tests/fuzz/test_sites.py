@@ -8,9 +8,10 @@ from tempfile import TemporaryDirectory
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rollout import plan, runbook, site, traffic
+from rollout import plan, site, traffic
 from rollout.errors import CellblockError, Refused
-from rollout.watch import watches
+from rollout.probe.outside import watches
+from rollout.runbook import pages
 from tests.fuzz.material import SAMPLE, VALUES, document, likely, mutated, scratched, tried
 
 
@@ -21,7 +22,7 @@ def taken(text: bytes) -> None:
         path.write_bytes(text)
         try:
             made = plan.make(site.read(path))
-            runbook.pages(made)
+            pages.pages(made)
             watches(made.site)
             for name in made.site.jails:
                 traffic.tcpdump(made.site, name)

@@ -10,9 +10,10 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from rollout import journal, site
-from rollout.host import Session, Ssh
-from rollout.watch import FromOutside
+from rollout import site
+from rollout.host import journal
+from rollout.host.session import Session, Ssh
+from rollout.probe.outside import FromOutside
 
 
 def main(site_file: str) -> None:

@@ -10,9 +10,10 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from rollout import checks, plan, site
-from rollout.host import Session, Ssh
-from rollout.watch import FromOutside
+from rollout import plan, site
+from rollout.engine import checks
+from rollout.host.session import Session, Ssh
+from rollout.probe.outside import FromOutside
 
 
 def main(site_file: str, done: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from box.guest import Guest
-from rollout.journal import host_sh
+from rollout.host.journal import host_sh
 
 PROJECT = Path(__file__).parents[2]
 LIMIT = 1800.0  # seconds that one command of deploy.py may take on an emulated guest

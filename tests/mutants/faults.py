@@ -10,13 +10,13 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 OPERATIONS = "tests/unit/operations"
-FSYNC = "tests/unit/rollout/test_fsync.py"
+FSYNC = "tests/unit/rollout/host/test_fsync.py"
 ACCOUNTS = "tests/rehearsal/test_accounts.py"
 SYNCING = {
-    "rollout/host.sh": [FSYNC],
-    "rollout/journal.py": [FSYNC],
-    "rollout/bundle.py": [FSYNC],
-    "rollout/drift.py": [FSYNC],
+    "rollout/host/host.sh": [FSYNC],
+    "rollout/host/journal.py": [FSYNC],
+    "rollout/host/bundle.py": [FSYNC],
+    "rollout/engine/drift.py": [FSYNC],
     "operations/audit.sh": [f"{ACCOUNTS}::test_modes_are_mended_and_put_back"],
     "steps/templates/mysql/quota.j2": [
         f"{ACCOUNTS}::test_databases_belong_to_the_accounts_that_they_are_named_after"
@@ -24,12 +24,12 @@ SYNCING = {
 }
 UNIT = "tests/unit/rollout"
 HOSTS_OWN = {
-    ("rollout/host.sh", "facts_hold"): f"{UNIT}/test_runner.py",
-    ("rollout/host.sh", "room"): f"{UNIT}/test_full_disk.py",
-    ("rollout/host.sh", "run_lives"): f"{UNIT}/test_dead_man.py",
-    ("rollout/host.sh", "owner_lives"): f"{UNIT}/test_contact.py",
-    ("rollout/looking.sh", "runs"): "tests/rehearsal/test_host_sh.py::*[fingerprint sees]",
-    ("rollout/looking.sh", "as_before"): f"{UNIT}/test_undo.py",
+    ("rollout/host/host.sh", "facts_hold"): f"{UNIT}/engine/test_runner.py",
+    ("rollout/host/host.sh", "room"): f"{UNIT}/host/test_full_disk.py",
+    ("rollout/host/host.sh", "run_lives"): f"{UNIT}/host/test_dead_man.py",
+    ("rollout/host/host.sh", "owner_lives"): f"{UNIT}/engine/test_connection.py",
+    ("rollout/host/looking.sh", "runs"): "tests/rehearsal/test_host_sh.py::*[fingerprint sees]",
+    ("rollout/host/looking.sh", "as_before"): f"{UNIT}/host/test_undo.py",
 }
 """What the host asks itself, and the tests that should see it always say yes."""
 
@@ -96,7 +96,7 @@ def _new_files_undo() -> Fault:
     if not undo:
         raise LookupError(f"{path} has no undo of a NewFile")
     number = before.count("\n") + 1
-    tests = ("tests/unit/rollout/test_bundle.py",)
+    tests = ("tests/unit/rollout/host/test_bundle.py",)
     return Fault("undo", _file(path), number, "NewFile", f'{before}":"{after}', tests)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rollout.box import Box
+from rollout.engine.listener import Listener
+from rollout.engine.runner import Runner
 from rollout.plan import Plan
-from rollout.runner import Runner
-from rollout.step import Gate
-from rollout.told import Told
+from rollout.plan.step import Gate
+from rollout.rehearsal.box import Box
 from standin import StandIn
 
 
@@ -14,8 +14,8 @@ def yes(step: str, gate: Gate) -> str:
     return "me"
 
 
-def runner(made: Plan, box: Box, told: Told | None = None) -> Runner:
-    return Runner(made, box.target, box.outside, told or Told(), yes)
+def runner(made: Plan, box: Box, listener: Listener | None = None) -> Runner:
+    return Runner(made, box.target, box.outside, listener or Listener(), yes)
 
 
 def host(box: Box) -> StandIn:

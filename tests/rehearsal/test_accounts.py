@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from rollout import audit, plan, site
-from rollout.box import standin_box
+from rollout.engine.listener import Listener
+from rollout.engine.runner import Runner
 from rollout.errors import Refused, RolledBack
-from rollout.host import Session
-from rollout.runner import Runner
-from rollout.told import Told
+from rollout.host.session import Session
+from rollout.rehearsal.box import standin_box
 from standin import BaseHost, StandIn
 from standin.sample import Entry
 
@@ -41,7 +41,9 @@ def running(file: Path, base: BaseHost | None = None) -> Iterator[tuple[Runner, 
     told = site.read(file)
     with standin_box(told, file.parent, base) as box:
         assert isinstance(box.target, StandIn)
-        runner = Runner(plan.make(told), box.target, box.outside, Told(), lambda step, gate: "me")
+        runner = Runner(
+            plan.make(told), box.target, box.outside, Listener(), lambda step, gate: "me"
+        )
         with runner:
             yield runner, box.target
 

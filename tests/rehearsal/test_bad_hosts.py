@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from rollout import plan, site
-from rollout.box import Box, standin_box
+from rollout.engine.listener import Listener
+from rollout.engine.runner import Runner
 from rollout.errors import Refused
-from rollout.host import Ssh, Target
+from rollout.host.session import Ssh, Target
 from rollout.plan import Plan
-from rollout.runner import Runner
-from rollout.told import Told
+from rollout.rehearsal.box import Box, standin_box
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 
@@ -51,8 +51,8 @@ def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
 
 
 def refusal(made: Plan, box: Box, target: Target) -> str:
-    with pytest.raises(Refused) as refused, Runner(made, target, box.outside, Told()) as runner:
-        runner.contact.connect()
+    with pytest.raises(Refused) as refused, Runner(made, target, box.outside, Listener()) as runner:
+        runner.connection.connect()
         runner.apply()
     untouched = box.target.run("ls -d /var/db/cellblock /usr/jails 2>/dev/null; ifconfig -l")  # type: ignore[attr-defined] # the stand-in's own
     assert untouched.stdout == "vtnet0 lo0\n"

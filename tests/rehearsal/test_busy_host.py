@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from rollout import plan, site
-from rollout.box import Box, standin_box
+from rollout.engine.listener import Listener, Result
+from rollout.engine.runner import Runner
 from rollout.errors import Refused
-from rollout.rehearsal import Rehearsal
-from rollout.runner import Runner
-from rollout.told import Result, Told
+from rollout.rehearsal.box import Box, standin_box
+from rollout.rehearsal.rehearsal import Rehearsal
 from standin import BaseHost
 from tests.rehearsal.on_standin import yes
 from tests.rehearsal.sites import ordered
@@ -22,7 +22,7 @@ SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 THEIRS = r"^(rule|sets|jail|address|mount|service|line /etc/rc\.conf|line /boot/loader\.conf) "
 
 
-class Looking(Told):
+class Looking(Listener):
     """Notes the host's fingerprint after each step."""
 
     runner: Runner
@@ -39,7 +39,7 @@ class Looking(Told):
 def test_what_is_theirs_is_there_all_the_way(tmp_path: Path) -> None:
     made = plan.make(site.read(SAMPLE))
     with standin_box(made.site, tmp_path, BaseHost.busy()) as box:
-        rehearsal = Rehearsal(made, box, Told(), tmp_path)
+        rehearsal = Rehearsal(made, box, Listener(), tmp_path)
         before = rehearsal.fingerprint()
         theirs = {line for line in before if re.match(THEIRS, line)}
         assert {line.partition(" ")[0] for line in theirs} >= {"rule", "jail", "address", "line"}
@@ -62,7 +62,7 @@ def test_what_is_theirs_is_there_all_the_way(tmp_path: Path) -> None:
 
 
 def apply(made: plan.Plan, box: Box, to: str) -> None:
-    with Runner(made, box.target, box.outside, Told(), yes) as runner:
+    with Runner(made, box.target, box.outside, Listener(), yes) as runner:
         runner.apply(to)
 
 

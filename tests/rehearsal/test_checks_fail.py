@@ -15,12 +15,13 @@ from typing import Any, Self
 
 import pytest
 
-from rollout import checks, site
-from rollout.box import Box, standin_box
-from rollout.host import Session
+from rollout import site
+from rollout.engine import checks
+from rollout.host.session import Session
+from rollout.plan.step import Check, check
+from rollout.probe.transfer import Transfer
+from rollout.rehearsal.box import Box, standin_box
 from rollout.site import Site
-from rollout.step import Check, check
-from rollout.transfer import Transfer
 from tests.rehearsal.sites import SAMPLE
 from tests.rehearsal.test_bad_hosts import Lying
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from rollout import plan, site
-from rollout.box import Box, standin_box
+from rollout.engine.listener import Listener
 from rollout.plan import Plan
-from rollout.rehearsal import Rehearsal
-from rollout.told import Told
+from rollout.rehearsal.box import Box, standin_box
+from rollout.rehearsal.rehearsal import Rehearsal
 from tests.rehearsal.on_standin import host, runner, typed
 from tests.rehearsal.sites import written
 
@@ -50,7 +50,7 @@ def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
 def test_a_crontab_a_newsyslog_entry_and_a_renewal_hook_work_after_the_move(
     made: Plan, box: Box, tmp_path: Path
 ) -> None:
-    before = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+    before = Rehearsal(made, box, Listener(), tmp_path).fingerprint()
     with runner(made, box) as run:
         cutover = made.steps[made.position("web.cutover")]
         listed = "\n".join(run.found(cutover))
@@ -71,7 +71,7 @@ def test_a_crontab_a_newsyslog_entry_and_a_renewal_hook_work_after_the_move(
         _nobody_follows_a_planted_link(box)
 
         run.rollback()
-    Rehearsal(made, box, Told(), tmp_path).must_equal(before, "after the rollback")
+    Rehearsal(made, box, Listener(), tmp_path).must_equal(before, "after the rollback")
     assert typed(box, f"cat {ACCESS}") == "before\n"
     typed(box, "newsyslog -F")
     assert typed(box, f"cat {ACCESS}.0") == "before\n"

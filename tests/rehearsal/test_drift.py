@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from rollout import drift, plan, site
-from rollout.box import Box, standin_box
+from rollout import plan, site
+from rollout.engine import drift
+from rollout.engine.listener import Listener
 from rollout.errors import Refused
 from rollout.plan import Plan
-from rollout.rehearsal import Rehearsal
-from rollout.told import Told
+from rollout.rehearsal.box import Box, standin_box
+from rollout.rehearsal.rehearsal import Rehearsal
 from tests.rehearsal.on_standin import runner, typed
 from tests.rehearsal.sites import SAMPLE, ordered
 
@@ -20,7 +21,7 @@ JAIL_CONF = "/etc/jail.conf.d/mysql.conf"
 MY_CNF = "/usr/jails/mysql/local-etc/mysql/my.cnf"
 
 
-class Notes(Told):
+class Notes(Listener):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
@@ -58,7 +59,7 @@ THEIRS = (
 def test_what_others_add_is_shown_by_apply_and_kept_by_a_rollback(
     made: Plan, box: Box, told: Notes, tmp_path: Path
 ) -> None:
-    before = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+    before = Rehearsal(made, box, Listener(), tmp_path).fingerprint()
     with runner(made, box, told) as run:
         run.apply("mysql.jail")
     assert not any("by others" in note for note in told.notes)
@@ -78,12 +79,12 @@ def test_what_others_add_is_shown_by_apply_and_kept_by_a_rollback(
     ):
         assert what in shown, shown
     with runner(made, box, told) as run:
-        trips = run.contact.trips
+        trips = run.connection.trips
         found = drift.read(run.session)
-        assert run.contact.trips == trips + 1
+        assert run.connection.trips == trips + 1
         assert {change.place for change in found.changes} >= {"rc.conf dumpdev"}
         run.rollback()
-    after = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+    after = Rehearsal(made, box, Listener(), tmp_path).fingerprint()
     gone = set(before) - set(after)
     assert not gone
     left = "\n".join(sorted(set(after) - set(before)))

@@ -13,8 +13,8 @@ from pyinfra.api import operation
 
 from box.guest import Guest
 from operations.command import Commands, Reversible
+from rollout.plan.step import use
 from rollout.site import JOURNAL
-from rollout.step import use
 from tests.lab.target import OnWire
 from tests.lab.wire import GUEST
 from tests.rehearsal.test_host_sh import Run, step
@@ -102,7 +102,7 @@ def test_it_is_undone_within_ten_seconds_of_its_deadline(line: OnWire, way: str)
     guest = line.guest
     guest.sh("kenv net.inet.ip.fw.default_to_accept=1 && kldload ipfw")
     run = Run(line)
-    run.contact.close()
+    run.connection.close()
     before = guest.sh(f"sh {JOURNAL}/host.sh fingerprint").stdout
     late = []
     for _ in range(TIMES):

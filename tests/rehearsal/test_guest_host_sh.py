@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from box.guest import Guest
-from rollout.contact import Contact
+from rollout.engine.connection import Connection
+from rollout.engine.listener import Listener
 from rollout.errors import Locked, RolledBack
-from rollout.journal import Entry
+from rollout.host.journal import Entry
+from rollout.plan.step import Step, Use, use
 from rollout.site import JOURNAL
-from rollout.step import Step, Use, use
-from rollout.told import Told
 from tests.lab.target import OnWire
 from tests.rehearsal.test_host_sh import Run, step, typed
 
@@ -41,7 +41,7 @@ def begin(host: Guest) -> Iterator[Begin]:
 
     yield open_
     for each in opened:
-        each.contact.close()
+        each.connection.close()
     line.cut()
 
 
@@ -68,7 +68,7 @@ def until(host: Guest, question: Callable[[], bool]) -> None:
 
 
 def followed(run: Run) -> Entry:
-    return run.contact.follow(run.begin(1))
+    return run.connection.follow(run.begin(1))
 
 
 def test_a_failing_command_is_undone_last_first_itself_included(host: Guest, begin: Begin) -> None:
@@ -93,7 +93,7 @@ def test_what_is_confirmed_stays_and_a_person_at_the_console_takes_it_back(
     run.confirmed(1)
     run.confirmed(2)
     assert state(host) == "confirmed"
-    run.contact.close()
+    run.connection.close()
     done = host.sh(f"{HOST_SH} undo")
     assert done.exit == 0, done.stdout + done.stderr
     assert acts(host)[3:] == ["undo-c", "undo-b", "undo-a"]
@@ -107,7 +107,7 @@ def test_without_a_confirm_the_host_undoes_it_and_a_late_one_says_so(
     entry = followed(run)
     until(host, lambda: state(host) == "undone")
     with pytest.raises(RolledBack, match="too late"):
-        run.contact.confirm(entry)
+        run.connection.confirm(entry)
 
 
 @pytest.mark.parametrize("killed", ["run 002", "(guard|run) 002"], ids=["run", "run and guard"])
@@ -149,7 +149,7 @@ def test_an_undo_that_fails_does_not_keep_the_others_and_is_tried_again(
 
 def test_a_second_operator_is_kept_out_until_the_first_is_gone(host: Guest, begin: Begin) -> None:
     first = begin(step("one", makes("a")))
-    second = Contact(first.contact.plan, OnWire(host), Told())
+    second = Connection(first.connection.plan, OnWire(host), Listener())
     with pytest.raises(Locked, match="another rollout is under way"):
         second.take()
     assert isinstance(first.host, OnWire)

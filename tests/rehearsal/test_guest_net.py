@@ -12,7 +12,7 @@ import pytest
 
 from box.guest import Guest
 from rollout import site
-from rollout.transfer import Transfer
+from rollout.probe.transfer import Transfer
 from tests.lab.operator import Operator
 from tests.lab.wire import OPERATOR, Wire
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from box.guest import Guest
-from rollout.runbook import SHELL
+from rollout.runbook.pages import SHELL
 from tests.lab.operator import PROJECT, Operator
 from tests.rehearsal.test_typed import Person, pages
 from tests.rehearsal.typist import Line, Typist, items, seen

@@ -16,14 +16,15 @@ from pyinfra.api import operation
 
 from operations import files, rc
 from operations.command import Commands, Reversible
-from rollout import bundle, journal, plan, site
-from rollout.contact import Contact
+from rollout import plan, site
+from rollout.engine.connection import Connection
+from rollout.engine.listener import Listener
 from rollout.errors import RolledBack
-from rollout.host import Target
+from rollout.host import bundle, journal
+from rollout.host.session import Target
 from rollout.plan import Plan
+from rollout.plan.step import Step, check, use
 from rollout.site import JOURNAL
-from rollout.step import Step, check, use
-from rollout.told import Told
 from standin import BaseHost, StandIn
 
 PROJECT = Path(__file__).parents[2]
@@ -75,21 +76,21 @@ def planned(*steps: Step) -> Plan:
 class Run:
     def __init__(self, host: Target, *steps: Step) -> None:
         self.host = host
-        self.contact = Contact(planned(*steps), host, Told())
-        self.contact.take()
+        self.connection = Connection(planned(*steps), host, Listener())
+        self.connection.take()
         self.confirmed(0)
 
     def begin(self, position: int) -> str:
-        plan = self.contact.plan
-        answers = bundle.ask(plan.steps[position], self.contact.session.output)
+        plan = self.connection.plan
+        answers = bundle.ask(plan.steps[position], self.connection.session.output)
         made = bundle.compile_step(
             position + 1, plan.steps[position], plan.hashes[position], answers
         )
-        self.contact.session.output(bundle.upload_script(made, "t", JOURNAL))
+        self.connection.session.output(bundle.upload_script(made, "t", JOURNAL))
         return made.directory
 
     def confirmed(self, position: int) -> None:
-        self.contact.confirm(self.contact.follow(self.begin(position)))
+        self.connection.confirm(self.connection.follow(self.begin(position)))
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def run(host: StandIn) -> Iterator[Callable[..., Run]]:
 
     yield open_
     for each in opened:
-        each.contact.close()
+        each.connection.close()
 
 
 def state(host: StandIn, directory: str) -> str:
@@ -188,7 +189,7 @@ def test_power_lost_at_any_line_comes_back_to_before_the_step(
     host.break_at(line, nth=3 if line.startswith("fsync") else 1, mode="power")
     directory = "002-one"
     try:
-        begun.contact.session.run(":")
+        begun.connection.session.run(":")
         begun.begin(1)
     except Exception as error:  # the power may go under the upload itself
         assert "ended" in str(error) or "failed" in str(error), error
@@ -205,35 +206,35 @@ def test_a_step_goes_on_while_the_network_is_gone(host: StandIn, run: Callable[.
     directory = begun.begin(1)
     until(lambda: "do-a" in acts(host))
     host.cut()
-    entry = begun.contact.follow(directory)
+    entry = begun.connection.follow(directory)
     assert (entry.state, acts(host)) == ("applied", ["do-a", "do-b"])
-    begun.contact.confirm(entry)
+    begun.connection.confirm(entry)
     assert state(host, directory) == "confirmed"
 
 
 def test_a_network_that_goes_at_the_confirm(host: StandIn, run: Callable[..., Run]) -> None:
     """Whether the confirm got there or not, both sides say the same in the end."""
     begun = run(step("one", makes("a")))
-    entry = begun.contact.follow(begun.begin(1))
+    entry = begun.connection.follow(begun.begin(1))
     host.break_at("sh *host.sh confirm *", mode="cut")
-    begun.contact.confirm(entry)
+    begun.connection.confirm(entry)
     assert state(host, "002-one") == "confirmed"
 
 
 def test_no_confirm_no_step(host: StandIn, run: Callable[..., Run]) -> None:
     begun = run(step("one", makes("a"), confirm_within=1))
     before = fingerprint(host)
-    entry = begun.contact.follow(begun.begin(1))
+    entry = begun.connection.follow(begun.begin(1))
     until(lambda: state(host, "002-one") == "undone")
     with pytest.raises(RolledBack, match="too late"):
-        begun.contact.confirm(entry)
+        begun.connection.confirm(entry)
     assert fingerprint(host) == before
 
 
 def test_a_command_that_hangs_is_killed_and_undone(host: StandIn, run: Callable[..., Run]) -> None:
     begun = run(step("one", makes("a"), makes("b", then="service apache24 onerestart", limit=2)))
     host.break_at("service apache24 onerestart", mode="hang")
-    entry = begun.contact.follow(begun.begin(1))
+    entry = begun.connection.follow(begun.begin(1))
     assert (entry.state, acts(host)) == ("undone", ["do-a", "do-b", "undo-b", "undo-a"])
 
 
@@ -242,7 +243,7 @@ def test_what_a_command_that_hangs_has_started_is_killed_with_it(
 ) -> None:
     hangs = makes("a", then="(sleep 400; touch /root/late) & sleep 500", limit=1)
     begun = run(step("one", hangs))
-    assert begun.contact.follow(begun.begin(1)).state == "undone"
+    assert begun.connection.follow(begun.begin(1)).state == "undone"
     assert host.run("pgrep -f '^sleep [45]00'").stdout == ""
 
 
@@ -252,7 +253,7 @@ def test_a_person_at_the_console_takes_everything_back(
     begun = run(step("one", makes("a")), step("two", makes("b"), makes("c")))
     begun.confirmed(1)
     begun.confirmed(2)
-    begun.contact.close()
+    begun.connection.close()
     done = host.run(f"{FOLLOW} undo")
     assert done.returncode == 0, done.stdout + done.stderr
     assert acts(host)[3:] == ["undo-c", "undo-b", "undo-a"]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rollout import report
-from rollout.box import Box, standin_box
+from rollout.engine.listener import Listener
 from rollout.errors import CellblockError, Locked, Stuck
 from rollout.plan import Plan
-from rollout.rehearsal import Rehearsal
-from rollout.told import Told
+from rollout.rehearsal.box import Box, standin_box
+from rollout.rehearsal.rehearsal import Rehearsal
+from rollout.report import tables
 from tests.rehearsal.on_standin import runner
 from tests.rehearsal.sites import ordered
 
@@ -47,7 +47,7 @@ def apply_all(made: Plan, box: Box) -> None:
 
 def states(made: Plan, box: Box) -> list[str]:
     with runner(made, box) as run:
-        data = report.status_data(made, run.known())
+        data = tables.status_data(made, run.known())
     return [each["state"] for each in data["steps"]]
 
 
@@ -95,7 +95,7 @@ def test_two_operators_do_not_get_in_each_others_way(made: Plan, box: Box) -> No
 def test_a_planted_difference_is_found(
     made: Plan, littered: Box, tmp_path: Path, planted: str
 ) -> None:
-    rehearsal = Rehearsal(made, littered, Told(), tmp_path)
+    rehearsal = Rehearsal(made, littered, Listener(), tmp_path)
     before = rehearsal.fingerprint()
     rehearsal.must_equal(before, "with nothing planted")
     done = littered.target.run(planted)  # type: ignore[attr-defined] # the stand-in's own

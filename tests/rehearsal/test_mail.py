@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from rollout import plan, site
-from rollout.box import Box, standin_box
+from rollout.engine.listener import Listener
 from rollout.errors import Refused, RolledBack
 from rollout.plan import Plan
-from rollout.rehearsal import Rehearsal
-from rollout.told import Told
+from rollout.rehearsal.box import Box, standin_box
+from rollout.rehearsal.rehearsal import Rehearsal
 from standin import BaseHost
 from tests.rehearsal.on_standin import host, runner, typed
 from tests.rehearsal.sites import POSTFIX, written
@@ -37,7 +37,7 @@ def queued(box: Box, folder: str) -> list[str]:
 
 
 def test_the_queue_goes_into_the_jail_and_back(made: Plan, box: Box, tmp_path: Path) -> None:
-    before = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+    before = Rehearsal(made, box, Listener(), tmp_path).fingerprint()
     typed(box, "printf 'Subject: far\\n\\nfar\\n' | sendmail somebody@far.example")
     [df, qf] = queued(box, "/var/spool/mqueue")
     with runner(made, box) as run:
@@ -53,7 +53,7 @@ def test_the_queue_goes_into_the_jail_and_back(made: Plan, box: Box, tmp_path: P
         "/var/mail/user001:1",
         "/var/mail/user002:1",
     ]
-    Rehearsal(made, box, Told(), tmp_path).must_equal(before, "after the rollback")
+    Rehearsal(made, box, Listener(), tmp_path).must_equal(before, "after the rollback")
     assert host(box).strange == []
 
 
@@ -110,7 +110,7 @@ def with_dovecot(made: Plan, tmp_path: Path) -> Plan:
 def test_postfix_and_dovecot_go_together_and_back(with_dovecot: Plan, tmp_path: Path) -> None:
     made = with_dovecot
     with standin_box(made.site, tmp_path / "box", BaseHost.with_postfix()) as box:
-        before = Rehearsal(made, box, Told(), tmp_path).fingerprint()
+        before = Rehearsal(made, box, Listener(), tmp_path).fingerprint()
         typed(box, "printf 'Subject: far\\n\\nfar\\n' | sendmail somebody@far.example")
         [far] = queued(box, "/var/spool/postfix/deferred")
         with runner(made, box) as run:
@@ -125,7 +125,7 @@ def test_postfix_and_dovecot_go_together_and_back(with_dovecot: Plan, tmp_path: 
         del far
         assert len(queued(box, "/var/spool/postfix/deferred")) == 1
         assert typed(box, "cat /etc/mail/mailer.conf").startswith("sendmail\t/usr/local/sbin")
-        Rehearsal(made, box, Told(), tmp_path).must_equal(before, "after the rollback")
+        Rehearsal(made, box, Listener(), tmp_path).must_equal(before, "after the rollback")
         assert host(box).strange == []
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from rollout import plan, site, traffic
-from rollout.box import standin_box
+from rollout.engine.listener import Listener
+from rollout.engine.runner import Runner
 from rollout.errors import Refused, RolledBack
-from rollout.runner import Runner
-from rollout.told import Told
+from rollout.rehearsal.box import standin_box
 from standin import StandIn
 from tests.rehearsal.sites import ordered
 
@@ -31,7 +31,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn,
     whole = ordered("traffic", "egress", "bind", "mysql", "web", "policy")
     with (
         standin_box(whole.site, tmp_path_factory.mktemp("outbound")) as box,
-        Runner(whole, box.target, box.outside, Told(), lambda step, gate: "me") as runner,
+        Runner(whole, box.target, box.outside, Listener(), lambda step, gate: "me") as runner,
     ):
         assert isinstance(box.target, StandIn)
         runner.apply()
@@ -127,10 +127,10 @@ def test_traffic_is_counted_by_jail_without_touching_it(applied: tuple[StandIn, 
 def test_a_boot_changes_nothing(applied: tuple[StandIn, Runner]) -> None:
     """Last of those that share one: the connection is gone afterwards."""
     standin, runner = applied
-    runner.contact.close()
+    runner.connection.close()
     standin.power_off()
     standin.boot()
-    with Runner(runner.plan, standin, runner.outside, Told(), lambda step, gate: "me") as again:
+    with Runner(runner.plan, standin, runner.outside, Listener(), lambda step, gate: "me") as again:
         assert failures(again) == ""
 
 
@@ -147,7 +147,7 @@ def test_a_fault_that_is_there_before_undoes_the_step(
     whole = ordered("traffic", "egress", "bind", "mysql", "web", "policy")
     with (
         standin_box(whole.site, tmp_path) as box,
-        Runner(whole, box.target, box.outside, Told()) as runner,
+        Runner(whole, box.target, box.outside, Listener()) as runner,
     ):
         runner.apply("traffic")
         standin = box.target
@@ -170,7 +170,7 @@ def test_a_public_address_that_the_host_does_not_have(tmp_path: Path) -> None:
     whole = plan.make(site.read(file))
     with (
         standin_box(whole.site, tmp_path) as box,
-        Runner(whole, box.target, box.outside, Told()) as runner,
+        Runner(whole, box.target, box.outside, Listener()) as runner,
     ):
         with pytest.raises(Refused, match=r"jails\.web\.public_addresses: 203\.0\.113\.99"):
             runner.apply()

@@ -20,12 +20,13 @@ from typing import Any
 
 import pytest
 
-from rollout import checks, plan, site
-from rollout.box import Box, standin_box
+from rollout import plan, site
+from rollout.engine import checks
+from rollout.engine.listener import Listener
+from rollout.engine.runner import Runner
 from rollout.errors import CellblockError
 from rollout.plan import Plan
-from rollout.runner import Runner
-from rollout.told import Told
+from rollout.rehearsal.box import Box, standin_box
 from tests.rehearsal.sites import SAMPLE, ordered
 
 IN_EACH_JAIL = {
@@ -113,7 +114,7 @@ class Walk:
 
     def go(self, act: str, to: str | None, **more: Any) -> bool:
         with Runner(
-            self.made, self.box.target, self.box.outside, Told(), lambda step, gate: "me"
+            self.made, self.box.target, self.box.outside, Listener(), lambda step, gate: "me"
         ) as run:
             try:
                 getattr(run, act)(to, **more)

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from rollout import plan, site
-from rollout.box import standin_box
+from rollout.engine.listener import Listener, Listeners
 from rollout.errors import CellblockError, Refused
-from rollout.events import Events
-from rollout.hooks import Command, Hooks
-from rollout.printed import Printed
-from rollout.rehearsal import Rehearsal
-from rollout.told import Each, Told
+from rollout.rehearsal.box import standin_box
+from rollout.rehearsal.rehearsal import Rehearsal
+from rollout.terminal.events import Events
+from rollout.terminal.hooks import Command, Hooks
+from rollout.terminal.plain import PlainLines
 from standin import BaseHost
 from standin.sample import MY_CNF, NAMED, Entry
 from tests.rehearsal.sites import SAMPLE
@@ -61,7 +61,7 @@ def planted() -> BaseHost:
     return dataclasses.replace(base, accounts=accounts, entries={**base.entries, **SECRETS})
 
 
-class Looking(Printed):
+class Looking(PlainLines):
     """Looks around after each step, too."""
 
     def __init__(self, root: Path) -> None:
@@ -128,11 +128,11 @@ def test_no_secret_is_in_what_a_rollout_leaves_writes_or_types(
     state = tmp_path / "state"
     state.mkdir()
     heard = Command(f"cat >> {state}/heard", 10)
-    hooks = Hooks(made.site, "apply", heard, Told(), asks=True)
+    hooks = Hooks(made.site, "apply", heard, Listener(), asks=True)
     with standin_box(made.site, tmp_path, planted()) as box:
         root: Path = box.target.root  # type: ignore[attr-defined] # the stand-in's own
         assert with_a_secret(regular(root / "usr/local/etc")), "nothing was planted"
-        told = Each(Looking(root), Events(), hooks)
+        told = Listeners(Looking(root), Events(), hooks)
         rehearsal = Rehearsal(made, box, told, state)
         rehearsal._act("apply", lambda run: run.apply())
         journal = root / "var/db/cellblock"

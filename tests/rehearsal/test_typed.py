@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from rollout import checks, plan, site
-from rollout.box import Box, standin_box
-from rollout.host import Session
+from rollout import plan, site
+from rollout.engine import checks
+from rollout.engine.listener import Listener
+from rollout.host.session import Session
 from rollout.plan import Plan
-from rollout.rehearsal import Rehearsal
-from rollout.told import Told
+from rollout.rehearsal.box import Box, standin_box
+from rollout.rehearsal.rehearsal import Rehearsal
 from standin import StandIn
 from tests.rehearsal.sites import SAMPLE
 from tests.rehearsal.typist import Line, Section, Typist, sections, seen
@@ -81,7 +82,7 @@ def test_everything_moves_by_hand_and_back(tmp_path: Path, box: Box, typist: Typ
     made = plan.make(site.read(SAMPLE))
     steps = pages(SAMPLE, tmp_path / "pages")
     assert [section.step for section in steps] == [step.name for step in made.steps]
-    rehearsal = Rehearsal(made, box, Told(), tmp_path)
+    rehearsal = Rehearsal(made, box, Listener(), tmp_path)
     person = Person(typist)
     before = []
     for done, section in enumerate(steps, 1):

@@ -16,10 +16,12 @@ from click.testing import CliRunner
 
 import deploy
 from box.kinds import KINDS, Kind
-from rollout import errors, gates, plan, rehearsed, site
-from rollout.box import Box
-from rollout.journal import Entry, Journal
-from rollout.step import Gate
+from rollout import errors, plan, site
+from rollout.engine import gates
+from rollout.host.journal import Entry, Journal
+from rollout.plan.step import Gate
+from rollout.rehearsal import history
+from rollout.rehearsal.box import Box
 from tests.unit.rollout.unreachable import nowhere
 
 PROJECT = Path(__file__).parents[2]
@@ -200,7 +202,7 @@ class Standing:
         self.plan = plan.make(site.read(SAMPLE))
         self.notes: list[str] = []
         self.applied: list[str | None] = []
-        self.told = self
+        self.listener = self
         names = [step.name for step in self.plan.steps if step.operations][:confirmed]
         self._done = [Entry(f"{n:03}-{name}", "confirmed", "") for n, name in enumerate(names)]
 
@@ -230,10 +232,10 @@ def test_a_strict_apply_begins_nothing_that_was_never_rehearsed(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     standing = Standing(2)
     left = [step for step in standing.plan.steps if step.name in ("traffic", "egress")]
-    rehearsed.note(left[:1], "dcserver", "a box", freebsd=True)
+    history.note(left[:1], "dcserver", "a box", freebsd=True)
     with pytest.raises(errors.Refused, match="1 of 2 steps were never rehearsed"):
         deploy._applied(standing, "egress", True)  # type: ignore[arg-type]  # stands for a runner
     assert standing.applied == []
-    rehearsed.note(left, "dcserver", "a box", freebsd=True)
+    history.note(left, "dcserver", "a box", freebsd=True)
     deploy._applied(standing, "egress", True)  # type: ignore[arg-type]  # stands for a runner
     assert standing.applied == ["egress"]

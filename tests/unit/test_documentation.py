@@ -15,9 +15,10 @@ from pydantic import BaseModel
 
 import deploy
 import steps
-from rollout import errors, events, hooks, plan, site
+from rollout import errors, plan, site
+from rollout.plan.step import Step
 from rollout.site import Site
-from rollout.step import Step
+from rollout.terminal import events, hooks
 
 PROJECT = Path(__file__).parents[2]
 COMMANDS_PAGE = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from box.clients.__main__ import parser
 from box.clients.results import Got, Inserted
 from box.remote import Answer
 from box.running import PROJECT, Client, ClientError
-from rollout.host import Ssh
+from rollout.host.session import Ssh
 
 HERE = Ssh("127.0.0.1")
 

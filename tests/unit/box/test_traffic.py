@@ -15,7 +15,7 @@ from box.remote import Answer
 from box.running import ClientError
 from rollout import site
 from rollout.errors import Refused, Stuck
-from rollout.host import Ssh
+from rollout.host.session import Ssh
 
 SITE = site.read(Path(__file__).parents[3] / "site.example.toml")
 ROW = (Acknowledged(mark="r-1", at=1.0),)

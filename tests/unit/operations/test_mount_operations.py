@@ -61,14 +61,14 @@ def table(facts: dict[type[IsDirectory], State], mounts: list[Nullfs]) -> list[s
     """The lines of a table; files.put sees the same facts, so it must not find a directory."""
     asked: list[str] = []
 
-    class Told:
+    class Listener:
         def get_fact(self, fact: type[IsDirectory], path: str) -> State:
             asked.append(path)
             return facts[fact] if fact is IsDirectory else State()
 
         def noop(self, description: str) -> None: ...
 
-    with ctx_host.use(Told()):
+    with ctx_host.use(Listener()):
         new, _ = list(mount.table._inner("/j/fstab", mounts))
     assert isinstance(new, NewFile)
     assert "/bin" not in asked, "a mount that is needed is not asked for"

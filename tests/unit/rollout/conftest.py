@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rollout import checks
-from rollout.checks import Verdict
+from rollout.engine import checks
+from rollout.engine.checks import Verdict
 from tests.unit.rollout.lab import Lab
 from tests.unit.rollout.small_host import SmallHost, small_host
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from rollout import bundle, gates
-from rollout.by_hand import Hands
-from rollout.runner import Runner
-from rollout.step import Gate, Step, Use, check, use
+from rollout.engine import gates
+from rollout.engine.runner import Runner
+from rollout.host import bundle
+from rollout.plan.step import Gate, Step, Use, check, use
+from rollout.runbook.manual import Manual, Typist
 from tests.unit.rollout.small_host import Noted, SmallHost, planned, typed
 from tests.unit.rollout.unreachable import Unreachable
 
@@ -33,13 +34,20 @@ class Lab:
 
     def __init__(self, host: SmallHost) -> None:
         self.host = host
-        self.told = Noted()
+        self.listener = Noted()
         self.root = host.root
         self.acts_file = host.where / "acts"
         self.opened: list[Runner] = []
 
-    def runner(self, *steps: Step, yes: bool = False, hands: Hands | None = None) -> Runner:
-        runner = Runner(planned(*steps), self.host, Nobody(), self.told, _says(yes), hands=hands)
+    def runner(self, *steps: Step, yes: bool = False, typist: Typist | None = None) -> Runner:
+        runner = Runner(
+            planned(*steps),
+            self.host,
+            Nobody(),
+            self.listener,
+            _says(yes),
+            manual=Manual(typist) if typist else None,
+        )
         self.opened.append(runner)
         return runner
 
@@ -85,11 +93,11 @@ def leave_applied(lab: Lab, *steps: Step, monkeypatch: pytest.MonkeyPatch) -> No
 
 def start(runner: Runner, position: int = 0, token: str = "t") -> str:  # noqa: S107 # no secret
     """Upload a step and start it, and look no further; its directory."""
-    assert isinstance(runner.contact.target, SmallHost)
-    if not runner.contact.channels:
-        runner.contact.take()
+    assert isinstance(runner.connection.target, SmallHost)
+    if not runner.connection.channels:
+        runner.connection.take()
     made = runner.compiled(position)
-    runner.session.output(bundle.upload_script(made, token, str(runner.contact.target.journal)))
+    runner.session.output(bundle.upload_script(made, token, str(runner.connection.target.journal)))
     return made.directory
 
 

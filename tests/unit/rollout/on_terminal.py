@@ -24,7 +24,7 @@ import pyte
 import pytest
 
 from rollout import plan, site
-from rollout.terminal import Manner, telling
+from rollout.terminal.output import Manner, telling
 from tests.unit.rollout import runs
 
 PROJECT = Path(__file__).parents[3]
@@ -127,24 +127,24 @@ def main(ends: str) -> None:
     """What the child on the terminal does: tell a run; end it, or wait in its middle."""
     made = plan.make(site.read(PROJECT / "site.example.toml"))
     manner = Manner(quiet=ends == "quiet", as_json=ends == "json", plain=ends == "plain")
-    with TemporaryDirectory() as folder, telling(made, "apply", manner) as told:
+    with TemporaryDirectory() as folder, telling(made, "apply", manner) as listener:
         if ends == "checks":
             (Path(folder) / "test_slow.py").write_text("def test(): __import__('time').sleep(6)\n")
-            told.act("apply")
-            told.checking(runs.STEP.name, 1, 97)
+            listener.act("apply")
+            listener.checking(runs.STEP.name, 1, 97)
             pytest.main(["-p", "no:terminal", "-p", "no:cacheprovider", "-c", os.devnull, folder])
         if ends == "asks":
-            told.act("apply")
-            told.gate(runs.STEP, runs.GATE)
+            listener.act("apply")
+            listener.gate(runs.STEP, runs.GATE)
             click.confirm("Well?", err=True)
         if ends == "waits":
-            told.act("apply")
-            told.watching(answers(Path(folder) / "probes.jsonl"))
-            told.step(runs.STEP, "running 2 commands", 2)
-            told.line(runs.logged("applied"))
-            told.checking(runs.STEP.name, 3, 97)
+            listener.act("apply")
+            listener.watching(answers(Path(folder) / "probes.jsonl"))
+            listener.step(runs.STEP, "running 2 commands", 2)
+            listener.line(runs.logged("applied"))
+            listener.checking(runs.STEP.name, 3, 97)
             time.sleep(60)
-        runs.told(told)
+        runs.replay(listener)
 
 
 if __name__ == "__main__":

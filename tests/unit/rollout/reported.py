@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rollout import errors, page, plan, site
-from rollout.checks import Verdict
-from rollout.gathered import Gathered, Log
-from rollout.outage import Probed, Timeline
-from rollout.record import Act, Record
-from rollout.told import Result
+from rollout import errors, plan, site
+from rollout.engine.checks import Verdict
+from rollout.engine.listener import Result
+from rollout.probe.outage import Probed, Timeline
+from rollout.report import page
+from rollout.report.evidence import Evidence, Log
+from rollout.report.record import Act, Record
 
 SAMPLE = site.read(Path(__file__).parents[3] / "site.example.toml")
 PLAN = plan.make(SAMPLE)
@@ -131,7 +132,7 @@ def act(
     host: dict[str, Any] = {"before": BEFORE, "after": AFTER, "logs": logs, **found}
     host.setdefault("confirmed", [each.step for each in done])
     seen = {each.service: each for each in timelines}
-    return Act(name, BEGAN, BEGAN + seconds, tuple(done), seen, [], Gathered(**host))
+    return Act(name, BEGAN, BEGAN + seconds, tuple(done), seen, [], Evidence(**host))
 
 
 def left(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rollout.step import Gate, Step
-from rollout.told import Result, Told
+from rollout.engine.listener import Listener, Result
+from rollout.plan.step import Gate, Step
 
 STEP = Step("mysql.cutover", "Because.", (), (), confirm_within=120)
 GATE = Gate("Go on?", ("the log", "the paper"))
@@ -32,7 +32,7 @@ def logged(text: str) -> str:
     return f"2026-11-24T02:45:32Z 012-{STEP.name}: {text}"
 
 
-def told(to: Told) -> None:
+def replay(to: Listener) -> None:
     """One step from its gate to its end."""
     to.act("apply")
     to.gate(STEP, GATE)

@@ -16,10 +16,13 @@ import pytest
 from pyinfra.api import operation
 
 from operations.command import Commands, Reversible
-from rollout import by_hand, contact, journal, runner, site
+from rollout import site
+from rollout.engine import connection, runner
+from rollout.engine.listener import Listener, Result
+from rollout.host import journal
 from rollout.plan import Plan
-from rollout.step import Gate, Step
-from rollout.told import Result, Told
+from rollout.plan.step import Gate, Step
+from rollout.runbook import manual
 from tests.lab.target import close_pipes
 
 PROJECT = Path(__file__).parents[3]
@@ -192,7 +195,7 @@ def small_host(where: Path, sh: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
     if shutil.which(sh) is None:
         pytest.fail(f"there is no {sh} here: host.sh cannot be run under it")
     host = SmallHost(where, SHELLS[sh])
-    for module in (by_hand, journal, contact, runner):
+    for module in (manual, journal, connection, runner):
         monkeypatch.setattr(module, "JOURNAL", str(host.journal))
     text = host.host_sh()
     monkeypatch.setattr(journal, "host_sh", lambda: text)
@@ -221,7 +224,7 @@ def planned(*steps: Step) -> Plan:
     return Plan(SAMPLE, steps, tuple(hashes))
 
 
-class Noted(Told):
+class Noted(Listener):
     """Keeps what it was told."""
 
     def __init__(self) -> None:

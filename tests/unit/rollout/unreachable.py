@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
-from rollout.box import Box
-from rollout.transfer import Sink, Transfer
+from rollout.probe.transfer import Sink, Transfer
+from rollout.rehearsal.box import Box
 
 
 class Unreachable:

@@ -12,8 +12,8 @@ import pytest
 
 from rollout import site
 from rollout.errors import Refused
+from rollout.plan.step import Step
 from rollout.site import Site
-from rollout.step import Step
 from steps import bind, egress, mail, mysql, policy, traffic
 
 WHOLE = site.read(Path(__file__).parents[3] / "site.example.toml")

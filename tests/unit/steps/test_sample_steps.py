@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rollout import bundle, plan, site
-from rollout.bundle import Command
-from rollout.step import Step
+from rollout import plan, site
+from rollout.host import bundle
+from rollout.host.bundle import Command
+from rollout.plan.step import Step
 
 PROJECT = Path(__file__).parents[3]
 SAMPLE = site.read(PROJECT / "site.example.toml")

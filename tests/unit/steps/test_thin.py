@@ -13,8 +13,8 @@ from operations.jail import BASE, LOCAL
 from operations.mount import Nullfs
 from rollout import plan, site
 from rollout.errors import Refused
+from rollout.plan.step import Step
 from rollout.site import Jail, Mount, Service, Site
-from rollout.step import Step
 from steps.thin import jail_steps
 from tests.checks import test_jail as jail_checks
 from tests.checks.conftest import enabled_jails

@@ -1,0 +1,1 @@
+"""Runs steps on the host and undoes them."""

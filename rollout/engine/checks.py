@@ -1,0 +1,193 @@
+"""Runs testinfra checks through pytest, on the connection that is there; reads their verdicts."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+import pytest
+import testinfra.host
+
+from rollout.host.session import Session, testinfra_host
+from rollout.plan.step import Check
+from rollout.probe.transfer import Sink, Transfer
+from rollout.site import Site
+
+CHECKS = Path(__file__).parents[2] / "tests" / "checks"
+# Of pytest's own plugins, those that no check needs: each costs time at every start, once a step.
+_WITHOUT = (
+    *("cacheprovider", "terminal", "junitxml", "pastebin", "stepwise", "setuponly", "setupplan"),
+    *("debugging", "faulthandler", "threadexception", "unraisableexception", "logging", "doctest"),
+    *("unittest", "subtests", "monkeypatch", "recwarn", "tmpdir", "legacypath"),
+)
+
+
+class Outside(Protocol):
+    """Asks a public port from where users stand: who answers, "host", a jail's name, or nobody."""
+
+    def who(self, address: str, port: int, proto: str) -> str | None: ...
+
+    def sink(self) -> Sink:
+        """A port of the operator's machine for the host to send to."""
+        ...
+
+    def read(self, address: str, port: int, limit: float) -> Transfer:
+        """What a connection to the host's port gives, until it ends or `limit` s are over."""
+        ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check's answer. `message` is what was found instead of what was expected."""
+
+    name: str
+    passed: bool
+    seconds: float
+    message: str = ""
+
+
+class _Plugin:
+    """Gives each check its values, and notes what comes out."""
+
+    def __init__(
+        self, checks: tuple[Check, ...], host: testinfra.host.Host, site: Site, outside: Outside
+    ) -> None:
+        self.checks = checks
+        self._host = host
+        self._site = site
+        self._outside = outside
+        self.verdicts: list[Verdict] = []
+        self.broken: list[str] = []
+        self.interrupted = False
+        self._asking = False
+
+    @pytest.fixture(scope="session")
+    def host(self) -> testinfra.host.Host:
+        return self._host
+
+    @pytest.fixture(scope="session")
+    def site(self) -> Site:
+        return self._site
+
+    @pytest.fixture(scope="session")
+    def outside(self) -> Outside:
+        return self._outside
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        node = metafunc.definition.nodeid.rpartition("/")[2]  # no values in it yet
+        values = [dict(check.values) for check in self.checks if check.node == node]
+        if values and values[0]:
+            names = tuple(values[0])
+            rows = list(dict.fromkeys(tuple(each[name] for name in names) for each in values))
+            metafunc.parametrize(names, rows, ids=["-".join(map(str, row)) for row in rows])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        wanted = inspect.signature(pyfuncitem.obj).parameters
+        self._asking = True
+        try:
+            pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
+        finally:
+            self._asking = False
+        return True
+
+    @contextmanager
+    def interrupts_only_checks(self) -> Iterator[None]:
+        """^C and SIGTERM, where they raise, do so in a check or before the next.
+
+        In pytest's own generators they would leave its capture half taken, and a traceback.
+        """
+
+        def interrupt(_number: int, _frame: FrameType | None) -> None:
+            self.interrupted = True
+            if self._asking:
+                raise KeyboardInterrupt
+
+        wanted = (signal.SIGINT, signal.SIGTERM)
+        before = {each: said for each in wanted if callable(said := signal.getsignal(each))}
+        for each in before:
+            signal.signal(each, interrupt)
+        try:
+            yield
+        finally:
+            for each, said in before.items():
+                signal.signal(each, said)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.failed:
+            name = _name(report.nodeid)
+            self.verdicts.append(Verdict(name, report.passed, report.duration, _message(report)))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.interrupted |= excinfo.type is KeyboardInterrupt  # pytest has one of its own, too
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.broken.append(str(report.longrepr))
+
+
+def _name(nodeid: str) -> str:
+    """test_jail.py::test_runs[mysql] -> jail runs: mysql"""
+    file, _, function = nodeid.partition("::")
+    claim, _, values = function.removesuffix("]").partition("[")
+    subject = Path(file).stem.removeprefix("test_")
+    words = f"{subject} {claim.removeprefix('test_').replace('_', ' ')}"
+    return f"{words}: {values}" if values else words
+
+
+def named(check: Check) -> str:
+    """The name that the verdict of a check has."""
+    values = "-".join(str(value) for _, value in check.values)
+    return _name(f"{check.node}[{values}]" if check.values else check.node)
+
+
+def _message(report: pytest.TestReport) -> str:
+    if report.passed:
+        return ""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(crash.message if crash else report.longrepr)
+    return text.partition("\nassert ")[0].removeprefix("AssertionError: ")
+
+
+def run(
+    checks: Iterable[Check],
+    session: Session,
+    site: Site,
+    outside: Outside,
+    *,
+    first: bool = False,
+) -> list[Verdict]:
+    """Ask all of `checks`, with `first` up to the first that fails.
+
+    A check that cannot be found or collected is an error, never a pass.
+    """
+    wanted = tuple(checks)
+    nodes = list(dict.fromkeys(check.node for check in wanted))
+    plugin = _Plugin(wanted, testinfra_host(session), site, outside)
+    arguments = [str(CHECKS / node) for node in nodes]
+    # Named from the project's root: a module of the same file name elsewhere is another one.
+    quiet = ["--import-mode=importlib", f"--rootdir={CHECKS.parent.parent}"]
+    quiet += [f"--confcutdir={CHECKS}", "-c", os.devnull]
+    # testinfra's own would give `host` by its own backends.
+    quiet += ["--disable-plugin-autoload", *(f"-pno:{name}" for name in _WITHOUT)]
+    if first:
+        quiet.append("--exitfirst")
+    with plugin.interrupts_only_checks():
+        pytest.main([*quiet, *arguments], plugins=[plugin])
+    if plugin.interrupted:  # which pytest keeps to itself; half of the answers are no verdict
+        raise KeyboardInterrupt
+    expected = len({(check.node, check.values) for check in wanted})
+    failed = plugin.broken or not all(verdict.passed for verdict in plugin.verdicts)
+    if plugin.broken or (len(plugin.verdicts) != expected and not (first and failed)):
+        found = "\n".join(plugin.broken) or f"{len(plugin.verdicts)} answers to {expected} checks"
+        plugin.verdicts.append(Verdict("checks could be asked", False, 0.0, found))
+    return plugin.verdicts

@@ -1,0 +1,172 @@
+"""Our hold on the host during a run: one connection that all share, and fresh ones for confirms."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from rollout.engine.listener import Listener
+from rollout.errors import CellblockError, Locked, Refused, RolledBack, Stuck, Unreachable
+from rollout.host import journal
+from rollout.host.journal import Entry
+from rollout.host.session import Result, Session, Target
+from rollout.plan import Plan
+from rollout.site import JOURNAL
+
+_FOLLOW_FOR = 1800.0  # seconds: longer than any step may take
+_LOCK_FOR = 10.0  # seconds: a killed operator's shell first ends what it is at
+_TRY_FOR = 60.0  # seconds until a host that does not answer is given up
+
+T = TypeVar("T")
+
+
+class Connection:
+    """Counts what it costs: `channels` opened, `trips` made."""
+
+    def __init__(self, plan: Plan, target: Target, listener: Listener) -> None:
+        self.plan = plan
+        self.target = target
+        self.listener = listener
+        self.channels = 0
+        self._run = secrets.token_hex(4)
+        self._trips = 0
+        self._session: Session | None = None
+
+    @property
+    def trips(self) -> int:
+        return self._trips + (self._session.trips if self._session else 0)
+
+    @property
+    def session(self) -> Session:
+        """The connection that all but the confirm share; opened when first wanted."""
+        if self._session is None:
+            self._session = self._open()
+        return self._session
+
+    def _open(self) -> Session:
+        self.channels += 1
+        return Session(self.target)
+
+    def connect(self) -> None:
+        """Reach the host for the first time. Raises Refused when it cannot be: nothing was done."""
+        try:
+            self.session.run(":")
+        except Unreachable as error:
+            host = self.plan.site.host
+            raise Refused(
+                f"{self.plan.site.path}: host.address = {host.address!r}, host.port = {host.port}, "
+                f"host.user = {host.user!r}: {error.what}",
+                evidence=error.evidence,
+                todo=error.todo,
+            ) from None
+
+    def take(self) -> None:
+        """Take the lock, and bring host.sh and the plan. Raises Locked.
+
+        Not at once: the shell of an operator who was killed outlives him by a moment.
+        """
+        tries = Retrying(
+            retry=retry_if_exception_type(Locked),
+            stop=stop_after_delay(_LOCK_FOR),
+            wait=wait_fixed(0.5),
+            reraise=True,
+        )
+        gone = tries(journal.take, self.session, self.plan, self._run)
+        if gone:
+            self.listener.note(f"took over the lock of {gone}, whose rollout ended without a word")
+
+    def close(self) -> None:
+        if self._session is not None:
+            with suppress(CellblockError):  # with the connection gone, so is the lock's owner
+                journal.release(self._session)
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._session is not None:
+            self._trips += self._session.trips
+            self._session.close()
+            self._session = None
+
+    def entry(self, directory: str) -> Entry:
+        """What the journal says of a step that was begun."""
+        for entry in journal.read(self.session).entries:
+            if entry.directory == directory:
+                return entry
+        raise Refused(f"the journal has no step {directory}", todo="look at deploy.py status")
+
+    def follow(self, directory: str) -> Entry:
+        """Wait until a step rests, telling its log; over a new connection if this one ends."""
+        try:
+            self._follow(directory)
+        except Unreachable as error:
+            self.listener.note(
+                f"{error.what}; the host goes on by itself, trying to reach it again"
+            )
+            self.renew(directory)
+            # The host may have restarted in a step before which nobody undoes at boot.
+            self.session.output(f"sh {JOURNAL}/host.sh arm {directory}")
+            self._follow(directory)
+        entry = self.entry(directory)
+        if entry.state not in journal.RESTING:
+            raise Stuck(
+                f"{directory} is {entry.state}, and its log ended",
+                todo=f"look at {JOURNAL}/steps/{directory}/log on the host, and at status",
+            )
+        return entry
+
+    def _follow(self, directory: str) -> None:
+        command = f"sh {JOURNAL}/host.sh follow {directory}"
+        self.session.run(command, limit=_FOLLOW_FOR, line=self.listener.line)
+
+    def renew(self, directory: str) -> None:
+        """Connect again after the shared connection has ended, and take the lock again."""
+
+        def again() -> None:
+            self._drop()
+            self.take()
+
+        self._patiently(again, directory)
+
+    def confirm(self, entry: Entry) -> None:
+        """Over a brand-new connection: the proof that people can still get in.
+
+        Raises RolledBack when the host's deadline came first.
+        """
+        command = f"sh {JOURNAL}/host.sh confirm {entry.directory} {entry.token}"
+
+        def confirm() -> Result:
+            with self._open() as fresh:
+                self._trips += 1
+                return fresh.run(command, limit=30)
+
+        if self._patiently(confirm, entry.directory).code == 0:
+            return
+        now = self.follow(entry.directory)
+        if now.state != "confirmed":  # that one's answer may have been lost on the way
+            raise RolledBack(
+                f"{entry.name}: the confirm came too late; the host had undone it by itself",
+                evidence=now.reason,
+                todo="raise [run] confirm_within, or find out what was slow",
+            )
+
+    def _patiently(self, attempt: Callable[[], T], directory: str) -> T:
+        """Try for a while to reach the host; it is not lost because one connection was."""
+        tries = Retrying(
+            retry=retry_if_exception_type(Unreachable),
+            stop=stop_after_delay(_TRY_FOR),
+            wait=wait_fixed(1),
+            reraise=True,
+        )
+        try:
+            return tries(attempt)
+        except Unreachable as error:
+            raise Unreachable(
+                error.what,
+                evidence=error.evidence,
+                todo=f"without a confirm the host undoes {directory} by itself at its deadline; "
+                "run status when it can be reached again",
+            ) from None

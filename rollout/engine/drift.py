@@ -1,0 +1,293 @@
+"""Drift: what others changed since our steps were applied. It is kept; an undo must not destroy it.
+
+The fingerprint that a step left is compared with the one that the next step found, and the last
+with the host as it is now: what differs was not done by a step (docs/decisions/0016).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from shlex import quote
+
+from tabulate import tabulate
+
+from operations.command import staged
+from rollout.engine.listener import Listener
+from rollout.errors import Refused
+from rollout.host.session import Session
+from rollout.site import JOURNAL
+
+ASIDE = f"{JOURNAL}/aside"
+"""Where `rollback --set-aside` puts files that an undo would have removed."""
+
+_SCRIPT = Path(__file__).with_name("drift.sh")
+_ROWS = 30
+_WIDTH = 60
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that others changed: what the steps had left, and what is there now.
+
+    `step` is the step, by its directory in the journal, after which it came. `facts` are the lines
+    of the fingerprint that are new, and `values` what they say.
+    """
+
+    place: str
+    ours: str
+    now: str
+    step: str
+    facts: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drift:
+    """`owns` is step -> what its undo removes or overwrites -> what it leaves there."""
+
+    changes: tuple[Change, ...] = ()
+    owns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def lost(self, undone: Collection[str]) -> tuple[Change, ...]:
+        """What the undo of these steps would destroy."""
+        return tuple(each for each in self.changes if self.taker(each, undone))
+
+    def taker(self, change: Change, undone: Collection[str]) -> str:
+        """The first of these steps, in the order of the undo, that would destroy it; or ""."""
+        # A step that came after the change has it in its before-images, and puts it back.
+        taking = (
+            step
+            for step, owned in self.owns.items()
+            if step in undone
+            and step <= change.step
+            and any(_takes(change, place, left) for place, left in owned.items())
+        )
+        return max(taking, default="") if change.now else ""
+
+    def files(self, lost: Iterable[Change]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Paths among what would be lost: those of the host itself, and those in trees of jails."""
+        trees = tuple(
+            place for owned in self.owns.values() for place in owned if place.endswith("/")
+        )
+        paths = [each.place for each in lost if each.place.startswith("/")]
+        return (
+            tuple(path for path in paths if not path.startswith(trees or "\0")),
+            tuple(path for path in paths if path.startswith(trees or "\0")),
+        )
+
+
+@dataclass
+class _Found:
+    step: str = ""
+    gone: dict[str, str] = field(default_factory=dict)
+    came: dict[str, str] = field(default_factory=dict)
+
+
+def _takes(change: Change, place: str, left: str) -> bool:
+    if place.endswith("/"):
+        return change.place.startswith(place)
+    same = left and any(left == value or left in value.split() for value in change.values)
+    return place == change.place and not same
+
+
+def read(session: Session) -> Drift:
+    """Compare, in one round trip; nothing on a host that has no confirmed step."""
+    return parse(session.output(f"journal={quote(JOURNAL)}\n{_script()}"))
+
+
+@cache
+def _script() -> str:
+    return _SCRIPT.read_text(encoding="utf-8")
+
+
+def parse(output: str) -> Drift:
+    """Read what drift.sh prints. Lines that are none of its are passed over."""
+    found: dict[str, _Found] = {}
+    owns: dict[str, dict[str, str]] = {}
+    touched: list[tuple[str, int, str]] = []
+    times: dict[str, dict[str, int]] = {}
+    for line in output.split("\n"):
+        word, _, rest = line.partition(" ")
+        step, _, rest = rest.partition(" ")
+        if word == "owns":
+            place, _, left = rest.partition("\t")
+            owns.setdefault(step, {})[place] = left
+        elif word == "changed" and rest[:2] in ("+ ", "- "):
+            place, value = _place(rest[2:])
+            each = found.setdefault(place, _Found())
+            (each.came if rest[0] == "+" else each.gone)[rest[2:]] = value
+            each.step = max(step, each.step)
+        elif word == "file" and (row := re.fullmatch(r"(\d{1,12}) (/.*)", rest)):
+            touched.append((step, int(row[1]), row[2]))
+        elif word == "at" and step.isdigit():
+            folder, _, name = rest.rpartition("/")
+            times.setdefault(folder, {})[name] = int(step)
+    changes = [
+        Change(
+            place,
+            ", ".join(sorted(each.gone.values())),
+            ", ".join(sorted(each.came.values())),
+            each.step,
+            tuple(each.came),
+            tuple(each.came.values()),
+        )
+        for place, each in found.items()
+    ]
+    seen = {change.place for change in changes}
+    ours = list(_at_work(times.values()))
+    for step, when, path in touched:
+        if path not in seen and not any(begin <= when <= end for begin, end in ours):
+            at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(when))
+            changes.append(Change(path, "as the steps left it", f"changed {at}", step))
+    return Drift(tuple(sorted(changes, key=lambda change: change.place)), owns)
+
+
+def _at_work(times: Iterable[Mapping[str, int]]) -> Iterator[tuple[int, int]]:
+    """From when to when a step ran, or was undone, in seconds since the epoch."""
+    for files in times:
+        last = max(files.get("progress", 0), files.get("print.after", 0))
+        if "print.before" in files:
+            yield files["print.before"], files.get("print.applied", last)
+        if "print.rollback" in files:
+            yield files["print.rollback"], last
+
+
+_KINDS = "Directory|Regular (?:Empty )?File|Symbolic Link|Fifo(?: File)?|Socket|[A-Z][a-z]+ Device"
+_PLACES: tuple[tuple[str, Callable[[re.Match[str]], tuple[str, str]]], ...] = (
+    (r"line (\S*/rc\.conf(?:\.local)?) ([A-Za-z_]\w*)=(.*)", lambda m: (f"rc.conf {m[2]}", m[3])),
+    (
+        r"line (\S*/rc\.conf(?:\.local)?) (cloned_interfaces|jail_list) (.*)",
+        lambda m: (f"rc.conf {m[2]}", m[3]),
+    ),
+    (r"line (\S+) ?(.*)", lambda m: (f"a line of {m[1]}", m[2])),
+    (rf"(?i:path (/.*?) ((?:{_KINDS}) \d+ .*))", lambda m: (m[1], m[2].rstrip())),
+    (r"hash ([0-9a-f]+) (.*)", lambda m: (m[2], m[1])),
+    (
+        r"rule (?:# DISABLED )?0*(\d+) set (\d+) (.*)",
+        lambda m: (f"ipfw rule {m[1]} set {m[2]}", m[3]),
+    ),
+    (r"nat ipfw nat (\d+) config (.*)", lambda m: (f"ipfw nat {m[1]}", m[2])),
+    (r"set (\d+) (.*)", lambda m: (f"ipfw set {m[1]}", m[2])),
+    (r"(address|option) (\S+): (.*)", lambda m: (f"{m[1]} {m[3]} on {m[2]}", "there")),
+    (r"mount (\S+) (\S+) (.*)", lambda m: (f"mount {m[2]}", f"{m[1]} {m[3]}")),
+    (r"jail (\S+) (.*)", lambda m: (f"jail {m[1]}", m[2])),
+    (r"(service|module) (\S+)(.*)", lambda m: (f"{m[1]} {m[2]}", m[3].strip() or "loaded")),
+)
+
+
+def _place(fact: str) -> tuple[str, str]:
+    """A fact of the fingerprint as what it is about, and what it says of that."""
+    for pattern, split in _PLACES:
+        if found := re.fullmatch(pattern, fact):
+            place, value = split(found)
+            quoted = (
+                place.startswith("rc.conf ") and len(value) > 1 and value[0] == value[-1] == '"'
+            )
+            return place, value[1:-1] if quoted else value
+    return fact, "there"
+
+
+def table(changes: Collection[Change]) -> str:
+    rows = [
+        [each.place, _short(each.ours), _short(each.now)]
+        for each in sorted(changes, key=lambda change: change.place)
+    ]
+    more = [f"and {len(rows) - _ROWS} more"] if len(rows) > _ROWS else []
+    return "\n".join(
+        [tabulate(rows[:_ROWS], ["what", "ours", "now"], disable_numparse=True), *more]
+    )
+
+
+def text(found: Drift) -> str:
+    if not found.changes:
+        return "nothing that the steps left was changed since"
+    return f"changed by others since, and kept:\n{table(found.changes)}"
+
+
+def data(found: Drift) -> list[dict[str, str]]:
+    return [
+        {"what": each.place, "ours": each.ours, "now": each.now, "after": each.step}
+        for each in found.changes
+    ]
+
+
+def _short(value: str) -> str:
+    value = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1", value)
+    return (value if len(value) <= _WIDTH else value[: _WIDTH - 3] + "...") or "-"
+
+
+def look(session: Session, listener: Listener) -> Drift:
+    """Read it, and tell it if there is any."""
+    found = read(session)
+    if found.changes:
+        listener.note(text(found))
+    return found
+
+
+def must_spare(
+    session: Session, listener: Listener, undone: Collection[str], *, set_aside: bool
+) -> None:
+    """Raise Refused where the undo of these steps would destroy what others changed since.
+
+    With `set_aside` that is kept on the host instead, and the way back is free.
+    """
+    found = look(session, listener)
+    lost = found.lost(undone)
+    if lost and not set_aside:
+        raise Refused(
+            "others changed what the rollback would remove or overwrite; nothing was undone",
+            evidence=table(lost),
+            todo="put it back, or copy it to where it shall live; or rollback --set-aside, which "
+            f"first keeps it in {ASIDE} on the host",
+        )
+    if lost:
+        listener.note(
+            f"kept on the host, in {_set_aside(session, found, undone)}.*:\n{table(lost)}"
+        )
+
+
+def _set_aside(session: Session, found: Drift, undone: Collection[str]) -> str:
+    """Keep what is about to be lost in an archive on the host, with the table; its path.
+
+    Then the steps' own files are put there again, since an undo takes away only what is ours, and
+    may need it until then: without its jail.conf a jail does not stop. The steps whose undo
+    destroys something are told, or they would miss it afterwards.
+    """
+    lost = found.lost(undone)
+    forgotten: dict[str, list[str]] = {}
+    for change in lost:
+        forgotten.setdefault(found.taker(change, undone), []).extend(change.facts)
+    own, inside = found.files(lost)
+    name = f"{ASIDE}/{time.strftime('%Y-%m-%dT%H.%M.%SZ', time.gmtime())}"
+    relative = "".join(f"{path[1:]}\n" for path in (*own, *inside))
+    lines = ["umask 077", f"mkdir -p {ASIDE}", f"printf '%s\\n' {quote(table(lost))} > {name}.txt"]
+    if relative:
+        packed = f"printf %s {quote(relative)} | tar -cf {name}.tar -C / -T -"
+        lines += [packed, f"fsync {name}.tar"]
+    for step, facts in forgotten.items():
+        ordered = "".join(f"{fact}\n" for fact in sorted(facts, key=os.fsencode))
+        lines.append(f"printf %s {quote(ordered)} > {JOURNAL}/steps/{step}/print.forgotten")
+    lines.append(f"fsync {name}.txt {ASIDE}")
+    for change in lost:
+        if change.place in own:
+            step = f"{JOURNAL}/steps/{found.taker(change, undone)}"
+            gone = f"rm -f {quote(change.place)}"
+            lines.append(_put_again(change.place, step) if change.ours else gone)
+    session.output(" &&\n".join(lines))
+    return name
+
+
+def _put_again(path: str, step: str) -> str:
+    """sh: once more the two commands of the step that wrote the file and put it in its place."""
+    placed = f"mv -f {quote(staged(path))} {quote(path)}"
+    last = f"$(grep -lF -- {quote(placed)} {step}/do/*.sh)"
+    return (
+        f'for each in $(ls {step}/do/*.sh | grep -B 1 -xF -- "{last}"); '
+        'do sh -eu "$each" || exit 1; done'
+    )

@@ -1,0 +1,1 @@
+"""Our half on the host (host.sh, the journal, bundles) and the way to it."""

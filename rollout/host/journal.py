@@ -1,0 +1,223 @@
+"""The host's own record of a rollout, as `host.sh status` tells it."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from shlex import quote
+
+from rollout.errors import Locked, Refused
+from rollout.host.session import Session
+from rollout.plan import Plan
+from rollout.site import JOURNAL
+
+STATES = ("prepared", "applying", "applied", "confirmed", "undoing", "undone", "stuck")
+RESTING = ("applied", "confirmed", "undone", "stuck")
+"""The states in which nothing goes on by itself, but for the deadline of `applied`."""
+
+_HOST_SH = Path(__file__).with_name("host.sh")
+_LOOKING = '. "$journal/looking.sh"'
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A step in the journal. `deadline` is in seconds since the epoch, by the host's clock; `left`
+    is how many of them were left when the journal was read.
+    """
+
+    directory: str
+    state: str
+    hash: str
+    reason: str = ""
+    stuck: str = ""
+    deadline: int = 0
+    token: str = ""
+    left: int = 0
+    said: str = ""
+    hand: str = ""
+
+    @property
+    def number(self) -> int:
+        """Its place in the plan, from 1."""
+        return int(self.directory.partition("-")[0])
+
+    @property
+    def name(self) -> str:
+        return self.directory.partition("-")[2]
+
+    @property
+    def being_typed(self) -> bool:
+        """Whether a person is typing it, or left it while he did."""
+        return bool(self.hand) and self.state == "applying"
+
+
+@dataclass(frozen=True)
+class Journal:
+    """All steps that were ever begun and not forgotten, in their order; empty on a fresh host."""
+
+    entries: tuple[Entry, ...] = ()
+    site: str = ""
+    lock: str = ""
+    abandoned: str = ""
+    now: int = 0
+
+    def entry(self, name: str) -> Entry | None:
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    @property
+    def done(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.state == "confirmed")
+
+
+_WORDS = ("reason", "stuck", "token", "said", "hand")
+
+
+def parse(text: str) -> Journal:
+    """Read what `host.sh status` prints. Raises Refused for a step that cannot be one."""
+    journal = Journal()
+    entries: dict[str, Entry] = {}
+    for line in text.splitlines():
+        word, _, rest = line.partition(" ")
+        name, _, value = rest.partition(" ")
+        if word == "state" and name:
+            state, _, hash = value.partition(" ")
+            if not re.fullmatch(r"[0-9]{3,}-.+", name) or state not in STATES:
+                raise Refused(
+                    f"the journal on the host has steps/{name}, which is no step in a state",
+                    evidence=line[:500],
+                    todo=f"look at it, and move it out of {JOURNAL}/steps",
+                )
+            entries[name] = Entry(name, state, hash)
+        elif word in _WORDS and name in entries:
+            entries[name] = replace(entries[name], **{word: value})  # type: ignore[arg-type] # text all
+        elif word == "deadline" and name in entries and value.isdigit():
+            entries[name] = replace(entries[name], deadline=int(value))
+        elif word == "site":
+            journal = replace(journal, site=rest)
+        elif word == "locked":
+            journal = replace(journal, lock=_owner(rest))
+        elif word == "abandoned":
+            journal = replace(journal, abandoned=_owner(rest))
+        elif word == "now" and rest.isdigit():
+            journal = replace(journal, now=int(rest))
+    read = (entries[name] for name in sorted(entries))
+    now = journal.now
+    return replace(
+        journal,
+        entries=tuple(replace(entry, left=max(0, entry.deadline - now)) for entry in read),
+    )
+
+
+def _owner(lock: str) -> str:
+    return lock.split(" ", 3)[-1]
+
+
+def read(session: Session) -> Journal:
+    """What the host's journal says. Writes nothing there."""
+    script = f"{JOURNAL}/host.sh"
+    return parse(session.output(f"if [ -f {script} ]; then sh {script} status; fi"))
+
+
+def must_belong(journal: Journal, plan: Plan) -> None:
+    """Refuse the journal of another site. Enough to go back: the host has every undo itself."""
+    if journal.site and journal.site.partition(" ")[0] != plan.site.name:
+        raise Refused(
+            f"{plan.site.path}: name = {plan.site.name!r}, but the journal on the host belongs to "
+            f"site {journal.site.partition(' ')[0]!r}",
+            todo="use the site file of that rollout",
+        )
+
+
+def must_fit(journal: Journal, plan: Plan) -> None:
+    """Refuse a journal whose steps are not those of the plan, saying what differs."""
+    must_belong(journal, plan)
+    for entry in journal.entries:
+        if entry.state in ("undone", "prepared"):
+            continue
+        ours = {plan.directory(n): plan.hashes[n] for n in range(len(plan.steps))}
+        if entry.directory not in ours:
+            what = f"step {entry.directory} is {entry.state} on the host and not in this plan"
+        elif ours[entry.directory] != entry.hash:
+            what = (
+                f"step {entry.directory} is {entry.state} on the host, "
+                f"as {entry.hash}; by this site file it would be {ours[entry.directory]}"
+            )
+        else:
+            continue
+        raise Refused(
+            f"the journal on the host does not fit {plan.site.path}",
+            evidence=f"{what}\nthe journal belongs to site {journal.site}\n"
+            f"this is site {plan.site.name} {plan.site.hash}",
+            todo="use the site file of that rollout, or roll back with it first",
+        )
+
+
+@cache
+def host_sh() -> str:
+    """The host's half in one file, so that it is never there by halves."""
+    lines = _HOST_SH.read_text(encoding="utf-8").splitlines(keepends=True)
+    looking = _HOST_SH.with_name("looking.sh").read_text(encoding="utf-8")
+    return "".join(looking if line.startswith(_LOOKING) else line for line in lines)
+
+
+def operator() -> str:
+    """Who sits at this machine, as the journal names him."""
+    return f"{getpass.getuser()} on {socket.gethostname()}"
+
+
+def take(session: Session, plan: Plan, run: str) -> str:
+    """Take the lock for this session, and lay down host.sh and the plan. Raises Locked.
+
+    `run` names our rollout: a lock that it holds over a dead connection is its own. Returns whose
+    lock was taken over because he was gone, or "".
+    """
+    who = operator()
+    lines = [f"site {plan.site.name} {plan.site.hash}"]
+    lines += [f"step {plan.directory(n)} {hash}" for n, hash in enumerate(plan.hashes)]
+    watch = [f"service {service.rc}" for service in plan.site.services.values()]
+    for service in plan.site.services.values():
+        watch += [f"path {path}" for path in (*service.data, *service.logs)]
+        watch += [f"path {service.socket}"] if service.socket else []
+    result = session.run(
+        " &&\n".join(
+            [
+                "umask 077",
+                f"mkdir -p {JOURNAL}/steps {JOURNAL}/history",
+                f"chmod 700 {JOURNAL}",
+                f"cd {JOURNAL}",
+                _written("host.sh.new", host_sh()),
+                "if [ ! -f host.sh ]; then cp host.sh.new host.sh; fi",
+                f'sh host.sh lock $$ {run} {quote(who)}"${{SSH_CONNECTION:+ from '
+                '${SSH_CONNECTION%% *}} since $(date -u +%Y-%m-%dT%H:%M:%SZ)"',
+                _written("watch.new", "\n".join(watch) + "\n"),
+                _written("plan.new", "\n".join(lines) + "\n"),
+                "fsync host.sh.new watch.new plan.new",
+                # A guard may be reading them right now, for a fingerprint or an undo.
+                *(f"mv {name}.new {name}" for name in ("host.sh", "watch", "plan")),
+                f"fsync steps {JOURNAL}",
+            ]
+        )
+    )
+    told = result.out.strip()
+    if result.code == Locked.code:
+        raise Locked(
+            f"{session.target.name}: another rollout is under way",
+            evidence=f"the lock is held by {_owner(told)}, whose connection is alive",
+            todo="wait for it, or speak to them; if their machine is gone and the host has not "
+            f"noticed yet, kill {told.partition(' ')[0]} there ends their hold",
+        )
+    if result.code != 0:
+        raise Refused(f"the journal {JOURNAL} cannot be written", evidence=result.err)
+    return _owner(told)
+
+
+def release(session: Session) -> None:
+    session.run(f"sh {JOURNAL}/host.sh unlock $$")
+
+
+def _written(name: str, text: str) -> str:
+    return f"printf %s {quote(text)} > {name}"

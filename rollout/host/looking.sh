@@ -1,0 +1,187 @@
+# Half of host.sh: what it sees and tells. Nothing here changes the host, or a step's state.
+# journal.py lays both down as one file, this one in the place of the line that reads it.
+# shellcheck shell=sh disable=SC2154 # $journal and $state are the other half's
+
+runs() { # rc-script : not its exit code, which is 1 where sendmail runs without its queue runner
+    said=$(service "$1" onestatus 2>/dev/null)
+    case ${said%%" running"*} in # of several daemons the first counts
+    "$said") return 1 ;;
+    *" is") ;;
+    *) return 1 ;;
+    esac
+}
+
+fingerprint() { # the host's state as sorted lines, one fact a line
+    {
+        # What others edit too stands line by line, and lists of rc.conf's word by word: theirs are
+        # not ours.
+        set --
+        for file in /etc/rc.conf /etc/rc.conf.local /boot/loader.conf /etc/hosts /etc/resolv.conf; do
+            if [ -f "$file" ]; then set -- "$@" "$file"; fi
+        done
+        awk '
+            /^(cloned_interfaces|jail_list)="[^"]/ {
+                n = split($0, part, "\"")
+                name = substr($0, 1, index($0, "=") - 1)
+                words = split(part[2], word, " ")
+                for (i = 1; i <= words; i++) print "line", FILENAME, name, word[i]
+                if (part[3] != "") print "line", FILENAME, name part[3]
+                next
+            }
+            { print "line", FILENAME, $0 }' "$@" /dev/null
+        if [ -d /usr/jails ]; then
+            find -x /usr/jails \( -path '/usr/jails/*/root/*' -o -path '/usr/jails/*/log/*' \) -prune -o \
+                -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
+        fi
+        if kldstat -q -m ipfw; then echo 'module ipfw'; fi
+        set --
+        while read -r kind what; do
+            case $kind in
+            service) if runs "$what"; then echo "service $what runs"; fi ;;
+            path) set -- "$@" "$what" ;;
+            esac
+        done <watch
+        if [ $# -gt 0 ]; then stat -f 'path %N %HT %Lp %Su:%Sg %Y' "$@" 2>/dev/null; fi
+        {
+            echo '= hash'
+            find -x /etc /usr/local/etc ! -name 'rc.conf' ! -name 'rc.conf.local' \
+                ! -name '.*.cellblock' -exec stat -f 'path %N %HT %Lp %Su:%Sg %Y' {} + \
+                -type f ! -path /etc/hosts ! -path /etc/resolv.conf -exec sha256 -r {} +
+            echo '= address' && ifconfig -a
+            echo '= mount' && mount -p
+            echo '= rule' && ipfw -S list 2>/dev/null
+            echo '= nat' && ipfw nat show config 2>/dev/null
+            echo '= sets' && ipfw set show 2>/dev/null
+            echo '= jail' && jls name path ip4.addr
+        } | awk '
+            $1 == "=" { kind = $2; next }
+            $1 == "path" { print; next }
+            kind == "sets" {
+                for (i = 1; i <= NF && $i != "enable"; i++) if (i > 1) print "set", $i, "disabled"
+                next
+            }
+            kind != "address" { if (kind == "mount") $0 = $1 " " $2 " " $3 " " $4; print kind, $0; next }
+            /^[^[:space:]]/ { name = $1 }
+            $1 ~ /^inet6?$/ { print "address", name, $2 }
+            $1 ~ /^options=/ {
+                n = split($1, option, /[<,>]/)
+                for (i = 2; i < n; i++) print "option", name, option[i]
+            }'
+    } | sort -u
+}
+
+as_before() { # step : is the host as before the step, but for what others changed since?
+    dir=steps/$1
+    if [ ! -e "$dir/print.before" ]; then return; fi # the run ended before its first command
+    fingerprint >"$dir/print.after"
+    if [ -e "$dir/print.applied" ]; then
+        [ -e "$dir/print.forgotten" ] || : >"$dir/print.forgotten" # see rollout/engine/drift.py
+        comm -13 "$dir/print.applied" "$dir/print.rollback" |
+            comm -23 - "$dir/print.forgotten" >"$dir/print.others+"
+        comm -23 "$dir/print.applied" "$dir/print.rollback" >"$dir/print.others-"
+    else
+        : >"$dir/print.others+"
+        : >"$dir/print.others-"
+    fi
+    comm -23 "$dir/print.before" "$dir/print.others-" |
+        sort -u - "$dir/print.others+" >"$dir/print.expected"
+    # What others have built upon something of ours stays, and that with it.
+    : >"$dir/print.stays"
+    awk -v stays="$dir/print.stays" '
+        FILENAME ~ /others[+]$/ {
+            if ($1 == "path") while (sub("/[^/]*$", "", $2)) under[$2]
+            if ($1 == "address") on[$2]
+            if ($1 == "rule" || $1 == "nat") ipfw = 1
+            next
+        }
+        FILENAME ~ /expected$/ { expected[$0]; next }
+        $0 in expected { print; next }
+        $1 == "path" && $3 == "Directory" && $2 in under ||
+            ($1 == "option" || $1 == "address" && $3 ~ /^fe80:/) && $2 in on ||
+            $1 == "line" && $3 == "cloned_interfaces" && $4 ":" in on ||
+            ipfw && ($1 == "module" || $1 == "rule" && $2 == 65535) { print >stays; next }
+        { print }' "$dir/print.others+" "$dir/print.expected" "$dir/print.after" |
+        diff "$dir/print.expected" - >"$dir/differences" || return 1
+    if [ -s "$dir/print.stays" ]; then
+        while read -r line; do say "stays, for others use it: $line"; done <"$dir/print.stays"
+    fi
+}
+
+nap() { # longer while nothing comes: it is taken beside the step, and processes are what a busy host lacks
+    echo || exit 1 # with nobody there to read it, the shell ends here, and with it its hold on the lock
+    naps=$((naps + 1))
+    if [ "$naps" -le 3 ]; then sleep 0.1; elif [ "$naps" -le 13 ]; then sleep 0.2; else sleep 0.5; fi
+}
+
+follow() { # step : its log as it grows, until it rests; the last line is its state
+    # All by builtins but the naps.
+    shown=0
+    naps=0
+    if [ -e "steps/$1/told" ]; then read -r shown <"steps/$1/told"; fi
+    until [ -e "steps/$1/log" ]; do
+        if [ "$naps" -ge 120 ]; then echo "state $(state_of "$1")" && return; fi
+        nap
+    done
+    exec 3<"steps/$1/log"
+    last=
+    part=
+    late=0
+    naps=0
+    while :; do
+        look "$1"
+        while IFS= read -r line <&3; do
+            if [ "$shown" -gt 0 ]; then
+                shown=$((shown - 1))
+            else
+                printf '%s\n' "$part$line"
+            fi
+            last=$part$line
+            part=
+            naps=0
+        done
+        part=$part$line # what came without its newline yet
+        case $state in
+        prepared)
+            if [ "$naps" -ge 120 ]; then echo "state $state" && return; fi
+            ;;
+        applied | confirmed | undone | stuck)
+            # The state comes first, its line in the log a moment later.
+            case $last in
+            *": $state") ;;
+            *)
+                late=$((late + 1))
+                naps=0
+                if [ "$late" -lt 100 ]; then nap && continue; fi
+                ;;
+            esac
+            for file in reason stuck differences; do
+                if [ -s "steps/$1/$file" ]; then sed -e "s/^/$file /" "steps/$1/$file"; fi
+            done
+            echo "state $state"
+            return
+            ;;
+        esac
+        nap
+    done
+}
+
+status() { # by builtins: it is asked after every step
+    if [ -e plan ]; then cat plan; fi
+    for step in steps/*; do
+        [ -d "$step" ] || continue
+        step=${step##*/}
+        look "$step"
+        hash=
+        read -r hash <"steps/$step/hash"
+        echo "state $step $state $hash"
+        for file in reason stuck deadline token said hand; do
+            [ -s "steps/$step/$file" ] || continue
+            while IFS= read -r line; do printf '%s\n' "$file $step $line"; done <"steps/$step/$file"
+        done
+    done
+    if [ -e lock ]; then
+        read -r line <lock
+        if owner_lives; then echo "locked $line"; else echo "abandoned $line"; fi
+    fi
+    date '+now %s'
+}

@@ -1,0 +1,106 @@
+"""Transfers between the host and the operator's machine, to see that bytes flow and how fast."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+_BLOCK = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What came, in which time, from its first byte to its last."""
+
+    bytes: int
+    seconds: float
+
+    def __str__(self) -> str:
+        rate = self.bytes / self.seconds / 2**20 if self.seconds else 0.0
+        return f"{self.bytes} bytes in {self.seconds:.1f} s ({rate:.1f} MiB/s)"
+
+
+class Sink(Protocol):
+    """A TCP port of the operator's machine that takes what is sent to it, one connection a time.
+
+    Without an `address` it is where the host sees the operator's ssh come from.
+    """
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+    def received(self, limit: float) -> Transfer | None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class TcpSink:
+    """A Sink on this machine."""
+
+    address = ""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("0.0.0.0", 0), backlog=64)  # noqa: S104 # from anywhere
+
+    @property
+    def port(self) -> int:
+        return int(self._socket.getsockname()[1])
+
+    def received(self, limit: float) -> Transfer | None:
+        """What the next connection sends until it ends; None when none comes within `limit` s."""
+        deadline = time.monotonic() + limit
+        self._socket.settimeout(limit)
+        try:
+            connection, _ = self._socket.accept()
+        except TimeoutError:
+            return None
+        with connection:
+            return drain(connection, deadline)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._socket.close()
+
+
+def drain(connection: socket.socket, deadline: float) -> Transfer:
+    """Read until the other side ends, or the deadline (of time.monotonic) has come."""
+    began = ended = time.monotonic()
+    count = 0
+    while (left := deadline - time.monotonic()) > 0:
+        connection.settimeout(left)
+        try:
+            block = connection.recv(_BLOCK)
+        except OSError:
+            break
+        if not block:
+            break
+        count += len(block)
+        ended = time.monotonic()
+    return Transfer(count, ended - began)
+
+
+def read(address: str, port: int, limit: float) -> Transfer:
+    """Connect, again and again until somebody gives something, and read to the end.
+
+    Where the port is forwarded a connection stands at once, and ends when nobody listens behind it.
+    """
+    deadline = time.monotonic() + limit
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            with socket.create_connection((address, port), timeout=left) as connection:
+                got = drain(connection, deadline)
+                if got.bytes:
+                    return got
+        except OSError:
+            pass  # not yet
+        time.sleep(0.2)
+    return Transfer(0, limit)

@@ -1,0 +1,52 @@
+"""Who answers a UDP port, asked from outside.
+
+A datagram has no connection whose holder could be asked for, so the host's own nat says where it
+led one that we sent.
+"""
+
+from __future__ import annotations
+
+import re
+
+import dns.exception
+import dns.message
+import dns.query
+
+from rollout.host.session import Session, Target
+
+_LIMIT = 5.0  # seconds for an answer
+_LOOK = "ipfw -a list; ipfw nat show config; jls name ip4.addr"
+
+
+def who(target: Target, address: str, port: int, door: tuple[str, int] | None = None) -> str | None:
+    """A jail's name, "host", or None when no answer came from that address.
+
+    The question is a DNS one: the one kind of UDP service that a site can have a probe for. Any
+    answer will do, a refusal too. `door` is where this machine finds that port, where it is
+    forwarded.
+    """
+    with Session(target) as session:
+        before = _led(session.output(_LOOK), address, port)
+        question = dns.message.make_query(".", "NS", flags=0)
+        try:
+            there, number = door or (address, port)
+            dns.query.udp(question, there, _LIMIT, number)
+        except (dns.exception.DNSException, OSError):
+            return None
+        after = _led(session.output(_LOOK), address, port)
+    grown = [jail for jail, packets in after.items() if packets > before.get(jail, 0)]
+    return grown[0] if grown else "host"
+
+
+def _led(said: str, address: str, port: int) -> dict[str, int]:
+    """Jail -> the packets to this address and port that a nat rule has led into it."""
+    rule = re.compile(rf"\d+ +(\d+) +\d+ nat (\d+) udp from .* to {re.escape(address)} {port} in")
+    redirection = re.compile(
+        rf"ipfw nat (\d+) config .*\bredirect_addr ([\d.]+) {re.escape(address)}\b.*"
+    )
+    jail = re.compile(r"(\S+) ([\d.]+)(,.*)?")
+    lines = [line.strip() for line in said.splitlines()]
+    targets = {m[1]: m[2] for m in map(redirection.fullmatch, lines) if m}
+    names = {m[2]: m[1] for m in map(jail.fullmatch, lines) if m}
+    counted = [(m[2], int(m[1])) for m in map(rule.fullmatch, lines) if m]
+    return {names[targets[nat]]: n for nat, n in counted if targets.get(nat) in names}

@@ -1,0 +1,1 @@
+"""Forward, back and forward again on a box that may break."""

@@ -1,0 +1,104 @@
+"""What goes wrong on purpose in a rehearsal: at one command of one step, on any kind of box.
+
+The command itself is changed before it is uploaded, or the box is, at the moment when the host's
+log names the command. So nothing on the box has to know of it, and what the host does then is what
+it would do on the night.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from rollout.engine.listener import Listener
+from rollout.engine.runner import Runner
+from rollout.host.bundle import Bundle, Command
+from rollout.rehearsal.box import Box
+
+Kind = Literal["fail", "fail-after", "hang", "connection", "power"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SAYS = {
+    "fail": "fails",
+    "fail-after": "fails after having acted",
+    "hang": "hangs",
+    "connection": "is cut off from the operator",
+    "power": "is hit by a power cut",
+}
+_HANGS = 3  # seconds until a command that hangs is killed
+_OPEN = 3  # seconds in which the connection or the power can go before the command acts
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A kind of failure at a command of a step. `at` is where in the step, from 0 to below 1: how
+    many commands a step has is only known on the box.
+    """
+
+    step: str
+    kind: Kind
+    at: float = 0.0
+    number: int = 0  # of the command, from 1; 0 while it is not known
+
+    def __str__(self) -> str:
+        command = f"command {self.number}" if self.number else "a command"
+        return f"{command} of {self.step} {SAYS[self.kind]}"
+
+    def of(self, commands: int) -> Fault:
+        """With its command's number, in a step of so many."""
+        return replace(self, number=1 + int(self.at * commands))
+
+    def put_into(self, made: Bundle) -> Bundle:
+        """The bundle that goes wrong."""
+        commands = list(made.commands)
+        commands[self.number - 1] = self._changed(commands[self.number - 1])
+        return replace(made, commands=tuple(commands))
+
+    def _changed(self, command: Command) -> Command:
+        match self.kind:
+            case "fail":
+                return replace(command, do="false")
+            case "fail-after":
+                return replace(command, do=f"{command.do}\nfalse")
+            case "hang":
+                return replace(command, do="sleep 3600", limit=_HANGS)
+            case _:
+                limit = command.limit + _OPEN
+                return replace(command, do=f"sleep {_OPEN}\n{command.do}", limit=limit)
+
+
+def draw(count: int, seed: int, steps: Sequence[str]) -> list[Fault]:
+    """So many faults at steps of this plan, in its order; the same for the same seed."""
+    dice = random.Random(seed)  # noqa: S311 # to be drawn again by its seed, and no secret
+    drawn = [(dice.randrange(len(steps)), dice.choice(KINDS), dice.random()) for _ in range(count)]
+    return [Fault(steps[position], kind, at) for position, kind, at in sorted(drawn)]
+
+
+class Struck(Listener):
+    """Hears the host's log, and when it names the command takes the connection or the power away,
+    once, where the fault is of that kind.
+    """
+
+    def __init__(self, fault: Fault, command: Command, box: Box) -> None:
+        self.fault = fault
+        self._line = f"{fault.number:03} {command.says}"
+        strikes = {"connection": box.cut, "power": box.pull_plug}
+        self._strike = strikes.get(fault.kind)
+
+    def line(self, text: str) -> None:
+        if text == self._line and self._strike is not None:
+            strike, self._strike = self._strike, None
+            strike()
+
+
+class FaultyRunner(Runner):
+    """A runner whose step, at hand, has a fault put into it."""
+
+    fault: Fault | None = None
+
+    def compiled(self, position: int) -> Bundle:
+        made = super().compiled(position)
+        if self.fault is None or made.step.name != self.fault.step:
+            return made
+        return self.fault.put_into(made)

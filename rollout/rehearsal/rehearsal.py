@@ -1,0 +1,273 @@
+"""A rehearsal: everything forward, back and forward again on a box that may break."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from tabulate import tabulate
+
+from rollout.engine.checks import Verdict
+from rollout.engine.listener import Listener, Listeners
+from rollout.engine.runner import Runner
+from rollout.errors import CellblockError, Refused, RolledBack, Stuck
+from rollout.host.bundle import Bundle, Command
+from rollout.host.session import Session
+from rollout.plan import Plan
+from rollout.plan.step import Gate
+from rollout.rehearsal import faults, history
+from rollout.rehearsal.box import Box
+from rollout.rehearsal.faults import Fault, FaultyRunner, Struck
+from rollout.rehearsal.verdicts import Column, Verdicts
+from rollout.report import tables
+from rollout.report.record import ROLLBACK, Record
+from rollout.site import JOURNAL
+
+_MARK = "=== step "
+_BY_ITSELF = 60.0  # seconds that a command may take beyond its own limit
+
+
+class Rehearsal:
+    """Rehearses one plan on one box. `files` is a directory for the report and what the prober saw.
+
+    The report is written where the rehearsal's `record`, a context, ends.
+    """
+
+    def __init__(self, plan: Plan, box: Box, listener: Listener, files: Path) -> None:
+        self.plan = plan
+        self.box = box
+        self.listener = listener
+        self.files = files
+        self.record = Record(plan, "rehearse", box.target.name, files, listener.note)
+        self.verdicts = Verdicts(plan)
+
+    def _runner(self, struck: Struck | None = None) -> Runner:
+        if struck is None:
+            return Runner(self.plan, self.box.target, self.box.outside, self.listener, _yes)
+        listener = Listeners(self.listener, struck)
+        runner = FaultyRunner(self.plan, self.box.target, self.box.outside, listener, _yes)
+        runner.fault = struck.fault
+        return runner
+
+    def fingerprint(self) -> list[str]:
+        """The host's state, one fact a line."""
+        with self._runner() as runner:
+            runner.connection.take()
+            return _fingerprint(runner.session)
+
+    def compiled(self, position: int) -> Bundle:
+        """A step as it would run on the box as that is now."""
+        with self._runner() as runner:
+            runner.connection.connect()
+            return runner.compiled(position)
+
+    # Kinds of rehearsals.
+
+    def whole(self) -> None:
+        """Apply, verify, roll back, compare with before, apply again, run everything a second time,
+        restart, verify. Raises where it fails; the verdicts are told in any case.
+        """
+        with self._judging():
+            before = self.fingerprint()
+            with self.box.traffic(self.listener.note):
+                self._act("apply", lambda runner: runner.apply())
+                self._verify("verify")
+                self._act("rollback", lambda runner: runner.rollback())
+                self._baselines()
+                self.must_equal(before, "after the rollback")
+                self._act("apply again", lambda runner: runner.apply())
+                self._verify("verify")
+            self._again()
+            self.listener.note("restarting the box")
+            self.box.reboot()
+            self._verify("reboot")
+        history.note(
+            self.verdicts.proven, self.plan.site.name, self.box.name, freebsd=self.box.is_freebsd
+        )
+
+    def broken(self, step: str, command: int) -> None:
+        """Let one command of a step fail. Raises RolledBack when all is as before that step."""
+        position = self.plan.position(step)
+        if position:
+            self._act("apply", lambda runner: runner.apply(self.plan.steps[position - 1].name))
+        there = len(self.compiled(position).commands)
+        if command > there:
+            raise Refused(
+                f"{step} has {there} commands on this host: there is no number {command} to break",
+                todo="see the runbook for the commands of a step",
+            )
+        before = self.fingerprint()
+        try:
+            self._troubled(Fault(step, "fail", number=command), f"apply {step}")
+        except RolledBack:
+            self.must_equal(before, f"after the failure of {step}")
+            raise
+        raise Stuck(f"{step} was to fail at its command {command} and did not")
+
+    def chaos(self, count: int, seed: int) -> None:
+        """Failures drawn by that seed. Each must end as before its step, or confirmed and verified;
+        and all of it in the end as before everything. Raises Stuck where it does not.
+        """
+        self.listener.note(f"chaos: {count} failures, seed {seed}")
+        before = self.fingerprint()
+        names = [step.name for step in self.plan.steps if step.operations]
+        ends = []
+        for number, drawn in enumerate(faults.draw(count, seed, names), 1):
+            ends.append(self._one(f"chaos {number}", drawn))
+        self._act("apply what is left", lambda runner: runner.apply())
+        self._verify("verify")
+        self._act("rollback", lambda runner: runner.rollback())
+        self.must_equal(before, "after chaos and the rollback")
+        self.listener.note(tabulate(ends, ["failure", "ended"]))
+
+    def _one(self, name: str, drawn: Fault) -> tuple[str, str]:
+        """What went wrong, and how it ended."""
+        position = self.plan.position(drawn.step)
+        last = self.plan.steps[position - 1].name if position else None
+        self._stand_before(f"{name}: the way there", position, last)
+        here = self.fingerprint()
+        at = drawn.of(len(self.compiled(position).commands))
+        self.listener.note(f"{name}: {at}")
+        try:
+            self._troubled(at, name)
+        except RolledBack as error:
+            self.listener.note(f"{name}: {error.what}")
+        except CellblockError as error:
+            self.listener.note(f"{name}: {error.what}; the next operator takes it back")
+            self._act(f"{name}: taken back", lambda runner: runner.rollback(last))
+        else:
+            self._verify("verify")
+            return str(at), "confirmed and verified"
+        self.must_equal(here, f"after {at}")
+        return str(at), "as before"
+
+    def _stand_before(self, name: str, position: int, last: str | None) -> None:
+        """Everything before the step at `position` is confirmed, that step and all later not."""
+        with self._runner() as runner:
+            runner.connection.connect()
+            done = {entry.name for entry in runner.known().done}
+        if any(step.name in done for step in self.plan.steps[position:]):
+            self._act(f"{name} back", lambda runner: runner.rollback(last))
+        elif last is not None:
+            self._act(name, lambda runner: runner.apply(last))
+
+    def _troubled(self, at: Fault, name: str) -> None:
+        """Apply the step with the fault in it; whatever that ends with is raised."""
+        command = self.compiled(self.plan.position(at.step)).commands[at.number - 1]
+        struck = Struck(at, command, self.box)
+        self._act(f"{name}, {at}", lambda runner: runner.apply(at.step), struck)
+
+    # Parts of them.
+
+    def _act(self, name: str, run: Callable[[Runner], Any], struck: Struck | None = None) -> None:
+        self.listener.act(name)
+        with self._runner(struck) as runner:
+            try:
+                with self.record.act(name, runner, self.box.watches, self.box.socket_owner):
+                    run(runner)
+            finally:
+                self.listener.ended(self.record.results)
+                for result in runner.results:
+                    back = name == ROLLBACK
+                    good = "undone" if back else "confirmed"
+                    self.verdicts.say(
+                        result.step, "undo" if back else "apply", result.outcome == good
+                    )
+
+    def _verify(self, column: Column) -> None:
+        with self._runner() as runner:
+            verdicts = runner.verify()
+        self.record.verified(verdicts)
+        self.verdicts.checked(column, verdicts)
+        failed = _failed(verdicts)
+        when = "after the restart" if column == "reboot" else "after the apply"
+        if failed:
+            raise Stuck(f"checks fail {when}", evidence=tables.verdicts_table(failed))
+        self.listener.note(f"verify {when}: {len(verdicts)} of {len(verdicts)} checks passed")
+
+    def _baselines(self) -> None:
+        """Each step's fingerprint before it ran, held against that after its undo: to the letter,
+        since nobody else has a hand in a box.
+        """
+        with self._runner() as runner:
+            listener = runner.session.output(_BEFORE_AND_AFTER)
+        differ: list[str] = []
+        for part in listener.split(_MARK)[1:]:
+            directory, *lines = part.rstrip("\n").split("\n")
+            self.verdicts.say(directory.partition("-")[2], "baseline", not lines)
+            differ += [f"{directory}: {line}" for line in lines]
+        if differ:
+            raise Stuck("after their undo the host was not as before", evidence="\n".join(differ))
+
+    def _again(self) -> None:
+        """Run a second time what a step still has to say on a host where it is done."""
+        self.listener.note("running every step a second time")
+        found: list[str] = []
+        ran = 0
+        with self._runner() as runner:
+            runner.connection.take()
+            before = _fingerprint(runner.session)
+            for position, step in enumerate(self.plan.steps):
+                if not step.operations:
+                    continue
+                commands = _wanted(runner, position)
+                for command in commands:
+                    line = f"KEEP=/nonexistent sh -eu -c {quote(command.do)} >/dev/null 2>&1"
+                    runner.session.run(line, limit=command.limit + _BY_ITSELF)
+                ran += len(commands)
+                now = _fingerprint(runner.session) if commands else before
+                self.verdicts.say(step.name, "again", now == before)
+                found += [f"{step.name}: {line}" for line in _differences(before, now)]
+                before = now
+        if found:
+            raise Stuck("a second run changed something", evidence="\n".join(found))
+        self.listener.note(f"a second run changed nothing; {ran} commands were still to be run")
+
+    def must_equal(self, before: list[str], when: str) -> None:
+        """Raises Stuck when the host differs from `before`, naming what differs."""
+        now = self.fingerprint()
+        lines = _differences(before, now)
+        self.record.compared(when, len(now), lines)
+        if now != before:
+            raise Stuck(f"{when} the host is not as before", evidence="\n".join(lines))
+        self.listener.note(f"{when} the host is as before: {len(now)} facts compared, none differs")
+
+    @contextmanager
+    def _judging(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.record.verdicts = self.verdicts.rows
+            self.listener.verdicts(self.verdicts.rows)
+
+
+_BEFORE_AND_AFTER = f"""cd {JOURNAL}/steps && for step in *; do
+echo '{_MARK}'"$step"; comm -3 "$step/print.before" "$step/print.after"; done"""
+
+
+def _fingerprint(session: Session) -> list[str]:
+    return session.output(f"sh {JOURNAL}/host.sh fingerprint").splitlines()
+
+
+def _differences(before: list[str], now: list[str]) -> list[str]:
+    return list(difflib.unified_diff(before, now, "before", "now", lineterm="", n=0))
+
+
+def _failed(verdicts: list[Verdict]) -> list[Verdict]:
+    return [verdict for verdict in verdicts if not verdict.passed]
+
+
+def _wanted(runner: Runner, position: int) -> tuple[Command, ...]:
+    """The commands of a step that is done; none where it refuses to be built over itself."""
+    try:
+        return runner.compiled(position).commands
+    except Refused:
+        return ()
+
+
+def _yes(step: str, gate: Gate) -> str:
+    return "the rehearsal"

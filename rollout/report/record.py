@@ -1,0 +1,281 @@
+"""What a run leaves behind: report.json, and report.html, which is made from that alone.
+
+docs/report.md says what stands where.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rollout.engine.checks import Verdict
+from rollout.engine.listener import Result
+from rollout.engine.runner import Runner
+from rollout.errors import CellblockError, Refused
+from rollout.plan import Plan
+from rollout.probe import outage
+from rollout.probe.outage import Owner, Timeline
+from rollout.probe.outside import labels, watching
+from rollout.probe.protocols import Watch
+from rollout.report import evidence, page, snapshot, tables, timeline
+from rollout.report.evidence import Evidence, Log
+
+FORMAT = 1
+ROLLBACK = "rollback"
+ENDS = {
+    0: "done",
+    1: "refused",
+    2: "rolled back",
+    3: "stuck",
+    4: "waiting at a gate",
+    5: "host unreachable",
+    6: "locked by somebody else",
+    130: "interrupted",
+}
+
+
+def folder(site: str, command: str) -> Path:
+    """A new directory for one run, for nobody else's eyes: it shows what the server is like."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+    stem = time.strftime(f"%Y-%m-%dT%H.%M.%S-{command}")
+    made = state / "cellblock" / site / stem
+    try:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        if made.exists():  # another run of this very second
+            made = made.with_name(f"{stem}-{os.getpid()}")
+        made.mkdir(mode=0o700)
+    except OSError as error:
+        raise Refused(
+            f"{made}: no directory for the report can be made there: {error.strerror}",
+            todo="set XDG_STATE_HOME to a directory that you may write",
+        ) from None
+    return made
+
+
+@dataclass(frozen=True)
+class Act:
+    """A run that came to its end. `confirmed`: the steps that already were when it began."""
+
+    name: str
+    began: float
+    ended: float
+    results: tuple[Result, ...]
+    timelines: Mapping[str, Timeline]
+    confirmed: list[str]
+    found: Evidence
+
+    @property
+    def owners(self) -> list[tuple[str, tuple[Owner, ...]]]:
+        return [(name, each.owners) for name, each in self.timelines.items() if each.owners]
+
+
+class Record:
+    """One run of a command. It is written as the context ends, however that is.
+
+    `say` is told where; a report that cannot be written is told too, and changes no outcome.
+    """
+
+    def __init__(
+        self, plan: Plan, command: str, where: str, files: Path, say: Callable[[str], None]
+    ) -> None:
+        self.plan = plan
+        self.command = command
+        self.where = where
+        self.files = files
+        self.say = say
+        self.acts: list[dict[str, Any]] = []
+        self.results: list[dict[str, Any]] = []
+        self.verdicts: list[dict[str, str]] = []
+        self._began = time.time()
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        with self._without_harm("the report could not be written"):
+            if self.acts:
+                self._write(_end(error))
+            elif not any(self.files.iterdir()):
+                self.files.rmdir()  # refused before anything began: there is nothing to tell
+
+    @contextmanager
+    def _without_harm(self, what: str) -> Iterator[None]:
+        """Whatever goes wrong in telling of a run, the run ends as it would have."""
+        try:
+            yield
+        except Exception as error:
+            self.say(f"{what}: {type(error).__name__}: {error}")
+
+    @contextmanager
+    def act(
+        self,
+        name: str,
+        runner: Runner,
+        watches: Sequence[Watch],
+        socket_owner: Sequence[str] | None,
+    ) -> Iterator[None]:
+        """Run under the eyes of the prober, and keep what it came to; `results` has the figures."""
+        probes = self.files / f"{re.sub('[^a-z0-9]+', '-', name.partition(',')[0])}.jsonl"
+        self.results = []
+        before = evidence.confirmed(runner.session)
+        began = time.time()
+        try:
+            with watching(watches, socket_owner, probes):
+                runner.listener.watching(probes)
+                yield
+        finally:
+            ended = time.time()
+            timelines = outage.read(probes) if probes.exists() else {}
+            self.results = tables.results_data(runner.results, timelines)
+            with self._without_harm(f"{name} will be missing in the report"):
+                found = evidence.gather(runner.connection.target, runner.results, name == ROLLBACK)
+                done = tuple(runner.results)
+                self.tell(Act(name, began, ended, done, timelines, before, found))
+
+    def tell(self, act: Act) -> None:
+        """Put an act's values into the report."""
+        self.acts.append(self._data(act))
+
+    def _data(self, act: Act) -> dict[str, Any]:
+        seen_first = {each: min(own, key=lambda o: o.first).who for each, own in act.owners}
+        seen_last = {each: max(own, key=lambda o: o.last).who for each, own in act.owners}
+        found = act.found
+        return {
+            "name": act.name,
+            "began": round(act.began, 3),
+            "seconds": round(act.ended - act.began, 3),
+            "outcomes": dict(Counter(each.outcome for each in act.results)),
+            "checks_asked": sum(len(each.checks) for each in act.results),
+            "checks_passed": sum(each.passed for each in act.results),
+            "steps": [
+                self._step(act, result, figures)
+                for result, figures in zip(
+                    act.results, tables.results_data(act.results, act.timelines), strict=True
+                )
+            ],
+            "services": [
+                timeline.service(each, act.began, act.ended, act.results)
+                for each in act.timelines.values()
+            ],
+            "checks": _checks((each.step, each.checks) for each in act.results),
+            "before": self._server(found.before, act.confirmed, seen_first, found.missing),
+            "after": self._server(found.after, found.confirmed, seen_last, found.missing),
+            "verified": None,
+            "compared": None,
+        }
+
+    def _step(self, act: Act, result: Result, figures: dict[str, Any]) -> dict[str, Any]:
+        steps = {step.name: n for n, step in enumerate(self.plan.steps)}
+        position = steps.get(result.step)
+        step = None if position is None else self.plan.steps[position]
+        log = act.found.logs.get(result.step, Log([], 0))
+        return {
+            **figures,
+            "number": None if position is None else position + 1,
+            "why": step.why if step else "",
+            "expected_outage": dict(step.outage) if step else {},
+            "began": round(result.began - act.began, 3),
+            "ended": round(result.ended - act.began, 3),
+            "log": log.lines,
+            "log_left_out": log.left_out,
+        }
+
+    def _server(
+        self, facts: list[str], confirmed: list[str], who: dict[str, str], missing: str
+    ) -> dict[str, Any]:
+        """`seen` at a port is who answered a probe there, first or last in the act."""
+        if missing:
+            return {"missing": missing}
+        listener = snapshot.read(self.plan.site, facts)
+        names = labels(self.plan.site)
+        for port in listener["ports"]:
+            label = names.get((port["service"], port["port"], port["proto"]), "")
+            port["seen"] = who.get(label)
+        return {"missing": "", "confirmed": confirmed, **listener}
+
+    def verified(self, verdicts: Sequence[Verdict]) -> None:
+        """All checks, asked once more after the last act."""
+        if self.acts:
+            self.acts[-1]["verified"] = _checks([("verify", verdicts)])
+
+    def compared(self, when: str, facts: int, differences: Iterable[str]) -> None:
+        """The host's fingerprint, held against an earlier one after the last act."""
+        if self.acts:
+            listener = {"when": when, "facts": facts, "differences": list(differences)}
+            self.acts[-1]["compared"] = listener
+
+    def _write(self, end: dict[str, Any]) -> None:
+        site = self.plan.site
+        data = {
+            "format": FORMAT,
+            "made_by": f"cellblock {_version()}".strip(),
+            "command": self.command,
+            "site": site.name,
+            "site_file": str(site.path),
+            "site_hash": site.hash,
+            "host": self.where,
+            "wan_address": str(site.host.wan_address),
+            "began": round(self._began, 3),
+            "ended": round(time.time(), 3),
+            "end": end,
+            "acts": self.acts,
+            "verdicts": self.verdicts,
+        }
+        text = json.dumps(data, indent=1, ensure_ascii=False).encode(errors="replace")
+        (self.files / "report.json").write_bytes(text)
+        html = self.files / "report.html"
+        html.write_text(page.render(json.loads(text)), encoding="utf-8")
+        self.say(f"report: {html}, its figures: report.json beside it")
+
+
+def _end(error: BaseException | None) -> dict[str, Any]:
+    if error is None:
+        return {"code": 0, "word": ENDS[0], "what": "", "evidence": "", "todo": ""}
+    if isinstance(error, CellblockError):
+        return {
+            "code": error.code,
+            # Refused says that nothing was changed; nobody else's code 1 does.
+            "word": ENDS[error.code] if error.code != 1 or isinstance(error, Refused) else "failed",
+            "what": error.what,
+            "evidence": error.evidence,
+            "todo": error.todo,
+        }
+    name = type(error).__name__
+    return {"code": None, "word": "interrupted", "what": name, "evidence": str(error), "todo": ""}
+
+
+def _checks(asked: Iterable[tuple[str, Iterable[Verdict]]]) -> list[dict[str, Any]]:
+    """Each check once: how often it was asked, after which steps, and what it found amiss."""
+    found: dict[str, dict[str, Any]] = {}
+    for step, verdicts in asked:
+        for verdict in verdicts:
+            check = found.setdefault(
+                verdict.name,
+                {"name": verdict.name, "asked": 0, "passed": 0, "slowest": 0.0, "first": step},
+            )
+            check["asked"] += 1
+            check["passed"] += verdict.passed
+            check["slowest"] = max(check["slowest"], round(verdict.seconds, 3))
+            check["last"] = step
+            failures = check.setdefault("failures", [])
+            if not verdict.passed:
+                failures.append({"step": step, "found": verdict.message})
+    return list(found.values())
+
+
+def _version() -> str:
+    try:
+        return version("cellblock")
+    except PackageNotFoundError:
+        return ""  # straight from a checkout that was never installed

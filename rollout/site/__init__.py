@@ -1,0 +1,24 @@
+"""The site file: what this server is. Parsed once into frozen values; unknown keys are refused."""
+
+from rollout.site.model import JOURNAL, Base, Jail, Listen, Mount, Place, Service, Site
+from rollout.site.policy import HOST, INTERNET, PROTOS, Allow, Egress, Policy, Proto
+from rollout.site.reading import read
+
+__all__ = [
+    "HOST",
+    "INTERNET",
+    "JOURNAL",
+    "PROTOS",
+    "Allow",
+    "Base",
+    "Egress",
+    "Jail",
+    "Listen",
+    "Mount",
+    "Place",
+    "Policy",
+    "Proto",
+    "Service",
+    "Site",
+    "read",
+]

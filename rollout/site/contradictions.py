@@ -1,0 +1,133 @@
+"""What in a site file contradicts itself: values that are well formed and do not fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from rollout.site.model import LAST_SET, PARTS_AFTER, PARTS_BEFORE, Site
+from rollout.site.policy import HOST, INTERNET, Allow
+
+
+def contradictions(site: Site) -> Iterator[str]:
+    yield from _addresses(site)
+    yield from _services(site)
+    yield from _policy(site)
+    last = max(place.set for place in site.places.values())
+    if last > LAST_SET:
+        yield (
+            f"firewall.first_set = {site.firewall.first_set}: {len(site.services)} services would "
+            f"need sets up to {last}; ipfw has them up to {LAST_SET}"
+        )
+    if site.base.kind == "tree" and site.base.tree is None:
+        yield 'base.tree: missing, and needed with base.kind = "tree"'
+
+
+def _addresses(site: Site) -> Iterator[str]:
+    seen: dict[IPv4Address, str] = {}
+    for name, jail in site.jails.items():
+        key = f"jails.{name}.address = {jail.address}"
+        if jail.address == site.host.wan_address:
+            yield f"{key}: is host.wan_address; expected an address of its own in lan.network"
+        elif jail.address not in site.lan.network:
+            yield f"{key}: expected an address in lan.network = {site.lan.network}"
+        other = seen.setdefault(jail.address, name)
+        if other != name:
+            yield f"{key}: jails.{other} has it already"
+    if site.host.wan_address in site.lan.network:
+        yield f"host.wan_address = {site.host.wan_address}: lies in lan.network"
+
+
+def _services(site: Site) -> Iterator[str]:
+    claimed: dict[tuple[int, str], str] = {}
+    homes: dict[str, str] = {}
+    for jail, table in site.jails.items():
+        key = f"jails.{jail}.services"
+        for each in table.services:
+            if each not in site.services:
+                yield f"{key}: {each!r} is no service; expected one of {', '.join(site.services)}"
+            if homes.setdefault(each, jail) != jail:
+                yield f"{key}: {each!r} is in jails.{homes[each]} already"
+    for name, service in site.services.items():
+        if name in (*PARTS_BEFORE, *PARTS_AFTER):
+            yield f"services.{name}: is the name of a part of our rule set; expected another"
+        if name not in homes:
+            yield f"services.{name}: belongs to no jail; name it in the services of one"
+        for listen in service.ports:
+            claim = (listen.port, listen.proto)
+            first = claimed.setdefault(claim, name)
+            if first != name:
+                yield (
+                    f"services.{name}.ports: {listen.port}/{listen.proto} "
+                    f"is claimed by services.{first} already"
+                )
+
+
+def _policy(site: Site) -> Iterator[str]:
+    """What is wrong with policy and egress, a line each, naming the key."""
+    yield from _outbound(site)
+    for n, allow in enumerate(site.policy.allow):
+        for problem in _allow(site, allow):
+            yield f"policy.allow.{n}: {problem}"
+    port = site.egress.probe_port
+    if port == site.host.port or (port, "tcp") in _served(site):
+        yield f"egress.probe_port = {port}: is in use; expected a TCP port that nobody serves"
+
+
+def _outbound(site: Site) -> Iterator[str]:
+    seen: dict[IPv4Address, str] = {}
+    for name, jail in site.jails.items():
+        if name in (HOST, INTERNET):
+            yield f"jails.{name}: {name!r} has another meaning in [policy]; expected another name"
+        key = f"jails.{name}.public_addresses"
+        if (jail.outbound == "public") != bool(jail.public_addresses):
+            yield f'{key}: needed with outbound = "public", and with no other'
+        for address in jail.public_addresses:
+            if address == site.host.wan_address or address in site.lan.network:
+                yield f"{key}: {address}: expected a public address of its own, not the host's"
+            if seen.setdefault(address, name) != name:
+                yield f"{key}: {address}: jails.{seen[address]} has it already"
+
+
+def _served(site: Site) -> dict[tuple[int, str], str]:
+    """Port and protocol -> the jail that they belong to."""
+    return {
+        (listen.port, listen.proto): name
+        for name, jail in site.jails.items()
+        for service in jail.services
+        if service in site.services
+        for listen in site.services[service].ports
+    }
+
+
+def _allow(site: Site, allow: Allow) -> Iterator[str]:
+    jails = ", ".join(site.jails)
+    if allow.source in (HOST, INTERNET):
+        yield (
+            f"from = {allow.source!r}: expected a jail ({jails}); the host reaches every jail, the "
+            "internet every port that says public"
+        )
+    elif allow.source not in site.jails:
+        yield f"from = {allow.source!r}: no such jail; expected one of {jails}"
+    elif allow.to == INTERNET and site.jails[allow.source].outbound == "none":
+        yield f'to = "internet": jails.{allow.source}.outbound is "none": there is no way out'
+    if allow.to not in (HOST, INTERNET, *site.jails):
+        yield f"to = {allow.to!r}: no such jail; expected one of {jails}, host, internet"
+    elif allow.to == allow.source:
+        yield f"to = {allow.to!r}: a jail always reaches itself"
+    elif allow.to != INTERNET:
+        yield from _unserved(site, allow)
+
+
+def _unserved(site: Site, allow: Allow) -> Iterator[str]:
+    served = _served(site)
+    for word in allow.ports:
+        number, _, proto = word.partition("/")
+        owner = served.get((int(number), proto)) if word != "any" else None
+        if word == "any":
+            yield 'ports: "any" is for the internet; expected the ports one by one'
+        elif allow.to == HOST and owner:
+            yield f'ports: {word} is served by jail {owner}; expected to = "{owner}"'
+        elif allow.to not in (HOST, owner):
+            ours = [f"{port}/{proto}" for (port, proto), jail in served.items() if jail == allow.to]
+            yield f"ports: nobody serves {word} in jail {allow.to}; expected {', '.join(ours)}"

@@ -1,0 +1,331 @@
+"""The site: what this server is, as frozen values, a class for each table of the site file."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
+
+from rollout.errors import Refused
+from rollout.site.policy import Egress, Policy, Proto
+
+
+def _absolute(path: str) -> str:
+    # Paths end up in fstab(5), jail.conf(5) and sh: no white space, no quotes, no way up.
+    if not re.fullmatch(r"(/[A-Za-z0-9._+@-]+)+/?", path) or ".." in PurePosixPath(path).parts:
+        raise ValueError("expected an absolute path of letters, digits and . _ + @ - /")
+    return path.rstrip("/")
+
+
+def _log(path: str) -> str:
+    # What the host shows of a jail's logs is the one directory; others are mounted, as `logs`.
+    if not re.fullmatch(r"/var/log/[^/]+", path):
+        raise ValueError("expected a file in /var/log; for a directory of its own there is logs")
+    return path
+
+
+def _word(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+        raise ValueError("expected a name of letters, digits, _ and -")
+    return name
+
+
+def _expanded(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("expected a path of this machine")
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("expected a path; nobody here has that home") from None
+
+
+LAST_SET = 30  # 31 is ipfw's own
+# Names of parts of our rule set, before and after those of the services (Site.places).
+PARTS_BEFORE = ("traffic", "policy")
+PARTS_AFTER = ("localhost", "answers", "egress")
+
+JOURNAL = "/var/db/cellblock"
+"""Where the host keeps its own record of a rollout."""
+
+HostPath = Annotated[str, AfterValidator(_absolute)]
+"""An absolute path on the host (or in a jail)."""
+LogFile = Annotated[HostPath, AfterValidator(_log)]
+Name = Annotated[str, AfterValidator(_word)]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")]
+"""Something that files on the host may have in them, for a word."""
+LocalPath = Annotated[Path, AfterValidator(_expanded)]
+"""A path on the operator's machine; ~ is expanded."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HostTable(_Table):
+    """[host]: the server, and how to reach it."""
+
+    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:_%-]*$")]
+    user: Name = "root"
+    port: Port = 22
+    key: LocalPath | None = None
+    known_hosts: LocalPath | None = None
+    wan_interface: Name
+    wan_address: IPv4Address
+
+
+class Lan(_Table):
+    """[lan]: the cloned interface and the network of the jails' addresses."""
+
+    interface: Annotated[str, Field(pattern=r"^[a-z]+[0-9]+$")] = "lo1"
+    network: IPv4Network
+    resolvers: tuple[IPv4Address, ...] = ()
+
+
+class Base(_Table):
+    """[base]: where the jails' programs come from. `tree` is needed for kind = "tree" only."""
+
+    kind: Literal["host", "tree"] = "host"
+    tree: HostPath | None = None
+    jails: HostPath = "/usr/jails"
+
+    @property
+    def source(self) -> str:
+        return "" if self.kind == "host" else str(self.tree)
+
+
+class Place(NamedTuple):
+    """Where rules of ours stand in ipfw: all of a part's rules have one number and one set."""
+
+    number: int
+    set: int
+
+
+class Firewall(_Table):
+    """[firewall]: the numbers and sets of ipfw that are ours; nobody else's may be among them."""
+
+    first_rule: Annotated[int, Field(ge=1, le=60000)] = 500
+    first_set: Annotated[int, Field(ge=1, le=20)] = 20
+
+
+class Run(_Table):
+    """[run]: how careful a run is. Times are in seconds."""
+
+    confirm_within: Annotated[int, Field(ge=10, le=3600)] = 120
+    free_space_mib: Annotated[int, Field(ge=0)] = 200
+    probes_per_second: Annotated[float, Field(gt=0, le=100)] = 20
+    probe_timeout: Annotated[float, Field(gt=0, le=30)] = 1
+    tell: tuple[Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")], ...] = ()
+
+
+class Hooks(_Table):
+    """[hooks]: a command of the operator's, on his machine, that hears of what happens."""
+
+    command: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
+    timeout: Annotated[float, Field(gt=0, le=600)] = 10
+
+
+class Mount(_Table):
+    """An extra nullfs mount of a jail: a directory of the host at the same or another path."""
+
+    source: HostPath
+    target: HostPath | None = None
+    writable: bool = False
+
+    @property
+    def point(self) -> str:
+        return self.target or self.source
+
+
+class Listen(_Table):
+    """A port of a service. `probe` is how it is asked whether it answers."""
+
+    port: Port
+    proto: Proto = "tcp"
+    public: bool = True
+    probe: Literal["tcp", "http", "mysql", "dns", "dns-tcp", "smtp", "imap", "pop3"] = "tcp"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/"
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Listen:
+        if self.probe.startswith("dns") and self.name is None:
+            raise ValueError(f'probe = "{self.probe}": expected name, too: the zone to ask for')
+        if self.public and (self.proto == "udp") != (self.probe == "dns"):
+            raise ValueError(f'probe = "{self.probe}": cannot be asked over {self.proto}')
+        return self
+
+
+# What is typed on a command line can be read by everybody on the host, and stands in the journal.
+_PASSWORD = re.compile(r"(^|\s)(-p\S|--password\b|(?i:-\S*pass(word|wd)?[= ]\S))|MYSQL_PWD")
+
+
+class Service(_Table):
+    """[services.NAME]: a daemon. Paths are the host's, and the same in its jail."""
+
+    rc: Name
+    rcvar: Name
+    user: Name = "root"
+    ports: Annotated[tuple[Listen, ...], Field(min_length=1)]
+    configuration: tuple[HostPath, ...] = ()
+    data: tuple[HostPath, ...] = ()
+    logs: tuple[HostPath, ...] = ()
+    log_files: tuple[LogFile, ...] = ()
+    socket: HostPath | None = None
+    names: tuple[Word, ...] = ()
+    programs: tuple[Word, ...] = ()
+    configtest: Word | None = None
+    client: str | None = None
+
+    @property
+    def tcp_ports(self) -> tuple[int, ...]:
+        return tuple(listen.port for listen in self.ports if listen.proto == "tcp")
+
+    @field_validator("client")
+    @classmethod
+    def _without_password(cls, client: str | None) -> str | None:
+        if client is not None and _PASSWORD.search(client):
+            raise ValueError(
+                "no password may stand here, where everybody could read it in ps; expected an "
+                'option file of root\'s, as in "mysql --defaults-extra-file=/root/.my.cnf"'
+            )
+        return client
+
+
+class Jail(_Table):
+    """[jails.NAME]: a jail. `parameters` go into jail.conf(5) as they are."""
+
+    address: IPv4Address
+    hostname: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
+    services: Annotated[tuple[Name, ...], Field(min_length=1)]
+    software: Literal["shared", "pkg"] = "shared"
+    packages: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    parameters: dict[str, str] = Field(default_factory=dict)
+    uids: tuple[int, int] | None = None
+    outbound: Literal["none", "nat", "public"] = "none"
+    public_addresses: tuple[IPv4Address, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[IPv4Address, ...]:
+        """Its own in the LAN, then its public ones."""
+        return (self.address, *self.public_addresses)
+
+    @field_validator("parameters")
+    @classmethod
+    def _plain(cls, parameters: dict[str, str]) -> dict[str, str]:
+        for name, value in parameters.items():
+            if not re.fullmatch(r"[a-z0-9_.]+", name) or re.search(r'[";{}\\\n]', value):
+                raise ValueError(f"{name} = {value!r}: expected a parameter of jail(8)")
+        return parameters
+
+
+class Accounts(_Table):
+    """[accounts]: what belongs to people. Which uids they have, a jail's `uids` says."""
+
+    handler: Literal["fpm", "suexec", "suphp"] | None = None
+    public: Name = "public_html"
+    include: HostPath = "/usr/local/etc/apache24/Includes/cellblock.conf"
+    modules: Annotated[str, Field(pattern=r"^[A-Za-z0-9/._-]+$")] = "libexec/apache24"
+    php_cgi: HostPath = "/usr/local/bin/php-cgi"
+    fpm: Name = "php-fpm"
+    fpm_rcvar: Name = "php_fpm_enable"
+    children: Annotated[int, Field(ge=1, le=1000)] = 5
+    probed: Annotated[int, Field(ge=1)] = 100
+    quota_minutes: Annotated[int, Field(ge=1, le=59)] = 5
+    shared_databases: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_$@-]+$")], ...] = ()
+
+
+class Site(_Table):
+    """The whole site file."""
+
+    name: Name
+    host: HostTable
+    lan: Lan
+    base: Base = Base()
+    firewall: Firewall = Firewall()
+    run: Run = Run()
+    hooks: Hooks = Hooks()
+    egress: Egress = Egress()
+    policy: Policy = Policy()
+    accounts: Accounts = Accounts()
+    jails: dict[Name, Jail]
+    services: dict[Name, Service]
+    order: Annotated[tuple[Name, ...], Field(min_length=1)]
+    _path: Path = PrivateAttr(default=Path("site.toml"))
+
+    @property
+    def path(self) -> Path:
+        """The file that it was read from, for messages."""
+        return self._path
+
+    def read_from(self, path: Path) -> Self:
+        """The same site, which names this file in its messages."""
+        self._path = path
+        return self
+
+    def jail_of(self, service: str) -> str:
+        """The name of the jail that a service belongs to. Raises Refused for no service of ours."""
+        for name, jail in self.jails.items():
+            if service in jail.services:
+                return name
+        raise Refused(
+            f"{self.path}: order names {service!r}, but there is no [services.{service}]",
+            todo="describe the service and its jail, or take it out of the order",
+        )
+
+    @property
+    def built(self) -> tuple[str, ...]:
+        """The jails that a service of the order moves into, as they are built."""
+        moved = (self.jail_of(name) for name in self.order if name in self.services)
+        return tuple(dict.fromkeys(moved))
+
+    @property
+    def uids(self) -> tuple[tuple[int, int], ...]:
+        """The ranges of people's uids: each that a jail gets, once."""
+        return tuple(dict.fromkeys(jail.uids for jail in self.jails.values() if jail.uids))
+
+    @property
+    def places(self) -> dict[str, Place]:
+        """The parts of our rule set in the order of the search, each with its place.
+
+        Packets are counted first, then let through or not; fwd to a service ends the search, so
+        the nat of what jails send (answers over UDP, then what they begin themselves) comes last.
+        """
+        parts = (*PARTS_BEFORE, *self.services, *PARTS_AFTER)
+        first = self.firewall
+        return {
+            part: Place(first.first_rule + n, first.first_set + n) for n, part in enumerate(parts)
+        }
+
+    @property
+    def tcp_ports(self) -> tuple[int, ...]:
+        """Of all services, moved or not."""
+        return tuple(sorted(port for each in self.services.values() for port in each.tcp_ports))
+
+    def root(self, jail: str) -> str:
+        """Where the jail's tree is on the host."""
+        return f"{self.base.jails}/{jail}/root"
+
+    def shown_logs(self, jail: str) -> str:
+        """Where the host shows what is in the jail's /var/log; outside of the jail's tree."""
+        return f"{self.base.jails}/{jail}/log"
+
+    @property
+    def hash(self) -> str:
+        """Over everything that the plan depends on; not over how the operator gets there."""
+        policy = {"address", "user", "port", "key", "known_hosts"}
+        text = self.model_dump_json(exclude={"host": policy, "run": True, "hooks": True})
+        return sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,66 @@
+"""[policy] and [egress] of the site file: who may talk to whom, and how a jail gets out."""
+
+from __future__ import annotations
+
+from ipaddress import AddressValueError, IPv4Address
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+HOST = "host"
+INTERNET = "internet"
+Proto = Literal["tcp", "udp"]
+PROTOS: tuple[Proto, ...] = ("tcp", "udp")
+
+
+def _port(word: str) -> str:
+    number, mark, proto = word.partition("/")
+    fits = number.isdecimal() and mark and proto in ("tcp", "udp") and 1 <= int(number) <= 65535
+    if word != "any" and not fits:
+        raise ValueError('expected a port and its protocol, as "3306/tcp", or "any"')
+    return word
+
+
+def _peer(word: str) -> str:
+    address, mark, port = word.partition(":")
+    try:
+        fits = bool(mark) and IPv4Address(address) and 1 <= int(port) <= 65535
+    except (AddressValueError, ValueError):
+        fits = False
+    if word != "operator" and not fits:
+        raise ValueError('expected "operator", or an IPv4 address and a TCP port, as "192.0.2.9:9"')
+    return word
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Allow(_Table):
+    """One line of policy: the jail `from` may open these ports of `to`."""
+
+    source: str = Field(alias="from")
+    to: str
+    ports: Annotated[tuple[Annotated[str, AfterValidator(_port)], ...], Field(min_length=1)]
+
+    @property
+    def everything(self) -> bool:
+        return "any" in self.ports
+
+    def numbers(self, proto: Proto) -> tuple[int, ...]:
+        """Its ports of one protocol, in order."""
+        split = (word.partition("/") for word in self.ports if word != "any")
+        return tuple(sorted({int(number) for number, _, each in split if each == proto}))
+
+
+class Policy(_Table):
+    """[policy]: what is not allowed here is denied: between jails, and from jails outwards."""
+
+    allow: tuple[Allow, ...] = ()
+
+
+class Egress(_Table):
+    """[egress]: by what the way out is tried. Without them only rules and flags are looked at."""
+
+    peer: Annotated[str, AfterValidator(_peer)] | None = None
+    probe_port: Annotated[int, Field(ge=1, le=65535)] | None = None

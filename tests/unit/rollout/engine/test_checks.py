@@ -1,0 +1,266 @@
+"""Checks are asked through pytest: each has an answer, and no answer is never a yes."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from rollout import site
+from rollout.engine import checks
+from rollout.engine.checks import Verdict
+from rollout.host.session import Session
+from rollout.plan.step import Check, check
+from tests.unit.rollout.unreachable import Unreachable
+
+SITE = site.read(Path(__file__).parents[4] / "site.example.toml")
+
+
+@dataclass(frozen=True)
+class Here:
+    name: str = "here"
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(["sh"], stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+class Users(Unreachable):
+    """Asks nobody: port 80 is answered by the jail, all others by the host."""
+
+    def who(self, address: str, port: int, proto: str) -> str | None:
+        return "web" if port == 80 else "host"
+
+
+Ask = Callable[..., list[Verdict]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    """pytest collects garbage at its end, which takes long with all that the outer one holds."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
+    """Writes a file of checks, `claims`, and asks some of it."""
+    with Session(Here()) as session:
+
+        def run(text: str, *wanted: Check, first: bool = False) -> list[Verdict]:
+            (tmp_path / "test_claims.py").write_text(f"import pytest\n{text}")
+            monkeypatch.setattr(checks, "CHECKS", tmp_path)
+            asked = [Check(f"claims::{each.test}", each.values) for each in wanted]
+            return checks.run(asked, session, SITE, Users(), first=first)
+
+        yield run
+
+
+def passed(verdicts: list[Verdict]) -> list[bool]:
+    return [verdict.passed for verdict in verdicts]
+
+
+def test_a_check_that_holds_is_a_yes(ask: Ask) -> None:
+    [verdict] = ask("def test_holds(): pass\n", check("holds"))
+    assert verdict.passed
+    assert verdict.message == ""
+    assert verdict.name.endswith("holds")
+
+
+def test_another_module_of_the_same_file_name_is_not_taken_for_it(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pytest has one of its own when it runs us: its test_files.py is not tests/checks'."""
+    monkeypatch.setitem(sys.modules, "test_claims", ModuleType("test_claims"))
+    assert passed(ask("def test_holds(): pass\n", check("holds"))) == [True]
+
+
+def test_a_check_that_fails_says_what_was_found(ask: Ask) -> None:
+    [verdict] = ask("def test_no(): assert 1 == 2, 'jail web does not run'\n", check("no"))
+    assert not verdict.passed
+    assert verdict.message == "jail web does not run"
+
+
+def test_a_message_of_several_lines_is_told_whole(ask: Ask) -> None:
+    [verdict] = ask("def test_no(): assert 1 == 2, 'first\\nsecond'\n", check("no"))
+    assert [line.strip() for line in verdict.message.splitlines()] == ["first", "second"]
+
+
+def test_a_check_that_breaks_is_a_no_with_its_error(ask: Ask) -> None:
+    [verdict] = ask("def test_no(): {}['x']\n", check("no"))
+    assert not verdict.passed
+    assert "KeyError" in verdict.message
+
+
+def test_a_command_that_fails_in_a_check_is_a_no(ask: Ask) -> None:
+    text = "def test_no(host): host.check_output('echo no such jail >&2; exit 3')\n"
+    [verdict] = ask(text, check("no"))
+    assert not verdict.passed
+    assert "no such jail" in verdict.message
+
+
+def test_a_check_looks_at_the_host_the_site_and_from_outside(ask: Ask) -> None:
+    text = (
+        "def test_all(host, site, outside):\n"
+        "    assert host.check_output('echo %s', site.name) == 'dcserver'\n"
+        "    assert outside.who('203.0.113.2', 80, 'tcp') == 'web'\n"
+    )
+    assert passed(ask(text, check("all"))) == [True]
+
+
+def test_a_check_is_asked_once_for_each_of_its_values(ask: Ask) -> None:
+    text = "def test_small(jail, number): assert number < 2, f'{jail} has {number}'\n"
+    verdicts = ask(
+        text,
+        check("small", jail="web", number=1),
+        check("small", jail="mysql", number=2),
+        check("small", jail="web", number=1),
+    )
+    assert passed(verdicts) == [True, False]
+    assert verdicts[1].message == "mysql has 2"
+    assert "mysql" in verdicts[1].name
+
+
+def test_odd_values_are_values(ask: Ask) -> None:
+    paths = ["/a b/[x]::y", "/", ""]
+    text = f"def test_is(path): assert path in {paths!r}\n"
+    assert passed(ask(text, *(check("is", path=path) for path in paths))) == [True] * 3
+
+
+def test_only_what_is_wanted_is_asked(ask: Ask) -> None:
+    text = "def test_a(): pass\ndef test_b(): assert False\n"
+    assert passed(ask(text, check("a"))) == [True]
+
+
+# A check that was not answered is a no.
+
+
+def test_a_function_that_is_not_there(ask: Ask) -> None:
+    verdicts = ask("def test_a(): pass\n", check("a"), check("nosuch"))
+    assert not all(passed(verdicts))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "CHECKS", tmp_path)
+    with Session(Here()) as session:
+        verdicts = checks.run([check("nosuch::a")], session, SITE, Users())
+    assert passed(verdicts) == [False]
+    assert "0 answers to 1 checks" in verdicts[0].message
+
+
+def test_a_file_that_cannot_be_read_as_python(ask: Ask) -> None:
+    verdicts = ask("def test_a(: pass\n", check("a"))
+    assert not any(passed(verdicts))
+    assert "SyntaxError" in verdicts[-1].message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def test_a(): pytest.skip('not here')\n",
+        "@pytest.mark.skip(reason='later')\ndef test_a(): pass\n",
+        "@pytest.mark.skipif(True, reason='later')\ndef test_a(): pass\n",
+        "pytest.skip('all of it', allow_module_level=True)\ndef test_a(): pass\n",
+        "@pytest.fixture\ndef x(): pytest.skip('no x')\ndef test_a(x): pass\n",
+        "@pytest.mark.xfail\ndef test_a(): assert False\n",
+    ],
+    ids=["skips", "is marked", "is marked if", "its file skips", "its fixture skips", "xfails"],
+)
+def test_a_check_that_is_skipped(ask: Ask, text: str) -> None:
+    assert not all(passed(ask(f"{text}def test_b(): pass\n", check("a"), check("b"))))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [check("a"), check("a", jale="web"), check("a", jail="web", more=1)],
+    ids=["no value", "another name", "one too many"],
+)
+def test_a_check_whose_values_are_not_those_of_its_function(ask: Ask, wanted: Check) -> None:
+    assert not all(passed(ask("def test_a(jail): pass\n", wanted)))
+
+
+def test_a_fixture_that_breaks_afterwards_is_a_no(ask: Ask) -> None:
+    text = "@pytest.fixture\ndef x():\n    yield\n    assert False, 'left'\ndef test_a(x): pass\n"
+    assert not all(passed(ask(text, check("a"))))
+
+
+def test_with_first_the_rest_is_not_asked_after_a_no(ask: Ask) -> None:
+    text = "def test_a(): assert 0, 'this'\ndef test_b(): pass\n"
+    [verdict] = ask(text, check("a"), check("b"), first=True)
+    assert verdict.message == "this"
+
+
+def test_with_first_all_is_asked_as_long_as_it_holds(ask: Ask) -> None:
+    text = "def test_a(): pass\ndef test_b(): pass\n"
+    assert passed(ask(text, check("a"), check("b"), first=True)) == [True, True]
+
+
+def test_with_first_a_skipped_check_is_no_yes_either(ask: Ask) -> None:
+    text = "@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass\n"
+    assert not all(passed(ask(text, check("a"), check("b"), first=True)))
+
+
+def test_all_checks_share_the_one_session(ask: Ask) -> None:
+    text = (
+        "def test_a(host): assert host.run('true').rc == 0\n"
+        "def test_b(host):\n"
+        "    assert host.backend.session.target.name == 'here'\n"
+        "    assert host.backend.session.trips >= 1\n"
+    )
+    assert passed(ask(text, check("a"), check("b"))) == [True, True]
+
+
+def test_asking_leaves_no_files_behind(ask: Ask, tmp_path: Path) -> None:
+    ask("def test_a(): pass\n", check("a"))
+    assert not (tmp_path / ".pytest_cache").exists()
+
+
+def test_ctrl_c_among_the_checks_is_no_failed_check(ask: Ask) -> None:
+    """pytest keeps it to itself; a step would be undone for it, and said to have failed."""
+    text = "def test_stops(): raise KeyboardInterrupt\ndef test_other(): pass\n"
+    with pytest.raises(KeyboardInterrupt):
+        ask(text, check("stops"), check("other"))
+
+
+SENT = "os.kill(os.getpid(), signal.SIGINT)\n"
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Iterator[Path]:
+    """As at a terminal: whoever runs the tests in the background has ^C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield tmp_path / "asked"
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_in_a_check_ends_it_there(ask: Ask, asked: Path) -> None:
+    text = f"import os, signal\ndef test_a():\n    {SENT}    open({str(asked)!r}, 'w')\n"
+    with pytest.raises(KeyboardInterrupt):
+        ask(text, check("a"))
+    assert not asked.exists()
+
+
+def test_ctrl_c_while_pytest_is_at_its_own_work_waits_for_the_next_check(
+    ask: Ask, asked: Path
+) -> None:
+    """Anywhere in there it would leave the capture half taken, and a traceback on the screen."""
+    text = "import os, signal\n"
+    text += f"try:\n    {SENT}except KeyboardInterrupt:\n    raise SystemExit('too early')\n"
+    text += f"def test_a(): open({str(asked)!r}, 'w')\n"
+    with pytest.raises(KeyboardInterrupt):
+        ask(text, check("a"))
+    assert not asked.exists()
+
+
+def test_signals_do_afterwards_what_they_did(ask: Ask) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    ask("def test_a(): pass\n", check("a"))
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -1,0 +1,122 @@
+"""After an undo: what others have built upon something of ours stays, and nothing else of ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollout.plan.step import use
+from tests.unit.rollout.lab import Lab
+from tests.unit.rollout.small_host import STUBS, typed
+
+
+@pytest.fixture
+def lab(lab: Lab) -> Lab:
+    """FreeBSD's words for what is at a path."""
+    body = STUBS["stat"].replace("exec /usr/bin/stat", "/usr/bin/stat").rstrip()
+    body += " | /bin/sed -e 's/ directory / Directory /'"
+    (lab.host.bin / "stat").write_text(f"#!/bin/sh\n{body}\n")
+    return lab
+
+
+def model(lab: Lab, name: str, text: str = "") -> str:
+    """A file of the small host with what a command of FreeBSD's prints; written if asked to."""
+    path = lab.host.where / "model" / name
+    if text:
+        path.write_text(text)
+    return str(path)
+
+
+def undone(lab: Lab) -> str:
+    """The journal's word after an undo by hand."""
+    lab.host.ask("undo")
+    return lab.host.state("001-one")
+
+
+def applied(lab: Lab, do: str, undo: str) -> None:
+    with lab.runner(lab.step("one", use(typed, do=do, undo=undo))) as runner:
+        runner.apply()
+
+
+def test_a_directory_of_ours_stays_with_a_file_of_theirs_in_it(lab: Lab) -> None:
+    ours = lab.path("ours.d")
+    applied(lab, f"mkdir {ours}", f'if [ -z "$(ls -A {ours})" ]; then rmdir {ours}; fi')
+    (ours / "theirs").write_text("x")
+    assert undone(lab) == "undone", lab.host.read("001-one", "differences")
+    assert "stays, for others use it: path" in lab.host.log("001-one")
+    assert (ours / "theirs").exists()
+
+
+def test_a_directory_of_ours_does_not_stay_for_nothing(lab: Lab) -> None:
+    ours = lab.path("ours.d")
+    applied(lab, f"mkdir {ours}; touch {ours}/ours", ":")
+    lab.path("theirs").touch()
+    assert undone(lab) == "stuck"
+
+
+LO1 = "lo1: flags=8049<UP>\n\toptions=600003<RXCSUM,TXCSUM>\n\tinet6 fe80::1%lo1 prefixlen 64\n"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "state"), [("\tinet 10.99.0.1 netmask 0xffffffff\n", "undone"), ("", "stuck")]
+)
+def test_an_interface_of_ours_stays_with_an_address_of_theirs(
+    lab: Lab, theirs: str, state: str
+) -> None:
+    (lab.root / "etc/rc.conf").write_text("")
+    file = model(lab, "addresses")
+    rc = lab.root / "etc/rc.conf"
+    made = f"cp {model(lab, 'made', LO1)} {file}; echo 'cloned_interfaces=\"lo1\"' > {rc}"
+    applied(lab, made, ":")
+    model(lab, "addresses", LO1 + theirs)
+    assert undone(lab) == state
+
+
+def test_an_address_of_ours_does_not_stay_with_one_of_theirs(lab: Lab) -> None:
+    file = model(lab, "addresses")
+    ours = "\tinet 10.80.0.2 netmask 0xffffffff\n"
+    applied(lab, f"cp {model(lab, 'made', LO1 + ours)} {file}", ":")
+    model(lab, "addresses", LO1 + ours + "\tinet 10.99.0.1 netmask 0xffffffff\n")
+    assert undone(lab) == "stuck"
+
+
+LAST = "65535 set 31 allow ip from any to any\n"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "state"),
+    [("60000 set 0 deny ip from 192.0.2.1 to any\n", "undone"), ("", "stuck")],
+)
+def test_the_ipfw_that_we_loaded_stays_with_a_rule_of_theirs(
+    lab: Lab, theirs: str, state: str
+) -> None:
+    file = model(lab, "rules")
+    applied(lab, f"cp {model(lab, 'made', LAST)} {file}", ":")
+    model(lab, "rules", LAST + theirs)
+    assert undone(lab) == state
+
+
+def test_a_word_that_others_put_into_a_list_of_ours_is_kept(lab: Lab) -> None:
+    conf = lab.root / "etc/rc.conf"
+    conf.write_text('jail_list="old" # theirs\n')
+    applied(lab, f"sed -i '' -e 's/old/old web/' {conf}", f"sed -i '' -e 's/ web//' {conf}")
+    conf.write_text('jail_list="old web shop" # theirs\n')
+    assert undone(lab) == "undone", lab.host.read("001-one", "differences")
+    assert conf.read_text() == 'jail_list="old shop" # theirs\n'
+
+
+@pytest.mark.parametrize("name", ["hosts", "resolv.conf"])
+def test_a_line_that_others_put_into_a_file_of_many_hands_is_kept(lab: Lab, name: str) -> None:
+    path = lab.path(name)
+    path.write_text("a\n")
+    applied(lab, f"echo ours >> {path}", f"sed -i '' -e /ours/d {path}")
+    path.write_text("a\nours\ntheirs\n")
+    assert undone(lab) == "undone", lab.host.read("001-one", "differences")
+
+
+@pytest.mark.parametrize("name", ["hosts", "resolv.conf", "rc.conf"])
+def test_a_line_of_ours_that_is_left_in_it_is_found(lab: Lab, name: str) -> None:
+    path = lab.path(name)
+    path.write_text("a\n")
+    applied(lab, f"echo ours >> {path}", ":")
+    path.write_text("a\nours\ntheirs\n")
+    assert undone(lab) == "stuck"

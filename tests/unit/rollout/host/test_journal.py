@@ -1,0 +1,290 @@
+"""The host's own record, as host.sh tells it, and whether it is of this plan."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rollout import plan, site
+from rollout.errors import Locked, Refused
+from rollout.host import journal
+from rollout.host.journal import Entry, Journal
+from rollout.host.session import Session
+from rollout.plan import Plan
+
+PLAN = plan.make(site.read(Path(__file__).parents[4] / "site.example.toml"))
+
+STATUS = """\
+site dcserver 0123456789abcdef
+step 001-preflight 1111111111111111
+step 002-base 2222222222222222
+state 003-network stuck 3333333333333333
+reason 003-network command 004 failed (1): load ipfw
+stuck 003-network the undo of 002 003 failed
+token 003-network 00ff00ff00ff00ff
+state 002-base confirmed 2222222222222222
+deadline 002-base 1700769999
+token 002-base aa55aa55aa55aa55
+state 004-mysql.jail prepared 4444444444444444
+locked 815 Thu_Nov_23_16:04:01_2026 1f0a2b3c jane on desk since 2026-11-23T16:04:02Z
+now 1700770000
+"""
+
+
+def test_a_status_is_read_step_by_step_in_their_order() -> None:
+    read = journal.parse(STATUS)
+    assert read.entries == (
+        Entry("002-base", "confirmed", "2" * 16, deadline=1700769999, token="aa55aa55aa55aa55"),  # noqa: S106 # made up
+        Entry(
+            "003-network",
+            "stuck",
+            "3" * 16,
+            reason="command 004 failed (1): load ipfw",
+            stuck="the undo of 002 003 failed",
+            token="00ff00ff00ff00ff",  # noqa: S106 # made up
+        ),
+        Entry("004-mysql.jail", "prepared", "4" * 16),
+    )
+    assert [entry.name for entry in read.entries] == ["base", "network", "mysql.jail"]
+    assert (read.site, read.now) == ("dcserver 0123456789abcdef", 1700770000)
+
+
+def test_how_long_it_is_to_a_deadline_is_counted_by_the_hosts_clock() -> None:
+    read = journal.parse(STATUS.replace("1700769999", "1700770097"))
+    assert [entry.left for entry in read.entries] == [97, 0, 0]
+    assert [entry.left for entry in journal.parse(STATUS).entries] == [0, 0, 0]
+
+
+def test_the_lock_names_its_holder() -> None:
+    read = journal.parse(STATUS)
+    assert (read.lock, read.abandoned) == ("jane on desk since 2026-11-23T16:04:02Z", "")
+
+
+def test_an_abandoned_lock_is_told_apart() -> None:
+    read = journal.parse(STATUS.replace("locked ", "abandoned "))
+    assert (read.lock, read.abandoned) == ("", "jane on desk since 2026-11-23T16:04:02Z")
+
+
+def test_done_is_what_was_confirmed() -> None:
+    read = journal.parse(STATUS)
+    assert [entry.name for entry in read.done] == ["base"]
+    assert read.entry("mysql.jail") is read.entries[2]
+    assert read.entry("mysql") is None
+
+
+def test_a_host_without_a_journal_has_an_empty_one() -> None:
+    assert journal.parse("") == Journal()
+
+
+@pytest.mark.parametrize("line", ["reason 009-x y", "deadline 002-base soon", "", "x", "state"])
+def test_a_line_that_makes_no_sense_says_nothing(line: str) -> None:
+    read = journal.parse(f"{STATUS}{line}\n")
+    assert [entry for entry in read.entries if entry.directory] == list(
+        journal.parse(STATUS).entries
+    )
+
+
+def entry(position: int, state: str = "confirmed", **other: str) -> Entry:
+    directory = other.get("directory", PLAN.directory(position))
+    return Entry(directory, state, other.get("hash", PLAN.hashes[position]))
+
+
+def refused(*entries: Entry) -> str:
+    with pytest.raises(Refused) as caught:
+        journal.must_fit(Journal(entries, site="dcserver ffff"), PLAN)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "state", ["confirmed", "applied", "applying", "undoing", "stuck", "undone"]
+)
+def test_a_journal_of_this_plan_fits(state: str) -> None:
+    journal.must_fit(Journal((entry(1), entry(2, state))), PLAN)
+
+
+def test_an_empty_journal_fits() -> None:
+    journal.must_fit(Journal(), PLAN)
+
+
+@pytest.mark.parametrize("state", ["confirmed", "applied", "applying", "undoing", "stuck"])
+def test_a_step_of_another_plan_is_named_with_its_state(state: str) -> None:
+    told = refused(entry(1), entry(2, state, directory="003-postgres"))
+    assert "does not fit" in told
+    assert "site.example.toml" in told
+    assert f"step 003-postgres is {state} on the host and not in this plan" in told
+    assert "the journal belongs to site dcserver ffff" in told
+    assert f"this is site dcserver {PLAN.site.hash}" in told
+    assert "use the site file of that rollout, or roll back with it first" in told
+
+
+@pytest.mark.parametrize("state", ["confirmed", "applied", "applying", "undoing", "stuck"])
+def test_a_step_that_would_do_something_else_now_is_named_with_both_hashes(state: str) -> None:
+    told = refused(entry(2, state, hash="feedfeedfeedfeed"))
+    assert (
+        f"step 003-network is {state} on the host, as feedfeedfeedfeed; "
+        f"by this site file it would be {PLAN.hashes[2]}"
+    ) in told
+
+
+def test_a_step_at_another_place_is_another_step() -> None:
+    assert "not in this plan" in refused(entry(1, directory="004-base"))
+
+
+@pytest.mark.parametrize("state", ["undone", "prepared"])
+def test_what_is_not_on_the_host_any_more_or_yet_does_not_count(state: str) -> None:
+    past = [entry(1, state, hash="feedfeedfeedfeed"), entry(2, state, directory="003-postgres")]
+    journal.must_fit(Journal(tuple(past)), PLAN)
+
+
+@pytest.mark.parametrize("check", [journal.must_fit, journal.must_belong])
+def test_the_journal_of_another_site_is_refused_by_its_name(
+    check: Callable[[Journal, Plan], None],
+) -> None:
+    with pytest.raises(Refused, match=r"name = 'dcserver', but .* belongs to site 'other'"):
+        check(Journal((entry(1),), site="other ffff"), PLAN)
+
+
+def test_to_go_back_it_is_enough_that_the_journal_is_of_this_site() -> None:
+    """The host has every undo itself."""
+    changed = (entry(1, hash="feedfeedfeedfeed"), entry(2, directory="003-postgres"))
+    journal.must_belong(Journal(changed, site="dcserver ffff"), PLAN)
+    journal.must_belong(Journal(), PLAN)
+
+
+def test_an_entry_knows_its_place() -> None:
+    assert [each.number for each in journal.parse(STATUS).entries] == [2, 3, 4]
+
+
+# Taking the lock, with host.sh itself under a shell of this machine.
+
+
+@dataclass(frozen=True)
+class Here:
+    path: str
+    name: str = "here"
+    came_by: str = "198.51.100.7 50022 203.0.113.2 22"
+
+    def shell(self) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        known = {"PATH": self.path, "LC_ALL": "C", "SSH_CONNECTION": self.came_by}
+        return subprocess.Popen(["sh"], stdin=pipe, stdout=pipe, stderr=pipe, env=known)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """`fsync` and `lockf` are FreeBSD's; the journal is a directory that is not there yet."""
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "fsync").write_text('#!/bin/sh\nfor each; do test -e "$each" || exit 66; done\n')
+    (bin_ / "fsync").chmod(0o755)
+    (bin_ / "lockf").write_text('#!/bin/sh\nshift 4; exec flock -o -w 300 "$@"\n')
+    (bin_ / "lockf").chmod(0o755)
+    script = journal.host_sh()
+    ours = script.replace("\nPATH=/sbin:", f"\nPATH={bin_}:/sbin:")
+    assert ours != script
+    monkeypatch.setattr(journal, "host_sh", lambda: ours)
+    monkeypatch.setattr(journal, "JOURNAL", str(tmp_path / "db" / "cellblock"))
+    return Here(f"{bin_}:{os.environ['PATH']}")
+
+
+def test_reading_a_journal_that_is_not_there_writes_nothing(here: Here, tmp_path: Path) -> None:
+    with Session(here) as session:
+        assert journal.read(session) == Journal()
+    assert not (tmp_path / "db").exists()
+
+
+def test_taking_the_lock_lays_down_the_plan_and_what_reads_it(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    with Session(here) as session:
+        journal.take(session, PLAN, "ours")
+        read = journal.read(session)
+    where = tmp_path / "db" / "cellblock"
+    assert where.stat().st_mode & 0o777 == 0o700
+    assert (where / "host.sh").read_text() == journal.host_sh()
+    rows = (where / "plan").read_text().splitlines()
+    assert rows[0] == f"site dcserver {PLAN.site.hash}"
+    assert rows[2] == f"step 002-base {PLAN.hashes[1]}"
+    assert len(rows) == len(PLAN.steps) + 1
+    watched = (where / "watch").read_text().splitlines()
+    assert {"service mysql-server", "path /var/db/mysql", "path /var/run/mysql/mysql.sock"} <= set(
+        watched
+    )
+    assert read.site == f"dcserver {PLAN.site.hash}"
+    assert " on " in read.lock
+    assert read.now > 0
+
+
+def test_who_reads_the_journal_while_another_takes_the_lock_reads_whole_files(
+    here: Here, tmp_path: Path
+) -> None:
+    """A host that took a fingerprint just then missed all that is watched, and said stuck."""
+    names = ("host.sh", "watch", "plan")
+    with Session(here) as session:
+        journal.take(session, PLAN, "ours")
+        where = tmp_path / "db" / "cellblock"
+        before = {name: (where / name).read_text() for name in names}
+        with ExitStack() as opened:
+            held = {name: opened.enter_context((where / name).open()) for name in names}
+            journal.release(session)
+            journal.take(session, PLAN, "ours")
+            assert {name: file.read() for name, file in held.items()} == before
+            assert all(
+                (where / name).stat().st_ino != os.fstat(held[name].fileno()).st_ino
+                for name in names
+            )
+
+
+def test_a_lock_is_held_by_one_at_a_time_and_given_back(here: Here) -> None:
+    with Session(here) as first, Session(here) as second:
+        journal.take(first, PLAN, "theirs")
+        with pytest.raises(Locked) as caught:
+            journal.take(second, PLAN, "ours")
+        assert caught.value.code == 6
+        assert journal.read(second).lock in str(caught.value)
+        holder = first.output("echo $$").strip()
+        assert f"kill {holder} there" in caught.value.todo
+        journal.release(second)
+        assert journal.read(second).lock, "only its holder can give it back"
+        journal.release(first)
+        journal.take(second, PLAN, "ours")
+
+
+def test_a_lock_says_from_where_its_holder_came(here: Here) -> None:
+    with Session(here) as session:
+        journal.take(session, PLAN, "ours")
+        assert " from 198.51.100.7 since 2" in journal.read(session).lock
+
+
+def test_a_lock_whose_holder_is_gone_is_taken_over(here: Here) -> None:
+    with Session(here) as gone:
+        journal.take(gone, PLAN, "theirs")
+    with Session(here) as session:
+        abandoned = journal.read(session).abandoned
+        assert abandoned
+        assert journal.take(session, PLAN, "ours") == abandoned
+        assert journal.read(session).lock
+        assert journal.take(session, PLAN, "ours") == "", "nobody's but our own"
+
+
+def test_taking_the_lock_again_in_the_same_session_is_no_quarrel_with_oneself(here: Here) -> None:
+    with Session(here) as session:
+        journal.take(session, PLAN, "ours")
+        journal.release(session)
+        journal.take(session, PLAN, "ours")
+        assert journal.read(session).lock
+
+
+def test_a_journal_that_cannot_be_written_is_refused_with_the_reason(
+    here: Here, tmp_path: Path
+) -> None:
+    (tmp_path / "db").write_text("a file where the directory should be")
+    with Session(here) as session, pytest.raises(Refused) as caught:
+        journal.take(session, PLAN, "ours")
+    assert "cannot be written" in str(caught.value)
+    assert "mkdir" in caught.value.evidence

@@ -1,0 +1,88 @@
+"""What was rehearsed, and what an apply says of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rollout import plan, site
+from rollout.errors import Refused
+from rollout.plan.step import use
+from rollout.rehearsal import history
+
+PLAN = plan.make(site.read(Path(__file__).parents[4] / "site.example.toml"))
+STEPS = [step for step in PLAN.steps if step.operations][:3]
+FREEBSD = "FreeBSD 14.3-RELEASE under qemu"
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path / "cellblock" / "rehearsed.json"
+
+
+def note(*steps: int, box: str = FREEBSD, freebsd: bool = True) -> None:
+    history.note([STEPS[n] for n in steps], "dcserver", box, freebsd=freebsd)
+
+
+def test_nothing_was_rehearsed_to_begin_with() -> None:
+    [told] = history.look(STEPS, strict=False)
+    names = ", ".join(step.name for step in STEPS)
+    assert told == f"WARNING: never rehearsed as they are: {names}"
+
+
+def test_strict_refuses_what_was_never_rehearsed() -> None:
+    note(0, 2)
+    with pytest.raises(Refused, match="1 of 3 steps were never rehearsed") as caught:
+        history.look(STEPS, strict=True)
+    assert caught.value.evidence == STEPS[1].name
+    note(1)
+    history.look(STEPS, strict=True)
+
+
+def test_it_is_told_on_what_box_and_when(state: Path) -> None:
+    note(0, 1)
+    note(2, box="the stand-in", freebsd=False)
+    modelled, real = history.look(STEPS, strict=False)
+    assert modelled == f"rehearsed on the stand-in only, not on a FreeBSD: {STEPS[2].name}"
+    when = next(iter(json.loads(state.read_text()).values()))["when"]
+    assert real == f"rehearsed on {FREEBSD}, last at {when}: {STEPS[0].name}, {STEPS[1].name}"
+
+
+def test_the_stand_in_does_not_take_a_freebsds_place() -> None:
+    note(0, 1, 2)
+    note(0, 1, 2, box="the stand-in", freebsd=False)
+    [told] = history.look(STEPS, strict=False)
+    assert told.startswith(f"rehearsed on {FREEBSD}")
+
+
+def test_a_step_that_was_changed_since_counts_as_new() -> None:
+    note(0, 1, 2)
+    changed = [
+        replace(STEPS[0], operations=(*STEPS[0].operations, use(STEPS[1].operations[0].operation))),
+        replace(STEPS[1], checks=STEPS[1].checks[1:]),
+        replace(STEPS[2], why="said in other words"),
+    ]
+    told = history.look(changed, strict=False)[0]
+    assert told == f"WARNING: never rehearsed as they are: {STEPS[0].name}, {STEPS[1].name}"
+
+
+def test_what_stands_before_a_step_does_not_change_it() -> None:
+    sample = PLAN.site
+    other = plan.make(
+        sample.model_copy(update={"order": (*sample.order[:3], "mysql"), "name": "another"})
+    )
+    here, there = PLAN.position("base"), other.position("base")
+    assert PLAN.hashes[here] != other.hashes[there]
+    assert history.content(PLAN.steps[here]) == history.content(other.steps[there])
+
+
+def test_a_record_that_is_none_is_refused(state: Path) -> None:
+    state.parent.mkdir()
+    state.write_text("[]")
+    with pytest.raises(Refused, match="cannot be read") as caught:
+        history.look(STEPS, strict=False)
+    assert str(state) in caught.value.what

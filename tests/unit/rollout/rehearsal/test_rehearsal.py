@@ -1,0 +1,170 @@
+"""A rehearsal compares the host with before, and a planted difference makes it fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout import plan, site
+from rollout.engine.listener import Listener
+from rollout.errors import Refused, RolledBack, Stuck
+from rollout.host.bundle import Bundle, Command
+from rollout.rehearsal.faults import Fault, Struck, draw
+from rollout.rehearsal.rehearsal import Rehearsal
+from rollout.rehearsal.verdicts import Column
+from tests.unit.rollout.unreachable import nowhere
+
+PLAN = plan.make(site.read(Path(__file__).parents[4] / "site.example.toml"))
+STEPS = [step.name for step in PLAN.steps if step.operations]
+BEFORE = ["address lo0 127.0.0.1", "line /etc/rc.conf sshd_enable=YES", "service named runs"]
+
+
+class Notes(Listener):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
+        self.rows = rows
+
+
+class Staged(Rehearsal):
+    """Acts are noted instead of played; `ends` says what becomes of each."""
+
+    def __init__(self, where: Path, ends: dict[str, Exception] | None = None) -> None:
+        self.notes = Notes()
+        self.restarts: list[str] = []
+        box = replace(nowhere(), reboot=lambda: self.played.append("restart"))
+        super().__init__(PLAN, box, self.notes, where)
+        self.played: list[str] = []
+        self.faults: list[Fault] = []
+        self.ends = ends or {}
+        self.now = [list(BEFORE)]
+        self.done: set[str] = set()
+
+    def compiled(self, position: int) -> Bundle:
+        command = Command("says", "do", "undo")
+        return Bundle("001-x", PLAN.steps[position], "hash", (command,) * 5, {})
+
+    def fingerprint(self) -> list[str]:
+        return self.now.pop(0) if len(self.now) > 1 else self.now[0]
+
+    def _act(self, name: str, run: Callable[..., Any], struck: Struck | None = None) -> None:
+        self.played.append(name)
+        if struck:
+            self.faults.append(struck.fault)
+        for start, error in self.ends.items():
+            if name.startswith(start):
+                raise error
+
+    def _verify(self, column: Column) -> None:
+        self.played.append(column)
+
+    def _baselines(self) -> None:
+        self.played.append("baselines")
+
+    def _again(self) -> None:
+        self.played.append("again")
+
+    def _stand_before(self, name: str, position: int, last: str | None) -> None:
+        self.played.append(f"before {PLAN.steps[position].name}")
+
+
+def test_all_of_it_is_forward_back_compared_forward_again_and_restarted(tmp_path: Path) -> None:
+    rehearsal = Staged(tmp_path)
+    rehearsal.whole()
+    assert rehearsal.played == [
+        "apply",
+        "verify",
+        "rollback",
+        "baselines",
+        "apply again",
+        "verify",
+        "again",
+        "restart",
+        "reboot",
+    ]
+    assert rehearsal.notes.notes[0] == (
+        "after the rollback the host is as before: 3 facts compared, none differs"
+    )
+    assert len(rehearsal.notes.rows) == len([step for step in PLAN.steps if step.operations])
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        ([*BEFORE, "rule 500 allow ip"], "+rule 500 allow ip"),
+        (BEFORE[1:], "-address lo0 127.0.0.1"),
+        ([BEFORE[0], "line /etc/rc.conf sshd_enable=NO", BEFORE[2]], "+line /etc/rc.conf sshd_ena"),
+    ],
+    ids=["more", "less", "other"],
+)
+def test_a_planted_difference_is_named(tmp_path: Path, after: list[str], told: str) -> None:
+    rehearsal = Staged(tmp_path)
+    rehearsal.now = [BEFORE, after]
+    with pytest.raises(Stuck, match="after the rollback the host is not as before") as caught:
+        rehearsal.whole()
+    assert told in caught.value.evidence
+    assert "apply again" not in rehearsal.played
+
+
+def test_a_broken_command_is_that_of_its_step_and_number(tmp_path: Path) -> None:
+    rehearsal = Staged(tmp_path, {"apply web.cutover": RolledBack("it was undone")})
+    with pytest.raises(RolledBack):
+        rehearsal.broken("web.cutover", 2)
+    assert rehearsal.faults == [Fault("web.cutover", "fail", number=2)]
+    assert rehearsal.played[0] == "apply"
+    assert "the host is as before" in rehearsal.notes.notes[-1]
+
+
+def test_a_host_that_differs_after_a_failure_is_no_clean_rollback(tmp_path: Path) -> None:
+    rehearsal = Staged(tmp_path, {"apply network": RolledBack("it was undone")})
+    rehearsal.now = [BEFORE, [*BEFORE, "rule 1"]]
+    with pytest.raises(Stuck, match="after the failure of network the host is not as before"):
+        rehearsal.broken("network", 1)
+
+
+def test_a_step_that_was_to_fail_and_did_not_is_no_success(tmp_path: Path) -> None:
+    with pytest.raises(Stuck, match="network was to fail at its command 5 and did not"):
+        Staged(tmp_path).broken("network", 5)
+
+
+def test_a_command_that_is_not_there_cannot_be_broken(tmp_path: Path) -> None:
+    rehearsal = Staged(tmp_path)
+    with pytest.raises(Refused, match="network has 5 commands on this host: there is no number 6"):
+        rehearsal.broken("network", 6)
+    assert rehearsal.faults == []
+
+
+def test_an_unknown_step_is_refused_before_anything_is_played(tmp_path: Path) -> None:
+    rehearsal = Staged(tmp_path)
+    with pytest.raises(Refused, match="no step 'nosuch'"):
+        rehearsal.broken("nosuch", 1)
+    assert rehearsal.played == []
+
+
+# Chaos.
+
+
+def test_each_failure_ends_as_before_or_confirmed(tmp_path: Path) -> None:
+    rehearsal = Staged(tmp_path, {"chaos 1,": RolledBack("it was undone"), "chaos 2,": Stuck("?")})
+    rehearsal.chaos(3, 7)
+    assert [each.step for each in rehearsal.faults] == [each.step for each in draw(3, 7, STEPS)]
+    assert rehearsal.notes.notes[0] == "chaos: 3 failures, seed 7"
+    compared = [note for note in rehearsal.notes.notes if "the host is as before" in note]
+    assert len(compared) == 3  # the two that were taken back, and the end
+    assert "chaos 2: taken back" in rehearsal.played
+    assert rehearsal.played.count("verify") == 2  # after the one confirmed, and after all
+
+
+def test_a_failure_after_which_the_host_differs_is_told(tmp_path: Path) -> None:
+    rehearsal = Staged(tmp_path, {"chaos 1,": RolledBack("it was undone")})
+    rehearsal.now = [BEFORE, BEFORE, [*BEFORE, "rule 1"]]
+    with pytest.raises(Stuck, match=r"after command . of .* the host is not as before"):
+        rehearsal.chaos(1, 7)

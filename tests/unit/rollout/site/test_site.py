@@ -1,0 +1,337 @@
+"""The site file: frozen values, or refused with file, key, value and what was expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from rollout import site
+from rollout.errors import Refused
+
+SAMPLE = Path(__file__).parents[4] / "site.example.toml"
+TEXT = SAMPLE.read_text()
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., site.Site]:
+    """Reads the sample with changes: text that is in it -> what stands there instead."""
+
+    def read(*changes: tuple[str, str]) -> site.Site:
+        text = TEXT
+        for old, new in changes:
+            assert old in text, f"the sample has no {old!r} any more"
+            text = text.replace(old, new, 1)
+        path = tmp_path / "my-site.toml"
+        path.write_text(text)
+        return site.read(path)
+
+    return read
+
+
+Written = Callable[..., site.Site]
+
+
+def test_the_sample_is_read() -> None:
+    sample = site.read(SAMPLE)
+    assert sample.name == "dcserver"
+    assert sample.host.wan_address == IPv4Address("203.0.113.2")
+    assert sample.jail_of("web") == "web"
+    assert sample.root("mysql") == "/usr/jails/mysql/root"
+    assert sample.path == SAMPLE
+
+
+def test_what_was_read_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        site.read(SAMPLE).jails["web"].hostname = "x"
+
+
+def test_leaving_out_what_the_sample_calls_default_changes_nothing(written: Written) -> None:
+    tables = TEXT[: TEXT.index("[services.")]
+    lines = re.findall(r"^\w+ = .*# default(?!: \d).*\n", tables, flags=re.MULTILINE)
+    assert len(lines) > 6
+    shorter = written(*((line, "") for line in lines))
+    assert shorter.model_dump() == site.read(SAMPLE).model_dump()
+
+
+def test_another_default_than_the_samples_value_is_what_it_says(written: Written) -> None:
+    line, said = re.findall(r"^(first_rule = .*# default: (\d+)\n)", TEXT, flags=re.MULTILINE)[0]
+    assert written((line, "")).firewall.first_rule == int(said)
+
+
+def test_what_the_sample_shows_in_comments_is_read_too(written: Written) -> None:
+    shown = re.findall(r"^# (\w+ = .*)$", TEXT, flags=re.MULTILINE)
+    assert len(shown) > 6
+    read = written(*((f"# {line}", line) for line in shown))
+    assert read.jails["mysql"].mounts[0].source == "/srv"
+    assert read.jails["mysql"].parameters == {"allow.raw_sockets": "1"}
+    assert read.services["mysql"].client == "/usr/local/bin/mysql -u root"
+
+
+def refused(written: Written, *changes: tuple[str, str]) -> str:
+    """The whole message; it always names the file and where the keys are explained."""
+    with pytest.raises(Refused) as caught:
+        written(*changes)
+    message = str(caught.value)
+    assert "my-site.toml: " in message
+    assert "site.example.toml" in message
+    assert caught.value.code == 1
+    return message
+
+
+UNKNOWN_KEYS = [
+    ("", ('name = "dcserver"', 'name = "dcserver"\ncolour = "red"'), "colour = 'red'"),
+    ("host", ('user = "root"', 'user = "root"\nusr = "x"'), "host.usr = 'x'"),
+    ("jail", ('hostname = "www', 'ip = "10.0.0.1"\nhostname = "www'), "jails.web.ip = '10.0.0.1'"),
+    (
+        "port",
+        ("port = 80, probe", "port = 80, tls = true, probe"),
+        "services.web.ports.0.tls = True",
+    ),
+    ("table", ("[run]", "[extra]\nx = 1\n[run]"), "extra = {'x': 1}"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [row[1:] for row in UNKNOWN_KEYS], ids=[row[0] for row in UNKNOWN_KEYS]
+)
+def test_an_unknown_key_is_refused(written: Written, change: tuple[str, str], told: str) -> None:
+    assert f"{told}: unknown key" in refused(written, change)
+
+
+def test_a_key_that_is_needed_is_named(written: Written) -> None:
+    told = refused(written, ('wan_address = "203.0.113.2" ', "# "))
+    assert "host.wan_address: missing, and needed" in told
+
+
+def test_all_that_is_wrong_is_told_at_once(written: Written) -> None:
+    told = refused(written, ("port = 22 ", "port = 99999 "), ('kind = "host"', 'kind = "zfs"'))
+    assert "2 value(s)" in told
+    assert "host.port = 99999: " in told
+    assert "65535" in told
+    assert "base.kind = 'zfs': " in told
+    assert "'host' or 'tree'" in told
+
+
+def test_two_jails_with_one_address(written: Written) -> None:
+    told = refused(written, ('"10.80.0.4"', '"10.80.0.3"'))
+    assert "jails.web.address = 10.80.0.3: jails.mysql has it already" in told
+
+
+def test_an_address_outside_the_lan(written: Written) -> None:
+    told = refused(written, ('"10.80.0.4"', '"10.81.0.4"'))
+    assert (
+        "jails.web.address = 10.81.0.4: expected an address in lan.network = 10.80.0.0/24" in told
+    )
+
+
+def test_the_address_of_the_wan(written: Written) -> None:
+    told = refused(written, ('"10.80.0.4"', '"203.0.113.2"'))
+    assert "jails.web.address = 203.0.113.2: is host.wan_address; expected an address" in told
+
+
+def test_a_lan_that_has_the_wan_in_it(written: Written) -> None:
+    told = refused(written, ('wan_address = "203.0.113.2"', 'wan_address = "10.80.0.99"'))
+    assert "host.wan_address = 10.80.0.99: lies in lan.network" in told
+
+
+@pytest.mark.parametrize("address", ["10.80.0.300", "www", "fd00::1", ""])
+def test_what_is_no_ipv4_address(written: Written, address: str) -> None:
+    told = refused(written, ('"10.80.0.4"', f'"{address}"'))
+    assert f"jails.web.address = {address!r}: " in told
+    assert "valid IPv4 address" in told
+
+
+def test_a_port_that_is_claimed_twice(written: Written) -> None:
+    told = refused(written, ('{ port = 80, probe = "http"', '{ port = 3306, probe = "http"'))
+    assert "services.web.ports: 3306/tcp is claimed by services.mysql already" in told
+
+
+def test_one_number_of_tcp_and_udp_is_two_ports() -> None:
+    ports = site.read(SAMPLE).services["bind"].ports
+    assert {(each.port, each.proto) for each in ports} == {(53, "udp"), (53, "tcp")}
+
+
+def test_a_service_without_a_jail(written: Written) -> None:
+    told = refused(
+        written,
+        (
+            "[services.mail]",
+            '[services.ftp]\nrc = "ftpd"\nrcvar = "ftpd_enable"\nports = [{ port = 21 }]\n'
+            "[services.mail]",
+        ),
+    )
+    assert "services.ftp: belongs to no jail; name it in the services of one" in told
+
+
+def test_a_jail_that_names_an_unknown_service(written: Written) -> None:
+    told = refused(written, ('services = ["web"]', 'services = ["web", "wbe"]'))
+    assert "jails.web.services: 'wbe' is no service; expected one of bind, mysql, web, mail" in told
+
+
+def test_a_service_in_two_jails(written: Written) -> None:
+    told = refused(written, ('services = ["mail"]', 'services = ["mail", "web"]'))
+    assert "jails.mail.services: 'web' is in jails.web already" in told
+
+
+def test_a_base_tree_that_is_not_named(written: Written) -> None:
+    told = refused(written, ('kind = "host"', 'kind = "tree"'))
+    assert 'base.tree: missing, and needed with base.kind = "tree"' in told
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/a b",
+        "/a'b",
+        '/a\\"b',
+        "/a$b",
+        "/a;b",
+        "/a\\nb",
+        "relative",
+        "",
+        "/",
+        "/a/../b",
+        "//",
+        "/ä",
+    ],
+)
+def test_a_path_that_sh_or_fstab_could_not_say(written: Written, path: str) -> None:
+    told = refused(written, ('data = ["/usr/local/www"]', f'data = ["{path}"]'))
+    assert "services.web.data.0 = " in told
+    assert "expected an absolute path of letters, digits and . _ + @ - /" in told
+
+
+def test_a_slash_at_the_end_of_a_path_is_no_part_of_it(written: Written) -> None:
+    read = written(('jails = "/usr/jails"', 'jails = "/usr/jails/"'))
+    assert read.root("web") == "/usr/jails/web/root"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("allow.raw_sockets", "1; persist"),
+        ("allow.raw_sockets", '1\\"'),
+        ("allow.raw_sockets", "1}"),
+        ("exec.start", "a\\nb"),
+        ("exec.start", "a\\\\b"),
+        ("Allow", "1"),
+        ("a b", "1"),
+        ("", "1"),
+    ],
+)
+def test_a_parameter_that_would_break_jail_conf(written: Written, name: str, value: str) -> None:
+    line = f'uids = [1001, 1999]\nparameters = {{ "{name}" = "{value}" }}'
+    told = refused(written, ("\nuids = [1001, 1999]", "\n" + line))
+    assert "jails.web.parameters = " in told
+    assert f"{name} = " in told
+    assert "expected a parameter of jail(8)" in told
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('rc = "apache24"', 'rc = "apache24; reboot"', "services.web.rc = 'apache24; reboot'"),
+        ("[jails.web]", '[jails."we b"]', "jails.we b"),
+        ('interface = "lo1"', 'interface = "lo 1"', "lan.interface = 'lo 1'"),
+        ('hostname = "www.', 'hostname = "w w.', "jails.web.hostname = 'w w.example.org'"),
+        ("10.80.0.0/24", "10.80.0.0/33", "lan.network = '10.80.0.0/33'"),
+        ("first_set = 20", "first_set = 31", "firewall.first_set = 31"),
+        ("confirm_within = 120", "confirm_within = 0", "run.confirm_within = 0"),
+        ('order = ["preflight"', 'order = [1, "preflight"', "order.0 = 1"),
+        ('probe = "http"', 'probe = "https"', "services.web.ports.0.probe = 'https'"),
+    ],
+)
+def test_a_value_that_is_not_as_expected(written: Written, old: str, new: str, told: str) -> None:
+    assert told in refused(written, (old, new))
+
+
+def test_what_is_not_toml(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text('name = "x\n')
+    with pytest.raises(Refused, match=r"s\.toml: not TOML: .*line 1"):
+        site.read(path)
+
+
+def test_what_is_not_even_text(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(Refused, match=r"s\.toml: not TOML"):
+        site.read(path)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"nosuch\.toml: cannot be read: No such file"):
+        site.read(tmp_path / "nosuch.toml")
+
+
+def test_a_directory_instead_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="cannot be read: Is a directory"):
+        site.read(tmp_path)
+
+
+REACH: list[tuple[str, str]] = [
+    ('address = "203.0.113.2"  ', 'address = "server.example.org"  '),
+    ('user = "root"', 'user = "toor"'),
+    ("port = 22", "port = 2222"),
+    ("# key = ", "key = "),
+    ("# known_hosts = ", "known_hosts = "),
+]
+CARE = [("confirm_within = 120", "confirm_within = 600"), ("mib = 200", "mib = 500")]
+MATTERS: list[tuple[str, str]] = [
+    ('name = "dcserver"', 'name = "other"'),
+    ('"mysql", "web", "mail", "policy"]', '"mysql", "web"]'),
+    ('wan_interface = "vtnet0"', 'wan_interface = "em0"'),
+    ('wan_address = "203.0.113.2"', 'wan_address = "203.0.113.3"'),
+    ('interface = "lo1"', 'interface = "lo2"'),
+    ("10.80.0.0/24", "10.80.0.0/23"),
+    ("# resolvers = ", "resolvers = "),
+    ('jails = "/usr/jails"', 'jails = "/jails"'),
+    ("first_rule = 50", "first_rule = 60"),
+    ("first_set = 20", "first_set = 19"),
+    ('"10.80.0.4"', '"10.80.0.14"'),
+    ('hostname = "www.', 'hostname = "w3.'),
+    ("\nuids = [1001, 1999]", "\nuids = [1001, 2999]"),
+    ("# parameters = ", "parameters = "),
+    ('source = "/usr/home", writable = true', 'source = "/usr/home", writable = false'),
+    ('software = "shared"', 'software = "pkg"'),
+    ('rc = "apache24"', 'rc = "apache22"'),
+    ("{ port = 80, ", "{ port = 81, "),
+    ("public = true", "public = false"),
+    ('data = ["/usr/local/www"]', 'data = ["/www"]'),
+    ("# client = ", "client = "),
+]
+
+
+@pytest.mark.parametrize("change", REACH, ids=[new for _, new in REACH])
+def test_the_hash_does_not_depend_on_how_the_host_is_reached(
+    written: Written, change: tuple[str, str]
+) -> None:
+    assert written(change).hash == site.read(SAMPLE).hash
+
+
+@pytest.mark.parametrize("change", CARE, ids=[new for _, new in CARE])
+def test_the_hash_does_not_depend_on_patience_so_that_a_rollout_may_get_more_of_it(
+    written: Written, change: tuple[str, str]
+) -> None:
+    assert written(change).hash == site.read(SAMPLE).hash
+
+
+@pytest.mark.parametrize("change", MATTERS, ids=[new for _, new in MATTERS])
+def test_the_hash_depends_on_everything_else(written: Written, change: tuple[str, str]) -> None:
+    assert written(change).hash != site.read(SAMPLE).hash
+
+
+def test_the_hash_does_not_depend_on_comments(written: Written) -> None:
+    assert written(("# Programs in this jail", "# x")).hash == site.read(SAMPLE).hash
+
+
+def test_a_home_directory_is_the_operators(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/op")
+    assert written(("# key = ", "key = ")).host.key == Path("/home/op/.ssh/id_ed25519")
