@@ -33,10 +33,10 @@ class Box:
     """A host that may break.
 
     `watches` and `socket_owner` are the prober's: what it asks, and the command that it asks for
-    owners. `reboot` restarts it as its administrator would, `pull_plug` takes the power and gives it back; both return when
-    it has booted. `cut` ends all connections, and they can be made again a moment later. While
-    `traffic` is entered people use its services; as it is left it says what they saw, and raises
-    Stuck when something that they had been promised is lost.
+    owners. `reboot` restarts it as its administrator would, `pull_plug` takes the power and gives
+    it back; both return when it has booted. `cut` ends all connections, and they can be made again
+    a moment later. While `traffic` is entered clients use its services; as it is left it says what
+    they saw, and raises Stuck when something that they had been promised is lost.
     """
 
     name: str

@@ -55,10 +55,8 @@ def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
 
 
 def runner(made: Plan, box: Box, cut: str = "", by_hand: bool = True) -> Runner:
-    typist = Person(box, cut) if by_hand else None
-    return Runner(
-        made, box.target, box.outside, Listener(), lambda step, gate: "me", manual=Manual(typist)
-    )
+    manual = Manual(Person(box, cut)) if by_hand else None
+    return Runner(made, box.target, box.outside, Listener(), lambda step, gate: "me", manual=manual)
 
 
 def test_what_was_typed_is_rolled_back_like_any_other(made: Plan, box: Box, tmp_path: Path) -> None:
