@@ -102,7 +102,7 @@ class Rehearsal:
             )
         before = self.fingerprint()
         try:
-            self._troubled(Fault(step, "fail", number=command), f"apply {step}")
+            self._faulted(Fault(step, "fail", number=command), f"apply {step}")
         except RolledBack:
             self.must_equal(before, f"after the failure of {step}")
             raise
@@ -133,7 +133,7 @@ class Rehearsal:
         at = drawn.of(len(self.compiled(position).commands))
         self.listener.note(f"{name}: {at}")
         try:
-            self._troubled(at, name)
+            self._faulted(at, name)
         except RolledBack as error:
             self.listener.note(f"{name}: {error.what}")
         except CellblockError as error:
@@ -155,7 +155,7 @@ class Rehearsal:
         elif last is not None:
             self._act(name, lambda runner: runner.apply(last))
 
-    def _troubled(self, at: Fault, name: str) -> None:
+    def _faulted(self, at: Fault, name: str) -> None:
         """Apply the step with the fault in it; whatever that ends with is raised."""
         command = self.compiled(self.plan.position(at.step)).commands[at.number - 1]
         struck = Struck(at, command, self.box)
@@ -194,9 +194,9 @@ class Rehearsal:
         since nobody else has a hand in a box.
         """
         with self._runner() as runner:
-            listener = runner.session.output(_BEFORE_AND_AFTER)
+            found = runner.session.output(_BEFORE_AND_AFTER)
         differ: list[str] = []
-        for part in listener.split(_MARK)[1:]:
+        for part in found.split(_MARK)[1:]:
             directory, *lines = part.rstrip("\n").split("\n")
             self.verdicts.say(directory.partition("-")[2], "baseline", not lines)
             differ += [f"{directory}: {line}" for line in lines]
