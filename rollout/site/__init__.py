@@ -2,7 +2,7 @@
 
 from rollout.site.model import JOURNAL, Base, Jail, Listen, Mount, Place, Service, Site
 from rollout.site.policy import HOST, INTERNET, PROTOS, Allow, Egress, Policy, Proto
-from rollout.site.reading import read
+from rollout.site.reading import parse, read
 
 __all__ = [
     "HOST",
@@ -20,5 +20,6 @@ __all__ = [
     "Proto",
     "Service",
     "Site",
+    "parse",
     "read",
 ]

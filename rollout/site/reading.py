@@ -26,6 +26,11 @@ def read(path: Path) -> Site:
         raise Refused(f"{path}: not TOML: {error}") from None
     except RecursionError:
         raise Refused(f"{path}: brackets are nested too deep to be read") from None
+    return parse(data, path)
+
+
+def parse(data: dict[str, Any], path: Path) -> Site:
+    """The site of what a site file holds. `path` is that file, for messages; raises like read."""
     try:
         site = Site.model_validate(data)
     except ValidationError as error:

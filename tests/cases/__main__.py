@@ -1,0 +1,78 @@
+"""Plays cases: `python -m tests.cases DIR_OR_FILE... [--on qemu]`; a line for each.
+
+"same", "refused: why", or "WRONG: what". Exit code 1 when one is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from rollout.errors import Refused
+from rollout.plan import Plan
+from rollout.rehearsal.box import Box, standin_box
+from standin import BaseHost
+from tests.cases.case import Case, read
+from tests.cases.play import Outcome, judged, played
+
+_GUEST_SITE = Path(__file__).parents[2] / "box" / "site.toml"
+
+
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        yield from sorted(place.glob("*.toml")) if place.is_dir() else [place]
+
+
+@contextmanager
+def _box(case: Case, plan: Plan, on: str) -> Iterator[Box]:
+    with tempfile.TemporaryDirectory(prefix="cellblock-case-") as folder:
+        if on == "qemu":
+            from box.kinds import KINDS
+
+            with KINDS["qemu"].open(plan.site, Path(folder), None, lambda text: None) as box:
+                yield box
+            return
+        base = BaseHost.with_postfix() if case.base == "postfix" else BaseHost.sample()
+        with standin_box(plan.site, Path(folder), base) as box:
+            yield box
+
+
+def outcome(case: Case, on: str) -> Outcome:
+    """What came of a case, judged."""
+    try:
+        plan = case.plan(_GUEST_SITE) if on == "qemu" else case.plan()
+    except Refused as refused:
+        return judged(case, Outcome("refused", str(refused)))
+    return judged(case, played(case, _box(case, plan, on), plan))
+
+
+@click.command()
+@click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--on", type=click.Choice(["standin", "qemu"]), default="standin")
+@click.option("--only", default="", help="Cases whose name has this in it.")
+def main(places: tuple[Path, ...], on: str, only: str) -> None:
+    """Play every case, and print what came of it."""
+    wrong = 0
+    for file in _files(places):
+        if only not in file.stem:
+            continue
+        case = read(file)
+        if on not in case.on:
+            click.echo(f"{file.stem}: skipped, not for {on}")
+            continue
+        began = time.monotonic()
+        came = outcome(case, on)
+        wrong += came.kind == "WRONG"
+        click.echo(f"{file.stem}: {came} ({time.monotonic() - began:.1f} s)")
+    click.echo(f"{wrong} wrong")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

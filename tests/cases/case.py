@@ -1,0 +1,118 @@
+"""One case: a host told as what differs from the sample base host, and what must come out."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rollout import plan, site
+from rollout.plan import Plan
+from tests.rehearsal.sites import FIRST, POSTFIX, SAMPLE
+
+GONE = "(gone)"
+"""In [site]: the key is removed."""
+Where = Annotated[str, Field(pattern=r"^(host|outside|jail:[a-z]+)$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Ask(_Table):
+    """A question whose answer is the same before, after the apply, a restart and the rollback."""
+
+    port: int | None = None
+    address: str = ""
+    proto: Literal["tcp", "udp"] = "tcp"
+    source: str = Field("outside", alias="from")
+    sql: str | None = None
+    sh: str | None = None
+    where: Where = "host"
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> Ask:
+        given = [each for each in (self.port, self.sql, self.sh) if each is not None]
+        if len(given) != 1:
+            raise ValueError("expected one of port, sql, sh")
+        if self.port is not None and not self.address:
+            raise ValueError("expected address, too")
+        return self
+
+    def __str__(self) -> str:
+        if self.port is not None:
+            return f"{self.address}:{self.port}/{self.proto} from {self.source}"
+        return self.sql or f"{self.sh} ({self.where})"
+
+
+class At(_Table):
+    """Something typed in the middle: after a step is confirmed, or `while` it runs."""
+
+    step: str
+    sh: str
+    during: bool = Field(False, alias="while")
+
+
+class Meanwhile(_Table):
+    """Something written after the apply, whose effect must survive the rollback."""
+
+    sh: str | None = None
+    sql: str | None = None
+    where: Where = "host"
+    then: str | None = None
+
+
+class Case(_Table):
+    """The format is described in the README of the cases."""
+
+    what: str
+    must: Literal["same", "refused", "same or refused"] = "same or refused"
+    says: tuple[str, ...] = ()
+    base: Literal["sample", "postfix"] = "sample"
+    on: tuple[Literal["standin", "qemu"], ...] = ("standin", "qemu")
+    order: tuple[str, ...]
+    site: dict[str, Any] = {}
+    append: dict[str, str] = {}
+    files: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    links: dict[str, str] = {}
+    before: tuple[str, ...] = ()
+    ask: tuple[Ask, ...] = Field(min_length=1)
+    at: At | None = None
+    meanwhile: Meanwhile | None = None
+
+    def plan(self, sample: Path = SAMPLE) -> Plan:
+        """The plan of its site: the sample's, with its own keys merged in."""
+        data = tomllib.loads(sample.read_text(encoding="utf-8"))
+        if self.base == "postfix":
+            data["services"] = {
+                name: table for name, table in data["services"].items() if name != "mail"
+            } | tomllib.loads(POSTFIX)["services"]
+            data["jails"]["mail"]["services"] = ["mail", "imap"]
+        data["order"] = [*FIRST, *self.order]
+        return plan.make(site.parse(merged(data, self.site), Path("site.toml")))
+
+
+def merged(data: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` with `more` merged into it, table by table."""
+    found = copy.deepcopy(dict(data))
+    for key, value in more.items():
+        if value == GONE:
+            found.pop(key, None)
+        elif isinstance(value, Mapping):
+            found[key] = merged(found.get(key, {}), value)
+        else:
+            found[key] = value
+    return found
+
+
+def read(path: Path) -> Case:
+    """Raises ValueError, naming the file and the key, for a file that is no case."""
+    try:
+        return Case.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise ValueError(f"{path}: {error}") from None

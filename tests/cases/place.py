@@ -1,0 +1,123 @@
+"""The host that a case tells of, on a box, and how its questions are asked there."""
+
+from __future__ import annotations
+
+import time
+from shlex import quote
+
+from rollout.host.session import Session
+from rollout.plan import Plan
+from rollout.rehearsal.box import Box
+from standin import QueryFailed, StandIn
+from tests.cases.case import Ask, Case
+
+_ANSWERS_WITHIN = 10.0  # seconds: after a boot or a cut-over a daemon may still be loading
+NOBODY = "nobody answers"
+
+
+class CannotBeMade(Exception):
+    """The box is not, and could not be made, the host of the case."""
+
+
+class Host:
+    """One host. While `moved` is False, the jails' questions are put to the host itself."""
+
+    def __init__(self, case: Case, plan: Plan, box: Box) -> None:
+        self.case = case
+        self.plan = plan
+        self.box = box
+        self.moved = False
+
+    def prepare(self) -> None:
+        """Make the base host the one of the case, restart it, and type what comes before."""
+        self._typed(self._files())
+        self.box.reboot()
+        for line in self.case.before:
+            self._typed(line)
+        self._own()
+
+    def _files(self) -> str:
+        lines = ["set -e"]
+        for path, target in self.case.links.items():
+            folder = target.rpartition("/")[0] or "/"
+            at, to = quote(path), quote(target)
+            lines.append(
+                f"mkdir -p {quote(folder)}; [ ! -e {at} ] || mv {at} {to}; ln -s {to} {at}"
+            )
+        for path, text in self.case.files.items():
+            mode = "; chmod 555" if text.startswith("#!") else "; :"
+            lines.append(f"mkdir -p {quote(path.rpartition('/')[0])}")
+            lines.append(f"printf %s {quote(text)} > {quote(path)}{mode} {quote(path)}")
+        for path, text in self.case.append.items():
+            lines.append(f"printf '%s\\n' {quote(text)} >> {quote(path)}")
+        return "\n".join(lines)
+
+    def _own(self) -> None:
+        """Give the paths of `owners` to whom they belong; some are made by `before`."""
+        for path, words in self.case.owners.items():
+            owner, _, mode = words.partition(" ")
+            self._typed(f"chown -R {quote(owner)} {quote(path)} && chmod {mode} {quote(path)}")
+
+    def _typed(self, text: str) -> None:
+        code, said = self.sh(text)
+        if code:
+            raise CannotBeMade(f"could not be made: {text!r} ended with {code}: {said}")
+
+    def sh(self, command: str, where: str = "host") -> tuple[int, str]:
+        """Exit code and output of a command, typed on the host or in the jail of a service."""
+        jail = self._jail(where.removeprefix("jail:")) if where.startswith("jail:") else ""
+        line = f"jexec {quote(jail)} sh -c {quote(command)}" if jail else f"( {command}\n)"
+        with Session(self.box.target) as session:
+            done = session.run(line, limit=300)
+        return done.code, done.out + (done.err if done.code else "")
+
+    def _jail(self, name: str) -> str:
+        """The jail of a service, or of that name; "" while that is still on the host."""
+        site = self.plan.site
+        if not self.moved:
+            return ""
+        jail = name if name in site.jails else site.jail_of(name)
+        return jail if jail in site.built else ""
+
+    def answers(self) -> list[str]:
+        return [self.answer(ask) for ask in self.case.ask]
+
+    def answer(self, ask: Ask) -> str:
+        """What a question is answered, in words that can be compared."""
+        if ask.sql is not None:
+            return self.sql(ask.sql)
+        if ask.sh is not None:
+            code, out = self.sh(ask.sh, ask.where)
+            return f"exit {code}: {out.strip()}"
+        deadline = time.monotonic() + _ANSWERS_WITHIN
+        while not (there := self._answers(ask)) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return "somebody answers" if there else NOBODY
+
+    def sql(self, statement: str) -> str:
+        """The rows, as a program on the host gets them by TCP."""
+        if isinstance(self.box.target, StandIn):
+            try:
+                return "\n".join(self.box.target.query(statement, "127.0.0.1", source="host"))
+            except QueryFailed as error:
+                return f"no rows: {error}"
+        client = self.plan.site.services["mysql"].client or "mysql"
+        code, out = self.sh(f"{client} -N -e {quote(statement)}")
+        return f"exit {code}: {out}"
+
+    def _answers(self, ask: Ask) -> bool:
+        assert ask.port is not None
+        source = ask.source if ask.source == "outside" else self._jail(ask.source) or "host"
+        target = self.box.target
+        if isinstance(target, StandIn):
+            return target.who_answers(ask.address, ask.port, ask.proto, source) is not None
+        if source == "outside":
+            return self.box.outside.who(ask.address, ask.port, ask.proto) is not None
+        line = f"nc -z -w 5 {ask.address} {ask.port}"
+        if ask.proto == "udp":
+            line = f"drill -p {ask.port} @{ask.address} . NS | grep -q ';; ->>HEADER'"
+        code, _ = self.sh(line, "host" if source == "host" else f"jail:{source}")
+        return code == 0
+
+
+__all__ = ["NOBODY", "CannotBeMade", "Host"]
