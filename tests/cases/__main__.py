@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -49,7 +50,7 @@ def outcome(case: Case, on: str) -> Outcome:
         plan = case.plan(_GUEST_SITE) if on == "qemu" else case.plan()
     except Refused as refused:
         return judged(case, Outcome("refused", str(refused)))
-    return judged(case, played(case, _box(case, plan, on), plan))
+    return judged(case, played(case, partial(_box, case, plan, on), plan))
 
 
 @click.command()

@@ -107,7 +107,9 @@ class Host:
 
     def _answers(self, ask: Ask) -> bool:
         assert ask.port is not None
-        source = ask.source if ask.source == "outside" else self._jail(ask.source) or "host"
+        source = ask.source
+        if source != "outside":
+            source = (self._jail(source) if source != "host" else "") or "host"
         target = self.box.target
         if isinstance(target, StandIn):
             return target.who_answers(ask.address, ask.port, ask.proto, source) is not None

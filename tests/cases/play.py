@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from rollout.plan import Plan
 from rollout.plan.step import Gate
 from rollout.rehearsal.box import Box
 from rollout.site import JOURNAL
-from tests.cases.case import Ask, At, Case
+from tests.cases.case import At, Case
 from tests.cases.place import NOBODY, CannotBeMade, Host
 
 
@@ -56,16 +56,29 @@ def _yes(step: str, gate: Gate) -> str:
     return "the case"
 
 
-def played(case: Case, opened: AbstractContextManager[Box], plan: Plan) -> Outcome:
-    """Play the case on a box of its own, and say what came of it."""
-    with opened as box:
+Open = Callable[[], AbstractContextManager[Box]]
+"""Opens a fresh box with the base host of a case."""
+
+
+def played(case: Case, opened: Open, plan: Plan) -> Outcome:
+    """Play the case on a box of its own, and say what came of it.
+
+    What the answers must be is asked of a second box, on which nothing is moved and all else is
+    done alike: a question may change its own answer, as one does that sends a message.
+    """
+    with opened() as box:
         host = Host(case, plan, box)
         try:
             before = _prepared(host)
             refusal = _refusal(host)
             if refusal:
                 return Outcome("refused", refusal)
-            _there_and_back(host, before)
+            with opened() as other:
+                unmoved = Host(case, plan, other)
+                wanted = [_prepared(unmoved), *_story(unmoved, Unmoved(unmoved))]
+            _compare(case, "before anything", before, wanted.pop(0))
+            for when, now in zip(WHEN, _story(host, Moved(host)), strict=False):
+                _compare(case, when, now, wanted.pop(0))
         except (Wrong, CannotBeMade, CellblockError) as error:
             return Outcome("WRONG", str(error))
     return Outcome("same")
@@ -79,6 +92,80 @@ def _prepared(host: Host) -> list[str]:
     if silent:
         raise Wrong(f"the case itself: nobody answers {', '.join(silent)} to begin with")
     return before
+
+
+WHEN = ("after the apply", "after what was written then", "after the restart", "after the rollback")
+
+
+class Unmoved:
+    """The host on which nothing is moved."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def there(self) -> None:
+        if self._host.case.at:
+            self._host.sh(self._host.case.at.sh)
+
+    def back(self) -> None: ...
+
+
+class Moved:
+    """The host whose services go there and back."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def there(self) -> None:
+        at = self._host.case.at
+        with _runner(self._host, _Types(self._host, at)) as runner:
+            if at and not at.during:
+                runner.apply(at.step)
+                self._host.sh(at.sh)
+            runner.apply()
+        self._host.moved = True
+
+    def back(self) -> None:
+        with _runner(self._host, Listener()) as runner:
+            failed = [verdict for verdict in runner.verify() if not verdict.passed]
+            if failed:
+                raise Wrong(f"verify after the restart: {failed[0].name}: {failed[0].message}")
+            runner.rollback()
+        self._host.moved = False
+
+
+def _story(host: Host, way: Moved | Unmoved) -> Iterator[list[str]]:
+    """What is answered at each WHEN."""
+    way.there()
+    yield host.answers()
+    meanwhile = host.case.meanwhile
+    if meanwhile and meanwhile.sql is not None:
+        host.sql(meanwhile.sql)
+    if meanwhile and meanwhile.sh is not None:
+        host.sh(meanwhile.sh, meanwhile.where)
+    yield [*host.answers(), *_then(host)]
+    host.box.reboot()
+    yield host.answers()
+    way.back()
+    yield [*host.answers(), *_then(host)]
+
+
+def _then(host: Host) -> list[str]:
+    """The answer to the question after what was written meanwhile."""
+    meanwhile = host.case.meanwhile
+    if meanwhile is None or meanwhile.then is None:
+        return []
+    if meanwhile.sql is not None:
+        return [host.sql(meanwhile.then)]
+    code, out = host.sh(meanwhile.then, meanwhile.where)
+    return [f"exit {code}: {out.strip()}"]
+
+
+def _compare(case: Case, when: str, now: list[str], wanted: list[str]) -> None:
+    asks = [*map(str, case.ask), case.meanwhile.then if case.meanwhile else ""]
+    for ask, is_, should in zip(asks, now, wanted, strict=False):
+        if is_ != should:
+            raise Wrong(f"{when}: {ask}: {is_!r}, and on a host that is not moved {should!r}")
 
 
 def _refusal(host: Host) -> str:
@@ -112,61 +199,6 @@ def _must_fit(runner: Runner) -> None:
         runner.compiled(position)
         runner.gate(step)
         runner.found(step)
-
-
-def _there_and_back(host: Host, before: list[str]) -> None:
-    case = host.case
-    with _runner(host, _Types(host, case.at)) as runner:
-        if case.at and not case.at.during:
-            runner.apply(case.at.step)
-            host.sh(case.at.sh)
-        runner.apply()
-    host.moved = True
-    # What was changed in the middle is the new "before".
-    before = _same(host, [] if case.at else before, "after the apply")
-    written = _written(host)
-    if case.meanwhile and case.meanwhile.then is None:
-        before = _same(host, before, "after what was done meanwhile")
-    host.box.reboot()
-    _same(host, before, "after the restart")
-    with _runner(host, Listener()) as runner:
-        failed = [verdict for verdict in runner.verify() if not verdict.passed]
-        if failed:
-            raise Wrong(f"verify after the restart: {failed[0].name}: {failed[0].message}")
-        runner.rollback()
-    host.moved = False
-    _same(host, before, "after the rollback")
-    then = case.meanwhile.then if case.meanwhile else None
-    if then is not None and (now := _asked(host, then)) != written:
-        raise Wrong(f"after the rollback: {then}: {now!r}, and it was {written!r}")
-
-
-def _same(host: Host, before: list[str], when: str) -> list[str]:
-    now = host.answers()
-    for ask, was, is_ in zip(host.case.ask, before or now, now, strict=True):
-        if was != is_:
-            raise Wrong(f"{when}: {ask}: {is_!r}, and it was {was!r}")
-    return now
-
-
-def _written(host: Host) -> str:
-    """Write what is written meanwhile; the answer that must still be given after the rollback."""
-    meanwhile = host.case.meanwhile
-    if meanwhile is None:
-        return ""
-    if meanwhile.sql is not None:
-        host.sql(meanwhile.sql)
-    if meanwhile.sh is not None:
-        host.sh(meanwhile.sh, meanwhile.where)
-    return _asked(host, meanwhile.then) if meanwhile.then is not None else ""
-
-
-def _asked(host: Host, then: str) -> str:
-    meanwhile = host.case.meanwhile
-    assert meanwhile is not None
-    if meanwhile.sql is not None:
-        return host.answer(Ask.model_validate({"sql": then}))
-    return host.answer(Ask.model_validate({"sh": then, "where": meanwhile.where}))
 
 
 def judged(case: Case, outcome: Outcome) -> Outcome:
