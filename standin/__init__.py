@@ -48,8 +48,8 @@ Limits
     see owners.py.
 """
 
-from standin.answers import OUTSIDE
 from standin.base import BaseHost
+from standin.network import OUTSIDE
 from standin.standin import HostDown, QueryFailed, StandIn
 
 __all__ = ["OUTSIDE", "BaseHost", "HostDown", "QueryFailed", "StandIn"]

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from standin.daemons import Daemon
+from standin.daemon import Daemon
 from standin.firewall import Verdict
-from standin.network import CAPABILITIES
+from standin.host import Host
+from standin.network import CAPABILITIES, OUTSIDE
 from standin.realm import Realm
 from standin.rules import Packet
 
-if TYPE_CHECKING:
-    from standin.host import Host
-
-OUTSIDE = "198.51.100.7"
 CLIENT_PORT = 40000
 TSO_STOPS_AT = 65536  # bytes of an upload through libalias, with TSO on
 

@@ -1,4 +1,4 @@
-"""rc(8): what a boot of the host, or the start of a jail, makes of the files on disk."""
+"""loader(8) and rc(8): what a boot, or the start of a jail, makes of the files on disk."""
 
 from __future__ import annotations
 
@@ -8,19 +8,48 @@ import shlex
 import signal
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import TYPE_CHECKING
 
-from standin import fstab, rcorder
-from standin.call import Call
+from standin import fstab, jail_service, rcorder
+from standin.host import Host
+from standin.mounts import Mount
+from standin.network import mask_length
 from standin.processes import ENVIRONMENT
 from standin.rcconf import RcConf
+from standin.rcscripts import foreign
 from standin.realm import Realm
 from standin.services import control, kind_of
 
-if TYPE_CHECKING:
-    from standin.host import Host
+Part = Callable[[Host, RcConf], Awaitable[None]]
 
-Part = Callable[["Host", RcConf], Awaitable[None]]
+
+async def boot(host: Host) -> None:
+    host.mounts.prepare_devices()
+    host.mounts.mount(Mount("/dev/vtbd0p3", "/", "ufs", dump="1 1", is_real=False))
+    host.mounts.mount(Mount("devfs", "/dev", "devfs"))
+    _clean_var_run(host)
+    _load(host)
+    host.faults.watch_sh()
+    await rc(host, host.realm)
+
+
+def _load(host: Host) -> None:
+    """What loader(8) leaves for the kernel: its environment, and modules."""
+    conf = RcConf()
+    for line in (host.realm.read("/boot/loader.conf") or "").splitlines():
+        name, mark, value = line.partition("#")[0].strip().partition("=")
+        if mark:
+            conf.values[name] = value.strip('"')
+    for name, value in conf.values.items():
+        if not name.endswith("_load"):
+            host.kernel.environment[name] = value
+    for name in [name for name in conf.values if name.endswith("_load") and conf.is_on(name)]:
+        host.load_module(name.removesuffix("_load"))
+
+
+def _clean_var_run(host: Host) -> None:
+    for place in sorted(host.realm.path("/var/run").rglob("*"), reverse=True):
+        if not place.is_dir():
+            place.unlink()
 
 
 async def rc(host: Host, realm: Realm) -> None:
@@ -46,7 +75,7 @@ async def rc(host: Host, realm: Realm) -> None:
         elif script.path in PARTS:
             if not realm.name:
                 await PARTS[script.path](host, conf)
-        elif script.path.startswith("/usr/local/etc/rc.d/") or script.path in host.foreign(realm):
+        elif script.path.startswith("/usr/local/etc/rc.d/") or script.path in foreign(realm):
             known = {"autoboot": "yes", "_rc_conf_loaded": "true", "RC_PID": str(os.getpid())}
             code, text = await host.processes.run(
                 realm,
@@ -114,12 +143,6 @@ def _configure(host: Host, name: str, line: str) -> None:
         host.set_capability(name, word)
 
 
-def mask_length(mask: str) -> int:
-    if mask.startswith("0x"):
-        return int(mask, 16).bit_count()
-    return IPv4Interface(f"0.0.0.0/{mask}").network.prefixlen
-
-
 async def ipfw(host: Host, conf: RcConf) -> None:
     if not conf.is_on("firewall_enable"):
         return
@@ -133,7 +156,7 @@ async def ipfw(host: Host, conf: RcConf) -> None:
 
 async def jail(host: Host, conf: RcConf) -> None:
     if conf.is_on("jail_enable"):
-        reply = await host.perform(Call(("service", "jail", "onestart"), host.realm))
+        reply = await jail_service.control(host, host.realm, "onestart", [])
         host.note_console(reply.out + reply.err)
 
 

@@ -6,19 +6,14 @@ import asyncio
 import getopt as posix
 import os
 import shlex
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 from standin.binaries import REAL
 from standin.layout import HIDDEN
 from standin.processes import PAUSE, root_of
 from standin.realm import Realm
-
-if TYPE_CHECKING:
-    from standin.host import Host
 
 LONGEST_LINE = 1500
 
@@ -128,25 +123,6 @@ class Reply:
             parts.append(f"printf {_format(_ended(self.err))} >&2")
         parts.append(self.then or f"exit {self.exit}")
         return "; ".join(parts)
-
-
-Handler = Callable[["Host", Call], Reply | Awaitable[Reply]]
-H = TypeVar("H", bound=Handler)
-COMMANDS: dict[str, Handler] = {}
-PLACES: dict[str, str] = {}
-
-
-def command(*paths: str) -> Callable[[H], H]:
-    """Put a shim at each of these paths of the tree; the function answers for it."""
-
-    def register(handler: H) -> H:
-        for path in paths:
-            name = Path(path).name
-            COMMANDS[name] = handler
-            PLACES[path] = name
-        return handler
-
-    return register
 
 
 def getopt(

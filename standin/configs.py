@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from standin.daemon import Listen
 from standin.rcconf import RcConf
 from standin.realm import Realm
 
@@ -17,27 +18,9 @@ MOST_INCLUDES = 8
 
 
 @dataclass(frozen=True)
-class Listen:
-    """`address` is "*" where the daemon takes any."""
-
-    proto: str
-    address: str
-    port: int
-    fd: int
-
-
-@dataclass(frozen=True)
 class VirtualHost:
     names: tuple[str, ...]
     root: str
-
-
-def nothing(realm: Realm) -> list[Listen]:
-    return []
-
-
-def no_folder(realm: Realm) -> str:
-    return ""
 
 
 @lru_cache(maxsize=32)

@@ -26,6 +26,7 @@ from typing import Any
 
 from standin.answers import SocketAt, given, who_answers
 from standin.call import Call, Failed, Unknown
+from standin.commands import perform
 from standin.database import StatementError, query
 from standin.faults import Fault
 from standin.host import Host
@@ -57,7 +58,7 @@ def _query(host: Host, question: dict[str, Any]) -> list[str]:
 
 def _break(host: Host, question: dict[str, Any]) -> bool:
     host.faults.waiting.append(Fault(**question["fault"]))
-    host.watch_sh()
+    host.faults.watch_sh()
     return True
 
 
@@ -99,7 +100,7 @@ async def _kill(host: Host, question: dict[str, Any]) -> int:
 
 async def _says(host: Host, question: dict[str, Any]) -> str:
     try:
-        reply = await host.perform(Call(tuple(question["argv"]), host.realm))
+        reply = await perform(host, Call(tuple(question["argv"]), host.realm))
     except (Failed, Unknown) as failed:
         reply = failed.reply
     return reply.out + reply.err

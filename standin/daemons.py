@@ -1,90 +1,12 @@
-"""Daemons as data: what each is called, wants, listens on and leaves behind."""
+"""The daemons that the stand-in knows: what each is called, wants, listens on and leaves."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from standin import configs
-from standin.configs import Listen
-from standin.rcconf import RcConf
+from standin.daemon import Kind, UnixSocket
 from standin.realm import Realm
-
-
-@dataclass(frozen=True)
-class UnixSocket:
-    kind: str
-    path: str
-    fd: int
-
-
-@dataclass(frozen=True)
-class Kind:
-    """`rc` is the name in rc.subr's sense. `workers` are further users of the same sockets."""
-
-    rc: str
-    script: str
-    process: str
-    binary: str
-    user: str
-    pidfile: str
-    rcvar: str = ""
-    # Other switches that start it too, if only for itself.
-    also: tuple[str, ...] = ()
-    config: str = ""
-    listens: Callable[[Realm], list[Listen]] = configs.nothing
-    folder: Callable[[Realm], str] = configs.no_folder
-    unix: Callable[[Realm], list[UnixSocket]] = lambda realm: []
-    workers: tuple[str, ...] = ()
-    # The rc script says nothing and exits 0 when the daemon did not come up.
-    fails_in_silence: bool = False
-    # BIND goes on with the addresses that it could bind; others refuse to start.
-    needs_every_address: bool = True
-    # It looks at its configuration first, and says so: on stdout, and the verdict on stderr.
-    is_checked: bool = False
-    commands: tuple[str, ...] = ()
-    # What it calls itself in ps(1), by setproctitle(3).
-    title: str = ""
-
-    @property
-    def enable(self) -> str:
-        return self.rcvar or f"{self.rc}_enable"
-
-    def is_enabled(self, conf: RcConf) -> bool:
-        if conf.get(self.enable).upper() == "NONE":  # sendmail's word for all its switches
-            return False
-        return any(conf.is_on(name) for name in (self.enable, *self.also))
-
-    @property
-    def script_name(self) -> str:
-        return self.script.rpartition("/")[2]
-
-
-@dataclass(frozen=True)
-class Socket:
-    """A bound socket; `address` is "*" for the host's wildcard."""
-
-    proto: str
-    address: str
-    port: int
-    fd: int
-
-    def speaks(self, proto: str) -> bool:
-        return self.proto.startswith(proto) and self.proto != f"{proto}6"
-
-
-@dataclass
-class Daemon:
-    kind: Kind
-    realm: Realm
-    pid: int
-    sockets: list[Socket]
-    folder: str
-    worker_pids: list[int] = field(default_factory=list)
-    reaper: int = 0
-    variables: dict[str, str] = field(default_factory=dict)
-    inodes: set[tuple[int, int]] = field(default_factory=set)
 
 
 def _mysql_unix(realm: Realm) -> list[UnixSocket]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from standin.daemons import Daemon
+from standin.daemon import Daemon
 
 ROWS = "rows.ibd"
 DEFAULTS = {

@@ -6,7 +6,11 @@ import asyncio
 import fnmatch
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal, get_args
+
+from standin.binaries import SHELL
+from standin.layout import HIDDEN
 
 Mode = Literal["fail", "fail-after", "hang", "cut", "power", "hold", "hold-after"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -34,10 +38,23 @@ class Fault:
 
 
 class Faults:
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self.waiting: list[Fault] = []
         self._struck = asyncio.Event()
         self._go = asyncio.Event()
+
+    def watch_sh(self) -> None:
+        """While one may mean it, /bin/sh is the one that asks here first whether it shall break."""
+        patterns = [fault.pattern for fault in self.waiting]
+        asked = [each for each in patterns if each[:1] in ("s", *"*?[")]
+        hidden = self._root / HIDDEN
+        (hidden / "asked.new").write_text("".join(f"{pattern}\n" for pattern in asked))
+        (hidden / "asked.new").rename(hidden / "asked")
+        fresh = hidden / "fresh-sh"
+        fresh.unlink(missing_ok=True)  # a rename onto another name of the same file leaves both
+        fresh.hardlink_to(self._root / (f"{HIDDEN}/watched-sh" if asked else SHELL[1:]))
+        fresh.rename(self._root / "bin/sh")
 
     def due(self, line: str) -> Mode | None:
         """What happens to this command, if anything."""

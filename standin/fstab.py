@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
 
+from standin.host import Host
 from standin.mounts import KINDS, REAL_KINDS, Mount
 
-if TYPE_CHECKING:
-    from standin.host import Host
+KERNEL_MODULES = ("nullfs", "tmpfs", "fdescfs")
 
 
 def mount_line(host: Host, words: list[str]) -> Mount:
@@ -30,7 +29,7 @@ def mount(host: Host, source: str, target: str, kind: str, options: list[str]) -
         if not host.realm.path(source).exists():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
         source = host.realm.inner(source)
-    if kind in host.kernel_modules_for_mounts and not host.kernel.has(kind):
+    if kind in KERNEL_MODULES and not host.kernel.has(kind):
         host.kernel.load(kind)
     if kind not in KINDS:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported by device", target)

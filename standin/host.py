@@ -7,28 +7,22 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TextIO
 
-from standin import boot, owners, torn
-from standin.call import COMMANDS, Call, Reply
-from standin.daemons import Daemon
+from standin import owners, torn
+from standin.daemon import Daemon
 from standin.faults import Faults
 from standin.firewall import Firewall, Verdict
-from standin.jails import Jail
+from standin.jail import Jail
 from standin.kernel import Kernel
-from standin.mounts import Mount, Mounts
+from standin.mounts import Mounts
 from standin.network import CAPABILITIES, Network
 from standin.processes import Processes, ancestors
-from standin.rcconf import RcConf
-from standin.rcscripts import BASE_SCRIPTS
 from standin.realm import Realm
 from standin.rules import Packet
-from standin.tree import show_sh_wrapper
 
 ONE_PASS = "net.inet.ip.fw.one_pass"  # noqa: S105 - a sysctl, no password
 
 
 class Host:
-    kernel_modules_for_mounts = ("nullfs", "tmpfs", "fdescfs")
-
     def __init__(self, where: Path, processes: Processes) -> None:
         self.where = where
         self.realm = Realm("", where / "root")
@@ -39,7 +33,7 @@ class Host:
         self.mounts = Mounts(self.realm, where / "dev")
         self.jails: dict[str, Jail] = {}
         self.daemons: list[Daemon] = []
-        self.faults = Faults()
+        self.faults = Faults(self.realm.root)
         self.reapers: set[int] = set()
         # In bytes: what nc -l would give at an address and port, what nc got to a port outside.
         self.offers: dict[tuple[str, int], int] = {}
@@ -49,38 +43,6 @@ class Host:
         self._tasks: set[asyncio.Task[None]] = set()
         # Seconds that a daemon takes to start or stop; nobody watches them during the boot.
         self.delay = 0.0
-
-    async def boot(self) -> None:
-        self.mounts.prepare_devices()
-        self.mounts.mount(Mount("/dev/vtbd0p3", "/", "ufs", dump="1 1", is_real=False))
-        self.mounts.mount(Mount("devfs", "/dev", "devfs"))
-        self._clean_var_run()
-        self._load()
-        self.watch_sh()
-        await boot.rc(self, self.realm)
-
-    def _load(self) -> None:
-        """What loader(8) leaves for the kernel: its environment, and modules."""
-        conf = RcConf()
-        for line in (self.realm.read("/boot/loader.conf") or "").splitlines():
-            name, mark, value = line.partition("#")[0].strip().partition("=")
-            if mark:
-                conf.values[name] = value.strip('"')
-        for name, value in conf.values.items():
-            if not name.endswith("_load"):
-                self.kernel.environment[name] = value
-        for name in [name for name in conf.values if name.endswith("_load") and conf.is_on(name)]:
-            self.load_module(name.removesuffix("_load"))
-
-    def _clean_var_run(self) -> None:
-        for place in sorted(self.realm.path("/var/run").rglob("*"), reverse=True):
-            if not place.is_dir():
-                place.unlink()
-
-    async def perform(self, call: Call) -> Reply:
-        """A command that another one, or the boot, gives."""
-        reply = COMMANDS[call.name](self, call)
-        return reply if isinstance(reply, Reply) else await reply
 
     def realm_at(self, root: Path) -> Realm:
         for jail in self.jails.values():
@@ -136,12 +98,6 @@ class Host:
     def owner(self, place: Path) -> tuple[int, int]:
         return owners.of(self.realm.root, place)
 
-    def foreign(self, realm: Realm) -> list[str]:
-        """Scripts in /etc/rc.d that FreeBSD did not put there."""
-        folder = realm.path("/etc/rc.d")
-        names = [place.name for place in folder.iterdir() if place.name not in BASE_SCRIPTS]
-        return [f"/etc/rc.d/{name}" for name in names]
-
     def reaper_of(self, pid: int) -> int:
         """The timeout(1) below which this process runs, if any."""
         return next((one for one in ancestors(pid) if one in self.reapers), 0)
@@ -150,11 +106,6 @@ class Host:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def watch_sh(self) -> None:
-        """While a fault may mean it, `sh FILE` asks here first whether it shall break."""
-        patterns = [fault.pattern for fault in self.faults.waiting]
-        show_sh_wrapper(self.realm.root, [each for each in patterns if each[:1] in ("s", *"*?[")])
 
     def note_call(self, line: str) -> None:
         self._note("calls.log", line)

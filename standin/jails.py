@@ -1,4 +1,4 @@
-"""Running jails, and what jail(8) does when it makes or ends one."""
+"""What jail(8) does when it makes or ends a jail."""
 
 from __future__ import annotations
 
@@ -6,53 +6,20 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass, field
 from ipaddress import IPv4Interface
-from typing import TYPE_CHECKING
 
 from standin.fstab import mount_line, umount_entry
+from standin.host import Host
+from standin.jail import Jail, addresses, split_address
 from standin.jailconf import Params
-from standin.mounts import Mount
 from standin.processes import all_pids, root_of
 from standin.realm import Realm
-
-if TYPE_CHECKING:
-    from standin.host import Host
 
 STOP_TIMEOUT = 10.0
 
 
 class JailError(Exception):
     """As jail(8) prints it, without its own name in front."""
-
-
-@dataclass
-class Jail:
-    jid: int
-    name: str
-    realm: Realm
-    path: str
-    params: Params
-    mounted: list[Mount] = field(default_factory=list)
-    added: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def addresses(self) -> list[str]:
-        return [_address(word)[1] for word in addresses(self.params)]
-
-    @property
-    def hostname(self) -> str:
-        return self.params.get("host.hostname")
-
-
-def addresses(params: Params) -> list[str]:
-    words = ",".join(params.all("ip4.addr")).split(",")
-    return [word.strip() for word in words if word.strip()]
-
-
-def _address(word: str) -> tuple[str, str]:
-    interface, _, address = word.rpartition("|")
-    return interface, address.partition("/")[0].split()[0]
 
 
 async def create(host: Host, params: Params) -> Jail:
@@ -99,7 +66,7 @@ async def remove(host: Host, jail: Jail, *, quietly: bool = False) -> None:
 
 def _add_addresses(host: Host, jail: Jail) -> None:
     for word in addresses(jail.params):
-        interface, address = _address(word)
+        interface, address = split_address(word)
         default = jail.params.get("interface")
         if not interface and not default:
             continue

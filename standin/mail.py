@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from standin import configs, owners
 from standin.accounts import Account, accounts
 from standin.answers import who_answers
+from standin.host import Host
 from standin.realm import Realm
-
-if TYPE_CHECKING:
-    from standin.host import Host
 
 MTAS = ("sendmail", "postfix")
 POSTFIX = "/var/spool/postfix"

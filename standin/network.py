@@ -1,4 +1,4 @@
-"""Interfaces and their addresses."""
+"""Interfaces and their addresses, and the address of the clients outside."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 
+OUTSIDE = "198.51.100.7"
 FLAGS = {1: "UP", 2: "BROADCAST", 8: "LOOPBACK", 0x40: "RUNNING", 0x800: "SIMPLEX"}
 FLAGS |= {0x8000: "MULTICAST"}
 UP_RUNNING = 0x41
@@ -111,3 +112,9 @@ class Network:
     def addresses(self) -> list[str]:
         own = (i for interface in self.interfaces.values() for i in interface.inet)
         return [str(address.ip) for address in own]
+
+
+def mask_length(mask: str) -> int:
+    if mask.startswith("0x"):
+        return int(mask, 16).bit_count()
+    return IPv4Interface(f"0.0.0.0/{mask}").network.prefixlen

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from standin.rcscripts import FOLDERS
 from standin.realm import Realm
-from standin.services import FOLDERS
 
 LINE = re.compile(r"^#\s*(PROVIDE|REQUIRE|BEFORE|KEYWORD):\s*(.*?)\s*$", re.MULTILINE)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from standin.daemons import KINDS
+from standin.realm import Realm
+
+FOLDERS = ("/etc/rc.d", "/usr/local/etc/rc.d")
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,14 @@ PORTS: dict[str, Header] = {
     "php-fpm": Header("LOGIN", keywords="shutdown", rcvar="php_fpm_enable"),
     "named": Header("NETWORKING ldconfig syslogd", "SERVERS", "shutdown", "named_enable"),
 }
-BASE_SCRIPTS = tuple(BASE)
 RC_NAMES = {kind.script_name: kind.rc for kind in KINDS}
+
+
+def foreign(realm: Realm) -> list[str]:
+    """Scripts in /etc/rc.d that FreeBSD did not put there."""
+    folder = realm.path("/etc/rc.d")
+    names = [place.name for place in folder.iterdir() if place.name not in BASE]
+    return [f"/etc/rc.d/{name}" for name in names]
 
 
 def text(name: str, header: Header) -> str:

@@ -12,16 +12,13 @@ import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from standin import owners, starting
-from standin.daemons import Daemon, Kind
+from standin.daemon import Daemon, Kind
 from standin.database import ROWS
+from standin.host import Host
 from standin.processes import root_of
 from standin.realm import Realm
-
-if TYPE_CHECKING:
-    from standin.host import Host
 
 PROGRAM = "/libexec/standin/daemon"
 LOGS = {"apache24": "/var/log/httpd-error.log", "mysql": "/var/log/mysql.err"}

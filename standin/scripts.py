@@ -12,15 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from standin import configs, running
 from standin.accounts import accounts, gid_of, uid_of
 from standin.daemons import KINDS
+from standin.host import Host
 from standin.realm import Realm
-
-if TYPE_CHECKING:
-    from standin.host import Host
 
 FPM_CONF = "/usr/local/etc/php-fpm.conf"
 SUPHP_CONF = "/usr/local/etc/suphp.conf"

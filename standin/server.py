@@ -14,12 +14,12 @@ import os
 import signal
 import traceback
 from collections import defaultdict
-from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 
 from standin import commands, linux
-from standin.call import COMMANDS, LONGEST_LINE, Call, Failed, Reply, Unknown
+from standin.boot import boot
+from standin.call import LONGEST_LINE, Call, Failed, Reply, Unknown
 from standin.channel import Channel
 from standin.control import answer as answer_control
 from standin.faults import HELD, Fault
@@ -110,7 +110,7 @@ class Server:
         self.host.note_call(call.line)
         mode = self.host.faults.due(call.line)
         if mode:
-            self.host.watch_sh()
+            self.host.faults.watch_sh()
         if mode == "power":
             os._exit(0)  # and the kernel kills all others; the caller waits for an answer till then
         if mode == "cut":
@@ -121,7 +121,7 @@ class Server:
             return Reply(then=HANG)
         if mode == "hold":
             await self.host.faults.hold()
-        reply = await perform(self.host, call)
+        reply = await _perform(self.host, call)
         if mode == "fail-after":
             return Reply(then=f"( {reply.script()} ); exit 1")
         if mode == "hold-after":
@@ -150,14 +150,10 @@ class Server:
         writer.close()
 
 
-async def perform(host: Host, call: Call) -> Reply:
-    """What the shims do, and what other shims and the boot do through them."""
-    handler = COMMANDS.get(call.name)
+async def _perform(host: Host, call: Call) -> Reply:
+    """An answer, whatever goes wrong; what the stand-in does not know is noted."""
     try:
-        if handler is None:
-            raise Unknown(f"{call.name}: not known to the stand-in\n", 127)
-        reply = handler(host, call)
-        return await reply if isinstance(reply, Awaitable) else reply
+        return await commands.perform(host, call)
     except Unknown as unknown:
         host.note_strange(f"{call.line}: {unknown}")
         return unknown.reply
@@ -183,7 +179,7 @@ async def _run(
     server = Server(where, channel, asyncio.get_running_loop())
     server.host.faults.waiting = faults
     await server.listen()
-    await server.host.boot()
+    await boot(server.host)
     server.host.delay = delay
     os.write(ready, b"up\n")
     os.close(ready)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
-from typing import TYPE_CHECKING
 
 from standin import configs, running
 from standin.call import Reply
-from standin.daemons import BY_SCRIPT, Daemon, Kind
+from standin.daemon import Daemon, Kind
+from standin.daemons import BY_SCRIPT
+from standin.host import Host
 from standin.rcconf import RcConf
+from standin.rcscripts import FOLDERS
 from standin.realm import Realm
 
-if TYPE_CHECKING:
-    from standin.host import Host
-
-FOLDERS = ("/etc/rc.d", "/usr/local/etc/rc.d")
 PREFIXES = re.compile(r"^(?:(one)|(force)|(fast)|(quiet))")
 USAGE_WORDS = (
     *("start", "stop", "restart", "rcvar", "enable", "disable", "delete", "enabled"),

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from standin.accounts import uid_of
-from standin.configs import Listen
-from standin.daemons import Kind, Socket
+from standin.daemon import Kind, Listen, Socket
+from standin.host import Host
 from standin.realm import Realm
-
-if TYPE_CHECKING:
-    from standin.host import Host
 
 
 class CannotStart(Exception):

@@ -8,7 +8,7 @@ from pathlib import Path
 from standin import binaries, commands, owners, rcscripts
 from standin.accounts import accounts, groups, write_passwd
 from standin.base import BaseHost
-from standin.call import PLACES
+from standin.commands import PLACES
 from standin.daemons import KINDS
 from standin.layout import HIDDEN, SLOTS
 from standin.realm import Realm
@@ -89,17 +89,6 @@ def lay(where: Path, base: BaseHost) -> None:
     _shims(root)
     _rc_scripts(root)
     _base_files(Realm("", root), base)
-
-
-def show_sh_wrapper(root: Path, patterns: list[str]) -> None:
-    """Put the sh that asks for faults in the place of the plain one, or that back."""
-    asked = root / HIDDEN / "asked"
-    asked.with_suffix(".new").write_text("".join(f"{pattern}\n" for pattern in patterns))
-    asked.with_suffix(".new").rename(asked)
-    fresh = root / HIDDEN / "fresh-sh"
-    fresh.unlink(missing_ok=True)  # a rename onto another name of the same file leaves both
-    fresh.hardlink_to(root / (f"{HIDDEN}/watched-sh" if patterns else binaries.SHELL[1:]))
-    fresh.rename(root / "bin/sh")
 
 
 def _overlay(root: Path) -> None:

@@ -1,9 +1,42 @@
-"""The shims: FreeBSD's commands over the model, one noun a file."""
+"""The shims: FreeBSD's commands over the model, one noun a file, and who answers for each."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from standin.call import Call, Reply, Unknown
+from standin.host import Host
+
+Handler = Callable[[Host, Call], Reply | Awaitable[Reply]]
+H = TypeVar("H", bound=Handler)
+COMMANDS: dict[str, Handler] = {}
+PLACES: dict[str, str] = {}
+
+
+def command(*paths: str) -> Callable[[H], H]:
+    """Put a shim at each of these paths of the tree; the function answers for it."""
+
+    def register(handler: H) -> H:
+        for path in paths:
+            name = Path(path).name
+            COMMANDS[name] = handler
+            PLACES[path] = name
+        return handler
+
+    return register
+
+
+async def perform(host: Host, call: Call) -> Reply:
+    """Raises Unknown and Failed as the command does."""
+    handler = COMMANDS.get(call.name)
+    if handler is None:
+        raise Unknown(f"{call.name}: not known to the stand-in\n", 127)
+    reply = handler(host, call)
+    return await reply if isinstance(reply, Awaitable) else reply
 
 
 def load() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from standin import accounts, owners
 from standin.accounts import Account, Group
-from standin.call import Call, Failed, Reply, Unknown, command, getopt, real
+from standin.call import Call, Failed, Reply, Unknown, getopt, real
+from standin.commands import command
 from standin.host import Host
 from standin.realm import Realm
 

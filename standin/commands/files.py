@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from standin import flags, owners
 from standin.binaries import REAL
-from standin.call import Call, Failed, Reply, Unknown, command, getopt, real
+from standin.call import Call, Failed, Reply, Unknown, getopt, real
+from standin.commands import command
 from standin.host import Host
 
 # GNU's "rm: cannot remove 'PATH': reason", and its kin, as BSD has it.

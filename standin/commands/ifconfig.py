@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ipaddress import AddressValueError, IPv4Interface, IPv6Interface, NetmaskValueError
 
-from standin.boot import mask_length
-from standin.call import Call, Failed, Reply, Unknown, command
+from standin.call import Call, Failed, Reply, Unknown
+from standin.commands import command
 from standin.host import Host
-from standin.network import FLAGS, OPTIONS, Interface
+from standin.network import FLAGS, OPTIONS, Interface, mask_length
 
 CLONES = ("lo", "bridge", "epair", "tap", "vlan")
 

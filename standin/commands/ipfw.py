@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
-from standin.call import Call, Failed, Reply, Unknown, command
+from standin.call import Call, Failed, Reply, Unknown
+from standin.commands import command
 from standin.firewall import LAST_SET, parse_nat
 from standin.host import Host
 from standin.rules import Rule, RuleError, parse

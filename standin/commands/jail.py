@@ -7,11 +7,13 @@ import shlex
 
 from standin import jailconf, jails
 from standin.binaries import REAL
-from standin.call import Call, Failed, Reply, Unknown, command, getopt
-from standin.commands.jail_service import configured
+from standin.call import Call, Failed, Reply, Unknown, getopt
+from standin.commands import command
 from standin.host import Host
+from standin.jail import Jail
+from standin.jail_service import configured
 from standin.jailconf import JailConfError, Params
-from standin.jails import Jail, JailError
+from standin.jails import JailError
 from standin.processes import PATH
 
 USAGE = "usage: jail [-dhilqv] [-J jid_file] -[cmr] [-f file] param=value ..."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from standin import mail
-from standin.call import Call, Failed, Reply, Unknown, command
+from standin.call import Call, Failed, Reply, Unknown
+from standin.commands import command
 from standin.host import Host
 
 WORLD = "WARNING: World writable directory /tmp\n"

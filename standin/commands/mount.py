@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from standin import fstab
-from standin.call import Call, Failed, Reply, Unknown, command, getopt
+from standin.call import Call, Failed, Reply, Unknown, getopt
+from standin.commands import command
 from standin.host import Host
 from standin.mounts import Mount
 

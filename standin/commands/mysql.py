@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from standin.answers import SocketAt, who_answers
-from standin.call import Call, Failed, Reply, Unknown, command
+from standin.call import Call, Failed, Reply, Unknown
+from standin.commands import command
 from standin.commands.net import reach
 from standin.configs import mysql_socket
 from standin.database import StatementError, query

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from standin import configs, scripts, zones
 from standin.answers import SocketAt, taken, who_answers
-from standin.call import Call, Failed, Reply, Unknown, command, getopt
+from standin.call import Call, Failed, Reply, Unknown, getopt
+from standin.commands import command
 from standin.host import Host
 
 SERVICES = {25: "smtp", 80: "http", 53: "domain", 443: "https", 3306: "mysql", 22: "ssh"}

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from standin import owners
 from standin.accounts import gid_of, uid_of
-from standin.call import Call, Reply, Unknown, command, getopt
+from standin.call import Call, Reply, Unknown, getopt
+from standin.commands import command
 from standin.host import Host
 from standin.realm import Realm
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from standin import owners
 from standin.accounts import gid_of, uid_of
-from standin.call import Call, Failed, Reply, Unknown, command, getopt
+from standin.call import Call, Failed, Reply, Unknown, getopt
+from standin.commands import command
 from standin.commands.files import filtered
 from standin.host import Host
 

@@ -7,7 +7,8 @@ import json
 import os
 import tarfile
 
-from standin.call import Call, Failed, Reply, Unknown, command, getopt
+from standin.call import Call, Failed, Reply, Unknown, getopt
+from standin.commands import command
 from standin.host import Host
 from standin.realm import Realm
 

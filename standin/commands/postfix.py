@@ -7,7 +7,8 @@ import re
 import signal
 
 from standin import configs, mail, running
-from standin.call import Call, Failed, Reply, Unknown, command
+from standin.call import Call, Failed, Reply, Unknown
+from standin.commands import command
 from standin.daemons import KINDS
 from standin.host import Host
 

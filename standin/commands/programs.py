@@ -6,7 +6,8 @@ import os
 import signal
 
 from standin import configs, running
-from standin.call import Call, Failed, Reply, Unknown, command
+from standin.call import Call, Failed, Reply, Unknown
+from standin.commands import command
 from standin.daemons import KINDS
 from standin.host import Host
 from standin.zones import read

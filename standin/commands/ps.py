@@ -14,8 +14,9 @@ from pathlib import Path
 
 from standin.accounts import Names
 from standin.binaries import SHELL
-from standin.call import Call, Failed, Reply, Unknown, command
-from standin.daemons import Daemon
+from standin.call import Call, Failed, Reply, Unknown
+from standin.commands import command
+from standin.daemon import Daemon
 from standin.host import Host
 from standin.processes import all_pids, root_of, stat_of, words_of
 from standin.realm import Realm

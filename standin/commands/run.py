@@ -9,7 +9,8 @@ import signal
 from contextlib import suppress
 
 from standin.binaries import SHELL
-from standin.call import Call, Reply, Unknown, command, getopt, real
+from standin.call import Call, Reply, Unknown, getopt, real
+from standin.commands import command
 from standin.faults import HELD
 from standin.host import Host
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
-from standin import boot, rcorder, services
-from standin.call import Call, Failed, Reply, Unknown, command
-from standin.commands import jail_service
+from standin import boot, jail_service, rcorder, services
+from standin.call import Call, Failed, Reply, Unknown
+from standin.commands import command
 from standin.host import Host
 from standin.rcconf import RcConf
 from standin.rcscripts import BASE

@@ -6,7 +6,8 @@ import base64
 import os
 import re
 
-from standin.call import Call, Failed, Reply, Unknown, command, getopt
+from standin.call import Call, Failed, Reply, Unknown, getopt
+from standin.commands import command
 from standin.host import Host
 from standin.processes import PATH
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from standin.call import Call, Failed, Reply, Unknown, command, getopt
-from standin.daemons import Daemon, Socket
+from standin.call import Call, Failed, Reply, Unknown, getopt
+from standin.commands import command
+from standin.daemon import Daemon, Socket
 from standin.host import Host
 
 HEADER = "USER     COMMAND    PID   FD PROTO  LOCAL ADDRESS         FOREIGN ADDRESS      \n"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from standin import owners
 from standin.accounts import Names
-from standin.call import Call, Reply, Unknown, command, getopt
+from standin.call import Call, Reply, Unknown, getopt
+from standin.commands import command
 from standin.commands.system import hostname_of
 from standin.host import Host
 

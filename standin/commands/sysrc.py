@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from standin.call import Call, Failed, Reply, command, getopt
+from standin.call import Call, Failed, Reply, getopt
+from standin.commands import command
 from standin.host import Host
 from standin.rcconf import ASSIGNMENT, DEFAULTS, FILES, RcConf, value_end
 from standin.realm import Realm

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from standin.call import Call, Failed, Reply, Unknown, command, getopt
+from standin.call import Call, Failed, Reply, Unknown, getopt
+from standin.commands import command
 from standin.host import Host
 from standin.kernel import MODULES, READ_ONLY, RELEASE
 
