@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from box.image import CACHE
+from box.requirements import CACHE
 
 
 def place(image: Path, machine: Sequence[str], network: str) -> Path:

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from box.image import CACHE, Image
+from box.image import Image
+from box.requirements import CACHE
 from rollout.errors import Refused
 
 RELEASE = "14.3-RELEASE"

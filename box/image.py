@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from box.requirements import CACHE, Missing
 from rollout.errors import Refused
 
-CACHE = Path("~/.cache/cellblock")
 DEFAULT = CACHE / "freebsd.qcow2"
 TOOLS = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -21,10 +20,6 @@ TOOLS = {
     "ssh-keygen": "openssh-client",
 }
 _DAMAGED = 2  # the exit code of qemu-img check (qemu-img(1))
-
-
-class Missing(Refused):
-    """There can be no box here; the text says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +58,6 @@ def find_image(environ: Mapping[str, str] = os.environ, named: Path | None = Non
             known_hosts or beside[1], "known_hosts of the guest", "CELLBLOCK_BOX_KNOWN_HOSTS"
         ),
     )
-
-
-def require_tools(tools: Mapping[str, str] = TOOLS) -> None:
-    """Raises Missing for programs that are not installed here, with their Debian packages."""
-    absent = [f"{tool} (Debian: {package})" for tool, package in tools.items() if not has(tool)]
-    if absent:
-        raise Missing(f"not installed: {', '.join(absent)}", todo="install it, and try again")
-
-
-def has(tool: str) -> bool:
-    return shutil.which(tool) is not None
 
 
 def format_of(disk: Path) -> str:

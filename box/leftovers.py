@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from box.image import CACHE
+from box.requirements import CACHE
 
 
 def prefix() -> str:

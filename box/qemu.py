@@ -9,8 +9,9 @@ from pathlib import Path
 
 from box import download, image, provision
 from box.guest import Guest
-from box.image import Image, Missing
+from box.image import TOOLS, Image
 from box.network import Forwarded
+from box.requirements import Missing, require_tools
 from box.traffic import traffic
 from rollout.host.session import Session
 from rollout.probe.outside import FromOutside, watches
@@ -24,7 +25,7 @@ _MEMORY_TO_INSTALL = 2048  # what packages want while they are unpacked and thei
 @contextmanager
 def qemu_box(site: Site, named: Path | None, say: Callable[[str], None]) -> Iterator[Box]:
     """A guest that has booted and is the base host of the site; gone when the context ends."""
-    image.require_tools()
+    require_tools(TOOLS)
     found = at_hand(named, say)
     network = Forwarded(site)
     say(f"booting {found.disk} under qemu; emulated this takes minutes")

@@ -15,7 +15,7 @@ from shlex import quote
 
 import pycdlib
 
-from box.image import CACHE
+from box.requirements import CACHE
 
 KNOWN_AS = "cellblock-box"
 _SCRIPT = """#!/bin/sh

@@ -15,8 +15,8 @@ from shlex import quote
 from typing import Any
 
 from box import leftovers, provision, remote
-from box.image import Missing, has
 from box.remote import STILL_BOOTING, Answer, GuestError, answers
+from box.requirements import Missing, has
 from box.traffic import traffic
 from rollout.errors import Refused
 from rollout.host.session import Session, Ssh

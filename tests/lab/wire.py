@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Self
 
 from box import leftovers
-from box.image import TOOLS, Missing, require_tools
+from box.image import TOOLS
 from box.network import ID, SSH
+from box.requirements import Missing, require_tools
 
 GUEST = "203.0.113.2"
 OPERATOR = "203.0.113.1"  # also the guest's gateway, and what a program speaks from by default

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from box.image import Missing, find_image, require_tools
+from box.image import TOOLS, find_image
+from box.requirements import Missing, require_tools
 from tests.rehearsal.boxed import SHORT, must_be_ok, rehearse
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(7200)]
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(7200)
 @pytest.fixture(autouse=True)
 def image() -> None:
     try:
-        require_tools()
+        require_tools(TOOLS)
         find_image()
     except Missing as missing:
         pytest.skip(f"no FreeBSD box here: {missing.what}")

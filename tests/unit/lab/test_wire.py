@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from box.image import Missing
+from box.requirements import Missing
 from tests.lab import wire
 from tests.lab.wire import Wire, require_rights_and_tools
 
