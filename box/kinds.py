@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from box.qemu import qemu_box
+from box.qemu.box import qemu_box
 from box.vagrant import vagrant_box
 from rollout.errors import Refused
 from rollout.rehearsal.box import Box, standin_box

@@ -1,6 +1,6 @@
 """What a box left behind because its owner was killed: its disks.
 
-Its qemu is gone already (see machine.py); the rest is told by the process id in its name.
+Its qemu is gone already (see qemu/machine.py); the rest is told by the process id in its name.
 """
 
 import os

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from box.remote import Remote
-from box.running import ClientError
+from box.run_clients import ClientError
 from box.traffic import users
 from rollout.errors import Refused
 from rollout.site import Site

@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from box import running
+from box import run_clients
 from box.clients import send
 from box.clients.results import Got, Inserted, Record, Resolved, Sent, Verdict
 from box.remote import Remote
-from box.running import Client, ClientError
+from box.run_clients import Client, ClientError
 from rollout.errors import Refused, Stuck
 from rollout.site import Listen, Site
 
@@ -48,12 +48,12 @@ def _client(guest: Remote, listen: Listen, site: Site) -> Client[Any] | None:
         return None
     match listen.probe:
         case "mysql":
-            return running.inserting(guest, INSERTS, port)
+            return run_clients.inserting(guest, INSERTS, port)
         case "http":
-            return running.getting(guest, listen.path, rate=GETS, threads=4, port=port)
+            return run_clients.getting(guest, listen.path, rate=GETS, threads=4, port=port)
         case "dns":
-            return running.resolving(guest, str(listen.name), rate=QUESTIONS, port=port)
-    return running.sending(guest, f"{TO}@{zone(site)}", rate=MESSAGES, port=port)
+            return run_clients.resolving(guest, str(listen.name), rate=QUESTIONS, port=port)
+    return run_clients.sending(guest, f"{TO}@{zone(site)}", rate=MESSAGES, port=port)
 
 
 def zone(site: Site) -> str:
@@ -98,7 +98,7 @@ def _told(guest: Remote, seen: Mapping[Users, Record], say: Callable[[str], None
                 say(_of_rows(users.name, "messages", record, verdict))
                 yield _loss(users.name, verdict)
             case Inserted():
-                verdict = running.verify(guest, users.client, users.port)
+                verdict = run_clients.verify(guest, users.client, users.port)
                 say(_of_rows(users.name, "rows", record, verdict))
                 yield _loss(users.name, verdict)
             case Got():

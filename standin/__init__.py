@@ -17,10 +17,10 @@ What is real
 What is modelled
     FreeBSD's commands are shims (one sh file, many links) over one model of the host, in memory:
     services, jails, interfaces and addresses, ipfw, kernel modules and sysctls. The model's home is
-    process 1 (server.py); it reads from /proc who called it and how, and answers in sh. rc.conf,
-    jail.conf, fstab, passwd and the daemons' configurations are files of the tree, read when
-    FreeBSD would read them: at boot, and when something starts. So the power takes everything but
-    the files, and a boot makes the rest anew, in rcorder's order, with local rc scripts under a
+    process 1 (machine/server.py); it reads from /proc who called it and how, and answers in sh.
+    rc.conf, jail.conf, fstab, passwd and the daemons' configurations are files of the tree, read
+    when FreeBSD would read them: at boot, and when something starts. So the power takes everything
+    but the files, and a boot makes the rest anew, in rcorder's order, with local rc scripts under a
     small rc.subr.
 
     `who_answers` follows a client's first packet through the rules to a socket, and the reply back.
@@ -41,15 +41,15 @@ Limits
     chflags holds against commands, not against a redirection of sh. IPv6 has addresses but no
     packets. Only the opening packet of a connection and the answer to it are judged, and counted;
     of pipes there is none, of TSO only that it stops an upload through nat. A power cut loses
-    nothing that was written or, when asked to, the tails of files (torn.py), but never a name.
-    Jails have no limits and no vnet. Users in MySQL, TLS and mail delivery do not exist. Commands
-    beside the shims cannot be broken (`break_at`) by name, but the file that sh runs can. Without
-    root and without newuidmap(1) there is one user only: owners are then kept in a file of ours,
-    see owners.py.
+    nothing that was written or, when asked to, the tails of files (linux/power_loss.py), but never
+    a name. Jails have no limits and no vnet. Users in MySQL, TLS and mail delivery do not exist.
+    Commands beside the shims cannot be broken (`break_at`) by name, but the file that sh runs can.
+    Without root and without newuidmap(1) there is one user only: owners are then kept in a file of
+    ours, see linux/owners.py.
 """
 
-from standin.base import BaseHost
-from standin.network import OUTSIDE
+from standin.model.network import OUTSIDE
+from standin.samples.base_host import BaseHost
 from standin.standin import HostDown, QueryFailed, StandIn
 
 __all__ = ["OUTSIDE", "BaseHost", "HostDown", "QueryFailed", "StandIn"]

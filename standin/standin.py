@@ -13,10 +13,10 @@ import tty
 from pathlib import Path
 from typing import Any
 
-from standin.base import BaseHost
-from standin.faults import Fault, Mode
-from standin.layout import control_place
-from standin.processes import PATH
+from standin.linux.layout import control_place
+from standin.linux.processes import PATH
+from standin.model.faults import Fault, Mode
+from standin.samples.base_host import BaseHost
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {
@@ -86,7 +86,7 @@ class StandIn:
         """Pull the plug: no process, mount or model is left, and the files are as they are.
 
         `torn`: but for the tails of those that no fsync and no syncer has brought to the disk, see
-        torn.py; their names are returned.
+        linux/power_loss.py; their names are returned.
         """
         cut: list[str] = self._tell({"do": "off", "torn": torn}).get("torn", [])
         self._pid = 0

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from standin.call import Call, Reply, Unknown
-from standin.host import Host
+from standin.linux.shim import Call, Reply, Unknown
+from standin.model.host import Host
 
 Handler = Callable[[Host, Call], Reply | Awaitable[Reply]]
 H = TypeVar("H", bound=Handler)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from standin import accounts, owners
-from standin.accounts import Account, Group
-from standin.call import Call, Failed, Reply, Unknown, getopt, real
 from standin.commands import command
-from standin.host import Host
-from standin.realm import Realm
+from standin.etc import passwd
+from standin.etc.passwd import Account, Group
+from standin.linux import owners
+from standin.linux.rootdir import RootDir
+from standin.linux.shim import Call, Failed, Reply, Unknown, getopt, real
+from standin.model.host import Host
 
 FIRST_UID = 1001
 USAGE = "usage: pw [user|group] [add|del|mod|show|next] ...\n"
@@ -16,9 +17,9 @@ USAGE = "usage: pw [user|group] [add|del|mod|show|next] ...\n"
 @command("/usr/sbin/pw")
 def pw(host: Host, call: Call) -> Reply:
     words = list(call.args)
-    realm = call.realm
+    rootdir = call.rootdir
     if words[:1] in (["-R"], ["-V"]) and len(words) > 2:
-        realm = Realm(realm.name, realm.path(words[1], call.cwd))
+        rootdir = RootDir(rootdir.name, rootdir.path(words[1], call.cwd))
         words = words[2:]
     if words and words[0] in ("user", "group") and len(words) > 1:
         words = [words[0] + words[1], *words[2:]]
@@ -28,36 +29,36 @@ def pw(host: Host, call: Call) -> Reply:
     name = rest.pop(0) if rest and not rest[0].startswith("-") else ""
     letters = "a" if verb == "usershow" else ""
     usage = f"usage: pw {verb} [name] ...".rstrip()
-    bare = Call((call.name, *rest), realm, call.pid)
+    bare = Call((call.name, *rest), rootdir, call.pid)
     found, more = getopt(bare, f"{letters}mrn:u:g:G:c:d:s:h:H:L:e:p:w:M:k:N", usage)
     if more:
         raise Unknown(f"pw: invalid argument: {more[0]}\n", 64)
-    return VERBS[verb](realm, found.get("n", name), found)
+    return VERBS[verb](rootdir, found.get("n", name), found)
 
 
-def _find(realm: Realm, name: str) -> Account:
-    for account in accounts.accounts(realm):
+def _find(rootdir: RootDir, name: str) -> Account:
+    for account in passwd.accounts(rootdir):
         if account.name == name or str(account.uid) == name:
             return account
     raise Failed(f"pw: no such user `{name}'\n", 67)
 
 
-def _find_group(realm: Realm, name: str) -> Group:
-    for group in accounts.groups(realm):
+def _find_group(rootdir: RootDir, name: str) -> Group:
+    for group in passwd.groups(rootdir):
         if group.name == name or str(group.gid) == name:
             return group
     raise Failed(f"pw: unknown group `{name}'\n", 65)
 
 
-def _usershow(realm: Realm, name: str, found: dict[str, str]) -> Reply:
+def _usershow(rootdir: RootDir, name: str, found: dict[str, str]) -> Reply:
     if "a" in found:
-        lines = (account.master_line("*") for account in accounts.accounts(realm))
+        lines = (account.master_line("*") for account in passwd.accounts(rootdir))
         return Reply("".join(f"{line}\n" for line in lines))
-    return Reply(_find(realm, name).master_line("*") + "\n")
+    return Reply(_find(rootdir, name).master_line("*") + "\n")
 
 
-def _useradd(realm: Realm, name: str, found: dict[str, str]) -> Reply:
-    known = accounts.accounts(realm)
+def _useradd(rootdir: RootDir, name: str, found: dict[str, str]) -> Reply:
+    known = passwd.accounts(rootdir)
     if any(account.name == name for account in known):
         raise Failed(f"pw: login name `{name}' already exists\n", 65)
     taken = {account.uid for account in known}
@@ -69,31 +70,31 @@ def _useradd(realm: Realm, name: str, found: dict[str, str]) -> Reply:
     if uid in taken:
         raise Failed(f"pw: uid `{uid}' has already been allocated\n", 65)
     if "g" in found:
-        gid = _find_group(realm, found["g"]).gid
+        gid = _find_group(rootdir, found["g"]).gid
     else:
         gid = uid
-        if not any(group.name == name for group in accounts.groups(realm)):
-            accounts.write_groups(realm, [*accounts.groups(realm), Group(name, gid, ())])
+        if not any(group.name == name for group in passwd.groups(rootdir)):
+            passwd.write_groups(rootdir, [*passwd.groups(rootdir), Group(name, gid, ())])
     home = found.get("d", f"/home/{name}")
     shell = found.get("s", "/bin/sh")
     made = Account(
         name, "*", uid, gid, found.get("L", ""), "0", "0", found.get("c", "User &"), home, shell
     )
-    accounts.write_accounts(realm, [*known, made])
-    _set_groups(realm, name, found.get("G"))
+    passwd.write_accounts(rootdir, [*known, made])
+    _set_groups(rootdir, name, found.get("G"))
     if "m" in found:
-        place = realm.path(home)
+        place = rootdir.path(home)
         place.mkdir(parents=True, exist_ok=True)
-        owners.change(realm.root, place, uid, gid)
+        owners.change(rootdir.root, place, uid, gid)
     return Reply()
 
 
-def _set_groups(realm: Realm, name: str, wanted: str | None) -> None:
+def _set_groups(rootdir: RootDir, name: str, wanted: str | None) -> None:
     if wanted is None:
         return
     names = wanted.split(",")
-    accounts.write_groups(
-        realm,
+    passwd.write_groups(
+        rootdir,
         [
             Group(
                 group.name,
@@ -101,44 +102,44 @@ def _set_groups(realm: Realm, name: str, wanted: str | None) -> None:
                 tuple(m for m in group.members if m != name)
                 + ((name,) if group.name in names else ()),
             )
-            for group in accounts.groups(realm)
+            for group in passwd.groups(rootdir)
         ],
     )
 
 
-def _usermod(realm: Realm, name: str, found: dict[str, str]) -> Reply:
-    old = _find(realm, name)
-    gid = _find_group(realm, found["g"]).gid if "g" in found else old.gid
+def _usermod(rootdir: RootDir, name: str, found: dict[str, str]) -> Reply:
+    old = _find(rootdir, name)
+    gid = _find_group(rootdir, found["g"]).gid if "g" in found else old.gid
     new = Account(
         old.name, old.password, int(found.get("u", old.uid)), gid, found.get("L", old.login_class),
         old.change, old.expire, found.get("c", old.gecos), found.get("d", old.home),
         found.get("s", old.shell),
     )  # fmt: skip
-    known = [new if one.name == old.name else one for one in accounts.accounts(realm)]
-    accounts.write_accounts(realm, known)
-    _set_groups(realm, name, found.get("G"))
+    known = [new if one.name == old.name else one for one in passwd.accounts(rootdir)]
+    passwd.write_accounts(rootdir, known)
+    _set_groups(rootdir, name, found.get("G"))
     return Reply()
 
 
-def _userdel(realm: Realm, name: str, found: dict[str, str]) -> Reply:
-    gone = _find(realm, name)
-    kept = [account for account in accounts.accounts(realm) if account.name != gone.name]
-    accounts.write_accounts(realm, kept)
+def _userdel(rootdir: RootDir, name: str, found: dict[str, str]) -> Reply:
+    gone = _find(rootdir, name)
+    kept = [account for account in passwd.accounts(rootdir) if account.name != gone.name]
+    passwd.write_accounts(rootdir, kept)
     groups = [
         Group(group.name, group.gid, tuple(m for m in group.members if m != gone.name))
-        for group in accounts.groups(realm)
+        for group in passwd.groups(rootdir)
         if group.name != gone.name or group.gid != gone.gid
     ]
-    accounts.write_groups(realm, groups)
+    passwd.write_groups(rootdir, groups)
     return Reply()
 
 
-def _groupshow(realm: Realm, name: str, found: dict[str, str]) -> Reply:
-    return Reply(_find_group(realm, name).line() + "\n")
+def _groupshow(rootdir: RootDir, name: str, found: dict[str, str]) -> Reply:
+    return Reply(_find_group(rootdir, name).line() + "\n")
 
 
-def _groupadd(realm: Realm, name: str, found: dict[str, str]) -> Reply:
-    known = accounts.groups(realm)
+def _groupadd(rootdir: RootDir, name: str, found: dict[str, str]) -> Reply:
+    known = passwd.groups(rootdir)
     if any(group.name == name for group in known):
         raise Failed(f"pw: group name `{name}' already exists\n", 65)
     taken = {group.gid for group in known}
@@ -150,13 +151,13 @@ def _groupadd(realm: Realm, name: str, found: dict[str, str]) -> Reply:
     if gid in taken:
         raise Failed(f"pw: gid `{gid}' has already been allocated\n", 65)
     members = tuple(found["M"].split(",")) if "M" in found else ()
-    accounts.write_groups(realm, [*known, Group(name, gid, members)])
+    passwd.write_groups(rootdir, [*known, Group(name, gid, members)])
     return Reply()
 
 
-def _groupdel(realm: Realm, name: str, found: dict[str, str]) -> Reply:
-    gone = _find_group(realm, name)
-    accounts.write_groups(realm, [one for one in accounts.groups(realm) if one != gone])
+def _groupdel(rootdir: RootDir, name: str, found: dict[str, str]) -> Reply:
+    gone = _find_group(rootdir, name)
+    passwd.write_groups(rootdir, [one for one in passwd.groups(rootdir) if one != gone])
     return Reply()
 
 
@@ -178,11 +179,11 @@ def pwd_mkdb(host: Host, call: Call) -> Reply:
     if len(rest) != 1:
         raise Unknown(f"{usage}\n", 1)
     folder = found.get("d", "/etc")
-    text = call.realm.read(call.realm.inner(rest[0], call.cwd))
+    text = call.rootdir.read(call.rootdir.inner(rest[0], call.cwd))
     if text is None:
         raise Failed(f"pwd_mkdb: {rest[0]}: No such file or directory\n")
-    call.realm.write(f"{folder}/master.passwd", text, 0o600)
-    accounts.write_passwd(call.realm, folder)
+    call.rootdir.write(f"{folder}/master.passwd", text, 0o600)
+    passwd.write_passwd(call.rootdir, folder)
     return Reply()
 
 
@@ -190,14 +191,14 @@ def pwd_mkdb(host: Host, call: Call) -> Reply:
 def id(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "ugGnpr", "usage: id [user]", 1)
     name = rest[0] if rest else "root"
-    for account in accounts.accounts(call.realm):
+    for account in passwd.accounts(call.rootdir):
         if name in (account.name, str(account.uid)):
             break
     else:
         raise Failed(f"id: {name}: no such user\n")
-    known = accounts.Names(call.realm)
+    known = passwd.Names(call.rootdir)
     group = known.group(account.gid)
-    member = [g for g in accounts.groups(call.realm) if account.name in g.members]
+    member = [g for g in passwd.groups(call.rootdir) if account.name in g.members]
     gids = list(dict.fromkeys([account.gid, *(g.gid for g in member)]))
     names = [known.group(gid) for gid in gids]
     if "u" in found:
@@ -215,16 +216,16 @@ def getent(host: Host, call: Call) -> Reply:
     match call.args:
         case ("passwd", name):
             found = [
-                one for one in accounts.accounts(call.realm) if name in (one.name, str(one.uid))
+                one for one in passwd.accounts(call.rootdir) if name in (one.name, str(one.uid))
             ]
             lines = [one.passwd_line() for one in found]
         case ("passwd",):
-            lines = [one.passwd_line() for one in accounts.accounts(call.realm)]
+            lines = [one.passwd_line() for one in passwd.accounts(call.rootdir)]
         case ("group", name):
-            groups = accounts.groups(call.realm)
+            groups = passwd.groups(call.rootdir)
             lines = [one.line() for one in groups if name in (one.name, str(one.gid))]
         case ("hosts", name):
-            rows = [line.split() for line in (call.realm.read("/etc/hosts") or "").splitlines()]
+            rows = [line.split() for line in (call.rootdir.read("/etc/hosts") or "").splitlines()]
             lines = [f"{row[0]:<15} {'  '.join(row[1:])}" for row in rows if name in row]
         case _:
             raise Unknown("usage: getent database [key ...]\n", 1)
@@ -243,14 +244,14 @@ def chroot(host: Host, call: Call) -> Reply:
     options: list[str] = []
     if found:
         user = next(
-            (one for one in accounts.accounts(call.realm) if found.get("u", "root") in
+            (one for one in passwd.accounts(call.rootdir) if found.get("u", "root") in
              (one.name, str(one.uid))), None,
         )  # fmt: skip
         if user is None:
             raise Failed(f"chroot: {found['u']}: no such user\n")
         if owners.has_one_user():
-            raise Unknown("chroot: there is one user only here, see standin/owners.py\n", 70)
-        gids = [accounts.gid_of(call.realm, name) for name in (found["g"], *found["G"].split(","))]
+            raise Unknown("chroot: there is one user only here, see standin/linux/owners.py\n", 70)
+        gids = [passwd.gid_of(call.rootdir, name) for name in (found["g"], *found["G"].split(","))]
         if None in gids:
             raise Failed(f"chroot: {found['g']}, {found['G']}: no such group\n")
         more = ",".join(map(str, gids[1:]))

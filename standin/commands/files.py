@@ -11,11 +11,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from standin import flags, owners
-from standin.binaries import REAL
-from standin.call import Call, Failed, Reply, Unknown, getopt, real
 from standin.commands import command
-from standin.host import Host
+from standin.linux import file_flags, owners
+from standin.linux.binaries import REAL
+from standin.linux.shim import Call, Failed, Reply, Unknown, getopt, real
+from standin.model.host import Host
 
 # GNU's "rm: cannot remove 'PATH': reason", and its kin, as BSD has it.
 BSD_WORDS = (
@@ -76,7 +76,7 @@ def tool(host: Host, call: Call) -> Reply:
     call = _with_old_options(call)
     given, rest = getopt(call, found.letters, found.usage, found.exit)
     if found.writes:
-        flags.refuse_protected(call, rest)
+        file_flags.refuse_protected(call, rest)
     if call.name == "tail" and "r" in given:
         raise Unknown("tail: -r is not known to the stand-in\n", 1)
     options = _options(found, given)
@@ -98,8 +98,8 @@ def tool(host: Host, call: Call) -> Reply:
 def _moved(call: Call, given: dict[str, str], words: list[str]) -> bool:
     if len(words) != 2 or words[0].endswith("/") or words[1].endswith("/"):
         return False
-    source, target = (call.realm.path(word, call.cwd, follow=False) for word in words)
-    if call.realm.path(words[1], call.cwd).is_dir():
+    source, target = (call.rootdir.path(word, call.cwd, follow=False) for word in words)
+    if call.rootdir.path(words[1], call.cwd).is_dir():
         return False
     try:
         if not target.exists() or not target.samefile(source):
@@ -116,14 +116,14 @@ def _removed(call: Call, given: dict[str, str], words: list[str]) -> bool:
     try:
         for word in words:
             with suppress(FileNotFoundError):
-                call.realm.path(word, call.cwd, follow=False).unlink()
+                call.rootdir.path(word, call.cwd, follow=False).unlink()
     except OSError:
         return False
     return True
 
 
 def _exists(call: Call, word: str) -> bool:
-    place = call.realm.path(word, call.cwd, follow=False)
+    place = call.rootdir.path(word, call.cwd, follow=False)
     return place.exists() or place.is_symlink()
 
 
@@ -131,7 +131,7 @@ def _with_old_options(call: Call) -> Call:
     """`tail -1`."""
     if call.name == "tail" and call.args and re.fullmatch(r"-\d+", call.args[0]):
         argv = ("tail", "-n", call.args[0][1:], *call.args[1:])
-        return Call(argv, call.realm, call.pid, call.cwd)
+        return Call(argv, call.rootdir, call.pid, call.cwd)
     return call
 
 
@@ -174,7 +174,7 @@ def sed(host: Host, call: Call) -> Reply:
                 raise Unknown(f"sed: illegal option -- {letter}\n{usage}\n", 1)
     if suffix is not None:
         files = words if scripts else words[1:]
-        flags.refuse_protected(call, files)
+        file_flags.refuse_protected(call, files)
         options.append(f"-i{suffix}")
     return Reply(then=f"exec {real('sed', '--posix', *options, *words)}")
 
@@ -217,7 +217,7 @@ def install(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "bCcdpSsUvB:f:g:h:l:M:m:N:o:", usage)
     if unknown := found.keys() - set("bCcdpSUvglmo"):
         raise Unknown(f"install: -{min(unknown)} is not known to the stand-in\n{usage}\n")
-    flags.refuse_protected(call, rest)
+    file_flags.refuse_protected(call, rest)
     if "s" in found.get("l", ""):
         return Reply(then=filtered("ln", "-sf", *rest))
     options = [f"-{letter}" for letter in found if letter in "bCdpv"]
@@ -227,7 +227,7 @@ def install(host: Host, call: Call) -> Reply:
         options += [part for letter, value in owner.items() for part in (f"-{letter}", value)]
         return Reply(then=filtered("install", *options, *rest))
     target = rest[-1]
-    if "d" not in found and call.realm.path(target, call.cwd).is_dir():
+    if "d" not in found and call.rootdir.path(target, call.cwd).is_dir():
         target = f"{target}/{rest[0].rpartition('/')[2]}"
     who = ("/usr/sbin/chown", f"{owner.get('o', '')}:{owner.get('g', '')}", target)
     return Reply(then=f"( {filtered('install', *options, *rest)} ) && exec {shlex.join(who)}")
@@ -277,8 +277,8 @@ def realpath(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "q", "usage: realpath [-q] [path ...]", 1)
     out, err = "", ""
     for word in rest or ["."]:
-        if call.realm.path(word, call.cwd).exists():
-            out += call.realm.inner(word, call.cwd) + "\n"
+        if call.rootdir.path(word, call.cwd).exists():
+            out += call.rootdir.inner(word, call.cwd) + "\n"
         elif "q" not in found:
             err += f"realpath: {word}: No such file or directory\n"
     return Reply(out, err, 1 if err else 0)
@@ -302,9 +302,9 @@ def chflags(host: Host, call: Call) -> Reply:
     if "R" in found or len(rest) < 2:
         raise Unknown(f"{usage}\n", 1)
     for word in rest[1:]:
-        if not call.realm.path(word, call.cwd).exists():
+        if not call.rootdir.path(word, call.cwd).exists():
             raise Failed(f"chflags: {word}: No such file or directory\n")
-        flags.change(call.realm.path(word, call.cwd), call.realm, rest[0])
+        file_flags.change(call.rootdir.path(word, call.cwd), call.rootdir, rest[0])
     return Reply()
 
 
@@ -314,7 +314,7 @@ def fsync(host: Host, call: Call) -> Reply:
     _, rest = getopt(call, "", "usage: fsync file ...")
     for word in rest:
         try:
-            host.note_synced(call.realm.path(word, call.cwd))
+            host.note_synced(call.rootdir.path(word, call.cwd))
         except (FileNotFoundError, NotADirectoryError):
             raise Failed(f"fsync: open {word}: No such file or directory\n", 66) from None
     return Reply()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ipaddress import AddressValueError, IPv4Interface, IPv6Interface, NetmaskValueError
 
-from standin.call import Call, Failed, Reply, Unknown
 from standin.commands import command
-from standin.host import Host
-from standin.network import FLAGS, OPTIONS, Interface, mask_length
+from standin.linux.shim import Call, Failed, Reply, Unknown
+from standin.model.host import Host
+from standin.model.network import FLAGS, OPTIONS, Interface, mask_length
 
 CLONES = ("lo", "bridge", "epair", "tap", "vlan")
 
@@ -24,7 +24,7 @@ def ifconfig(host: Host, call: Call) -> Reply:
             cidr = args.pop(0) == "inet:cidr"
         elif option != "-a":
             raise Unknown("usage: ifconfig [-f type:format] interface address_family ...\n", 1)
-    own = host.addresses_of(call.realm) if call.realm.name else None
+    own = host.addresses_of(call.rootdir) if call.rootdir.name else None
     if not args:
         return Reply("".join(_text(i, cidr, "", own) for i in host.network.interfaces.values()))
     name, *words = args
@@ -35,7 +35,7 @@ def ifconfig(host: Host, call: Call) -> Reply:
         raise Failed(f"ifconfig: interface {name} does not exist\n")
     if not words or words in (["inet"], ["inet6"]):
         return Reply(_text(interface, cidr, "".join(words), own))
-    if call.realm.name:
+    if call.rootdir.name:
         raise Failed("ifconfig: ioctl (SIOCSIFFLAGS): Operation not permitted\n")
     _change(host, interface, words)
     return Reply()

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
-from standin.call import Call, Failed, Reply, Unknown
 from standin.commands import command
-from standin.firewall import LAST_SET, parse_nat
-from standin.host import Host
-from standin.rules import Rule, RuleError, parse
+from standin.linux.shim import Call, Failed, Reply, Unknown
+from standin.model.firewall import LAST_SET, parse_nat
+from standin.model.host import Host
+from standin.model.rules import Rule, RuleError, parse
 
 USAGE = 'ipfw: bad command, try "ipfw -h"\n'
 OPTIONS = "aqSfnNtdeh"
@@ -30,11 +30,11 @@ def ipfw(host: Host, call: Call) -> Reply:
         options.add(FORCED)
     if len(rest) == 1 and rest[0].startswith("/"):
         return _file(host, call, rest[0], options)
-    return _perform(host, options, rest, in_jail=bool(call.realm.name))
+    return _perform(host, options, rest, in_jail=bool(call.rootdir.name))
 
 
 def _file(host: Host, call: Call, path: str, options: set[str]) -> Reply:
-    text = call.realm.read(path)
+    text = call.rootdir.read(path)
     if text is None:
         raise Failed(f"ipfw: fopen: {path}: No such file or directory\n", 66)
     out = ""
@@ -42,7 +42,7 @@ def _file(host: Host, call: Call, path: str, options: set[str]) -> Reply:
         words = shlex.split(line, comments=True)
         if words:
             try:
-                out += _perform(host, options, words, in_jail=bool(call.realm.name)).out
+                out += _perform(host, options, words, in_jail=bool(call.rootdir.name)).out
             except (Failed, Unknown) as error:
                 raise Failed(f"Line {number}: {error}", error.reply.exit, out) from None
     return Reply(out)

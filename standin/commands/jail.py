@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 
-from standin import jailconf, jails
-from standin.binaries import REAL
-from standin.call import Call, Failed, Reply, Unknown, getopt
 from standin.commands import command
-from standin.host import Host
-from standin.jail import Jail
-from standin.jail_service import configured
-from standin.jailconf import JailConfError, Params
-from standin.jails import JailError
-from standin.processes import PATH
+from standin.etc import jail_conf
+from standin.etc.jail_conf import JailConfError, Params
+from standin.linux.binaries import REAL
+from standin.linux.processes import PATH
+from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
+from standin.model import jail_lifecycle
+from standin.model.host import Host
+from standin.model.jail import Jail
+from standin.model.jail_lifecycle import JailError
+from standin.rc.jail_service import configured
 
 USAGE = "usage: jail [-dhilqv] [-J jid_file] -[cmr] [-f file] param=value ..."
 
@@ -57,17 +58,17 @@ async def _create(host: Host, found: dict[str, str], rest: list[str]) -> Reply:
             params = configured(host, name, found.get("f", "/etc/jail.conf"))
             if params is None:
                 raise JailError(f'"{name}" not found')
-            await jails.create(host, params)
+            await jail_lifecycle.create(host, params)
             out += f"{name}: created\n"
         return Reply(out)
     params = _params(rest)
     if not params.get("name"):
         params.set("name", [str(host.next_jid())])
-    made = await jails.create(host, params)
+    made = await jail_lifecycle.create(host, params)
     if line := params.get("command"):
-        code, text = await host.processes.run(made.realm, ["/bin/sh", "-c", line])
+        code, text = await host.processes.run(made.rootdir, ["/bin/sh", "-c", line])
         if not params.is_on("persist"):
-            await jails.remove(host, made)
+            await jail_lifecycle.remove(host, made)
         return Reply(text, exit=code)
     return Reply()
 
@@ -87,9 +88,9 @@ async def _remove(host: Host, found: dict[str, str], rest: list[str]) -> Reply:
         if jail is None:
             raise JailError(f'"{name}" not found')
         if configured(host, jail.name, found.get("f", "/etc/jail.conf")):
-            await jails.remove(host, jail)
+            await jail_lifecycle.remove(host, jail)
         else:
-            await jails.remove_bare(host, jail)
+            await jail_lifecycle.remove_bare(host, jail)
         out += f"{jail.name}: removed\n" if "f" in found else ""
     return Reply(out)
 
@@ -100,10 +101,10 @@ def jls(host: Host, call: Call) -> Reply:
     as_json = args[:2] == ["--libxo", "json"] or args[:1] == ["--libxo=json"]
     if as_json:
         args = args[2:] if args[0] == "--libxo" else args[1:]
-    rest_call = Call(("jls", *args), call.realm, call.pid)
+    rest_call = Call(("jls", *args), call.rootdir, call.pid)
     usage = "usage: jls [-dhNnqv] [-j jail] [param ...]"
     found, names = getopt(rest_call, "dhj:Nnqsv", usage, 1)
-    shown = list(host.jails.values()) if not call.realm.name else []
+    shown = list(host.jails.values()) if not call.rootdir.name else []
     if "j" in found:
         one = host.jail(found["j"])
         if one is None:
@@ -127,9 +128,9 @@ def _value(jail: Jail, name: str) -> str:
     }
     if name in known:
         return known[name]
-    if name in jailconf.BOOLEAN:
+    if name in jail_conf.BOOLEAN:
         return "true" if jail.params.is_on(name) else "false"
-    if name in jailconf.VALUED:
+    if name in jail_conf.VALUED:
         return ",".join(jail.params.all(name)) or '""'
     raise Unknown(f"jls: unknown parameter: {name}\n", 1)
 
@@ -192,7 +193,7 @@ def jexec(host: Host, call: Call) -> Reply:
         raise Failed(f'jexec: jail "{rest[0]}" not found\n')
     words = rest[1:] or ["/bin/sh"]
     search = call.environment().get("PATH", PATH) if call.pid else PATH
-    if not jail.realm.has_command(words[0], search):
+    if not jail.rootdir.has_command(words[0], search):
         raise Failed(f"jexec: execvp: {words[0]}: No such file or directory\n")
     user = found.get("u") or found.get("U")
     argv = [f"{REAL}/chroot", *([f"--userspec={user}"] if user else []), jail.path]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from standin import mail
-from standin.call import Call, Failed, Reply, Unknown
 from standin.commands import command
-from standin.host import Host
+from standin.daemons import mail
+from standin.linux.shim import Call, Failed, Reply, Unknown
+from standin.model.host import Host
 
 WORLD = "WARNING: World writable directory /tmp\n"
 
@@ -24,7 +24,7 @@ async def sendmail(host: Host, call: Call) -> Reply:
     if words == ["-bt"]:
         return _tested(host, call, await call.stdin_text())
     if words in (["-q"], ["-q", "-Ac"]):
-        mail.run_queue(host, call.realm, mail.SUBMISSION if words[1:] else mail.QUEUE)
+        mail.run_queue(host, call.rootdir, mail.SUBMISSION if words[1:] else mail.QUEUE)
         return Reply()
     return await _submitted(host, call)
 
@@ -34,7 +34,7 @@ async def _submitted(host: Host, call: Call) -> Reply:
         raise _unknown(call)
     text = await call.stdin_text()
     for recipient in call.args:
-        mail.submit(host, call.realm, recipient, text)
+        mail.submit(host, call.rootdir, recipient, text)
     return Reply()
 
 
@@ -43,7 +43,7 @@ def _unknown(call: Call) -> Unknown:
 
 
 def _listed(host: Host, call: Call, folder: str) -> Reply:
-    found = mail.waiting(call.realm, folder)
+    found = mail.waiting(call.rootdir, folder)
     if not found:
         return Reply(f"{folder} is empty\n\t\tTotal requests: 0\n")
     rows = "".join(f"{qf.name[2:]}\t{qf.read_text()[1:]}" for qf, _ in found)
@@ -53,7 +53,7 @@ def _listed(host: Host, call: Call, folder: str) -> Reply:
 def _tested(host: Host, call: Call, text: str) -> Reply:
     if text.strip() != "$=w":
         raise Unknown("sendmail -bt: only $=w is known to the stand-in\n", 64)
-    known = "\n".join(mail.names(host, call.realm))
+    known = "\n".join(mail.names(host, call.rootdir))
     return Reply(
         "ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)\n"
         f"Enter <ruleset> <address>\n> {known}\n> "
@@ -61,7 +61,7 @@ def _tested(host: Host, call: Call, text: str) -> Reply:
 
 
 def _aliases(call: Call, file: str) -> Reply:
-    lines = (call.realm.read(call.realm.inner(file, call.cwd)) or "").splitlines()
+    lines = (call.rootdir.read(call.rootdir.inner(file, call.cwd)) or "").splitlines()
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith(("#", " ", "\t")) and ":" not in line:
             raise Failed(f"{file}: line {number}: missing colon\n", 70)
@@ -87,5 +87,5 @@ async def makemap(host: Host, call: Call) -> Reply:
                 "Operation not permitted\n"
             )
         seen.add(words[0])
-    call.realm.path(f"{target}.db", call.cwd).write_text("")
+    call.rootdir.path(f"{target}.db", call.cwd).write_text("")
     return Reply(err=wrong, exit=74 if wrong else 0)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from standin import fstab
-from standin.call import Call, Failed, Reply, Unknown, getopt
 from standin.commands import command
-from standin.host import Host
-from standin.mounts import Mount
+from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
+from standin.model import fstab
+from standin.model.host import Host
+from standin.model.mounts import Mount
 
 USAGE = "usage: mount [-adflpruvw] [-F fstab] [-o options] [-t ufs | external_type]"
 
@@ -23,7 +23,7 @@ def mount(host: Host, call: Call) -> Reply:
         return _all(host, found.get("F", "/etc/fstab"), kinds)
     if not rest:
         return _table(host, call, kinds, as_fstab="p" in found)
-    if call.realm.name:
+    if call.rootdir.name:
         raise Failed(f"mount: {rest[-1]}: Operation not permitted\n")
     if "u" in found:
         return _update(host, call, rest[-1], options)
@@ -63,7 +63,7 @@ def _all(host: Host, file: str, kinds: list[str] | None) -> Reply:
     for words in fstab.read(host, file):
         wanted = kinds is None or words[2] in kinds
         options = words[3].split(",") if len(words) > 3 else []
-        if not wanted or "noauto" in options or host.mounts.at(host.realm.inner(words[1])):
+        if not wanted or "noauto" in options or host.mounts.at(host.rootdir.inner(words[1])):
             continue
         try:
             fstab.mount_line(host, words)
@@ -74,7 +74,7 @@ def _all(host: Host, file: str, kinds: list[str] | None) -> Reply:
 
 def _table(host: Host, call: Call, kinds: list[str] | None, *, as_fstab: bool) -> Reply:
     entries = host.mounts.table
-    if jail := host.jail_of(call.realm):
+    if jail := host.jail_of(call.rootdir):
         # enforce_statfs=2: a jail sees only the file system that its root is on.
         entries = [Mount("/dev/vtbd0p3", jail.path, "ufs", dump="1 1", is_real=False)]
     shown = [entry for entry in entries if kinds is None or entry.kind in kinds]
@@ -91,7 +91,7 @@ def _words(entry: Mount) -> str:
 
 
 def _update(host: Host, call: Call, target: str, options: list[str]) -> Reply:
-    entry = host.mounts.at(host.realm.inner(target, call.cwd))
+    entry = host.mounts.at(host.rootdir.inner(target, call.cwd))
     if entry is None:
         raise Failed(f"mount: not currently mounted {target}\n")
     try:
@@ -117,12 +117,12 @@ def umount(host: Host, call: Call) -> Reply:
 
 def _umount(host: Host, call: Call, word: str, *, force: bool) -> str:
     """What it complains about, or nothing."""
-    if not os.path.lexists(call.realm.path(word, call.cwd)):
+    if not os.path.lexists(call.rootdir.path(word, call.cwd)):
         return (
             f"umount: {word}: statfs: No such file or directory\n"
             f"umount: {word}: unknown file system\n"
         )
-    inner = host.realm.inner(word, call.cwd)
+    inner = host.rootdir.inner(word, call.cwd)
     by_source = [entry for entry in host.mounts.table if entry.source == inner]
     entry = host.mounts.at(inner) or (by_source[-1] if by_source else None)
     if entry is None:
@@ -156,10 +156,10 @@ def df(host: Host, call: Call) -> Reply:
     _, rest = getopt(call, "kPlt:", "usage: df [-b | -g | -H | -h | -k | -m | -P] [file ...]", 64)
     lines = ["Filesystem   1024-blocks     Used    Avail Capacity  Mounted on"]
     for word in rest or [entry.target for entry in host.mounts.table if entry.is_real]:
-        place = call.realm.path(word, call.cwd)
+        place = call.rootdir.path(word, call.cwd)
         if not place.exists():
             raise Failed(f"df: {word}: No such file or directory\n")
-        inner = host.realm.inner(str(place).removeprefix(str(host.realm.root)) or "/")
+        inner = host.rootdir.inner(str(place).removeprefix(str(host.rootdir.root)) or "/")
         over = host.mounts.over(inner)
         space = os.statvfs(place)
         unit = space.f_frsize // 1024

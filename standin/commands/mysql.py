@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from standin.answers import SocketAt, who_answers
-from standin.call import Call, Failed, Reply, Unknown
 from standin.commands import command
 from standin.commands.net import reach
-from standin.configs import mysql_socket
-from standin.database import StatementError, query
-from standin.host import Host
+from standin.daemons.configs import mysql_socket
+from standin.daemons.mysql import StatementError, query
+from standin.linux.shim import Call, Failed, Reply, Unknown
+from standin.model.answers import SocketAt, who_answers
+from standin.model.host import Host
 
 VALUED = {"-h": "host", "--host": "host", "-P": "port", "--port": "port", "-S": "socket"}
 VALUED |= {"--socket": "socket", "-e": "execute", "--execute": "execute", "-u": "user"}
@@ -47,8 +47,8 @@ def _options(call: Call) -> tuple[dict[str, str], list[str]]:
 def _server(host: Host, call: Call, found: dict[str, str]) -> SocketAt:
     where = found.get("host", "localhost")
     if where == "localhost":
-        path = found.get("socket", mysql_socket(call.realm))
-        answering = who_answers(host, path, 0, "tcp", call.realm.name or "host")
+        path = found.get("socket", mysql_socket(call.rootdir))
+        answering = who_answers(host, path, 0, "tcp", call.rootdir.name or "host")
         words = f"local server through socket '{path}' (2)"
         number = 2002
     else:

@@ -6,11 +6,11 @@ import re
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from standin import configs, scripts, zones
-from standin.answers import SocketAt, taken, who_answers
-from standin.call import Call, Failed, Reply, Unknown, getopt
 from standin.commands import command
-from standin.host import Host
+from standin.daemons import configs, php, zones
+from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
+from standin.model.answers import SocketAt, taken, who_answers
+from standin.model.host import Host
 
 SERVICES = {25: "smtp", 80: "http", 53: "domain", 443: "https", 3306: "mysql", 22: "ssh"}
 SERVICES |= {21: "ftp", 110: "pop3", 143: "imap", 587: "submission"}
@@ -22,7 +22,7 @@ def reach(
     """From where this caller is."""
     if address == "localhost":
         address = "127.0.0.1"
-    return who_answers(host, address, port, proto, call.realm.name or "host", sender=sender)
+    return who_answers(host, address, port, proto, call.rootdir.name or "host", sender=sender)
 
 
 # With these Apache ends the connection, whatever else was asked on it.
@@ -34,7 +34,7 @@ async def nc(host: Host, call: Call) -> Reply:
     usage = "usage: nc [-46DdEFhklNnrStUuvz] [-w timeout] [-s source] [destination] [port]"
     found, rest = getopt(call, "46nuvzlNw:s:U", usage, 1)
     if "U" in found and len(rest) == 1:
-        return Reply(exit=0 if who_answers(host, rest[0], 0, "tcp", call.realm.name) else 1)
+        return Reply(exit=0 if who_answers(host, rest[0], 0, "tcp", call.rootdir.name) else 1)
     if len(rest) != 2 or not rest[1].isdigit() or {"z", "N"} <= found.keys():
         raise Unknown(f"{usage}\n", 1)
     proto = "udp" if "u" in found else "tcp"
@@ -57,7 +57,7 @@ async def _outwards(
     host: Host, call: Call, found: dict[str, str], address: str, port: int
 ) -> Reply:
     """Somebody outside, who takes whatever comes."""
-    own = host.addresses_of(call.realm)
+    own = host.addresses_of(call.rootdir)
     nic = [str(one.ip) for one in host.network.interfaces[host.network.nic].inet]
     source = found.get("s") or next((one for one in own if one in nic), own[0])
     if "z" in found:
@@ -84,8 +84,8 @@ async def _http(host: Host, call: Call, address: str, port: int) -> Reply:
     out = ""
     for path in re.findall(r"^GET (\S+) HTTP/1\.1$", asked, re.MULTILINE):
         try:
-            status, body = scripts.respond(host, answering.realm, path)
-        except scripts.Unmodelled as error:
+            status, body = php.respond(host, answering.rootdir, path)
+        except php.Unmodelled as error:
             raise Unknown(f"httpd: {path}: {error}\n", 70) from None
         reason = HTTPStatus(status).phrase
         out += f"HTTP/1.1 {status} {reason}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
@@ -113,15 +113,15 @@ def fetch(host: Host, call: Call) -> Reply:
     if found.get("o") == "-":
         return Reply(page)
     target = found.get("o") or url.path.rpartition("/")[2] or "fetch.out"
-    call.realm.path(target, call.cwd).write_text(page)
+    call.rootdir.path(target, call.cwd).write_text(page)
     return Reply()
 
 
 def _page(answering: SocketAt, name: str, path: str) -> str | None:
-    hosts = configs.virtual_hosts(answering.realm)
+    hosts = configs.virtual_hosts(answering.rootdir)
     chosen = next((one for one in hosts if name in one.names), hosts[0])
     place = path + "index.html" if path.endswith("/") or not path else path
-    return answering.realm.read(f"{chosen.root}/{place}")
+    return answering.rootdir.read(f"{chosen.root}/{place}")
 
 
 def _resolve(host: Host, call: Call, name: str) -> str | None:
@@ -129,7 +129,7 @@ def _resolve(host: Host, call: Call, name: str) -> str | None:
         return "127.0.0.1"
     if name.replace(".", "").isdigit():
         return name
-    for line in (call.realm.read("/etc/hosts") or "").splitlines():
+    for line in (call.rootdir.read("/etc/hosts") or "").splitlines():
         words = line.partition("#")[0].split()
         if name in words[1:] and ":" not in words[0]:
             return words[0]
@@ -153,12 +153,12 @@ def _ask(
     found = reach(host, call, server, 53, proto, sender=sender)
     if found is None or found.daemon.kind.rc != "named":
         return None
-    return zones.lookup(found.realm, *question)
+    return zones.lookup(found.rootdir, *question)
 
 
 def _nameservers(call: Call) -> list[str]:
     """Those of resolv.conf(5), in their order."""
-    rows = map(str.split, (call.realm.read("/etc/resolv.conf") or "").splitlines())
+    rows = map(str.split, (call.rootdir.read("/etc/resolv.conf") or "").splitlines())
     return [words[1] for words in rows if words[:1] == ["nameserver"]]
 
 

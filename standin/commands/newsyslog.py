@@ -7,12 +7,12 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from standin import owners
-from standin.accounts import gid_of, uid_of
-from standin.call import Call, Reply, Unknown, getopt
 from standin.commands import command
-from standin.host import Host
-from standin.realm import Realm
+from standin.etc.passwd import gid_of, uid_of
+from standin.linux import owners
+from standin.linux.rootdir import RootDir
+from standin.linux.shim import Call, Reply, Unknown, getopt
+from standin.model.host import Host
 
 USAGE = "usage: newsyslog [-CFNPnrsv] [-a directory] [-d directory] [-f config_file]"
 MAIN = "/etc/newsyslog.conf"
@@ -26,13 +26,13 @@ class Entry:
     pid_file: str
 
 
-def entries(realm: Realm, file: str = MAIN) -> Iterator[Entry]:
-    for line in (realm.read(file) or "").splitlines():
+def entries(rootdir: RootDir, file: str = MAIN) -> Iterator[Entry]:
+    for line in (rootdir.read(file) or "").splitlines():
         words = line.partition("#")[0].split()
         if words[:1] == ["<include>"]:
             folder, _, pattern = words[1].rpartition("/")
-            for place in sorted(realm.path(folder).glob(pattern)):
-                yield from entries(realm, f"{folder}/{place.name}")
+            for place in sorted(rootdir.path(folder).glob(pattern)):
+                yield from entries(rootdir, f"{folder}/{place.name}")
         elif words:
             owner = words.pop(1) if ":" in words[1] else "root:wheel"
             pids = [word for word in words[5:] if word.startswith("/")]
@@ -48,29 +48,29 @@ def newsyslog(host: Host, call: Call) -> Reply:
     if "F" not in found:
         return Reply()
     err = "".join(
-        _rotate(host, call.realm, entry)
-        for entry in entries(call.realm)
-        if (not wanted or entry.log in wanted) and call.realm.path(entry.log).is_file()
+        _rotate(host, call.rootdir, entry)
+        for entry in entries(call.rootdir)
+        if (not wanted or entry.log in wanted) and call.rootdir.path(entry.log).is_file()
     )
     return Reply(err=err, exit=1 if err else 0)
 
 
-def _rotate(host: Host, realm: Realm, entry: Entry) -> str:
+def _rotate(host: Host, rootdir: RootDir, entry: Entry) -> str:
     """What it complains about, or nothing."""
-    log = realm.path(entry.log)
+    log = rootdir.path(entry.log)
     log.rename(f"{log}.0")
     log.touch()
     user, _, group = entry.owner.partition(":")
     owners.change(
-        host.realm.root,
+        host.rootdir.root,
         log,
-        uid_of(realm, user or "root") or 0,
-        gid_of(realm, group or "wheel") or 0,
+        uid_of(rootdir, user or "root") or 0,
+        gid_of(rootdir, group or "wheel") or 0,
     )
     log.chmod(entry.mode)
     if not entry.pid_file:
         return ""
-    word = (realm.read(entry.pid_file) or "").strip()
+    word = (rootdir.read(entry.pid_file) or "").strip()
     if not word:
         return f"newsyslog: can't open pid file: {entry.pid_file}: No such file or directory\n"
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from standin import owners
-from standin.accounts import gid_of, uid_of
-from standin.call import Call, Failed, Reply, Unknown, getopt
 from standin.commands import command
 from standin.commands.files import filtered
-from standin.host import Host
+from standin.etc.passwd import gid_of, uid_of
+from standin.linux import owners
+from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
+from standin.model.host import Host
 
 
 @command("/usr/sbin/chown", "/usr/bin/chgrp")
@@ -25,11 +25,11 @@ def chown(host: Host, call: Call) -> Reply:
         numeric = (f"{uid}" if uid >= 0 else "") + (f":{gid}" if gid >= 0 else "")
         return Reply(then=filtered("chown", *options, numeric, "--", *rest[1:]))
     for word in rest[1:]:
-        place = call.realm.path(word, call.cwd, follow="h" not in found)
+        place = call.rootdir.path(word, call.cwd, follow="h" not in found)
         if not place.exists():
             raise Failed(f"{call.name}: {word}: No such file or directory\n")
         for one in [place, *(place.rglob("*") if "R" in found else ())]:
-            owners.change(host.realm.root, Path(one), uid, gid)
+            owners.change(host.rootdir.root, Path(one), uid, gid)
     return Reply()
 
 
@@ -38,8 +38,8 @@ def _ids(call: Call, word: str) -> tuple[int, int]:
     user, mark, group = word.partition(":")
     if call.name == "chgrp":
         user, mark, group = "", ":", word
-    uid = uid_of(call.realm, user) if user else -1
-    gid = gid_of(call.realm, group) if mark and group else -1
+    uid = uid_of(call.rootdir, user) if user else -1
+    gid = gid_of(call.rootdir, group) if mark and group else -1
     if uid is None or gid is None:
         raise Failed(f"{call.name}: {user if uid is None else group}: illegal name\n")
     return uid, gid
@@ -67,4 +67,4 @@ def chmod(host: Host, call: Call) -> Reply:
 
 
 def _is_link(call: Call, word: str) -> bool:
-    return call.realm.path(word, call.cwd, follow=False).is_symlink()
+    return call.rootdir.path(word, call.cwd, follow=False).is_symlink()

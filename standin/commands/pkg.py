@@ -7,10 +7,10 @@ import json
 import os
 import tarfile
 
-from standin.call import Call, Failed, Reply, Unknown, getopt
 from standin.commands import command
-from standin.host import Host
-from standin.realm import Realm
+from standin.linux.rootdir import RootDir
+from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
+from standin.model.host import Host
 
 BOOTSTRAPPED = "/usr/local/sbin/pkg"
 STORE = "/var/db/pkg/standin.json"
@@ -34,8 +34,8 @@ NOT_THERE = (
 )
 
 
-def installed(realm: Realm) -> list[str]:
-    found: list[str] = json.loads(realm.read(STORE) or "[]")
+def installed(rootdir: RootDir) -> list[str]:
+    found: list[str] = json.loads(rootdir.read(STORE) or "[]")
     return found
 
 
@@ -46,41 +46,41 @@ def _name(package: str) -> str:
 @command("/usr/sbin/pkg", BOOTSTRAPPED)
 def pkg(host: Host, call: Call) -> Reply:
     words = list(call.args)
-    is_there = call.realm.path(BOOTSTRAPPED).exists()
+    is_there = call.rootdir.path(BOOTSTRAPPED).exists()
     if words == ["-N"]:
         if not is_there:
             raise Failed("pkg: pkg is not installed\n")
-        return Reply(err=f"pkg: {len(installed(call.realm))} packages installed\n")
+        return Reply(err=f"pkg: {len(installed(call.rootdir))} packages installed\n")
     if not is_there:
         raise Failed(NOT_THERE)
-    realm = call.realm
+    rootdir = call.rootdir
     while words and words[0] in ("-j", "-c", "-r") and len(words) > 1:
         option, value = words.pop(0), words.pop(0)
         if option == "-j":
             jail = host.jail(value)
             if jail is None:
                 raise Failed(f"pkg: jail {value} not found\n")
-            realm = jail.realm
+            rootdir = jail.rootdir
         else:
-            realm = Realm("chroot", realm.path(value, call.cwd))
+            rootdir = RootDir("chroot", rootdir.path(value, call.cwd))
     if not words or words[0] not in (*VERBS, "add"):
         raise Unknown(f"pkg: unknown command: {' '.join(words)}\n", 64)
     if words[0] == "add":
-        return _add(Call(tuple(words), call.realm, call.pid, call.cwd), realm)
-    return VERBS[words[0]](Call(tuple(words), realm, call.pid, call.cwd))
+        return _add(Call(tuple(words), call.rootdir, call.pid, call.cwd), rootdir)
+    return VERBS[words[0]](Call(tuple(words), rootdir, call.pid, call.cwd))
 
 
-def _matching(realm: Realm, patterns: list[str]) -> list[str]:
+def _matching(rootdir: RootDir, patterns: list[str]) -> list[str]:
     return [
         package
-        for package in installed(realm)
+        for package in installed(rootdir)
         if not patterns or _name(package) in patterns or package in patterns
     ]
 
 
 def _info(call: Call) -> Reply:
     found, rest = getopt(call, "eEqxoOlad", "Usage: pkg info [-eEqx] <pkg-name>", 64)
-    shown = _matching(call.realm, rest)
+    shown = _matching(call.rootdir, rest)
     if rest and not shown:
         quiet = {"e", "E", "q"} & found.keys()
         raise Failed("" if quiet else f"pkg: No package(s) matching {rest[0]}\n")
@@ -93,7 +93,7 @@ def _query(call: Call) -> Reply:
     _, rest = getopt(call, "ax", "Usage: pkg query <query-format> <pkg-name>", 64)
     if not rest:
         raise Unknown("Usage: pkg query <query-format> <pkg-name>\n", 64)
-    shown = _matching(call.realm, rest[1:])
+    shown = _matching(call.rootdir, rest[1:])
     out = ""
     for package in shown:
         files = FILES.get(_name(package), ()) if "%Fp" in rest[0] else ("",)
@@ -109,8 +109,8 @@ def _query(call: Call) -> Reply:
 
 def _create(call: Call) -> Reply:
     found, rest = getopt(call, "ao:f:nqv", "Usage: pkg create [-on] <pkg-name> ...", 64)
-    folder = call.realm.path(found.get("o", "."), call.cwd)
-    shown = _matching(call.realm, rest)
+    folder = call.rootdir.path(found.get("o", "."), call.cwd)
+    shown = _matching(call.rootdir, rest)
     if not shown:
         raise Failed(f"pkg: No package(s) matching {' '.join(rest)}\n")
     for package in shown:
@@ -120,23 +120,23 @@ def _create(call: Call) -> Reply:
             entry.size = len(manifest)
             archive.addfile(entry, io.BytesIO(manifest))
             for file in FILES.get(_name(package), ()):
-                if call.realm.path(file).exists():
-                    archive.add(call.realm.path(file), file)
+                if call.rootdir.path(file).exists():
+                    archive.add(call.rootdir.path(file), file)
     return Reply()
 
 
-def _add(call: Call, into: Realm) -> Reply:
+def _add(call: Call, into: RootDir) -> Reply:
     """-r names another root to install into; the package is a file of this one."""
     _, rest = getopt(call, "AfIMq", "Usage: pkg add [-IAfqM] <pkg-name> ...", 64)
     for word in rest:
-        source = call.realm.path(word, call.cwd)
+        source = call.rootdir.path(word, call.cwd)
         if not source.exists():
             raise Failed(f"pkg: {word}: No such file or directory\n")
         _unpack(into, str(source))
     return Reply()
 
 
-def _unpack(realm: Realm, source: str) -> None:
+def _unpack(rootdir: RootDir, source: str) -> None:
     with tarfile.open(source) as archive:
         for entry in archive:
             content = archive.extractfile(entry)
@@ -144,11 +144,11 @@ def _unpack(realm: Realm, source: str) -> None:
                 continue
             if entry.name == "+MANIFEST":
                 package = json.loads(content.read())["package"]
-                place = realm.path(STORE)
+                place = rootdir.path(STORE)
                 place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_text(json.dumps(sorted({*installed(realm), package})))
+                place.write_text(json.dumps(sorted({*installed(rootdir), package})))
                 continue
-            place = realm.path("/" + entry.name)
+            place = rootdir.path("/" + entry.name)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content.read())
             place.chmod(entry.mode)
@@ -157,7 +157,7 @@ def _unpack(realm: Realm, source: str) -> None:
 
 def _which(call: Call) -> Reply:
     _, rest = getopt(call, "qo", "Usage: pkg which [-qo] <file> [...]", 64)
-    for package in installed(call.realm):
+    for package in installed(call.rootdir):
         if rest and rest[0] in FILES.get(_name(package), ()):
             return Reply(f"{rest[0]} was installed by package {package}\n")
     raise Failed(f"{rest[0]} was not found in the database\n")

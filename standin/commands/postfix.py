@@ -6,17 +6,17 @@ import os
 import re
 import signal
 
-from standin import configs, mail, running
-from standin.call import Call, Failed, Reply, Unknown
 from standin.commands import command
-from standin.daemons import KINDS
-from standin.host import Host
+from standin.daemons import configs, mail, start_stop
+from standin.daemons.kinds import KINDS
+from standin.linux.shim import Call, Failed, Reply, Unknown
+from standin.model.host import Host
 
 POSTFIX = next(kind for kind in KINDS if kind.rc == "postfix")
 
 
 def parameters(host: Host, call: Call) -> dict[str, str]:
-    jail = host.jail_of(call.realm)
+    jail = host.jail_of(call.rootdir)
     name = jail.hostname if jail else host.kernel.sysctls["kern.hostname"]
     defaults = {
         "myhostname": name,
@@ -26,7 +26,7 @@ def parameters(host: Host, call: Call) -> dict[str, str]:
         "queue_directory": mail.POSTFIX,
         "alias_database": "hash:/etc/mail/aliases",
     }
-    return defaults | configs.main_cf(call.realm)
+    return defaults | configs.main_cf(call.rootdir)
 
 
 def _expanded(known: dict[str, str], value: str) -> str:
@@ -44,7 +44,7 @@ def postconf(host: Host, call: Call) -> Reply:
             return Reply((_expanded(known, known[name]) if "x" in how else known[name]) + "\n")
         case ("-c", folder, "-e", *pairs) if pairs:
             file = f"{folder}/main.cf"
-            text = call.realm.read(file)
+            text = call.rootdir.read(file)
             if text is None:
                 raise Failed(f"postconf: fatal: open {file}: No such file or directory\n")
             named = {pair.partition("=")[0] for pair in pairs}
@@ -52,7 +52,7 @@ def postconf(host: Host, call: Call) -> Reply:
                 line for line in text.splitlines() if line.partition("=")[0].strip() not in named
             ]
             kept += [" = ".join(pair.split("=", 1)) for pair in pairs]
-            call.realm.write(file, "\n".join(kept) + "\n")
+            call.rootdir.write(file, "\n".join(kept) + "\n")
             return Reply()
         case _:
             raise Unknown(f"postconf: {' '.join(call.args)} is not known to the stand-in\n", 1)
@@ -61,7 +61,7 @@ def postconf(host: Host, call: Call) -> Reply:
 @command("/usr/local/sbin/postmap", "/usr/local/sbin/postalias")
 def postmap(host: Host, call: Call) -> Reply:
     kind, _, file = call.args[0].partition(":") if len(call.args) == 1 else ("", "", "")
-    text = call.realm.read(file)
+    text = call.rootdir.read(file)
     if kind not in ("hash", "btree") or text is None:
         raise Failed(f"{call.name}: fatal: open {file}: No such file or directory\n")
     said = ""
@@ -76,7 +76,7 @@ def postmap(host: Host, call: Call) -> Reply:
                     f"{'name:value' if call.name == 'postalias' else 'key whitespace value'}\n"
                 )
             )
-    call.realm.path(f"{file}.db").write_text("")
+    call.rootdir.path(f"{file}.db").write_text("")
     return Reply(err=said)
 
 
@@ -84,7 +84,7 @@ def postmap(host: Host, call: Call) -> Reply:
 def postqueue(host: Host, call: Call) -> Reply:
     if call.args != ("-f",):
         raise Unknown("postqueue: only -f is known to the stand-in\n", 1)
-    mail.flush(host, call.realm)
+    mail.flush(host, call.rootdir)
     return Reply()
 
 
@@ -93,7 +93,7 @@ def postfix(host: Host, call: Call) -> Reply:
     """drain kills the master, so that its pid file stays; starting is the rc script's business."""
     if call.args != ("drain",):
         raise Unknown("postfix: only drain is known to the stand-in\n", 1)
-    daemon = running.daemon_of(host, call.realm, POSTFIX)
+    daemon = start_stop.daemon_of(host, call.rootdir, POSTFIX)
     if daemon is None:
         raise Failed("postfix/postfix-script: fatal: the Postfix mail system is not running\n")
     os.kill(daemon.pid, signal.SIGKILL)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 
-from standin import configs, running
-from standin.call import Call, Failed, Reply, Unknown
 from standin.commands import command
-from standin.daemons import KINDS
-from standin.host import Host
-from standin.zones import read
+from standin.daemons import configs, start_stop
+from standin.daemons.kinds import KINDS
+from standin.daemons.zones import read
+from standin.linux.shim import Call, Failed, Reply, Unknown
+from standin.model.host import Host
 
 APACHE = next(kind for kind in KINDS if kind.rc == "apache24")
 
@@ -19,15 +19,15 @@ APACHE = next(kind for kind in KINDS if kind.rc == "apache24")
 def apachectl(host: Host, call: Call) -> Reply:
     words = [word for word in call.args if word != "-k"]
     if words in (["-t"], ["configtest"]):
-        if problem := configs.apache_problem(call.realm):
+        if problem := configs.apache_problem(call.rootdir):
             raise Failed(f"httpd: Syntax error: {problem}\n")
-        folder = configs.apache_folder(call.realm)
-        if not call.realm.path(folder).is_dir():
+        folder = configs.apache_folder(call.rootdir)
+        if not call.rootdir.path(folder).is_dir():
             raise Failed(
                 f"AH00112: Warning: DocumentRoot [{folder}] does not exist\nSyntax OK\n", 0
             )
         return Reply(err="Syntax OK\n")
-    daemon = running.daemon_of(host, call.realm, APACHE)
+    daemon = start_stop.daemon_of(host, call.rootdir, APACHE)
     signals = {"graceful": signal.SIGUSR1, "graceful-stop": signal.SIGWINCH, "stop": signal.SIGTERM}
     if len(words) != 1 or words[0] not in signals:
         raise Unknown(f"{call.name}: {' '.join(call.args)} is not known to the stand-in\n", 1)
@@ -40,12 +40,12 @@ def apachectl(host: Host, call: Call) -> Reply:
 @command("/usr/local/bin/named-checkconf", "/usr/local/sbin/named-checkconf")
 def named_checkconf(host: Host, call: Call) -> Reply:
     file = next((word for word in call.args if not word.startswith("-")), configs.NAMED)
-    text = call.realm.read(call.realm.inner(file, call.cwd))
+    text = call.rootdir.read(call.rootdir.inner(file, call.cwd))
     if text is None:
         raise Failed(f"open: {file}: file not found\n")
     if text.count("{") != text.count("}"):
         raise Failed(f"{file}:{text.count(chr(10))}: unbalanced braces\n")
-    zones = configs.zone_files(call.realm)
+    zones = configs.zone_files(call.rootdir)
     if "-l" in call.args:
         return Reply("".join(f"{zone} IN _default primary\n" for zone in zones))
     if "-z" not in call.args:
@@ -65,13 +65,13 @@ def named_checkconf(host: Host, call: Call) -> Reply:
 
 def _has_soa(call: Call, zone: str, path: str) -> bool:
     """All that the stand-in looks for in a zone."""
-    return any(record.kind == "SOA" for record in read(zone, call.realm.read(path) or ""))
+    return any(record.kind == "SOA" for record in read(zone, call.rootdir.read(path) or ""))
 
 
 @command("/usr/local/bin/named-checkzone", "/usr/local/sbin/named-checkzone")
 def named_checkzone(host: Host, call: Call) -> Reply:
     zone, file = call.args[-2:]
-    if not _has_soa(call, zone, call.realm.inner(file, call.cwd)):
+    if not _has_soa(call, zone, call.rootdir.inner(file, call.cwd)):
         raise Failed(f"zone {zone}/IN: has 0 SOA records\nzone {zone}/IN: not loaded\n", 1)
     return Reply(f"zone {zone}/IN: loaded\nOK\n")
 
@@ -79,7 +79,7 @@ def named_checkzone(host: Host, call: Call) -> Reply:
 @command("/usr/local/sbin/rndc")
 def rndc(host: Host, call: Call) -> Reply:
     named = next(kind for kind in KINDS if kind.rc == "named")
-    daemon = running.daemon_of(host, call.realm, named)
+    daemon = start_stop.daemon_of(host, call.rootdir, named)
     if daemon is None:
         raise Failed("rndc: connect failed: 127.0.0.1#953: connection refused\n")
     match call.args:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from standin.accounts import Names
-from standin.binaries import SHELL
-from standin.call import Call, Failed, Reply, Unknown
 from standin.commands import command
-from standin.daemon import Daemon
-from standin.host import Host
-from standin.processes import all_pids, root_of, stat_of, words_of
-from standin.realm import Realm
+from standin.etc.passwd import Names
+from standin.linux.binaries import SHELL
+from standin.linux.processes import all_pids, root_of, stat_of, words_of
+from standin.linux.rootdir import RootDir
+from standin.linux.shim import Call, Failed, Reply, Unknown
+from standin.model.daemon import Daemon
+from standin.model.host import Host
 
 TITLES = {"pid": "PID", "ppid": "PPID", "command": "COMMAND", "comm": "COMMAND", "args": "COMMAND"}
 TITLES |= {"user": "USER", "jail": "JAIL", "jid": "JID", "state": "STAT", "ucomm": "UCOMM"}
@@ -77,14 +77,14 @@ def _process(
     daemons: dict[int, Daemon],
     workers: dict[int, Daemon],
     *,
-    names: Callable[[Realm], Names],
+    names: Callable[[RootDir], Names],
 ) -> Process | None:
     root = root_of(pid)
     if pid == 1 or root is None:
         return None
-    realm = host.realm_at(root)
-    jail = host.jail_of(realm)
-    if call.realm.name and realm != call.realm:
+    rootdir = host.rootdir_at(root)
+    jail = host.jail_of(rootdir)
+    if call.rootdir.name and rootdir != call.rootdir:
         return None
     comm, parent, session = stat_of(pid)
     words = words_of(pid)
@@ -95,8 +95,8 @@ def _process(
         comm, line = daemon.kind.process, daemon.kind.title or daemon.kind.binary
         user = daemon.kind.user if pid in daemons else daemon.kind.workers[0]
     else:
-        user = names(realm).user(Path(f"/proc/{pid}").stat().st_uid)
-    return Process(pid, parent, session, user, comm, line, realm.name, jail.jid if jail else 0)
+        user = names(rootdir).user(Path(f"/proc/{pid}").stat().st_uid)
+    return Process(pid, parent, session, user, comm, line, rootdir.name, jail.jid if jail else 0)
 
 
 @command("/bin/ps")
@@ -188,7 +188,7 @@ def _matching(host: Host, call: Call) -> tuple[list[Process], int]:
             patterns.append(word)
     if jail not in (None, "none", "any", "0") and host.jail(jail or "") is None:
         raise Failed(f"{call.name}: Invalid jail ID or name `{jail}'\n", 2)
-    pid_of_file = (call.realm.read(file) or "").strip() if file else None
+    pid_of_file = (call.rootdir.read(file) or "").strip() if file else None
     found = []
     for process in processes(host, call):
         text = process.command if full else process.comm

@@ -8,11 +8,11 @@ import shlex
 import signal
 from contextlib import suppress
 
-from standin.binaries import SHELL
-from standin.call import Call, Reply, Unknown, getopt, real
 from standin.commands import command
-from standin.faults import HELD
-from standin.host import Host
+from standin.linux.binaries import SHELL
+from standin.linux.shim import Call, Reply, Unknown, getopt, real
+from standin.model.faults import HELD
+from standin.model.host import Host
 
 SUPERVISE = (
     '"$@" & child=$!; [ -z "$pid_file" ] || echo "$child" >"$pid_file"; wait "$child";'
@@ -45,7 +45,7 @@ def daemon(host: Host, call: Call) -> Reply:
     setup = f"umask {call.umask()}; cd {shlex.quote(folder)}; exec >>{output} 2>&1; "
     # A child of process 1 from its first moment: no cut of the caller's connection can reach it.
     argv = [SHELL, "-c", setup + claim + body, "daemon", *rest]
-    host.processes.spawn(call.realm, argv, call.environment())
+    host.processes.spawn(call.rootdir, argv, call.environment())
     return Reply()
 
 
@@ -58,7 +58,7 @@ async def timeout(host: Host, call: Call) -> Reply:
     words = [word for word in call.args if word not in ("--foreground", "--preserve-status")]
     status = ["--preserve-status"] if "--preserve-status" in call.args else []
     usage = "usage: timeout [-k time | --kill-after time] [-s sig] [--foreground] duration command"
-    bare = Call(("timeout", *words), call.realm, call.pid)
+    bare = Call(("timeout", *words), call.rootdir, call.pid)
     found, rest = getopt(bare, "fk:s:p", usage, 125)
     if len(rest) < 2:
         raise Unknown(f"{usage}\n", 125)

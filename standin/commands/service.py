@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
-from standin import boot, jail_service, rcorder, services
-from standin.call import Call, Failed, Reply, Unknown
 from standin.commands import command
-from standin.host import Host
-from standin.rcconf import RcConf
-from standin.rcscripts import BASE
-from standin.realm import Realm
+from standin.etc.rc_conf import RcConf
+from standin.linux.rootdir import RootDir
+from standin.linux.shim import Call, Failed, Reply, Unknown
+from standin.model.host import Host
+from standin.rc import boot, jail_service, rc_subr, rcorder
+from standin.rc.rc_scripts import BASE
 
 USAGE = (
     "Usage: service [-j <jail name or id>] -e\n"
@@ -26,38 +26,39 @@ CLEAN = "cd /; exec env -i HOME=/ PATH=/sbin:/bin:/usr/sbin:/usr/bin"
 @command("/usr/sbin/service")
 async def service(host: Host, call: Call) -> Reply:
     args = list(call.args)
-    realm = call.realm
+    rootdir = call.rootdir
     if args[:1] == ["-j"] and len(args) > 1:
         jail = host.jail(args[1])
         if jail is None:
             raise Failed(f'jexec: jail "{args[1]}" not found\n')
-        realm, args = jail.realm, args[2:]
+        rootdir, args = jail.rootdir, args[2:]
     args = [word for word in args if word != "-v"]
     match args:
         case ["-e"]:
-            return Reply("".join(f"{path}\n" for path in _enabled(realm)))
+            return Reply("".join(f"{path}\n" for path in _enabled(rootdir)))
         case ["-l"]:
-            names = sorted(script.name for script in rcorder.scripts(realm))
+            names = sorted(script.name for script in rcorder.scripts(rootdir))
             return Reply("".join(f"{name}\n" for name in names))
         case ["-r"]:
-            ordered = rcorder.order(rcorder.scripts(realm))
+            ordered = rcorder.order(rcorder.scripts(rootdir))
             return Reply("".join(f"{script.path}\n" for script in ordered))
         case [name, *_] if name.startswith("-"):
             raise Unknown(USAGE, 1)
         case [name, word, *rest]:
-            script = services.script_of(realm, name)
-            if script and realm == call.realm and services.has_own_configuration(realm, script):
+            script = rc_subr.script_of(rootdir, name)
+            is_own = rootdir == call.rootdir
+            if script and is_own and rc_subr.has_own_configuration(rootdir, script):
                 return Reply(then=f"{CLEAN} {shlex.join([script, word, *rest])}")
-            return await _control(host, replace(call, realm=realm), name, word, rest)
+            return await _control(host, replace(call, rootdir=rootdir), name, word, rest)
         case _:
             raise Unknown(USAGE, 1)
 
 
-def _enabled(realm: Realm) -> list[str]:
-    conf = RcConf.of(realm)
+def _enabled(rootdir: RootDir) -> list[str]:
+    conf = RcConf.of(rootdir)
     found = []
-    for script in rcorder.order(rcorder.scripts(realm)):
-        text = realm.read(script.path) or ""
+    for script in rcorder.order(rcorder.scripts(rootdir)):
+        text = rootdir.read(script.path) or ""
         rcvar = [line for line in text.splitlines() if line.startswith("rcvar=")]
         if rcvar and conf.is_on(shlex.split(rcvar[0].partition("=")[2])[0]):
             found.append(script.path)
@@ -65,36 +66,36 @@ def _enabled(realm: Realm) -> list[str]:
 
 
 async def _control(host: Host, call: Call, name: str, word: str, rest: list[str]) -> Reply:
-    realm = call.realm
-    script = services.script_of(realm, name)
+    rootdir = call.rootdir
+    script = rc_subr.script_of(rootdir, name)
     if script is None:
         return Reply(
             f"{name} does not exist in /etc/rc.d or the local startup\n"
             "directories (/usr/local/etc/rc.d), or is not executable\n",
             exit=1,
         )
-    if kind := services.kind_of(script):
-        return await services.control(host, realm, kind, word, call.pid)
+    if kind := rc_subr.kind_of(script):
+        return await rc_subr.control(host, rootdir, kind, word, call.pid)
     if script == "/etc/rc.d/jail":
-        return await jail_service.control(host, realm, word, rest)
+        return await jail_service.control(host, rootdir, word, rest)
     if script in boot.PARTS:
-        return await _part(host, realm, script, word)
+        return await _part(host, rootdir, script, word)
     if script.startswith("/etc/rc.d/") and name in BASE:
         raise Unknown(f"service {name} {word}: this script has no model in the stand-in\n", 70)
-    if realm != host.realm_at(realm.root) or not call.pid:
-        code, text = await host.processes.run(realm, [script, word, *rest])
+    if rootdir != host.rootdir_at(rootdir.root) or not call.pid:
+        code, text = await host.processes.run(rootdir, [script, word, *rest])
         return Reply(text, exit=code)
     return Reply(then=f"{CLEAN} {shlex.join([script, word, *rest])}")
 
 
-async def _part(host: Host, realm: Realm, script: str, word: str) -> Reply:
+async def _part(host: Host, rootdir: RootDir, script: str, word: str) -> Reply:
     """netif, ipfw and the like: what the boot does, once more."""
-    regardless, action = services.split(word)
+    regardless, action = rc_subr.split(word)
     name = script.rpartition("/")[2]
-    conf = RcConf.of(realm)
+    conf = RcConf.of(rootdir)
     rcvar = BASE[name].rcvar
     if rcvar and not regardless and not conf.is_on(rcvar):
-        return Reply(services.not_enabled(name, rcvar, word))
+        return Reply(rc_subr.not_enabled(name, rcvar, word))
     match name, action:
         case _, "start" | "restart":
             if rcvar:
@@ -128,7 +129,7 @@ def rcorder_(host: Host, call: Call) -> Reply:
             raise Unknown("usage: rcorder [-gp] [-k keep] [-s skip] file ...\n", 1)
         else:
             files.append(word)
-    found = [rcorder.read(path, call.realm.read(path) or "") for path in files]
+    found = [rcorder.read(path, call.rootdir.read(path) or "") for path in files]
     ordered = [
         script.path for script in rcorder.order(found) if not set(skipped) & set(script.keywords)
     ]
@@ -139,10 +140,10 @@ def rcorder_(host: Host, call: Call) -> Reply:
 async def rc(host: Host, call: Call) -> Reply:
     """What /etc/rc and /etc/rc.shutdown of the tree call."""
     if call.args == ("start",):
-        await boot.rc(host, call.realm)
+        await boot.rc(host, call.rootdir)
         return Reply()
-    for daemon in reversed([one for one in host.daemons if one.realm == call.realm]):
-        await services.control(host, call.realm, daemon.kind, "forcestop")
+    for daemon in reversed([one for one in host.daemons if one.rootdir == call.rootdir]):
+        await rc_subr.control(host, call.rootdir, daemon.kind, "forcestop")
     return Reply()
 
 

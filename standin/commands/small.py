@@ -6,10 +6,10 @@ import base64
 import os
 import re
 
-from standin.call import Call, Failed, Reply, Unknown, getopt
 from standin.commands import command
-from standin.host import Host
-from standin.processes import PATH
+from standin.linux.processes import PATH
+from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
+from standin.model.host import Host
 
 
 @command("/usr/bin/which")
@@ -19,7 +19,7 @@ def which(host: Host, call: Call) -> Reply:
     out, missing = "", 0
     for name in names:
         places = [name] if "/" in name else [f"{folder}/{name}" for folder in search]
-        hits = [p for p in places if os.access(call.realm.path(p), os.X_OK)]
+        hits = [p for p in places if os.access(call.rootdir.path(p), os.X_OK)]
         out += "".join(f"{hit}\n" for hit in (hits if "a" in found else hits[:1]))
         missing += not hits
     return Reply("" if "s" in found else out, exit=1 if missing else 0)
@@ -38,7 +38,7 @@ def jot(host: Host, call: Call) -> Reply:
 async def b64decode(host: Host, call: Call) -> Reply:
     """Only text comes out of it here; -r is for input without a header."""
     found, rest = getopt(call, "cimprso:", "usage: b64decode [-cimprs] [-o output_file] [file]", 1)
-    source = call.realm.path(rest[0], call.cwd).read_text() if rest else await call.stdin_text()
+    source = call.rootdir.path(rest[0], call.cwd).read_text() if rest else await call.stdin_text()
     lines = source.splitlines()
     target = found.get("o")
     if "r" not in found:
@@ -49,7 +49,7 @@ async def b64decode(host: Host, call: Call) -> Reply:
         lines = lines[1 : lines.index("====")]
     body = base64.b64decode("".join(lines))
     if target and target != "/dev/stdout" and "p" not in found:
-        call.realm.path(target, call.cwd).write_bytes(body)
+        call.rootdir.path(target, call.cwd).write_bytes(body)
         return Reply()
     return Reply(body.decode(errors="surrogateescape"))
 
@@ -59,12 +59,12 @@ async def crontab(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "u:lrfe", "usage: crontab [-u user] file\n       crontab -l", 1)
     user = found.get("u", "root")
     tab = f"/var/cron/tabs/{user}"
-    text = call.realm.read(tab)
+    text = call.rootdir.read(tab)
     if "l" in found or "r" in found:
         if text is None:
             raise Failed(f"crontab: no crontab for {user}\n")
         if "r" in found:
-            call.realm.path(tab).unlink()
+            call.rootdir.path(tab).unlink()
             return Reply()
         return Reply(text)
     if "e" in found or len(rest) != 1:
@@ -72,9 +72,9 @@ async def crontab(host: Host, call: Call) -> Reply:
     given = (
         await call.stdin_text()
         if rest[0] == "-"
-        else call.realm.read(call.realm.inner(rest[0], call.cwd))
+        else call.rootdir.read(call.rootdir.inner(rest[0], call.cwd))
     )
     if given is None:
         raise Failed(f"crontab: {rest[0]}: No such file or directory\n")
-    call.realm.write(tab, given, 0o600)
+    call.rootdir.write(tab, given, 0o600)
     return Reply()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from standin.call import Call, Failed, Reply, Unknown, getopt
 from standin.commands import command
-from standin.daemon import Daemon, Socket
-from standin.host import Host
+from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
+from standin.model.daemon import Daemon, Socket
+from standin.model.host import Host
 
 HEADER = "USER     COMMAND    PID   FD PROTO  LOCAL ADDRESS         FOREIGN ADDRESS      \n"
 USAGE = "usage: sockstat [-46ciLlnqSsUuvw] [-j jid] [-p ports] [-P protocols]\n"
@@ -21,14 +21,14 @@ def sockstat(host: Host, call: Call) -> Reply:
     wanted = found.get("j", "")
     if wanted not in ("", "0") and host.jail(wanted) is None:
         raise Failed(f"sockstat: jail {wanted} not found\n")
-    only = host.jail(wanted) if wanted else host.jail_of(call.realm)
+    only = host.jail(wanted) if wanted else host.jail_of(call.rootdir)
     inet = bool({"4", "6"} & found.keys()) or "u" not in found
     unix = not {"4", "6", "P"} & found.keys()
     lines: list[str] = []
     for daemon in reversed(host.daemons):
-        if only is not None and daemon.realm != only.realm:
+        if only is not None and daemon.rootdir != only.rootdir:
             continue
-        if wanted == "0" and daemon.realm.name:
+        if wanted == "0" and daemon.rootdir.name:
             continue
         if "c" in found and "l" not in found:
             continue
@@ -69,7 +69,7 @@ def _wanted(socket: Socket, found: dict[str, str]) -> bool:
 
 
 def _unix(daemon: Daemon) -> Iterator[str]:
-    for unix in daemon.kind.unix(daemon.realm):
+    for unix in daemon.kind.unix(daemon.rootdir):
         yield (
             f"{daemon.kind.user:<8.8} {daemon.kind.process:<10.10} {daemon.pid:<5} {unix.fd:<2} "
             f"{unix.kind:<6} {unix.path or '(not connected)'}"

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from standin import owners
-from standin.accounts import Names
-from standin.call import Call, Reply, Unknown, getopt
 from standin.commands import command
 from standin.commands.system import hostname_of
-from standin.host import Host
+from standin.etc.passwd import Names
+from standin.linux import owners
+from standin.linux.shim import Call, Reply, Unknown, getopt
+from standin.model.host import Host
 
 STAT_USAGE = "usage: stat [-FLnq] [-f format | -l | -r | -s | -x] [-t timefmt] [file|handle ...]"
 SETTLED = 100_000_000
@@ -100,10 +100,10 @@ def stat(host: Host, call: Call) -> Reply:
     if "f" not in found:
         raise Unknown(f"stat: only -f is known to the stand-in\n{STAT_USAGE}\n", 1)
     fields = _fields(found["f"], found.get("t", "%b %e %H:%M:%S %Y"))
-    names, known = Names(call.realm), owners.noted(host.realm.root)
+    names, known = Names(call.rootdir), owners.noted(host.rootdir.root)
     out, err = "", ""
-    for word, place in call.realm.places(rest, call.cwd):
-        followed = str(call.realm.path(word, call.cwd)) if "L" in found else place
+    for word, place in call.rootdir.places(rest, call.cwd):
+        followed = str(call.rootdir.path(word, call.cwd)) if "L" in found else place
         try:
             file = _File(names, known, word, followed, os.lstat(followed))
             text = "".join([field(file) for field in fields])
@@ -160,10 +160,10 @@ async def digest_sum(host: Host, call: Call) -> Reply:
 def _digests(call: Call, words: list[str], layout: str) -> Reply:
     name = call.name.removesuffix("sum")
     out, err = "", ""
-    for word, place in call.realm.places(words, call.cwd):
+    for word, place in call.rootdir.places(words, call.cwd):
         try:
             linked = modes.S_ISLNK(os.lstat(place).st_mode)
-            value = _hash(name, str(call.realm.path(word, call.cwd)) if linked else place)
+            value = _hash(name, str(call.rootdir.path(word, call.cwd)) if linked else place)
         except OSError as error:
             err += f"{call.name}: {word}: {error.strerror}\n"
         else:
@@ -196,12 +196,12 @@ def mtree(host: Host, call: Call) -> Reply:
     if "c" not in found or rest:
         raise Unknown(f"mtree: only -c is known to the stand-in\n{usage}\n", 1)
     top = found.get("p", ".")
-    place = call.realm.path(top, call.cwd)
+    place = call.rootdir.path(top, call.cwd)
     keys = found.get("k", "type,uid,gid,mode").split(",")
     head = [
         "#\t   user: root",
         f"#\tmachine: {hostname_of(host, call)}",
-        f"#\t   tree: {call.realm.inner(top, call.cwd)}",
+        f"#\t   tree: {call.rootdir.inner(top, call.cwd)}",
         f"#\t   date: {time.strftime('%a %b %e %H:%M:%S %Y', time.gmtime())}",
         "",
         "# .",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from standin.call import Call, Failed, Reply, getopt
 from standin.commands import command
-from standin.host import Host
-from standin.rcconf import ASSIGNMENT, DEFAULTS, FILES, RcConf, value_end
-from standin.realm import Realm
+from standin.etc.rc_conf import ASSIGNMENT, DEFAULTS, FILES, RcConf, value_end
+from standin.linux.rootdir import RootDir
+from standin.linux.shim import Call, Failed, Reply, getopt
+from standin.model.host import Host
 
 USAGE = "usage: sysrc [OPTIONS] name[[+|-]=value] ...\nTry `sysrc --help' for more information."
 WORD = re.compile(r"([^=]*?)([+-]?)=(.*)", re.DOTALL)
@@ -18,21 +18,21 @@ WORD = re.compile(r"([^=]*?)([+-]?)=(.*)", re.DOTALL)
 class Files:
     """The files that this call reads and writes: rc.conf's own, or one given by -f."""
 
-    def __init__(self, realm: Realm, given: str | None) -> None:
-        self.realm = realm
+    def __init__(self, rootdir: RootDir, given: str | None) -> None:
+        self.rootdir = rootdir
         self.paths = (given,) if given else FILES
 
     def values(self) -> dict[str, str]:
         conf = RcConf()
         for path in (DEFAULTS, *self.paths):
-            conf.read(path, self.realm.read(path) or "")
+            conf.read(path, self.rootdir.read(path) or "")
         return conf.values
 
     def holding(self, name: str) -> list[str]:
         return [path for path in self.paths if self._places(path, name)]
 
     def _places(self, path: str, name: str) -> list[int]:
-        lines = (self.realm.read(path) or "").splitlines()
+        lines = (self.rootdir.read(path) or "").splitlines()
         return [
             place
             for place, line in enumerate(lines)
@@ -44,7 +44,7 @@ class Files:
         assignment = f'{name}="{value}"'
         holding = self.holding(name)
         path = holding[-1] if holding else self.paths[0]
-        text = self.realm.read(path) or ""
+        text = self.rootdir.read(path) or ""
         lines = text.splitlines()
         if holding:
             place = self._places(path, name)[-1]
@@ -54,34 +54,34 @@ class Files:
             lines[place] = indent + assignment + line[value_end(line, start) :]
         else:
             lines.append(assignment)
-        self.realm.write(path, "".join(f"{line}\n" for line in lines))
+        self.rootdir.write(path, "".join(f"{line}\n" for line in lines))
 
     def delete(self, name: str) -> bool:
         holding = self.holding(name)
         for path in holding:
             gone = set(self._places(path, name))
-            lines = (self.realm.read(path) or "").splitlines()
+            lines = (self.rootdir.read(path) or "").splitlines()
             kept = [line for place, line in enumerate(lines) if place not in gone]
-            self.realm.write(path, "".join(f"{line}\n" for line in kept))
+            self.rootdir.write(path, "".join(f"{line}\n" for line in kept))
         return bool(holding)
 
 
 @command("/usr/sbin/sysrc")
 def sysrc(host: Host, call: Call) -> Reply:
     found, words = getopt(call, "acdDeEf:FhiIj:lLnNqR:vx", USAGE, 1)
-    realm = call.realm
+    rootdir = call.rootdir
     if name := found.get("j"):
         jail = host.jail(name)
         if jail is None:
             raise Failed(f'jexec: jail "{name}" not found\n')
-        realm = jail.realm
+        rootdir = jail.rootdir
     if root := found.get("R"):
-        realm = replace(realm, root=realm.path(root, call.cwd))
-    files = Files(realm, found.get("f"))
+        rootdir = replace(rootdir, root=rootdir.path(root, call.cwd))
+    files = Files(rootdir, found.get("f"))
     if "a" in found:
         own = RcConf()
         for path in files.paths:
-            own.read(path, realm.read(path) or "")
+            own.read(path, rootdir.read(path) or "")
         return Reply("".join(_shown(found, name, value) for name, value in own.values.items()))
     out, err, code = "", "", 0
     for word in words:
@@ -136,6 +136,6 @@ def _in_list(before: str, sign: str, word: str) -> str:
 def _set_badly(files: Files, name: str, value: str) -> Reply:
     """sh reads ${bad-name} as `name` where `bad` is not set; the line is written all the same."""
     path = files.paths[0]
-    files.realm.write(path, (files.realm.read(path) or "") + f'{name}="{value}"\n')
+    files.rootdir.write(path, (files.rootdir.read(path) or "") + f'{name}="{value}"\n')
     seen = name.partition("-")[2]
     return Reply(f"{name}: {seen} -> {seen}\n")

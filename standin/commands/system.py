@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 
-from standin.call import Call, Failed, Reply, Unknown, getopt
 from standin.commands import command
-from standin.host import Host
-from standin.kernel import MODULES, READ_ONLY, RELEASE
+from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
+from standin.model.host import Host
+from standin.model.kernel import MODULES, READ_ONLY, RELEASE
 
 
 def hostname_of(host: Host, call: Call) -> str:
-    jail = host.jail_of(call.realm)
+    jail = host.jail_of(call.rootdir)
     return jail.hostname if jail else host.kernel.sysctls["kern.hostname"]
 
 
@@ -52,7 +52,7 @@ def hostname(host: Host, call: Call) -> Reply:
 @command("/sbin/sysctl")
 def sysctl(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "niqaeN", "usage: sysctl [-bdeFhiloqTtxn] name[=value] ...", 1)
-    values = host.kernel.sysctls | {"security.jail.jailed": "1" if call.realm.name else "0"}
+    values = host.kernel.sysctls | {"security.jail.jailed": "1" if call.rootdir.name else "0"}
     values["kern.hostname"] = hostname_of(host, call)
     out, err, code = "", "", 0
     for word in list(values) if "a" in found else rest:
@@ -66,7 +66,7 @@ def sysctl(host: Host, call: Call) -> Reply:
         for one in names:
             shown = values[one]
             if mark:
-                if one in READ_ONLY or call.realm.name:
+                if one in READ_ONLY or call.rootdir.name:
                     raise Failed(f"sysctl: oid '{one}' is read only\n")
                 host.kernel.sysctls[one] = new
                 shown = f"{shown} -> {new}"
@@ -163,9 +163,9 @@ async def logger(host: Host, call: Call) -> Reply:
     when = time.strftime("%b %e %H:%M:%S", time.gmtime())
     name = hostname_of(host, call).partition(".")[0]
     text = " ".join(words) if words else (await call.stdin_text()).rstrip("\n")
-    running = any(d.kind.rc == "syslogd" and d.realm == call.realm for d in host.daemons)
+    running = any(d.kind.rc == "syslogd" and d.rootdir == call.rootdir for d in host.daemons)
     if running:
-        with call.realm.path("/var/log/messages").open("a") as file:
+        with call.rootdir.path("/var/log/messages").open("a") as file:
             for line in text.splitlines():
                 file.write(f"{when} {name} {tag}[{call.pid}]: {line}\n")
     return Reply()

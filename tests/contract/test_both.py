@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from standin import BaseHost, StandIn
 from tests.contract import recording
 from tests.contract.questions import CONVERSATIONS

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from standin import StandIn
-from standin.layout import HIDDEN
+from standin.linux.layout import HIDDEN
 
 # What a host writes by itself, a boot empties, or is the journal's or the stand-in's own; and the
 # message that the check of mail writes to root.

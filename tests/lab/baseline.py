@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 
 from box.clients.results import Gap, Inserted, Verdict
-from box.guest import Guest
+from box.qemu.guest import Guest
 from box.remote import Answer
-from box.running import inserting, verify
+from box.run_clients import inserting, verify
 
 SETTLE = 3.0  # seconds of plain service before and after, so that the gap is the typed one
 

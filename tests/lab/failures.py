@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from box.remote import GuestError
 from rollout.site import JOURNAL
 

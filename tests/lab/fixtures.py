@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from box.guest import Guest
-from box.image import find_image
+from box.qemu.guest import Guest
+from box.qemu.image import find_image
 from box.requirements import Missing
 from tests.lab.wire import Wire, require_rights_and_tools
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from rollout.host.journal import host_sh
 
 PROJECT = Path(__file__).parents[2]

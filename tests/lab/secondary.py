@@ -11,7 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Self
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from tests.lab.wire import CLIENTS, GUEST
 
 ADDRESS = CLIENTS[-1]

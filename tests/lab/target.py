@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from contextlib import suppress
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 
 
 def close_pipes(shell: subprocess.Popen[bytes]) -> None:

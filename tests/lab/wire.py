@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from box import leftovers
-from box.image import TOOLS
-from box.network import ID, SSH
+from box.qemu.image import TOOLS
+from box.qemu.network import ID, SSH
 from box.requirements import Missing, require_tools
 
 GUEST = "203.0.113.2"

@@ -6,7 +6,7 @@ import re
 
 from box.clients.results import Sent
 from box.clients.send import judge
-from box.guest import Guest
+from box.qemu.guest import Guest
 from tests.lab.operator import Operator
 from tests.rehearsal.sites import POSTFIX
 

@@ -17,7 +17,7 @@ from rollout.errors import Refused, RolledBack
 from rollout.host.session import Session
 from rollout.rehearsal.box import standin_box
 from standin import BaseHost, StandIn
-from standin.sample import Entry
+from standin.samples.files import Entry
 
 SAMPLE = (Path(__file__).parents[2] / "site.example.toml").read_text(encoding="utf-8")
 

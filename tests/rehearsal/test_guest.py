@@ -12,8 +12,8 @@ from statistics import median
 import pytest
 
 from box.clients.results import Got, Inserted, Resolved
-from box.guest import Guest
-from box.running import getting, inserting, resolving, verify
+from box.qemu.guest import Guest
+from box.run_clients import getting, inserting, resolving, verify
 from rollout import site
 from rollout.site import Site
 from tests.lab import baseline

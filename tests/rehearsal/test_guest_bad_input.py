@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from rollout.site import JOURNAL
 from tests.lab import wire
 from tests.lab.operator import Operator

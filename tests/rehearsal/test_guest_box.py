@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from box.image import TOOLS, find_image
+from box.qemu.image import TOOLS, find_image
 from box.requirements import Missing, require_tools
 from tests.rehearsal.boxed import SHORT, must_be_ok, rehearse
 

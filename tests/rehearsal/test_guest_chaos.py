@@ -21,8 +21,8 @@ import pytest
 
 from box.clients.results import Sent
 from box.clients.send import judge
-from box.guest import Guest
-from box.running import getting, inserting, resolving, sending, verify
+from box.qemu.guest import Guest
+from box.run_clients import getting, inserting, resolving, sending, verify
 from rollout import plan, site
 from tests.lab import failures
 from tests.lab.failures import CODES, KINDS, SHORT, Failure, Scene

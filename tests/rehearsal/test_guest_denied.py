@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from pyinfra.api import operation
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from operations.command import Commands, Reversible
 from rollout.plan.step import use
 from rollout.site import JOURNAL

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from tests.lab.operator import Operator
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from rollout.engine.connection import Connection
 from rollout.engine.listener import Listener
 from rollout.errors import Locked, RolledBack

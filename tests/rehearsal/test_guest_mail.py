@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from box.clients.results import Sent
-from box.guest import Guest
-from box.running import sending
+from box.qemu.guest import Guest
+from box.run_clients import sending
 from tests.lab.operator import Operator
 from tests.rehearsal.mailed import must_have_arrived
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from box.guest import Guest
-from box.running import resolving
+from box.qemu.guest import Guest
+from box.run_clients import resolving
 from tests.lab import secondary
 from tests.lab.operator import Operator
 from tests.lab.secondary import ADDRESS, Secondary

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from rollout import site
 from rollout.probe.transfer import Transfer
 from tests.lab.operator import Operator

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from box.clients.results import Got
-from box.guest import Guest
-from box.running import getting, inserting, verify
+from box.qemu.guest import Guest
+from box.run_clients import getting, inserting, verify
 from tests.lab.operator import Operator
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from box.clients.results import LoggedIn, Sent
-from box.guest import Guest
-from box.running import logging_in, sending
+from box.qemu.guest import Guest
+from box.run_clients import logging_in, sending
 from tests.lab.operator import Operator
 from tests.rehearsal.mailed import has_postfix, let_postfix_serve, must_have_arrived
 

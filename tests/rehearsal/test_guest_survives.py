@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from tests.lab.operator import Operator
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from rollout.runbook.pages import SHELL
 from tests.lab.operator import PROJECT, Operator
 from tests.rehearsal.test_typed import Person, pages

@@ -21,7 +21,7 @@ from rollout.terminal.events import Events
 from rollout.terminal.hooks import Command, Hooks
 from rollout.terminal.plain import PlainLines
 from standin import BaseHost
-from standin.sample import MY_CNF, NAMED, Entry
+from standin.samples.files import MY_CNF, NAMED, Entry
 from tests.rehearsal.sites import SAMPLE
 
 MARK = "pLantEd"

@@ -45,7 +45,7 @@ HANDS_ON = {
     "rollout/runbook/pages.py": "compile_step(",
     "runbooks/07-mysql.md": "ln -sfh /usr/jails/mysql/root/var/run/mysql/mysql.sock",
     "rollout/host/session.py": "def output(",
-    "rollout/host/host.sh": "sh -eu \"$journal/steps/$1/$2/$3.sh\"",
+    "rollout/host/host.sh": 'sh -eu "$journal/steps/$1/$2/$3.sh"',
     "tests/checks/test_service.py": "socket_leads_into_jail(",
 }
 """What each file of the walk does with the value, or with the table, step or command it is in."""

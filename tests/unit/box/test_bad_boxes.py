@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import deploy
-from box import guest, leftovers, network
+from box import leftovers
+from box.qemu import guest, network
 
 PROJECT = Path(__file__).parents[3]
 # A boot sector that says so on the serial line and stops.

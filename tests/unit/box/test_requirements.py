@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from box.image import TOOLS
+from box.qemu.image import TOOLS
 from box.requirements import Missing, require_tools
 
 

@@ -12,7 +12,7 @@ from box import provision, traffic
 from box.clients.results import Acknowledged, Gap, Got, Inserted, Sent
 from box.clients.results import Verdict as Rows
 from box.remote import Answer
-from box.running import ClientError
+from box.run_clients import ClientError
 from rollout import site
 from rollout.errors import Refused, Stuck
 from rollout.host.session import Ssh
@@ -86,7 +86,7 @@ def clients(monkeypatch: pytest.MonkeyPatch, *silent: str, rows: Rows | None = N
     monkeypatch.setattr(traffic, "users", lambda guest, site: iter(there))
     monkeypatch.setattr(provision, "users", lambda guest, site: iter(there))
     whole = Rows(rows=1, acknowledged=1, lost=(), doubled=(), unacknowledged=())
-    monkeypatch.setattr("box.running.verify", lambda guest, client, port: rows or whole)
+    monkeypatch.setattr("box.run_clients.verify", lambda guest, client, port: rows or whole)
 
 
 def test_every_service_of_the_sample_has_clients(tmp_path: Path) -> None:

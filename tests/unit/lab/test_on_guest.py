@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from box.guest import Guest
+from box.qemu.guest import Guest
 from box.remote import Answer, GuestError
 
 pytestmark = [pytest.mark.guest, pytest.mark.slow]

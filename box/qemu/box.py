@@ -1,0 +1,67 @@
+"""A box straight under qemu: from an image at hand, or from the official one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from box import provision
+from box.qemu import download, image
+from box.qemu.guest import Guest
+from box.qemu.image import TOOLS, Image
+from box.qemu.network import Forwarded
+from box.requirements import Missing, require_tools
+from box.traffic import traffic
+from rollout.host.session import Session
+from rollout.probe.outside import FromOutside, watches
+from rollout.rehearsal.box import Box
+from rollout.site import Site
+
+_MEMORY = 1024  # MiB
+_MEMORY_TO_INSTALL = 2048  # what packages want while they are unpacked and their daemons first run
+
+
+@contextmanager
+def qemu_box(site: Site, named: Path | None, say: Callable[[str], None]) -> Iterator[Box]:
+    """A guest that has booted and is the base host of the site; gone when the context ends."""
+    require_tools(TOOLS)
+    found = at_hand(named, say)
+    network = Forwarded(site)
+    say(f"booting {found.disk} under qemu; emulated this takes minutes")
+    guest = Guest(
+        found,
+        network,
+        _MEMORY_TO_INSTALL if found.wants_seed else _MEMORY,
+        prepare=lambda guest: provision.provision(guest, site, say),
+        prepared=provision.identity(site),
+    )
+    with guest, closing(FromOutside(guest.target, network.doors)) as outside:
+        yield Box(
+            name=f"{system(guest)} under qemu",
+            target=guest.target,
+            outside=outside,
+            watches=watches(site, doors=network.doors),
+            socket_owner=tuple(guest.target.argv("/bin/sh")),
+            reboot=guest.reboot,
+            pull_plug=guest.pull_plug,
+            cut=guest.cut,
+            traffic=lambda say: traffic(guest, site, say),
+            is_freebsd=True,
+        )
+
+
+def at_hand(named: Path | None, say: Callable[[str], None]) -> Image:
+    """The image that was named or is in its place; else the official one."""
+    try:
+        return image.find_image(named=named)
+    except Missing:
+        if named or os.environ.get("CELLBLOCK_BOX_IMAGE") or image.DEFAULT.expanduser().exists():
+            raise
+        return download.official(say)
+
+
+def system(guest: Guest) -> str:
+    with Session(guest.target) as session:
+        return session.output("uname -sr").strip()

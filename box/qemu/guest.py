@@ -1,0 +1,224 @@
+"""A real FreeBSD guest that may break: boots on a throw-away disk, on a network of its own."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from box import leftovers, remote
+from box.qemu import accelerator, seed, snapshots
+from box.qemu.image import Image, format_of
+from box.qemu.machine import NIC, Machine
+from box.qemu.network import Network
+from box.remote import STILL_BOOTING, Answer, GuestError, answers
+from rollout.host.session import Ssh
+
+BOOT_LIMIT = 600.0  # seconds; emulated, 30 when nothing else runs and 150 beside two more guests
+OFF_LIMIT = 240.0  # seconds from shutdown(8) to a machine that is off
+CUT = 25.0  # seconds without a network: longer than ssh goes on (see rollout.host.session.Ssh)
+SNAPSHOT = "booted"
+SEEDED_SIZE = "24G"  # of the disk of an official image, which is no larger than what it holds
+
+
+def _as_it_is(guest: "Guest") -> None: ...
+
+
+class Guest:
+    """`with Guest(find_image(), network) as guest:` has it just booted, and as such saved.
+
+    `prepare` makes of a guest that has booted for the first time what is wanted of it; `prepared`
+    names that, so that a snapshot of something else is not taken for it. It leaves nothing behind
+    but a copy of that snapshot for the next one (see snapshots.py).
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        network: Network,
+        memory_mb: int = 1024,
+        cpus: int = 2,
+        *,
+        prepare: Callable[["Guest"], None] = _as_it_is,
+        prepared: str = "",
+    ) -> None:
+        self.image = image
+        self.network = network
+        self._memory_mb = memory_mb
+        self._cpus = cpus
+        self._prepare = prepare
+        self._prepared = prepared
+        # how the image's known_hosts names it, wherever its ports are
+        self._known_as = seed.KNOWN_AS if image.wants_seed else network.known_as
+        self._undo = ExitStack()
+
+    @property
+    def address(self) -> str:
+        """Where its sshd is found."""
+        return self.network.ssh[0]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            leftovers.sweep()
+            # resolved: who publishes a newer image moves a link, and must not move our ground
+            disk = self.image.disk.resolve()
+            self.image = replace(self.image, format=format_of(disk))
+            scratch = tempfile.TemporaryDirectory(prefix=leftovers.prefix())
+            self.scratch = Path(undo.enter_context(scratch))
+            self.network = undo.enter_context(self.network)
+            sown = seed.sown() if self.image.wants_seed else None
+            if sown is not None:
+                self.image = replace(self.image, key=sown.key, known_hosts=sown.known_hosts)
+            self._machine = Machine(
+                self.scratch,
+                self.network,
+                accelerator.choose(),
+                memory_mb=self._memory_mb,
+                cpus=self._cpus,
+                seed=sown.disk if sown else None,
+            )
+            undo.callback(self._machine.cut_power)
+            self._boot_or_go_on(disk, SEEDED_SIZE if sown else "")
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._undo.close()
+
+    def _boot_or_go_on(self, image: Path, size: str) -> None:
+        hardware = [part.replace(str(self.scratch), "") for part in self._machine.hardware()]
+        kept = snapshots.place(image, [*hardware, self._prepared], self.network.kind)
+        if kept.exists():
+            shutil.copyfile(kept, self._machine.disk)
+            self.restore()
+            return
+        self._machine.lay_disk(image, self.image.format, size)
+        self.boot()
+        self._prepare(self)
+        self.save()
+        with self._machine.held():
+            snapshots.keep(self._machine.disk, kept)
+
+    def boot(self, limit: float = BOOT_LIMIT) -> float:
+        """Switches it on and waits until rc is through; the seconds that took."""
+        began = time.monotonic()
+        self._machine.start()
+        self.wait_until(lambda: answers(self, f"! {STILL_BOOTING}"), "booted", limit)
+        return time.monotonic() - began
+
+    def reboot(self) -> None:
+        """Shuts it down as its administrator would, and switches it on again."""
+        self.sh("(sleep 1; shutdown -p now) >/dev/null 2>&1 &")
+        deadline = time.monotonic() + OFF_LIMIT
+        while self._machine.runs:
+            if time.monotonic() > deadline:
+                raise self._silent("off", OFF_LIMIT)
+            time.sleep(0.2)
+        self.boot()
+
+    def power_off(self) -> None:
+        """Pulls the plug: nothing is shut down, nothing flushed."""
+        self._machine.cut_power()
+
+    def save(self, name: str = SNAPSHOT) -> None:
+        """Keeps memory and disk as they are now under that name."""
+        self._machine.monitor.human(f"savevm {name}")
+
+    def restore(self, name: str = SNAPSHOT) -> None:
+        """Makes memory and disk what they were at `save`, link up, and the clock right again."""
+        # a new qemu each time: one that had run on came back deaf to its network for 40 seconds
+        self._machine.start(paused=True)
+        self._machine.monitor.human(f"loadvm {name}")
+        self._machine.monitor.execute("cont")
+        self.wait_until(lambda: answers(self, f"date -f %s {int(time.time())}"), "restored", 120.0)
+
+    def cut_link(self) -> None:
+        """Pulls the network cable; the guest sees its link go down."""
+        self._machine.monitor.execute("set_link", name=NIC, up=False)
+
+    def restore_link(self) -> None:
+        self._machine.monitor.execute("set_link", name=NIC, up=True)
+
+    def cut(self) -> None:
+        """No network for so long that every connection of ours ends."""
+        self.cut_link()
+        time.sleep(CUT)
+        self.restore_link()
+
+    def pull_plug(self) -> None:
+        self.power_off()
+        self.boot()
+
+    def console(self) -> str:
+        """The text on the serial console since the machine was last switched on."""
+        return self._machine.console()
+
+    def argv(self, *command: str) -> list[str]:
+        """That command as it must be started to have the guest in reach."""
+        return self.network.argv(*command)
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """Addresses for clients to speak from."""
+        return self.network.sources
+
+    def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
+        """Where that port of the guest's is found."""
+        return self.network.door(port, proto)
+
+    @property
+    def target(self) -> Ssh:
+        """The guest, as the engine reaches a host."""
+        address, port = self.network.ssh
+        return Ssh(
+            address,
+            port=port,
+            key=self.image.key,
+            known_hosts=self.image.known_hosts,
+            known_as=self._known_as,
+        )
+
+    def ssh_argv(self, command: str) -> list[str]:
+        """ssh to the guest's root, over a connection that is shared with nobody."""
+        return self.argv(*remote.ssh_argv(self.target, command))
+
+    def ssh(self, command: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """That line as a person would type it after `ssh root@guest`: read by root's csh."""
+        return subprocess.run(
+            self.ssh_argv(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+            timeout=timeout,
+            check=False,
+        )
+
+    def sh(self, command: str, timeout: float = 120.0) -> Answer:
+        """`/bin/sh -c COMMAND` in the guest, nothing on stdin. Raises GuestError when ssh fails."""
+        return remote.sh(self.ssh_argv(remote.RUN_IN_SH), command, timeout)
+
+    def wait_until(self, question: Callable[[], bool], what: str, limit: float) -> None:
+        """Asks until it is so; GuestError, with the end of the console, when it is not in time."""
+        deadline = time.monotonic() + limit
+        while not question():
+            if not self._machine.runs:
+                raise GuestError(
+                    f"qemu ended before the guest was {what}", evidence=self._machine.said()
+                )
+            if time.monotonic() > deadline:
+                raise self._silent(what, limit)
+            time.sleep(0.2)
+
+    def _silent(self, what: str, limit: float) -> GuestError:
+        console = self.console()
+        return GuestError(
+            f"the guest was not {what} after {limit:.0f} s",
+            evidence=f"the end of its console:\n{console[-2000:].strip() or '(it is empty)'}",
+            todo="if it is only slow, try again on a machine with less to do; "
+            "if the image does not boot, take another",
+        )

@@ -1,0 +1,245 @@
+"""What the daemons' own configuration files say, as far as a client could notice it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from standin.etc.rc_conf import RcConf
+from standin.linux.rootdir import RootDir
+from standin.model.daemon import Listen
+
+HTTPD = "/usr/local/etc/apache24/httpd.conf"
+FPM = "/usr/local/etc/php-fpm.conf"
+NAMED = "/usr/local/etc/namedb/named.conf"
+MY_CNF = "/usr/local/etc/mysql/my.cnf"
+MOST_INCLUDES = 8
+
+
+@dataclass(frozen=True)
+class VirtualHost:
+    names: tuple[str, ...]
+    root: str
+
+
+@lru_cache(maxsize=32)
+def _directives(text: str) -> tuple[list[str], ...]:
+    lines = ([word.strip('"') for word in line.split()] for line in text.splitlines())
+    return tuple(words for words in lines if words and not words[0].startswith("#"))
+
+
+def httpd_lines(rootdir: RootDir, file: str = HTTPD, depth: int = 0) -> list[list[str]]:
+    """All directives with the included files' in their places."""
+    found: list[list[str]] = []
+    for words in _directives(rootdir.read(file) or ""):
+        if words[0].lower() in ("include", "includeoptional") and depth < MOST_INCLUDES:
+            pattern = words[1] if words[1].startswith("/") else f"/usr/local/{words[1]}"
+            folder, _, name = pattern.rpartition("/")
+            for place in sorted(rootdir.path(folder).glob(name)):
+                found += httpd_lines(rootdir, f"{folder}/{place.name}", depth + 1)
+        else:
+            found.append(words)
+    return found
+
+
+def apache_problem(rootdir: RootDir) -> str:
+    """The first thing that httpd -t would not take; "" when there is none."""
+    opened: list[str] = []
+    for words in httpd_lines(rootdir):
+        name = words[0].lower()
+        if name == "loadmodule":
+            place = words[2] if words[2].startswith("/") else f"/usr/local/{words[2]}"
+            if not rootdir.path(place).is_file():
+                return f'Cannot load {words[2]} into server: Cannot open "{place}"'
+        elif name.startswith("</"):
+            if not opened or opened.pop() != name[2:].rstrip(">"):
+                return f"{words[0]} without matching <{words[0][2:].rstrip('>')}> section"
+        elif name.startswith("<"):
+            opened.append(name[1:].rstrip(">"))
+    return f"<{opened[-1]}> was not closed" if opened else ""
+
+
+def fpm_problem(rootdir: RootDir) -> str:
+    """The same of php-fpm -t."""
+    text = rootdir.read(FPM)
+    if text is None:
+        return f"failed to open configuration file '{FPM}'"
+    return "" if re.search(r"^listen = ", text, re.MULTILINE) else "No pool defined"
+
+
+def apache_listens(rootdir: RootDir) -> list[Listen]:
+    wanted = [words[1] for words in httpd_lines(rootdir) if words[0].lower() == "listen"]
+    found = []
+    for place, word in enumerate(wanted):
+        address, _, port = word.rpartition(":")
+        proto = "tcp4" if address and address != "*" else "tcp46"
+        found.append(Listen(proto, address or "*", int(port), 4 + 2 * place))
+    return found
+
+
+def apache_folder(rootdir: RootDir) -> str:
+    """The main document root: without it httpd does not start."""
+    inside = False
+    for words in httpd_lines(rootdir):
+        name = words[0].lower()
+        inside = name.startswith("<virtualhost") or (
+            inside and not name.startswith("</virtualhost")
+        )
+        if name == "documentroot" and not inside:
+            return words[1]
+    return ""
+
+
+def virtual_hosts(rootdir: RootDir) -> list[VirtualHost]:
+    """In the order of the files: the first answers for names that no other has."""
+    found: list[VirtualHost] = []
+    names: list[str] = []
+    root = ""
+    for words in httpd_lines(rootdir):
+        match words[0].lower():
+            case "<virtualhost":
+                names, root = [], ""
+            case "servername" | "serveralias":
+                names += words[1:]
+            case "documentroot":
+                root = words[1]
+            case "</virtualhost>":
+                found.append(VirtualHost(tuple(names), root))
+                names, root = [], ""
+    return found or [VirtualHost((), apache_folder(rootdir))]
+
+
+def _named_text(rootdir: RootDir) -> str:
+    text = rootdir.read(NAMED) or ""
+    for match in re.finditer(r'^\s*include\s+"([^"]+)"\s*;', text, re.MULTILINE):
+        text += rootdir.read(match[1]) or ""
+    return re.sub(r"//[^\n]*|#[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+def named_listens(rootdir: RootDir) -> list[Listen]:
+    """Two sockets for each address and protocol, as one worker for each of two CPUs."""
+    match = re.search(r"listen-on\s*(?:port\s+(\d+)\s*)?\{([^}]*)\}", _named_text(rootdir))
+    port = int(match[1] or 53) if match else 53
+    words = [word.strip() for word in match[2].split(";")] if match else ["any"]
+    found = []
+    for place, word in enumerate(word for word in words if word and word != "none"):
+        address = "*" if word == "any" else word
+        first = 29 + 6 * place
+        found += [Listen("udp4", address, port, first), Listen("udp4", address, port, first + 1)]
+        found += [
+            Listen("tcp4", address, port, first + 2),
+            Listen("tcp4", address, port, first + 3),
+        ]
+    return found
+
+
+def named_folder(rootdir: RootDir) -> str:
+    match = re.search(r'directory\s+"([^"]+)"', _named_text(rootdir))
+    return match[1] if match else ""
+
+
+def zone_files(rootdir: RootDir) -> dict[str, str]:
+    pattern = r'zone\s+"([^"]+)"[^{]*\{[^}]*?file\s+"([^"]+)"'
+    folder = named_folder(rootdir)
+    return {
+        match[1].rstrip("."): match[2] if match[2].startswith("/") else f"{folder}/{match[2]}"
+        for match in re.finditer(pattern, _named_text(rootdir))
+    }
+
+
+def _my_cnf(rootdir: RootDir, name: str, default: str) -> str:
+    text = rootdir.read(MY_CNF) or ""
+    pattern = rf"^\s*{name.replace('-', '[-_]')}\s*=\s*(\S+)"
+    found = re.findall(pattern, text, re.MULTILINE)
+    return found[-1] if found else default
+
+
+def mysql_listens(rootdir: RootDir) -> list[Listen]:
+    if re.search(r"^\s*skip[-_]networking\b", rootdir.read(MY_CNF) or "", re.MULTILINE):
+        return []
+    address = _my_cnf(rootdir, "bind-address", "*")
+    address = "*" if address in ("0.0.0.0", "::") else address  # noqa: S104 - what it means there
+    return [Listen("tcp4", address, int(_my_cnf(rootdir, "port", "3306")), 21)]
+
+
+def mysql_folder(rootdir: RootDir) -> str:
+    rc = RcConf.of(rootdir).get("mysql_dbdir")
+    return _my_cnf(rootdir, "datadir", rc or "/var/db/mysql").rstrip("/")
+
+
+def mysql_socket(rootdir: RootDir) -> str:
+    return _my_cnf(rootdir, "socket", "/var/run/mysql/mysql.sock")
+
+
+def sendmail_listens(rootdir: RootDir) -> list[Listen]:
+    """Only its own host's mail where sendmail_enable is off, but the submission is not."""
+    conf = RcConf.of(rootdir)
+    if not conf.is_on("sendmail_enable") and conf.is_on("sendmail_submit_enable"):
+        return [Listen("tcp4", "127.0.0.1", 25, 3)]
+    text = rootdir.read("/etc/mail/sendmail.cf") or ""
+    found: list[Listen] = []
+    for match in re.finditer(r"^O DaemonPortOptions=(.*)$", text, re.MULTILINE):
+        options = dict(part.strip().partition("=")[::2] for part in match[1].split(","))
+        six = options.get("Family") == "inet6"
+        port = {"smtp": 25, "submission": 587}.get(options.get("Port", "smtp")) or int(
+            options["Port"]
+        )
+        found.append(
+            Listen("tcp6" if six else "tcp4", options.get("Addr", "*"), port, 3 + 2 * len(found))
+        )
+    return found
+
+
+def sshd_listens(rootdir: RootDir) -> list[Listen]:
+    text = rootdir.read("/etc/ssh/sshd_config") or ""
+    port = int((re.findall(r"^Port (\d+)", text, re.MULTILINE) or ["22"])[-1])
+    addresses = re.findall(r"^ListenAddress (\S+)", text, re.MULTILINE)
+    if addresses:
+        return [Listen("tcp4", address, port, 3 + i) for i, address in enumerate(addresses)]
+    return [Listen("tcp6", "*", port, 3), Listen("tcp4", "*", port, 4)]
+
+
+def syslogd_listens(rootdir: RootDir) -> list[Listen]:
+    """Only -s and -ss keep it from the network."""
+    flags = RcConf.of(rootdir).get("syslogd_flags")
+    return [] if re.search(r"-s", flags) else [Listen("udp4", "*", 514, 8)]
+
+
+MAIN_CF = "/usr/local/etc/postfix/main.cf"
+MASTER_CF = "/usr/local/etc/postfix/master.cf"
+DOVECOT = "/usr/local/etc/dovecot/dovecot.conf"
+
+
+def main_cf(rootdir: RootDir, file: str = MAIN_CF) -> dict[str, str]:
+    """Postfix's parameters as they are set; the last counts."""
+    lines = (rootdir.read(file) or "").splitlines()
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def postfix_listens(rootdir: RootDir) -> list[Listen]:
+    names = {"smtp": 25, "submission": 587, "smtps": 465, "submissions": 465}
+    text = rootdir.read(MASTER_CF) or ""
+    services = re.findall(r"^(\w+)\s+inet\s", text, re.MULTILINE)
+    found = []
+    for word in re.split(r"[, ]+", main_cf(rootdir).get("inet_interfaces", "all")):
+        address = {"all": "*", "localhost": "127.0.0.1", "loopback-only": "127.0.0.1"}.get(
+            word, word
+        )
+        found += [Listen("tcp4", address, names[name], 13) for name in services if name in names]
+    return found
+
+
+def dovecot_listens(rootdir: RootDir) -> list[Listen]:
+    text = rootdir.read(DOVECOT) or ""
+    protocols = (re.findall(r"^protocols\s*=\s*(.*)$", text, re.MULTILINE) or ["imap pop3"])[-1]
+    told = (re.findall(r"^listen\s*=\s*(.*)$", text, re.MULTILINE) or ["*"])[-1]
+    ports = {"imap": (143, 993), "pop3": (110, 995)}
+    return [
+        Listen("tcp4", address, port, 30)
+        for address in re.split(r"[, ]+", told)
+        if ":" not in address
+        for name in protocols.split()
+        for port in ports.get(name, ())
+    ]

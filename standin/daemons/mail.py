@@ -1,0 +1,152 @@
+"""Mail: who takes a message, whose mailbox it ends in, and what stays in which queue.
+
+A message in a queue is two files, as sendmail has them: df with its text, qf with its recipients;
+in Postfix's it is one, whose first line is its recipient.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from standin.daemons import configs
+from standin.etc.passwd import Account, accounts
+from standin.linux import owners
+from standin.linux.rootdir import RootDir
+from standin.model.answers import who_answers
+from standin.model.host import Host
+
+MTAS = ("sendmail", "postfix")
+POSTFIX = "/var/spool/postfix"
+QUEUE, SUBMISSION = "/var/spool/mqueue", "/var/spool/clientmqueue"
+_numbers = iter(range(1, 1_000_000))
+
+
+def names(host: Host, rootdir: RootDir) -> list[str]:
+    """sendmail's class w: what it takes mail for as its own."""
+    jail = host.jail_of(rootdir)
+    if _has_postfix(rootdir):
+        return _postfix_names(host, rootdir)
+    own = jail.hostname if jail else host.kernel.sysctls["kern.hostname"]
+    listed = (rootdir.read("/etc/mail/local-host-names") or "").split()
+    addresses = [f"[{address}]" for address in host.addresses_of(rootdir)]
+    return list(dict.fromkeys([*listed, own, own.partition(".")[0], "localhost", *addresses]))
+
+
+def _has_postfix(rootdir: RootDir) -> bool:
+    """sendmail's programs are everywhere; who has a main.cf means Postfix."""
+    return rootdir.read(configs.MAIN_CF) is not None
+
+
+def _postfix_names(host: Host, rootdir: RootDir) -> list[str]:
+    known = configs.main_cf(rootdir)
+    told = known.get("mydestination", "$myhostname, localhost")
+    return re.split(r"[, ]+", told.replace("$myhostname", known.get("myhostname", "")))
+
+
+def aliases(rootdir: RootDir) -> dict[str, str]:
+    lines = (rootdir.read("/etc/mail/aliases") or "").splitlines()
+    pairs = (line.partition(":") for line in lines if ":" in line and not line.startswith("#"))
+    return {name.strip(): to.strip() for name, _, to in pairs}
+
+
+def submit(host: Host, rootdir: RootDir, recipient: str, text: str) -> None:
+    """What sendmail(8) does for a program: hand it to 127.0.0.1, or keep it for later."""
+    if "/usr/local/sbin/sendmail" in _mailer_conf(rootdir):
+        _one_file(rootdir, "maildrop", recipient, text)
+        flush(host, rootdir)
+    elif not _handed_over(host, rootdir, recipient, text):
+        _queue(host, rootdir, SUBMISSION, recipient, text)
+
+
+def _mailer_conf(rootdir: RootDir) -> str:
+    places = ("/usr/local/etc/mail/mailer.conf", "/etc/mail/mailer.conf")
+    return next((text for place in places if (text := rootdir.read(place)) is not None), "")
+
+
+def flush(host: Host, rootdir: RootDir) -> None:
+    """A running Postfix tries all that it has; without one it waits where it is."""
+    if not any(each.kind.rc == "postfix" and each.rootdir == rootdir for each in host.daemons):
+        return
+    for folder in ("maildrop", "deferred"):
+        for place in sorted(rootdir.path(f"{POSTFIX}/{folder}").glob("*")):
+            recipient, _, text = place.read_text().partition("\n")
+            place.unlink()
+            take(host, rootdir, recipient, text)
+
+
+def _one_file(rootdir: RootDir, folder: str, recipient: str, text: str) -> None:
+    place = rootdir.path(f"{POSTFIX}/{folder}")
+    place.mkdir(parents=True, exist_ok=True)  # as Postfix does when it starts
+    (place / f"STANDIN{next(_numbers):06d}").write_text(f"{recipient}\n{text}")
+
+
+def _handed_over(host: Host, rootdir: RootDir, recipient: str, text: str) -> bool:
+    found = who_answers(host, "127.0.0.1", 25, "tcp", rootdir.name or "host")
+    if found is None or found.daemon.kind.rc not in MTAS:
+        return False
+    take(host, found.rootdir, recipient, text)
+    return True
+
+
+def take(host: Host, rootdir: RootDir, recipient: str, text: str) -> None:
+    """What an MTA does with a message that it has said yes to."""
+    log = rootdir.path("/var/log/maillog")
+    with log.open("a") as file:
+        file.write(f"sm-mta: to={recipient}, {_message_id(text)}\n")
+    if not _delivered(host, rootdir, recipient, text):
+        if _has_postfix(rootdir):
+            _one_file(rootdir, "deferred", recipient, text)
+            return
+        _queue(host, rootdir, QUEUE, recipient, text)
+
+
+def _account(rootdir: RootDir, name: str) -> Account | None:
+    return next((account for account in accounts(rootdir) if account.name == name), None)
+
+
+def _message_id(text: str) -> str:
+    head = text.partition("\n\n")[0]
+    found = [line for line in head.splitlines() if line.lower().startswith("message-id:")]
+    return "msgid=" + (found[0].partition(":")[2].strip() if found else "")
+
+
+def _delivered(host: Host, rootdir: RootDir, recipient: str, text: str) -> bool:
+    user, _, domain = recipient.partition("@")
+    if domain and domain not in names(host, rootdir):
+        return False  # nothing is at the other end of the wire
+    account = _account(rootdir, aliases(rootdir).get(user, user)) or _account(rootdir, user)
+    if account is None:
+        return True  # bounced
+    box = rootdir.path(f"/var/mail/{account.name}")
+    fresh = not box.exists()
+    with box.open("a") as file:
+        file.write(f"From sender\n{text.rstrip()}\n\n")
+    if fresh:
+        owners.change(host.rootdir.root, box, account.uid, account.gid)
+        box.chmod(0o600)
+    return True
+
+
+def _queue(host: Host, rootdir: RootDir, folder: str, recipient: str, text: str) -> None:
+    name = f"STANDIN{next(_numbers):06d}"
+    place = rootdir.path(folder)
+    (place / f"df{name}").write_text(text)
+    (place / f"qf{name}").write_text(f"R{recipient}\n")
+
+
+def waiting(rootdir: RootDir, folder: str) -> list[tuple[Path, Path]]:
+    """(qf, df) of each whole message."""
+    found = (
+        (qf, qf.with_name(f"df{qf.name[2:]}")) for qf in sorted(rootdir.path(folder).glob("qf*"))
+    )
+    return [(qf, df) for qf, df in found if df.exists()]
+
+
+def run_queue(host: Host, rootdir: RootDir, folder: str) -> None:
+    for qf, df in waiting(rootdir, folder):
+        recipient, text = qf.read_text().removeprefix("R").strip(), df.read_text()
+        send = _handed_over if folder == SUBMISSION else _delivered
+        if send(host, rootdir, recipient, text):
+            qf.unlink()
+            df.unlink()

@@ -1,0 +1,92 @@
+"""The rows of the stand-in's MySQL: a file in its data directory, synced before the answer."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from standin.model.daemon import Daemon
+
+ROWS = "rows.ibd"
+DEFAULTS = {
+    "innodb_fast_shutdown": "1",
+    "innodb_max_dirty_pages_pct": "90",
+    "innodb_buffer_pool_dump_at_shutdown": "1",
+    "innodb_buffer_pool_load_at_startup": "1",
+    "read_only": "0",
+}
+STATUS = {"Innodb_buffer_pool_pages_dirty": "0", "Threads_connected": "1", "Uptime": "42"}
+
+
+class StatementError(Exception):
+    """As mysql(1) prints it."""
+
+
+def query(daemon: Daemon, statement: str) -> list[str]:
+    """The lines of the result, columns separated by tabs."""
+    result: list[str] = []
+    for one in filter(None, (part.strip() for part in statement.split(";"))):
+        result = _query(daemon, one)
+    return result
+
+
+def _query(daemon: Daemon, statement: str) -> list[str]:
+    for pattern, run in STATEMENTS.items():
+        if match := re.fullmatch(pattern, statement, re.IGNORECASE):
+            return run(daemon, match)
+    raise StatementError(
+        "ERROR 1064 (42000) at line 1: You have an error in your SQL syntax near "
+        f"'{statement[:40]}' at line 1"
+    )
+
+
+def _rows(daemon: Daemon) -> Path:
+    return daemon.rootdir.path(daemon.folder) / ROWS
+
+
+def _insert(daemon: Daemon, match: re.Match[str]) -> list[str]:
+    with _rows(daemon).open("a") as file:
+        file.write(match[1] + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return []
+
+
+def _select(daemon: Daemon, match: re.Match[str]) -> list[str]:
+    lines = _rows(daemon).read_text().splitlines()
+    return [str(len(lines))] if match[1] else lines
+
+
+def _set(daemon: Daemon, match: re.Match[str]) -> list[str]:
+    daemon.variables[match[1].lower()] = match[2]
+    return []
+
+
+def _show(daemon: Daemon, match: re.Match[str]) -> list[str]:
+    known = STATUS if match[1].upper() == "STATUS" else _variables(daemon)
+    like = re.compile(match[2].replace("%", ".*"), re.IGNORECASE)
+    return [f"{name}\t{value}" for name, value in sorted(known.items()) if like.fullmatch(name)]
+
+
+def _variables(daemon: Daemon) -> dict[str, str]:
+    return DEFAULTS | {"datadir": daemon.folder + "/"} | daemon.variables
+
+
+def _variable(daemon: Daemon, match: re.Match[str]) -> list[str]:
+    name = match[1].lower()
+    if name not in _variables(daemon):
+        raise StatementError(f"ERROR 1193 (HY000): Unknown system variable '{name}'")
+    return [_variables(daemon)[name]]
+
+
+STATEMENTS: dict[str, Callable[[Daemon, re.Match[str]], list[str]]] = {
+    r"INSERT INTO rows VALUES \('([^'\n]*)'\)": _insert,
+    r"SELECT (COUNT\()?\*\)? FROM rows": _select,
+    r"SELECT 1": lambda daemon, match: ["1"],
+    r"SELECT @@(?:GLOBAL\.)?(\w+)": _variable,
+    r"SET GLOBAL (\w+) ?= ?(\w+)": _set,
+    r"FLUSH (?:TABLES|LOGS)": lambda daemon, match: [],
+    r"SHOW (?:GLOBAL )?(STATUS|VARIABLES) LIKE '([^']*)'": _show,
+}

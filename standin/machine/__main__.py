@@ -1,0 +1,138 @@
+"""The box that a stand-in runs in: it lays the tree, and has the power switch.
+
+Runs as a process of its own, with all modules loaded, so that a boot costs a fork. Reads one JSON
+object a line on stdin and answers with one; the end of stdin pulls the plug.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from standin.linux import syscalls
+from standin.linux.fifos import Channel
+from standin.linux.power_loss import LOG, tear
+from standin.machine.install import lay
+from standin.machine.server import serve
+from standin.model.faults import Fault
+from standin.samples.base_host import BaseHost
+
+BOOT_SECONDS = 120
+FOLDERS_MADE = ("root", "dev")
+FILES_MADE = ("console.log", "calls.log", "strange.log", LOG)
+
+
+class Machine:
+    def __init__(self, where: Path) -> None:
+        self.where = where
+        self.box = 0
+        self.first = 0
+        self.laid = 0.0
+
+    def build(self, base: BaseHost) -> dict[str, Any]:
+        """Never over files that are not ours: what is there must be cleared first."""
+        lay(self.where, base)
+        self.laid = time.time()
+        return {}
+
+    def clear(self) -> dict[str, Any]:
+        self.off()
+        for name in FOLDERS_MADE:
+            shutil.rmtree(self.where / name, ignore_errors=True)
+        for name in FILES_MADE:
+            (self.where / name).unlink(missing_ok=True)
+        return {}
+
+    def boot(self, faults: list[Fault], delay: float) -> dict[str, Any]:
+        """Answers with the pid of the first process, or 0 when the power went during the boot."""
+        self.off()
+        report, tell = os.pipe()
+        gc.freeze()  # of the modules the child's collections copy no page
+        self.box = os.fork()
+        if self.box == 0:
+            os.close(report)
+            _enter(self.where, tell, faults, delay)
+        os.close(tell)
+        self.first = pid = int(_line(report) or "0")
+        up = _line(report)
+        os.close(report)
+        return {"pid": pid if up == "up" else 0}
+
+    def off(self, *, torn: bool = False) -> dict[str, Any]:
+        if self.box:
+            # Its first process goes before the one that waits for it, see Channel.
+            with suppress(ProcessLookupError):
+                os.kill(self.first or self.box, signal.SIGKILL)
+            os.waitpid(self.box, 0)
+            self.box = 0
+            if torn:
+                return {"torn": tear(self.where, self.laid)}
+        return {}
+
+
+def _line(report: int) -> str:
+    text = b""
+    while not text.endswith(b"\n"):
+        ready, _, _ = select.select([report], [], [], BOOT_SECONDS)
+        byte = os.read(report, 1) if ready else b""
+        if not byte:
+            return ""
+        text += byte
+    return text.decode().strip()
+
+
+def _enter(where: Path, tell: int, faults: list[Fault], delay: float) -> None:
+    """In the child: new namespaces, and in them the server as process 1."""
+    try:
+        syscalls.die_with_parent()
+        _quiet(where)
+        syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
+        channel = Channel.open(where)
+        first = os.fork()
+        if first == 0:
+            serve(where, channel, tell, faults, delay)
+        os.write(tell, f"{first}\n".encode())
+        os.close(tell)
+        os.waitpid(first, 0)
+    finally:
+        os._exit(0)
+
+
+def _quiet(where: Path) -> None:
+    console = os.open(where / "console.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (console, 1), (console, 2)):
+        os.dup2(source, target)
+
+
+def main() -> None:
+    machine = Machine(Path(sys.argv[1]))
+    try:
+        for line in iter(sys.stdin.readline, ""):
+            wish = json.loads(line)
+            match wish.pop("do"):
+                case "build":
+                    answer = machine.build(BaseHost.from_dict(wish["base"]))
+                case "clear":
+                    answer = machine.clear()
+                case "boot":
+                    faults = [Fault(**fault) for fault in wish["faults"]]
+                    answer = machine.boot(faults, wish["delay"])
+                case _:
+                    answer = machine.off(torn=bool(wish.get("torn")))
+            print(json.dumps(answer), flush=True)
+    finally:
+        machine.off()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Installs a fresh host: FreeBSD's directories (hier(7)), our commands, the base host's files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from standin import commands
+from standin.commands import PLACES
+from standin.daemons.kinds import KINDS
+from standin.etc.passwd import accounts, groups, write_passwd
+from standin.linux import binaries, owners
+from standin.linux.layout import HIDDEN, SLOTS
+from standin.linux.rootdir import RootDir
+from standin.rc import rc_scripts
+from standin.samples.base_host import BaseHost
+
+OVERLAY = Path(__file__).parent / "overlay"
+FOLDERS = [
+    "bin",
+    "boot",
+    "compat/linux/dev/fd",
+    "compat/linux/dev/shm",
+    "dev",
+    "etc/cron.d",
+    "etc/defaults",
+    "etc/jail.conf.d",
+    "etc/mail",
+    "etc/newsyslog.conf.d",
+    "etc/pam.d",
+    "etc/periodic",
+    "etc/rc.d",
+    "etc/ssh",
+    "etc/ssl",
+    "lib",
+    "libexec",
+    "media",
+    "mnt",
+    "proc",
+    "rescue",
+    "root",
+    "sbin",
+    "usr/bin",
+    "usr/home",
+    "usr/include",
+    "usr/lib",
+    "usr/libdata",
+    "usr/libexec",
+    "usr/local/bin",
+    "usr/local/etc/rc.d",
+    "usr/local/lib",
+    "usr/local/libexec",
+    "usr/local/sbin",
+    "usr/local/share",
+    "usr/local/www",
+    "usr/ports",
+    "usr/sbin",
+    "usr/share",
+    "usr/src",
+    "var/cache",
+    "var/crash",
+    "var/cron/tabs",
+    "var/db/pkg",
+    "var/empty",
+    "var/log",
+    "var/mail",
+    "var/run",
+    "var/spool/clientmqueue",
+    "var/spool/mqueue",
+    "var/unbound",
+]
+STICKY = ("tmp", "var/tmp")
+
+
+def lay(where: Path, base: BaseHost) -> None:
+    """Everything below `where`/root. It must not exist yet."""
+    commands.load()
+    root = where / "root"
+    root.mkdir(mode=0o755)
+    for folder in FOLDERS:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for folder in STICKY:
+        (root / folder).mkdir(parents=True)
+        (root / folder).chmod(0o1777)
+    (root / "home").symlink_to("usr/home")
+    (root / "root").chmod(0o750)
+    (root / "var/cron/tabs").chmod(0o700)
+    binaries.lay(root)
+    _overlay(root)
+    _channel(root)
+    _shims(root)
+    _rc_scripts(root)
+    _base_files(RootDir("", root), base)
+
+
+def _overlay(root: Path) -> None:
+    for folder, _, names in os.walk(OVERLAY):
+        target = root / Path(folder).relative_to(OVERLAY)
+        target.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            text = Path(folder, name).read_text()
+            place = target / name
+            place.write_text(text)
+            place.chmod(0o555 if text.startswith("#!") else 0o644)
+
+
+def _channel(root: Path) -> None:
+    hidden = root / HIDDEN
+    os.mkfifo(hidden / "calls")
+    (hidden / "calls").chmod(0o622)  # whatever our umask: commands of people come through it, too
+    os.mkfifo(hidden / "never", 0o600)
+    (hidden / "answers").mkdir()
+    for slot in range(SLOTS):
+        os.mkfifo(hidden / f"answers/{slot}", 0o644)
+
+
+def _shims(root: Path) -> None:
+    shim = root / HIDDEN / "shim"
+    for path in (*PLACES, *(kind.binary for kind in KINDS)):
+        place = root / path[1:]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        os.link(shim, place)
+
+
+def _rc_scripts(root: Path) -> None:
+    for folder, scripts in (
+        ("etc/rc.d", rc_scripts.BASE),
+        ("usr/local/etc/rc.d", rc_scripts.PORTS),
+    ):
+        for name, header in scripts.items():
+            place = root / folder / name
+            place.write_text(rc_scripts.text(name, header))
+            place.chmod(0o555)
+
+
+def _base_files(rootdir: RootDir, base: BaseHost) -> None:
+    for path, text in base.accounts.items():
+        rootdir.write(path, text, 0o600 if "master" in path else 0o644)
+    write_passwd(rootdir)
+    uids = {account.name: account.uid for account in accounts(rootdir)}
+    gids = {group.name: group.gid for group in groups(rootdir)}
+    for path, target in base.links.items():
+        rootdir.path(path).parent.mkdir(parents=True, exist_ok=True)
+        rootdir.path(path).symlink_to(target)
+    for path, entry in base.entries.items():
+        place = rootdir.root / path[1:]
+        if entry.text is None:
+            place.mkdir(parents=True, exist_ok=True)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(entry.text)
+        uid, gid = uids[entry.owner], gids[entry.group]
+        if uid or gid:
+            owners.change(rootdir.root, place, uid, gid)
+        place.chmod(entry.mode)
+    for path in base.without:
+        rootdir.path(path).unlink()

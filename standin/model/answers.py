@@ -1,0 +1,179 @@
+"""Who would answer a client: the way of its first packet in, and of the reply out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from standin.linux.rootdir import RootDir
+from standin.model.daemon import Daemon
+from standin.model.firewall import Verdict
+from standin.model.host import Host
+from standin.model.network import CAPABILITIES, OUTSIDE
+from standin.model.rules import Packet
+
+CLIENT_PORT = 40000
+TSO_STOPS_AT = 65536  # bytes of an upload through libalias, with TSO on
+
+
+@dataclass(frozen=True)
+class SocketAt:
+    """Whose socket took the connection, and at which address it is bound."""
+
+    daemon: Daemon
+    address: str
+
+    @property
+    def rootdir(self) -> RootDir:
+        return self.daemon.rootdir
+
+
+def who_answers(
+    host: Host, address: str, port: int, proto: str, source: str, *, sender: str = ""
+) -> SocketAt | None:
+    """`sender` is the host's address that its question comes from, where it is not the usual."""
+    if address.startswith("/"):
+        return _at_path(host, address, source)
+    packet = _first_packet(host, address, port, proto, source)
+    if packet is None:
+        return None
+    if sender:
+        packet = replace(packet, source=sender)
+    way = _way_in(host, packet)
+    if way is None:
+        return None
+    if way.kind == "fwd":
+        found = _listener(host, proto, way.next_hop, way.next_port)
+        if found is not None and proto == "udp" and found.address not in ("*", packet.target):
+            return None  # the jail's datagram leaves from its own address, and the client drops it
+    else:
+        found = _listener(host, proto, way.packet.target, way.packet.target_port)
+    return found if found and _answer_arrives(host, packet, way) else None
+
+
+def _way_in(host: Host, packet: Packet) -> Verdict | None:
+    """How the last search ended before the packet reached a socket; None when it never did."""
+    known = False
+    if packet.interface != host.network.nic:
+        # It leaves before it arrives: both ways of lo0 are filtered.
+        out = host.judge(replace(packet, direction="out", received_on=""))
+        if out.kind == "drop":
+            return None
+        known = out.is_known
+    verdict = host.judge(replace(packet, is_known=known))
+    if verdict.kind == "drop":
+        return None
+    return replace(verdict, is_known=known or verdict.is_known)
+
+
+def given(host: Host, address: str, port: int) -> int | None:
+    """Bytes that a client outside reads behind this port from the `nc -l` that waits on the host;
+    None while none waits. One client has it, or misses it.
+    """
+    if not host.offers:
+        return None
+    offers, host.offers = host.offers, {}
+    packet = _first_packet(host, address, port, "tcp", "outside")
+    way = _way_in(host, packet) if packet else None
+    if packet is None or way is None:
+        return 0
+    target = (way.packet.target, way.packet.target_port)
+    there = (way.next_hop, way.next_port) if way.kind == "fwd" else target
+    if there not in offers or not _answer_arrives(host, packet, way, offers[there]):
+        return 0
+    return offers[there]
+
+
+def taken(host: Host, source: str, address: str, port: int, length: int = 0) -> int | None:
+    """Bytes that arrive outside when an address of the host's sends so many; None without an
+    answer to the first packet."""
+    nic = host.network.nic
+    first = Packet("tcp", source, CLIENT_PORT, address, port, "out", nic, length=60 + length)
+    out = host.judge(first)
+    owner = host.network.owner(out.packet.source)
+    if out.kind == "drop" or owner is None or owner.is_loopback:
+        return None
+    seen = out.packet
+    answer = Packet(
+        "tcp", address, port, seen.source, seen.source_port, "in", nic, nic, is_answer=True
+    )
+    verdict = host.judge(replace(answer, is_known=out.is_known))
+    if verdict.kind == "drop" or verdict.through_nat != out.through_nat:
+        return None
+    uncut = host.network.interfaces[nic].options & CAPABILITIES["tso"]
+    return min(length, TSO_STOPS_AT) if out.through_nat and uncut else length
+
+
+def _first_packet(host: Host, address: str, port: int, proto: str, source: str) -> Packet | None:
+    owner = host.network.owner(address)
+    if source == "host" or source in host.jails:
+        if source != "host":
+            own = host.jails[source].addresses
+            address = own[0] if address.startswith("127.") and own else address
+            owner = host.network.owner(address)
+            sender = own[0] if own else ""
+        else:
+            sender = address
+        if owner is None or not sender:
+            return None
+        return Packet(proto, sender, CLIENT_PORT, address, port, "in", "lo0", "lo0")
+    # From outside there is a way only to the addresses of the wire, not to those of lo1.
+    if owner is None or owner.is_loopback:
+        return None
+    sender = OUTSIDE if source == "outside" else source
+    nic = host.network.nic
+    return Packet(proto, sender, CLIENT_PORT, address, port, "in", nic, nic)
+
+
+def _answer_arrives(host: Host, sent: Packet, way: Verdict, length: int = 0) -> bool:
+    """The client takes an answer only from the address and port that it wrote to."""
+    end = sent if way.kind == "fwd" else way.packet
+    interface = sent.interface
+    answer = Packet(
+        sent.proto,
+        end.target,
+        end.target_port,
+        sent.source,
+        sent.source_port,
+        "out",
+        interface,
+        is_answer=True,
+        is_known=way.is_known,
+        seen_by_nat=way.through_nat,
+        length=60 + length,
+    )
+    verdict = host.judge(answer)
+    seen = verdict.packet
+    wanted = (sent.target, sent.target_port)
+    if verdict.kind == "drop" or (seen.source, seen.source_port) != wanted:
+        return False
+    if interface == host.network.nic:
+        return True
+    return host.judge(replace(answer, direction="in", received_on=interface)).kind != "drop"
+
+
+def _listener(host: Host, proto: str, address: str, port: int) -> SocketAt | None:
+    """An exact address first, then the host's wildcard, which takes forwarded ones too."""
+    exact: list[SocketAt] = []
+    wildcard: list[SocketAt] = []
+    for daemon in host.daemons:
+        for socket in daemon.sockets:
+            if socket.port == port and socket.speaks(proto):
+                if socket.address == address:
+                    exact.append(SocketAt(daemon, address))
+                elif socket.address == "*":
+                    wildcard.append(SocketAt(daemon, "*"))
+    # BIND's shared sockets are found first, and the host's before a jail's.
+    exact.sort(key=lambda found: bool(found.rootdir.name) == (found.daemon.kind.rc == "named"))
+    return next(iter((*exact, *wildcard)), None)
+
+
+def _at_path(host: Host, path: str, source: str) -> SocketAt | None:
+    rootdir = host.jails[source].rootdir if source in host.jails else host.rootdir
+    try:
+        found = rootdir.path(path).stat()
+    except OSError:
+        return None
+    for daemon in host.daemons:
+        if (found.st_dev, found.st_ino) in daemon.inodes:
+            return SocketAt(daemon, path)
+    return None

@@ -1,0 +1,201 @@
+"""The state of ipfw: rules, sets, nat instances; and what becomes of a packet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from standin.model.rules import Packet, Rule
+
+LAST_SET = 31
+STEP = 100
+NAT_PORT = 32768
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """Of a port, or of an address: without a protocol it is for any, without ports they stay."""
+
+    proto: str
+    address: str
+    port: int
+    public: str
+    public_port: int
+
+
+@dataclass(frozen=True)
+class Nat:
+    number: int
+    text: str
+    ip: str
+    redirects: tuple[Redirect, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the search ended, and the next hop where a fwd rule gave one."""
+
+    kind: Literal["pass", "drop", "fwd"]
+    packet: Packet
+    next_hop: str = ""
+    next_port: int = 0
+    is_known: bool = False
+    through_nat: bool = False
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How one ended, the rules that counted the packet, and which addresses were taken for own."""
+
+    verdict: Verdict
+    counted: tuple[Rule, ...]
+    owned: Mapping[str, bool]
+
+
+@dataclass
+class Firewall:
+    """`rules`, `disabled` and `nats` are never changed in place: by that `judge` sees a change."""
+
+    rules: tuple[Rule, ...] = ()
+    disabled: frozenset[int] = frozenset()
+    nats: Mapping[int, Nat] = field(default_factory=dict)
+    accepts_by_default: bool = False
+    _judged: dict[tuple[Packet, bool], _Search] = field(default_factory=dict)
+    _judged_by: tuple[object, object, object] = (None, None, None)
+
+    def next_number(self) -> int:
+        return min(max((rule.number for rule in self.rules), default=0) + STEP, 65534)
+
+    def add(self, rule: Rule) -> None:
+        """Behind the rules of the same number: both are kept."""
+        place = sum(1 for old in self.rules if old.number <= rule.number)
+        self.rules = (*self.rules[:place], rule, *self.rules[place:])
+
+    def delete(self, *, number: int | None = None, group: int | None = None) -> int:
+        before = len(self.rules)
+        self.rules = tuple(
+            rule
+            for rule in self.rules
+            if not (
+                (number is None or rule.number == number) and (group is None or rule.set == group)
+            )
+        )
+        return before - len(self.rules)
+
+    def swap(self, one: int, other: int) -> None:
+        turned = {one: other, other: one}
+        self.rules = tuple(replace(rule, set=turned.get(rule.set, rule.set)) for rule in self.rules)
+
+    def judge(self, packet: Packet, own: Callable[[str], bool], *, ends_at_nat: bool) -> Verdict:
+        """What becomes of a packet, and count it. The prober asks the same hundreds of times a
+        second, so a search is kept while nothing that it went by has changed.
+        """
+        by = (self.rules, self.disabled, self.nats)
+        # By identity: a rule that was deleted and added again counts from 0.
+        if any(now is not was for now, was in zip(by, self._judged_by, strict=True)):
+            self._judged, self._judged_by = {}, by
+        found = self._judged.get((packet, ends_at_nat))
+        if found is None or any(own(one) != was for one, was in found.owned.items()):
+            found = self._searched(packet, own, ends_at_nat=ends_at_nat)
+            self._judged[packet, ends_at_nat] = found
+        for rule in found.counted:
+            rule.counter.add(packet)
+        return found.verdict
+
+    def _searched(
+        self, packet: Packet, own: Callable[[str], bool], *, ends_at_nat: bool
+    ) -> _Search:
+        counted: list[Rule] = []
+        owned: dict[str, bool] = {}
+
+        def asked(address: str) -> bool:
+            return owned.setdefault(address, own(address))
+
+        verdict = self._search(packet, asked, counted, ends_at_nat=ends_at_nat)
+        return _Search(verdict, tuple(counted), owned)
+
+    def _search(
+        self,
+        packet: Packet,
+        own: Callable[[str], bool],
+        counted: list[Rule],
+        *,
+        ends_at_nat: bool,
+    ) -> Verdict:
+        """The rules of the enabled sets, in order of their numbers."""
+        skip_to = 0
+        known = False
+        for rule in self.rules:
+            if rule.number < skip_to or rule.set in self.disabled or not rule.holds(packet, own):
+                continue
+            counted.append(rule)
+            known = known or rule.keeps_state
+            match rule.action:
+                case "allow":
+                    return Verdict("pass", packet, is_known=known)
+                case "deny" | "reject" | "reset" | "unreach":
+                    return Verdict("drop", packet)
+                case "fwd":
+                    address, _, port = rule.argument.partition(",")
+                    to = int(port or packet.target_port)
+                    return Verdict("fwd", packet, address, to, is_known=known)
+                case "skipto":
+                    skip_to = int(rule.argument)
+                case "nat" if rule.argument.isdigit() and int(rule.argument) in self.nats:
+                    packet = translate(self.nats[int(rule.argument)], packet)
+                    if ends_at_nat:
+                        return Verdict("pass", packet, is_known=known, through_nat=True)
+                case "nat":
+                    return Verdict("drop", packet)
+        return Verdict("pass" if self.accepts_by_default else "drop", packet, is_known=known)
+
+
+def translate(nat: Nat, packet: Packet) -> Packet:
+    """libalias: the way in by the redirects, the way out to the public address."""
+    if packet.direction == "in":
+        for to in nat.redirects:
+            public = to.public or nat.ip
+            if (
+                to.proto in ("", packet.proto)
+                and packet.target == public
+                and to.public_port in (0, packet.target_port)
+            ):
+                port = to.port or packet.target_port
+                return replace(packet, target=to.address, target_port=port)
+        return packet
+    for to in nat.redirects:
+        if (
+            to.proto in ("", packet.proto)
+            and packet.source == to.address
+            and to.port in (0, packet.source_port)
+        ):
+            port = to.public_port or packet.source_port
+            return replace(packet, source=to.public or nat.ip, source_port=port)
+    if packet.is_answer and packet.seen_by_nat:
+        return packet
+    # An answer to what libalias never saw is to it the beginning of something new.
+    port = NAT_PORT + packet.source_port % 1000 if packet.is_answer else packet.source_port
+    return replace(packet, source=nat.ip, source_port=port)
+
+
+def parse_nat(number: int, words: list[str]) -> Nat:
+    """The words after `config`. ValueError for one that ipfw would not know."""
+    rest, ip = list(words), ""
+    redirects: list[Redirect] = []
+    while rest:
+        word = rest.pop(0)
+        if word == "ip" and rest:
+            ip = rest.pop(0)
+        elif word == "redirect_port" and len(rest) >= 3:
+            proto, (address, _, port) = rest.pop(0), rest.pop(0).partition(":")
+            public, _, public_port = rest.pop(0).rpartition(":")
+            redirects.append(Redirect(proto, address, int(port), public, int(public_port)))
+        elif word == "redirect_addr" and len(rest) >= 2:
+            redirects.append(Redirect("", rest.pop(0), 0, rest.pop(0), 0))
+        elif word == "if" and rest:
+            rest.pop(0)
+        elif word not in ("same_ports", "log", "deny_in", "reset", "unreg_only"):
+            raise ValueError(word)
+    text = f"ipfw nat {number} config {' '.join(words)}"
+    return Nat(number, text, ip, tuple(redirects))

@@ -1,0 +1,59 @@
+"""Mounts as fstab(5) names them, for the host's fstab and for jails'."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from standin.model.host import Host
+from standin.model.mounts import KINDS, REAL_KINDS, Mount
+
+KERNEL_MODULES = ("nullfs", "tmpfs", "fdescfs")
+
+
+def mount_line(host: Host, words: list[str]) -> Mount:
+    """Mount one line, given as its words: source, target, kind, options, dump, pass."""
+    source, target, kind, *rest = words
+    options = rest[0].split(",") if rest else ["rw"]
+    return mount(host, source, target, kind, options)
+
+
+def mount(host: Host, source: str, target: str, kind: str, options: list[str]) -> Mount:
+    """Raises OSError, with the path that it is about."""
+    # Inside another devfs there is no directory to mount on: an entry of the table is all it gets.
+    above = host.mounts.over(host.rootdir.inner(target))
+    is_real = kind in REAL_KINDS and above.kind not in ("devfs", "fdescfs")
+    if is_real and not host.rootdir.path(target).is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), target)
+    if kind == "nullfs":
+        if not host.rootdir.path(source).exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
+        source = host.rootdir.inner(source)
+    if kind in KERNEL_MODULES and not host.kernel.has(kind):
+        host.kernel.load(kind)
+    if kind not in KINDS:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported by device", target)
+    entry = Mount(
+        source,
+        host.rootdir.inner(target),
+        kind,
+        "ro" in options,
+        is_real=is_real,
+        follows="nosymfollow" not in options,
+    )
+    host.mounts.mount(entry)
+    return entry
+
+
+def umount_entry(host: Host, entry: Mount) -> None:
+    """As jail(8) does: one that is in use is left, with a word on the console."""
+    try:
+        host.mounts.umount(entry)
+    except OSError as error:
+        host.note_console(f"umount: unmount of {entry.target} failed: {error.strerror}\n")
+
+
+def read(host: Host, file: str) -> list[list[str]]:
+    lines = (host.rootdir.read(file) or "").splitlines()
+    found = (line.partition("#")[0].split() for line in lines)
+    return [words for words in found if len(words) >= 3]

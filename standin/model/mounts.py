@@ -1,0 +1,113 @@
+"""The mount table: real mounts in the private name space, and what FreeBSD would say of them."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from standin.linux import syscalls
+from standin.linux.rootdir import RootDir
+
+# Mounted for real; ufs and fdescfs are only entries of the table.
+REAL_KINDS = ("nullfs", "tmpfs", "devfs")
+KINDS = (*REAL_KINDS, "ufs", "fdescfs")
+
+
+@dataclass(frozen=True)
+class Mount:
+    source: str
+    target: str
+    kind: str
+    read_only: bool = False
+    dump: str = "0 0"
+    is_real: bool = True
+    follows: bool = True
+
+    @property
+    def options(self) -> str:
+        return ("ro" if self.read_only else "rw") + ("" if self.follows else ",nosymfollow")
+
+    def fstab_line(self) -> str:
+        """As `mount -p` prints it: tabs up to the columns of fstab(5)."""
+        return (
+            f"{_column(self.source)}{_column(self.target)}{self.kind}\t{self.options}\t"
+            f"{'' if len(self.options) >= 8 else chr(9)}{self.dump}\n"
+        )
+
+
+def _column(text: str) -> str:
+    return text + (" " if len(text) >= 24 else "\t" * (3 - len(text) // 8))
+
+
+class Mounts:
+    """Entries in the order they were mounted. Paths are those of the host, links resolved."""
+
+    def __init__(self, rootdir: RootDir, devices: Path) -> None:
+        self.rootdir = rootdir
+        self.table: list[Mount] = []
+        self._devices = devices
+
+    def prepare_devices(self) -> None:
+        """What every devfs mount shows: a tmpfs with this machine's harmless nodes."""
+        self._devices.mkdir(exist_ok=True)
+        syscalls.mount("tmpfs", self._devices, "tmpfs", 0, "mode=755")
+        for name in ("null", "zero", "random", "urandom", "full"):
+            (self._devices / name).touch()
+            syscalls.bind(Path("/dev") / name, self._devices / name)
+        (self._devices / ".proc").mkdir()
+        syscalls.bind(Path("/proc"), self._devices / ".proc", deep=True)
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            (self._devices / name).symlink_to(f"/dev/.proc/self/fd/{number}")
+
+    def at(self, target: str) -> Mount | None:
+        return next((entry for entry in reversed(self.table) if entry.target == target), None)
+
+    def over(self, path: str) -> Mount:
+        """The file system that this path, links resolved, lies on."""
+        inside = [
+            entry for entry in self.table if (path + "/").startswith(entry.target.rstrip("/") + "/")
+        ]
+        return max(inside, key=lambda entry: len(entry.target))
+
+    def mount(self, entry: Mount) -> None:
+        """Raises OSError as mount(2) does: EDEADLK for what is mounted there already."""
+        present = self.at(entry.target)
+        if entry.kind == "nullfs":
+            nested = present is not None and present.kind == "nullfs"
+            if entry.source == entry.target or (
+                nested and present and present.source == entry.source
+            ):
+                raise OSError(errno.EDEADLK, "Resource deadlock avoided", entry.target)
+        if entry.is_real:
+            self._mount_really(entry)
+        self.table.append(entry)
+
+    def _mount_really(self, entry: Mount) -> None:
+        target = self.rootdir.root / entry.target[1:]
+        if not target.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "Not a directory", entry.target)
+        if entry.kind == "nullfs":
+            source = self.rootdir.root / entry.source[1:]
+            syscalls.bind(source, target, read_only=entry.read_only, follows=entry.follows)
+        elif entry.kind == "tmpfs":
+            syscalls.mount("tmpfs", target, "tmpfs", syscalls.MS_RDONLY if entry.read_only else 0)
+        else:
+            syscalls.bind(self._devices, target, deep=True)
+
+    def umount(self, entry: Mount, *, force: bool = False) -> None:
+        """Raises OSError(EBUSY) when somebody is in there, or a nullfs shows part of it."""
+        shown = [other for other in self.table if other.kind == "nullfs"]
+        if not force and any(self.over(other.source) is entry for other in shown):
+            raise OSError(errno.EBUSY, "Device busy", entry.target)
+        if entry.is_real:
+            detach = force or entry.kind == "devfs"
+            syscalls.umount(self.rootdir.root / entry.target[1:], force=detach)
+        self.table.remove(entry)
+
+    def update(self, entry: Mount, *, read_only: bool) -> None:
+        if entry.kind == "nullfs":
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported", entry.target)
+        if entry.is_real:
+            syscalls.remount(self.rootdir.root / entry.target[1:], read_only=read_only)
+        self.table[self.table.index(entry)] = replace(entry, read_only=read_only)

@@ -1,0 +1,177 @@
+"""loader(8) and rc(8): what a boot, or the start of a jail, makes of the files on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Interface, IPv6Interface
+
+from standin.etc.rc_conf import RcConf
+from standin.linux.processes import ENVIRONMENT
+from standin.linux.rootdir import RootDir
+from standin.model import fstab
+from standin.model.host import Host
+from standin.model.mounts import Mount
+from standin.model.network import mask_length
+from standin.rc import jail_service, rcorder
+from standin.rc.rc_scripts import foreign
+from standin.rc.rc_subr import control, kind_of
+
+Part = Callable[[Host, RcConf], Awaitable[None]]
+
+
+async def boot(host: Host) -> None:
+    host.mounts.prepare_devices()
+    host.mounts.mount(Mount("/dev/vtbd0p3", "/", "ufs", dump="1 1", is_real=False))
+    host.mounts.mount(Mount("devfs", "/dev", "devfs"))
+    _clean_var_run(host)
+    _load(host)
+    host.faults.watch_sh()
+    await rc(host, host.rootdir)
+
+
+def _load(host: Host) -> None:
+    """What loader(8) leaves for the kernel: its environment, and modules."""
+    conf = RcConf()
+    for line in (host.rootdir.read("/boot/loader.conf") or "").splitlines():
+        name, mark, value = line.partition("#")[0].strip().partition("=")
+        if mark:
+            conf.values[name] = value.strip('"')
+    for name, value in conf.values.items():
+        if not name.endswith("_load"):
+            host.kernel.environment[name] = value
+    for name in [name for name in conf.values if name.endswith("_load") and conf.is_on(name)]:
+        host.load_module(name.removesuffix("_load"))
+
+
+def _clean_var_run(host: Host) -> None:
+    for place in sorted(host.rootdir.path("/var/run").rglob("*"), reverse=True):
+        if not place.is_dir():
+            place.unlink()
+
+
+async def rc(host: Host, rootdir: RootDir) -> None:
+    """Every enabled script of this root, in rcorder's order.
+
+    rc.conf is read once, and again when a script sends SIGALRM to $RC_PID.
+    """
+    conf = RcConf.of(rootdir)
+    told = asyncio.Event()
+    if not rootdir.name:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGALRM, told.set)
+    for script in rcorder.order(rcorder.scripts(rootdir)):
+        if told.is_set():
+            told.clear()
+            conf = RcConf.of(rootdir)
+        skipped = "nostart" in script.keywords or (rootdir.name and "nojail" in script.keywords)
+        if skipped:
+            continue
+        kind = kind_of(script.path)
+        if kind is not None:
+            if kind.is_enabled(conf):
+                await control(host, rootdir, kind, "onestart")
+        elif script.path in PARTS:
+            if not rootdir.name:
+                await PARTS[script.path](host, conf)
+        elif script.path.startswith("/usr/local/etc/rc.d/") or script.path in foreign(rootdir):
+            known = {"autoboot": "yes", "_rc_conf_loaded": "true", "RC_PID": str(os.getpid())}
+            code, text = await host.processes.run(
+                rootdir,
+                ["/bin/sh", script.path, "faststart"],
+                {**ENVIRONMENT, **conf.values, **known},
+            )
+            host.note_console(f"{script.path}: exit {code}\n{text}")
+
+
+async def kld(host: Host, conf: RcConf) -> None:
+    for name in conf.get("kld_list").split():
+        if not host.kernel.has(name):
+            host.kernel.load(name)
+
+
+async def local_mounts(host: Host, conf: RcConf) -> None:
+    for words in fstab.read(host, "/etc/fstab"):
+        options = words[3].split(",") if len(words) > 3 else ["rw"]
+        if "noauto" not in options and host.mounts.at(host.rootdir.inner(words[1])) is None:
+            try:
+                fstab.mount_line(host, words)
+            except OSError as error:
+                host.note_console(f"mount: {words[1]}: {error.strerror}\n")
+
+
+async def sysctl(host: Host, conf: RcConf) -> None:
+    for line in (host.rootdir.read("/etc/sysctl.conf") or "").splitlines():
+        name, mark, value = line.partition("#")[0].strip().partition("=")
+        if mark and name in host.kernel.sysctls:
+            host.kernel.sysctls[name] = value
+
+
+async def hostname(host: Host, conf: RcConf) -> None:
+    host.kernel.sysctls["kern.hostname"] = conf.get("hostname")
+
+
+async def netif(host: Host, conf: RcConf) -> None:
+    """Clones first, then each interface's own line and its aliases, up to the first gap."""
+    for name in conf.get("cloned_interfaces").split():
+        if name not in host.network.interfaces:
+            host.network.create(name)
+    for name in host.network.interfaces:
+        lines = [conf.get(f"ifconfig_{name}"), *conf.get(f"ifconfig_{name}_aliases").split("  ")]
+        number = 0
+        while line := conf.get(f"ifconfig_{name}_alias{number}"):
+            lines.append(line)
+            number += 1
+        lines.append(conf.get(f"ifconfig_{name}_ipv6"))
+        for line in filter(None, lines):
+            _configure(host, name, line)
+
+
+def _configure(host: Host, name: str, line: str) -> None:
+    words = shlex.split(line)
+    starts = [place for place, word in enumerate(words) if word in ("inet", "inet6")]
+    for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
+        family, address, *rest = words[start:end]
+        if "netmask" in rest:
+            address += f"/{mask_length(rest[rest.index('netmask') + 1])}"
+        if "prefixlen" in rest:
+            address += f"/{rest[rest.index('prefixlen') + 1]}"
+        make = IPv4Interface if family == "inet" else IPv6Interface
+        host.network.interfaces[name].add(make(address))
+    for word in words:  # -tso and the like stand among the rest
+        host.set_capability(name, word)
+
+
+async def ipfw(host: Host, conf: RcConf) -> None:
+    if not conf.is_on("firewall_enable"):
+        return
+    for module in ("ipfw", *(("ipfw_nat",) if conf.is_on("firewall_nat_enable") else ())):
+        if not host.kernel.has(module):
+            host.load_module(module)
+    script = conf.get("firewall_script") or "/etc/rc.firewall"
+    code, text = await host.processes.run(host.rootdir, ["/bin/sh", script])
+    host.note_console(f"ipfw: exit {code}\n{text}")
+
+
+async def jail(host: Host, conf: RcConf) -> None:
+    if conf.is_on("jail_enable"):
+        reply = await jail_service.control(host, host.rootdir, "onestart", [])
+        host.note_console(reply.out + reply.err)
+
+
+async def nothing_to_do(host: Host, conf: RcConf) -> None:
+    """Scripts whose work leaves no trace that the model keeps."""
+
+
+PARTS: dict[str, Part] = {
+    "/etc/rc.d/kld": kld,
+    "/etc/rc.d/mountcritlocal": local_mounts,
+    "/etc/rc.d/mountlate": local_mounts,
+    "/etc/rc.d/sysctl": sysctl,
+    "/etc/rc.d/hostname": hostname,
+    "/etc/rc.d/netif": netif,
+    "/etc/rc.d/ipfw": ipfw,
+    "/etc/rc.d/jail": jail,
+}

@@ -1,0 +1,103 @@
+"""/etc/rc.d/jail: jails by the names of their configuration."""
+
+from __future__ import annotations
+
+from standin.etc import jail_conf
+from standin.etc.jail_conf import JailConfError, Params
+from standin.etc.rc_conf import RcConf
+from standin.linux.rootdir import RootDir
+from standin.linux.shim import Reply, Unknown
+from standin.model import jail_lifecycle
+from standin.model.host import Host
+from standin.rc import rc_subr
+
+
+def configured(host: Host, name: str, file: str | None = None) -> Params | None:
+    """Where rc.d/jail and jail(8) look: a file of its own first, then jail.conf."""
+    places = [file] if file else [f"/etc/jail.{name}.conf", f"/etc/jail.conf.d/{name}.conf"]
+    for place in [*places, *([] if file else ["/etc/jail.conf"])]:
+        text = host.rootdir.read(place)
+        if text is not None:
+            params = jail_conf.parse(text, place).get(name)
+            if params is not None:
+                return params
+    return None
+
+
+def all_names(host: Host) -> list[str]:
+    texts = {"/etc/jail.conf": host.rootdir.read("/etc/jail.conf") or ""}
+    folder = host.rootdir.path("/etc/jail.conf.d")
+    if folder.is_dir():
+        texts |= {place.name: place.read_text() for place in sorted(folder.glob("*.conf"))}
+    return [name for file, text in texts.items() for name in jail_conf.parse(text, file)]
+
+
+async def control(host: Host, rootdir: RootDir, word: str, names: list[str]) -> Reply:
+    regardless, action = rc_subr.split(word)
+    conf = RcConf.of(rootdir)
+    if not regardless and not conf.is_on("jail_enable"):
+        return Reply(rc_subr.not_enabled("jail", "jail_enable", word))
+    wanted = names or conf.get("jail_list").split() or all_names(host)
+    match action:
+        case "start":
+            return await _start(host, wanted)
+        case "stop":
+            return await _stop(host, names or list(reversed(host.jails)))
+        case "restart":
+            stopped = await _stop(host, names or list(reversed(host.jails)))
+            started = await _start(host, wanted)
+            return Reply(stopped.out + started.out, stopped.err + started.err)
+        case "status":
+            return _status(host)
+        case "enabled":
+            return Reply()
+        case _:
+            raise Unknown(f"/etc/rc.d/jail: unknown directive '{word}'.\n", 1)
+
+
+async def _start(host: Host, names: list[str]) -> Reply:
+    """Exit 0 whatever happens, as the real script."""
+    out, err = "Starting jails:", ""
+    for name in names:
+        try:
+            params = configured(host, name)
+        except JailConfError as error:
+            out += f' cannot start jail  "{name}": \njail: {error}\n'
+            continue
+        if params is None or not params.get("path") or not params.get("host.hostname"):
+            err += _ignored(name)
+            continue
+        try:
+            await jail_lifecycle.create(host, params)
+            out += f" {name}"
+        except jail_lifecycle.JailError as error:
+            out += f' cannot start jail  "{name}": \njail: {error}\n'
+    return Reply(out + ".\n", err)
+
+
+async def _stop(host: Host, names: list[str]) -> Reply:
+    """By its configuration, too: without one a jail goes on running (13.2), and exit 0."""
+    out, err = "Stopping jails:", ""
+    for name in names:
+        if jail := host.jails.get(name):
+            if configured(host, name) is None:
+                err += _ignored(name)
+                continue
+            await jail_lifecycle.remove(host, jail)
+            out += f" {name}"
+    return Reply(out + ".\n", err)
+
+
+def _ignored(name: str) -> str:
+    return (
+        f"/etc/rc.d/jail: WARNING: Invalid configuration for {name}  (no jail.conf,"
+        f" no hostname, or no path).   Jail {name} was ignored.\n"
+    )
+
+
+def _status(host: Host) -> Reply:
+    lines = [" JID             IP Address      Hostname                      Path"]
+    for jail in host.jails.values():
+        address = jail.addresses[0] if jail.addresses else "-"
+        lines.append(f" {jail.name:<15} {address:<15} {jail.hostname:<29} {jail.path}")
+    return Reply("\n".join(lines) + "\n")

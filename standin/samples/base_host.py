@@ -1,0 +1,55 @@
+"""A base host: the files that make one server differ from a freshly installed one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from standin.samples import files, postfix
+from standin.samples.files import Entry
+
+
+@dataclass(frozen=True)
+class BaseHost:
+    """`entries` are files and folders, `accounts` the texts of master.passwd and group."""
+
+    accounts: Mapping[str, str]
+    entries: Mapping[str, Entry]
+    links: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+
+    @classmethod
+    def sample(cls) -> BaseHost:
+        """The server of the story: BIND, MySQL, Apache, sendmail, a hundred people, no ipfw."""
+        return cls(files.accounts(100), files.server())
+
+    @classmethod
+    def busy(cls) -> BaseHost:
+        """The same with other people's work in it: their rules, their jail, their aliases."""
+        return cls(files.accounts(100), files.server() | files.other_peoples())
+
+    @classmethod
+    def with_postfix(cls) -> BaseHost:
+        """The sample with Postfix and Dovecot in sendmail's place."""
+        accounts = postfix.accounts(files.accounts(100))
+        return cls(accounts, files.server() | postfix.entries(files.RC_CONF))
+
+    @classmethod
+    def recorded(cls) -> BaseHost:
+        """The host of tests/contract/freebsd-13.2.json, freshly booted: no pkg, no php-fpm."""
+        without = ("/usr/local/sbin/pkg", "/usr/local/sbin/php-fpm", "/usr/local/etc/rc.d/php-fpm")
+        return cls(files.recorded_accounts(), files.recorded(), without=without)
+
+    def with_files(self, files: Mapping[str, str]) -> BaseHost:
+        """The same with these files besides, root's and world-readable."""
+        more = {path: Entry(text) for path, text in files.items()}
+        return BaseHost(self.accounts, {**self.entries, **more}, self.links, self.without)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: dict[str, Any]) -> BaseHost:
+        entries = {path: Entry(**entry) for path, entry in found.pop("entries").items()}
+        return cls(entries=entries, **found)
