@@ -33,6 +33,23 @@ FLOORS = {
         ("rehearsal",),
         ("terminal",),
     ),
+    "standin": (
+        ("linux",),
+        ("etc",),
+        ("model",),
+        ("daemons",),
+        ("rc",),
+        ("samples", "commands"),
+        ("machine", "standin"),
+    ),
+    "box": (
+        ("clients", "requirements", "remote"),
+        ("leftovers", "base_host", "run_clients"),
+        ("deploy", "traffic"),
+        ("provision",),
+        ("qemu", "vagrant"),
+        ("kinds",),
+    ),
 }
 """The wings of a package, the lowest floor first. docs/architecture.md opens with them."""
 MOST = 15
