@@ -23,6 +23,7 @@ from rollout.errors import CellblockError, Interrupted, Refused, Stuck
 from rollout.host import journal
 from rollout.host.session import Ssh
 from rollout.probe.outside import FromOutside, watches
+from rollout.probe.private import private_watches
 from rollout.rehearsal import history
 from rollout.rehearsal.rehearsal import Rehearsal
 from rollout.report import record, tables
@@ -464,10 +465,11 @@ def _watched(
     with (
         Record(made, name, target.name, record.folder(made.site.name, name), say) as kept,
         _runner(made, listener, answer, manual) as runner,
+        private_watches(made.site, target, listener.note) as private,
     ):
         listener.act(name)
         try:
-            with kept.act(name, runner, watches(made.site), target.argv("/bin/sh")):
+            with kept.act(name, runner, (*watches(made.site), *private), target.argv("/bin/sh")):
                 run(runner)
         finally:
             listener.ended(kept.results)

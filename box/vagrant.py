@@ -21,6 +21,8 @@ from box.traffic import traffic
 from rollout.errors import Refused
 from rollout.host.session import Session, Ssh
 from rollout.probe.outside import FromOutside, watches
+from rollout.probe.private import private_watches
+from rollout.probe.protocols import Watch
 from rollout.rehearsal.box import Box
 from rollout.site import Site
 
@@ -229,8 +231,11 @@ def vagrant_box(site: Site, say: Callable[[str], None]) -> Iterator[Box]:
         machine = Machine(vagrant, site)
         machine.booted()
         provision.provision(machine, site, say)
-        with closing(FromOutside(machine.target)) as outside:
-            yield _box(machine, outside, site)
+        with (
+            closing(FromOutside(machine.target)) as outside,
+            private_watches(site, machine.target, say) as private,
+        ):
+            yield _box(machine, outside, site, (*watches(site), *private))
     finally:
         remove(vagrant, say)
 
@@ -254,14 +259,14 @@ def remove(vagrant: Vagrant, say: Callable[[str], None]) -> None:
         shutil.rmtree(vagrant.scratch, ignore_errors=True)
 
 
-def _box(machine: Machine, outside: FromOutside, site: Site) -> Box:
+def _box(machine: Machine, outside: FromOutside, site: Site, watched: tuple[Watch, ...]) -> Box:
     with Session(machine.target) as session:
         system = session.output("uname -sr").strip()
     return Box(
         name=f"{system} under vagrant",
         target=machine.target,
         outside=outside,
-        watches=watches(site),
+        watches=watched,
         socket_owner=tuple(machine.target.argv("/bin/sh")),
         reboot=machine.reboot,
         pull_plug=machine.pull_plug,

@@ -1,4 +1,7 @@
-"""The ipfw rules that lead a service's public ports into its jail, in a set of its own.
+"""The ipfw rules that redirect a service's ports into its jail, in a set of its own.
+
+A port that is not public is redirected for the host's own programs and the jails alone: what they
+send to an address of the host comes in by lo0.
 
 fwd carries TCP alone: a forwarded datagram arrives, but its answer leaves from the jail's address,
 and the client drops it (measured on 13.2). So UDP goes in by nat, and its answers come out by nat.
@@ -21,19 +24,20 @@ def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
     wan = site.host.wan_address
     bodies: list[str] = []
     for listen in site.services[service].ports:
+        end = f"to {wan} {listen.port} {incoming(listen)}"
         if listen.proto == "udp":
-            if listen.public:
-                bodies.append(
-                    f"nat {site.places[service].number} udp from not {site.lan.network} "
-                    f"to {wan} {listen.port} in"
-                )
+            number = site.places[service].number
+            bodies.append(f"nat {number} udp from not {site.lan.network} {end}")
             continue
-        to = f"fwd {jail.address},{listen.port} tcp from any to"
-        if listen.public:
-            bodies.append(f"{to} {wan} {listen.port} in")
+        bodies.append(f"fwd {jail.address},{listen.port} tcp from any {end}")
         if localhost:
             bodies += _local(site, service, listen)
     return ruleset.waiting(site, service, bodies)
+
+
+def incoming(listen: Listen) -> str:
+    """The options of a rule for what arrives at the host's address and is meant for a port."""
+    return "in" if listen.public else "in recv lo0"
 
 
 def localhost(site: Site, service: str) -> list[Use]:
@@ -62,7 +66,7 @@ def answers(site: Site) -> list[Use]:
     configs: dict[int, str] = {}
     bodies: list[str] = []
     for name in site.order:
-        udp = _public_udp(site, name)
+        udp = _udp(site, name)
         if not udp:
             continue
         number, address = site.places[name].number, site.jails[site.jail_of(name)].address
@@ -76,6 +80,6 @@ def answers(site: Site) -> list[Use]:
     return ruleset.part(site, "answers", bodies, configs) if bodies else []
 
 
-def _public_udp(site: Site, name: str) -> list[int]:
+def _udp(site: Site, name: str) -> list[int]:
     ports = site.services[name].ports if name in site.services else ()
-    return [listen.port for listen in ports if listen.proto == "udp" and listen.public]
+    return [listen.port for listen in ports if listen.proto == "udp"]

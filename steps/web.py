@@ -30,6 +30,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             _NAME,
             why="New connections go to the jail from one moment on; those under way are not "
             "touched.",
+            localhost=not all(listen.public for listen in site.services[_NAME].ports),
         ),
         overlap.retire(
             site,

@@ -16,6 +16,7 @@ from box.requirements import Missing, require_tools
 from box.traffic import traffic
 from rollout.host.session import Session
 from rollout.probe.outside import FromOutside, watches
+from rollout.probe.private import private_watches
 from rollout.rehearsal.box import Box
 from rollout.site import Site
 
@@ -37,12 +38,16 @@ def qemu_box(site: Site, named: Path | None, say: Callable[[str], None]) -> Iter
         prepare=lambda guest: provision.provision(guest, site, say),
         prepared=provision.identity(site),
     )
-    with guest, closing(FromOutside(guest.target, network.doors)) as outside:
+    with (
+        guest,
+        closing(FromOutside(guest.target, network.doors)) as outside,
+        private_watches(site, guest.target, say) as private,
+    ):
         yield Box(
             name=f"{system(guest)} under qemu",
             target=guest.target,
             outside=outside,
-            watches=watches(site, doors=network.doors),
+            watches=(*watches(site, doors=network.doors), *private),
             socket_owner=tuple(guest.target.argv("/bin/sh")),
             reboot=guest.reboot,
             pull_plug=guest.pull_plug,

@@ -18,7 +18,7 @@ from rollout.probe.prober import Prober
 from rollout.probe.protocols import Watch
 from rollout.probe.socket_owner import SocketOwner
 from rollout.probe.transfer import TcpSink, Transfer, read
-from rollout.site import Site
+from rollout.site import Listen, Site
 
 _ANSWER_WITHIN = 15.0  # seconds
 
@@ -33,55 +33,63 @@ def watches(
 ) -> tuple[Watch, ...]:
     """A watch for every public port of every service, moved or not.
 
-    `control` is the socket of a stand-in, which has no network and says itself who would answer.
+    `control` is the socket of a stand-in, which has no network and says itself who would answer;
+    there the private ports are watched likewise, from the host (elsewhere: private.py).
     """
     found = []
-    names = labels(site)
     for name, service in site.services.items():
         for listen in service.ports:
-            if not listen.public:
-                continue
-            asked: dict[str, Any] = {"kind": listen.probe, "path": listen.path}
-            if listen.probe == "http":
-                asked["host"] = listen.name
-            if listen.probe in ("dns", "dns-tcp"):
-                asked["query"] = listen.name
-            address, port = doors.get(
-                (listen.port, listen.proto), (str(site.host.wan_address), listen.port)
-            )
-            if (listen.port, listen.proto) in doors:
-                asked["behind"] = listen.port
-                asked["host"] = asked.get("host") or str(site.host.wan_address)
+            wan = str(site.host.wan_address)
+            address, port = doors.get((listen.port, listen.proto), (wan, listen.port))
             if control:
-                asked = {"kind": "standin", "control": control, "proto": listen.proto}
-            asked |= {"rate": site.run.probes_per_second, "timeout": site.run.probe_timeout}
-            label = names[name, listen.port, listen.proto]
-            place = {"name": label, "address": address, "port": port}
-            found.append(Watch.model_validate(place | asked))
+                source = "outside" if listen.public else "host"
+                asked = {"control": control, "proto": listen.proto, "source": source}
+                found.append(watched(site, name, listen, wan, listen.port, kind="standin", **asked))
+            elif listen.public:
+                found.append(watched(site, name, listen, address, port))
     return tuple(found)
 
 
-def labels(site: Site) -> dict[tuple[str, int, str], str]:
-    """What each public port is called where its answers are told: service, port, protocol -> name.
+def watched(site: Site, name: str, listen: Listen, address: str, port: int, **more: Any) -> Watch:
+    """The watch for a service's port, which this machine finds at `address` and `port`."""
+    asked: dict[str, Any] = {"kind": listen.probe, "path": listen.path}
+    if listen.probe == "http":
+        asked["host"] = listen.name
+    if listen.probe in ("dns", "dns-tcp"):
+        asked["query"] = listen.name
+    if (address, port) != (str(site.host.wan_address), listen.port):
+        asked["behind"] = listen.port
+        asked["host"] = asked.get("host") or str(site.host.wan_address)
+    asked |= {"rate": site.run.probes_per_second, "timeout": site.run.probe_timeout}
+    label = labels(site)[name, listen.port, listen.proto]
+    place = {"name": label, "address": address, "port": port}
+    return Watch.model_validate(place | asked | more)
 
-    A service's own name, if it has but one.
+
+def labels(site: Site) -> dict[tuple[str, int, str], str]:
+    """What each port is called where its answers are shown: service, port, protocol -> name.
+
+    It is called like its service where that has no other public port, or no other port at all.
     """
     return {
         (name, listen.port, listen.proto): name
-        if len(public) == 1
+        if chief == [listen]
         else f"{name} {listen.port}/{listen.proto}"
         for name, service in site.services.items()
-        for public in [[each for each in service.ports if each.public]]
-        for listen in public
+        for chief in [[each for each in service.ports if each.public] or list(service.ports)]
+        for listen in service.ports
     }
 
 
 @contextmanager
 def watching(
     seen: Sequence[Watch], socket_owner: Sequence[str] | None, results: Path
-) -> Iterator[Prober]:
+) -> Iterator[None]:
     """Watch from now on. Raises Refused for a service that does not answer to begin with."""
-    with Prober(seen, socket_owner, results) as prober:
+    if not seen:
+        yield
+        return
+    with Prober(seen, socket_owner, results):
         deadline = time.monotonic() + _ANSWER_WITHIN
         silent = list(seen)
         while silent and time.monotonic() < deadline:
@@ -90,14 +98,14 @@ def watching(
             silent = [watch for watch in seen if not _ever_answered(timelines, watch.name)]
         if silent:
             raise Refused(
-                "public ports of the site do not answer from here, so their outage cannot be seen",
+                "ports of the site do not answer, so their outage cannot be measured",
                 evidence="\n".join(
                     f"{watch.name}: {watch.address}:{watch.port} ({watch.kind})" for watch in silent
                 ),
                 todo="see that they run and can be reached from this machine, "
                 "or say public = false for the port in the site file",
             )
-        yield prober
+        yield
 
 
 def _ever_answered(timelines: Mapping[str, Timeline], service: str) -> bool:

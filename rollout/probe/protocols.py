@@ -53,6 +53,7 @@ class Watch(BaseModel):
     password: str = Field(default="", repr=False)  # mysql
     control: Path | None = None  # standin: its control socket
     proto: str = Field(default="tcp", pattern="^(tcp|udp)$")  # standin
+    source: str = Field(default="outside", pattern="^(outside|host)$")  # standin
 
     @model_validator(mode="after")
     def _knows_its_kind(self) -> Watch:
@@ -286,7 +287,7 @@ class Standin:
             "address": str(watch.address),
             "port": watch.port,
             "proto": watch.proto,
-            "source": "outside",
+            "source": watch.source,
         }
         self._turn = Lock()
         self._connection: socket.socket | None = None

@@ -100,7 +100,7 @@ def _led(
     site: Site, listen: Listen, rules: Sequence[Rule], nats: dict[int, str]
 ) -> tuple[str | None, str]:
     """Where the first rule in force that takes the port leads, and that rule."""
-    end = f"{site.host.wan_address if listen.public else '127.0.0.1'} {listen.port}"
+    end = f"{site.host.wan_address} {listen.port}"
     for rule in rules:
         match = re.match(r"(fwd|nat) (\S+) (tcp|udp) from (.+?) to (.+)", rule.body)
         if not rule.enabled or match is None or match[3] != listen.proto:

@@ -6,7 +6,7 @@ from typing import Any
 
 from operations.facts import runs
 from rollout.engine.checks import Outside
-from rollout.site import Site
+from rollout.site import Listen, Site
 
 
 def test_runs_in_jail(host: Any, site: Site, service: str) -> None:
@@ -56,14 +56,36 @@ def test_host_leaves_the_jails_address(host: Any, site: Site, service: str) -> N
         )
 
 
-def test_answers_from_jail(outside: Outside, site: Site, service: str) -> None:
+def test_answers_from_jail(host: Any, outside: Outside, site: Site, service: str) -> None:
     jail, wan = site.jail_of(service), str(site.host.wan_address)
     for listen in site.services[service].ports:
+        port = f"{wan}:{listen.port}/{listen.proto}"
         if listen.public:
             who = outside.who(wan, listen.port, listen.proto)
-            assert who == jail, (
-                f"{wan}:{listen.port}/{listen.proto} is answered by {who}: expected {jail}"
+            assert who == jail, f"{port} is answered by {who or 'nobody'}: expected jail {jail}"
+        else:
+            assert _redirected(host, site, service, listen), (
+                f"{port}, asked by the host, is not answered by jail {jail}"
             )
+
+
+def _redirected(host: Any, site: Site, service: str, listen: Listen) -> bool:
+    """Whether our rule counts a question of the host's own that is answered, with nobody but the
+    jail's daemon to answer it.
+    """
+    number, wan = site.places[service].number, site.host.wan_address
+    asked = f"nc -z -w 5 {wan} {listen.port}"
+    if listen.proto == "udp":
+        asked = f"drill @{wan} {listen.name or '.'} SOA"
+    counted = (
+        f"count() {{ ipfw -a list | awk '$1 == {number} && / to {wan} {listen.port} in recv lo0/ "
+        "{n += $2} END {print n + 0}'; }"
+    )
+    done = host.run(f'{counted}; n=$(count); {asked} >/dev/null 2>&1 && [ "$(count)" -gt "$n" ]')
+    listening = host.run(
+        f"jexec {site.jail_of(service)} sockstat -4l -P {listen.proto} -p {listen.port}"
+    )
+    return done.rc == 0 and f":{listen.port}" in listening.stdout
 
 
 def test_socket_leads_into_jail(host: Any, site: Site, service: str) -> None:

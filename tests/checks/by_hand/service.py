@@ -44,8 +44,12 @@ def answers_from_jail(site: Site, service: str) -> Iterator[Look]:
     for listen in site.services[service].ports:
         port = listen.port
         if not listen.public:
-            continue
-        if listen.proto == "tcp":
+            asked = f"drill @{wan} {listen.name or '.'} SOA" if listen.proto == "udp" else ""
+            yield Look(f"{asked or f'nc -z -w 5 {wan} {port}'} >/dev/null 2>&1 && echo yes", "yes")
+            yield Look(
+                f"jexec {jail} sockstat -4lq -P {listen.proto} -p {port}", f"{ANY}:{port} {ANY}"
+            )
+        elif listen.proto == "tcp":
             yield Look(f"(sleep 8 | nc {wan} {port} >/dev/null &)", "", "elsewhere")
             yield Look(
                 f"jexec {jail} sockstat -4cq -P tcp -p {port}",

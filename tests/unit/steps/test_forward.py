@@ -39,9 +39,17 @@ def test_with_localhost_the_host_and_the_other_jails_reach_it_where_they_always_
     ]
 
 
-def test_a_port_that_is_not_public_is_not_forwarded_from_outside() -> None:
+def test_a_port_that_is_not_public_is_redirected_for_the_host_and_the_jails_alone() -> None:
     quiet = changed("mysql", Listen(port=3306, public=False))
-    assert not [body for body in bodies(quiet, "mysql", localhost=True) if "203.0.113.2" in body]
+    [rule] = [body for body in bodies(quiet, "mysql", localhost=True) if "203.0.113.2" in body]
+    assert rule == "fwd 10.80.0.3,3306 tcp from any to 203.0.113.2 3306 in recv lo0"
+
+
+def test_over_udp_too() -> None:
+    quiet = changed("bind", Listen(port=53, proto="udp", public=False))
+    assert bodies(quiet, "bind") == [
+        "nat 52 udp from not 10.80.0.0/24 to 203.0.113.2 53 in recv lo0"
+    ]
 
 
 def test_the_rules_on_the_disk_are_those_in_the_kernel() -> None:

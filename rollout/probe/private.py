@@ -1,0 +1,109 @@
+"""Ports that are not public, watched from the host.
+
+ssh forwards a port of this machine to each of them, so the host itself is the client and the prober
+asks them like any other. Who answers is not told by these probes: the connections are the host's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from rollout.host.session import Session, Ssh
+from rollout.probe.outside import watched
+from rollout.probe.protocols import Watch
+from rollout.site import Listen, Site
+
+_OPENS_WITHIN = 30.0  # seconds: ssh's own limit for a connection
+
+
+def ports(site: Site) -> list[tuple[str, Listen]]:
+    """The ports that are not public, each with the name of its service."""
+    return [
+        (name, listen)
+        for name, service in site.services.items()
+        for listen in service.ports
+        if not listen.public
+    ]
+
+
+@contextmanager
+def private_watches(site: Site, target: Ssh, say: Callable[[str], None]) -> Iterator[list[Watch]]:
+    """A watch for each private TCP port, as long as the context lasts.
+
+    UDP is not forwarded by ssh, and a host may forbid forwarding: `say` hears what is not watched.
+    """
+    asked = [(name, listen) for name, listen in ports(site) if listen.proto == "tcp"]
+    for name, listen in ports(site):
+        if listen.proto == "udp":
+            say(f"{name} {listen.port}/udp is not public: not watched, since ssh forwards no UDP")
+    if not asked:
+        yield []
+        return
+    ends = [(_free_port(), address) for address in _addresses(site, target, asked)]
+    forwards = [
+        word
+        for (here, address), (_, listen) in zip(ends, asked, strict=True)
+        for word in ("-L", f"127.0.0.1:{here}:{address}:{listen.port}")
+    ]
+    ssh = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", *forwards, *target.argv()[1:]]
+    # A restart of the host ends the connection, and is not the end of the run.
+    again = subprocess.Popen(
+        ["/bin/sh", "-c", 'while :; do "$@"; sleep 1; done', "sh", *ssh],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        found = []
+        for (here, _), (name, listen) in zip(ends, asked, strict=True):
+            if _is_open(here):
+                found.append(watched(site, name, listen, "127.0.0.1", here))
+            else:
+                say(f"{name} {listen.port}/tcp is not public: not watched, ssh does not forward it")
+        yield found
+    finally:
+        os.killpg(again.pid, signal.SIGKILL)
+        again.wait()
+
+
+def _addresses(site: Site, target: Ssh, asked: list[tuple[str, Listen]]) -> list[str]:
+    """Where each answers on the host: at the public address, or at 127.0.0.1 alone."""
+    wan = str(site.host.wan_address)
+    lines = [
+        f"if nc -z -w 3 {wan} {listen.port} >/dev/null 2>&1; then echo {wan}; "
+        "else echo 127.0.0.1; fi"
+        for _, listen in asked
+    ]
+    with Session(target) as session:
+        return session.output("; ".join(lines)).split()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _is_open(port: int) -> bool:
+    """Whether the forwarded port leads to the host. Where that is forbidden, it ends at once."""
+    deadline = time.monotonic() + _OPENS_WITHIN
+    while time.monotonic() < deadline:
+        with (
+            suppress(ConnectionRefusedError),
+            socket.create_connection(("127.0.0.1", port), timeout=5) as connection,
+        ):
+            connection.settimeout(2.0)
+            try:
+                return connection.recv(1) != b""
+            except TimeoutError:
+                return True  # a daemon that waits for its client to speak first
+            except OSError:
+                return False
+        time.sleep(0.1)
+    return False
