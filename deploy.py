@@ -10,36 +10,36 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from box.kinds import KINDS
-from rollout import audit, plan, site, traffic
-from rollout.engine import drift, gates
-from rollout.engine.listener import Listener
-from rollout.engine.runner import Runner
 from rollout.errors import CellblockError, Interrupted, Refused, Stuck
-from rollout.host import journal
-from rollout.host.session import Ssh
-from rollout.probe.outside import FromOutside, watches
-from rollout.probe.private import private_watches
-from rollout.rehearsal import history
-from rollout.rehearsal.rehearsal import Rehearsal
-from rollout.report import record, tables
-from rollout.report.record import Record
-from rollout.runbook import pages
-from rollout.runbook.manual import Manual, at_terminal
 from rollout.terminal import options
-from rollout.terminal.output import Manner, ended_by_sigterm, telling
-from steps import mysql_by_name
+
+# Each command imports what it runs: --help and a completion wait for none of it.
+if TYPE_CHECKING:
+    from rollout.engine.gates import Answer
+    from rollout.engine.listener import Listener
+    from rollout.engine.runner import ManualEntry, Runner
+    from rollout.host.session import Ssh
+    from rollout.plan import Plan
 
 
 def _print(data: Any, text: str, as_json: bool) -> None:
     click.echo(json.dumps(data, indent=2) if as_json else text)
 
 
-def _ssh(made: plan.Plan) -> Ssh:
+def _planned(site_file: Path) -> Plan:
+    from rollout import plan, site
+
+    return plan.make(site.read(site_file))
+
+
+def _ssh(made: Plan) -> Ssh:
+    from rollout.host.session import Ssh
+
     host = made.site.host
     return Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
 
@@ -95,8 +95,10 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
       deploy.py plan | less
       deploy.py plan --to mysql.cutover    # no further than apply --to would go
     """
-    made = plan.make(site.read(site_file))
-    with _runner(made, Listener()) as runner:
+    from rollout.report import tables
+
+    made = _planned(site_file)
+    with _runner(made) as runner:
         known = runner.known()
         runner.must_be_well(known, made.upto(to))
         done = {entry.directory for entry in known.done}
@@ -149,7 +151,11 @@ def apply(
       deploy.py apply --yes --quiet         # from a script; the exit code tells
       deploy.py apply --json | jq -r 'select(.event == "result") | .step + " " + .outcome'
     """
-    made = plan.make(site.read(site_file))
+    from rollout.engine import gates
+    from rollout.runbook.manual import Manual, at_terminal
+    from rollout.terminal.output import Manner, telling
+
+    made = _planned(site_file)
     answer = gates.chosen(made, yes, answers)
     manual = Manual(at_terminal()) if by_hand else None
     asks = not yes and not answers and sys.stdin.isatty()
@@ -184,7 +190,10 @@ def rollback(site_file: Path, to: str | None, set_aside: bool, quiet: bool, as_j
       deploy.py rollback --to web.standby   # undo what came after that step
       deploy.py rollback --set-aside        # what others changed is kept, not refused
     """
-    made = plan.make(site.read(site_file))
+    from rollout.engine import gates
+    from rollout.terminal.output import Manner, telling
+
+    made = _planned(site_file)
     with telling(made, "rollback", Manner(quiet, as_json)) as listener:
         _watched(
             made,
@@ -221,8 +230,12 @@ def status(site_file: Path, drifted: bool, as_json: bool) -> None:
       deploy.py status             # from any machine with the site file
       deploy.py status --drift     # before a rollback: who changed what since?
     """
-    made = plan.make(site.read(site_file))
-    with _runner(made, Listener()) as runner:
+    from rollout.engine import drift
+    from rollout.host import journal
+    from rollout.report import tables
+
+    made = _planned(site_file)
+    with _runner(made) as runner:
         data = tables.status_data(made, journal.read(runner.session))
         found = drift.read(runner.session) if drifted else None
     text = tables.status_table(data)
@@ -247,12 +260,14 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
       deploy.py traffic --seconds 10
       deploy.py traffic --tcpdump web
     """
-    made = plan.make(site.read(site_file))
+    from rollout import traffic
+
+    made = _planned(site_file)
     if jail is not None:
         lines = traffic.tcpdump(made.site, jail)
         _print(lines, "\n".join(lines), as_json)
         return
-    with _runner(made, Listener()) as runner:
+    with _runner(made) as runner:
         limit = 60.0 + (seconds or 0)
         data = traffic.read(
             made.site, lambda text: runner.session.output(text, limit=limit), seconds or 0
@@ -278,7 +293,9 @@ def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) ->
       deploy.py runbook --output runbooks     # a file a subject
       deploy.py runbook --html --output runbooks
     """
-    made = plan.make(site.read(site_file))
+    from rollout.runbook import pages
+
+    made = _planned(site_file)
     texts = pages.pages(made, "html" if html else "md")
     if output is None:
         _print(texts, "\n".join(texts.values()), as_json)
@@ -347,7 +364,11 @@ def rehearse(
       deploy.py rehearse --break mysql.cutover:7   # see it fail and come back: exit code 2
       deploy.py rehearse --chaos 10                # failures by chance; --chaos 10:SEED repeats it
     """
-    made = plan.make(site.read(site_file))
+    from rollout.rehearsal.rehearsal import Rehearsal
+    from rollout.report import record
+    from rollout.terminal.output import Manner, ended_by_sigterm, telling
+
+    made = _planned(site_file)
     if hooks and made.site.hooks.command is None:
         raise Refused(
             f"--hooks: {made.site.path} has no command to try",
@@ -394,10 +415,13 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
       deploy.py audit --notices letters    # a letter for each account that says localhost
       deploy.py audit --fix                # and back: audit --undo
     """
-    made = plan.make(site.read(site_file))
+    from rollout import audit
+    from steps import mysql_by_name
+
+    made = _planned(site_file)
     if fix and undo:
         raise click.UsageError("--fix and --undo at once")
-    with _runner(made, Listener()) as runner:
+    with _runner(made) as runner:
         if undo:
             restored, left = audit.undo(runner.session)
             modes = {"restored": restored, "left": left}
@@ -416,8 +440,10 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
 
 def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
     """Print every check that must hold now; exit with `code` when one does not."""
-    made = plan.make(site.read(site_file))
-    with _runner(made, Listener()) as runner:
+    from rollout.report import tables
+
+    made = _planned(site_file)
+    with _runner(made) as runner:
         verdicts = runner.verify()
     _print([vars(verdict) for verdict in verdicts], tables.verdicts_table(verdicts), as_json)
     if not all(verdict.passed for verdict in verdicts):
@@ -426,22 +452,31 @@ def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
 
 @contextmanager
 def _runner(
-    made: plan.Plan,
-    listener: Listener,
-    answer: gates.Answer = gates.nobody,
-    manual: Manual | None = None,
+    made: Plan,
+    listener: Listener | None = None,
+    answer: Answer | None = None,
+    manual: ManualEntry | None = None,
 ) -> Iterator[Runner]:
     """A runner for the live host, which can be reached."""
+    from rollout.engine.gates import nobody
+    from rollout.engine.listener import Listener
+    from rollout.engine.runner import Runner
+    from rollout.probe.outside import FromOutside
+
     target = _ssh(made)
     with (
         closing(FromOutside(target)) as outside,
-        Runner(made, target, outside, listener, answer, manual=manual) as runner,
+        Runner(
+            made, target, outside, listener or Listener(), answer or nobody, manual=manual
+        ) as runner,
     ):
         runner.connection.connect()
         yield runner
 
 
 def _applied(runner: Runner, to: str | None, strict: bool) -> None:
+    from rollout.rehearsal import history
+
     done = {entry.name for entry in runner.known().done}
     wanted = runner.plan.steps[: runner.plan.upto(to)]
     left = [step for step in wanted if step.operations and step.name not in done]
@@ -451,19 +486,23 @@ def _applied(runner: Runner, to: str | None, strict: bool) -> None:
 
 
 def _watched(
-    made: plan.Plan,
+    made: Plan,
     name: str,
     listener: Listener,
-    answer: gates.Answer,
+    answer: Answer,
     run: Callable[[Runner], None],
     *,
     say: Callable[[str], None],
-    manual: Manual | None = None,
+    manual: ManualEntry | None = None,
 ) -> None:
     """Run under the eyes of the prober, and tell what it came to, however it ended."""
+    from rollout.probe.outside import watches
+    from rollout.probe.private import private_watches
+    from rollout.report import record
+
     target = _ssh(made)
     with (
-        Record(made, name, target.name, record.folder(made.site.name, name), say) as kept,
+        record.Record(made, name, target.name, record.folder(made.site.name, name), say) as kept,
         _runner(made, listener, answer, manual) as runner,
         private_watches(made.site, target, listener.note) as private,
     ):

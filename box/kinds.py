@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from box.qemu.box import qemu_box
-from box.vagrant import vagrant_box
 from rollout.errors import Refused
-from rollout.rehearsal.box import Box, standin_box
-from rollout.site import Site
 
-Open = Callable[[Site, Path, Path | None, Callable[[str], None]], AbstractContextManager[Box]]
+# The command line reads the names alone; a box is imported when it is opened.
+if TYPE_CHECKING:
+    from rollout.rehearsal.box import Box
+    from rollout.site import Site
+
+Open: TypeAlias = (
+    "Callable[[Site, Path, Path | None, Callable[[str], None]], AbstractContextManager[Box]]"
+)
 """(site, a scratch directory, the image that was named, who is told) -> the box."""
 
 
@@ -27,6 +30,8 @@ class Kind(NamedTuple):
 def _standin(
     site: Site, where: Path, image: Path | None, say: Callable[[str], None]
 ) -> AbstractContextManager[Box]:
+    from rollout.rehearsal.box import standin_box
+
     if image is not None:
         raise Refused("an image is for --on qemu; the stand-in has none")
     return standin_box(site, where)
@@ -35,12 +40,16 @@ def _standin(
 def _qemu(
     site: Site, where: Path, image: Path | None, say: Callable[[str], None]
 ) -> AbstractContextManager[Box]:
+    from box.qemu.box import qemu_box
+
     return qemu_box(site, image, say)
 
 
 def _vagrant(
     site: Site, where: Path, image: Path | None, say: Callable[[str], None]
 ) -> AbstractContextManager[Box]:
+    from box.vagrant import vagrant_box
+
     if image is not None:
         raise Refused("an image is for --on qemu", todo="CELLBLOCK_VAGRANT_BOX names another box")
     return vagrant_box(site, say)

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import click
 
-from rollout import plan
-from rollout import site as site_file
 from rollout.errors import CellblockError
 
 Command = Callable[..., None]
@@ -53,6 +51,9 @@ def to(says: str = "The last step; see plan for their names.") -> Option:
 
 def steps(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     """The steps of the site file at hand, for the shell to complete a name from."""
+    from rollout import plan  # a plan takes longer to import than all options to be shown
+    from rollout import site as site_file
+
     try:
         made = plan.make(site_file.read(context.params.get("site_file") or _SITE))
     except CellblockError:
