@@ -12,9 +12,26 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+
+def _missing(error: ModuleNotFoundError) -> str:
+    return (
+        f"cellblock needs the Python package {error.name}, which is not installed\n"
+        "  -> in a checkout: make setup, and then .venv/bin/cellblock; else: install cellblock anew"
+    )
+
+
+try:
+    import click
+except ModuleNotFoundError as error:
+    sys.exit(_missing(error))
+
+# Installed, all of this lies in the package cellblock, where its names are in nobody's way. Here
+# and in the processes that it starts, modules know each other by their names in the repository.
+if __package__:
+    sys.path.insert(0, str(Path(__file__).parent))
 
 from box.kinds import KINDS
+from rollout import SAMPLE
 from rollout.errors import CellblockError, Interrupted, Refused, Stuck
 from rollout.terminal import options
 
@@ -44,7 +61,10 @@ def _ssh(made: Plan) -> Ssh:
     return Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"\b\nThe sample site file, which says what each key means:\n  {SAMPLE}",
+)
 @click.version_option(package_name="cellblock")
 def main() -> None:
     """Move the services of a live FreeBSD server into jails, step by step, and back.
@@ -276,7 +296,7 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
 
 
 @main.command(name="runbook")
-@options.site
+@options.site_or_sample
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -319,7 +339,7 @@ def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) ->
     "--site",
     "site_file",
     type=click.Path(path_type=Path),
-    default=Path(__file__).with_name("site.example.toml"),
+    default=SAMPLE,
     help="The site file; default: the sample site.",
 )
 @click.option(
@@ -372,7 +392,7 @@ def rehearse(
     if hooks and made.site.hooks.command is None:
         raise Refused(
             f"--hooks: {made.site.path} has no command to try",
-            todo="see [hooks] in site.example.toml",
+            todo=f"see [hooks] in {SAMPLE}",
         )
     if broken and chaos:
         raise click.UsageError("--break and --chaos at once")
@@ -517,7 +537,7 @@ def _watched(
 def run() -> None:
     """The one place where an error becomes an exit code."""
     try:
-        main(standalone_mode=False)
+        main(standalone_mode=False, prog_name="cellblock")
     except click.ClickException as error:
         error.show()
         sys.exit(Refused.code)  # click's own code, 2, says here that a step was rolled back
@@ -527,6 +547,9 @@ def run() -> None:
     except CellblockError as error:
         click.echo(str(error).encode(errors="replace"), err=True)
         sys.exit(error.code)
+    except ModuleNotFoundError as error:
+        click.echo(_missing(error), err=True)
+        sys.exit(Refused.code)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from rollout import SAMPLE
 from rollout.errors import Refused
 from rollout.site.contradictions import contradictions
 from rollout.site.model import Site
@@ -20,7 +21,8 @@ def read(path: Path) -> Site:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Refused(
-            f"{path}: cannot be read: {error.strerror}", todo="see site.example.toml"
+            f"{path}: cannot be read: {error.strerror}",
+            todo=f"begin with a copy of the sample, {SAMPLE}, which says what each key means",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Refused(f"{path}: not TOML: {error}") from None
@@ -37,7 +39,7 @@ def parse(data: dict[str, Any], path: Path) -> Site:
         raise Refused(
             f"{path}: {error.error_count()} value(s) are not as expected",
             evidence="\n".join(_told(data, item) for item in error.errors()),
-            todo="see site.example.toml, which says what each key means",
+            todo=f"see {SAMPLE}, which says what each key means",
         ) from None
     site = site.read_from(path)
     problems = list(contradictions(site))
@@ -45,7 +47,7 @@ def parse(data: dict[str, Any], path: Path) -> Site:
         raise Refused(
             f"{path}: it contradicts itself",
             evidence="\n".join(problems),
-            todo="see site.example.toml, which says what each key means",
+            todo=f"see {SAMPLE}, which says what each key means",
         )
     return site
 

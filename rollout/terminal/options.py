@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from rollout import SAMPLE
 from rollout.errors import CellblockError
 
 Command = Callable[..., None]
@@ -25,8 +26,27 @@ def site(command: Command) -> Command:
         type=click.Path(path_type=Path),
         default=_SITE,
         show_default=True,
-        help="The site file; site.example.toml documents its keys.",
+        help="The site file; cellblock --help says where the sample is.",
     )(command)
+
+
+def site_or_sample(command: Command) -> Command:
+    """Of a command that needs no server: gives it `site_file`."""
+    return click.option(
+        "--site",
+        "site_file",
+        type=click.Path(path_type=Path),
+        callback=_or_sample,
+        help=f"The site file; default: {_SITE}, and where there is none the sample site.",
+    )(command)
+
+
+def _or_sample(context: click.Context, _: click.Parameter, value: Path | None) -> Path:
+    if value is not None or _SITE.exists():
+        return value or _SITE
+    if not context.resilient_parsing:  # which is a completion: the line is being typed
+        click.echo(f"there is no {_SITE} here: this is for the sample site, {SAMPLE}", err=True)
+    return SAMPLE
 
 
 def document(command: Command) -> Command:

@@ -35,6 +35,8 @@ CODES = {0} | {
     if isinstance(each, type) and issubclass(each, errors.CellblockError)
 }
 
+NO_PYINFRA = "import sys; sys.modules['pyinfra'] = None; import deploy; deploy.run()"
+
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
@@ -148,6 +150,17 @@ def test_ctrl_c_is_a_message_and_an_exit_code_of_its_own(
         deploy.run()
     assert ended.value.code == 130
     assert capsys.readouterr().err.strip() == "interrupted"
+
+
+def test_without_its_packages_it_says_how_they_are_installed() -> None:
+    for words in (["-S", "deploy.py"], ["-c", NO_PYINFRA, "runbook"]):
+        done = subprocess.run(
+            [sys.executable, *words], cwd=PROJECT, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "Traceback" not in done.stderr
+        assert "make setup" in done.stderr
+        assert ("pyinfra" if "-c" in words else "click") in done.stderr
 
 
 def test_a_hook_to_try_that_is_not_there_is_refused(refused: Refused) -> None:

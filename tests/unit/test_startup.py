@@ -11,7 +11,7 @@ from statistics import median
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-COMPLETE = "_DEPLOY_PY_COMPLETE"
+COMPLETE = "_CELLBLOCK_COMPLETE"
 HEAVY = {
     *("dns", "gevent", "jinja2", "paramiko", "pycdlib", "pydantic", "pyinfra", "pymysql"),
     *("pytest", "_pytest", "rich", "testinfra", "vagrant"),
