@@ -1,4 +1,6 @@
-# make rehearse    sets up what is needed, then rehearses the sample site on the stand-in
+# make setup       .venv with the command cellblock and what it runs with
+# make develop     and with what lints and tests it; every target below that needs it sees to it
+# make rehearse    rehearses the sample site on the stand-in; needs no more than make setup
 # make test        lint, types and all tests that need no FreeBSD guest and not minutes
 # make whole       what takes minutes: the whole sample site among others' rules, links and secrets, each way
 #                  to run PHP, host.sh under bash --posix (make test has dash)
@@ -14,51 +16,59 @@ BIN := .venv/bin
 # Bytecode is kept, whatever the environment says: the tests start hundreds of interpreters.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup rehearse test whole lint crash chaos mutants guest measure runbooks clean
+.PHONY: setup develop rehearse test whole lint crash chaos mutants guest measure runbooks clean
 
 setup: .venv/ready
 
+develop: .venv/ready-to-develop
+
 .venv/ready: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cellblock wants Python 3.11 or later; name one with make PYTHON=...")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cellblock wants Python 3.11 or later; name one with make PYTHON=...")'
+	@echo "Setting up .venv with cellblock and the packages that it runs with: once, half a minute to two."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --disable-pip-version-check -e .
+	@touch $@
+
+.venv/ready-to-develop: .venv/ready
+	@echo "Adding to .venv what lints and tests cellblock: once, as long again."
+	@$(BIN)/pip install --disable-pip-version-check -e '.[dev]'
+	@touch $@
 
 rehearse: setup
-	$(BIN)/python deploy.py rehearse
+	$(BIN)/cellblock rehearse
 
 # The linters beside the tests, since mypy keeps one core only; what they say comes last.
-test: setup
+test: develop
 	@said=$$(mktemp) || exit 1; trap 'rm -f "$$said"' EXIT; $(MAKE) --no-print-directory lint >"$$said" 2>&1 & linting=$$!; \
 	$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder -m 'not guest and not whole'; tested=$$?; \
 	wait $$linting; linted=$$?; cat "$$said"; exit $$((tested | linted))
 
-whole: setup
+whole: develop
 	$(BIN)/pytest -n 3 --dist loadfile -m 'whole and not guest'
 
-lint: setup
+lint: develop
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/shellcheck -s sh -x rollout/host/host.sh rollout/host/looking.sh rollout/engine/drift.sh operations/audit.sh tests/checks/accounts.sh
 
-crash: setup
+crash: develop
 	$(BIN)/python -m tests.crash $(if $(ONLY),--only '$(ONLY)') $(if $(ORDER),--order '$(ORDER)')
 
-chaos: setup
+chaos: develop
 	$(BIN)/pytest -s -m measured tests/rehearsal/test_guest_chaos.py tests/rehearsal/test_guest_denied.py
 
-guest: setup
+guest: develop
 	$(BIN)/pytest -m 'guest and not measured'
 
-mutants: setup
+mutants: develop
 	$(BIN)/python -m tests.mutants
 
-measure: setup
+measure: develop
 	$(BIN)/pytest -s -m measured --ignore tests/rehearsal/test_guest_chaos.py
 
 runbooks: setup
-	$(BIN)/python deploy.py runbook --site site.example.toml --output runbooks
+	$(BIN)/cellblock runbook --site site.example.toml --output runbooks
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache
