@@ -373,7 +373,7 @@ def rehearse(
     apply again, run everything a second time, restart, verify. It ends with a verdict on each step.
 
     The box is the stand-in, or a real FreeBSD: under qemu, from IMAGE or the official one, or
-    under vagrant (docs/box.md). It is gone afterwards. What was rehearsed, apply knows.
+    under vagrant (Cellblock's docs/box.md). It is gone afterwards. What was rehearsed, apply knows.
 
     \b
     Examples:

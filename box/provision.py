@@ -43,7 +43,7 @@ def provision(guest: Remote, site: Site, say: Callable[[str], None]) -> None:
     if missing:
         raise Refused(
             f"the guest does not serve: {', '.join(missing)}",
-            todo="docs/box.md says what an image has to have where there is no mirror",
+            todo="Cellblock's docs/box.md says what an image has to have where there is no mirror",
         )
     say("every service of the site answers its clients on the box")
 

@@ -78,7 +78,7 @@ def traffic(guest: Remote, site: Site, say: Callable[[str], None]) -> Iterator[N
                 raise Refused(
                     f"{each.name} does not answer its clients, so the box is not what it should be",
                     evidence=str(error),
-                    todo="docs/box.md says what a box has to have",
+                    todo="Cellblock's docs/box.md says what a box has to have",
                 ) from None
         say(f"clients at work: {', '.join(each.name for each, _ in clients)}")
         yield

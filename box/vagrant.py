@@ -79,7 +79,7 @@ class Vagrant:
             raise Refused(
                 f"vagrant {word} failed",
                 evidence=self._said()[-2000:],
-                todo="docs/box.md says what it needs; CELLBLOCK_VAGRANT_BOX names another box",
+                todo="see Cellblock's docs/box.md; CELLBLOCK_VAGRANT_BOX names another box",
             ) from None
 
     def _said(self) -> str:
@@ -172,7 +172,8 @@ class Machine:
             raise Refused(
                 f"the vagrant machine does not answer ssh at {self._address}",
                 evidence=told.stderr,
-                todo="VirtualBox wants that network in /etc/vbox/networks.conf (docs/box.md)",
+                todo="VirtualBox wants that network in /etc/vbox/networks.conf: "
+                "see Cellblock's docs/box.md",
             )
         known_hosts.write_text(told.stdout, encoding="utf-8")
 

@@ -109,6 +109,9 @@ def _refused(disk: Path, said: str) -> Refused:
 def _file(place: str | Path, what: str, variable: str = "CELLBLOCK_BOX_IMAGE") -> Path:
     path = Path(place).expanduser()
     if not path.is_file():
-        raise Missing(f"no {what} at {path}", todo=f"name another with {variable} (docs/box.md)")
+        raise Missing(
+            f"no {what} at {path}",
+            todo=f"name another with {variable} (see Cellblock's docs/box.md)",
+        )
     # absolute, not resolved: where the image is a link, its key lies beside the link
     return path.absolute()
