@@ -79,9 +79,9 @@ def main() -> None:
 
     \b
     Examples:
-      deploy.py rehearse                   # needs no server and no site file
-      deploy.py check --site site.toml     # then plan, apply, ...
-      deploy.py apply --help               # each command has its own
+      cellblock rehearse                   # needs no server and no site file
+      cellblock check --site site.toml     # then plan, apply, ...
+      cellblock apply --help               # each command has its own
 
     Exit codes: 0 done, 1 refused and nothing changed, 2 failed and rolled back, 3 stuck: hands are
     needed, 4 waiting at a gate, 5 host unreachable, 6 somebody else holds the lock, 130 interrupted
@@ -97,8 +97,8 @@ def check(site_file: Path, as_json: bool) -> None:
 
     \b
     Examples:
-      deploy.py check --site site.toml
-      deploy.py check --json | jq '.[] | select(.passed | not)'    # what does not hold
+      cellblock check --site site.toml
+      cellblock check --json | jq '.[] | select(.passed | not)'    # what does not hold
     """
     _ask_all(site_file, as_json, Refused.code)
 
@@ -112,8 +112,8 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
 
     \b
     Examples:
-      deploy.py plan | less
-      deploy.py plan --to mysql.cutover    # no further than apply --to would go
+      cellblock plan | less
+      cellblock plan --to mysql.cutover    # no further than apply --to would go
     """
     from rollout.report import tables
 
@@ -163,13 +163,13 @@ def apply(
 
     \b
     Examples:
-      deploy.py apply --to mysql.jail       # as far as you like; go on with apply
-      deploy.py apply                       # all that is left, stopping at gates
-      deploy.py apply --answers said.toml   # what colleagues said at gates, with their names
-      deploy.py apply --by-hand             # you type the commands; the rest is as ever
-      deploy.py apply --strict              # nothing that was not rehearsed before
-      deploy.py apply --yes --quiet         # from a script; the exit code tells
-      deploy.py apply --json | jq -r 'select(.event == "result") | .step + " " + .outcome'
+      cellblock apply --to mysql.jail       # as far as you like; go on with apply
+      cellblock apply                       # all that is left, stopping at gates
+      cellblock apply --answers said.toml   # what colleagues said at gates, with their names
+      cellblock apply --by-hand             # you type the commands; the rest is as ever
+      cellblock apply --strict              # nothing that was not rehearsed before
+      cellblock apply --yes --quiet         # from a script; the exit code tells
+      cellblock apply --json | jq -r 'select(.event == "result") | .step + " " + .outcome'
     """
     from rollout.engine import gates
     from rollout.runbook.manual import Manual, at_terminal
@@ -206,9 +206,9 @@ def rollback(site_file: Path, to: str | None, set_aside: bool, quiet: bool, as_j
 
     \b
     Examples:
-      deploy.py rollback                    # all the way back
-      deploy.py rollback --to web.standby   # undo what came after that step
-      deploy.py rollback --set-aside        # what others changed is kept, not refused
+      cellblock rollback                    # all the way back
+      cellblock rollback --to web.standby   # undo what came after that step
+      cellblock rollback --set-aside        # what others changed is kept, not refused
     """
     from rollout.engine import gates
     from rollout.terminal.output import Manner, telling
@@ -233,7 +233,7 @@ def verify(site_file: Path, as_json: bool) -> None:
 
     \b
     Example:
-      deploy.py verify || mail -s 'cellblock: a check fails' root < /dev/null
+      cellblock verify || mail -s 'cellblock: a check fails' root < /dev/null
     """
     _ask_all(site_file, as_json, Stuck.code)
 
@@ -247,8 +247,8 @@ def status(site_file: Path, drifted: bool, as_json: bool) -> None:
 
     \b
     Examples:
-      deploy.py status             # from any machine with the site file
-      deploy.py status --drift     # before a rollback: who changed what since?
+      cellblock status             # from any machine with the site file
+      cellblock status --drift     # before a rollback: who changed what since?
     """
     from rollout.engine import drift
     from rollout.host import journal
@@ -277,8 +277,8 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
 
     \b
     Examples:
-      deploy.py traffic --seconds 10
-      deploy.py traffic --tcpdump web
+      cellblock traffic --seconds 10
+      cellblock traffic --tcpdump web
     """
     from rollout import traffic
 
@@ -309,9 +309,9 @@ def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) ->
 
     \b
     Examples:
-      deploy.py runbook | less
-      deploy.py runbook --output runbooks     # a file a subject
-      deploy.py runbook --html --output runbooks
+      cellblock runbook | less
+      cellblock runbook --output runbooks     # a file a subject
+      cellblock runbook --html --output runbooks
     """
     from rollout.runbook import pages
 
@@ -377,12 +377,12 @@ def rehearse(
 
     \b
     Examples:
-      deploy.py rehearse                           # the sample site, on the stand-in
-      deploy.py rehearse --site site.toml --quiet
-      deploy.py rehearse --on qemu                 # the official FreeBSD, fetched when first wanted
-      deploy.py rehearse --on qemu my.qcow2        # an image of yours, its ssh key beside it
-      deploy.py rehearse --break mysql.cutover:7   # see it fail and come back: exit code 2
-      deploy.py rehearse --chaos 10                # failures by chance; --chaos 10:SEED repeats it
+      cellblock rehearse                           # the sample site, on the stand-in
+      cellblock rehearse --site site.toml --quiet
+      cellblock rehearse --on qemu                 # the official FreeBSD, fetched when first wanted
+      cellblock rehearse --on qemu my.qcow2        # an image of yours, its ssh key beside it
+      cellblock rehearse --break mysql.cutover:7   # see it fail and come back: exit code 2
+      cellblock rehearse --chaos 10                # failures by chance; --chaos 10:SEED repeats it
     """
     from rollout.rehearsal.rehearsal import Rehearsal
     from rollout.report import record
@@ -431,9 +431,9 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
 
     \b
     Examples:
-      deploy.py audit
-      deploy.py audit --notices letters    # a letter for each account that says localhost
-      deploy.py audit --fix                # and back: audit --undo
+      cellblock audit
+      cellblock audit --notices letters    # a letter for each account that says localhost
+      cellblock audit --fix                # and back: audit --undo
     """
     from rollout import audit
     from steps import mysql_by_name

@@ -140,7 +140,7 @@ clean)
     fi
     count=$(homes search "$@" | grep -c '^localhost ') || :
     if [ "$count" -ne 0 ]; then
-        echo "$count lines of people's files still look for MySQL on localhost: see deploy.py audit" >&2
+        echo "$count lines of people's files still look for MySQL on localhost: see cellblock audit" >&2
         exit 1
     fi
     ;;

@@ -64,9 +64,9 @@ def _notices(site: Site) -> Step:
         ),
         checks=(check("files::is_there", path=path),),
         gate=Gate(
-            question="Have the notices gone out to every account that deploy.py audit names?",
+            question="Have the notices gone out to every account that cellblock audit names?",
             look_at=(
-                "deploy.py audit --notices DIRECTORY: a letter for each account",
+                "cellblock audit --notices DIRECTORY: a letter for each account",
                 "that accounts may log in to MySQL from other hosts than localhost (GRANT): "
                 f"{name} sees the jail's or the server's address",
             ),
@@ -113,7 +113,7 @@ def _retire(site: Site) -> Step:
         gate=Gate(
             question="May localhost stop leading to MySQL, on the host and in the jails?",
             look_at=(
-                "deploy.py audit: no line may look for MySQL on localhost",
+                "cellblock audit: no line may look for MySQL on localhost",
                 "backup jobs, crontabs and daemons of the host itself: the audit reads homes only",
             ),
         ),

@@ -31,7 +31,7 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 
 def _bodies(site: Site) -> Iterator[str]:
-    """The comment of a rule says whom it counts for; deploy.py traffic adds them up by it.
+    """The comment of a rule says whom it counts for; cellblock traffic adds them up by it.
 
     On lo0 a packet passes twice, out and then in; each way is counted once. A forwarded connection
     has the public address and port at both ends.

@@ -96,7 +96,7 @@ class Connection:
         for entry in journal.read(self.session).entries:
             if entry.directory == directory:
                 return entry
-        raise Refused(f"the journal has no step {directory}", todo="look at deploy.py status")
+        raise Refused(f"the journal has no step {directory}", todo="look at cellblock status")
 
     def follow(self, directory: str) -> Entry:
         """Wait until a step rests, telling its log; over a new connection if this one ends."""

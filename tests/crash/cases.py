@@ -14,7 +14,7 @@ KINDS = {
     "fail-after": "it fails after having acted",
     "hang": "it hangs, and is killed at its limit",
     "connection": "the operator's connection goes",
-    "operator": "the operator's machine dies (kill -9 of deploy.py)",
+    "operator": "the operator's machine dies (kill -9 of cellblock)",
     "run": "host.sh's run is killed",
     "guard": "host.sh's guard is killed",
     "both": "all of host.sh is killed",

@@ -1,4 +1,4 @@
-"""`deploy.py rehearse` on a real FreeBSD, as its tests under qemu and under vagrant run it."""
+"""`cellblock rehearse` on a real FreeBSD, as its tests under qemu and under vagrant run it."""
 
 from __future__ import annotations
 

@@ -85,8 +85,8 @@ def test_the_help_of_a_command_has_an_example_of_it(name: str) -> None:
     text = command.get_help(click.Context(command, info_name=name))
     _, found, examples = text.partition("Example")
     assert found, f"{name} --help teaches nothing"
-    assert f"deploy.py {name}" in examples
-    for word in re.findall(rf"deploy\.py {name}\b.*? (--[a-z-]+)", examples):
+    assert f"cellblock {name}" in examples
+    for word in re.findall(rf"cellblock {name}\b.*? (--[a-z-]+)", examples):
         assert word in {each for option in command.params for each in option.opts}, word
 
 

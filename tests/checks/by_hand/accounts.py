@@ -38,7 +38,7 @@ def pools_run(site: Site, service: str) -> Iterator[Look]:
 
 
 def scripts_run_as_their_owners(site: Site, service: str) -> Iterator[Look]:
-    """One account, the first that there is; deploy.py verify tries as many as [accounts] says."""
+    """One account, the first that there is; cellblock verify tries as many as [accounts] says."""
     jail, own = site.jail_of(service), site.accounts
     uids = site.jails[jail].uids or (0, 0)
     address, port = site.jails[jail].address, site.services[service].ports[0].port
