@@ -42,7 +42,11 @@ def handler_steps(site: Site, service: str) -> tuple[Step, ...]:
             ),
             checks=(
                 check("accounts::are_in_the_configuration", service=service),
-                *([check("accounts::pools_run", service=service)] if handler == "fpm" else []),
+                *(
+                    [check("accounts::have_running_pools", service=service)]
+                    if handler == "fpm"
+                    else []
+                ),
             ),
         ),
     )

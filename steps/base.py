@@ -39,9 +39,9 @@ def steps(site: Site) -> tuple[Step, ...]:
                 use(rc.variable, name="cellblock_enable", value="YES"),
             ),
             checks=(
-                check("files::is_directory", path=site.base.jails),
-                check("files::is_directory", path=RULES),
-                check("files::is_enabled_script", script="cellblock"),
+                check("path::is_a_directory", path=site.base.jails),
+                check("path::is_a_directory", path=RULES),
+                check("service::script_is_enabled", script="cellblock"),
             ),
         ),
     )

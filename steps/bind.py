@@ -34,7 +34,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             "goes on serving.",
             then=[use(named.zones_in_jail, jail=name, **where)],
             until="bind.retire",
-            checks=[check("service::host_leaves_the_jails_address", service=_NAME)],
+            checks=[check("service::leaves_the_jails_address_free", service=_NAME)],
         ),
         _resolver(site, address),
         overlap.cutover(
@@ -77,5 +77,7 @@ def _resolver(site: Site, address: str) -> Step:
                 new=f"nameserver {address}",
             ),
         ),
-        checks=(check("names::host_resolves", name=site.services[_NAME].ports[0].name or "."),),
+        checks=(
+            check("name::can_be_looked_up_on_host", name=site.services[_NAME].ports[0].name or "."),
+        ),
     )

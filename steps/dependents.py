@@ -23,13 +23,13 @@ def gate(site: Site, *names: str) -> Gate:
             f"what they do afterwards: `service -j {jail} {script} ...` and `jexec {jail} ...` "
             "speak to it from the host",
         ),
-        unless=tuple(check("dependents::nothing_names_the_daemon", service=name) for name in names),
+        unless=tuple(check("dependents::all_keep_working", service=name) for name in names),
     )
 
 
 def found(name: str) -> tuple[Check, ...]:
     """What `plan` lists: all that names the daemon, and what becomes of each."""
-    return (check("dependents::nothing_is_to_be_told", service=name),)
+    return (check("dependents::none_are_found", service=name),)
 
 
 def asked(site: Site, name: str) -> list[Use]:
@@ -70,7 +70,7 @@ def asked_checks(site: Site, name: str) -> list[Check]:
     """Of what `asked` did."""
     if site.services[name].rc in rc.HOSTS_OWN:
         return []
-    return [check("dependents::service_is_asked_in_jail", service=name)]
+    return [check("service::command_reaches_the_jail", service=name)]
 
 
 def logs_checks(site: Site, name: str) -> list[Check]:
@@ -78,7 +78,7 @@ def logs_checks(site: Site, name: str) -> list[Check]:
     service = site.services[name]
     found = []
     if service.logs or service.data or service.log_files:
-        found.append(check("dependents::logs_are_rotated_once", service=name))
+        found.append(check("logs::are_rotated_once", service=name))
     if service.log_files:
-        found.append(check("dependents::logs_are_read_on_the_host", service=name))
+        found.append(check("logs::are_readable_on_the_host", service=name))
     return found

@@ -108,11 +108,11 @@ def _checks(site: Site, natted: bool, boot: str) -> list[Check]:
     found = []
     if natted:
         found.append(check("egress::offload_is_off", at_boot=boot))
-        found.append(check("egress::nat_leaves_the_hosts_own_alone"))
+        found.append(check("egress::nat_skips_the_hosts_own_packets"))
         if site.egress.peer:
             # Once policy is in force, a jail may not open any port of anybody's any more.
             until = "policy" if "policy" in site.order else None
-            found.append(check("egress::upload_flows", until=until))
+            found.append(check("egress::upload_works", until=until))
     if site.egress.probe_port:
-        found.append(check("egress::download_flows"))
+        found.append(check("egress::download_works"))
     return found

@@ -78,12 +78,16 @@ def preflight(site: Site) -> tuple[Check, ...]:
     """What must be well on the host before anything begins."""
     before = "mail.retire"
     return (
-        check("mail::maps_are_right", until=before),
+        check("mail::maps_can_be_rebuilt", until=before),
         check("mail::queue_can_be_moved", until=before),
         *(
-            check(f"preflight::{test}", until=before, service=name)
+            check(test, until=before, service=name)
             for name in moved(site)[:-1]
-            for test in ("daemon_runs", "listens")
+            for test in (
+                "service::runs_on_host",
+                "preflight::rcvar_is_what_the_script_reads",
+                "preflight::daemon_listens_on_its_ports",
+            )
         ),
     )
 
@@ -164,13 +168,13 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
             *_each(
                 site,
                 "service::runs_in_jail",
-                "service::returns_at_boot_in_jail",
-                "service::answers_on_the_lan",
+                "service::starts_at_boot_in_jail",
+                "service::listens_on_the_jails_address",
             ),
-            check("mail::names_are_the_hosts", until="mail.retire"),
-            check("mail::accounts_are_there"),
+            check("mail::is_accepted_for_every_host_name", until="mail.retire"),
+            check("mail::accounts_are_in_the_jail"),
             *(
-                check("preflight::daemon_runs", until="mail.retire", service=name)
+                check("service::runs_on_host", until="mail.retire", service=name)
                 for name in moved(site)
             ),
         ),
@@ -205,7 +209,7 @@ def _cutover(site: Site) -> Step:
             *(each for name in moved(site) for each in dependents.asked(site, name)),
         ),
         checks=(
-            *(check("network::set_is_on", set=each) for each in sets),
+            *(check("network::ipfw_set_is_enabled", set=each) for each in sets),
             *_each(site, "service::answers_from_jail"),
             *(each for name in moved(site) for each in dependents.asked_checks(site, name)),
             *_own_mail(site, "sendmail"),
@@ -260,7 +264,7 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
             *_each(
                 site,
                 "service::does_not_run_on_host",
-                "mail::host_takes_nothing",
+                "mail::ports_are_closed_on_host",
                 "service::answers_from_jail",
             ),
             check("mail::host_queue_is_empty"),

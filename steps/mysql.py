@@ -59,15 +59,15 @@ def _cutover(site: Site) -> Step:
         checks=(
             check("service::runs_in_jail", service=_NAME),
             check("service::does_not_run_on_host", service=_NAME),
-            check("service::returns_at_boot_in_jail", service=_NAME),
+            check("service::starts_at_boot_in_jail", service=_NAME),
             check("service::answers_from_jail", service=_NAME),
             *(
                 [check("service::socket_leads_into_jail", until=later, service=_NAME)]
                 if socket
                 else []
             ),
-            check("network::set_is_on", set=site.places[_NAME].set),
-            check("network::set_is_on", until=later, set=site.places["localhost"].set),
+            check("network::ipfw_set_is_enabled", set=site.places[_NAME].set),
+            check("network::ipfw_set_is_enabled", until=later, set=site.places["localhost"].set),
             *dependents.asked_checks(site, _NAME),
             *dependents.logs_checks(site, _NAME),
         ),

@@ -46,8 +46,8 @@ def _name(site: Site) -> Step:
         "people can write it where they wrote localhost.",
         operations=(use(files.headed, path="/etc/hosts", line=f"{jail.address}\t{jail.hostname}"),),
         checks=(
-            check("names::resolves_on_host", **known),
-            *(check("names::resolves_in_jail", jail=each, **known) for each in jails),
+            check("name::resolves_on_host", **known),
+            *(check("name::resolves_in_jail", jail=each, **known) for each in jails),
         ),
     )
 
@@ -62,7 +62,7 @@ def _notices(site: Site) -> Step:
         operations=(
             use(files.put, path=path, content=f"People were told to use {name} for MySQL.\n"),
         ),
-        checks=(check("files::is_there", path=path),),
+        checks=(check("path::exists", path=path),),
         gate=Gate(
             question="Have the notices gone out to every account that cellblock audit names?",
             look_at=(
@@ -105,9 +105,12 @@ def _retire(site: Site) -> Step:
             ),
         ),
         checks=(
-            *(check("names::localhost_is_closed", port=port) for port in service.tcp_ports),
-            *(check("names::answers", name=name, port=port) for port in service.tcp_ports),
-            *([check("files::is_absent", path=socket)] if socket else []),
+            *(
+                check("network::port_is_closed_on_localhost", port=port)
+                for port in service.tcp_ports
+            ),
+            *(check("network::port_answers", name=name, port=port) for port in service.tcp_ports),
+            *([check("path::is_absent", path=socket)] if socket else []),
         ),
         tell=("every account that got a notice",),
         gate=Gate(

@@ -62,7 +62,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             ),
             checks=(
                 check("quota::databases_belong_to_their_accounts", script=_SCRIPT),
-                check("files::is_there", path=_CRON),
+                check("path::exists", path=_CRON),
             ),
         ),
     )

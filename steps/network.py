@@ -38,12 +38,16 @@ def steps(site: Site) -> tuple[Step, ...]:
             ),
             checks=(
                 *(
-                    check("network::has_address", interface=interface, address=each)
+                    check("network::interface_has_address", interface=interface, address=each)
                     for each in addresses
                 ),
                 check("network::ipfw_is_loaded"),
-                check("files::is_enabled_script", script="cellblock_firewall"),
-                *([check("network::set_is_on", set=site.places["answers"].set)] if answers else []),
+                check("service::script_is_enabled", script="cellblock_firewall"),
+                *(
+                    [check("network::ipfw_set_is_enabled", set=site.places["answers"].set)]
+                    if answers
+                    else []
+                ),
             ),
         ),
     )

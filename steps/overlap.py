@@ -47,9 +47,9 @@ def standby(
         ),
         checks=(
             check("service::runs_in_jail", service=name),
-            check("service::returns_at_boot_in_jail", service=name),
-            check("service::answers_on_the_lan", service=name),
-            check("preflight::daemon_runs", until=until, service=name),
+            check("service::starts_at_boot_in_jail", service=name),
+            check("service::listens_on_the_jails_address", service=name),
+            check("service::runs_on_host", until=until, service=name),
             *checks,
         ),
     )
@@ -78,7 +78,7 @@ def cutover(
             *dependents.asked(site, name),
         ),
         checks=(
-            check("network::set_is_on", set=switch),
+            check("network::ipfw_set_is_enabled", set=switch),
             check("service::answers_from_jail", service=name),
             *dependents.asked_checks(site, name),
         ),

@@ -30,7 +30,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             "broken into does not open the others.",
             operations=tuple(ruleset.part(site, _NAME, bodies(site))),
             tell=("who looks after programs in the jails: what is not allowed is denied now",),
-            checks=(*ruleset.checks(site, _NAME), check("policy::pairs_are_as_the_site_says")),
+            checks=(*ruleset.checks(site, _NAME), check("policy::is_enforced_for_every_pair")),
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Preflight: is this the server that the site file describes, and is it well? Changes nothing."""
+"""Preflight: is this the server that the site file describes, and is it healthy? Checks only."""
 
 from __future__ import annotations
 
@@ -11,43 +11,45 @@ REQUIRES: tuple[str, ...] = ()
 
 
 def _more(site: Site, name: str) -> tuple[Check, ...]:
-    """What a subject wants to know besides before anything begins: its own `preflight`."""
+    """What a subject has checked besides before anything begins: its own `preflight`."""
     subject = importlib.import_module(f"steps.{name}")
     return subject.preflight(site) if hasattr(subject, "preflight") else ()
 
 
 def steps(site: Site) -> tuple[Step, ...]:
     checks: list[Check] = [
-        check("preflight::is_a_freebsd_that_we_know"),
-        check("preflight::we_are_root"),
-        check("preflight::has_the_wan_address"),
-        check("preflight::has_the_public_addresses_of_jails"),
+        check("preflight::host_runs_a_supported_freebsd"),
+        check("preflight::login_is_root"),
+        check("preflight::host_has_the_wan_address"),
+        check("preflight::host_has_the_public_addresses_of_jails"),
     ]
     for name in site.order:
         checks += _more(site, name)
         if service := site.services.get(name):
             moved = f"{name}.cutover"
-            checks.append(check("preflight::daemon_runs", until=moved, service=name))
-            checks.append(check("preflight::listens", until=moved, service=name))
-            checks.append(check("preflight::no_port_is_left_behind", until=moved, service=name))
-            checks.append(
-                check("preflight::no_ipv6_clients_are_left_behind", until=moved, service=name)
-            )
-            if service.configtest:
-                checks.append(check("preflight::configuration_is_right", until=moved, service=name))
+            tests = [
+                "service::runs_on_host",
+                "preflight::rcvar_is_what_the_script_reads",
+                "preflight::daemon_listens_on_its_ports",
+                "preflight::all_ports_are_in_the_site_file",
+                "preflight::daemon_serves_no_ipv6_clients",
+                *(["preflight::socket_is_the_daemons"] if service.socket else []),
+                *(["preflight::configuration_is_valid"] if service.configtest else []),
+            ]
+            checks += [check(test, until=moved, service=name) for test in tests]
             checks += [
-                check("preflight::data_has_room", until=moved, directory=path)
+                check("preflight::file_system_has_room", until=moved, directory=path)
                 for path in service.data
             ]
             checks += [
-                check("preflight::configuration_is_there", until=moved, path=path)
+                check("preflight::configuration_exists", until=moved, path=path)
                 for path in service.configuration
             ]
     checks += _accounts(site)
     return (
         Step(
             name="preflight",
-            why="Nothing is begun on a server that is not the one described, or is not well.",
+            why="Nothing is started on a server that differs from the site file or is not healthy.",
             operations=(),
             checks=tuple(checks),
         ),
@@ -55,7 +57,7 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 
 def _accounts(site: Site) -> list[Check]:
-    """Of each range of uids that a jail in the order gets."""
+    """For each uid range of a jail that a service in `order` moves into."""
     jails = [site.jails[site.jail_of(name)] for name in site.order if name in site.services]
     ranges = dict.fromkeys(jail.uids for jail in jails if jail.uids is not None)
     questions = ("have_a_uid_of_their_own", "have_plain_names", "have_homes")

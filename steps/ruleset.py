@@ -41,6 +41,6 @@ def part(
 def checks(site: Site, name: str) -> tuple[Check, ...]:
     set = site.places[name].set
     return (
-        check("network::set_is_on", set=set),
-        check("network::rules_return_at_boot", part=name, path=f"{RULES}/{name}.rules"),
+        check("network::ipfw_set_is_enabled", set=set),
+        check("network::ipfw_rules_are_saved_for_boot", part=name, path=f"{RULES}/{name}.rules"),
     )

@@ -56,8 +56,8 @@ def _jail_step(
             check("jail::has_its_address", jail=name),
             check("jail::base_is_read_only", jail=name),
             check("jail::has_no_passwords", jail=name),
-            check("jail::returns_at_boot", jail=name),
-            check("preflight::daemon_runs", until=f"{service}.cutover", service=service),
+            check("jail::starts_at_boot", jail=name),
+            check("service::runs_on_host", until=f"{service}.cutover", service=service),
         ),
         gate=egress.shut_in(site, service),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import signal
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Protocol
 import pytest
 import testinfra.host
 
+from rollout.errors import CellblockError
 from rollout.host.session import Session, testinfra_host
 from rollout.plan.step import Check
 from rollout.probe.transfer import Sink, Transfer
@@ -96,6 +98,10 @@ class _Plugin:
         self._asking = True
         try:
             pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
+        except AssertionError:
+            raise
+        except Exception as error:
+            raise AssertionError(_unfinished(error)) from error
         finally:
             self._asking = False
         return True
@@ -148,6 +154,19 @@ def named(check: Check) -> str:
     """The name that the verdict of a check has."""
     values = "-".join(str(value) for _, value in check.values)
     return _name(f"{check.node}[{values}]" if check.values else check.node)
+
+
+def _unfinished(error: Exception) -> str:
+    """What is said of a check that met something else than a yes or a no."""
+    if isinstance(error, OSError):
+        return f"the check got no answer: {error.strerror or error}"
+    if isinstance(error, CellblockError):
+        return str(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        "the check could not be completed, since it does not understand what it read: "
+        f"{error or type(error).__name__} ({Path(where.filename).name}, line {where.lineno})"
+    )
 
 
 def _message(report: pytest.TestReport) -> str:

@@ -259,11 +259,27 @@ class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra ships no ty
         return self.result(result.code, text.encode(), result.out, result.err)
 
 
+class _Host(testinfra.host.Host):  # type: ignore[misc] # testinfra ships no types
+    """testinfra's host; a command that fails is told in a sentence, not as a CommandResult."""
+
+    def run_expect(self, expected: list[int], command: str, *args: str, **more: Any) -> Any:
+        out = self.run(command, *args, **more)
+        if out.rc not in expected:
+            line = self.backend.quote(command, *args)
+            said = (out.stderr or out.stdout).strip() or "it prints nothing"
+            wanted = " or ".join(map(str, expected))
+            raise AssertionError(f"{said} (exit code {out.rc}, expected {wanted}, of `{line}`)")
+        return out
+
+    def check_output(self, command: str, *args: str, **more: Any) -> str:
+        return str(self.run_expect([0], command, *args, **more).stdout).rstrip("\r\n")
+
+
 @lru_cache(maxsize=1)
 def testinfra_host(session: Session) -> testinfra.host.Host:
     """The same for the same session: it asks once what kind of system it looks at."""
     backend = SessionBackend(session)
-    host = testinfra.host.Host(backend)
+    host = _Host(backend)
     backend.set_host(host)
     return host
 

@@ -11,14 +11,14 @@ from rollout.site import Site
 
 
 def looks(check: Check, site: Site) -> tuple[Look, ...]:
-    """The lines of tests/checks/by_hand for a check. Raises Refused where nobody wrote any."""
+    """The lines of tests/checks/manual for a check. Raises Refused where nobody wrote any."""
     noun, _, claim = check.test.partition("::")
     try:
-        module = importlib.import_module(f"tests.checks.by_hand.{noun}")
+        module = importlib.import_module(f"tests.checks.manual.{noun}")
         by_hand = getattr(module, claim)
     except (ImportError, AttributeError):
         raise Refused(
             f"check {check.test} has no line that a person could type in its place",
-            todo=f"write {claim}(site, ...) in tests/checks/by_hand/{noun}.py",
+            todo=f"write {claim}(site, ...) in tests/checks/manual/{noun}.py",
         ) from None
     return tuple(by_hand(site, **dict(check.values)))

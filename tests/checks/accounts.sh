@@ -1,11 +1,11 @@
 #!/bin/sh
 # Run in a jail: sh -s LOWEST HIGHEST PUBLIC MOST HANDLER ADDRESS PORT SERVER PHP_CGI
-# Lays real scripts into the .cellblock of each account's PUBLIC directory, asks the web server for
-# them, takes them away and prints a line for each answer: NAME WHAT STATUS WHO-RAN-IT MAY-READ
-# MOST accounts at the most, spread over all of them; those that SERVER may not look into are left
-# out, as it serves nothing of them anyway. Whatever is in a home is written by its account, so that
-# no link there leads root astray (-g and -G: chroot -u alone leaves root's groups); what root must
-# write, it writes to a directory that it stands in.
+# Puts real scripts into .cellblock in the PUBLIC directory of each account, requests them from the
+# web server, removes them, and prints a line for each answer: NAME WHAT STATUS WHO-RAN-IT MAY-READ
+# For at most MOST accounts, spread over all of them. Accounts whose directory SERVER cannot read are
+# skipped: it serves nothing from them anyway. Each account writes its own home, so that no link
+# there misleads root (-g and -G: chroot -u alone keeps root's groups); what root must write, it
+# writes into its current directory.
 set -eu
 umask 022
 lowest=$1 highest=$2 public=$3 most=$4 handler=$5 address=$6 port=$7 server=$8 php_cgi=$9
@@ -14,7 +14,7 @@ chmod 755 "$work"
 
 clean() {
     while read -r name gid home; do
-        # shellcheck disable=SC2016 # the account's own shell is to read them
+        # shellcheck disable=SC2016 # the account's own shell expands them
         chroot -u "$name" -g "$gid" -G "$gid" / sh -c 'cd "$1" && rm -rf .cellblock' sh "$home/$public" || :
     done <"$work/chosen"
     rm -rf "$work"
@@ -35,7 +35,7 @@ while read -r name gid home; do
     fi
 done <"$work/all" >"$work/chosen"
 
-script() { # neighbour's private file : PHP that says who runs it and whether it may read that
+script() { # neighbour's private file : PHP that prints who runs it and whether it can read that file
     if [ "$handler" = suexec ]; then printf '#!%s\n' "$php_cgi"; fi
     cat <<PHP
 <?php
@@ -48,13 +48,13 @@ PHP
 
 : >"$work/asked"
 neighbour=/etc/master.passwd
-full=8 # so many get the scripts that must be refused, too
+full=8 # so many accounts also get the scripts that must be refused
 while read -r name gid home; do
     script "$neighbour" >"$work/who.php"
     cp "$work/who.php" "$work/root.php"
     cp "$work/who.php" "$work/foreign.php"
     chmod 755 "$work"/*.php
-    # shellcheck disable=SC2016 # the account's own shell is to read them
+    # shellcheck disable=SC2016 # the account's own shell expands them
     chroot -u "$name" -g "$gid" -G "$gid" / sh -euc '
         cd "$1"; rm -rf .cellblock; mkdir .cellblock; cd .cellblock
         cp "$2/who.php" who.php; cp "$2/who.php" open.php; chmod 755 who.php; chmod 777 open.php
@@ -64,20 +64,20 @@ while read -r name gid home; do
         full=$((full - 1))
         asks='who root foreign open'
         chown 65534:65534 "$work/foreign.php"
-        # mv across file systems makes its file anew and follows no link.
+        # mv across file systems creates a new file and follows no link.
         (cd -P "$home/$public/.cellblock" && mv "$work/root.php" "$work/foreign.php" .)
     fi
     if [ "$handler" = suexec ]; then at="/~$name/.cellblock"; else at="/.cellblock/$name"; fi
     for what in $asks; do
-        # Apache ends a connection with a refusal of 500: those come alone.
+        # Apache closes a connection after a status 500, so these go alone.
         if [ "$what" = who ]; then part=$work/asked; else part=$work/part.$name.$what; fi
         printf '%s %s %s\n' "$name" "$what" "$at/$what.php" >>"$part"
     done
     neighbour=$home/$public/.cellblock/private
 done <"$work/chosen"
 
-# Many requests a connection, since each nc costs more than a request; 50 are fewer than what
-# MaxKeepAliveRequests usually allows.
+# Many requests per connection, since each nc costs more than a request; 50 is below the usual
+# MaxKeepAliveRequests.
 split -l 50 "$work/asked" "$work/part."
 for part in "$work"/part.*; do
     [ -e "$part" ] || break

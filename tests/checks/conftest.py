@@ -1,4 +1,4 @@
-"""What several checks look at: the host is asked once for all that are asked together."""
+"""What several checks read: asked of the host once for all checks of a run."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def rc_conf(host: Any) -> str:
 
 @pytest.fixture(scope="session")
 def rules(host: Any) -> list[str]:
-    """Of every set, switched on or off."""
+    """Of every set, enabled or disabled."""
     return list(host.check_output("ipfw -S list").splitlines())
 
 
 @pytest.fixture(scope="session")
 def mounts(host: Any) -> list[list[str]]:
-    """Point, type and options of each."""
+    """Mount point, type and options of each mount."""
     return [line.split()[1:4] for line in host.check_output("mount -p").splitlines()]
 
 
@@ -46,15 +46,15 @@ def jails_at_boot(host: Any) -> list[str]:
     return enabled_jails(host.check_output("sysrc -n jail_enable jail_list"))
 
 
-def enabled_jails(told: str) -> list[str]:
-    """The words of jail_list, where jail_enable before it is what rc.subr takes for yes."""
-    enabled, *names = told.split()
+def enabled_jails(said: str) -> list[str]:
+    """The jails of jail_list, if jail_enable, printed before it, is a yes to rc.subr."""
+    enabled, *names = said.split()
     return names if enabled.upper() in ("YES", "TRUE", "ON", "1") else []
 
 
 @dataclass(frozen=True)
 class Listening:
-    """A socket that waits for clients; `proto` as sockstat has it: tcp or udp with 4, 6 or 46."""
+    """A listening socket; `proto` as sockstat prints it: tcp or udp with 4, 6 or 46."""
 
     pid: str
     proto: str
@@ -63,19 +63,19 @@ class Listening:
 
     @property
     def for_others(self) -> bool:
-        """Can more than the machine itself ask there?"""
+        """Whether other machines can reach it."""
         address = self.address.partition("%")[0]
         return address == "*" or not ip_address(address).is_loopback
 
 
 @pytest.fixture(scope="session")
 def listening(host: Any) -> list[Listening]:
-    """On the host itself: what is its own loopback's there, a jail has on its LAN address."""
+    """On the host itself, jails not included."""
     return sockets(host.check_output("sockstat -46lq -j 0"))
 
 
-def sockets(told: str) -> list[Listening]:
-    """The lines of sockstat; without those that have no port yet, `*:*`: nobody can ask there."""
-    rows = [row.split() for row in told.splitlines()]
+def sockets(said: str) -> list[Listening]:
+    """The lines of sockstat, without sockets that have no port (`*:*`): nothing can reach them."""
+    rows = [row.split() for row in said.splitlines()]
     ends = [(row[-5], row[-3], *row[-2].rpartition(":")) for row in rows]
     return [Listening(pid, proto, at, port) for pid, proto, at, _, port in ends if port != "*"]

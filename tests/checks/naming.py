@@ -1,4 +1,4 @@
-"""What on the host names a daemon that moves, and what becomes of each such line."""
+"""References on the host to a daemon that moves, and what happens to each of them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PLACES = (
     "/etc/blacklistd.conf /usr/local/etc /root/bin"
 )
 _ROTATION = ("/etc/newsyslog.conf", "/usr/local/etc/newsyslog.conf.d/")
-# The words of rc.subr(8) that are not led into the jail.
+# The commands of rc.subr(8) that are not redirected to the jail.
 _HOSTS_OWN = re.compile("one|fast|force|quiet|rcvar|enable|disable|delete|describe|extracommands")
 _CERTIFICATE = re.compile(r"/[\w./@+-]+[.](?:pem|crt|cer)\b")
 
 
 @dataclass(frozen=True)
 class Found:
-    """`becomes` begins with moves, keeps working or gate."""
+    """`becomes` begins with "moves", "keeps working" or "gate"."""
 
     place: str
     word: str
@@ -39,25 +39,25 @@ class Found:
 
 
 def found(host: Any, site: Site, name: str) -> list[Found]:
-    """What the lines say besides stays on the host: a crontab has passwords."""
+    """Only the matched words leave the host: the rest of a crontab line may hold a password."""
     return list(dict.fromkeys([*_named(host, site, name), *_certificates(host, site, name)]))
 
 
 def daemon_words(daemon: Service) -> list[str]:
-    """By which other files mean the daemon itself, or its configuration."""
+    """Other strings that refer to this daemon itself, or to its configuration."""
     scripts = [f"service {daemon.rc}", f"/etc/rc.d/{daemon.rc}", f"/usr/local/etc/rc.d/{daemon.rc}"]
     return [*scripts, *daemon.names, *daemon.configuration]
 
 
 def words(daemon: Service) -> list[str]:
-    """The same, and by which they mean what goes on by itself: longest first, as they may nest."""
+    """The same, and the strings that keep working; longest first, since one may contain another."""
     socket = [daemon.socket] if daemon.socket else []
     more = [*daemon.programs, *socket, *daemon.log_files, *daemon.logs, *daemon.data]
     return sorted({*daemon_words(daemon), *more}, key=len, reverse=True)
 
 
 def own(site: Site) -> tuple[str, ...]:
-    """Where a daemon names itself, and where we do."""
+    """Where daemons refer to themselves, and where Cellblock does."""
     daemons = site.services.values()
     configuration = [path for daemon in daemons for path in daemon.configuration]
     return (
@@ -103,20 +103,20 @@ def _parted(line: str) -> tuple[str, str, str]:
 
 
 def _becomes(site: Site, name: str, word: str, rest: str) -> str:
-    """`rest` is what follows the word in its line."""
+    """`rest` is what follows the word on its line."""
     daemon, jail = site.services[name], site.jail_of(name)
     if word in daemon_words(daemon)[:3]:
         verb = re.match(r"\s+([a-z]+)\b", rest)
         if verb and not _HOSTS_OWN.match(verb[1]) and daemon.rc not in HOSTS_OWN:
-            return f"keeps working: it is led into jail {jail}"
-        return "gate: it means the host's own daemon"
+            return f"keeps working: it is redirected to jail {jail}"
+        return "gate: it speaks to the host's own daemon, which stops"
     if word in (*daemon.names, *daemon.configuration):
-        return "gate: it will not find the daemon"
+        return "gate: it will not find the daemon any more"
     if word in daemon.log_files:
-        return "keeps working: the path leads to the jail's log, for who reads it"
+        return "keeps working: for reading, the path is a link to the jail's log"
     if word in (*daemon.logs, *daemon.data):
-        return f"keeps working: jail {jail} has the host's own directory"
-    return "keeps working: socket and port lead into the jail"
+        return f"keeps working: jail {jail} mounts the same directory"
+    return "keeps working: socket and port are redirected to the jail"
 
 
 def _rotation(site: Site, name: str, place: str, text: str) -> Found:
@@ -128,12 +128,12 @@ def _rotation(site: Site, name: str, place: str, text: str) -> Found:
     return Found(
         place,
         log,
-        f"gate: its daemon moves, and this log is in no logs or log_files of services.{name}",
+        f"gate: its daemon moves, but services.{name} lists this log in neither logs nor log_files",
     )
 
 
 def _in_configuration(site: Site, name: str, place: str, text: str) -> Iterator[Found]:
-    """Another daemon that uses the socket needs it in its jail, too, if it moves."""
+    """Another daemon that uses the socket and moves needs it in its jail, too."""
     socket = site.services[name].socket
     if socket is None or socket not in text:
         return
@@ -144,9 +144,13 @@ def _in_configuration(site: Site, name: str, place: str, text: str) -> Iterator[
         jail = site.jail_of(other)
         if jail != site.jail_of(name) and not _mounted(site, jail, socket):
             folder = PurePosixPath(site.root(site.jail_of(name)) + socket).parent
-            yield Found(place, socket, f"gate: jail {jail} wants {folder} among its mounts")
+            yield Found(
+                place,
+                socket,
+                f"gate: jail {jail} needs the socket; add {folder} to jails.{jail}.mounts",
+            )
         else:
-            yield Found(place, socket, f"keeps working: jail {jail} has the socket")
+            yield Found(place, socket, f"keeps working: jail {jail} mounts the socket")
 
 
 def _mounted(site: Site, jail: str, path: str) -> bool:
@@ -154,13 +158,13 @@ def _mounted(site: Site, jail: str, path: str) -> bool:
 
 
 def _certificates(host: Any, site: Site, name: str) -> Iterator[Found]:
-    """One that a daemon cannot read keeps it from its start; a copy is served until it expires."""
+    """A daemon does not start without its certificate; a copy of it expires unrenewed."""
     daemon, jail = site.services[name], site.jail_of(name)
     if not daemon.configuration:
         return
     places = " ".join(daemon.configuration)
-    said = _lines(host, f"grep -rnIsE '^[^#]*/[^ ]+[.](pem|crt|cer)' {places}")
-    for path, number, text in map(_parted, said):
+    lines = _lines(host, f"grep -rnIsE '^[^#]*/[^ ]+[.](pem|crt|cer)' {places}")
+    for path, number, text in map(_parted, lines):
         for certificate in _CERTIFICATE.findall(text.partition("#")[0]):
             yield Found(f"{path}:{number}", certificate, _renewed(site, daemon, jail, certificate))
 
@@ -168,7 +172,9 @@ def _certificates(host: Any, site: Site, name: str) -> Iterator[Found]:
 def _renewed(site: Site, daemon: Service, jail: str, certificate: str) -> str:
     pure = PurePosixPath(certificate)
     if _mounted(site, jail, certificate) or any(map(pure.is_relative_to, daemon.data)):
-        return f"keeps working: jail {jail} mounts it, and sees a renewal at once"
+        return f"keeps working: jail {jail} mounts it, and sees each renewal at once"
     if any(map(pure.is_relative_to, daemon.configuration)):
-        return f"gate: jail {jail} has a copy, which no renewal on the host reaches; mount it"
-    return f"gate: jail {jail} does not have it; name its directory in jails.{jail}.mounts"
+        return (
+            f"gate: jail {jail} has only a copy, which renewals on the host do not reach; mount it"
+        )
+    return f"gate: jail {jail} does not have it; add its directory to jails.{jail}.mounts"

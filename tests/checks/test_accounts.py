@@ -1,4 +1,4 @@
-"""People's accounts: fit to be moved, and each script of theirs run by its owner alone."""
+"""Users' accounts: ready to be moved, and each of their scripts runs as its owner."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ def _accounts_of(site: Site, service: str) -> tuple[str, tuple[int, int]]:
     """A service's jail, and the lowest and the highest uid of its accounts."""
     jail = site.jail_of(service)
     uids = site.jails[jail].uids
-    assert uids is not None, f"jails.{jail} has no uids"
+    assert uids is not None, (
+        f"jails.{jail}.uids is not set: expected the lowest and the highest uid"
+    )
     return jail, uids
 
 
-def _told(found: list[str]) -> str:
+def _listed(found: list[str]) -> str:
     more = f" and {len(found) - 10} more" if len(found) > 10 else ""
     return "; ".join(found[:10]) + more
 
@@ -40,16 +42,18 @@ def test_have_a_uid_of_their_own(host: Any, uids: tuple[int, int]) -> None:
     names: dict[str, list[str]] = {}
     for name, uid, _, _ in _rows(host, uids):
         names.setdefault(uid, []).append(name)
-    twice = [f"{uid} is {' and '.join(them)}" for uid, them in names.items() if len(them) > 1]
-    assert not twice, f"each account needs a uid of its own: {_told(twice)}"
+    twice = [
+        f"{uid} belongs to {' and '.join(them)}" for uid, them in names.items() if len(them) > 1
+    ]
+    assert not twice, f"accounts that share a uid; each needs its own: {_listed(twice)}"
 
 
 def test_have_plain_names(host: Any, uids: tuple[int, int]) -> None:
     rows = _rows(host, uids)
-    assert rows, f"no account has a uid from {uids[0]} to {uids[1]}: see uids of the jail"
+    assert rows, f"no account has a uid from {uids[0]} to {uids[1]}: see the uids of the jail"
     letters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
     odd = [name for name, *_ in rows if not set(name) <= letters or name.isdigit() or not name]
-    assert not odd, f"names that a configuration cannot take: {_told(odd)}"
+    assert not odd, f"account names that cannot be used in a configuration file: {_listed(odd)}"
 
 
 def test_have_homes(host: Any, uids: tuple[int, int]) -> None:
@@ -59,13 +63,13 @@ def test_have_homes(host: Any, uids: tuple[int, int]) -> None:
         'then echo "$name ($home)"; fi; done < /etc/passwd 2>/dev/null'
     )
     missing = host.check_output(command).splitlines()
-    assert not missing, f"homes that do not exist: {_told(missing)}"
+    assert not missing, f"accounts whose home directory does not exist: {_listed(missing)}"
 
 
 def left_out(site: Site, service: str) -> str:
-    """sh that prints which accounts have no part in the configuration.
+    """sh that prints the accounts that the configuration lacks.
 
-    Read in the jail: with 800 accounts the file has 700 kB.
+    Read in the jail: with 800 accounts the file is 700 kB.
     """
     jail, uids = _accounts_of(site, service)
     awk = (
@@ -81,21 +85,23 @@ def left_out(site: Site, service: str) -> str:
 def test_are_in_the_configuration(host: Any, site: Site, service: str) -> None:
     missing = host.check_output(left_out(site, service)).splitlines()
     jail = site.jail_of(service)
-    assert not missing, f"{site.accounts.include} in jail {jail} lacks {_told(missing)}"
+    assert not missing, (
+        f"{site.accounts.include} in jail {jail} has no entry for {_listed(missing)}"
+    )
 
 
-def test_pools_run(host: Any, site: Site, service: str) -> None:
+def test_have_running_pools(host: Any, site: Site, service: str) -> None:
     jail, uids = _accounts_of(site, service)
     answer = host.run("service -j %s %s onestatus", jail, site.accounts.fpm)
     assert answer.rc == 0, f"{site.accounts.fpm} does not run in jail {jail}"
     sockets = host.check_output("jexec %s find /var/run -type s -name 'php-fpm-*'", jail).split()
     names = {name for name, *_ in _rows(host, uids, f"jexec {jail} ")}
     without = names - {each.removeprefix("/var/run/php-fpm-")[:-5] for each in sockets}
-    assert not without, f"accounts without a pool in jail {jail}: {_told(sorted(without))}"
+    assert not without, f"accounts without a PHP pool in jail {jail}: {_listed(sorted(without))}"
 
 
 def test_scripts_run_as_their_owners(host: Any, site: Site, service: str) -> None:
-    """One pass over the accounts, one round trip: see accounts.sh beside this file."""
+    """In one round trip for all accounts, by accounts.sh beside this file."""
     jail, uids = _accounts_of(site, service)
     table, own = site.jails[jail], site.accounts
     given = [*uids, own.public, own.probed, own.handler, table.address]
@@ -104,18 +110,27 @@ def test_scripts_run_as_their_owners(host: Any, site: Site, service: str) -> Non
     words = " ".join(map(str, given))
     text = _PROBE.read_text(encoding="utf-8")
     answer = host.run(f"jexec {jail} sh -s {words} <<'END-OF-PROBE'\n{text}END-OF-PROBE\n")
-    assert answer.rc == 0, f"the accounts could not be probed: {answer.stderr.strip()[-500:]}"
+    assert answer.rc == 0, (
+        f"the scripts of the accounts could not be tried: {answer.stderr.strip()[-500:]}"
+    )
     rows = [line.split() for line in answer.stdout.splitlines()]
-    assert rows, f"none of the accounts of jail {jail} has a {own.public} that the web may show"
-    wrong = [told for row in rows if (told := _wrong(row, uid_of))]
-    assert not wrong, f"of {len(rows)} scripts {len(wrong)} ran wrongly: {_told(wrong)}"
+    assert rows, (
+        f"no account in jail {jail} has a {own.public} directory that the web server can read"
+    )
+    wrong = [text for row in rows if (text := _wrong(row, uid_of))]
+    assert not wrong, (
+        f"{len(wrong)} of {len(rows)} scripts did not run as expected: {_listed(wrong)}"
+    )
 
 
 def _wrong(row: list[str], uid_of: dict[str, str]) -> str:
     name, what, status, uid, reads = row
     if what != "who":
-        ran = f"{name}'s script that {_REFUSALS[what]} ran, as uid {uid}"
-        return ran if uid != "-" else f"{name}: no answer to {what}" if status == "none" else ""
+        ran = f"{name}: a script that {_REFUSALS[what]} was not refused: it ran as uid {uid}"
+        silent = f"{name}: no answer for a script that {_REFUSALS[what]}"
+        return ran if uid != "-" else silent if status == "none" else ""
     if (status, uid) != ("200", uid_of[name]):
-        return f"{name}'s script ran as uid {uid}, not {uid_of[name]} (status {status})"
-    return f"{name}'s script could read another's private file" if reads != "closed" else ""
+        ran = f"it ran as uid {uid}" if uid != "-" else "it did not run"
+        answer = "no answer" if status == "none" else f"HTTP status {status}"
+        return f"{name}: expected the script to run as uid {uid_of[name]}; {ran} ({answer})"
+    return f"{name}: the script could read another user's private file" if reads != "closed" else ""

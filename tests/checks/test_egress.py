@@ -1,4 +1,4 @@
-"""What jails begin themselves gets out, and what is forwarded to them is left alone by nat."""
+"""Connections that jails open get out; nat leaves forwarded connections alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from operations.offload import harmful
 from rollout.engine.checks import Outside
 from rollout.site import Site
 
-BLOCKS = 64  # of 64 KiB; a stopped upload ends after one of them
+BLOCKS = 64  # of 64 KiB; a stalled upload ends after one of them
 WANTED = BLOCKS * 65536
 LIMIT = 20.0  # seconds for one transfer
 ZEROS = f"dd if=/dev/zero bs=64k count={BLOCKS}"
@@ -19,21 +19,24 @@ ZEROS = f"dd if=/dev/zero bs=64k count={BLOCKS}"
 def test_offload_is_off(host: Any, interfaces: dict[str, str], site: Site, at_boot: str) -> None:
     interface = site.host.wan_interface
     options = re.findall(r"options=\w+<([A-Z0-9_,]*)>", interfaces.get(interface, ""))
-    assert options, f"ifconfig {interface} shows no options: expected to read TSO and LRO there"
+    assert options, f"ifconfig {interface} prints no options=...: TSO and LRO cannot be checked"
     on = harmful(options[0].split(","))
-    assert not on, f"{interface} has {', '.join(on)} on: a jail's upload stops after 65,536 bytes"
+    assert not on, (
+        f"{interface} has {', '.join(on)} enabled: uploads from jails would stop after 65,536 bytes"
+    )
     lines = host.check_output("cat %s", at_boot).splitlines()
-    assert f"{interface} -tso -lro -vlanhwtso" in lines, f"{at_boot} lacks what boot must switch"
+    wanted = f"{interface} -tso -lro -vlanhwtso"
+    assert wanted in lines, f"{at_boot}: expected the line {wanted}; the next boot needs it"
 
 
-def test_nat_leaves_the_hosts_own_alone(host: Any, site: Site) -> None:
+def test_nat_skips_the_hosts_own_packets(host: Any, site: Site) -> None:
     rules = host.check_output("ipfw list").splitlines()
     found = [rule for rule in rules if re.match(r"\d+ nat ", rule)]
     wrong = [rule for rule in found if _takes_the_hosts_own(rule, site)]
-    assert found, "ipfw has no nat rule: expected one for each jail that goes out by nat"
+    assert found, "ipfw has no nat rule: expected one for each jail whose outbound is nat"
     assert not wrong, (
-        f"nat takes packets that leave from {site.host.wan_address} itself, and so the answers of "
-        f"forwarded connections: {'; '.join(wrong)} ({len(found)} nat rules were looked at)"
+        f"nat rules that also match packets from {site.host.wan_address} itself, so they would "
+        f"break forwarded connections: {'; '.join(wrong)} ({len(found)} nat rules were checked)"
     )
 
 
@@ -50,16 +53,16 @@ def _holds(word: str, address: IPv4Address) -> bool:
     return word in ("any", "me") or (word[0].isdigit() and address in IPv4Network(word, False))
 
 
-def test_upload_flows(host: Any, site: Site, outside: Outside) -> None:
-    """From a natted jail's address, but by the host's own nc: the jail need not be built yet."""
+def test_upload_works(host: Any, site: Site, outside: Outside) -> None:
+    """From a natted jail's address, but by the host's nc: the jail may not exist yet."""
     jail = next(name for name in site.built if site.jails[name].outbound == "nat")
     send = f"timeout --foreground {LIMIT:.0f} nc -N -w 10 -s {site.jails[jail].address}"
     take = _to_the_operator if site.egress.peer == "operator" else _to_a_stranger
     to, came = take(host, site, outside, send)
     assert came == f"{WANTED} bytes", (
-        f"an upload from jail {jail} by nat to {to}: {came or 'nothing came'} within "
-        f"{LIMIT:.0f} s: expected {WANTED} bytes; if {to} cannot be reached from the host, name "
-        "another [egress] peer"
+        f"upload from jail {jail} through nat to {to}: expected {WANTED} bytes within "
+        f"{LIMIT:.0f} s; {came or 'nothing'} arrived; if the host cannot reach {to}, set "
+        "egress.peer to another address"
     )
 
 
@@ -73,21 +76,21 @@ def _to_the_operator(host: Any, site: Site, outside: Outside, send: str) -> tupl
 
 
 def _to_a_stranger(host: Any, site: Site, outside: Outside, send: str) -> tuple[str, str]:
-    """Who does not tell what came. What dd got rid of is out, less what the kernel may hold: 2 MiB
-    (net.inet.tcp.sendbuf_max), half of it."""
+    """The peer does not report what arrived. What dd has written is sent, except what the kernel
+    may buffer: 2 MiB (net.inet.tcp.sendbuf_max), half of the upload."""
     address, _, port = str(site.egress.peer).partition(":")
     answer = host.run(f"{{ {ZEROS} 2>&4 | {send} {address} {port} >/dev/null 2>&1; }} 4>&1")
     said = re.search(r"^(\d+ bytes) transferred", answer.stdout, re.MULTILINE)
     return f"{address}:{port}", said[1] if said else ""
 
 
-def test_download_flows(host: Any, site: Site, outside: Outside) -> None:
-    """Through a forwarded port, from a listener of the host's own at the jail's address."""
+def test_download_works(host: Any, site: Site, outside: Outside) -> None:
+    """Through a forwarded port, from a listener that the host runs on the jail's address."""
     address, port = site.jails[site.built[0]].address, site.egress.probe_port
     give = f"timeout --foreground {LIMIT:.0f} nc -N -l {address} {port}"
     host.run(f"({ZEROS} 2>/dev/null | {give} >/dev/null 2>&1 &)")
     got = outside.read(str(site.host.wan_address), int(port or 0), LIMIT)
     assert got.bytes == WANTED, (
-        f"a download through the forwarded port {port}: {got}: expected {WANTED} bytes within "
-        f"{LIMIT:.0f} s"
+        f"download through the forwarded port {port}: expected {WANTED} bytes within "
+        f"{LIMIT:.0f} s; found {got}"
     )

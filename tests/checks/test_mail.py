@@ -1,4 +1,4 @@
-"""Mail: what must be well before it moves, that names and people move along, that all arrives."""
+"""Mail: maps and queue before the move; names, accounts and delivery after it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rollout.site import Site
 
 _NAMES = "echo '$=w' | /usr/sbin/sendmail -bt | sed -e 's/^> //'"
 
-# A map is made anew from its text, in a place that is thrown away, by the program that the
-# administrator would use.
+# Each map is rebuilt from its text in a temporary directory, by the program that the administrator
+# would use.
 _MAKEMAP = (
     "d=$(mktemp -d /var/run/maps.XXXXXX) && "
     "awk '/^K/ && $2 ~ /^(hash|btree|dbm)$/ {print $2, $NF}' /etc/mail/sendmail.cf | sort -u | "
@@ -43,53 +43,56 @@ def queue_of(site: Site) -> Queue:
 
 
 def map_question(site: Site) -> str:
-    """sh that makes every map anew, in a place that is thrown away, and prints what is refused."""
+    """sh that rebuilds every map in a temporary directory and prints the errors."""
     return _MAKEMAP if _is_sendmail(site) else _POSTMAP
 
 
 def names_question(site: Site) -> str:
-    """sh that prints the names which an MTA takes for its own, and words about them."""
+    """sh that prints the names for which an MTA accepts mail, with some text around them."""
     return _NAMES if _is_sendmail(site) else "postconf -hx mydestination | tr -s ', ' '\\n\\n'"
 
 
-def test_maps_are_right(host: Any, site: Site) -> None:
+def test_maps_can_be_rebuilt(host: Any, site: Site) -> None:
     said = host.check_output(map_question(site)).splitlines()
     wrong = [line for line in said if not line.startswith("WARNING")]
-    assert not wrong, (
-        f"a mail map is not as expected, and would be refused when it is made anew: {wrong}"
-    )
+    assert not wrong, f"mail maps that cannot be rebuilt from their text: {'; '.join(wrong)}"
 
 
 def test_queue_can_be_moved(host: Any, site: Site) -> None:
     queue = queue_of(site)
     at = quote(queue.directory)
-    told = (
+    asked = (
         "awk -F= '/^O QueueDirectory=/ {print $2}' /etc/mail/sendmail.cf"
         if _is_sendmail(site)
         else "postconf -h queue_directory"
     )
-    configured = host.check_output(told)
+    configured = host.check_output(asked)
     assert configured == queue.directory, (
-        f"the queue is {configured}: expected {queue.directory}, and no queue groups"
+        f"the mail queue is in {configured or 'an unknown directory'}; expected {queue.directory}, "
+        "without queue groups"
     )
-    assert host.run(f"[ -d {at} ] && [ ! -L {at} ]").rc == 0, f"{at}: expected a directory"
+    assert host.run(f"[ -d {at} ] && [ ! -L {at} ]").rc == 0, (
+        f"{at}: expected a directory, and no link"
+    )
     here, above = host.check_output(f"stat -f %d {at} {at}/..").split()
     assert here == above, (
-        f"{at} is a file system of its own: messages could not be moved beside it by a rename"
+        f"{at} is a file system of its own, so messages could not be renamed into the jail's queue "
+        "beside it"
     )
 
 
-def test_names_are_the_hosts(host: Any, site: Site) -> None:
-    """A jail whose MTA does not take a name for its own bounces the name's mail, or loops."""
+def test_is_accepted_for_every_host_name(host: Any, site: Site) -> None:
+    """Where the jail's MTA does not know a name as its own, that mail bounces or loops."""
     ask = names_question(site)
     jail = site.jail_of("mail")
     ours = set(host.check_output(f"jexec {jail} sh -c {quote(ask)}").splitlines())
     theirs = {name for name in host.check_output(ask).splitlines() if " " not in name}
     missing = sorted(name for name in theirs - ours if "IPv6" not in name and name != ">")
-    assert theirs and not missing, f"jail {jail} does not take mail for {', '.join(missing)}"
+    assert theirs, "the host's MTA names no host for which it accepts mail"
+    assert not missing, f"jail {jail} does not accept mail for {', '.join(missing)}"
 
 
-# Who has mail on this system: a spool, a maildir or a forward; name, uid, and what there is.
+# Accounts with mail on this system: name, uid, and spool, maildir or forward.
 PEOPLE = (
     "awk -F: '$3 >= 1000 && $3 < 65530 {print $1, $3, $6}' /etc/passwd | "
     "while read -r name uid home; do "
@@ -99,33 +102,33 @@ PEOPLE = (
 )
 
 
-def test_accounts_are_there(host: Any, site: Site) -> None:
+def test_accounts_are_in_the_jail(host: Any, site: Site) -> None:
     jail = site.jail_of("mail")
     on_host = set(host.check_output(PEOPLE).splitlines())
     in_jail = set(host.check_output(f"jexec {jail} sh -c {quote(PEOPLE)}").splitlines())
     missing = sorted(on_host - in_jail)
     assert not missing, (
-        f"mail of these is not in jail {jail}: {', '.join(missing)}; see its uids, its mounts and "
-        "services.mail.data"
+        f"jail {jail} does not see the mail of these accounts: {', '.join(missing)}; see "
+        f"jails.{jail}.uids, jails.{jail}.mounts and services.mail.data"
     )
 
 
-def test_host_takes_nothing(host: Any, site: Site, service: str) -> None:
+def test_ports_are_closed_on_host(host: Any, site: Site, service: str) -> None:
     for listen in site.services[service].ports:
         rows = host.check_output(f"sockstat -46lq -j 0 -P {listen.proto} -p {listen.port}")
-        assert not rows, f"the host still listens on {listen.port}: {rows}"
+        assert not rows, f"the host still listens on port {listen.port}: {rows}"
 
 
 def test_host_queue_is_empty(host: Any, site: Site) -> None:
     queue = queue_of(site)
     left = host.check_output(f"cd {queue.directory} && {queue.control}")
-    assert not left, f"{queue.directory} still has {left.split()}"
+    assert not left, f"messages are still in {queue.directory}: {', '.join(left.split())}"
 
 
 def test_from_the_host_arrives(host: Any, site: Site) -> None:
-    """One message to root, who reads such mail: the jail's own log says that it was taken there.
+    """Sends one message to root; the jail's own log shows that it was accepted there.
 
-    Not the mailbox, which both servers write to.
+    Not the mailbox: both servers write to it.
     """
     mark = f"cellblock.{secrets.token_hex(6)}"
     message = (
@@ -133,7 +136,7 @@ def test_from_the_host_arrives(host: Any, site: Site) -> None:
         "\\nSent by a check, through the host's sendmail command.\\n"
     )
     sent = host.run(f"printf {quote(message)} | /usr/sbin/sendmail root")
-    assert sent.rc == 0, f"sendmail on the host says: {(sent.stdout + sent.stderr).strip()}"
+    assert sent.rc == 0, f"sendmail on the host fails: {(sent.stdout + sent.stderr).strip()}"
     jail = site.jail_of("mail")
     looked = host.run(
         f"i=0; until jexec {jail} grep -q {mark} /var/log/maillog; "

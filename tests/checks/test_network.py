@@ -1,4 +1,4 @@
-"""Addresses and rules, live and for the next boot."""
+"""Addresses, ports and ipfw rules: live, and for the next boot."""
 
 from __future__ import annotations
 
@@ -7,33 +7,49 @@ from typing import Any
 from rollout.site import Site
 
 
-def test_has_address(
+def test_interface_has_address(
     interfaces: dict[str, str], rc_conf: str, interface: str, address: str
 ) -> None:
     there = interfaces.get(interface, "")
-    assert f"inet {address} " in there, f"{interface} does not have {address}"
-    assert f'"inet {address}/' in rc_conf, f"{address} will be gone after a reboot: not in rc.conf"
+    assert f"inet {address} " in there, f"interface {interface} does not have address {address}"
+    assert f'"inet {address}/' in rc_conf, (
+        f"rc.conf does not set address {address}: the next boot would lose it"
+    )
+
+
+def test_port_answers(host: Any, name: str, port: int) -> None:
+    answer = host.run("nc -z -w 10 %s %s", name, str(port))
+    assert answer.rc == 0, f"{name}:{port}, asked from the host: no answer"
+
+
+def test_port_is_closed_on_localhost(host: Any, port: int) -> None:
+    answer = host.run("nc -z -w 10 127.0.0.1 %s", str(port))
+    assert answer.rc != 0, f"127.0.0.1:{port} on the host: expected no answer, but it answers"
 
 
 def test_ipfw_is_loaded(host: Any) -> None:
     for module in ("ipfw", "ipfw_nat"):
         assert host.run("kldstat -q -m %s", module).rc == 0, f"{module} is not loaded"
-    assert host.run("ipfw list").rc == 0, "ipfw does not answer"
+    answer = host.run("ipfw list")
+    assert answer.rc == 0, f"ipfw list fails: {answer.stderr.strip()}"
 
 
-def test_set_is_on(rules: list[str], set: int) -> None:
+def test_ipfw_set_is_enabled(rules: list[str], set: int) -> None:
     ours = [rule for rule in rules if f" set {set} " in rule]
-    assert ours, f"ipfw set {set} has no rule"
-    assert not [rule for rule in ours if "DISABLED" in rule], f"ipfw set {set} is switched off"
+    assert ours, f"ipfw set {set} has no rules"
+    assert not [rule for rule in ours if "DISABLED" in rule], f"ipfw set {set} is disabled"
 
 
-def test_rules_return_at_boot(
+def test_ipfw_rules_are_saved_for_boot(
     host: Any, rules: list[str], site: Site, part: str, path: str
 ) -> None:
     number, set = site.places[part]
     live = [f"add {number}{row[5:]}" for row in rules if row.startswith(f"{number:05} ")]
     on_disk = [row for row in host.check_output("cat %s", path).splitlines() if row[:4] == "add "]
-    assert live, f"ipfw has no rule of number {number}: expected {len(on_disk)} (set {set})"
-    assert live == on_disk, f"{path} has other rules for the next boot than ipfw has now: " + str(
-        sorted({*live} ^ {*on_disk})
+    assert live, f"ipfw has no rule {number}: expected {len(on_disk)} of them, in set {set}"
+    lost = [f"only in ipfw: {row}" for row in live if row not in on_disk]
+    more = [f"only in the file: {row}" for row in on_disk if row not in live]
+    assert live == on_disk, (
+        f"{path} differs from the rules that ipfw has now, so the next boot would load others: "
+        + ("; ".join([*lost, *more]) or "the same rules in another order")
     )

@@ -1,4 +1,4 @@
-"""Every pair, the denied ones too, tried from inside the jails."""
+"""Every connection that [policy] allows or denies, tried from inside the jails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pair(NamedTuple):
         return f"{self.jail} to {self.address}:{self.port}/{self.proto}"
 
 
-def test_pairs_are_as_the_site_says(host: Any, site: Site, outside: Outside) -> None:
+def test_is_enforced_for_every_pair(host: Any, site: Site, outside: Outside) -> None:
     with outside.sink() as sink:
         pairs = list(dict.fromkeys(pairs_of(site)))
         if site.egress.peer == "operator":
@@ -37,7 +37,7 @@ def test_pairs_are_as_the_site_says(host: Any, site: Site, outside: Outside) -> 
         elif site.egress.peer:
             address, _, port = site.egress.peer.partition(":")
             pairs += _outwards(site, address, int(port))
-        # All at once, in one round trip: a packet that is denied is waited for to the limit.
+        # All at once, in one round trip: a denied connection takes the whole time limit.
         tries = [
             f'try {each.jail} {n} {each.proto} "{each.address}" {each.port} &'
             for n, each in enumerate(pairs)
@@ -46,14 +46,15 @@ def test_pairs_are_as_the_site_says(host: Any, site: Site, outside: Outside) -> 
         said = host.run(TRIES + "\n".join([*tries, "wait", *alive]))
     there = set(said.stdout.split())
     silent = set(site.built) - there
-    assert not silent, f"nothing could be tried from inside these jails: {', '.join(silent)}"
+    assert not silent, f"no command could be run in these jails: {', '.join(sorted(silent))}"
     wrong = [
-        f"{each} is {'not ' if each.allowed else ''}let through"
+        f"{each}: expected {'a connection' if each.allowed else 'no connection'}, "
+        f"found {'none' if each.allowed else 'one'}"
         for n, each in enumerate(pairs)
         if (str(n) in there) != each.allowed
     ]
-    assert not wrong, f"{len(wrong)} of {len(pairs)} pairs are not as policy says: " + "; ".join(
-        wrong
+    assert not wrong, (
+        f"{len(wrong)} of {len(pairs)} connections are not as [policy] says: {'; '.join(wrong)}"
     )
 
 
@@ -82,14 +83,14 @@ def pairs_of(site: Site) -> Iterator[Pair]:
                 yield Pair(name, proto, own, port, False)
         ssh = site.host.port
         yield Pair(name, "tcp", wan, ssh, _allowed(site, name, HOST, ssh, "tcp"))
-        # The host's wildcard sockets would answer at any address of ours.
+        # The host's wildcard sockets would answer on every jail's address.
         for sibling in site.built:
             if not _allowed(site, name, sibling, ssh, "tcp"):
                 yield Pair(name, "tcp", str(site.jails[sibling].address), ssh, False)
 
 
 def _served(site: Site) -> Iterator[tuple[str, bool, Listen]]:
-    """The jail that a port belongs to, whether its service has moved into it, and the port."""
+    """Each port: its jail, whether its service moves into that jail, and the port."""
     for name, jail in site.jails.items():
         for service in jail.services:
             for listen in site.services[service].ports:

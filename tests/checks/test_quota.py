@@ -1,4 +1,4 @@
-"""What people have in MySQL counts for their disk quota."""
+"""What users have in MySQL counts for their disk quota."""
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ def test_databases_have_accounts(host: Any, site: Site, directory: str) -> None:
         and not any(name == each or name.startswith(f"{each}_") for each in accounts)
     ]
     assert not nobodys, (
-        f"databases of no account, which no quota would count: {', '.join(nobodys)}; name them in "
-        "accounts.shared_databases, or after the account that they belong to"
+        f"databases that belong to no account, so no quota would count them: {', '.join(nobodys)}; "
+        "list them in accounts.shared_databases, or name them after their account"
     )
 
 
 def test_databases_belong_to_their_accounts(host: Any, script: str) -> None:
-    """What was made since cron's last round is given first: only what cannot be given is left."""
+    """What was created since cron's last run is handed over first; what stays, cannot be."""
     given = host.run(f"{once(script)} give")
-    assert given.rc == 0, f"{script} give: {(given.stderr or given.stdout).strip()}"
+    assert given.rc == 0, f"{script} give fails: {(given.stderr or given.stdout).strip()}"
     wrong = host.check_output("sh %s wrong", script).splitlines()
-    assert not wrong, f"{len(wrong)} files of databases are MySQL's own, the first: {wrong[0]}"
+    assert not wrong, (
+        f"{len(wrong)} database files still belong to MySQL, not to their account; "
+        f"the first: {wrong[0]}"
+    )

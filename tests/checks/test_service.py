@@ -1,4 +1,4 @@
-"""A service that moved: who runs it, who answers, and what happens at the next boot."""
+"""A service and its daemon: where it runs, where it starts at boot, and who answers its clients."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
 
 
+def test_runs_on_host(host: Any, site: Site, service: str) -> None:
+    script = site.services[service].rc
+    assert host.run(runs(script)).rc == 0, (
+        f'services.{service}.rc = "{script}": expected its daemon to run on the host; '
+        f"service {script} onestatus says: {_status(host, script)}"
+    )
+
+
+def _status(host: Any, script: str) -> str:
+    answer = host.run("service %s onestatus", script)
+    return str(answer.stdout + answer.stderr).strip()
+
+
 def test_runs_in_jail(host: Any, site: Site, service: str) -> None:
     jail, script = site.jail_of(service), site.services[service].rc
     assert host.run(runs(script, jail)).rc == 0, f"{script} does not run in jail {jail}"
@@ -17,42 +30,56 @@ def test_runs_in_jail(host: Any, site: Site, service: str) -> None:
 def test_does_not_run_on_host(host: Any, site: Site, service: str) -> None:
     wanted = site.services[service]
     assert host.run(runs(wanted.rc)).rc != 0, f"{wanted.rc} still runs on the host"
-    at_boot = host.check_output("sysrc -n %s", wanted.rcvar)
+    at_boot = host.run("sysrc -n %s", wanted.rcvar).stdout.strip()
     assert at_boot.upper() == "NO", (
-        f"{wanted.rcvar} is {at_boot}: it comes back on the host at boot"
+        f"rc.conf of the host: expected {wanted.rcvar}=NO; found {at_boot or 'no such variable'}: "
+        f"{wanted.rc} would start on the host at boot"
     )
 
 
-def test_returns_at_boot_in_jail(host: Any, site: Site, service: str) -> None:
+def test_starts_at_boot_in_jail(host: Any, site: Site, service: str) -> None:
     jail, rcvar = site.jail_of(service), site.services[service].rcvar
-    at_boot = host.check_output("sysrc -j %s -n %s", jail, rcvar)
-    assert at_boot.upper() == "YES", f"{rcvar} in jail {jail} is {at_boot}: it stays down at boot"
+    at_boot = host.run("sysrc -j %s -n %s", jail, rcvar).stdout.strip()
+    assert at_boot.upper() == "YES", (
+        f"rc.conf of jail {jail}: expected {rcvar}=YES; found {at_boot or 'no such variable'}: "
+        f"{service} would stay down after a reboot"
+    )
 
 
-def test_answers_on_the_lan(host: Any, site: Site, service: str) -> None:
+def test_script_is_enabled(host: Any, script: str) -> None:
+    answer = host.run("service %s enabled", script)
+    assert answer.rc == 0, (
+        f"rc script {script} is missing or not enabled in rc.conf: "
+        f"{answer.stdout.strip() or 'service says nothing more'}"
+    )
+
+
+def test_listens_on_the_jails_address(host: Any, site: Site, service: str) -> None:
     jail = site.jail_of(service)
     address = site.jails[jail].address
     for listen in site.services[service].ports:
-        # Not a connection: the host's wildcard socket would answer it just as well. In the jail
-        # only its own sockets are seen; sockstat -j wants a kernel with VIMAGE.
+        # Not a connection: the host's wildcard socket would answer it, too. Inside the jail only
+        # its own sockets are seen; sockstat -j needs a kernel with VIMAGE.
         rows = host.check_output(
             "jexec %s sockstat -4l -P %s -p %s", jail, listen.proto, str(listen.port)
         )
-        assert f"{address}:{listen.port}" in rows, f"jail {jail} does not listen on {listen.port}"
+        assert f"{address}:{listen.port}" in rows, (
+            f"nothing in jail {jail} listens on {address}:{listen.port}/{listen.proto}"
+        )
 
 
-def test_host_leaves_the_jails_address(host: Any, site: Site, service: str) -> None:
-    """A named that listens on any address takes each new one by sockets that FreeBSD finds before
-    a jail's (SO_REUSEPORT_LB), so that the jail's would never be asked.
+def test_leaves_the_jails_address_free(host: Any, site: Site, service: str) -> None:
+    """A named that listens on any address takes each new one with sockets that FreeBSD finds before
+    a jail's (SO_REUSEPORT_LB), so no query would reach the jail's named.
     """
     address = site.jails[site.jail_of(service)].address
     for listen in site.services[service].ports:
         rows = host.check_output("sockstat -4lq -j 0 -P %s -p %s", listen.proto, str(listen.port))
         assert f" {address}:{listen.port} " not in rows, (
             f"{site.services[service].rc} on the host listens on {address}:{listen.port}, the "
-            "jail's own address, and would answer in its place: expected it to listen on its own "
-            "addresses by name, as in listen-on { "
-            f"{site.host.wan_address}; 127.0.0.1; }}"
+            "jail's own address, and would answer in its place; expected it to listen only on "
+            f"addresses that its configuration names, as in listen-on {{ {site.host.wan_address}; "
+            "127.0.0.1; }"
         )
 
 
@@ -61,17 +88,42 @@ def test_answers_from_jail(host: Any, outside: Outside, site: Site, service: str
     for listen in site.services[service].ports:
         port = f"{wan}:{listen.port}/{listen.proto}"
         if listen.public:
-            who = outside.who(wan, listen.port, listen.proto)
-            assert who == jail, f"{port} is answered by {who or 'nobody'}: expected jail {jail}"
+            found = _who(outside, wan, listen.port, listen.proto)
+            assert found == f"jail {jail}", (
+                f"{port}, asked from outside: expected an answer from jail {jail}; found {found}"
+            )
         else:
             assert _redirected(host, site, service, listen), (
-                f"{port}, asked by the host, is not answered by jail {jail}"
+                f"{port}, asked from the host: no answer from jail {jail}"
             )
 
 
+def _who(outside: Outside, address: str, port: int, proto: str) -> str:
+    try:
+        who = outside.who(address, port, proto)
+    except OSError as error:
+        return f"no answer ({error.strerror or error})"
+    except LookupError:
+        return "no answer"
+    if who is None:
+        return "no answer"
+    return "the host" if who == "host" else f"jail {who}"
+
+
+def test_command_reaches_the_jail(host: Any, site: Site, service: str) -> None:
+    """With plain words (status, reload), as a crontab or a hook uses them."""
+    script, jail = site.services[service].rc, site.jail_of(service)
+    here = host.run("service %s status", script)
+    there = host.run("service -j %s %s status", jail, script)
+    assert (here.rc, here.stdout) == (there.rc, there.stdout), (
+        f"`service {script} status` on the host does not reach jail {jail}: the host prints "
+        f'"{here.stdout.strip()}", the jail prints "{there.stdout.strip()}"'
+    )
+
+
 def _redirected(host: Any, site: Site, service: str, listen: Listen) -> bool:
-    """Whether our rule counts a question of the host's own that is answered, with nobody but the
-    jail's daemon to answer it.
+    """Whether our rule counts a packet of the host's own query, the query is answered, and only the
+    jail's daemon can have answered it.
     """
     number, wan = site.places[service].number, site.host.wan_address
     asked = f"nc -z -w 5 {wan} {listen.port}"
@@ -91,5 +143,11 @@ def _redirected(host: Any, site: Site, service: str, listen: Listen) -> bool:
 def test_socket_leads_into_jail(host: Any, site: Site, service: str) -> None:
     socket = site.services[service].socket
     target = f"{site.root(site.jail_of(service))}{socket}"
-    assert host.file(socket).linked_to == target, f"{socket} does not lead to {target}"
-    assert host.file(target).is_socket, f"{target} is no socket"
+    found = host.run("readlink %s", socket).stdout.strip()
+    assert found == target, (
+        f"{socket} on the host: expected a link to {target}; found {found or 'no link'}"
+    )
+    assert host.run("test -S %s", target).rc == 0, (
+        f"{target} is not a socket: the daemon in the jail does not listen there; see "
+        f"services.{service}.socket"
+    )

@@ -90,7 +90,7 @@ def _undos(path: Path) -> Iterator[Fault]:
 
 def _new_files_undo() -> Fault:
     """A file's new content is laid by the bundle itself."""
-    path = PROJECT / "rollout" / "bundle.py"
+    path = PROJECT / "rollout" / "host" / "bundle.py"
     text = path.read_text(encoding="utf-8")
     before, undo, after = text.partition('f"rm -f {quote(command.staged)}"')
     if not undo:

@@ -46,9 +46,9 @@ def host(tmp_path: Path) -> Host:
 def found(host: Host, service: str = "web", there: Site = SAMPLE) -> list[str]:
     """What is listed; only what begins with gate stops."""
     listed = [str(each) for each in naming.found(host, there, service)]
-    stopping = told(dependents.test_nothing_names_the_daemon, host, there, service)
+    stopping = told(dependents.test_all_keep_working, host, there, service)
     assert stopping == [line for line in listed if ": gate: " in line]
-    assert told(dependents.test_nothing_is_to_be_told, host, there, service) == listed
+    assert told(dependents.test_none_are_found, host, there, service) == listed
     return listed
 
 
@@ -60,10 +60,11 @@ def told(check: Any, host: Host, there: Site, service: str) -> list[str]:
     return []
 
 
-LED = "keeps working: it is led into jail web"
-GONE = "gate: it will not find the daemon"
-OWN = "gate: it means the host's own daemon"
+LED = "keeps working: it is redirected to jail web"
+GONE = "gate: it will not find the daemon any more"
+OWN = "gate: it speaks to the host's own daemon, which stops"
 PID = "/var/run/apache24/httpd.pid"
+MOUNTED = "keeps working: jail web mounts it, and sees each renewal at once"
 HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
 
 
@@ -92,19 +93,19 @@ HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
         (
             "/usr/local/etc/newsyslog.conf.d/a.conf",
             f"/var/log/x 640 7 * @T00 B {PID} 30",
-            "/var/log/x: gate: its daemon moves, and this log is in no logs or log_files of "
-            "services.web",
+            "/var/log/x: gate: its daemon moves, but services.web lists this log in neither logs "
+            "nor log_files",
         ),
         (
             "/usr/local/etc/awstats/awstats.conf",
             'LogFile="/var/log/httpd-access.log"',
-            "/var/log/httpd-access.log: keeps working: the path leads to the jail's log, for who "
-            "reads it",
+            "/var/log/httpd-access.log: keeps working: for reading, the path is a link to the "
+            "jail's log",
         ),
         (
             "/root/bin/save",
             "tar -cf x /usr/local/www",
-            "/usr/local/www: keeps working: jail web has the host's own directory",
+            "/usr/local/www: keeps working: jail web mounts the same directory",
         ),
         ("/etc/crontab", "# service apache24 graceful", ""),
         ("/etc/crontab", "@daily root service apache24-exporter start", ""),
@@ -137,7 +138,7 @@ def test_a_script_that_looks_after_the_hosts_null_client_is_not_led_away(host: H
 def test_a_backup_by_the_socket_goes_on(host: Host) -> None:
     host.holds("/root/bin/save", "mysqldump --all-databases\n")
     host.holds("/usr/local/etc/php.ini", "mysqli.default_socket = /var/run/mysql/mysql.sock\n")
-    ends = "keeps working: socket and port lead into the jail"
+    ends = "keeps working: socket and port are redirected to the jail"
     assert sorted(found(host, "mysql")) == [
         f"/root/bin/save:1: mysqldump: {ends}",
         f"/usr/local/etc/php.ini:1: /var/run/mysql/mysql.sock: {ends}",
@@ -148,10 +149,12 @@ def test_another_daemon_wants_the_socket_in_its_own_jail(host: Host) -> None:
     socket = "/var/run/mysql/mysql.sock"
     host.holds("/etc/mail/sendmail.mc", f"mysql:{socket}\n")
     host.holds("/usr/local/etc/apache24/httpd.conf", f"DBDParams socket={socket}\n")
-    wanted = "gate: jail mail wants /usr/jails/mysql/root/var/run/mysql among its mounts"
+    folder = "/usr/jails/mysql/root/var/run/mysql"
+    wanted = f"gate: jail mail needs the socket; add {folder} to jails.mail.mounts"
+    works = "keeps working: jail web mounts the socket"
     assert sorted(found(host, "mysql")) == [
         f"/etc/mail/sendmail.mc:1: {socket}: {wanted}",
-        f"/usr/local/etc/apache24/httpd.conf:1: {socket}: keeps working: jail web has the socket",
+        f"/usr/local/etc/apache24/httpd.conf:1: {socket}: {works}",
     ]
 
 
@@ -160,14 +163,14 @@ def test_another_daemon_wants_the_socket_in_its_own_jail(host: Host) -> None:
     [
         (
             "/usr/local/etc/letsencrypt/live/example.org/fullchain.pem",
-            "gate: jail web does not have it; name its directory in jails.web.mounts",
+            "gate: jail web does not have it; add its directory to jails.web.mounts",
         ),
         (
             "/usr/local/etc/apache24/server.crt",
-            "gate: jail web has a copy, which no renewal on the host reaches; mount it",
+            "gate: jail web has only a copy, which renewals on the host do not reach; mount it",
         ),
-        ("/usr/home/x/own.cer", "keeps working: jail web mounts it, and sees a renewal at once"),
-        ("/usr/local/www/x.pem", "keeps working: jail web mounts it, and sees a renewal at once"),
+        ("/usr/home/x/own.cer", MOUNTED),
+        ("/usr/local/www/x.pem", MOUNTED),
     ],
 )
 def test_where_a_certificate_is_renewed(host: Host, certificate: str, becomes: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from rollout import site
 from rollout.site import Site
 from tests.checks import test_preflight as preflight
-from tests.checks.by_hand.preflight import no_port_is_left_behind
 from tests.checks.conftest import sockets
+from tests.checks.manual.preflight import all_ports_are_in_the_site_file
 from tests.rehearsal.sites import SAMPLE
 
 # The columns are 13.2's, where Apache has a socket *:*, too; what its line says besides is made up.
@@ -34,7 +34,7 @@ def sample() -> Site:
 
 def by_hand(told: str, there: Site, service: str) -> str:
     """What a person sees who types it on such a host."""
-    [look] = no_port_is_left_behind(there, service)
+    [look] = all_ports_are_in_the_site_file(there, service)
     sockstat = """sockstat() { printf %s "$told" | grep " $5" | grep -e ":${7:+$7 }"; }"""
     return subprocess.run(
         ["/bin/sh", "-c", f"{sockstat}; {look.line}"],
@@ -47,12 +47,12 @@ def by_hand(told: str, there: Site, service: str) -> str:
 
 @pytest.mark.parametrize("service", ["bind", "web"])
 def test_loopback_and_what_has_no_port_are_passed_over(sample: Site, service: str) -> None:
-    preflight.test_no_port_is_left_behind(sockets(SERVED), sample, service)
+    preflight.test_all_ports_are_in_the_site_file(sockets(SERVED), sample, service)
     assert by_hand(SERVED, sample, service) == ""
 
 
 def test_another_port_of_the_daemon_is_told(sample: Site) -> None:
-    with pytest.raises(AssertionError, match="bind: its daemon also serves 8053/tcp"):
-        preflight.test_no_port_is_left_behind(sockets(SERVED + MORE), sample, "bind")
+    with pytest.raises(AssertionError, match="bind: its daemon also listens on 8053/tcp"):
+        preflight.test_all_ports_are_in_the_site_file(sockets(SERVED + MORE), sample, "bind")
     assert by_hand(SERVED + MORE, sample, "bind") == MORE
-    preflight.test_no_port_is_left_behind(sockets(SERVED + MORE), sample, "web")
+    preflight.test_all_ports_are_in_the_site_file(sockets(SERVED + MORE), sample, "web")

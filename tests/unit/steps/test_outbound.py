@@ -86,12 +86,12 @@ def test_the_nat_instance_comes_before_the_rules_at_boot() -> None:
 
 def test_transfers_are_tried_only_where_the_site_says_with_whom() -> None:
     found = checks(egress.steps(SAMPLE)[0])
-    assert {"egress::upload_flows", "egress::download_flows"} <= set(found)
+    assert {"egress::upload_works", "egress::download_works"} <= set(found)
     quiet = SAMPLE.model_copy(update={"egress": site.Egress()})
     [step] = egress.steps(quiet)
     assert not [each for each in checks(step) if each.endswith("_flows")]
     assert not [body for body in egress.bodies(quiet) if body.startswith("fwd")]
-    assert "egress::nat_leaves_the_hosts_own_alone" in checks(step)
+    assert "egress::nat_skips_the_hosts_own_packets" in checks(step)
 
 
 def test_policy_allows_the_pair_and_its_answers_and_nothing_from_there_back() -> None:

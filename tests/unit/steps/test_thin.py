@@ -228,7 +228,7 @@ def test_a_mount_out_of_a_jail_that_is_not_built_yet_is_refused(order: tuple[str
 
 def test_the_host_daemon_still_serves_after_this_step() -> None:
     [still] = [each for each in jail_step(SAMPLE, "web").checks if each.until]
-    assert (still.test, still.until) == ("preflight::daemon_runs", "web.cutover")
+    assert (still.test, still.until) == ("service::runs_on_host", "web.cutover")
 
 
 def test_the_jail_starts_last_when_nothing_more_is_written_into_its_tree() -> None:
@@ -240,10 +240,10 @@ def test_the_jail_starts_last_when_nothing_more_is_written_into_its_tree() -> No
 @pytest.mark.parametrize("yes", ["YES", "yes", "TRUE", "On", "1"])
 def test_the_check_of_the_boot_takes_for_yes_what_rc_subr_does(yes: str) -> None:
     """at_boot leaves such a value alone, so the check must not fail over it."""
-    jail_checks.test_returns_at_boot(enabled_jails(f"{yes}\ndb web\n"), "web")
+    jail_checks.test_starts_at_boot(enabled_jails(f"{yes}\ndb web\n"), "web")
 
 
 @pytest.mark.parametrize("told", ["NO\nweb", "YES\ndb webmail", "YES\n"])
 def test_the_check_of_the_boot_sees_a_jail_that_would_stay_down(told: str) -> None:
     with pytest.raises(AssertionError):
-        jail_checks.test_returns_at_boot(enabled_jails(told), "web")
+        jail_checks.test_starts_at_boot(enabled_jails(told), "web")

@@ -121,7 +121,7 @@ def test_every_check_that_there_is_has_lines_and_no_lines_are_left_over() -> Non
     }
     lines = {
         (file.stem, name)
-        for file in (folder / "by_hand").glob("*.py")
+        for file in (folder / "manual").glob("*.py")
         for name in re.findall(r"(?m)^def ([a-z]\w+)\(", file.read_text(encoding="utf-8"))
     }
     assert len(checks) > 40

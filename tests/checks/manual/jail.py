@@ -19,7 +19,7 @@ def has_its_address(site: Site, jail: str) -> Iterator[Look]:
 
 
 def base_is_read_only(site: Site, jail: str) -> Iterator[Look]:
-    """The mount table, not a try: where it is not read-only, a try would write to the host."""
+    """By the mount table: a test write to a mount that is not read-only would change the host."""
     root = site.root(jail)
     awk = (
         f'$3 == "nullfs" && $4 ~ /^ro/ {{there[$2]}} '
@@ -33,5 +33,5 @@ def has_no_passwords(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"jexec {jail} awk -F: '$2 != \"*\" {{print $1}}' /etc/master.passwd")
 
 
-def returns_at_boot(site: Site, jail: str) -> Iterator[Look]:
+def starts_at_boot(site: Site, jail: str) -> Iterator[Look]:
     yield Look("sysrc -n jail_enable jail_list", f"YES {ANY}{jail}{ANY}")

@@ -1,4 +1,4 @@
-"""A service that moved: who runs it, who answers, and what happens at the next boot."""
+"""A service and its daemon: where it runs, where it starts at boot, and who answers its clients."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 from operations.command import ANY, Look
 from rollout.site import Site
+
+
+def runs_on_host(site: Site, service: str) -> Iterator[Look]:
+    yield Look(f"service {site.services[service].rc} onestatus", f"{ANY} is running {ANY}")
 
 
 def runs_in_jail(site: Site, service: str) -> Iterator[Look]:
@@ -19,11 +23,15 @@ def does_not_run_on_host(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"sysrc -n {wanted.rcvar}", "NO")
 
 
-def returns_at_boot_in_jail(site: Site, service: str) -> Iterator[Look]:
+def starts_at_boot_in_jail(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"sysrc -j {site.jail_of(service)} -n {site.services[service].rcvar}", "YES")
 
 
-def answers_on_the_lan(site: Site, service: str) -> Iterator[Look]:
+def script_is_enabled(site: Site, script: str) -> Iterator[Look]:
+    yield Look(f"service {script} enabled && echo enabled", "enabled")
+
+
+def listens_on_the_jails_address(site: Site, service: str) -> Iterator[Look]:
     jail = site.jail_of(service)
     for listen in site.services[service].ports:
         yield Look(
@@ -32,14 +40,14 @@ def answers_on_the_lan(site: Site, service: str) -> Iterator[Look]:
         )
 
 
-def host_leaves_the_jails_address(site: Site, service: str) -> Iterator[Look]:
+def leaves_the_jails_address_free(site: Site, service: str) -> Iterator[Look]:
     address = site.jails[site.jail_of(service)].address
     ports = ",".join(dict.fromkeys(str(listen.port) for listen in site.services[service].ports))
     yield Look(f"sockstat -4lq -j 0 -p {ports} | grep -F ' {address}:'")
 
 
 def answers_from_jail(site: Site, service: str) -> Iterator[Look]:
-    """An answer does not say whose it is: while one is waited for, its socket is looked at."""
+    """An answer does not show who sent it, so the jail's sockets are listed meanwhile."""
     jail, wan = site.jail_of(service), site.host.wan_address
     for listen in site.services[service].ports:
         port = listen.port
@@ -60,6 +68,14 @@ def answers_from_jail(site: Site, service: str) -> Iterator[Look]:
             name = listen.name or "."
             yield Look(f"host -t SOA {name} {wan}", f"{ANY} SOA {ANY}", "elsewhere")
             yield Look(f"jexec {jail} sockstat -4lq -P udp -p {port}", f"{ANY}:{port} {ANY}")
+
+
+def command_reaches_the_jail(site: Site, service: str) -> Iterator[Look]:
+    script, jail = site.services[service].rc, site.jail_of(service)
+    yield Look(
+        f'[ "$(service {script} status)" = "$(service -j {jail} {script} status)" ] && echo same',
+        "same",
+    )
 
 
 def socket_leads_into_jail(site: Site, service: str) -> Iterator[Look]:

@@ -1,4 +1,4 @@
-"""People's accounts: fit to be moved, and each script of theirs run by its owner alone."""
+"""Users' accounts: ready to be moved, and each of their scripts runs as its owner."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def are_in_the_configuration(site: Site, service: str) -> Iterator[Look]:
     yield Look(test_accounts.left_out(site, service))
 
 
-def pools_run(site: Site, service: str) -> Iterator[Look]:
+def have_running_pools(site: Site, service: str) -> Iterator[Look]:
     jail = site.jail_of(service)
     yield Look(f"service -j {jail} {site.accounts.fpm} onestatus", f"{ANY} is running {ANY}")
 
 
 def scripts_run_as_their_owners(site: Site, service: str) -> Iterator[Look]:
-    """One account, the first that there is; cellblock verify tries as many as [accounts] says."""
+    """For the first account only; deploy.py verify tries as many as accounts.probed says."""
     jail, own = site.jail_of(service), site.accounts
     uids = site.jails[jail].uids or (0, 0)
     address, port = site.jails[jail].address, site.services[service].ports[0].port

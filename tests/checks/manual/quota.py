@@ -1,4 +1,4 @@
-"""What people have in MySQL counts for their disk quota."""
+"""What users have in MySQL counts for their disk quota."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.checks.test_quota import database_question
 
 
 def databases_have_accounts(site: Site, directory: str) -> Iterator[Look]:
-    """Each is called like an account or begins with its name and a _, but for MySQL's own."""
+    """Each is named after an account, or begins with its name and a _; except MySQL's own."""
     yield Look(database_question(directory), ANY)
 
 

@@ -1,4 +1,4 @@
-"""Is this the server that the site file describes, and is it well?"""
+"""Is this the server that the site file describes, and is it healthy?"""
 
 from __future__ import annotations
 
@@ -8,62 +8,67 @@ from operations.command import ANY, Look
 from rollout.site import Site
 
 
-def is_a_freebsd_that_we_know(site: Site) -> Iterator[Look]:
+def host_runs_a_supported_freebsd(site: Site) -> Iterator[Look]:
     yield Look("uname -sr", f"FreeBSD 1{ANY}")
 
 
-def we_are_root(site: Site) -> Iterator[Look]:
+def login_is_root(site: Site) -> Iterator[Look]:
     yield Look("id -u", "0")
 
 
-def has_the_wan_address(site: Site) -> Iterator[Look]:
+def host_has_the_wan_address(site: Site) -> Iterator[Look]:
     address = site.host.wan_address
     yield Look(
         f"ifconfig {site.host.wan_interface} | grep -w 'inet {address}'", f"inet {address} {ANY}"
     )
 
 
-def has_the_public_addresses_of_jails(site: Site) -> Iterator[Look]:
+def host_has_the_public_addresses_of_jails(site: Site) -> Iterator[Look]:
     wanted = [each for jail in site.jails.values() for each in jail.public_addresses]
     for address in wanted or [site.host.wan_address]:
         yield Look(f"ifconfig -a | grep -w 'inet {address}'", f"inet {address} {ANY}")
 
 
-def daemon_runs(site: Site, service: str) -> Iterator[Look]:
-    yield Look(f"service {site.services[service].rc} onestatus", f"{ANY} is running {ANY}")
+def rcvar_is_what_the_script_reads(site: Site, service: str) -> Iterator[Look]:
+    wanted = site.services[service]
+    yield Look(f"service {wanted.rc} rcvar | grep '^{wanted.rcvar}='", f"{wanted.rcvar}={ANY}")
 
 
-def listens(site: Site, service: str) -> Iterator[Look]:
+def socket_is_the_daemons(site: Site, service: str) -> Iterator[Look]:
+    yield Look(f"[ -S {site.services[service].socket} ] && echo a socket", "a socket")
+
+
+def daemon_listens_on_its_ports(site: Site, service: str) -> Iterator[Look]:
     for listen in site.services[service].ports:
         yield Look(
             f"sockstat -46lq -j 0 -P {listen.proto} -p {listen.port}", f"{ANY}:{listen.port} {ANY}"
         )
 
 
-def no_port_is_left_behind(site: Site, service: str) -> Iterator[Look]:
-    """On the machine's own addresses the daemon may serve what it likes."""
+def all_ports_are_in_the_site_file(site: Site, service: str) -> Iterator[Look]:
+    """Ports on loopback addresses do not count: other machines cannot reach them."""
     first, named = site.services[service].ports[0], "|".join(map(str, site.tcp_ports))
     pid = f"sockstat -46lq -j 0 -P {first.proto} -p {first.port} | awk 'NR == 1 {{print $3}}'"
     rest = f"$3 == pid && $6 !~ /^127[.]|^::1:|:([*]|{named})$/"
     yield Look(f"sockstat -46lq -j 0 -P tcp | awk -v pid=$({pid}) '{rest}'")
 
 
-def no_ipv6_clients_are_left_behind(site: Site, service: str) -> Iterator[Look]:
-    """Either the server has no IPv6 address for the world, or the daemon does not listen on one."""
+def daemon_serves_no_ipv6_clients(site: Site, service: str) -> Iterator[Look]:
+    """Either the server has no public IPv6 address, or the daemon does not listen on it."""
     ports = ",".join(str(listen.port) for listen in site.services[service].ports if listen.public)
     public = f"ifconfig {site.host.wan_interface} | grep inet6 | grep -qv fe80:"
     yield Look(f"if {public}; then sockstat -6lq -p {ports or 0}; fi")
 
 
-def data_has_room(site: Site, directory: str) -> Iterator[Look]:
+def file_system_has_room(site: Site, directory: str) -> Iterator[Look]:
     wanted = site.run.free_space_mib * 1024
     answer = f'END {{print ($4 >= {wanted}) ? "enough" : "too little"}}'
     yield Look(f"df -k {directory} | awk '{answer}'", "enough")
 
 
-def configuration_is_right(site: Site, service: str) -> Iterator[Look]:
+def configuration_is_valid(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"{site.services[service].configtest} >/dev/null && echo right", f"{ANY}right")
 
 
-def configuration_is_there(site: Site, path: str) -> Iterator[Look]:
+def configuration_exists(site: Site, path: str) -> Iterator[Look]:
     yield Look(f"ls -d {path}", path)

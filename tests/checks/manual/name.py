@@ -1,4 +1,4 @@
-"""Names: who resolves them, and that they are there."""
+"""Host names: what they resolve to, on the host and in the jails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from operations.command import ANY, Look
 from rollout.site import Site
 
 
-def host_resolves(site: Site, name: str) -> Iterator[Look]:
+def can_be_looked_up_on_host(site: Site, name: str) -> Iterator[Look]:
     yield Look(f"host -t SOA {name}", f"{ANY} SOA {ANY}")
 
 
@@ -18,11 +18,3 @@ def resolves_on_host(site: Site, name: str, address: str) -> Iterator[Look]:
 
 def resolves_in_jail(site: Site, jail: str, name: str, address: str) -> Iterator[Look]:
     yield Look(f"jexec {jail} getent hosts {name}", f"{address} {ANY}")
-
-
-def answers(site: Site, name: str, port: int) -> Iterator[Look]:
-    yield Look(f"nc -z -w 10 {name} {port} && echo it answers", f"{ANY}it answers")
-
-
-def localhost_is_closed(site: Site, port: int) -> Iterator[Look]:
-    yield Look(f"nc -z -w 10 127.0.0.1 {port} || echo closed", f"{ANY}closed")

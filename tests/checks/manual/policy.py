@@ -1,4 +1,4 @@
-"""Every pair, the denied ones too, tried from inside the jails."""
+"""Every connection that [policy] allows or denies, tried from inside the jails."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.checks.test_policy import pairs_of
 _WAIT = {"tcp": "nc -z -w 5", "udp": "nc -z -u -w 2"}
 
 
-def pairs_are_as_the_site_says(site: Site) -> Iterator[Look]:
-    """A line a jail: of all that it tries at once, what got through is printed, and no more."""
+def is_enforced_for_every_pair(site: Site) -> Iterator[Look]:
+    """One line per jail: it tries all connections at once and prints those that succeed."""
     tried = list(dict.fromkeys(pairs_of(site)))
     for jail in site.built:
         for proto in PROTOS:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.checks import test_names as names
+from tests.checks import test_name as name
 
 
 class Host:
@@ -20,9 +20,9 @@ class Host:
 
 
 def test_a_name_that_resolves_passes() -> None:
-    names.test_host_resolves(Host(0), "example.org")
+    name.test_can_be_looked_up_on_host(Host(0), "example.org")
 
 
 def test_a_name_that_does_not_resolve_is_told() -> None:
-    with pytest.raises(AssertionError, match=r"does not resolve example.org: no servers"):
-        names.test_host_resolves(Host(1), "example.org")
+    with pytest.raises(AssertionError, match=r"cannot look up example.org: no servers"):
+        name.test_can_be_looked_up_on_host(Host(1), "example.org")

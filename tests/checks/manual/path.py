@@ -1,4 +1,4 @@
-"""What is in place on the host."""
+"""Files and directories on the host."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from operations.command import ANY, Look
 from rollout.site import Site
 
 
-def is_directory(site: Site, path: str) -> Iterator[Look]:
+def is_a_directory(site: Site, path: str) -> Iterator[Look]:
     yield Look(f"ls -ld {path}", f"d{ANY} {path}")
 
 
-def is_enabled_script(site: Site, script: str) -> Iterator[Look]:
-    yield Look(f"service {script} enabled && echo enabled", "enabled")
-
-
-def is_there(site: Site, path: str) -> Iterator[Look]:
+def exists(site: Site, path: str) -> Iterator[Look]:
     yield Look(f"ls -d {path}", path)
 
 

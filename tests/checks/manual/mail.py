@@ -1,4 +1,4 @@
-"""Mail: what must be well before it moves, that names and people move along, that all arrives."""
+"""Mail: maps and queue before the move; names, accounts and delivery after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.checks import test_mail
 _NAMES = "/root/cellblock-names"
 
 
-def maps_are_right(site: Site) -> Iterator[Look]:
+def maps_can_be_rebuilt(site: Site) -> Iterator[Look]:
     yield Look(f"({test_mail.map_question(site)}) | grep -v ^WARNING")
 
 
@@ -22,22 +22,22 @@ def queue_can_be_moved(site: Site) -> Iterator[Look]:
     yield Look(f"stat -f %d {at} {at}/.. | uniq | wc -l", "1")
 
 
-def names_are_the_hosts(site: Site) -> Iterator[Look]:
+def is_accepted_for_every_host_name(site: Site) -> Iterator[Look]:
     yield from _missing(site, test_mail.names_question(site), "| grep -v -e ' ' -e IPv6 -e '^>$'")
 
 
-def accounts_are_there(site: Site) -> Iterator[Look]:
+def accounts_are_in_the_jail(site: Site) -> Iterator[Look]:
     yield from _missing(site, test_mail.PEOPLE, "")
 
 
 def _missing(site: Site, question: str, among: str) -> Iterator[Look]:
-    """What the host says and the jail does not."""
+    """What the host prints and the jail does not."""
     jail = site.jail_of("mail")
     yield Look(f"jexec {jail} sh -c {quote(question)} | sort -u > {_NAMES}")
     yield Look(f"({question}) {among} | sort -u | comm -23 - {_NAMES}; rm {_NAMES}")
 
 
-def host_takes_nothing(site: Site, service: str) -> Iterator[Look]:
+def ports_are_closed_on_host(site: Site, service: str) -> Iterator[Look]:
     for listen in site.services[service].ports:
         yield Look(f"sockstat -46lq -j 0 -P {listen.proto} -p {listen.port}")
 

@@ -1,0 +1,42 @@
+"""Logs of a service that moved: one newsyslog rotates each, and the host can still read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from operations.facts import NEWSYSLOG, of_logs, within
+from rollout.site import Site
+
+
+def test_are_rotated_once(host: Any, site: Site, service: str) -> None:
+    """Not by the host, which would follow the jail's links; each by the jail's newsyslog."""
+    daemon, jail = site.services[service], site.jail_of(service)
+    inside = tuple(f"{each}/" for each in (*daemon.logs, *daemon.data))
+    logs = [*daemon.log_files, *inside]
+    ours = of_logs(logs, 'ours($1) {print FILENAME ": " $1}')
+    still = host.check_output(within(ours, " ".join(NEWSYSLOG))).splitlines()
+    assert not still, f"the host's newsyslog still rotates logs of the jail: {'; '.join(still)}"
+    mark = f"# cellblock: in jail {jail}: "
+    marked = host.run(f"grep -hs '^{mark}' {' '.join(NEWSYSLOG)}").stdout.splitlines()
+    wanted = {line.removeprefix(mark).split()[0] for line in marked}
+    files = f"cat {' '.join(NEWSYSLOG)} 2>/dev/null"
+    there = host.run("jexec %s sh -c %s", jail, files).stdout
+    rotated = {line.split()[0] for line in there.splitlines() if line.strip()}
+    lacking = {log for log in wanted - rotated if log in logs or log.startswith(inside)}
+    assert not lacking, (
+        f"newsyslog of jail {jail} has no entry for {', '.join(sorted(lacking))}: nothing would "
+        "rotate it"
+    )
+
+
+def test_are_readable_on_the_host(host: Any, site: Site, service: str) -> None:
+    jail = site.jail_of(service)
+    for log in site.services[service].log_files:
+        target = f"{site.shown_logs(jail)}/{log.removeprefix('/var/log/')}"
+        # Not resolved: the target does not exist until something is logged.
+        found = host.run("readlink %s", log).stdout.strip()
+        assert found == target, f"{log}: expected a link to {target}; found {found or 'no link'}"
+        has = host.run("jexec %s test -s %s", jail, log).rc == 0
+        assert not has or host.run("test -s %s", log).rc == 0, (
+            f"{log} in jail {jail} has entries, but {log} on the host shows none"
+        )
