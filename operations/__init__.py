@@ -1,4 +1,4 @@
-"""Verbs on a FreeBSD host: ordinary pyinfra operations whose commands know their way back.
+"""Verbs on a FreeBSD host: ordinary pyinfra operations whose commands come with their undo.
 
-They know nothing of steps or of the site file, and work in anybody's own pyinfra deploy.
+They know nothing of steps or of the site file, and work in any other pyinfra deploy.
 """

@@ -1,4 +1,4 @@
-"""Configuration for each account of a uid range: one awk makes it of passwd, however many."""
+"""Configuration for each account of a uid range: one awk program makes it from passwd."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pyinfra.api import operation
 from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
 
 EACH = "# each account:"
-"""The line of a template after which everything is printed once for each account."""
+"""The line of a template after which everything is repeated for each account."""
 
-# php-fpm would take a name of digits for a uid.
+# php-fpm would take a name made of digits for a uid.
 _USABLE = (
     r"$1 ~ /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/ && $1 !~ /^[0-9]+$/ "
     r"&& $6 ~ /^(\/[A-Za-z0-9._+@-]+)+$/"
 )
-# /home and /usr/home are the same on many a host; a server knows a script by the one it was told.
+# /home and /usr/home are the same directory on many hosts; a web server matches only the path that
+# it was given.
 _ALSO = (
     'also = $6; if (!sub(/^\\/usr\\/home\\//, "/home/", also)) '
     'sub(/^\\/home\\//, "/usr/home/", also)'
@@ -35,9 +36,9 @@ _OURS = "Written by cellblock"
 
 @dataclass(frozen=True)
 class InJail:
-    """A file in a jail. `at_rest` is where the host has it while the jail is stopped.
+    """A file in a jail. `at_rest` is its path on the host while the jail is stopped.
 
-    `desk` is a directory of the host, out of the jail's reach, where its text waits.
+    `desk` is a directory on the host, out of the jail's reach, for the text until it is used.
     """
 
     jail: str
@@ -48,31 +49,31 @@ class InJail:
 
 @operation()
 def configured(file: InJail, template: str, uids: tuple[int, int]) -> Commands:
-    """Write a file in a running jail: a template's head once, the rest for each of its accounts.
+    """Write a file in a running jail: a template's head once, the rest for each account.
 
-    In the template @NAME@, @UID@, @GID@ and @HOME@ are the account's, @ALSO@ is its home below
-    /usr/home or /home, the other way round. `uids` are the lowest and the highest. A file that is
-    there waits as NAME.before and is put back by the undo. The template's first line says that it
-    is cellblock's.
+    In the template @NAME@, @UID@, @GID@ and @HOME@ are the account's; @ALSO@ is its home with /home
+    instead of /usr/home, or the reverse. `uids` are the lowest and the highest. An existing file is
+    kept as NAME.before, and the undo restores it. The template's first line must say that Cellblock
+    wrote it.
     """
     jail, path, at_rest = file.jail, file.path, file.at_rest
     if _OURS not in template.split("\n", maxsplit=1)[0]:
         raise ValueError(f"{path}: the first line of its template does not say {_OURS!r}")
-    laid = f"{file.desk}/{path.rpartition('/')[2]}"
-    yield NewFile(laid, template)
+    source = f"{file.desk}/{path.rpartition('/')[2]}"
+    yield NewFile(source, template)
     awk = (
         f"awk -F: -v lowest={uids[0]} -v highest={uids[1]} {quote(_FILLED)} - /etc/passwd "
         f"> {path}.new && chmod 644 {path}.new && {_kept(path)} && mv -f {path}.new {path}"
     )
-    gone = staged(laid)
+    new = staged(source)
     yield Reversible(
-        f"jexec {quote(jail)} sh -euc {quote(awk)} < {quote(gone)} && rm -f {quote(gone)}",
-        undo=f"rm -f {quote(gone)}; if jls -j {quote(jail)} jid >/dev/null 2>&1; "
+        f"jexec {quote(jail)} sh -euc {quote(awk)} < {quote(new)} && rm -f {quote(new)}",
+        undo=f"rm -f {quote(new)}; if jls -j {quote(jail)} jid >/dev/null 2>&1; "
         f"then jexec {quote(jail)} sh -euc {quote(_back(path))}; "
         f'elif [ "$(realpath {quote(at_rest.rpartition("/")[0])})" = '
         f"{quote(at_rest.rpartition('/')[0])} ]; "
         f"then sh -euc {quote(_back(at_rest))}; else false; fi",
-        says=f"{path} in jail {jail}, for each account with a uid from {uids[0]} to {uids[1]}",
+        says=f"write {path} in jail {jail}, for each account with a uid of {uids[0]} to {uids[1]}",
         owns={at_rest: ""},
     )
 
@@ -85,9 +86,9 @@ def _kept(path: str) -> str:
 
 
 def _back(path: str) -> str:
-    """Right if nothing, half or all of it was done, and twice: only what is ours is taken away.
+    """Correct if nothing, half or all was done, and when run twice: only our file is removed.
 
-    mv -h: what a stopped jail has left at the path may be a link to a directory of the host.
+    mv -h: what a stopped jail left at the path may be a link to a directory of the host.
     """
     return (
         f"rm -f {path}.new; if [ -e {path}.before ]; then mv -fh {path}.before {path}; "
@@ -99,11 +100,11 @@ def _back(path: str) -> str:
 def tested(jail: str, script: str) -> Commands:
     """Let a daemon in a jail test its configuration before anything depends on it.
 
-    By its rc script, which knows the file; "one" since its rcvar need not be on yet.
+    Through its rc script, which knows the file; "one" since its rcvar may still be NO.
     """
     yield Reversible(
         f"service -j {quote(jail)} {quote(script)} oneconfigtest",
         undo=":",
-        says=f"see whether {script} takes the configuration of jail {jail}",
+        says=f"test the configuration of {script} in jail {jail}",
         sees=ANY,
     )

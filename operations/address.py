@@ -17,13 +17,13 @@ from operations.facts import Interfaces, RcConf
 def cloned_interface(interface: str) -> Commands:
     """Create a cloned interface (lo1), now and at boot.
 
-    The undo destroys it, now and at boot, only when no address is left on it: others may have come
-    to use it.
+    The undo destroys it, now and at boot, only if no address is left on it: others may use it by
+    then.
     """
     at_boot = list(rc.word._inner("cloned_interfaces", interface))
     if interface in host.get_fact(Interfaces):
         yield from at_boot
-        host.noop(f"{interface} is there")
+        host.noop(f"{interface} exists")
         return
     for each in at_boot:
         undo = f"if ! ifconfig {interface} >/dev/null 2>&1; then {each.undo}; fi"
@@ -40,10 +40,11 @@ def cloned_interface(interface: str) -> Commands:
 
 @operation()
 def aliases(interface: str, addresses: Sequence[str]) -> Commands:
-    """Put /32 aliases on an interface, now and at boot, and leave those that are there alone.
+    """Put /32 aliases on an interface, now and at boot; existing ones stay as they are.
 
-    rc.conf owns the aliases: one that jail.conf names would vanish with its jail, even if it was
-    there before. network.subr stops at the first missing number: they take the first free ones.
+    The aliases are in rc.conf: jail(8) removes one that jail.conf names when the jail stops, even
+    if it existed before. network.subr stops at the first missing number, so they take the first
+    free ones.
     """
     conf = host.get_fact(RcConf) or {}
     present = host.get_fact(Interfaces).get(interface, ())

@@ -1,4 +1,4 @@
-"""People's homes: a step that may only be done once nobody there looks for MySQL on localhost."""
+"""Users' homes: no script there may still use MySQL through localhost."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SCRIPT = Path(__file__).with_name("audit.sh")
 
 @operation()
 def found_clean(script: str, ranges: Sequence[str]) -> Commands:
-    """Ask `script`, audit.sh on the host, before anything else is done; its no fails the step.
+    """Run `script`, audit.sh on the host, before anything else; the step fails if it finds any.
 
-    `ranges` are the uids of people, LOWEST:HIGHEST.
+    `ranges` are the uids of the users, LOWEST:HIGHEST.
     """
     yield Reversible(
         f"sh {quote(script)} clean {' '.join(ranges)}",
         undo=":",
-        says="see that nobody's files say localhost for MySQL any more",
+        says="check that no script of a user still uses MySQL through localhost",
         sees=ANY,
         limit=1800,
     )

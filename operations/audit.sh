@@ -1,16 +1,17 @@
 #!/bin/sh
-# What in people's homes is open to others, or still looks for MySQL on localhost. POSIX sh, FreeBSD.
-#   sh audit.sh look RANGE...     a line for each finding; RANGE is LOWEST:HIGHEST, of uids
-#   sh audit.sh clean RANGE...    nothing but an exit code, 1 while somebody still says localhost
-#   sh audit.sh fix RANGE...      takes the modes away that look shows; notes the old ones in LISTS
-#   sh audit.sh undo              puts back the modes of the last fix, where nobody changed them since
-# One find for all homes, which follows no link; no line of anybody's file is ever printed.
+# Finds files in users' homes that are open to others, or still use MySQL through localhost. POSIX sh,
+# FreeBSD.
+#   sh audit.sh look RANGE...     prints a line for each finding; RANGE is LOWEST:HIGHEST, of uids
+#   sh audit.sh clean RANGE...    only an exit code: 1 while a script still says localhost
+#   sh audit.sh fix RANGE...      removes the modes that look shows; saves the old ones in LISTS
+#   sh audit.sh undo              restores the modes of the last fix, unless they were changed since
+# One find for all homes, which follows no links; the content of a file is never printed.
 set -eu
 LISTS=/var/db/cellblock/audit
 nl='
 '
 
-accounts() { # range... : NAME<tab>HOME of each account, its home as it really is
+accounts() { # range... : NAME<tab>HOME of each account, with links in HOME resolved
     rows=$(for range in "$@"; do
         awk -F: -v OFS='\t' -v lowest="${range%:*}" -v highest="${range#*:}" \
             '$3 >= lowest && $3 <= highest && $6 != "/" { print $1, $6 }' /etc/passwd
@@ -20,7 +21,7 @@ accounts() { # range... : NAME<tab>HOME of each account, its home as it really i
     [ -n "$rows" ] || return 0
     export rows # one realpath for all of them, and no newline in an awk variable
     IFS=$nl
-    # shellcheck disable=SC2046 # a home is a line
+    # shellcheck disable=SC2046 # one home per line
     set -- $(printf '%s\n' "$rows" | cut -f 2)
     unset IFS
     realpath "$@" | awk '
@@ -28,8 +29,8 @@ accounts() { # range... : NAME<tab>HOME of each account, its home as it really i
         { print substr(row[NR], 1, index(row[NR], "\t")) $0 }'
 }
 
-search() { # prefix homes... : find's answers, each a line: open|setuid MODE PATH, localhost LINE PATH
-    # A name with a newline in it could pass for a finding of its own: told by its inode alone.
+search() { # homes... : one line per finding: open|setuid MODE PATH, localhost LINE PATH
+    # A name with a newline could look like a second finding: print only its inode.
     # shellcheck disable=SC2016 # awk's own
     find -x "$@" \( -name "*$nl*" -exec stat -f 'odd %i -' {} + -prune \) -o ! -type l \
         \( -perm -0002 -exec stat -f 'open %p %N' {} + -o -true \) \
@@ -55,27 +56,27 @@ search() { # prefix homes... : find's answers, each a line: open|setuid MODE PAT
                 if (line ~ /mysql|mariadb/ || line ~ /host|server|dsn|database|connect|db/ &&
                     line !~ /smtp|imap|mail|redis|memcache|ldap|https?:|url/) at[++n] = FNR
             }
-            END { told() }' {} + || : # people go on working: a file may be gone before it is read
+            END { told() }' {} + || : # users keep working: a file may be gone before it is read
 }
 
-homes() { # function range... : runs it with the homes as its arguments
+homes() { # function range... : calls it with the homes as arguments
     what=$1
     shift
     set -- "$what" "$(accounts "$@" | cut -f 2 | sort -u)"
     [ -n "$2" ] || return 0
     IFS=$nl
-    # shellcheck disable=SC2086 # a home is a line
+    # shellcheck disable=SC2086 # one home per line
     set -- "$1" $2
     unset IFS
     "$@"
 }
 
-note_modes() { # homes... : INODE MODE PATH of what is to be mended
+note_modes() { # homes... : INODE MODE PATH of what will be changed
     find -x "$@" ! -name "*$nl*" ! -type l \
         \( -perm -0002 -o -type f \( -perm -4000 -o -perm -2000 \) \) -exec stat -f '%i %p %N' {} +
 }
 
-mend() { # homes... : in the directory of each file, so that no link on the way is followed
+mend() { # homes... : in the directory of each file, so that no link in the path is followed
     find -x "$@" ! -name "*$nl*" ! -type l ! -type f -perm -0002 -execdir chmod -h o-w {} +
     find -x "$@" ! -name "*$nl*" -type f \( -perm -0002 -o -perm -4000 -o -perm -2000 \) \
         -execdir chmod -h o-w,ug-s {} +
@@ -109,10 +110,10 @@ undo() {
     mv "$last" "${last%.modes}.undone"
 }
 
-put_back() { # inode mode path : only the same file, with the mode that fix gave it
+put_back() { # inode mode path : only if it is the same file, with the mode that fix gave it
     mended=$((0$2 & ~02))
     case $2 in 10????) mended=$((mended & ~06000)) ;; esac
-    # Stood in first and looked at then: nobody can put a link in the way any more.
+    # Enter the directory first, then check: a link can no longer get in between.
     if ! cd -P "${3%/*}" 2>/dev/null || [ "$(pwd -P)" != "${3%/*}" ]; then
         echo "left - $3"
         return

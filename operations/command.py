@@ -1,4 +1,4 @@
-"""A command that knows its way back. What every operation here yields."""
+"""A command with its undo: what every operation here yields."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Literal, NamedTuple
 from pyinfra.api.command import FileUploadCommand, StringCommand
 
 LIMIT = 60
-"""Seconds that a command may take unless it says otherwise."""
+"""Seconds that a command may take, unless it sets its own limit."""
 
 
 class Reversible(StringCommand):
-    """One line of sh, the line that takes it back, and what it is, in words.
+    """One line of sh, the line that undoes it, and what it does, in words.
 
-    `undo` has to be right when the command ran, half ran or did not run, and may be typed twice.
-    None means that there is no way back: a step with such a command must be a point of no return.
+    `undo` must be correct if the command ran, half ran or did not run, and may be typed twice.
+    None means that it cannot be undone: a step with such a command must be a point of no return.
     `keep` names files whose before-image the undo reads as "$KEEP/1", "$KEEP/2", ...; the command
-    itself may leave a word for the undo in "$KEEP", too.
-    `owns` is what the undo removes or overwrites whole -> what it leaves there, "" for nothing: a
-    path (the sha256 of what it puts back), a tree ("/x/", with all below it), "rc.conf NAME",
-    "ipfw rule 500 set 20", "ipfw nat 500" (docs/decisions/0016).
-    `limit` is in seconds. `live` says that what it changes lives in the kernel or in a process, so
-    that a reboot has taken it back already. `sees` is what it prints where it works, with ANY in
-    the place of what differs from host to host.
+    itself may leave a note for the undo in "$KEEP", too.
+    `owns` maps what the undo removes or overwrites as a whole to what it leaves there, "" for
+    nothing: a path (the sha256 of the content it restores), a tree ("/x/", with everything below),
+    "rc.conf NAME", "ipfw rule 500 set 20", "ipfw nat 500" (docs/decisions/0016).
+    `limit` is in seconds. `live` means that the change is in the kernel or in a process, so a
+    reboot has already undone it. `sees` is what it prints on success, with ANY for what differs
+    from host to host.
 
-    In an ordinary pyinfra deploy it is a StringCommand like any other and the undo is not used.
+    In an ordinary pyinfra deploy it is a StringCommand like any other; the undo is not used.
     Commands are a single line because root's csh cannot quote a newline (docs/decisions/0003).
     """
 
@@ -56,7 +56,7 @@ class Reversible(StringCommand):
 
 
 class NewFile(FileUploadCommand):
-    """The new content of `path`, laid beside it under a name of ours, readable by root alone."""
+    """The new content of `path`, in a temporary file beside it that only root can read."""
 
     def __init__(self, path: str, content: str) -> None:
         self.path = path
@@ -66,7 +66,7 @@ class NewFile(FileUploadCommand):
 
 
 class Look(NamedTuple):
-    """A line that a person types to see for himself, and what he sees if all is well.
+    """A line that a person types to check something, and what it prints if all is well.
 
     `where` it is typed: on the host, on another machine ("elsewhere"), or on the host right after
     such a line ("meanwhile").
@@ -78,14 +78,14 @@ class Look(NamedTuple):
 
 
 ANY = "..."
-"""In what a person is to see: whatever stands there."""
+"""In an expected output: any text."""
 
 Commands = Generator[NewFile | Reversible, None, None]
 """What an operation here yields."""
 
 
 def staged(path: str) -> str:
-    """Where the new content of `path` waits: behind a dot, which rc.d, cron and globs pass over."""
+    """The temporary file for `path`: named with a dot, so that rc.d, cron and globs skip it."""
     pure = PurePosixPath(path)
     return str(pure.with_name(f".{pure.name}.cellblock"))
 

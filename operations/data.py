@@ -1,4 +1,4 @@
-"""What a daemon's data needs around a move: pages flushed before, sockets found after."""
+"""A daemon's data around a move: dirty pages are flushed before the stop."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from operations.command import Commands, Reversible
 
 @operation()
 def flushed(client: str) -> Commands:
-    """Let a running MySQL write its dirty pages out now, so that its stop has little left to do.
+    """Let a running MySQL write its dirty pages to disk now, so that its stop is short.
 
-    `client` is the command line of a mysql client that may SET GLOBAL. The setting goes with the
-    daemon; the undo sets the server's default back for one that was not stopped.
+    `client` is the command line of a mysql client that may SET GLOBAL. The setting ends with the
+    daemon; for one that was not stopped, the undo restores the server's default.
     """
     yield Reversible(
         f"{client} -e 'SET GLOBAL innodb_max_dirty_pages_pct = 0'",

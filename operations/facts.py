@@ -1,10 +1,10 @@
-"""Questions about a FreeBSD host: one line of sh each, with answers that do not change unasked.
+"""Questions about a FreeBSD host: one line of sh each, whose answer changes only if the host does.
 
-No pids, counters or times: the same lines are read again on the host just before a step's first
-command, and a difference means that somebody changed the host since the plan was made.
+No pids, counters or times: the same lines run again on the host just before a step's first command,
+and a difference means that the host was changed after the plan was made.
 
-`default` is what a plan without a host takes for so; `assumed`, where there is one, is how a person
-sees whether it is so.
+`default` is what a plan without a host assumes; `assumed`, if there is one, is the line with which
+a person checks that.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _ASSIGNMENT = re.compile(
 class RcConf(FactBase[dict[str, str] | None]):
     """The variables set in rc.conf and rc.conf.local (not the defaults): name -> value.
 
-    The last assignment counts, as in sh. None for a plan without a host: what is unknown there must
-    not be taken for absent, or an undo would take away what the administrator had set.
+    The last assignment counts, as in sh. None for a plan without a host: an unknown variable must
+    not count as absent, or an undo would remove what the administrator had set.
     """
 
     @staticmethod
@@ -49,7 +49,7 @@ class RcConf(FactBase[dict[str, str] | None]):
 class Interfaces(FactBase[dict[str, tuple[str, ...]]]):
     """Interface -> its IPv4 and IPv6 addresses, without prefix lengths.
 
-    Not all that ifconfig says: its flags change as somebody starts a tcpdump.
+    Not all that ifconfig prints: its flags change when somebody starts a tcpdump.
     """
 
     default = dict
@@ -93,7 +93,7 @@ class Networks(FactBase[tuple[IPv4Interface, ...] | None]):
 
 
 class Capabilities(FactBase[tuple[str, ...] | None]):
-    """What an interface has switched on of RXCSUM, TSO4, LRO, ...; None without the interface."""
+    """The enabled options of an interface (RXCSUM, TSO4, LRO, ...); None if it does not exist."""
 
     @staticmethod
     def default() -> tuple[str, ...] | None:
@@ -131,7 +131,7 @@ class Module(FactBase[bool]):
 
 
 class Kenv(FactBase[str]):
-    """A kernel environment variable, "" when it is not set."""
+    """A kernel environment variable; "" if it is not set."""
 
     default = str
 
@@ -152,7 +152,7 @@ class Rule:
 
 
 class Rules(FactBase[tuple[Rule, ...]]):
-    """ipfw's rules in order, those of disabled sets too; none when ipfw is not loaded."""
+    """ipfw's rules in order, with those of disabled sets; none if ipfw is not loaded."""
 
     default = tuple
 
@@ -168,7 +168,7 @@ class Rules(FactBase[tuple[Rule, ...]]):
 
 
 class Nats(FactBase[dict[int, str]]):
-    """ipfw's nat instances: number -> configuration, without options that nobody gave."""
+    """ipfw's nat instances: number -> configuration, without options that were not given."""
 
     default = dict
 
@@ -192,7 +192,7 @@ class Jails(FactBase[tuple[str, ...]]):
         return tuple(line.strip() for line in output if line.strip())
 
 
-# A string is passed over whole: the /* of a glob in it begins no comment.
+# A quoted string is skipped as a whole: the /* of a glob in it begins no comment.
 _COMMENT = re.compile(r"""("[^"]*"|'[^']*')|/\*.*?\*/|#[^\n]*|//[^\n]*""", re.DOTALL)
 
 
@@ -214,10 +214,10 @@ class JailConf(FactBase[tuple[str, ...]]):
 
 
 def runs(script: str, jail: str = "") -> str:
-    """The sh question whether an rc script's daemon runs, on the host or in a running jail.
+    """sh that succeeds if an rc script's daemon runs, on the host or in a running jail.
 
-    Not the exit code: sendmail's script looks after a queue runner, too, and ends with 1 when that
-    is off. The first line that says so is the daemon's own.
+    Not by the exit code: sendmail's script also controls a queue runner, and ends with 1 if that is
+    off. The first line about running is the daemon's own.
     """
     where = f"-j {quote(jail)} " if jail else ""
     first = "/ running/ {on = / is running/; exit} END {exit !on}"
@@ -225,20 +225,20 @@ def runs(script: str, jail: str = "") -> str:
 
 
 def comes_up(script: str, jail: str = "") -> str:
-    """The sh command that waits until it runs, ten seconds at most, and fails when it does not.
+    """sh that waits until the daemon runs, for at most ten seconds, and then fails.
 
-    Apache's start returns as soon as it has gone into the background, before its pid is anywhere.
+    Apache's start returns as soon as Apache is in the background, before its pid file exists.
     """
     tries = "n=$((n + 1)); [ $n -lt 50 ] || exit 1; sleep 0.2"
     return f"(n=0; until {runs(script, jail)}; do {tries}; done)"
 
 
 class ServiceRuns(FactBase[bool]):
-    """Whether an rc script says that its daemon runs, on the host or in a running jail."""
+    """Whether an rc script reports its daemon as running, on the host or in a running jail."""
 
     @staticmethod
     def default() -> bool:
-        return True  # a plan made without a host is for a host whose daemons run
+        return True  # a plan without a host is for one whose daemons run
 
     @staticmethod
     def assumed(script: str, jail: str = "") -> Look:
@@ -254,11 +254,11 @@ class ServiceRuns(FactBase[bool]):
 
 
 class HasLine(FactBase[bool]):
-    """Whether a file has this line, to the letter."""
+    """Whether a file has exactly this line."""
 
     @staticmethod
     def default() -> bool:
-        return True  # a plan made without a host is for one that is not changed yet
+        return True  # a plan without a host is for one that is not changed yet
 
     def command(self, path: str, line: str) -> str:
         return f"grep -qxF {quote(line)} {quote(path)} && echo yes || echo no"
@@ -268,7 +268,7 @@ class HasLine(FactBase[bool]):
 
 
 class HasOurLine(HasLine):
-    """The same of a line that we are about to add: a host that nothing was done to lacks it."""
+    """The same for a line that is about to be added: an unchanged host does not have it."""
 
     @staticmethod
     def default() -> bool:
@@ -279,9 +279,9 @@ NEWSYSLOG = (
     "/etc/newsyslog.conf",
     "/etc/newsyslog.conf.d/*.conf /usr/local/etc/newsyslog.conf.d/*.conf",
 )
-"""The files that say what newsyslog(8) rotates: the base system's, and what that includes."""
+"""The configuration of newsyslog(8): the base system's file, and the files that it includes."""
 
-# No slash in a bracket expression: to FreeBSD's awk it ends the pattern (seen on 13.2).
+# No slash in a bracket expression: in FreeBSD's awk it ends the pattern (seen on 13.2).
 _OURS = (
     'function ours(p, i) {for (i in w) if (w[i] == p || (substr(w[i], length(w[i])) == "/" && '
     "index(p, w[i]) == 1)) return 1; return 0} BEGIN {split(logs, w)}"
@@ -289,17 +289,17 @@ _OURS = (
 
 
 def of_logs(logs: Sequence[str], body: str) -> str:
-    """awk, with ours(PATH) for a log that is among `logs`, or below one that ends with a /."""
+    """awk with a function ours(PATH): true for a log in `logs`, or below one that ends with a /."""
     return f"awk -v logs={quote(' '.join(logs))} {quote(f'{_OURS} {body}')}"
 
 
 def within(awk: str, files: str) -> str:
-    """Such a program over the files that are there, of these patterns."""
+    """Such a program, run over the existing files that match these patterns."""
     return f"{awk} $(ls {files} 2>/dev/null) /dev/null"
 
 
 class Rotated(FactBase[tuple[str, ...] | None]):
-    """The entries of the host's newsyslog for these logs, each as FILE: LOG.
+    """The entries of the host's newsyslog for these logs, each as "FILE: LOG".
 
     None for a plan without a host.
     """
@@ -327,7 +327,7 @@ class State:
 
 
 def _kind_of(path: str, *, file: str, directory: str) -> str:
-    """The sh that prints what is at a path, with these words behind a file's and a directory's."""
+    """sh that prints what is at a path; a file and a directory are followed by these words."""
     at = quote(path)
     return (
         f"if [ -L {at} ]; then echo link - - $(readlink {at}); "
@@ -338,7 +338,7 @@ def _kind_of(path: str, *, file: str, directory: str) -> str:
 
 
 class Path(FactBase[State]):
-    """What is at a path, not following a link in its last component."""
+    """What is at a path; a link in its last component is not followed."""
 
     @staticmethod
     def default() -> State:
@@ -365,7 +365,7 @@ class Path(FactBase[State]):
 
 
 class IsDirectory(Path):
-    """The same, of a directory that may be there or not; unknown to a plan without a host."""
+    """The same for a directory that may or may not exist; unknown to a plan without a host."""
 
     @staticmethod
     def default() -> State:
@@ -377,9 +377,9 @@ class IsDirectory(Path):
 
 
 class Replaceable(Path):
-    """Its kind, and the target of a link, at a place where a daemon's socket or log may be.
+    """The kind, and the target of a link, at a path where a daemon's socket or log may be.
 
-    No more: a log grows between the plan and the run, and the step would be refused for it.
+    Not the content: a log grows between plan and run, and the step would be refused for that.
     """
 
     @staticmethod
@@ -395,7 +395,7 @@ class LeadsTo(FactBase[bool]):
 
     @staticmethod
     def default() -> bool:
-        return True  # a plan made without a host is for one on which the steps before were done
+        return True  # a plan without a host is for one on which the steps before are done
 
     def command(self, path: str, target: str) -> str:
         return f'[ "$(readlink {quote(path)})" = {quote(target)} ] && echo yes || echo no'

@@ -1,4 +1,4 @@
-"""Files, directories and links on the host, put in place by one rename."""
+"""Files, directories and links on the host; content is put in place by one rename."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from operations.facts import HasLine, HasOurLine, IsDirectory, LeadsTo, Path, Re
 def put(
     path: str, content: str, mode: str = "644", owner: str = "root:wheel", needed: str = ""
 ) -> Commands:
-    """Put `content` at `path` by one rename; the undo puts back what was there, to the byte.
+    """Put `content` at `path` by one rename; the undo restores what was there, byte for byte.
 
-    The undo refuses when somebody changed the file since: it is not overwritten in silence. And as
-    long as `needed` holds, a question in sh: what cannot be taken back without the file is to be
-    tried again first.
+    The undo fails if the file was changed since: such a change is never overwritten silently. It
+    also fails while `needed`, a line of sh, succeeds: what needs the file must be undone first.
     """
     now = host.get_fact(Path, path=path)
     ours = sha256(content.encode()).hexdigest()
     if now == State("file", mode, owner, ours):
-        host.noop(f"{path} is as wanted")
+        host.noop(f"{path} has this content already")
         return
     if now.kind not in ("absent", "file"):
         raise OperationError(f"{path} is a {now.kind}: expected a file or nothing")
@@ -41,14 +40,14 @@ def put(
 
 
 def unless(needed: str, path: str, undo: str) -> str:
-    """The undo of a file, which fails as long as that question is answered yes."""
+    """The undo of a file, which fails while `needed` succeeds."""
     if not needed:
         return undo
     return f"if {needed}; then echo {quote(f'{path} is needed still')} >&2; false; else {undo}; fi"
 
 
 def _put_back(path: str, ours: str, before: State) -> str:
-    """Only a file that is still ours is taken away or replaced."""
+    """Removes or replaces only a file that is still as Cellblock wrote it."""
     at, new = quote(path), quote(staged(path))
     foreign = (
         f"else echo {quote(f'{path} was changed by somebody since: left as it is')} >&2; false; fi"
@@ -68,45 +67,45 @@ def _put_back(path: str, ours: str, before: State) -> str:
 
 @operation()
 def directory(path: str, mode: str = "755", owner: str = "root:wheel") -> Commands:
-    """Make a directory; the undo removes it if it is empty, and leaves what others put there.
+    """Create a directory; the undo removes it only if it is empty.
 
-    A plan without a host does not know whether it is there already: its command looks, and notes in
-    "$KEEP/made" for the undo that it was not.
+    A plan without a host does not know whether it exists: then the command checks, and notes in
+    "$KEEP/made" for the undo that it created it.
     """
     now = host.get_fact(IsDirectory, path=path)
     if now.kind == "directory":
-        host.noop(f"{path} is there")
+        host.noop(f"{path} exists")
         return
     if now.kind not in ("absent", "unknown"):
         raise OperationError(f"{path} is a {now.kind}: expected a directory or nothing")
     user, group = owner.split(":")
     at, made = quote(path), '"$KEEP/made"'
-    do, says = f"install -d -m {mode} -o {user} -g {group} {at}", f"make directory {path}"
+    do, says = f"install -d -m {mode} -o {user} -g {group} {at}", f"create directory {path}"
     undo = f'if [ -d {at} ] && [ -z "$(ls -A {at})" ]; then rmdir {at}; fi'
     if now.kind == "unknown":
-        # mkdir, which says no to a file and to a link to a directory; install -d would follow that.
+        # mkdir, which refuses a file and a link to a directory; install -d would follow the link.
         do = (
             f"if [ ! -d {at} ] || [ -L {at} ]; then "
             f": > {made} && fsync {made} && mkdir {at} && {do}; fi"
         )
         undo = f"if [ -e {made} ] && [ ! -L {at} ]; then {undo}; fi"
-        says += ", where there is none"
+        says += ", if it does not exist"
     yield Reversible(do, undo=undo, says=says)
 
 
 @operation()
 def line(path: str, old: str, new: str) -> Commands:
-    """Replace a whole line of a file that other hands edit too; the undo turns it back.
+    """Replace a whole line of a file that others edit, too; the undo replaces it back.
 
-    Nothing where the file has no such line.
+    Does nothing if the file has no such line.
     """
     if not host.get_fact(HasLine, path=path, line=old):
-        host.noop(f"{path} has no line {old!r}")
+        host.noop(f'{path} has no line "{old}"')
         return
     yield Reversible(
         _exchanged(path, old, new),
         undo=_exchanged(path, new, old),
-        says=f"{path}: {new!r} in place of {old!r}",
+        says=f'in {path}, replace "{old}" with "{new}"',
     )
 
 
@@ -121,7 +120,7 @@ def _exchanged(path: str, old: str, new: str) -> str:
 
 @operation()
 def link(path: str, target: str) -> Commands:
-    """Make a symbolic link where nothing or a dead socket is; the undo removes it if it is ours."""
+    """Create a symbolic link in place of nothing or a dead socket; the undo removes it."""
     now = host.get_fact(Replaceable, path=path)
     if now == State("link", target=target):
         host.noop(f"{path} points to {target}")
@@ -132,18 +131,18 @@ def link(path: str, target: str) -> Commands:
     yield Reversible(
         f"ln -sfh {to} {at}",
         undo=f'if [ -L {at} ] && [ "$(readlink {at})" = {to} ]; then rm -f {at}; fi',
-        says=f"link {path} -> {target}",
+        says=f"create the link {path} -> {target}",
     )
 
 
 @operation()
 def headed(path: str, line: str) -> Commands:
-    """Put one line at the head of a file that others edit too; the undo takes out just that line.
+    """Put one line at the top of a file that others edit, too; the undo removes just that line.
 
-    At the head, so that what follows stays as it is to the byte, its missing last newline too.
+    At the top, so that the rest stays the same, byte for byte, even without a final newline.
     """
     if host.get_fact(HasOurLine, path=path, line=line):
-        host.noop(f"{path} has the line {line!r}")
+        host.noop(f'{path} has the line "{line}"')
         return
     at, new, own = quote(path), quote(staged(path)), quote(line)
     replaced = f"fsync {new} && mv -f {new} {at}"
@@ -152,13 +151,13 @@ def headed(path: str, line: str) -> Commands:
         undo=f"rm -f {new}; if grep -qxF -- {own} {at}; then cp -p {at} {new} "
         f'&& if [ "$(head -n 1 {at})" = {own} ]; then tail -n +2 {at} > {new}; '
         f"else grep -vxF -- {own} {at} > {new}; fi && {replaced}; fi",
-        says=f"{path}: add {' '.join(line.split())}",
+        says=f"add to {path}: {' '.join(line.split())}",
     )
 
 
 @operation()
 def removed(path: str) -> Commands:
-    """Remove a file of ours; the undo puts it back as it was, where nothing is."""
+    """Remove a file that Cellblock wrote; the undo restores it if nothing is there."""
     at, beside = quote(path), quote(staged(path))
     yield Reversible(
         f"rm -f {at}",
@@ -172,9 +171,9 @@ def removed(path: str) -> Commands:
 
 @operation()
 def unlinked(path: str, target: str) -> Commands:
-    """Remove a symbolic link that leads to `target`; the undo makes it again where nothing is."""
+    """Remove a symbolic link to `target`; the undo creates it again if nothing is there."""
     if not host.get_fact(LeadsTo, path=path, target=target):
-        host.noop(f"{path} does not lead to {target}")
+        host.noop(f"{path} is no link to {target}")
         return
     at, to = quote(path), quote(target)
     yield Reversible(

@@ -1,4 +1,4 @@
-"""ipfw rules of our own, in sets of our own, beside whatever rules are there."""
+"""Cellblock's ipfw rules, in sets of their own; existing rules stay as they are."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DEFAULT = "net.inet.ip.fw.default_to_accept"
 
 @operation()
 def loaded() -> Commands:
-    """Load ipfw without locking anybody out: its built-in last rule is deny unless told before.
+    """Load ipfw without locking anybody out: its built-in last rule denies unless set before.
 
-    ipfw_nat comes with it. The undo unloads what it loaded, and only while nobody uses it: no rule
-    but that last one, no nat instance.
+    ipfw_nat is loaded, too. The undo unloads what was loaded, and only while it is unused: no rule
+    except that last one, no nat instance.
     """
     yield from _ipfw()
     if host.get_fact(Module, module="ipfw_nat"):
@@ -45,7 +45,7 @@ def _ipfw() -> Commands:
         f"kenv {_DEFAULT}=1",
         undo=f"kenv {_DEFAULT}={before}" if before else f"kenv -q -u {_DEFAULT} || true",
         live=True,
-        says="ipfw's last rule, once loaded, is to accept",
+        says="make 'allow' the default rule of ipfw before it is loaded",
         sees=f'{_DEFAULT}="1"',
     )
     yield Reversible(
@@ -58,88 +58,86 @@ def _ipfw() -> Commands:
 
 @operation()
 def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
-    """Add rules to a disabled set, all at one number: there, but without effect yet.
+    """Add rules to a disabled set, all with one number: they exist, but have no effect yet.
 
-    ipfw keeps rules of one number in the order in which they came. The set and the number must be
-    ours alone. `set N delete M` takes M's rules out of set N; `delete set N M`, which looks alike,
-    would delete the whole sets N and M.
+    ipfw keeps rules of one number in the order in which they were added. Nothing else may use the
+    set or the number. `set N delete M` deletes rule M from set N; `delete set N M`, which looks
+    alike, would delete the whole sets N and M.
     """
     ours = [(number, set, body) for body in bodies]
     there = [rule for rule in host.get_fact(Rules) if set == rule.set or number == rule.number]
     if [(rule.number, rule.set, rule.body) for rule in there] == ours:
-        host.noop(f"the rules of set {set} are there")
+        host.noop(f"set {set} has these rules already")
         return
     if there:
         rule = min(there, key=lambda each: (each.number, each.set, each.body) in ours)
         raise OperationError(
-            f"ipfw rule {rule.number} (set {rule.set}: {rule.body}) is in the place of ours: "
-            f"expected set {set} and number {number} to be free"
+            f"ipfw rule {rule.number} exists (set {rule.set}: {rule.body}): "
+            f"expected set {set} and rule number {number} to be unused"
         )
     yield Reversible(
         f"ipfw -q set disable {set}",
         undo=f"if {_LOADED}; then ipfw -q set enable {set}; fi",
         live=True,
-        says=f"disable ipfw set {set} while it is filled",
+        says=f"disable ipfw set {set} while rules are added to it",
     )
     for body in bodies:
         yield Reversible(
             f"ipfw -q add {number} set {set} {body}",
             undo=f"if {_LOADED}; then ipfw -qf set {set} delete {number}; fi",
             live=True,
-            says=f"ipfw rule {number}: {body}",
+            says=f"add ipfw rule {number}: {body}",
             owns={f"ipfw rule {number} set {set}": ""},
         )
 
 
 @operation()
 def nat(number: int, config: str) -> Commands:
-    """Configure a nat instance. It does nothing until a rule leads packets to it.
+    """Configure a nat instance. It has no effect until a rule sends packets to it.
 
-    `config` as ipfw(8) has it, in the order in which ipfw prints it: ip, flags, redirections.
+    `config` as in ipfw(8), in the order in which ipfw prints it: ip, flags, redirections.
     """
     there = host.get_fact(Nats).get(number)
     if there == config:
-        host.noop(f"nat {number} is there")
+        host.noop(f"nat {number} is configured already")
         return
     if there is not None:
-        raise OperationError(
-            f"ipfw nat {number} ({there}) is in the place of ours: expected it to be free"
-        )
+        raise OperationError(f"ipfw nat {number} exists ({there}): expected it to be unused")
     yield Reversible(
         f"ipfw -q nat {number} config {config}",
         undo=f"if {_LOADED}; then ipfw -qf nat {number} delete; fi",
         live=True,
-        says=f"ipfw nat {number}: {config}",
+        says=f"configure ipfw nat {number}: {config}",
         owns={f"ipfw nat {number}": ""},
     )
 
 
 @operation()
 def switch(set: int, more: Sequence[int] = ()) -> Commands:
-    """Let the rules of a set, and of `more`, take effect in one moment; the undo ends that."""
+    """Enable a set, and those of `more`, at one moment; the undo disables them."""
     sets = " ".join(map(str, (set, *more)))
     yield Reversible(
         f"ipfw -q set enable {sets}",
         undo=f"if {_LOADED}; then ipfw -q set disable {sets}; fi",
         live=True,
-        says=f"switch ipfw set {sets.replace(' ', ' and ')} on",
+        says=f"enable ipfw set {sets.replace(' ', ' and ')}",
         limit=10,
     )
 
 
 @operation()
 def switched_off(set: int, file: str) -> Commands:
-    """Take the effect of a set's rules away, now and at the next boot, when `file` brings them.
+    """Disable a set, now and for the next boot, at which `file` would load its rules.
 
-    The undo has them again even if the host was restarted since.
+    The undo enables it again, even if the host was restarted since.
     """
-    # The file goes last, so that it is there again before the undo of the set asks for it.
+    # The file is removed last, so that the undo restores it before the undo of the set needs it.
     yield Reversible(
         f"ipfw -q set disable {set}",
         undo=f"if {_LOADED}; then if ! ipfw -S list | grep -q ' set {set} ' && [ -e {file} ]; "
         f"then ipfw -q {file}; fi; ipfw -q set enable {set}; fi",
         live=True,
-        says=f"switch ipfw set {set} off",
+        says=f"disable ipfw set {set}",
         limit=10,
     )
     yield from files.removed._inner(file)

@@ -1,4 +1,4 @@
-"""Thin jails: a private etc, var, tmp and root; all programs from the base by nullfs."""
+"""Thin jails: a private etc, var, tmp and root; all programs from the base through nullfs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BASE = (
 
 LOCAL = ("bin", "include", "lib", "libdata", "libexec", "man", "sbin", "share")
 """The directories of /usr/local that jails share. Not /usr/local itself: a directory below it could
-not be mounted writable over its own read-only image (EDEADLK from nullfs, seen on 13.2)."""
+not be mounted writable over its own read-only mount (EDEADLK from nullfs, seen on 13.2)."""
 
 _ETC = (
     "rc rc.d rc.subr rc.shutdown network.subr rc.firewall defaults login.conf login.conf.db "
@@ -28,8 +28,8 @@ _ETC = (
     "gettytab shells syslog.conf newsyslog.conf periodic mtree ssl pam.d mail pkg locate.rc "
     "csh.cshrc csh.login profile motd.template devfs.conf libmap.conf os-release"
 )
-# Not the whole of /etc: password hashes, ssh host keys and the host's own rc.conf, fstab and
-# crontab have no business in a jail.
+# Not all of /etc: password hashes, ssh host keys and the host's rc.conf, fstab and crontab do not
+# belong in a jail.
 
 _GROUPS = (
     "NR == FNR {kept[$1]; primary[$4]; next} /^#/ || NF < 4 {next} "
@@ -40,19 +40,21 @@ _GROUPS = (
 
 
 def _nothing_mounted_below(directory: str) -> str:
-    """Deleting below a jail's root went through a rw nullfs once and emptied a database."""
+    """A delete below a jail's root once went through a rw nullfs mount and emptied a database."""
     return f"! mount -p | awk '{{print $2}}' | grep -q '^{directory}/'"
 
 
 @operation()
 def tree(home: str, mount_points: Sequence[str] = ()) -> Commands:
-    """Make `home`, a jail's directory, and in it `root`, the empty tree of a thin jail.
+    """Create `home`, a jail's directory, and in it `root`, the empty tree of a thin jail.
 
-    `mount_points` are further ones, relative to the root. The undo deletes `home` with all that the
-    jail has in it, by rm -x, and refuses while anything is mounted below it.
+    `mount_points` are further ones, relative to the root. The undo deletes `home` and everything in
+    it with rm -x, and refuses while anything is mounted below it.
     """
     if host.get_fact(Path, path=home).kind != "absent":
-        raise OperationError(f"{home} is there already: expected nothing; not built over")
+        raise OperationError(
+            f"{home} exists already: expected nothing there, and nothing is overwritten"
+        )
     root = f"{home}/root"
     points = " ".join(
         quote(f"{root}/{point}") for point in (*BASE, "dev", "usr/local", *mount_points)
@@ -63,29 +65,29 @@ def tree(home: str, mount_points: Sequence[str] = ()) -> Commands:
         "&& if [ -L /home ]; then ln -s usr/home home; fi",
         undo=f"if [ -d {quote(home)} ]; then {_nothing_mounted_below(home)} "
         f"&& rm -rfx {quote(home)}; fi",
-        says=f"make the tree of a thin jail at {root}",
+        says=f"create the directories of a thin jail in {root}",
         owns={f"{home}/": ""},
     )
 
 
 @operation()
 def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
-    """Fill a jail's private etc and var from the host's, without its secrets.
+    """Fill a jail's private etc and var from the host's, without secrets.
 
-    Accounts: the system's own (uid below 1000, and nobody), and those with a uid in `uids`
-    (lowest, highest); none has a password in the jail. Groups: the system's own, and those of these
-    accounts, with no other members. var gets the host's directories, three deep, with their owners
-    and modes, and no files. Undone with the tree.
+    Accounts: the system's (uid below 1000, and nobody), and those with a uid in `uids` (lowest,
+    highest); none has a password in the jail. Groups: the system's, and those of these accounts,
+    with no other members. var gets the host's directories, three levels deep, with owners and
+    modes, but no files. Undone with the tree.
     """
     etc = f"{root}/etc"
-    # Through a file: the exit code of a pipe is its last command's, so a torn copy would pass. For
-    # root's eyes alone: keys and passwords are in it, whatever their own modes.
+    # Through a file: the exit code of a pipe is its last command's, so a partial copy would pass.
+    # Readable by root only: keys and passwords are in it, whatever their own modes.
     packed = quote(f"{etc}/.packed.tar")
     yield Reversible(
         f"cd /etc && (umask 077 && tar -cf {packed} $(ls -d {_ETC} 2>/dev/null)) "
         f"&& tar -xpf {packed} -C {quote(etc)} && rm {packed}",
         undo=":",
-        says=f"copy what a jail needs of /etc to {etc}",
+        says=f"copy the parts of /etc that a jail needs to {etc}",
         limit=120,
     )
     wanted = "$3 < 1000 || $3 >= 65530"
@@ -98,9 +100,9 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
         f"> {quote(etc + '/group')} "
         f"&& pwd_mkdb -p -d {quote(etc)} {quote(etc + '/master.passwd')}",
         undo=":",
-        says=f"accounts and groups of the jail, none with a password, in {etc}",
+        says=f"write the jail's accounts and groups, without passwords, in {etc}",
     )
-    # var/empty carries the schg flag, which would outlive the undo's rm.
+    # var/empty has the schg flag, with which the undo's rm would fail.
     yield Reversible(
         "cd /var && find -x . -type d -maxdepth 3 ! -path './empty*' ! -path './tmp/*' "
         f"! -path './db/*/*' ! -path './cache/*' ! -path './spool/*/*' > {packed}.list "
@@ -108,7 +110,7 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
         f"&& tar -xpf {packed} -C {quote(root + '/var')} && rm {packed} {packed}.list "
         f"&& install -d -m 555 {quote(root + '/var/empty')}",
         undo=":",
-        says=f"the directories of /var, without files, in {root}/var",
+        says=f"copy the directories of /var, without files, to {root}/var",
     )
 
 
@@ -116,9 +118,9 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
 def copies(source: str, into: str, names: Sequence[str], scripts: Sequence[str] = ()) -> Commands:
     """Copy configuration, with owners and modes, from `source` into a directory of a jail.
 
-    `scripts` are rc scripts in its rc.d, but for the base system's, which come with the jail's
-    /etc. Only while the jail has never run: afterwards its tree is not ours to write. Undone with
-    it.
+    `scripts` are rc scripts in its rc.d, except the base system's, which come with the jail's /etc.
+    Only before the jail has ever run: afterwards the host must not write into its tree. Undone with
+    the tree.
     """
     wanted = " ".join(quote(name) for name in names)
     found = "".join(
@@ -126,7 +128,7 @@ def copies(source: str, into: str, names: Sequence[str], scripts: Sequence[str] 
         for each in map(quote, scripts)
     )
     packed = quote(f"{into}/.packed.tar")
-    # An archive of nothing would be refused: /dev/null names no file besides.
+    # tar refuses to archive nothing; -T /dev/null adds an empty list of files.
     yield Reversible(
         f"mkdir -p {quote(into)} && cd {quote(source)} && "
         f"(umask 077 && tar -cf {packed} -T /dev/null{found} {wanted}) "
@@ -140,10 +142,10 @@ def copies(source: str, into: str, names: Sequence[str], scripts: Sequence[str] 
 
 @operation()
 def readdressed(directory: str, old: str, new: str) -> Commands:
-    """Let daemons that a copied configuration binds to `old` bind to `new`, the jail's address.
+    """Change the listen address `old` in a copied configuration to `new`, the jail's address.
 
-    In Apache's Listen and MySQL's bind-address alone: a virtual host keeps its public address,
-    since a forwarded connection still has it as its own end. Undone with the jail's tree.
+    Only in Apache's Listen and MySQL's bind-address: a virtual host keeps its public address, since
+    a forwarded connection still has it as its local address. Undone with the jail's tree.
     """
     dotted = old.replace(".", "[.]")
     keyword = "[[:space:]]*(Listen|bind[-_]address)[[:space:]]*=?[[:space:]]*"
@@ -151,13 +153,13 @@ def readdressed(directory: str, old: str, new: str) -> Commands:
     yield Reversible(
         f"find {quote(directory)} -type f -exec sed -E -i '' -e '{replacement}' {{}} +",
         undo=":",
-        says=f"listen on {new} where the host's configuration in {directory} says {old}",
+        says=f"in {directory}, change the listen address from {old} to {new}",
     )
 
 
 @operation()
 def private(root: str, name: str, content: str, mode: str = "644") -> Commands:
-    """Write a file below the root of a jail that has never run. Undone with its tree."""
+    """Write a file below the root of a jail that has never run. Undone with the jail's tree."""
     path = f"{root}/{name}"
     yield NewFile(path, content)
     new = quote(staged(path))
@@ -167,10 +169,10 @@ def private(root: str, name: str, content: str, mode: str = "644") -> Commands:
 
 
 def lives(name: str, root: str) -> str:
-    """sh: whether a jail runs or still has mounts: without its configuration jail(8) ends neither.
+    """sh that succeeds if a jail runs or has mounts: jail(8) needs its configuration to end them.
 
-    Not jls -d: a jail without processes stays there for as long as a socket of its is in TIME_WAIT
-    (a minute), or in LAST_ACK with a client that is gone (ten), and takes nothing with it.
+    Not jls -d: it lists a jail without processes as long as one of its sockets is in TIME_WAIT (a
+    minute), or in LAST_ACK with a client that is gone (ten); such a jail needs no configuration.
     """
     mounts = f"mount -p | awk -v root={quote(root)} '$2 == root || index($2, root \"/\") == 1'"
     return f"{{ jls -j {quote(name)} jid >/dev/null 2>&1 || {mounts} | grep -q .; }}"
@@ -178,9 +180,9 @@ def lives(name: str, root: str) -> str:
 
 @operation()
 def started(name: str, root: str, limit: int = 120) -> Commands:
-    """Start a jail and see it run; the undo stops it and sees it gone, its mounts too.
+    """Start a jail and check that it runs; the undo stops it and waits until its mounts are gone.
 
-    service jail onestart says 0 whatever happens, so jls has the word.
+    `service jail onestart` always ends with 0, so jls decides.
     """
     if name in host.get_fact(Jails):
         host.noop(f"jail {name} runs")
@@ -198,10 +200,10 @@ def started(name: str, root: str, limit: int = 120) -> Commands:
 
 @operation()
 def at_boot(name: str) -> Commands:
-    """Have a jail of jail.conf.d started at boot, and no other jail more or fewer than before.
+    """Start a jail of jail.conf.d at boot, without changing which other jails start.
 
-    An empty jail_list with jail_enable="YES" means the jails of /etc/jail.conf: once a name is put
-    into the list, those would stay down unless they are named, too.
+    An empty jail_list with jail_enable="YES" means all jails of /etc/jail.conf: once the list names
+    a jail, the others would stay down unless it names them, too.
     """
     conf = host.get_fact(RcConf) or {}
     own = host.get_fact(JailConf)

@@ -1,7 +1,7 @@
-"""Logs of a daemon that moves: rotated in one place, and readable where people look for them.
+"""Logs of a daemon that moves: rotated in one place, and readable at their old paths.
 
-A log belongs to whoever may write its directory: newsyslog(8) renames, makes and gives away files
-there as root, so the host's must not do that where a jail has root, and the jail's does.
+newsyslog(8) renames, creates and chowns files as root. So the host's must not rotate logs in a
+directory where a jail has root; the jail's newsyslog does.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ _CRON = "/etc/cron.d/cellblock-newsyslog"
 
 @operation()
 def rotated_in_jail(root: str, logs: Sequence[str], shared: Sequence[str]) -> Commands:
-    """Let a jail that has never run rotate its logs: the base system's, and `logs`.
+    """Set up newsyslog in a jail that has never run: for the base system's logs and for `logs`.
 
-    The entries are the host's own. Not those of logs below `shared`, directories that the host has,
-    too: two would rotate them. Undone with the jail's tree.
+    The entries are copies of the host's. Not for logs below `shared`, directories that the host
+    has, too: both would rotate them. Undone with the jail's tree.
     """
     main = f"{root}/etc/newsyslog.conf"
     theirs = [f"{each}/" for each in shared]
+    which = " and ".join([*([", ".join(logs)] if logs else []), "the logs of its syslogd"])
     folders = " ".join(quote(root + file.rpartition("/")[0]) for file in (_OWN, _CRON))
     yield Reversible(
         f"mkdir -p {folders} && {within(of_logs(theirs, '!ours($1)'), NEWSYSLOG[0])} "
@@ -36,16 +37,16 @@ def rotated_in_jail(root: str, logs: Sequence[str], shared: Sequence[str]) -> Co
         f"> {quote(root + _OWN)} && echo '0 * * * * root /usr/sbin/newsyslog' "
         f"> {quote(root + _CRON)}",
         undo=":",
-        says=f"newsyslog in the jail, every hour: {', '.join([*logs, 'what its syslogd writes'])}",
+        says=f"set up newsyslog in the jail, every hour, for {which}",
     )
 
 
 @operation()
 def rotated_by_jail(jail: str, root: str, logs: Sequence[str], shared: Sequence[str]) -> Commands:
-    """Have the host's newsyslog leave a daemon's logs alone, and the running jail's see to them.
+    """Move the rotation of a daemon's logs from the host's newsyslog to the running jail's.
 
-    `logs` are files, `shared` directories that both have. The host's entries stay where they are,
-    as comments; the undo makes entries of them again, whatever else was changed in the file.
+    `logs` are files, `shared` directories that both have. The host's entries become comments; the
+    undo uncomments them, and keeps whatever else was changed in the file.
     """
     ours = [*logs, *(f"{each}/" for each in shared)]
     found = host.get_fact(Rotated, logs=ours)
@@ -57,7 +58,7 @@ def rotated_by_jail(jail: str, root: str, logs: Sequence[str], shared: Sequence[
     yield Reversible(
         _rewritten(of_logs(ours, "ours($1)"), _marked(ours, mark)),
         undo=_rewritten(f"grep {quote(f'^{mark}')}", _unmarked(mark)),
-        says=f"newsyslog of the host: no more of {which}",
+        says=f"stop rotating on the host: {which}",
     )
     if shared:
         lines = within(_moved(shared, mark), " ".join(NEWSYSLOG))
@@ -65,16 +66,16 @@ def rotated_by_jail(jail: str, root: str, logs: Sequence[str], shared: Sequence[
         folder = quote(there.rpartition("/")[0])
         yield Reversible(
             f"{lines} | jexec {quote(jail)} sh -c 'cat > {_MOVED} && fsync {_MOVED}'",
-            # From outside only while nobody in there can plant a link.
+            # From outside only if the jail is stopped and cannot plant a link.
             undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
             f"then jexec {quote(jail)} rm -f {_MOVED}; "
             f'elif [ "$(realpath {folder})" = {folder} ]; then rm -f {quote(there)}; fi',
-            says=f"newsyslog in jail {jail}: those of them in {', '.join(shared)}",
+            says=f"rotate in jail {jail}: the logs below {', '.join(shared)}",
         )
 
 
 def _rewritten(has: str, made: str) -> str:
-    """sh: each of newsyslog's files in which the command `has` finds something, by `made`."""
+    """sh that rewrites with `made` each newsyslog file in which the command `has` finds a line."""
     new = '"${f%/*}/.${f##*/}.cellblock"'
     return (
         f'(for f in {" ".join(NEWSYSLOG)}; do if [ -f "$f" ] && {has} "$f" | grep -q .; then '
@@ -93,20 +94,20 @@ def _unmarked(mark: str) -> str:
 
 
 def _moved(shared: Sequence[str], mark: str) -> str:
-    """awk: the host's entries of logs in these directories, which are comments by now."""
+    """awk that prints the host's entries for logs in these directories, by now comments."""
     line = f"{{line = substr($0, {len(mark) + 1}); split(line, f); if (ours(f[1])) print line}}"
     return of_logs([f"{each}/" for each in shared], f'index($0, "{mark}") == 1 {line}')
 
 
 @operation()
 def shown(path: str, target: str) -> Commands:
-    """Let `path`, a log of a daemon that has stopped, lead to `target`; what was there stays.
+    """Make `path`, a log of a daemon that has stopped, a link to `target`.
 
-    It is beside it then, as PATH.host. The undo puts it back, for the daemon that starts again.
+    The old log is kept beside it as PATH.host. The undo restores it for the host's daemon.
     """
     now = host.get_fact(Replaceable, path=path)
     if now.kind == "link" and now.target == target:
-        host.noop(f"{path} leads to {target}")
+        host.noop(f"{path} is a link to {target} already")
         return
     if now.kind not in ("absent", "file"):
         raise OperationError(f"{path} is a {now.kind}: expected a log file or nothing")
@@ -117,5 +118,5 @@ def shown(path: str, target: str) -> Commands:
         f"ln -sh {to} {at}",
         undo=f"if {ours}; then rm -f {at}; fi; "
         f"if [ -e {kept} ] && [ ! -e {at} ] && [ ! -L {at} ]; then mv {kept} {at}; fi",
-        says=f"{path} shows the jail's log; the host's own is {path}.host",
+        says=f"link {path} to the jail's log; keep the host's log as {path}.host",
     )

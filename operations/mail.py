@@ -1,10 +1,10 @@
-"""What a mail server needs to move by overlap: names, a queue that never has two owners, an end.
+"""A mail server that moves by overlap: its names, its queue (never used by two MTAs), its end.
 
-What waits or moves is in a subshell: its `exit` must not end a shell that a person types it into.
+Waiting and moving run in a subshell: `exit` must not end a shell that a person types into.
 
-A message goes from one queue to the other by rename(2), so both lie on one file system; only out of
-a queue whose MTA has ended; and its control file last, so that it is never there twice. Into a
-queue in use it may go: an MTA sees it when its control file is there.
+A message moves from one queue to the other by rename(2), so both are on one file system. It moves
+only out of a queue whose MTA has ended, and its control file last, so that it never exists twice.
+The target queue may be in use: an MTA sees a message only when its control file is there.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from operations.facts import Path
 class Queue:
     """An MTA's queue. `data` and `control` are sh that lists files, relative to `directory`.
 
-    A message is its control file; what `data` lists belongs to it and goes before it. `in_parts`:
-    it is no message without a data file.
+    A message is its control file; the files that `data` lists belong to it and move first.
+    `in_parts`: without its data file it is no message.
     """
 
     directory: str
@@ -37,7 +37,7 @@ class Queue:
 
 
 def of_jail(queue: Queue, jail: str) -> str:
-    """Where a jail's queue is on the host: beside the host's own, so that rename(2) can move."""
+    """A jail's queue on the host: beside the host's own, so that rename(2) works."""
     return f"{queue.directory}-{jail}"
 
 
@@ -69,11 +69,11 @@ POSTFIX = Queue(
 
 @operation()
 def names_kept(etc: str, relays: Sequence[str], sendmail: str = "/usr/sbin/sendmail") -> Commands:
-    """Let a jail's sendmail take mail for every name of the host, and relay for `relays`.
+    """Let a jail's sendmail accept mail for every name of the host, and relay for `relays`.
 
-    What sendmail finds out by itself, hostname and addresses, is another thing in a jail: so the
-    host's class w is written down in `etc`/local-host-names. Programs that were let relay because
-    they came from 127.0.0.1 come from the jails' addresses now. Undone with the jail's tree.
+    What sendmail finds out by itself, hostname and addresses, differs in a jail, so the host's
+    class w is written to `etc`/local-host-names. Programs that could relay because they came from
+    127.0.0.1 now come from the jails' addresses. Undone with the jail's tree.
     """
     names = f"{etc}/local-host-names"
     word = r"^(\[[0-9A-Za-z:.]+\]|[0-9A-Za-z._-]+)$"
@@ -82,35 +82,35 @@ def names_kept(etc: str, relays: Sequence[str], sendmail: str = "/usr/sbin/sendm
         f"| grep -E {quote(word)} | sort -u > {quote(names + '.new')} && "
         f"mv -f {quote(names + '.new')} {quote(names)}",
         undo=":",
-        says=f"every name that the host's sendmail takes mail for, in {names}",
+        says=f"write all names for which the host's sendmail accepts mail to {names}",
     )
     wanted = " ".join(map(quote, relays))
     yield Reversible(
         f"printf '%s\\n' {wanted} >> {quote(f'{etc}/relay-domains')}",
         undo=":",
-        says=f"let {', '.join(relays)} relay, as 127.0.0.1 may, in {etc}/relay-domains",
+        says=f"allow {', '.join(relays)} to relay, like 127.0.0.1, in {etc}/relay-domains",
     )
 
 
 @operation()
 def readdressed(file: str, old: str, new: str) -> Commands:
-    """Let a jail's sendmail listen on `new` where its sendmail.cf says `old`; undone with it."""
+    """Change the listen address of a jail's sendmail from `old` to `new`. Undone with its tree."""
     dotted = old.replace(".", "[.]")
     yield Reversible(
         f"sed -E -i '' -e '/^O DaemonPortOptions=/s/(Addr=){dotted}([^0-9]|$)/\\1{new}\\2/' "
         f"{quote(file)}",
         undo=":",
-        says=f"listen on {new} where {file} says {old}",
+        says=f"in {file}, change the listen address from {old} to {new}",
     )
 
 
 @operation()
 def postfix_fitted(etc: str, public: str, relays: Sequence[str]) -> Commands:
-    """Fit the main.cf of a Postfix, copied into a jail that has never run, to the jail.
+    """Adapt the main.cf of a Postfix, copied into a jail that has never run, to the jail.
 
-    It listens on whatever the jail has: 127.0.0.1 means the jail's address there, and "localhost"
-    is fatal. Its names stay the host's; `relays` may relay beside those that may on the host.
-    Undone with the jail's tree.
+    It listens on all of the jail's addresses: 127.0.0.1 means the jail's address there, and
+    "localhost" is fatal. Its names stay the host's; `relays` may relay, in addition to those that
+    may on the host. Undone with the jail's tree.
     """
     more = " ".join(relays)
     yield Reversible(
@@ -119,52 +119,54 @@ def postfix_fitted(etc: str, public: str, relays: Sequence[str]) -> Commands:
         f'"mydestination=$(postconf -hx mydestination)" '
         f'"mynetworks=$(postconf -hx mynetworks) {more}"',
         undo=":",
-        says=f"main.cf for the jail: its address, the host's names, and {more} may relay",
+        says=f"adapt main.cf to the jail: its address, the host's names, and relaying for {more}",
     )
 
 
 @operation()
 def dovecot_fitted(file: str) -> Commands:
-    """Let a Dovecot, copied into a jail that has never run, listen on whatever the jail has."""
+    """Let a Dovecot, copied into a jail that has never run, listen on the jail's addresses."""
     yield Reversible(
         f"printf 'listen = *\\n' >> {quote(file)}",
         undo=":",
-        says=f"listen on the jail's address: {file}",
+        says=f"in {file}, listen on the jail's address",
     )
 
 
 @operation()
 def queue_made(queue: Queue, jail: str) -> Commands:
-    """Make the directory of a jail's queue; the undo removes it unless a message is in it."""
+    """Create the directory of a jail's queue; the undo removes it unless it holds a message."""
     place = of_jail(queue, jail)
     if host.get_fact(Path, path=place).kind != "absent":
-        raise OperationError(f"{place} is there already: expected nothing; not used as a queue")
+        raise OperationError(
+            f"{place} exists already: expected nothing there; it is not used as a queue"
+        )
     user, group = queue.owner.split(":")
     yield Reversible(
         f"install -d -m {queue.mode} -o {user} -g {group} {place}",
         undo=f"if [ -d {place} ]; then cd {place} && "
         f'if [ -n "$({queue.control})" ]; then echo "{place} still has mail" >&2; false; '
         f"else cd / && rm -rfx {place}; fi; fi",
-        says=f"make {place}, the queue of jail {jail}",
+        says=f"create {place}, the mail queue of jail {jail}",
     )
 
 
 @operation()
 def queue_run(command: str) -> Commands:
-    """Let the host's MTA try all that it still has, once more."""
-    yield Reversible(command, undo=":", live=True, says="run the host's queue", sees=ANY)
+    """Let the host's MTA try to deliver its whole queue once more."""
+    yield Reversible(command, undo=":", live=True, says="run the host's mail queue once", sees=ANY)
 
 
 @operation()
 def sessions_ended(ports: Sequence[int], jail: str = "") -> Commands:
-    """Let those who are connected to a mail server that is about to stop come to their end.
+    """Give clients of a mail server that is about to stop up to 60 s to finish.
 
-    On the host now, and of a jail in the undo, before its daemons stop. No new ones come: traffic
-    goes to the other server by then. Postfix and Dovecot cut off whoever is connected when they
-    stop, in the middle of a message or of a login; sendmail's sessions go on by themselves. Nor is
-    it enough to drain Postfix: a session that has named its recipients is served to its end without
-    the master, one that has not waits for a minute and more (seen on 13.2). Who is there after a
-    minute is idle, as mail programs are for hours, and comes again by himself.
+    On the host now; for a jail in the undo, before its daemons stop. No new clients come: by then
+    traffic goes to the other server. When Postfix and Dovecot stop, they cut off their clients in
+    the middle of a message or a login; sendmail's sessions continue by themselves. Draining Postfix
+    is not enough: without the master, a session that has named its recipients is served to its end,
+    but one that has not waits for a minute and more (seen on 13.2). A client that is still
+    connected after a minute is idle, as mail programs are for hours, and connects again.
     """
     waited = _sessions_ended(ports, jail)
     there = f"if jls -j {quote(jail)} jid >/dev/null 2>&1; then {waited}; fi"
@@ -173,43 +175,48 @@ def sessions_ended(ports: Sequence[int], jail: str = "") -> Commands:
         undo=there if jail else ":",
         live=True,
         limit=120,
-        says=f"on the way back sessions with jail {jail} may end before its daemons stop"
+        says=f"do nothing now; the undo gives clients of jail {jail} up to 60 s to finish"
         if jail
-        else "let sessions under way end",
+        else "give connected clients up to 60 s to finish",
     )
 
 
 def _sessions_ended(ports: Sequence[int], jail: str) -> str:
-    # In the jail, where only its own are seen: sockstat -j NAME wants a kernel with VIMAGE. "?" is
-    # a connection that no process has any more.
-    asked = f"jexec {quote(jail)} sockstat" if jail else "sockstat -j 0"
+    # Inside the jail, where only its own sockets are seen: sockstat -j NAME needs a kernel with
+    # VIMAGE. "?" is a connection that no process holds any more.
+    asks = f"jexec {quote(jail)} sockstat" if jail else "sockstat -j 0"
     own = f"^({'|'.join(map(str, ports))})$"
-    told = f'$1 != "?" {{n = split($6, at, ":"); if (at[n] ~ /{own}/) on = 1}} END {{exit !on}}'
+    held = f'$1 != "?" {{n = split($6, at, ":"); if (at[n] ~ /{own}/) on = 1}} END {{exit !on}}'
     return (
-        f"(i=0; while {asked} -46cq -P tcp -p {','.join(map(str, ports))} | awk {quote(told)} && "
+        f"(i=0; while {asks} -46cq -P tcp -p {','.join(map(str, ports))} | awk {quote(held)} && "
         "[ $i -lt 120 ]; do sleep 0.5; i=$((i + 1)); done)"
     )
 
 
 @operation()
 def ended(processes: str, jail: str = "") -> Commands:
-    """Wait until no process of an MTA that was stopped is left, on the host or in a jail.
+    """Wait until no process of a stopped MTA is left, on the host or in a jail.
 
-    The daemon's own end leaves the sessions and deliveries under way. After a minute, those that
-    only wait for a client's next command or for a far host's greeting are ended; a message that is
-    being taken or given is never cut off, and the wait fails instead. A daemon that is there after
-    five seconds was not found by its rc script (its pid file is gone) and is ended, too.
+    After the daemon has ended, its sessions and deliveries continue. After a minute, those that
+    only wait for a client's next command or a remote host's greeting are ended; a message in
+    transfer is never cut off: then the wait fails. A daemon that still runs after five seconds was
+    not found by its rc script (its pid file is gone) and is ended, too.
 
-    Postfix's say nothing of what they do. But without its master nothing new begins, and a message
-    that is being taken has a cleanup of its own: with none there, an smtpd only waits for a client.
+    Postfix's processes do not show what they do. But without its master nothing new begins, and a
+    message that is being received has a cleanup process: without one, an smtpd only waits for a
+    client.
     """
     yield Reversible(
-        _ended(processes, jail), undo=":", live=True, limit=330, says="let mail under way end"
+        _ended(processes, jail),
+        undo=":",
+        live=True,
+        limit=330,
+        says="wait until messages in transfer are complete",
     )
 
 
 def _ended(processes: str, jail: str = "") -> str:
-    # To pgrep, 0 means any jail, for compatibility (pkill.c); to ps it means none.
+    # For pgrep, 0 means any jail, for compatibility (pkill.c); for ps it means none.
     listed, where = (quote(jail), quote(jail)) if jail else ("none", "0")
     titles = {
         10: "((accepting|rejecting) connections|Queue runner@)",
@@ -235,16 +242,17 @@ def _ended(processes: str, jail: str = "") -> str:
 
 @operation()
 def queue_moved(queue: Queue, jail: str, then: str) -> Commands:
-    """Move what the host's MTA could not deliver into the jail's queue. The host's has ended.
+    """Move what the host's MTA, which has ended, could not deliver into the jail's queue.
 
-    The undo makes messages whole again of which half was moved; the others the jail delivers, or
-    `returned` brings back when the jail's MTA has ended. `then` has the jail's MTA look at them.
+    The undo completes messages that were moved only in part; the others are delivered by the jail,
+    or brought back by `returned` once the jail's MTA has ended. `then` makes the jail's MTA run its
+    queue.
     """
     target = of_jail(queue, jail)
     yield Reversible(
         f"{_moved(queue, queue.directory, target)} && {{ jexec {quote(jail)} {then} || true; }}",
         undo=_made_whole(queue, target),
-        says=f"move what is left in {queue.directory} into the jail's queue",
+        says=f"move the messages left in {queue.directory} to the jail's queue",
         sees=ANY,
         limit=300,
     )
@@ -252,27 +260,27 @@ def queue_moved(queue: Queue, jail: str, then: str) -> Commands:
 
 @operation()
 def returned(queue: Queue, jail: str, processes: str, then: str) -> Commands:
-    """See that the jail's queue is empty; the undo moves what is there into the host's.
+    """Check that the jail's queue is empty; the undo moves its messages to the host's queue.
 
-    Before the jail's MTA starts, so that the undo comes when it was stopped; it waits for the
-    deliveries under way. `then` has the host's MTA look at what came back.
+    Runs before the jail's MTA starts, so the undo runs after it has stopped; the undo waits for
+    deliveries in progress. `then` makes the host's MTA run its queue.
     """
     source = of_jail(queue, jail)
     yield Reversible(
         f'cd {source} && [ -z "$({queue.control})" ]',
         undo=f"{_ended(processes, jail)}; {_moved(queue, source, queue.directory)} && "
         f"if pgrep -j none -x {quote(processes)} >/dev/null; then {then} || true; fi",
-        says=f"the jail's queue {source} is empty; on the way back it goes into the host's",
+        says=f"check that the jail's queue {source} is empty; the undo empties it into the host's",
         limit=660,
     )
 
 
 def _moved(queue: Queue, source: str, target: str) -> str:
-    """Right after a crash, too: a rename cut off by the power can leave a file in both places.
+    """sh that is correct after a power cut, too: a rename can leave a file in both places.
 
-    A link is no mail, wherever somebody in the jail has it lead.
+    A link is no mail: somebody in the jail may have made it.
     """
-    folder = 'install -d -m 700 -o postfix "${t%/*}"'  # sendmail's queue has no folders
+    folder = 'install -d -m 700 -o postfix "${t%/*}"'  # sendmail's queue has no subdirectories
     take = (
         "take() { while read -r n; do m=$n; "
         "case $n in (active/*) m=incoming/${n##*/};; esac; "
@@ -289,7 +297,7 @@ def _moved(queue: Queue, source: str, target: str) -> str:
 
 
 def _made_whole(queue: Queue, target: str) -> str:
-    """What is of a message whose control file is still here comes back to it."""
+    """sh that brings back the parts of each message whose control file is still here."""
     if not queue.in_parts:
         same = f'if [ "$n" -ef {target}/$n ]; then rm -f {target}/$n; fi'
         return f"(cd {queue.directory} && {queue.control} | while read -r n; do {same}; done)"
@@ -308,15 +316,15 @@ def _made_whole(queue: Queue, target: str) -> str:
 def submission(
     started: str = "service sendmail start", run: str = "timeout 30 /usr/sbin/sendmail -q -Ac"
 ) -> Commands:
-    """Let the host's null client try again what the jail could not take: its queue runner.
+    """Keep the queue runner of the host's null client, for mail that the jail could not accept.
 
-    `service sendmail start` starts what rc.conf says, and that is the runner alone by now. In the
-    undo what still waits goes to the jail: a host whose mail is Postfix's looks there no more.
+    `service sendmail start` starts what rc.conf enables: by now only the runner. The undo delivers
+    what still waits to the jail: a host whose MTA is Postfix does not read that queue.
     """
     yield Reversible(
         f"{started} || true",
         undo=f"{run} || true; service sendmail onestop || true",
         live=True,
-        says="the host's null client keeps its queue runner",
+        says="start the queue runner of the host's null client",
         sees=ANY,
     )

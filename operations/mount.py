@@ -1,4 +1,4 @@
-"""The mounts of a jail: its fstab, read by jail(8) as the jail starts."""
+"""The mounts of a jail: its fstab, which jail(8) reads when the jail starts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from operations.facts import IsDirectory, Path
 
 @dataclass(frozen=True)
 class Nullfs:
-    """A directory of the host, `source`, seen at `target` (both absolute, on the host).
+    """A directory of the host, `source`, mounted at `target` (both absolute, on the host).
 
-    An `optional` one is left out where the host has no such directory. In one that is not
-    `followed` symbolic links lead nowhere (nosymfollow, mount(8)).
+    An `optional` one is left out if the host has no such directory. Without `followed`, symbolic
+    links in it are not followed (nosymfollow, mount(8)).
     """
 
     source: str
@@ -38,16 +38,15 @@ class Nullfs:
 def table(path: str, mounts: Sequence[Nullfs], needed: str = "") -> Commands:
     """Write the fstab of a jail. jail(8) mounts in this order and unmounts in reverse.
 
-    As long as `needed` holds (see files.put) the undo leaves it: what is mounted after it is
-    unmounted after it.
+    While `needed` succeeds (see files.put) the undo fails: jail(8) needs the file to unmount.
 
-    A jail's mounts are made only as it starts: into the tree of a running jail the host would
+    A jail's mounts are made only when it starts: in the tree of a running jail the host could
     follow a link that the jail has planted.
     """
     for mount in mounts:
         for place in (mount.source, mount.target):
             if any(letter.isspace() for letter in place):
-                raise OperationError(f"{place!r} has white space: fstab(5) cannot say that")
+                raise OperationError(f"{place} contains white space, which fstab(5) does not allow")
     kinds = {each: _kind(each.source) for each in mounts if each.optional}
     there = [each for each in mounts if kinds.get(each, "directory") in ("directory", "unknown")]
     text = "".join(mount.line() + "\n" for mount in there)
@@ -62,7 +61,7 @@ def _kind(directory: str) -> str:
 
 
 def _sifted(path: str, text: str, needed: str) -> Commands:
-    """The same for a host that nobody has read: what it has no directory for is left out there."""
+    """The same in a plan without a host: the command skips directories that do not exist."""
     host.get_fact(Path, path=path)
     yield NewFile(path, text)
     new, at = quote(staged(path)), quote(path)
@@ -71,5 +70,5 @@ def _sifted(path: str, text: str, needed: str) -> Commands:
         f"while read -r from rest; do {sift}; done < {new} > {new}.there "
         f"&& mv -f {new}.there {at} && rm {new}",
         undo=files.unless(needed, path, f"rm -f {new}.there {at}"),
-        says=f"create {path}, with what this host has",
+        says=f"create {path}, without the directories that the host does not have",
     )

@@ -1,7 +1,7 @@
-# Fits named.conf and what it includes, given as arguments, to a jail whose one address is `new`:
-# what was bound to `old` or 127.0.0.1 is bound to it. Who was let in stays so: the acls localnets and
-# localhost mean that address alone in a jail, so what they meant on the host, `nets` and `self`, is
-# written out; and programs that came from 127.0.0.1 come from the jails' network, `lan`, now.
+# Adapts named.conf and its includes, given as arguments, to a jail with the single address `new`: what
+# was bound to `old` or 127.0.0.1 is bound to `new`. Access stays the same: in a jail, the acls localnets
+# and localhost mean only that address, so what they meant on the host, `nets` and `self`, is written
+# out; programs that came from 127.0.0.1 come from the jails' network, `lan`, now.
 
 function element(word) {
     if (depth > 0 && first[depth] == word && word == "localnets") return "{ " nets " }"
@@ -18,7 +18,7 @@ function is_in(statements,    i) {
 
 function begin_of_file() { depth = 0; first[0] = ""; in_comment = 0 }
 
-# One token off the left of `rest`; `rest` and the state go on behind it.
+# Takes one token off the left of `rest` and updates the state.
 function token(    end, skipped, text) {
     if (in_comment || substr(rest, 1, 2) == "/*") {
         skipped = in_comment ? 0 : 2

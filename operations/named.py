@@ -1,4 +1,4 @@
-"""What BIND needs to move by overlap: a configuration that fits a jail, and its zones there."""
+"""BIND moves by overlap: its configuration for the jail, and its zones there."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from operations.facts import Networks
 
 _AWK = Path(__file__).with_name("named.awk")
 
-# The zones that this named itself is configured to have, and the serial that a named answers with
-# authority. From an address of the LAN (drill -I), the public address is the host's own named,
-# whoever else is forwarded to.
+# The zones that this named is configured for, and the serial of a named's authoritative answer.
+# Asked from a LAN address (drill -I), the public address is always the host's own named, even while
+# other clients are forwarded.
 _ZONES = (
     "named-checkconf -l | "
     "awk '$2 == \"IN\" && $4 ~ /^(primary|master|secondary|slave)$/ {print $1}'"
@@ -23,7 +23,7 @@ _SERIAL = (
     'serial() { drill "$@" SOA 2>/dev/null | '
     "awk '/flags:.* aa / {aa = 1} aa && $4 == \"SOA\" {print $7; exit}'; }"
 )
-# As ifconfig has them: an address's network, from its mask in hexadecimal, octet by octet.
+# From ifconfig: each address's network, computed from its hexadecimal mask, octet by octet.
 _NETS = (
     'ifconfig -a | awk \'$1 == "inet" && $2 !~ /^127[.]/ '
     '{split($2, a, "."); hex = "0123456789abcdef"; net = ""; bits = 0; for (i = 1; i <= 4; i++) '
@@ -37,17 +37,17 @@ _SELF = 'ifconfig -a | awk \'$1 == "inet" {printf "%s; ", $2}\''
 
 @operation()
 def readdressed(directory: str, old: str, new: str, lan: str) -> Commands:
-    """Fit the configuration of a named, copied into a jail that has never run, to its address.
+    """Adapt the configuration of a named, copied into a jail that has never run, to its address.
 
-    What was bound to `old` or to 127.0.0.1 is bound to `new`. Who may recurse stays as it was: in a
-    jail localnets and localhost mean the jail's address alone, so the host's are written out, and
-    `lan` with them, the network that its programs come from now. Undone with the jail's tree.
+    What was bound to `old` or to 127.0.0.1 is bound to `new`. The clients that may recurse stay the
+    same: in a jail, localnets and localhost mean only the jail's address, so the host's networks
+    are written out, and `lan`, from which its programs come now. Undone with the jail's tree.
     """
     networks = host.get_fact(Networks)
     script = f"{directory}/readdressed.awk"
     yield NewFile(script, _AWK.read_text(encoding="utf-8"))
     given = {"old": quote(old), "new": quote(new), "lan": quote(lan)}
-    if networks is None:  # then the host says it as the line is typed
+    if networks is None:  # the command reads them on the host
         given |= {"nets": f'"$({_NETS})"', "self": f'"$({_SELF}){_acl([old, lan])}"'}
     else:
         nets = [*dict.fromkeys(str(each.network) for each in networks if not each.ip.is_loopback)]
@@ -58,7 +58,7 @@ def readdressed(directory: str, old: str, new: str, lan: str) -> Commands:
         f"find {quote(directory)} -type f -name '*.conf*' ! -name 'rndc.conf*' "
         f"-exec awk {variables} -f {quote(staged(script))} {{}} + && rm {quote(staged(script))}",
         undo=":",
-        says=f"named.conf for {new}: bound to it, recursion as open or closed as it was",
+        says=f"adapt named.conf to {new}: listen on it, recursion for the same clients as before",
     )
 
 
@@ -68,53 +68,52 @@ def _acl(elements: list[str]) -> str:
 
 @operation()
 def updates_held() -> Commands:
-    """Let the host's named write its dynamic zones out and take no update until it is thawed."""
+    """Freeze the host's dynamic zones: written to disk, and no updates until they are thawed."""
     yield Reversible(
         "rndc freeze",
         undo="rndc thaw || true",
         live=True,
-        says="the host's named writes its dynamic zones out and takes no updates",
+        says="freeze the dynamic zones of the host's named: written to disk, updates refused",
     )
 
 
 @operation()
 def zones_in_jail(jail: str, public: str, address: str) -> Commands:
-    """Wait until the jail's named has the host's zones, to the same serial.
+    """Wait until the jail's named has the host's zones, with the same serials.
 
-    A named that has its socket but not yet its zones answers, and answers wrongly. `public` is the
-    host's address, `address` the jail's. A zone that the host itself does not answer for is passed
-    over.
+    A named that has its socket but not yet its zones answers, but wrongly. `public` is the host's
+    address, `address` the jail's. Zones for which the host itself gives no answer are skipped.
     """
     yield Reversible(
         _the_same(f"-I {address} @{public}", f"@{address}"),
         undo=":",
         live=True,
-        says=f"the named of jail {jail} has the host's zones",
+        says=f"wait until the named of jail {jail} has the host's zones",
     )
 
 
 @operation()
 def zones_anew_in_jail(script: str, jail: str, public: str, address: str) -> Commands:
-    """Start the jail's named anew, which must not be serving yet, and wait as zones_in_jail."""
+    """Restart the jail's named, which must not serve clients yet, and wait like zones_in_jail."""
     yield Reversible(
         f"service -j {quote(jail)} {quote(script)} onerestart && "
         + _the_same(f"-I {address} @{public}", f"@{address}"),
         undo=":",
         live=True,
-        says=f"the named of jail {jail} reads its zones anew, and has them",
+        says=f"restart the named of jail {jail} and wait until it has the current zones",
         sees=ANY,
     )
 
 
 @operation()
 def zones_on_the_way_back(script: str, public: str, address: str) -> Commands:
-    """Nothing now; the undo has the host's named read what the jail's wrote, before it serves."""
+    """Does nothing now; the undo restarts the host's named, so that it reads the jail's changes."""
     yield Reversible(
         ":",
         undo=f"service {quote(script)} onerestart && "
         + _the_same(f"@{address}", f"-I {address} @{public}"),
         live=True,
-        says="on the way back the host's named reads its zones anew while the jail's serves",
+        says="do nothing now; the undo restarts the host's named while the jail's still serves",
     )
 
 
@@ -128,12 +127,12 @@ def _the_same(has: str, shall: str) -> str:
 
 @operation()
 def transfers_ended(ports: tuple[int, ...], limit: int = 30) -> Commands:
-    """Wait until the host's named has no TCP connection left, `limit` seconds at the most."""
+    """Wait until the host's named has no TCP connection left, for at most `limit` seconds."""
     wanted = ",".join(map(str, ports))
     yield Reversible(
         f"i=0; while sockstat -4cq -j 0 -P tcp -p {wanted} | grep -q . && [ $i -lt {limit} ]; "
         "do sleep 1; i=$((i + 1)); done; sleep 1",
         undo=":",
         live=True,
-        says="let zone transfers and questions under way end",
+        says=f"give zone transfers and queries in progress up to {limit} s to finish",
     )

@@ -1,4 +1,4 @@
-"""Packages of a jail, cloned from the host's installed ones, so that versions are the same."""
+"""Packages of a jail, cloned from the host's installed ones, so that the versions are the same."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from operations.command import ANY, Commands, Reversible, quote
 
 @operation()
 def cloned(root: str, names: Sequence[str], store: str) -> Commands:
-    """Pack installed packages with all they need (pkg create) and add them below a jail's root.
+    """Pack installed packages and their dependencies (pkg create); add them below a jail's root.
 
-    `store` is a directory for the packed files, made and undone here. The jail must not have run
-    yet. The packages themselves are undone with the jail's tree.
+    `store` is a directory for the package files, created and undone here. The jail must not have
+    run yet. The packages themselves are undone with the jail's tree.
     """
     packed = quote(store)
     wanted = " ".join(quote(name) for name in names)
@@ -22,14 +22,14 @@ def cloned(root: str, names: Sequence[str], store: str) -> Commands:
         f"install -d -m 700 {packed} && pkg create -q -o {packed} "
         f"$(pkg info -q -d {wanted} | sort -u) {wanted}",
         undo=f"rm -rfx {packed}",
-        says=f"pack {', '.join(names)} and what they depend on",
+        says=f"pack {', '.join(names)} and their dependencies",
         sees=ANY,
         limit=900,
     )
     yield Reversible(
         f"pkg -r {quote(root)} add -q {packed}/*.pkg",
         undo=":",
-        says=f"add them below {root}",
+        says=f"install these packages below {root}",
         sees=ANY,
         limit=900,
     )

@@ -14,48 +14,48 @@ from operations import files, firewall
 from operations.command import ANY, Commands, Reversible, quote
 from operations.facts import Path, RcConf, ServiceRuns, comes_up, runs
 
-# sysrc puts a new file in rc.conf's place and does not sync it: with the power gone within the half
-# minute that UFS waits, half an rc.conf comes up, of everybody's settings.
+# sysrc replaces rc.conf by a new file and does not sync it: after a power cut within the half
+# minute that UFS waits, only half of rc.conf, with everybody's settings, would be left.
 _SAVED = "fsync /etc/rc.conf*"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILES = ("/etc/rc.conf", "/etc/rc.conf.local")
 
 HOSTS_OWN = ("sendmail",)
-"""Scripts that look after something of the host's once their daemon has moved: a null client. So
-`service` on the host goes on meaning that."""
+"""Scripts that control something on the host even after their daemon has moved: a null client. So
+`service` on the host keeps controlling that."""
 
 
 def _checked(name: str) -> str:
-    # sysrc takes a bad name with exit 0 and writes a line that breaks every later service command.
+    # sysrc accepts a bad name and writes a line that breaks every later service command.
     if not _NAME.fullmatch(name):
-        raise OperationError(f"{name!r} is no name for an rc.conf variable")
+        raise OperationError(f'"{name}" is not a valid name for an rc.conf variable')
     return name
 
 
 def _kept(name: str) -> str:
-    """sh: the value in the before-images of rc.conf, the last assignment's; fails without one."""
+    """sh that prints the value in the before-images of rc.conf, or fails if there is none."""
 
-    def has(image: str) -> str:  # sysrc -f alone would tell the default of what the file has not
+    def has(image: str) -> str:  # sysrc -f alone would print a default that the file does not set
         return f'grep -qs ^{name}= "$KEEP/{image}"'
 
-    def told(image: str) -> str:
+    def value(image: str) -> str:
         return f'sysrc -f "$KEEP/{image}" -n {name}'
 
-    return f"if {has('2')}; then {told('2')}; else {has('1')} && {told('1')}; fi"
+    return f"if {has('2')}; then {value('2')}; else {has('1')} && {value('1')}; fi"
 
 
 @operation()
 def variable(name: str, value: str) -> Commands:
-    """Set a variable in rc.conf; the undo restores the value that was there, or its absence.
+    """Set a variable in rc.conf; the undo restores its old value, or removes it if it had none.
 
-    Where nobody could read rc.conf, the undo reads it from a before-image.
+    In a plan without a host the undo reads the old value from a before-image.
     """
     conf = host.get_fact(RcConf)
     before = None if conf is None else conf.get(name)
     if before == value:
-        host.noop(f"{_checked(name)} is {value!r} in rc.conf")
+        host.noop(f'{_checked(name)} is "{value}" in rc.conf already')
         return
-    # sysrc -c looks at /etc/defaults/rc.conf, too, and what stands only there cannot be taken away.
+    # sysrc -c also reads /etc/defaults/rc.conf, and a value that is only there cannot be removed.
     ours = f"grep -qs ^{name}= {' '.join(_FILES)} && sysrc -c {name}={quote(value)}"
     absent = f"if {ours}; then sysrc -x {name}; fi"
     if conf is None:
@@ -68,7 +68,7 @@ def variable(name: str, value: str) -> Commands:
     yield Reversible(
         f"sysrc {_checked(name)}={quote(value)} && {_SAVED}",
         undo=f"{undo} && {_SAVED}",
-        says=f'rc.conf: {name}="{value}"',
+        says=f'set {name}="{value}" in rc.conf',
         keep=_FILES if conf is None else (),
         owns={} if before is None else {f"rc.conf {name}": before},
         sees=f"{name}: {ANY} -> {value}",
@@ -77,7 +77,7 @@ def variable(name: str, value: str) -> Commands:
 
 @operation()
 def word(name: str, value: str) -> Commands:
-    """Add a word to a list in rc.conf (cloned_interfaces, jail_list); the undo takes it out."""
+    """Add a word to a list in rc.conf (cloned_interfaces, jail_list); the undo removes it."""
     conf = host.get_fact(RcConf)
     before = None if conf is None else conf.get(name)
     if before is not None and value in before.split():
@@ -95,7 +95,7 @@ def word(name: str, value: str) -> Commands:
     yield Reversible(
         f"sysrc {_checked(name)}+={quote(value)} && {_SAVED}",
         undo=f"{undo} && {_SAVED}",
-        says=f"rc.conf: add {value} to {name}",
+        says=f"add {value} to {name} in rc.conf",
         keep=_FILES if conf is None else (),
         sees=f"{name}: {ANY} -> {ANY} {value}",
     )
@@ -105,8 +105,8 @@ def word(name: str, value: str) -> Commands:
 def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> Commands:
     """Set a variable in the rc.conf of a running jail; the undo sets it to `before`.
 
-    Inside the jail by sysrc -j: from outside, a link planted as etc/rc.conf would be followed.
-    With the jail stopped nobody can plant one, so there the path is checked and then used.
+    Inside the jail with sysrc -j: from outside, a link planted as etc/rc.conf would be followed.
+    In a stopped jail nobody can plant one, so there the path is checked and then used.
     """
     _checked(name)
     file = f"{root}/etc/rc.conf"
@@ -120,19 +120,19 @@ def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> C
         f"sysrc -j {quote(jail)} {name}={quote(value)} && {saved}",
         undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
         f"then sysrc -j {quote(jail)} {name}={quote(before)} && {saved}; else {stopped}; fi",
-        says=f'rc.conf of jail {jail}: {name}="{value}"',
+        says=f'set {name}="{value}" in rc.conf of jail {jail}',
         sees=f"{name}: {ANY} -> {value}",
     )
 
 
 @operation()
 def configuration_is_right(jail: str, command: str) -> Commands:
-    """Ask a daemon's own program, in a running jail, whether it would take its configuration."""
+    """Let a daemon's own program, in a running jail, test its configuration."""
     yield Reversible(
         f"jexec {quote(jail)} {command}",
         undo=":",
         live=True,
-        says=f"{command} in jail {jail}",
+        says=f"test the configuration in jail {jail}: {command}",
         sees=ANY,
     )
 
@@ -145,11 +145,11 @@ def stop(
     ends: str = "",
     limit: int = 120,
 ) -> Commands:
-    """Stop a daemon on the host by its rc script and see it gone; the undo starts it again.
+    """Stop a daemon on the host with its rc script and check it; the undo starts it again.
 
-    `ends` is sh that ends it instead, where its rc script would cut off what is under way. `back`
-    are the rc commands of the undo. With "start" rc.conf says which of several daemons starts; a
-    "stop" before it ends one that was started while rc.conf still said something else.
+    `ends` is sh to use instead, if the rc script would cut off clients. `back` are the rc commands
+    of the undo. With "start", rc.conf decides which of several daemons starts; a "stop" before it
+    ends one that was started while rc.conf still had another value.
     """
     if not host.get_fact(ServiceRuns, script=script):
         host.noop(f"{script} does not run")
@@ -168,10 +168,10 @@ def stop(
 def start(
     script: str, jail: str, stop: str = "onestop", ends: str = "", limit: int = 120
 ) -> Commands:
-    """Start a daemon in a running jail by its rc script, and see it run; the undo stops it.
+    """Start a daemon in a running jail with its rc script and check it; the undo stops it.
 
-    `stop` is the rc command of the undo: Apache's onegracefulstop lets requests end, for example.
-    `ends` is a command that does so instead, in the jail.
+    `stop` is the rc command of the undo: Apache's onegracefulstop lets requests finish, for
+    example. `ends` is a command in the jail to use instead.
     """
     stopped = (
         f"jexec {quote(jail)} {ends}"
@@ -201,10 +201,10 @@ def handover(
 ) -> Commands:
     """Stop a daemon on the host and start it in a running jail, on the same files.
 
-    Between the two the ipfw `sets` are switched on and the host's `socket`, which a daemon removes
-    as it stops, becomes a link to the jail's: who connects anew meets the daemon that is there.
-    One command, for between a stop and a start of its own every process of the journal's is outage.
-    On the way back the host's starts only once the jail's is gone.
+    In between, the ipfw `sets` are enabled, and the host's `socket`, which a daemon removes when it
+    stops, becomes a link to the jail's: new clients reach the daemon that is running. It is one
+    command, since with two the journal's own processes in between would add to the outage. In the
+    undo the host's daemon starts only after the jail's is gone.
     """
     between: list[Reversible] = []
     if sets:
@@ -220,9 +220,9 @@ def handover(
     waiting = quote(f"read go && exec service {name} onestart </dev/null")
     back = "; ".join([*(str(each.undo) for each in reversed(between)), _started_again(script)])
     yield Reversible(
-        # The jail's shell is there and waits when the daemon has stopped: jexec(8) is no outage.
+        # The jail's shell is already waiting when the daemon stops, so jexec(8) adds no outage.
         f"{{ {stopped} && echo go; }} | jexec {there} sh -c {waiting} && {comes_up(script, jail)}",
-        # No question between the jail's stop and the host's start: it would be outage.
+        # No check between the jail's stop and the host's start: it would add to the outage.
         undo=f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
         f"|| ! {runs(script, jail)}; then {back}; else false; fi",
         live=True,
@@ -244,33 +244,33 @@ def _lines(commands: Commands) -> list[Reversible]:
 
 @operation()
 def asked_in_jail(path: str, content: str) -> Commands:
-    """Let `service X reload`, typed on the host, be answered by the daemon in its jail.
+    """Redirect `service X reload`, typed on the host, to the daemon in its jail.
 
-    `content`, at `path` in rc.conf.d, is sh that rc.subr reads before it looks at the word. A file
-    of somebody's own at that place is not replaced.
+    `content`, at `path` in rc.conf.d, is sh that rc.subr reads before it runs the rc command. A
+    file that somebody else put there is not replaced.
     """
     now = host.get_fact(Path, path=path)
     ours = sha256(content.encode()).hexdigest()
     if now.kind != "absent" and now.sha256 != ours:
         raise OperationError(
-            f"{path} is there already: expected nothing, since `service` on the host is to be led "
-            "into the jail by it; put what it sets into rc.conf"
+            f"{path} exists already: expected nothing there, since that file is to redirect "
+            "`service` on the host to the jail; move its settings into rc.conf"
         )
     yield from files.put._inner(path, content)
 
 
-# The exit code of a start proves little (0 with X_enable off; nothing said when a daemon dies right
-# after it), so every start ends by asking for the state.
+# The exit code of a start proves little (it is 0 if X_enable is NO, or if a daemon dies right after
+# it), so every start ends with a check of the state.
 
 
 def _started_again(script: str, back: Sequence[str] = ("onestart",)) -> str:
-    """On the host. onestart fails when the daemon runs, and then the state has the word."""
-    told = "; ".join(f"service {quote(script)} {each} || true" for each in back)
-    return f"{told}; {comes_up(script)}"
+    """On the host. onestart fails if the daemon already runs, so only the state counts."""
+    started = "; ".join(f"service {quote(script)} {each} || true" for each in back)
+    return f"{started}; {comes_up(script)}"
 
 
 def _awaited(script: str, stop: str, jail: str = "") -> str:
-    """rc.subr's own stop waits for the daemon's end; a graceful one only asks for it."""
+    """rc.subr's stop waits until the daemon has ended; a graceful stop does not."""
     if stop == "onestop":
         return ""
     return f" && while {runs(script, jail)}; do sleep 0.2; done"

@@ -1,4 +1,4 @@
-"""Accounts: their PHP and CGI run in the web jail as the account that owns the script."""
+"""Accounts: PHP and CGI scripts run in the web jail as the account that owns them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SUPHP = "/usr/local/etc/suphp.conf"
 
 
 def handler_steps(site: Site, service: str) -> tuple[Step, ...]:
-    """The step that sets the handler up, while the jail's Apache does not run yet.
+    """The step that sets up the handler, before the jail's Apache runs.
 
-    None where the site leaves that to Apache's own configuration.
+    None if the site leaves that to Apache's own configuration.
     """
     handler = site.accounts.handler
     if handler is None:
@@ -25,15 +25,15 @@ def handler_steps(site: Site, service: str) -> tuple[Step, ...]:
     uids = site.jails[site.jail_of(service)].uids
     if uids is None:
         raise Refused(
-            f"{site.path}: accounts.handler = {handler!r}: jails.{site.jail_of(service)} has no "
-            "uids, so no account would be in it",
-            todo="give that jail the lowest and the highest uid of the accounts",
+            f'{site.path}: accounts.handler = "{handler}": jails.{site.jail_of(service)} has no '
+            "uids, so it would have no accounts",
+            todo="set that jail's uids to the lowest and the highest uid of the accounts",
         )
     return (
         Step(
             name=f"{service}.accounts",
-            why="PHP and CGI of each account will run as that account, not as the web server's "
-            "user; a configuration that Apache does not take is seen here, before it serves.",
+            why="PHP and CGI scripts of each account will run as that account, not as the web "
+            "server's user; an error in that configuration shows before Apache serves anybody.",
             operations=(
                 *_prepared(site, service, uids),
                 _file(site, service, uids, site.accounts.include, f"handler-{handler}.conf"),
@@ -53,7 +53,7 @@ def handler_steps(site: Site, service: str) -> tuple[Step, ...]:
 
 
 def probes(site: Site, service: str) -> tuple[Check, ...]:
-    """What to ask as soon as the jail's Apache answers."""
+    """What to check once the jail's Apache answers."""
     if site.accounts.handler is None:
         return ()
     return (check("accounts::scripts_run_as_their_owners", service=service),)

@@ -1,4 +1,4 @@
-"""Base: where jails live, and the script that undoes at boot what was never confirmed."""
+"""Base: directories for jails, and the rc script that undoes unconfirmed steps at boot."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from steps.render import render
 REQUIRES = ("preflight",)
 
 RULES = "/usr/local/etc/cellblock/rules"
-"""Where what a reboot loses waits for the next boot: ipfw rules, a file a service, and the like."""
+"""What a reboot loses and the next boot loads again: ipfw rules, one file per service, links."""
 
 ASKED = "/usr/local/etc/rc.conf.d"
-"""Where rc.subr(8) looks for more than rc.conf says, a file a script."""
+"""Where rc.subr(8) reads more settings, one file per rc script."""
 
 _SCRIPT = "/usr/local/etc/rc.d/cellblock"
 
@@ -22,8 +22,8 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name="base",
-            why="Jails get a directory of their own; from now on a reboot in the middle of "
-            "a step undoes that step.",
+            why="Creates the directories for jails; from now on, a reboot in the middle of a step "
+            "undoes that step.",
             operations=(
                 use(files.directory, path=site.base.jails),
                 use(files.directory, path="/etc/jail.conf.d"),

@@ -1,4 +1,4 @@
-"""BIND moves into its jail by overlap, over TCP and UDP; nobody is answered without its zones."""
+"""BIND moves into its jail by overlap, over TCP and UDP; the jail serves only with its zones."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def steps(site: Site) -> tuple[Step, ...]:
         overlap.standby(
             site,
             _NAME,
-            why="The jail's named has its zones and answers on its own address while the host's "
-            "goes on serving.",
+            why="The jail's named loads the zones and answers on its own address, while the host's "
+            "named keeps serving clients.",
             then=[use(named.zones_in_jail, jail=name, **where)],
             until="bind.retire",
             checks=[check("service::leaves_the_jails_address_free", service=_NAME)],
@@ -40,26 +40,30 @@ def steps(site: Site) -> tuple[Step, ...]:
         overlap.cutover(
             site,
             _NAME,
-            why="Questions go to the jail from one moment on, over TCP by fwd and over UDP by nat; "
-            "dynamic updates wait meanwhile, so that both have the same zones.",
+            why="All DNS queries go to the jail from one moment on: TCP by an ipfw fwd rule, UDP "
+            "by nat. Dynamic updates are refused meanwhile, so that both have the same zones.",
             localhost=True,
             before=[
                 use(named.updates_held),
                 use(named.zones_anew_in_jail, script=service.rc, jail=name, **where),
             ],
             after=[use(named.zones_on_the_way_back, script=service.rc, **where)],
-            tell=("who sends dynamic updates: for the moment of the switch they are refused",),
+            tell=(
+                "senders of dynamic updates: updates are refused for a moment during the switch",
+            ),
         ),
         overlap.retire(
             site,
             _NAME,
-            why="The host's named ends the transfers under way, stops, and stays down at the next "
-            "boot.",
+            why="The host's named finishes its transfers, stops, and no longer starts at boot.",
             before=[use(named.transfers_ended, ports=service.tcp_ports)],
-            tell=("who runs the secondaries: transfers come from the jail, at the same address",),
+            tell=("operators of secondaries: transfers come from the jail, at the same address",),
             gate=Gate(
-                question="Do names resolve from outside, served by the jail?",
-                look_at=("a lookup from another network", "the secondaries' logs: transfers"),
+                question="Do names resolve from outside, answered by the jail?",
+                look_at=(
+                    "a lookup from another network",
+                    "zone transfers in the logs of the secondaries",
+                ),
             ),
         ),
     )
@@ -68,7 +72,7 @@ def steps(site: Site) -> tuple[Step, ...]:
 def _resolver(site: Site, address: str) -> Step:
     return Step(
         name="bind.resolver",
-        why="The server itself asks the jail's named before its own one stops.",
+        why="The server itself uses the jail's named, before its own named stops.",
         operations=(
             use(
                 files.line,

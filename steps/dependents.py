@@ -1,4 +1,4 @@
-"""What else on the host hangs on a daemon that moves: led after it, or else shown at a gate."""
+"""What else on the host depends on a daemon that moves: it is redirected, or shown at a gate."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from steps.render import render
 
 
 def gate(site: Site, *names: str) -> Gate:
-    """A stop before the cut-over, unless all that names the daemon goes on by itself.
+    """A stop before the cut-over, unless everything that refers to the daemon keeps working.
 
-    What uses its socket, its port or its data, reads its logs or asks it something by `service`
-    goes on. What speaks to the daemon itself (by its pid file, a program of its own) or reads its
-    configuration does not, and only a person knows what it is for.
+    What uses its socket, port or data, reads its logs or calls `service` keeps working. What speaks
+    to the daemon itself (through its pid file or its own programs) or reads its configuration does
+    not, and only a person knows what it is for.
     """
     jail, script = site.jail_of(names[-1]), site.services[names[-1]].rc
     return Gate(
-        question="These name a daemon that is about to move, and will not find it. Go on?",
+        question="These refer to a daemon that is about to move, and will not find it. Go on?",
         look_at=(
-            f"what they do afterwards: `service -j {jail} {script} ...` and `jexec {jail} ...` "
-            "speak to it from the host",
+            f"how to change them: `service -j {jail} {script} ...` and `jexec {jail} ...` reach "
+            "the daemon from the host",
         ),
         unless=tuple(check("dependents::all_keep_working", service=name) for name in names),
     )
 
 
 def found(name: str) -> tuple[Check, ...]:
-    """What `plan` lists: all that names the daemon, and what becomes of each."""
+    """What `plan` lists: all references to the daemon, and what happens to each."""
     return (check("dependents::none_are_found", service=name),)
 
 
 def asked(site: Site, name: str) -> list[Use]:
-    """From the cut-over on, `service X reload` on the host speaks to the jail's daemon."""
+    """From the cut-over on, `service X reload` on the host reaches the jail's daemon."""
     service = site.services[name]
     if service.rc in rc.HOSTS_OWN:
         return []
@@ -45,7 +45,7 @@ def asked(site: Site, name: str) -> list[Use]:
 
 
 def moved_logs(site: Site, name: str) -> list[Use]:
-    """Once the host's daemon has stopped its logs are the jail's to rotate, and still readable."""
+    """Once the host's daemon has stopped, the jail rotates its logs; the host can read them."""
     service, jail = site.services[name], site.jail_of(name)
     shared = [*service.logs, *service.data]
     if not shared and not service.log_files:
@@ -67,14 +67,14 @@ def moved_logs(site: Site, name: str) -> list[Use]:
 
 
 def asked_checks(site: Site, name: str) -> list[Check]:
-    """Of what `asked` did."""
+    """The checks for what `asked` does."""
     if site.services[name].rc in rc.HOSTS_OWN:
         return []
     return [check("service::command_reaches_the_jail", service=name)]
 
 
 def logs_checks(site: Site, name: str) -> list[Check]:
-    """Of what `moved_logs` did."""
+    """The checks for what `moved_logs` does."""
     service = site.services[name]
     found = []
     if service.logs or service.data or service.log_files:

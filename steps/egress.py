@@ -1,4 +1,4 @@
-"""Egress: how what jails begin themselves leaves the host: not at all, by nat, or as it is."""
+"""Egress: how connections that jails open leave the host: not at all, by nat, or unchanged."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from steps.base import RULES
 REQUIRES = ("network",)
 
 _NAME = "egress"
-# libalias gives the public address's ports from 32768 on. What comes in below them is none of its
-# business: nat ends the search, and the host's own rules stand behind ours.
+# libalias uses ports of the public address from 32768 on. Packets to lower ports must not reach
+# nat: it ends the search, and the host's own rules come after ours.
 _ANSWERS = "32768-65535 in recv"
 
 
 def steps(site: Site) -> tuple[Step, ...]:
     if not site.built:
         raise Refused(
-            f"{site.path}: order: 'egress' lets nobody out, since no service moves",
+            f'{site.path}: order: "egress" has nothing to do, since no service moves',
             evidence=f"order = {list(site.order)}",
         )
     natted = any(site.jails[name].outbound == "nat" for name in site.built)
@@ -31,8 +31,9 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name=_NAME,
-            why="Jails with nat go out under the public address, those with none not at all; "
-            "segments are cut by the kernel, since nat cannot translate uncut ones.",
+            why="Jails with outbound = nat connect out from the public address; jails with none "
+            "cannot connect out. TSO and LRO are disabled, since nat cannot translate their "
+            "segments.",
             operations=(*off, *ruleset.part(site, _NAME, bodies(site), nats)),
             checks=(*ruleset.checks(site, _NAME), *_checks(site, natted, boot)),
         ),
@@ -40,40 +41,40 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 
 def shut_in(site: Site, service: str) -> Gate | None:
-    """A stop before the jail of `service`, its first, is built: its daemons open connections
-    themselves, and could not.
+    """A stop before a jail is built whose daemons open connections themselves, but could not.
 
-    None where the jail has a way out, and for daemons that only answer.
+    `service` is the first in its jail. None if the jail can connect out, or its daemons only
+    answer.
     """
     name = site.jail_of(service)
     jail = site.jails[name]
     losses = {
-        "bind": f"BIND: its notifies come from {jail.address}, and secondaries that know "
-        f"{site.host.wan_address} refuse them; it fetches no zone and resolves nothing for others",
-        "mail": "mail: what is for other hosts stays in the queue",
+        "bind": f"BIND: its notifies come from {jail.address}, so secondaries that expect "
+        f"{site.host.wan_address} refuse them; it cannot fetch zones or resolve names for clients",
+        "mail": "mail: messages to other hosts stay in the queue",
     }
     lost = [losses[each] for each in jail.services if each in losses]
     led_out = _NAME in site.order[: site.order.index(service)]
     if not lost or jail.outbound == "public" or (jail.outbound == "nat" and led_out):
         return None
     wanting = (
-        'outbound = "none"' if jail.outbound == "none" else f"no {_NAME!r} before it in the order"
+        'outbound = "none"' if jail.outbound == "none" else f'no "{_NAME}" before it in `order`'
     )
     return Gate(
-        question="No connection will lead out of this jail. Is that meant?",
+        question="This jail will not be able to open connections to other hosts. Is that intended?",
         look_at=(
             f"jails.{name}: {wanting}",
             *lost,
-            f'otherwise: outbound = "nat", and {_NAME!r} before it in the order',
+            f'if not: set outbound = "nat", and put "{_NAME}" before it in `order`',
         ),
     )
 
 
 def bodies(site: Site) -> list[str]:
-    """The rules. No nat rule here fits a packet that has the host's own address as its source.
+    """The rules. No nat rule here matches a packet whose source is the host's own address.
 
-    One that did would translate the answers of forwarded connections, too: they never came through
-    nat on their way in, so they would get another port, and the client would drop them.
+    One that did would also translate the answers of forwarded connections: these did not come in
+    through nat, so they would get another port, and the client would drop them.
     """
     interface, address = site.host.wan_interface, site.host.wan_address
     number = site.places[_NAME].number
@@ -97,7 +98,7 @@ def bodies(site: Site) -> list[str]:
             f"nat {number} {proto} from any to {address} {_ANSWERS} {interface}"
             for proto in ("tcp", "udp")
         ]
-        # Without "fragmentation needed" a transfer over a narrower path would stop in silence.
+        # Without "fragmentation needed" a transfer over a path with a smaller MTU would stall.
         found.append(
             f"nat {number} icmp from any to {address} in recv {interface} icmptypes 0,3,11"
         )
@@ -110,7 +111,7 @@ def _checks(site: Site, natted: bool, boot: str) -> list[Check]:
         found.append(check("egress::offload_is_off", at_boot=boot))
         found.append(check("egress::nat_skips_the_hosts_own_packets"))
         if site.egress.peer:
-            # Once policy is in force, a jail may not open any port of anybody's any more.
+            # Once the policy is in force, a jail may no longer connect to any port it likes.
             until = "policy" if "policy" in site.order else None
             found.append(check("egress::upload_works", until=until))
     if site.egress.probe_port:

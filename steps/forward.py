@@ -1,10 +1,10 @@
-"""The ipfw rules that redirect a service's ports into its jail, in a set of its own.
+"""The ipfw rules that redirect a service's ports to its jail, in a set of their own.
 
-A port that is not public is redirected for the host's own programs and the jails alone: what they
-send to an address of the host comes in by lo0.
+A port that is not public is redirected only for programs of the host and the jails: what they send
+to an address of the host comes in through lo0.
 
-fwd carries TCP alone: a forwarded datagram arrives, but its answer leaves from the jail's address,
-and the client drops it (measured on 13.2). So UDP goes in by nat, and its answers come out by nat.
+fwd works only for TCP: a forwarded datagram arrives, but its answer leaves from the jail's address,
+and the client drops it (measured on 13.2). So UDP goes in, and its answers go out, through nat.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from steps import ruleset
 
 
 def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
-    """The rules: live in a set that is still switched off, and on disk for the next boot.
+    """The rules: live in a set that is still disabled, and on disk for the next boot.
 
-    With `localhost`, programs that say 127.0.0.1 reach the jail too: on the host, and in the other
+    With `localhost`, programs that use 127.0.0.1 reach the jail, too: on the host, and in the other
     jails, where 127.0.0.1 means the jail's own address.
     """
     jail = site.jails[site.jail_of(service)]
@@ -36,12 +36,12 @@ def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
 
 
 def incoming(listen: Listen) -> str:
-    """The options of a rule for what arrives at the host's address and is meant for a port."""
+    """The options of a rule that matches packets for a port of the host's address."""
     return "in" if listen.public else "in recv lo0"
 
 
 def localhost(site: Site, service: str) -> list[Use]:
-    """The same for 127.0.0.1 alone, in a set of its own, which may be switched off later."""
+    """The same for 127.0.0.1 only, in a set of its own, which may be disabled later."""
     ports = site.services[service].ports
     bodies = [each for one in ports if one.proto == "tcp" for each in _local(site, service, one)]
     return ruleset.waiting(site, "localhost", bodies)
@@ -58,10 +58,11 @@ def _local(site: Site, service: str, listen: Listen) -> list[str]:
 
 
 def answers(site: Site) -> list[Use]:
-    """What takes the answers of UDP services out with the public address; none without such a one.
+    """The rules that send answers of UDP services out with the public address, if there are any.
 
-    In a set of its own that stays on: an answer under way while a service's set is switched off
-    would leave from the jail's address. Not towards the LAN, where clients have asked the jail's.
+    In a set of their own that stays enabled: otherwise an answer would leave from the jail's
+    address while a service's set is disabled. Not towards the LAN, whose clients asked the jail's
+    address.
     """
     configs: dict[int, str] = {}
     bodies: list[str] = []
@@ -71,8 +72,8 @@ def answers(site: Site) -> list[Use]:
             continue
         number, address = site.places[name].number, site.jails[site.jail_of(name)].address
         wan = site.host.wan_address
-        # Not redirect_port: once what libalias remembers of a client's port has expired, it leads
-        # the next question from that port past the jail (docs/decisions/0021).
+        # Not redirect_port: once libalias has forgotten a client's port, it does not send the next
+        # query from that port to the jail (docs/decisions/0021).
         configs[number] = f"ip {wan} same_ports redirect_addr {address} {wan}"
         bodies += [
             f"nat {number} udp from {address} {port} to not {site.lan.network} out" for port in udp

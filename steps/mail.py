@@ -1,8 +1,8 @@
-"""Mail moves by overlap: no message is lost or doubled, since no queue ever has two MTAs.
+"""Mail moves by overlap: no message is lost or duplicated, since no queue ever has two MTAs.
 
-Two flavours, told apart by the rc script of services.mail: the base system's sendmail, and Postfix,
-with what else lives in its jail (Dovecot) as services of their own. Where people's mail lies, the
-jail mounts the host's own directories.
+Two flavours, chosen by the rc script of services.mail: the base system's sendmail, and Postfix,
+with the other daemons of its jail (Dovecot) as services of their own. The jail mounts the host's
+directories with the users' mail.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _SENDMAIL = "/usr/sbin/sendmail"
 
 @dataclass(frozen=True)
 class _Flavour:
-    """`processes` matches the names of all that may hold a message; `run` tries the queue; `back`
-    are the rc commands that start the host's again; `ends` ends it, where its rc script's stop
-    would cut off what is under way.
+    """`processes` matches the names of all processes that may hold a message; `run` runs the queue;
+    `back` are the rc commands that start the host's MTA again; `ends` stops it, if the rc script's
+    stop would cut off clients.
     """
 
     queues: tuple[Queue, ...]
@@ -47,9 +47,9 @@ _FLAVOURS = {
         "master|qmgr|smtpd|smtp|cleanup|local|virtual|lmtp|pipe|pickup|bounce|error|postdrop",
         "/usr/local/sbin/postqueue -f",
         ("onestart",),
-        # Its stop sends SIGTERM to every process of it: to a session in the middle of a message
-        # (seen on 13.2), and to a delivery that has written into a mailbox and has not noted it yet
-        # (master_sig.c). This ends the master alone; the others end when they have done.
+        # Postfix's stop sends SIGTERM to all its processes: to a session in the middle of a message
+        # (seen on 13.2), and to a delivery that has written to a mailbox but not recorded it yet
+        # (master_sig.c). This ends only the master; the others end when they are done.
         "/usr/local/sbin/postfix drain",
     ),
 }
@@ -59,23 +59,23 @@ def _flavour(site: Site) -> _Flavour:
     script = site.services[_NAME].rc
     if script not in _FLAVOURS:
         raise Refused(
-            f"{site.path}: services.mail.rc = {script!r}: expected one of {', '.join(_FLAVOURS)}",
-            todo="the queue of another MTA is not known here: leave mail out of the order",
+            f'{site.path}: services.mail.rc = "{script}": expected one of {", ".join(_FLAVOURS)}',
+            todo="Cellblock does not know the queue of another MTA: take mail out of `order`",
         )
     return _FLAVOURS[script]
 
 
 def moved(site: Site) -> tuple[str, ...]:
-    """The services of the mail jail that are no subject of their own, and mail itself, last.
+    """The services of the mail jail that are not subjects of their own, and mail itself, last.
 
-    An MTA hands mail and passwords to them, so they are there before it, and move with it.
+    An MTA hands mail and passwords to them, so they start before it and move with it.
     """
     others = site.jails[site.jail_of(_NAME)].services
     return (*(each for each in others if each not in site.order), _NAME)
 
 
 def preflight(site: Site) -> tuple[Check, ...]:
-    """What must be well on the host before anything begins."""
+    """What must be healthy on the host before anything begins."""
     before = "mail.retire"
     return (
         check("mail::maps_can_be_rebuilt", until=before),
@@ -142,7 +142,7 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
     return Step(
         name="mail.standby",
         why="The jail's mail server answers on its own address, with a queue of its own, while the "
-        "host's goes on serving.",
+        "host's mail server keeps serving clients.",
         operations=(
             *(
                 use(
@@ -186,7 +186,7 @@ def _ends(script: str) -> str:
 
 
 def _sessions_ended(site: Site, jail: str = "") -> list[Use]:
-    """Of all but sendmail, whose sessions outlive it."""
+    """For all daemons except sendmail, whose sessions outlive it."""
     services = [site.services[name] for name in moved(site)]
     ports = [port for each in services if each.rc != "sendmail" for port in each.tcp_ports]
     return [use(mail.sessions_ended, ports=ports, jail=jail)] if ports else []
@@ -201,8 +201,8 @@ def _cutover(site: Site) -> Step:
     rules = [each for name in moved(site) for each in forward.rules(site, name, localhost=True)]
     return Step(
         name="mail.cutover",
-        why="New connections go to the jail from one moment on, those of the host's own programs "
-        "and of the other jails to 127.0.0.1 too; the host's mail server gets no new mail.",
+        why="New connections go to the jail from one moment on, and so do those to 127.0.0.1 from "
+        "the host and the other jails. The host's mail server gets no new mail.",
         operations=(
             *rules,
             *(use(firewall.switch, set=each) for each in sets),
@@ -220,8 +220,8 @@ def _cutover(site: Site) -> Step:
 
 
 def _own_mail(site: Site, flavour: str) -> list[Check]:
-    """From when the host's own mail reaches the jail: sendmail's submission says 127.0.0.1 always,
-    Postfix's takes its mail itself until it is retired.
+    """When the host's own mail reaches the jail: with sendmail at the cut-over, since submission
+    uses 127.0.0.1; with Postfix, which accepts its mail itself, when that is retired.
     """
     return [check("mail::from_the_host_arrives")] if site.services[_NAME].rc == flavour else []
 
@@ -238,9 +238,9 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
     wanted = {service.rcvar: "NO" for service in services} | null_client
     return Step(
         name="mail.retire",
-        why="The host's mail server tries its queue once more, ends, and stays down; what is left "
-        "goes into the jail's queue. The host is a null client: what its programs send goes to "
-        "127.0.0.1, and so to the jail.",
+        why="The host's mail server runs its queue once more, stops, and no longer starts at boot; "
+        "undelivered messages move to the jail's queue. From now on the host is a null client: "
+        "its programs send mail to 127.0.0.1, and so to the jail.",
         operations=(
             *(_mailer(site)),
             use(mail.queue_run, command=flavour.run),
@@ -271,20 +271,20 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
             *(each for name in moved(site) for each in dependents.logs_checks(site, name)),
             *_own_mail(site, "postfix"),
         ),
-        tell=("who edits aliases and maps: from now on the jail's count, not the host's",),
+        tell=("editors of aliases and maps: from now on edit those in the jail, not the host's",),
         gate=Gate(
-            question="Does mail come and go, served by the jail?",
+            question="Does mail arrive and leave, served by the jail?",
             look_at=(
-                "a message to you from outside, and your answer",
+                "a message to you from outside, and your reply",
                 "the jail's /var/log/maillog and mailq",
-                "who edits aliases and maps: from now on the jail's count, not the host's",
+                "editors of aliases and maps: from now on they edit those in the jail",
             ),
         ),
     )
 
 
 def _mailer(site: Site) -> list[Use]:
-    """What `sendmail` means on the host: Postfix's own would wait for a Postfix that is gone."""
+    """What `sendmail` runs on the host: Postfix's would wait for a Postfix that is gone."""
     if site.services[_NAME].rc == "sendmail":
         return []
     return [

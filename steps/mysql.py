@@ -1,4 +1,4 @@
-"""MySQL moves into its jail: one stop, one start, the same files."""
+"""MySQL moves into its jail: one stop, one start, on the same files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 
 def _link_at_boot(socket: str, target: str) -> Use:
-    """The host's /var/run is emptied at boot, and with it the link to the jail's socket."""
+    """The boot empties /var/run of the host, and so removes the link to the jail's socket."""
     return use(files.put, path=LINK_AT_BOOT, content=f"{target} {socket}\n")
 
 
@@ -33,10 +33,10 @@ def _cutover(site: Site) -> Step:
     later = "mysql.retire" if "mysql_by_name" in site.order else None
     return Step(
         name="mysql.cutover",
-        why="Two daemons cannot share a data directory: the host's stops, the jail's starts on the "
-        "same files, and nothing between the two waits for the network.",
+        why="Two daemons cannot share a data directory, so the host's MySQL stops and the jail's "
+        "starts on the same files, on the host itself, without waiting for the network.",
         operations=(
-            # All that can be had before, before: the gap is one command's.
+            # Everything that can be done before the stop; the gap is within one command.
             *forward.rules(site, _NAME),
             *forward.localhost(site, _NAME),
             use(
@@ -74,7 +74,5 @@ def _cutover(site: Site) -> Step:
         gate=dependents.gate(site, _NAME),
         finds=dependents.found(_NAME),
         outage={_NAME: 15.0},
-        tell=(
-            "who looks after backups and jobs of the host: MySQL is to be spoken to in its jail",
-        ),
+        tell=("owners of backups and jobs on the host: MySQL now runs in its jail",),
     )

@@ -1,4 +1,4 @@
-"""MySQL by its name: people are told, and localhost goes only when nobody needs it any more."""
+"""MySQL by its name: users are notified; localhost stops working when no script needs it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 
 def notices(site: Site, found: Mapping[str, Sequence[Any]]) -> dict[str, str]:
-    """A letter for each account: which of its lines still say localhost, and what to write there.
+    """A letter for each account: which of its lines still say localhost, and what to write instead.
 
     `found` is account -> findings with `path` and `line`.
     """
@@ -42,8 +42,8 @@ def _name(site: Site) -> Step:
     known = {"name": jail.hostname, "address": str(jail.address)}
     return Step(
         name="mysql.name",
-        why=f"{jail.hostname} leads to MySQL's jail on the host as it does in the jails, so that "
-        "people can write it where they wrote localhost.",
+        why=f"{jail.hostname} resolves to MySQL's jail on the host, as it does in the jails, so "
+        "that users can write it instead of localhost.",
         operations=(use(files.headed, path="/etc/hosts", line=f"{jail.address}\t{jail.hostname}"),),
         checks=(
             check("name::resolves_on_host", **known),
@@ -57,18 +57,17 @@ def _notices(site: Site) -> Step:
     path = f"{_OURS}/mysql.notices"
     return Step(
         name="mysql.notices",
-        why="Whoever still says localhost was told, and what to write instead; the host keeps a "
-        "note of it.",
+        why="Records on the host that all users whose scripts still say localhost were notified.",
         operations=(
             use(files.put, path=path, content=f"People were told to use {name} for MySQL.\n"),
         ),
         checks=(check("path::exists", path=path),),
         gate=Gate(
-            question="Have the notices gone out to every account that cellblock audit names?",
+            question="Have the notices gone out to every account that deploy.py audit lists?",
             look_at=(
-                "cellblock audit --notices DIRECTORY: a letter for each account",
-                "that accounts may log in to MySQL from other hosts than localhost (GRANT): "
-                f"{name} sees the jail's or the server's address",
+                "deploy.py audit --notices DIRECTORY, which writes a letter for each account",
+                "whether accounts may log in to MySQL from hosts other than localhost (GRANT): at "
+                f"{name} they come from a jail's or the server's address",
             ),
         ),
     )
@@ -78,8 +77,8 @@ def _retire(site: Site) -> Step:
     service = site.services[_MYSQL]
     if not site.uids:
         raise Refused(
-            f"{site.path}: order: mysql_by_name asks people's files, but no jail has uids",
-            todo="give the jail of the accounts their lowest and highest uid",
+            f"{site.path}: order: mysql_by_name checks users' files, but no jail has uids",
+            todo="set the uids of the jail with the accounts to their lowest and highest uid",
         )
     ranges = [f"{low}:{high}" for low, high in site.uids]
     place = site.places["localhost"]
@@ -89,8 +88,8 @@ def _retire(site: Site) -> Step:
     name = site.jails[site.jail_of(_MYSQL)].hostname
     return Step(
         name="mysql.retire",
-        why="localhost leads to MySQL no more, now that nobody's files say so: neither 127.0.0.1 "
-        "nor the host's socket. Programs in a jail that mounts the socket's directory keep it.",
+        why="MySQL no longer answers on localhost, neither on 127.0.0.1 nor on the host's socket, "
+        "since no script uses it any more. A jail that mounts the socket's directory keeps it.",
         operations=(
             use(files.put, path=script, content=audit.SCRIPT.read_text(encoding="utf-8")),
             use(audit.found_clean, script=script, ranges=ranges),
@@ -114,10 +113,10 @@ def _retire(site: Site) -> Step:
         ),
         tell=("every account that got a notice",),
         gate=Gate(
-            question="May localhost stop leading to MySQL, on the host and in the jails?",
+            question="May MySQL stop answering on localhost, on the host and in the jails?",
             look_at=(
-                "cellblock audit: no line may look for MySQL on localhost",
-                "backup jobs, crontabs and daemons of the host itself: the audit reads homes only",
+                "deploy.py audit: it must list no script that uses MySQL through localhost",
+                "backup jobs, crontabs and daemons of the host: the audit reads only users' homes",
             ),
         ),
     )

@@ -1,4 +1,4 @@
-"""The disk quota of an account covers its databases: their files belong to it."""
+"""The disk quota of an account includes its databases: their files belong to it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _CRON = "/etc/cron.d/cellblock-mysql-quota"
 
 
 def preflight(site: Site) -> tuple[Check, ...]:
-    """What must be well on the host before anything begins."""
+    """What must be healthy on the host before anything begins."""
     data = site.services[_MYSQL].data
-    if not data:  # refused by `steps`, which says why
+    if not data:  # `steps` refuses it, with the reason
         return ()
     return (check("quota::databases_have_accounts", until="mysql.quota", directory=data[0]),)
 
@@ -27,17 +27,16 @@ def steps(site: Site) -> tuple[Step, ...]:
     service = site.services[_MYSQL]
     if not site.uids or not service.data:
         raise Refused(
-            f"{site.path}: order: mysql_quota wants a jail's uids and services.mysql.data: whose "
-            "databases belong to whom, and where",
-            todo="give the jail of the accounts its uids and MySQL its data directory, or take "
-            "mysql_quota out of the order",
+            f"{site.path}: order: mysql_quota needs uids of a jail and services.mysql.data, to "
+            "know the owners of the databases and where the databases are",
+            todo="set both, or take mysql_quota out of `order`",
         )
     minutes = site.accounts.quota_minutes
     return (
         Step(
             name="mysql.quota",
-            why="A database takes room that no quota saw, since its files were MySQL's own; now "
-            "they are the account's whose name the database begins with. New tables follow within "
+            why="Database files belonged to MySQL, so no quota counted them; now they belong to "
+            "the account whose name the database begins with. New tables follow within "
             f"{minutes} minutes.",
             operations=(
                 use(

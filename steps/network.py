@@ -1,4 +1,4 @@
-"""Network: an address of its own for each jail, and a firewall that can forward to them."""
+"""Network: an address for each jail, and a firewall that can forward to the jails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name="network",
-            why="Jails answer on addresses of their own; the public ports are forwarded to them.",
+            why="Gives each jail an address and loads ipfw, which will forward public ports to it.",
             operations=(
                 use(address.cloned_interface, interface=interface),
                 use(address.aliases, interface=interface, addresses=addresses),

@@ -1,4 +1,4 @@
-"""How a service moves whose two daemons can serve side by side: standby, cut-over, retirement."""
+"""How a service moves if both daemons can run side by side: standby, cut-over, retirement."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def standby(
     until: str,
     checks: Sequence[Check] = (),
 ) -> Step:
-    """The jail's daemon runs on the LAN address while the host's goes on serving.
+    """The jail's daemon runs on its LAN address while the host's daemon keeps serving clients.
 
-    `stop` is the rc command by which it goes on the way back. The host's daemon must run up to the
-    step `until`.
+    `stop` is the rc command that stops it in the undo. The host's daemon must run up to the step
+    `until`.
     """
     service = site.services[name]
     jail = site.jail_of(name)
@@ -99,7 +99,7 @@ def retire(
     before: Sequence[Use] = (),
     checks: Sequence[Check] = (),
 ) -> Step:
-    """The host's daemon stops and stays down; `before` is what it has to end first."""
+    """The host's daemon stops and no longer starts at boot; `before` runs first."""
     service = site.services[name]
     return Step(
         name=f"{name}.retire",

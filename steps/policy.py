@@ -1,4 +1,4 @@
-"""Policy: which jail may open which port of whom. Everything else of theirs is denied."""
+"""Policy: which jail may connect to which port of which host. All else is denied."""
 
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ def steps(site: Site) -> tuple[Step, ...]:
     later = [name for name in site.order[site.order.index(_NAME) :] if name in site.services]
     if later or not site.built:
         raise Refused(
-            f"{site.path}: order: 'policy' must stand behind the services: its checks ask from "
+            f'{site.path}: order: "policy" must come after the services, since its checks run '
             "inside their jails",
             evidence=f"order = {list(site.order)}",
         )
     return (
         Step(
             name=_NAME,
-            why="From now on a jail reaches only what the site file allows it, so that one that is "
-            "broken into does not open the others.",
+            why="From now on a jail can connect only to what the site file allows, so that an "
+            "attacker in one jail does not reach the others.",
             operations=tuple(ruleset.part(site, _NAME, bodies(site))),
-            tell=("who looks after programs in the jails: what is not allowed is denied now",),
+            tell=(
+                "administrators of programs in jails: what [policy] does not allow is now denied",
+            ),
             checks=(*ruleset.checks(site, _NAME), check("policy::is_enforced_for_every_pair")),
         ),
     )
 
 
 def bodies(site: Site) -> list[str]:
-    """The rules. They touch packets from and to jails alone.
+    """The rules. They match only packets from and to jails.
 
-    What is let through skips to the first service, since fwd and nat stand behind this part and
-    `allow` would end the search before them. Answers over TCP are known by their flags and not by
-    a state, so that connections that are open as the rules come into force go on.
+    Allowed packets skip to the first service, since fwd and nat come after this part, and `allow`
+    would end the search before them. TCP answers are recognised by their flags, not by a state, so
+    that open connections continue when the rules come into force.
     """
     return [*_let(site), *_denied(site)]
 
@@ -49,12 +51,12 @@ def _let(site: Site) -> Iterator[str]:
     skip = f"skipto {min(place.number for name, place in site.places.items() if _behind(name))}"
     wan = site.host.wan_address
     everybody = _list(address for name in site.built for address in site.jails[name].addresses)
-    # "unreachable" and "time exceeded": without them an allowed transfer may stop in silence.
+    # "unreachable" and "time exceeded": without them an allowed transfer may stall.
     yield f"{skip} icmp from any to any icmptypes 3,11"
     for name in site.built:
         own = _list(site.jails[name].addresses)
-        # Where nobody in the jail listens, its own address leads to the host's wildcard sockets,
-        # and by a service's rules to that service's jail.
+        # If nothing in the jail listens, its own address reaches the host's wildcard sockets, and
+        # through a service's rules that service's jail.
         for proto in PROTOS:
             if foreign := _list(_foreign(site, name, proto)):
                 yield f"deny {proto} from {own} to {own} {foreign}"
@@ -67,7 +69,7 @@ def _let(site: Site) -> Iterator[str]:
     for name in site.built:
         jail = site.jails[name]
         for listen in _public(site, name, "udp"):
-            # Towards the host, too, whose questions to the public address come through nat.
+            # Towards the host, too: its queries to the public address go through nat.
             yield f"{skip} udp from {jail.address} {listen} to not {site.lan.network} out"
         for address in jail.public_addresses:
             yield from (f"{skip} {body}" for body in _own_public(site, name, str(address)))
@@ -83,7 +85,7 @@ def _denied(site: Site) -> Iterator[str]:
 
 
 def _pair(site: Site, allow: Allow) -> Iterator[str]:
-    """To a jail at its own address, and through the public one where the port is public."""
+    """To a jail at its own address, and through the public address if the port is public."""
     source = _list(site.jails[allow.source].addresses)
     wan = site.host.wan_address
     for proto in PROTOS:
@@ -105,7 +107,7 @@ def _pair(site: Site, allow: Allow) -> Iterator[str]:
 def _outwards(site: Site, allow: Allow) -> Iterator[str]:
     jail = site.jails[allow.source]
     source, interface = _list(jail.addresses), site.host.wan_interface
-    # Behind nat an answer is not to the jail yet when it comes in: a state would never see it.
+    # An answer is not yet addressed to the jail when it comes in to nat: no state would match.
     state = f" keep-state {_FLOW}" if jail.outbound == "public" else ""
     if allow.everything:
         yield f"ip from {source} to any out xmit {interface}{state}"
@@ -117,7 +119,7 @@ def _outwards(site: Site, allow: Allow) -> Iterator[str]:
 
 
 def _own_public(site: Site, name: str, address: str) -> Iterator[str]:
-    """What comes in to a public address of the jail's own, and the answers to that."""
+    """Connections to the jail's own public address, and their answers."""
     interface = site.host.wan_interface
     for proto in PROTOS:
         if ports := _list(_public(site, name, proto)):
@@ -139,7 +141,7 @@ def _public(site: Site, name: str, proto: Proto) -> list[int]:
 
 
 def _foreign(site: Site, name: str, proto: Proto) -> list[int]:
-    """The known ports that are somebody else's, and that this jail may not open."""
+    """The known ports of others to which this jail may not connect."""
     own = set(site.jails[name].services)
     known = {site.host.port} if proto == "tcp" else set()
     mine = set()

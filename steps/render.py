@@ -1,4 +1,4 @@
-"""Templates of the steps: each is named after the file that it becomes."""
+"""Templates of the steps: each has the name of the file that it becomes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _ENVIRONMENT = Environment(
 
 
 def render(template: str, **values: Any) -> str:
-    """The text of a template. A variable that it wants and nobody gave is refused by name."""
+    """The text of a template. Refuses, by name, a variable that has no value."""
     try:
         return _ENVIRONMENT.get_template(f"{template}.j2").render(**values)
     except UndefinedError as error:
         raise Refused(
             f"steps/templates/{template}.j2: {error.message}",
-            todo="give the template that value, or take it out of the template",
+            todo="pass that value to the template, or remove it from the template",
         ) from None

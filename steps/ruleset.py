@@ -1,4 +1,4 @@
-"""The rules of a part of ours: live, and on disk for the next boot."""
+"""The ipfw rules of one part: live, and on disk for the next boot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from steps.base import RULES
 def waiting(
     site: Site, name: str, bodies: Sequence[str], nats: Mapping[int, str] | None = None
 ) -> list[Use]:
-    """Its rules, in a set that is still switched off, with the nat instances that they lead to.
+    """The rules, in a set that is still disabled, and the nat instances that they use.
 
     `nats` is number -> configuration.
     """
@@ -34,7 +34,7 @@ def waiting(
 def part(
     site: Site, name: str, bodies: Sequence[str], nats: Mapping[int, str] | None = None
 ) -> list[Use]:
-    """The same, in force at once: for a part that is no service."""
+    """The same, enabled at once: for a part that is not a service."""
     return [*waiting(site, name, bodies, nats), use(firewall.switch, set=site.places[name].set)]
 
 

@@ -1,4 +1,4 @@
-"""The thin jail of a service: what all subjects that move a daemon begin with."""
+"""The thin jail of a service: the first step of each subject that moves a daemon."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOCAL_ETC = "/usr/local/etc"
 
 
 def local_etc(site: Site, name: str) -> str:
-    """Where a jail's private /usr/local/etc is on the host."""
+    """The path on the host of a jail's private /usr/local/etc."""
     shared = site.jails[name].software == "shared"
     return f"{site.base.jails}/{name}/local-etc" if shared else site.root(name) + _LOCAL_ETC
 
@@ -28,18 +28,18 @@ def local_etc(site: Site, name: str) -> str:
 def jail_steps(
     site: Site, service: str, fitted: Sequence[Use] = (), mounts: Sequence[Nullfs] = ()
 ) -> tuple[Step, ...]:
-    """A jail that runs and serves nothing yet; none where an earlier service has built it.
+    """A jail that runs and serves nothing yet; no step if an earlier service has built it.
 
-    `fitted` is what the copied configuration needs besides, before the jail first runs; `mounts`
-    are more than the site file names. The host's daemon is not touched.
+    `fitted` adapts the copied configuration before the jail first runs; `mounts` are in addition to
+    those of the site file. The host's daemon is not touched.
     """
     name = site.jail_of(service)
     first = next(each for each in site.order if each in site.jails[name].services)
     if fitted and service != first:
         raise Refused(
-            f"{site.path}: order: {service!r} shares jails.{name} with {first!r}, and comes later",
-            todo=f"put {service!r} before {first!r}: its configuration is fitted to the jail while "
-            "the jail has never run",
+            f'{site.path}: order: "{service}" shares jails.{name} with "{first}" and comes later',
+            todo=f'put "{service}" before "{first}": its configuration must be adapted before the '
+            "jail first runs",
         )
     return (_jail_step(site, service, name, fitted, mounts),) if service == first else ()
 
@@ -49,7 +49,7 @@ def _jail_step(
 ) -> Step:
     return Step(
         name=f"{service}.jail",
-        why=f"The jail {name} is built and started beside the running server; nobody uses it yet.",
+        why=f"Builds and starts the jail {name} beside the running server; no client uses it yet.",
         operations=tuple(_build(site, name, fitted, more)),
         checks=(
             check("jail::runs", jail=name),
@@ -128,8 +128,8 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
 
 
 def _point(root: str, private: str, target: str) -> str:
-    """Where a mount's directory must be, seen from the root: what is below the jail's own
-    /usr/local/etc is in the directory that is mounted there.
+    """The directory that a mount needs, relative to the root: below the jail's /usr/local/etc, it
+    is in the directory that is mounted there.
     """
     inside = target.removeprefix(root)
     if inside.startswith(_LOCAL_ETC + "/"):
@@ -147,13 +147,13 @@ def _etc(site: Site, name: str, rcvars: list[str]) -> dict[str, str]:
 
 
 def _resolvers(site: Site) -> tuple[IPv4Address, ...]:
-    """A name server that moves is asked in its jail; until it answers there, at the old address."""
+    """A name server that moves: in its jail first, and at the old address until it runs there."""
     moving = [site.jails[site.jail_of("bind")].address] if "bind" in site.order else []
     return site.lan.resolvers or (*moving, site.host.wan_address)
 
 
 def _configuration(site: Site, jail_: Jail) -> tuple[list[str], list[str]]:
-    """What is copied: paths below /, and names below /usr/local/etc."""
+    """The configuration to copy: paths below /, and names below /usr/local/etc."""
     outside: list[str] = []
     local: list[str] = []
     for each in jail_.services:
@@ -167,7 +167,7 @@ def _configuration(site: Site, jail_: Jail) -> tuple[list[str], list[str]]:
 
 
 def _foreign(site: Site, name: str) -> list[str]:
-    """What this jail mounts out of the trees of others, who have root there."""
+    """What this jail mounts from the trees of other jails, which have root there."""
     trees = [site.root(other) for other in site.jails if other != name]
     return [
         each.source
@@ -177,16 +177,17 @@ def _foreign(site: Site, name: str) -> list[str]:
 
 
 def _must_be_there(site: Site, name: str) -> None:
-    """A directory of another jail can be mounted here only once that jail is built."""
+    """A directory of another jail can be mounted only after that jail is built."""
     before = site.built[: site.built.index(name)]
     later = [each for each in site.jails if each not in (*before, name)]
     for each in site.jails[name].mounts:
         for owner in later:
             if Path(each.source).is_relative_to(site.root(owner)):
                 raise Refused(
-                    f"{site.path}: jails.{name}.mounts: {each.source!r} is in jails.{owner}, which "
-                    f"is not built before it with order = {list(site.order)}",
-                    todo=f"put what moves into jails.{owner} first, or take the mount out",
+                    f'{site.path}: jails.{name}.mounts: "{each.source}" is in jails.{owner}, which '
+                    "is not built before it",
+                    evidence=f"order = {list(site.order)}",
+                    todo=f"put what moves into jails.{owner} first in `order`, or remove the mount",
                 )
 
 
@@ -207,7 +208,7 @@ def _mounts(site: Site, name: str, home: str) -> list[Nullfs]:
         ]
     mounts += [Nullfs(each.source, root + each.point, each.writable) for each in jail_.mounts]
     if any(site.services[each].log_files for each in jail_.services):
-        # For the host's eyes: nobody in the jail can have it lead elsewhere, nor write by it.
+        # For the host, to read: the jail can neither redirect this mount nor write through it.
         shown = site.shown_logs(name)
         mounts.append(Nullfs(f"{root}/var/log", shown, followed=False))
     return mounts

@@ -1,4 +1,4 @@
-"""Traffic: who sends and receives how much, counted by rules of our own."""
+"""Traffic: ipfw rules that count how much each jail sends and receives."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NAME = "traffic"
 def steps(site: Site) -> tuple[Step, ...]:
     if not site.built:
         raise Refused(
-            f"{site.path}: order: 'traffic' counts for nobody, since no service moves",
+            f'{site.path}: order: "traffic" has nothing to count, since no service moves',
             evidence=f"order = {list(site.order)}",
         )
     return (
         Step(
             name=_NAME,
-            why="Rules that only count show at any time which jail sends and receives how much.",
+            why="Adds ipfw rules that only count, to show how much each jail sends and receives.",
             operations=tuple(ruleset.part(site, _NAME, list(_bodies(site)))),
             checks=ruleset.checks(site, _NAME),
         ),
@@ -31,10 +31,10 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 
 def _bodies(site: Site) -> Iterator[str]:
-    """The comment of a rule says whom it counts for; cellblock traffic adds them up by it.
+    """The comment of a rule names the jail for which it counts; deploy.py traffic sums by it.
 
-    On lo0 a packet passes twice, out and then in; each way is counted once. A forwarded connection
-    has the public address and port at both ends.
+    On lo0 a packet passes twice, out and then in; each direction is counted once. A forwarded
+    connection has the public address and port at both ends.
     """
     wan, interface = site.host.wan_address, site.host.wan_interface
     for name in site.built:
@@ -50,5 +50,5 @@ def _bodies(site: Site) -> Iterator[str]:
                     if listen.proto == "tcp":
                         yield f"count tcp from {port} to any out // {name} sent"
     if any(site.jails[name].outbound == "nat" for name in site.built):
-        # Before nat has translated it back an answer does not say for which jail it is.
+        # Until nat has translated it back, an answer does not show its jail.
         yield f"count ip from any to {wan} 32768-65535 in recv {interface} // by-nat received"

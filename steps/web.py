@@ -1,4 +1,4 @@
-"""Apache moves into its jail by overlap: the new one answers before the old one stops."""
+"""Apache moves into its jail by overlap: the jail's answers before the host's stops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from steps.thin import jail_steps
 REQUIRES = ("network",)
 
 _NAME = "web"
-_STOP = "onegracefulstop"  # requests under way may end before it goes
+_STOP = "onegracefulstop"  # requests in progress may finish
 
 
 def steps(site: Site) -> tuple[Step, ...]:
@@ -20,7 +20,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         overlap.standby(
             site,
             _NAME,
-            why="The jail's Apache answers on its own address while the host's goes on serving.",
+            why="The jail's Apache answers on its own address while the host's keeps serving.",
             stop=_STOP,
             until="web.retire",
             checks=accounts.probes(site, _NAME),
@@ -28,19 +28,17 @@ def steps(site: Site) -> tuple[Step, ...]:
         overlap.cutover(
             site,
             _NAME,
-            why="New connections go to the jail from one moment on; those under way are not "
-            "touched.",
+            why="New connections go to the jail from one moment on; open connections continue.",
             localhost=not all(listen.public for listen in site.services[_NAME].ports),
         ),
         overlap.retire(
             site,
             _NAME,
-            why="The host's Apache lets its last requests end, stops, and stays down at the next "
-            "boot.",
+            why="The host's Apache finishes its requests, stops, and no longer starts at boot.",
             stop=_STOP,
-            tell=("who edits Apache's configuration: from now on the jail's counts",),
+            tell=("editors of Apache's configuration: from now on edit the jail's copy",),
             gate=Gate(
-                question="Does the web look right from outside, served by the jail?",
+                question="Do your web sites look right from outside, served by the jail?",
                 look_at=("your own sites in a browser", "the error log of the jail's Apache"),
             ),
         ),

@@ -110,17 +110,6 @@ def _who(outside: Outside, address: str, port: int, proto: str) -> str:
     return "the host" if who == "host" else f"jail {who}"
 
 
-def test_command_reaches_the_jail(host: Any, site: Site, service: str) -> None:
-    """With plain words (status, reload), as a crontab or a hook uses them."""
-    script, jail = site.services[service].rc, site.jail_of(service)
-    here = host.run("service %s status", script)
-    there = host.run("service -j %s %s status", jail, script)
-    assert (here.rc, here.stdout) == (there.rc, there.stdout), (
-        f"`service {script} status` on the host does not reach jail {jail}: the host prints "
-        f'"{here.stdout.strip()}", the jail prints "{there.stdout.strip()}"'
-    )
-
-
 def _redirected(host: Any, site: Site, service: str, listen: Listen) -> bool:
     """Whether our rule counts a packet of the host's own query, the query is answered, and only the
     jail's daemon can have answered it.
@@ -138,6 +127,17 @@ def _redirected(host: Any, site: Site, service: str, listen: Listen) -> bool:
         f"jexec {site.jail_of(service)} sockstat -4l -P {listen.proto} -p {listen.port}"
     )
     return done.rc == 0 and f":{listen.port}" in listening.stdout
+
+
+def test_command_reaches_the_jail(host: Any, site: Site, service: str) -> None:
+    """With plain words (status, reload), as a crontab or a hook uses them."""
+    script, jail = site.services[service].rc, site.jail_of(service)
+    here = host.run("service %s status", script)
+    there = host.run("service -j %s %s status", jail, script)
+    assert (here.rc, here.stdout) == (there.rc, there.stdout), (
+        f"`service {script} status` on the host does not reach jail {jail}: the host prints "
+        f'"{here.stdout.strip()}", the jail prints "{there.stdout.strip()}"'
+    )
 
 
 def test_socket_leads_into_jail(host: Any, site: Site, service: str) -> None:

@@ -39,6 +39,6 @@ def test_what_could_not_be_given_is_told() -> None:
 
 
 def test_what_is_left_is_named() -> None:
-    with pytest.raises(AssertionError, match="2 database files .* the first: 1001 "):
+    with pytest.raises(AssertionError, match=r"2 database files .* the first: 1001 "):
         left = "1001 /var/db/mysql/a_x\n1001 /var/db/mysql/a_x/t.ibd"
         quota.test_databases_belong_to_their_accounts(Host(0, left), SCRIPT)
