@@ -302,7 +302,9 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
     type=click.Path(path_type=Path, file_okay=False),
     help="A directory; default: print it.",
 )
-@click.option("--html", is_flag=True, help="HTML with boxes to tick, instead of Markdown.")
+@click.option(
+    "--html", is_flag=True, help="HTML instead of Markdown: an index, checkboxes, copy buttons."
+)
 @options.document
 def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) -> None:
     """Print the steps as a runbook that a person can follow by hand. Needs no host.
@@ -320,9 +322,15 @@ def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) ->
     if output is None:
         _print(texts, "\n".join(texts.values()), as_json)
         return
-    output.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        (output / name).write_text(text, encoding="utf-8")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (output / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refused(
+            f"--output {output}: the runbook cannot be written there: {error.strerror}",
+            todo="name a directory in which you may create files",
+        ) from None
 
 
 @main.command()

@@ -46,7 +46,9 @@ def table(path: str, mounts: Sequence[Nullfs], needed: str = "") -> Commands:
     for mount in mounts:
         for place in (mount.source, mount.target):
             if any(letter.isspace() for letter in place):
-                raise OperationError(f"{place} contains white space, which fstab(5) does not allow")
+                raise OperationError(
+                    f"{place!r} contains white space, which fstab(5) does not allow"
+                )
     kinds = {each: _kind(each.source) for each in mounts if each.optional}
     there = [each for each in mounts if kinds.get(each, "directory") in ("directory", "unknown")]
     text = "".join(mount.line() + "\n" for mount in there)

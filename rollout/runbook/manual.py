@@ -1,7 +1,8 @@
-"""A step whose commands a person types: shown to him, waited for, and then like any other.
+"""A step whose commands a person types: they are shown, and the run waits until they are typed.
 
-The host has all that the undo needs before he types: it takes every command for begun, since nobody
-knows how far he is. Until he says that he is through there is no deadline (docs/decisions/0015).
+Before anything is typed, the host has all that the undo needs. It treats every command as begun,
+since it cannot know what was typed. There is no deadline until the person reports that everything
+is typed (docs/decisions/0015).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _MARK = "=== command"
 
 
 class Typed(NamedTuple):
-    """A command for a person: what it is, what to type, what he sees where it works."""
+    """A command for a person: what it does, what to type, what it prints on success."""
 
     says: str
     line: str
@@ -34,18 +35,18 @@ class Typed(NamedTuple):
 
 
 class Typist(Protocol):
-    """A person, with a shell on the host."""
+    """A person with a shell on the host."""
 
     def typed(self, step: str, commands: Sequence[Typed]) -> str | None:
-        """Show them and wait: "" when all are typed, what went wrong, or None when he left."""
+        """Show them and wait: "" if all are typed, what went wrong, or None if the person left."""
 
 
 class TerminalTypist:
-    """Somebody who reads what stands on this terminal and types it in another."""
+    """Somebody who reads the commands on this terminal and types them in another."""
 
     def typed(self, step: str, commands: Sequence[Typed]) -> str | None:
         click.echo("\n".join(shown(step, commands)), err=True)
-        asks = f"{step}: Enter when all of it is typed; if something failed, say what: "
+        asks = f"{step}: press Enter when everything is typed; if something failed, say what: "
         click.echo(asks, nl=False, err=True)
         try:
             line = sys.stdin.readline()
@@ -55,18 +56,18 @@ class TerminalTypist:
 
 
 def at_terminal() -> Typist:
-    """Raises Refused where nobody is at a terminal."""
+    """Raises Refused if there is no terminal."""
     if not sys.stdin.isatty():
-        raise Refused("--by-hand asks you after each step, and there is no terminal to ask at")
+        raise Refused("--by-hand asks you after each step, but there is no terminal to ask at")
     return TerminalTypist()
 
 
 def shown(step: str, commands: Sequence[Typed]) -> list[str]:
-    """What is laid before the person."""
-    lines = ["", f"{step}: on the host, as root, in {SHELL}, one after the other:"]
+    """What is shown to the person."""
+    lines = ["", f"{step}: type these on the host, as root, in {SHELL}, in this order:"]
     for number, command in enumerate(commands, 1):
         lines += ["", f"# {number}. {command.says}", command.line]
-        lines.append(f"# see: {command.sees or 'nothing'}")
+        lines.append(f"# expect: {command.sees or 'nothing'}")
     return [*lines, ""]
 
 
@@ -79,7 +80,7 @@ class Manual:
     def run(
         self, connection: Connection, made: Bundle, token: str, said: Mapping[str, str]
     ) -> Entry:
-        """Lay a step down for a person, wait until he has typed it, and see it rest."""
+        """Prepare a step for a person, wait until it is typed, and follow it until it rests."""
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         lines = [Typed(each.says, each.do, each.sees) for each in made.commands]
         more = {f"sees/{n:03}.sh": f"{line.sees}\n" for n, line in enumerate(lines, 1)}
@@ -89,7 +90,7 @@ class Manual:
         return self._typed(connection, made.directory, lines)
 
     def resume(self, connection: Connection, directory: str) -> Entry:
-        """Go on with a step that was left while somebody typed: the host shows what it has."""
+        """Go on with a step that was interrupted during manual entry; the host has its commands."""
         there = f"{JOURNAL}/steps/{directory}"
         connection.session.output(f"sh {JOURNAL}/host.sh hand {directory}")
         told = connection.session.output(
@@ -110,8 +111,8 @@ class Manual:
         wrong = self._typist.typed(entry.name, lines)
         if wrong is None:
             raise Waiting(
-                f"{entry.name} waits for your hands: nobody knows how much of it is typed",
-                todo="go on with apply --by-hand, or take it back with rollback",
+                f"{entry.name} was interrupted during manual entry: some of it may be typed",
+                todo="continue with apply --by-hand, or undo it with rollback",
             )
         if not connection.session.alive:
             connection.renew(directory)
@@ -123,6 +124,6 @@ class Manual:
             done = connection.session.run(f"{host_sh} typed {directory}")
             if done.code != 0 and connection.entry(directory).being_typed:
                 raise Refused(
-                    f"{entry.name}: the host does not take it for typed", evidence=done.err
+                    f"{entry.name}: the host does not accept it as typed", evidence=done.err
                 )
         return connection.follow(directory)

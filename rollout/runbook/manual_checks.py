@@ -1,4 +1,4 @@
-"""What a person types in the place of a check, and what he sees if it holds."""
+"""What a person types instead of a check, and what it prints if the check passes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rollout.site import Site
 
 
 def looks(check: Check, site: Site) -> tuple[Look, ...]:
-    """The lines of tests/checks/manual for a check. Raises Refused where nobody wrote any."""
+    """The lines of tests/checks/manual for a check. Raises Refused if there are none."""
     noun, _, claim = check.test.partition("::")
     try:
         module = importlib.import_module(f"tests.checks.manual.{noun}")
-        by_hand = getattr(module, claim)
+        lines = getattr(module, claim)
     except (ImportError, AttributeError):
         raise Refused(
-            f"check {check.test} has no line that a person could type in its place",
+            f"check {check.test} has no line that a person could type instead",
             todo=f"write {claim}(site, ...) in tests/checks/manual/{noun}.py",
         ) from None
-    return tuple(by_hand(site, **dict(check.values)))
+    return tuple(lines(site, **dict(check.values)))

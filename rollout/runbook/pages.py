@@ -1,4 +1,4 @@
-"""The steps as a runbook: the same commands, to be typed by hand; Markdown, or HTML to tick."""
+"""The steps as a runbook, with the same commands to type: Markdown, or HTML with checkboxes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from rollout.host.bundle import Command
 from rollout.host.session import asked
 from rollout.plan import Plan
 from rollout.plan.step import Check, Step
+from rollout.runbook.folding import folded
 from rollout.runbook.manual_checks import looks
 
 SHELL = "env LC_ALL=C /bin/sh +E"
-"""What a page is typed into: it takes a line as it is pasted, and programs answer in English."""
+"""The shell for the commands: it takes pasted lines as they are, and programs answer in English."""
 
 _KEEP = "/root/cellblock-keep"
 _CODE = re.compile(r"`([^`]+)`")
@@ -43,12 +44,25 @@ def _code(text: str) -> Markup:
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 # escaped before
 
 
+def _parts(text: str) -> Markup:
+    """A command as HTML: long lines in parts that a page shows one below the other.
+
+    The parts add no text: what is read out of the page, or copied, is the command.
+    """
+    lines = []
+    for parts in folded(text):
+        spans = [Markup('<span class="part">{}</span>').format(part) for part in parts]
+        lines.append(Markup("").join(spans) if len(parts) > 1 else escape(parts[0]))
+    return Markup("\n").join(lines)
+
+
 _ENVIRONMENT.filters["code"] = _code
+_ENVIRONMENT.filters["parts"] = _parts
 
 
 @dataclass(frozen=True)
 class Line:
-    """Something to type. `sees` is what it prints then; None where nobody can say."""
+    """Something to type. `sees` is what it prints; None if that cannot be said."""
 
     title: str
     text: str
@@ -57,7 +71,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Section:
-    """A step, for a person with a shell."""
+    """A step, for a person at a shell."""
 
     step: Step
     notice: str
@@ -69,28 +83,59 @@ class Section:
     back: tuple[Line, ...]
     tell: tuple[str, ...]
 
+    @property
+    def boxes(self) -> int:
+        """How many checkboxes it has, without those of the undo."""
+        parts = (self.assumed, self.unless, self.typed, self.checks, self.tell)
+        return sum(map(len, parts)) + bool(self.step.gate)
+
+
+@dataclass(frozen=True)
+class Page:
+    """The steps of a subject, and the key of their progress in a browser."""
+
+    file: str
+    subject: str
+    sections: tuple[Section, ...]
+    key: str
+
 
 def pages(plan: Plan, kind: str = "md") -> dict[str, str]:
-    """File name -> text, a page a subject, in the plan's order. `kind` is "md" or "html".
+    """File name -> text, one page per subject, in the plan's order. `kind` is "md" or "html".
 
-    Written without a host: for one whose daemons run and that has nothing of ours yet.
+    HTML has an index besides. Written without a host: for one whose daemons run and on which
+    Cellblock has done nothing yet.
     """
     sections = groupby(_sections(plan), key=lambda each: each.step.name.partition(".")[0])
     template = _ENVIRONMENT.get_template(f"runbook.{kind}.j2")
     found: dict[str, list[Section]] = {}
     for subject, them in sections:
         found.setdefault(subject, []).extend(them)
-    return {
-        f"{number:02}-{subject}.{kind}": template.render(
-            subject=subject, site=plan.site, sections=them, identity=_identity(them)
-        )
+    there = [
+        Page(f"{number:02}-{subject}.{kind}", subject, tuple(them), _key(plan, subject, them))
         for number, (subject, them) in enumerate(found.items(), 1)
-    }
+    ]
+    texts = {}
+    if kind == "html":
+        texts["index.html"] = _ENVIRONMENT.get_template("index.html.j2").render(
+            site=plan.site, pages=there
+        )
+    for page, before, after in zip(there, [None, *there], [*there[1:], None], strict=False):
+        texts[page.file] = template.render(
+            subject=page.subject,
+            site=plan.site,
+            sections=page.sections,
+            key=page.key,
+            before=before,
+            after=after,
+        )
+    return texts
 
 
-def _identity(sections: list[Section]) -> str:
-    """Ticks are kept for this text; those of another one do not fit it."""
-    return sha256(repr(sections).encode()).hexdigest()[:12]
+def _key(plan: Plan, subject: str, sections: list[Section]) -> str:
+    """Under which a browser keeps the progress: that of another text does not fit this one."""
+    identity = sha256(repr(sections).encode()).hexdigest()[:12]
+    return f"cellblock {plan.site.name} {subject} {identity}"
 
 
 def _sections(plan: Plan) -> Iterator[Section]:
@@ -114,18 +159,18 @@ def _sections(plan: Plan) -> Iterator[Section]:
 
 def _before(step: Step, done: str) -> Iterator[str]:
     if done:
-        yield f"{done} is done, and what it asks holds."
+        yield f"{done} is done, and its checks pass."
     if step.operations:
         yield (
-            f"You are root on the server, in `{SHELL}` (which takes a line as it is pasted, and "
-            "answers in English), and a second login is open, for the way back."
+            f"You are root on the server, in the shell `{SHELL}`, which takes pasted lines as they "
+            "are and lets programs answer in English. A second login is open, for the undo."
         )
     if step.outage:
-        yield "It is an hour at which the gap below may be, and who has to know was told."
+        yield "The maintenance window is open, and the users were notified."
 
 
 def _assumed(step: Step) -> Iterator[Line]:
-    """What the page takes for so, since it was written without the host."""
+    """What the page assumes, since it was written without the host."""
     with asked(None) as host:
         for used in step.operations:
             list(used.commands())
@@ -134,7 +179,7 @@ def _assumed(step: Step) -> Iterator[Line]:
         look = _assumption(fact, arguments)
         if look is not None and look.line not in seen:
             seen.add(look.line)
-            yield Line("must be so", look.line, look.sees)
+            yield Line("precondition", look.line, look.sees)
 
 
 def _assumption(fact: type[FactBase[Any]], arguments: dict[str, Any]) -> Look | None:
@@ -167,11 +212,11 @@ def _back(step: Step, commands: tuple[Command, ...]) -> Iterator[Line]:
         if command.undo is None or command.undo == ":":
             continue
         keep = _keep_at(command.undo, _kept(step, number))
-        title = f"{number}. take back: {command.says}"
+        title = f"{number}. undo: {command.says}"
         yield Line(title, "\n".join([*keep, command.undo]))
     if any(command.kept for command in commands):
-        # Or the before-images would be taken for those of the next time.
-        yield Line("the before-images are not wanted any more", f"rm -rf {_KEEP}/{step.name}")
+        # Or the next undo would restore these copies.
+        yield Line("remove the saved copies, which are restored now", f"rm -rf {_KEEP}/{step.name}")
 
 
 def _keep_at(text: str, keep: str) -> list[str]:
@@ -184,15 +229,15 @@ def _kept(step: Step, number: int) -> str:
 
 def _tell(plan: Plan, step: Step) -> Iterator[str]:
     for name in step.outage:
-        yield f"the users of {name}, before: {step.outage[name]:g} s without an answer at the most"
+        yield f"the users of {name}, before you start: no answer for up to {step.outage[name]:g} s"
     yield from step.tell
     if step.operations:
-        others = ", ".join(plan.site.run.tell) or "who else is root on the server"
-        yield f"{others}: that it begins, and that it is over"
+        others = ", ".join(plan.site.run.tell) or "the other administrators of the server"
+        yield f"{others}: when you start, and when you are done"
 
 
 def _claim(check: Check) -> str:
     file, _, function = check.test.partition("::")
-    values = ", ".join(f"{name} {value}" for name, value in check.values)
+    values = ", ".join(str(value) for _, value in check.values)
     words = function.replace("_", " ")
-    return f"{file} {words}" + (f" ({values})" if values else "")
+    return f"{file} {words}" + (f": {values}" if values else "")

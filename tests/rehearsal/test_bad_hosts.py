@@ -64,10 +64,10 @@ def refusal(made: Plan, box: Box, target: Target) -> str:
     [
         ("uname() { echo Linux 6.1; }", "the host is Linux: expected FreeBSD"),
         ("uname() { echo FreeBSD 12.4-RELEASE; }", "12.4-RELEASE: expected 13 or later"),
-        ("id() { echo 1001; }", "uid 1001: expected root (0); see [host] user"),
+        ("id() { echo 1001; }", "uid 1001: expected root (0); see host.user"),
         (
             "df() { echo Filesystem; echo /dev/vtbd0p3 1000 900 100 90% /; }",
-            "/usr/local/etc/namedb/primary: 0 MiB are free: expected 200 at least",
+            "/usr/local/etc/namedb/primary: 0 MiB are free; expected at least 200 MiB",
         ),
     ],
 )
@@ -78,16 +78,19 @@ def test_a_host_that_will_not_do(made: Plan, box: Box, lie: str, expected: str) 
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        ("service mysql-server onestop", "services.mysql.rc = 'mysql-server': expected its daemon"),
+        ("service mysql-server onestop", 'services.mysql.rc = "mysql-server": expected its daemon'),
         ("service apache24 onestop; rm /usr/local/etc/rc.d/apache24", "apache24 does not exist"),
-        ("rm -r /usr/local/etc/apache24", "/usr/local/etc/apache24 is not on the host"),
+        (
+            "rm -r /usr/local/etc/apache24",
+            "/usr/local/etc/apache24: the site file names it as configuration",
+        ),
         (
             "echo 'options {' >> /usr/local/etc/namedb/named.conf",
-            "services.bind.configtest = 'named-checkconf -z': it refuses: ",
+            'services.bind.configtest = "named-checkconf -z" fails: ',
         ),
         (
             "echo 'Listen 8080' >> /usr/local/etc/apache24/httpd.conf; service apache24 onerestart",
-            "services.web: its daemon also serves 8080/tcp, where nobody would answer after the",
+            "services.web: its daemon also listens on 8080/tcp, which would not answer after the",
         ),
         (
             "ifconfig vtnet0 inet6 2001:db8::2/64",
@@ -95,19 +98,19 @@ def test_a_host_that_will_not_do(made: Plan, box: Box, lie: str, expected: str) 
         ),
         (
             "echo 'www IN NOSUCH x' > /usr/local/etc/namedb/primary/example.org.db",
-            "services.bind.configtest = 'named-checkconf -z': it refuses: ",
+            'services.bind.configtest = "named-checkconf -z" fails: ',
         ),
         (
             "echo 'no colon' >> /etc/mail/aliases",
-            "a mail map is not as expected, and would be refused when it is made anew",
+            "mail maps that cannot be rebuilt from their text",
         ),
         (
             "echo 'twin:*:1001:1001::/usr/home/user001:/bin/sh' >> /etc/passwd",
-            "each account needs a uid of its own: 1001 is user001 and twin",
+            "each needs its own: 1001 belongs to user001 and twin",
         ),
         (
             "rm -r /usr/home/user007",
-            "homes that do not exist: user007 (/usr/home/user007)",
+            "accounts whose home directory does not exist: user007 (/usr/home/user007)",
         ),
     ],
 )
@@ -123,18 +126,45 @@ def test_a_public_address_that_the_host_does_not_have(made: Plan, box: Box) -> N
     jails = {**made.site.jails, "web": made.site.jails["web"].model_copy(update=more)}
     elsewhere = made.site.host.model_copy(update={"wan_address": "203.0.113.77"})
     for changed, expected in (
-        ({"jails": jails}, "on no interface of the host: jails.web.public_addresses: 203.0.113.99"),
-        ({"host": elsewhere}, "host.wan_address = 203.0.113.77: not on vtnet0"),
+        (
+            {"jails": jails},
+            "has these addresses: jails.web.public_addresses: 203.0.113.99",
+        ),
+        (
+            {"host": elsewhere},
+            'host.wan_address = "203.0.113.77": interface vtnet0 does not have it; it has 203.0',
+        ),
     ):
         other = plan.make(made.site.model_copy(update=changed))
         assert expected in refusal(other, box, box.target)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("web.rcvar", "web_enable", "apache24_enable"),
+        ("mysql.socket", "/tmp/mysql.sock", "/var/run/mysql/mysql.sock"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key_and_what_was_expected(
+    made: Plan, box: Box, name: str, value: str, expected: str
+) -> None:
+    service, _, key = name.partition(".")
+    other = made.site.services[service].model_copy(update={key: value})
+    services = {**made.site.services, service: other}
+    told = refusal(plan.make(made.site.model_copy(update={"services": services})), box, box.target)
+    assert f'services.{name} = "{value}"' in told
+    assert f"expected {expected}" in told
+    assert "CommandResult" not in told
 
 
 def test_a_database_without_an_account(made: Plan, box: Box) -> None:
     order = ("preflight", "base", "network", "mysql", "mysql_quota")
     quota = plan.make(made.site.model_copy(update={"order": order}))
     box.target.run("mkdir /var/db/mysql/user001_shop /var/db/mysql/nobodys_shop")  # type: ignore[attr-defined]
-    expected = "databases of no account, which no quota would count: nobodys_shop; name them in"
+    expected = (
+        "databases that belong to no account, so no quota would count them: nobodys_shop; list"
+    )
     assert expected in refusal(quota, box, box.target)
 
 

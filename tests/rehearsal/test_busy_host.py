@@ -72,5 +72,5 @@ def test_a_rule_of_theirs_in_the_place_of_ours_is_refused(tmp_path: Path) -> Non
     with standin_box(made.site, tmp_path, BaseHost.busy()) as box:
         box.target.run(f"ipfw -q add {number} count ip from any to any")  # type: ignore[attr-defined]
         apply(made, box, "mysql.jail")
-        with pytest.raises(Refused, match=rf"rule {number} .* is in the place of ours"):
+        with pytest.raises(Refused, match=rf"rule {number} exists .*expected set"):
             apply(made, box, "mysql.cutover")

@@ -55,8 +55,8 @@ def test_a_crontab_a_newsyslog_entry_and_a_renewal_hook_work_after_the_move(
         cutover = made.steps[made.position("web.cutover")]
         listed = "\n".join(run.found(cutover))
         for place, becomes in (
-            ("/etc/crontab", "it is led into jail web"),
-            (HOOK, "it is led into jail web"),
+            ("/etc/crontab", "it is redirected to jail web"),
+            (HOOK, "it is redirected to jail web"),
             (f"{CERTIFICATES}/live/cert.pem", "jail web mounts it"),
             (SLOW, "newsyslog in jail web rotates it"),
             (ACCESS, "newsyslog in jail web rotates it"),

@@ -67,23 +67,23 @@ def changed(operator: Operator, old: str, new: str) -> None:
     [
         (
             "for zone in /usr/local/etc/namedb/primary/*; do echo 'www IN NOSUCH x' >> $zone; done",
-            "services.bind.configtest = 'named-checkconf -z': it refuses: ",
+            'services.bind.configtest = "named-checkconf -z" fails: ',
         ),
         (
             "echo 'no colon' >> /etc/mail/aliases",
-            "a mail map is not as expected, and would be refused when it is made anew",
+            "mail maps that cannot be rebuilt from their text",
         ),
         (
             "echo 'NoSuchDirective on' >> /usr/local/etc/apache24/httpd.conf",
-            f"services.web.configtest = '{HTTPD}': it refuses: ",
+            f'services.web.configtest = "{HTTPD}" fails: ',
         ),
         (
             "echo 'twin:*:1001:1001::/usr/home/alice:/bin/sh' >> /etc/passwd",
-            "each account needs a uid of its own: 1001 is alice and twin",
+            "each needs its own: 1001 belongs to alice and twin",
         ),
         (
             "mv /usr/home/alice /usr/home/elsewhere",
-            "homes that do not exist: alice (/home/alice)",
+            "accounts whose home directory does not exist: alice (/home/alice)",
         ),
     ],
     ids=["zone", "mail map", "httpd -t", "uid twice", "home"],
@@ -107,7 +107,7 @@ def test_a_map_that_postmap_refuses(fresh_guest: Guest, tmp_path: Path) -> None:
         "echo one-word > /usr/local/etc/postfix/virtual"
     )
     assert done.exit == 0, done.stderr
-    refused(operator, "a mail map is not as expected, and would be refused when it is made anew")
+    refused(operator, "mail maps that cannot be rebuilt from their text")
 
 
 def test_a_database_without_an_account(fresh_guest: Guest, tmp_path: Path) -> None:

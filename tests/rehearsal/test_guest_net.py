@@ -151,11 +151,13 @@ def test_all_of_it_holds_before_and_after_a_reboot_and_goes_back(operator: Opera
     for way in ("upload", "download"):
         assert figures[f"{way}, jail"] >= ENOUGH * figures[f"{way}, no nat"], figures
 
-    assert "nat takes packets that leave from 203.0.113.2 itself" in seen(
+    assert "nat rules that also match packets from 203.0.113.2 itself" in seen(
         operator, NAT_TOO_WIDE, "ipfw -q delete 40"
     )
-    assert "has TSO4, TSO6 on" in seen(operator, "ifconfig vtnet0 tso", "ifconfig vtnet0 -tso")
-    assert "is let through" in seen(operator, "ipfw set disable 21", "ipfw set enable 21")
+    assert "has TSO4, TSO6 enabled" in seen(operator, "ifconfig vtnet0 tso", "ifconfig vtnet0 -tso")
+    assert "expected no connection, found one" in seen(
+        operator, "ipfw set disable 21", "ipfw set enable 21"
+    )
     well(operator)
 
     guest.sh("sync")

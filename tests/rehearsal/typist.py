@@ -17,9 +17,9 @@ _LOGIN, _QUIET = 60.0, 3.0  # seconds until the first word, and after the last o
 _PS1, _PS2 = "typist-1> ", "typist-2> "
 _PARTS = {
     "Before you start": "before",
-    "Type, one after the other": "typed",
-    "See that it holds": "checks",
-    "To go back, type in this order": "back",
+    "Type these commands in this order": "typed",
+    "Check the result": "checks",
+    "To undo, type these commands in this order": "back",
 }
 
 
@@ -66,11 +66,11 @@ def items(block: str) -> list[Line]:
     found = []
     # A file in a block has lines of its own that begin with "# "; each item but those of the way
     # back, which are single lines, ends with what to see.
-    ends = r"(?m)(^# see: [^\n]*)\n\n" if "\n# see: " in block else r"()\n\n(?=# )"
+    ends = r"(?m)(^# expect: [^\n]*)\n\n" if "\n# expect: " in block else r"()\n\n(?=# )"
     parts = re.split(ends, block)
     for item in [*map("".join, zip(parts[::2], parts[1::2], strict=False)), parts[-1]]:
         title, _, rest = item.rstrip("\n").partition("\n")
-        text, mark, sees = rest.rpartition("\n# see: ")
+        text, mark, sees = rest.rpartition("\n# expect: ")
         wanted = ("" if sees == "nothing" else sees) if mark else None
         found.append(Line(title.removeprefix("# "), text if mark else rest, wanted))
     return found

@@ -59,7 +59,7 @@ def test_a_nat_instance_of_ours_is_not_configured_again() -> None:
 
 
 def test_somebody_elses_nat_instance_is_not_overwritten() -> None:
-    with pytest.raises(OperationError, match=r"ipfw nat 52 .ip 203.0.113.9. is in the place"):
+    with pytest.raises(OperationError, match=r"ipfw nat 52 exists .ip 203.0.113.9."):
         reversible(firewall.nat, {Nats: {52: "ip 203.0.113.9"}}, number=52, config=NAT)
 
 
@@ -106,7 +106,7 @@ def test_a_rule_of_others_at_our_number_is_refused(beside: tuple[Rule, ...], ena
     foreign = Rule(500, 0, "count ip from any to any", enabled)
     with pytest.raises(
         OperationError,
-        match=r"rule 500 .set 0: count ip .*expected set 20 and number 500 to be free",
+        match=r"rule 500 exists .set 0: count ip .*expected set 20 and rule number 500",
     ):
         added(*beside, foreign, LAST)
 
@@ -114,7 +114,7 @@ def test_a_rule_of_others_at_our_number_is_refused(beside: tuple[Rule, ...], ena
 @pytest.mark.parametrize("enabled", [True, False])
 def test_a_rule_of_others_in_our_set_is_refused(enabled: bool) -> None:
     foreign = Rule(30000, 20, "count ip from any to any", enabled)
-    with pytest.raises(OperationError, match=r"rule 30000 .set 20: count"):
+    with pytest.raises(OperationError, match=r"rule 30000 exists .set 20: count"):
         added(foreign, LAST)
 
 
@@ -125,7 +125,7 @@ def test_a_half_of_our_rules_beside_a_foreign_one_is_refused_too() -> None:
 
 def test_our_rule_at_another_number_than_ours_is_refused() -> None:
     """Or our undo, which goes by the number, would leave it there."""
-    with pytest.raises(OperationError, match=r"rule 501 .set 20"):
+    with pytest.raises(OperationError, match=r"rule 501 exists .set 20"):
         added(Rule(500, 20, HTTP), Rule(501, 20, HTTPS), LAST)
 
 

@@ -29,7 +29,7 @@ def mode(path: LocalPath) -> str:
 
 
 def test_a_tree_is_never_built_over_another() -> None:
-    with pytest.raises(OperationError, match="/j/web is there already: expected nothing"):
+    with pytest.raises(OperationError, match="/j/web exists already: expected nothing"):
         reversible(jail.tree, {Path: State("directory")}, home="/j/web")
 
 

@@ -127,7 +127,7 @@ def test_nothing_is_done_where_newsyslog_has_no_such_entry() -> None:
 
 def test_a_plan_names_the_entries_that_were_found() -> None:
     off, _ = handed_over((f"/etc/newsyslog.conf: {LOG}",))
-    assert off.says == f"newsyslog of the host: no more of /etc/newsyslog.conf: {LOG}"
+    assert off.says == f"stop rotating on the host: /etc/newsyslog.conf: {LOG}"
 
 
 def test_which_entries_are_ours(etc: Path) -> None:

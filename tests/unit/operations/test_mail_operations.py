@@ -78,7 +78,7 @@ def test_a_jails_queue_goes_with_the_jail_unless_a_message_is_in_it(
 
 def test_somebody_elses_directory_is_no_queue_of_ours(queue: Queue) -> None:
     there = {facts.Path: facts.State("directory")}
-    with pytest.raises(OperationError, match="is there already"):
+    with pytest.raises(OperationError, match="exists already"):
         reversible(mail.queue_made, there, queue=queue, jail="mail")
 
 

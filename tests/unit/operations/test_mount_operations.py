@@ -83,5 +83,5 @@ def test_a_mount_is_read_only_unless_it_says_otherwise() -> None:
     "bad", [Nullfs("/a b", "/j/a"), Nullfs("/a", "/j/a\tb"), Nullfs("/a", "/j/a\nb")]
 )
 def test_white_space_is_refused_since_fstab_cannot_say_it(bad: Nullfs) -> None:
-    with pytest.raises(OperationError, match="has white space"):
+    with pytest.raises(OperationError, match="contains white space"):
         yielded(mount.table, {Path: State()}, path="/j/fstab", mounts=[*MOUNTS, bad])

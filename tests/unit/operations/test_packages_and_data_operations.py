@@ -19,7 +19,7 @@ def test_packages_are_packed_with_all_they_need_and_added_below_the_root() -> No
         ("pkg -r /j/web add -q '/j/my packages'/*.pkg", ":"),
     ]
     assert [command.limit for command in commands] == [900, 900]
-    assert commands[0].says == "pack apache24, mod_php and what they depend on"
+    assert commands[0].says == "pack apache24, mod_php and their dependencies"
 
 
 def test_dirty_pages_are_flushed_and_the_default_comes_back() -> None:

@@ -153,10 +153,10 @@ def test_what_is_allowed_over_udp_is_answered_by_state() -> None:
 @pytest.mark.parametrize(
     ("make", "order", "told"),
     [
-        (policy.steps, ("network", "policy", "mysql"), "must stand behind the services"),
-        (policy.steps, ("network", "policy"), "must stand behind the services"),
-        (egress.steps, ("network", "egress"), "lets nobody out"),
-        (traffic.steps, ("network", "traffic"), "counts for nobody"),
+        (policy.steps, ("network", "policy", "mysql"), "must come after the services"),
+        (policy.steps, ("network", "policy"), "must come after the services"),
+        (egress.steps, ("network", "egress"), "has nothing to do"),
+        (traffic.steps, ("network", "traffic"), "has nothing to count"),
     ],
 )
 def test_an_order_in_which_it_makes_no_sense_is_refused(
@@ -191,8 +191,8 @@ def test_traffic_counts_each_way_of_each_jail_once_and_changes_nothing() -> None
     ("outbound", "order", "says"),
     [
         ("none", ("egress", "bind", "mail"), 'outbound = "none"'),
-        ("nat", ("bind", "mail"), "no 'egress' before it in the order"),
-        ("nat", ("bind", "mail", "egress"), "no 'egress' before it in the order"),
+        ("nat", ("bind", "mail"), 'no "egress" before it in `order`'),
+        ("nat", ("bind", "mail", "egress"), 'no "egress" before it in `order`'),
         ("nat", ("egress", "bind", "mail"), None),
         ("public", ("bind", "mail"), None),
     ],

@@ -141,7 +141,7 @@ def test_logs_change_hands_only_when_the_hosts_daemon_has_stopped() -> None:
     ):
         says = [command.says for command in commands(PLAN.steps[NAMES.index(name)])]
         stopped = next(n for n, each in enumerate(says) if each.startswith(stop))
-        logs = [n for n, each in enumerate(says) if "newsyslog" in each or "shows the jail" in each]
+        logs = [n for n, each in enumerate(says) if "rotat" in each or "to the jail's log" in each]
         assert logs
         assert min(logs) > stopped
 
@@ -172,12 +172,14 @@ def test_the_old_daemon_goes_behind_a_gate_where_the_new_one_could_overlap() -> 
 def test_questions_go_to_the_jail_only_when_its_named_has_the_zones() -> None:
     """And on the way back to the host's only when that one has them."""
     says = [command.says for command in commands(PLAN.steps[NAMES.index("bind.cutover")])]
-    held = says.index("the host's named writes its dynamic zones out and takes no updates")
+    held = says.index(
+        "freeze the dynamic zones of the host's named: written to disk, updates refused"
+    )
     assert says[held : held + 4] == [
-        "the host's named writes its dynamic zones out and takes no updates",
-        "the named of jail bind reads its zones anew, and has them",
-        "switch ipfw set 22 on",
-        "on the way back the host's named reads its zones anew while the jail's serves",
+        "freeze the dynamic zones of the host's named: written to disk, updates refused",
+        "restart the named of jail bind and wait until it has the current zones",
+        "enable ipfw set 22",
+        "do nothing now; the undo restarts the host's named while the jail's still serves",
     ]
 
 
@@ -189,8 +191,9 @@ def test_nothing_stands_between_the_two_daemons_of_mysql() -> None:
         if "mysql-server one" in command.do
     ]
     assert handover.says == (
-        "stop mysql-server on the host, switch ipfw set 23 and 26 on, "
-        "link /var/run/mysql/mysql.sock -> /usr/jails/mysql/root/var/run/mysql/mysql.sock, "
+        "stop mysql-server on the host, enable ipfw set 23 and 26, "
+        "create the link /var/run/mysql/mysql.sock -> "
+        "/usr/jails/mysql/root/var/run/mysql/mysql.sock, "
         "start it in jail mysql"
     )
 
@@ -217,9 +220,9 @@ def test_mail_leaves_a_queue_only_when_its_server_has_ended() -> None:
     says = [command.says for command in commands(PLAN.steps[NAMES.index("mail.retire")])]
     stopped = says.index("stop sendmail on the host")
     assert says[stopped + 1 : stopped + 3] == [
-        "let mail under way end",
-        "move what is left in /var/spool/mqueue into the jail's queue",
+        "wait until messages in transfer are complete",
+        "move the messages left in /var/spool/mqueue to the jail's queue",
     ]
     before_start = [c.says for c in commands(PLAN.steps[NAMES.index("mail.standby")])]
-    assert before_start[0].startswith("the jail's queue /var/spool/mqueue-mail is empty")
+    assert before_start[0].startswith("check that the jail's queue /var/spool/mqueue-mail is empty")
     assert before_start[-1] == "start sendmail in jail mail"

@@ -214,14 +214,14 @@ def test_a_service_to_be_fitted_comes_first_in_a_jail_that_it_shares(tmp_path: P
         text,
     )
     (tmp_path / "site.toml").write_text(text)
-    with pytest.raises(Refused, match=r"'bind' shares jails\.web with 'web', and comes later"):
+    with pytest.raises(Refused, match=r'"bind" shares jails\.web with "web" and comes later'):
         plan.make(site.read(tmp_path / "site.toml"))
 
 
 @pytest.mark.parametrize("order", [("web",), ("web", "mysql")])
 def test_a_mount_out_of_a_jail_that_is_not_built_yet_is_refused(order: tuple[str, ...]) -> None:
     early = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", *order)})
-    there = r"jails\.web\.mounts: '/usr/jails/mysql/.*' is in jails\.mysql, which is not built"
+    there = r'jails\.web\.mounts: "/usr/jails/mysql/.*" is in jails\.mysql, which is not built'
     with pytest.raises(Refused, match=there):
         plan.make(early)
 

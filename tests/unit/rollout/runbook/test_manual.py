@@ -116,7 +116,7 @@ def test_before_images_are_there_before_he_types(lab: Lab) -> None:
 
 def left(lab: Lab, *steps: Step, most: int = 1) -> None:
     person = Person(lab.host, most, None)
-    with lab.runner(*steps, typist=person) as runner, pytest.raises(Waiting, match="your hands"):
+    with lab.runner(*steps, typist=person) as runner, pytest.raises(Waiting, match="manual entry"):
         runner.apply()
 
 
@@ -265,8 +265,8 @@ def test_a_terminal_shows_the_lines_and_takes_the_answer(
     assert TerminalTypist().typed("one", LINES) == word
     told = capsys.readouterr()
     assert told.out == ""
-    assert "\n# 1. make it\nmkdir x\n# see: nothing\n" in told.err
-    assert "\n# 2. set it\nsysrc a=b\n# see: a: ... -> b\n" in told.err
+    assert "\n# 1. make it\nmkdir x\n# expect: nothing\n" in told.err
+    assert "\n# 2. set it\nsysrc a=b\n# expect: a: ... -> b\n" in told.err
 
 
 def test_without_a_terminal_nobody_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,9 +46,9 @@ def blocks(text: str, part: str = "") -> list[str]:
 
 
 TYPE, CHECK, BACK = (
-    "Type, one after the other",
-    "See that it holds",
-    "To go back, type in this order",
+    "Type these commands in this order",
+    "Check the result",
+    "To undo, type these commands in this order",
 )
 
 
@@ -85,7 +85,7 @@ def test_every_command_is_there_to_be_typed_in_its_order(position: int) -> None:
         assert (
             text[start:end]
             .rstrip("\n")
-            .endswith(f"\n{command.do}\n# see: {command.sees or 'nothing'}")
+            .endswith(f"\n{command.do}\n# expect: {command.sees or 'nothing'}")
         )
 
 
@@ -94,10 +94,10 @@ def test_every_undo_is_there_last_first(position: int) -> None:
     made = [(n, each) for n, each in enumerate(commands(SAMPLE, position), 1) if each.undo != ":"]
     text = "\n".join(blocks(section(SAMPLE.steps[position].name), BACK))
     assert bool(text) == bool(made)
-    at = [text.index(f"# {n}. take back: {command.says}\n") for n, command in made]
+    at = [text.index(f"# {n}. undo: {command.says}\n") for n, command in made]
     assert at == sorted(at, reverse=True)
     for start, end, (_, command) in zip(at, [None, *at[:-1]][: len(at)], made, strict=True):
-        typed = text[start:end].partition("\n\n# the before-images")[0]
+        typed = text[start:end].partition("\n\n# remove the saved copies")[0]
         assert typed.rstrip("\n").endswith(f"\n{command.undo}")
 
 
@@ -109,7 +109,7 @@ def test_each_check_has_a_line_to_type_and_what_to_see(position: int) -> None:
         looked = looks(each, SAMPLE.site)
         assert looked, each.test
         for look in looked:
-            assert f"\n{look.line}\n# see: {look.sees or 'nothing'}" in text
+            assert f"\n{look.line}\n# expect: {look.sees or 'nothing'}" in text
 
 
 def test_every_check_that_there_is_has_lines_and_no_lines_are_left_over() -> None:
@@ -141,7 +141,7 @@ def test_what_a_page_takes_for_so_is_to_be_looked_at_before(position: int) -> No
     before = "\n".join(blocks(text, "Before you start"))
     for path in re.findall(r"(?m)^# \d+\. create (\S+)$", "\n".join(blocks(text, TYPE))):
         if "/root/" not in path:  # below the jail's root, which is made here
-            assert f"ls -d {path}\n# see: ... No such file or directory" in before
+            assert f"ls -d {path}\n# expect: ... No such file or directory" in before
 
 
 def quoted_away(line: str) -> str:
@@ -164,7 +164,7 @@ def test_no_line_ends_the_shell_that_it_is_typed_into(position: int) -> None:
 @STEPS
 def test_whom_to_tell_is_said(position: int) -> None:
     step = SAMPLE.steps[position]
-    told = section(step.name).partition("### Tell")[2]
+    told = section(step.name).partition("### Notify")[2]
     assert bool(told) == bool(step.operations)
     for each in (*step.tell, *(f"the users of {name}" for name in step.outage)):
         assert each in told
@@ -173,7 +173,7 @@ def test_whom_to_tell_is_said(position: int) -> None:
 def test_the_people_of_the_site_file_are_named() -> None:
     people = SAMPLE.site.run.model_copy(update={"tell": ("hostmaster@example.org",)})
     made = plan.make(SAMPLE.site.model_copy(update={"run": people}))
-    assert "- hostmaster@example.org: that it begins" in section("base", pages.pages(made))
+    assert "- hostmaster@example.org: when you start" in section("base", pages.pages(made))
 
 
 @STEPS
@@ -233,7 +233,7 @@ def test_a_page_takes_a_directory_that_is_there_and_one_that_is_not(
     if there:
         path.mkdir()
     text = section("one", pages.pages(made_of(use(files.directory, path=str(path)))))
-    assert "must be so" not in text
+    assert "precondition" not in text
     for typed in (*blocks(text, TYPE) * 2, *blocks(text, BACK)):
         done = run(f"fsync() {{ :; }}; install() {{ :; }}; set -e\n{typed}", tmp_path)
         assert (done.returncode, done.stdout + done.stderr) == (0, "")

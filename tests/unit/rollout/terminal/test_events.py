@@ -66,7 +66,7 @@ def test_an_undo_and_what_was_watched_are_told(lines: Any, tmp_path: Any) -> Non
     told = Events()
     told.watching(tmp_path / "probes.jsonl")
     told.undoing("web.standby", "rollback")
-    told.line("004 take back: it")
+    told.line("004 undo: it")
     found = lines()
     assert found[0]["probes"] == str(tmp_path / "probes.jsonl")
     assert (found[1]["step"], found[1]["reason"]) == ("web.standby", "rollback")

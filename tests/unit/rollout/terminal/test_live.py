@@ -87,8 +87,8 @@ def test_an_undo_has_no_deadline_and_its_commands_no_total(view: Live) -> None:
     view.line(runs.logged("applied"))
     view.undoing(STEP.name, "2 checks failed")
     assert row(view, "now") == "undoing it (2 checks failed)"
-    view.line("002 take back: start the jail's")
-    assert row(view, "now") == "take back: start the jail's"
+    view.line("002 undo: start the jail's")
+    assert row(view, "now") == "undo: start the jail's"
     assert row(view, "deadline") == "none"
     view.close()
 
