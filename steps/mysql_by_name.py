@@ -63,9 +63,9 @@ def _notices(site: Site) -> Step:
         ),
         checks=(check("path::exists", path=path),),
         gate=Gate(
-            question="Have the notices gone out to every account that deploy.py audit lists?",
+            question="Have the notices gone out to every account that cellblock audit lists?",
             look_at=(
-                "deploy.py audit --notices DIRECTORY, which writes a letter for each account",
+                "cellblock audit --notices DIRECTORY, which writes a letter for each account",
                 "whether accounts may log in to MySQL from hosts other than localhost (GRANT): at "
                 f"{name} they come from a jail's or the server's address",
             ),
@@ -115,7 +115,7 @@ def _retire(site: Site) -> Step:
         gate=Gate(
             question="May MySQL stop answering on localhost, on the host and in the jails?",
             look_at=(
-                "deploy.py audit: it must list no script that uses MySQL through localhost",
+                "cellblock audit: it must list no script that uses MySQL through localhost",
                 "backup jobs, crontabs and daemons of the host: the audit reads only users' homes",
             ),
         ),

@@ -38,7 +38,7 @@ def have_running_pools(site: Site, service: str) -> Iterator[Look]:
 
 
 def scripts_run_as_their_owners(site: Site, service: str) -> Iterator[Look]:
-    """For the first account only; deploy.py verify tries as many as accounts.probed says."""
+    """For the first account only; cellblock verify tries as many as accounts.probed says."""
     jail, own = site.jail_of(service), site.accounts
     uids = site.jails[jail].uids or (0, 0)
     address, port = site.jails[jail].address, site.services[service].ports[0].port
