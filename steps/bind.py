@@ -68,6 +68,7 @@ def steps(site: Site) -> tuple[Step, ...]:
 def _resolver(site: Site, address: str) -> Step:
     return Step(
         name="bind.resolver",
+        does="the host resolves through the jail",
         why="The server itself asks the jail's named before its own one stops.",
         operations=(
             use(

@@ -31,6 +31,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name=_NAME,
+            does="nat for connections out of jails",
             why="Jails with nat go out under the public address, those with none not at all; "
             "segments are cut by the kernel, since nat cannot translate uncut ones.",
             operations=(*off, *ruleset.part(site, _NAME, bodies(site), nats)),

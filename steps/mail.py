@@ -137,6 +137,7 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
         variables.append("sendmail_msp_queue_enable")
     return Step(
         name="mail.standby",
+        does="start the jail's daemon, unused",
         why="The jail's mail server answers on its own address, with a queue of its own, while the "
         "host's goes on serving.",
         operations=(
@@ -197,6 +198,7 @@ def _cutover(site: Site) -> Step:
     rules = [each for name in moved(site) for each in forward.rules(site, name, localhost=True)]
     return Step(
         name="mail.cutover",
+        does="new connections go to the jail",
         why="New connections go to the jail from one moment on, those of the host's own programs "
         "and of the other jails to 127.0.0.1 too; the host's mail server gets no new mail.",
         operations=(
@@ -234,6 +236,7 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
     wanted = {service.rcvar: "NO" for service in services} | null_client
     return Step(
         name="mail.retire",
+        does="stop the host's daemon for good",
         why="The host's mail server tries its queue once more, ends, and stays down; what is left "
         "goes into the jail's queue. The host is a null client: what its programs send goes to "
         "127.0.0.1, and so to the jail.",

@@ -42,6 +42,7 @@ def _name(site: Site) -> Step:
     known = {"name": jail.hostname, "address": str(jail.address)}
     return Step(
         name="mysql.name",
+        does="a host name that leads to MySQL",
         why=f"{jail.hostname} leads to MySQL's jail on the host as it does in the jails, so that "
         "people can write it where they wrote localhost.",
         operations=(use(files.headed, path="/etc/hosts", line=f"{jail.address}\t{jail.hostname}"),),
@@ -57,6 +58,7 @@ def _notices(site: Site) -> Step:
     path = f"{_OURS}/mysql.notices"
     return Step(
         name="mysql.notices",
+        does="record that users were told",
         why="Whoever still says localhost was told, and what to write instead; the host keeps a "
         "note of it.",
         operations=(
@@ -89,6 +91,7 @@ def _retire(site: Site) -> Step:
     name = site.jails[site.jail_of(_MYSQL)].hostname
     return Step(
         name="mysql.retire",
+        does="localhost leads to MySQL no more",
         why="localhost leads to MySQL no more, now that nobody's files say so: neither 127.0.0.1 "
         "nor the host's socket. Programs in a jail that mounts the socket's directory keep it.",
         operations=(

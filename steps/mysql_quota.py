@@ -36,6 +36,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name="mysql.quota",
+            does="give databases' files to accounts",
             why="A database takes room that no quota saw, since its files were MySQL's own; now "
             "they are the account's whose name the database begins with. New tables follow within "
             f"{minutes} minutes.",

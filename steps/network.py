@@ -22,6 +22,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name="network",
+            does="addresses of the jails; load ipfw",
             why="Jails answer on addresses of their own; the public ports are forwarded to them.",
             operations=(
                 use(address.cloned_interface, interface=interface),

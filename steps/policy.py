@@ -26,6 +26,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name=_NAME,
+            does="limit what each jail can reach",
             why="From now on a jail reaches only what the site file allows it, so that one that is "
             "broken into does not open the others.",
             operations=tuple(ruleset.part(site, _NAME, bodies(site))),

@@ -47,6 +47,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name="preflight",
+            does="check the host; changes nothing",
             why="Nothing is begun on a server that is not the one described, or is not well.",
             operations=(),
             checks=tuple(checks),

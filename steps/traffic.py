@@ -23,6 +23,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name=_NAME,
+            does="count the packets of each jail",
             why="Rules that only count show at any time which jail sends and receives how much.",
             operations=tuple(ruleset.part(site, _NAME, list(_bodies(site)))),
             checks=ruleset.checks(site, _NAME),

@@ -99,7 +99,7 @@ def _command(command: PyinfraCommand) -> Command:
         )
     if isinstance(command, NewFile):
         return Command(
-            f"the new {PurePosixPath(command.path).name}, beside the old",
+            f"write {PurePosixPath(command.path).name} to a temporary file",
             _written(command.content, quote(command.staged)),
             f"rm -f {quote(command.staged)}",
         )
@@ -141,9 +141,9 @@ def read_answers(lines: tuple[str, ...], output: str) -> Answers:
         else:
             return answers
     raise Refused(
-        f"the host answered {len(answers)} of {len(lines)} questions about itself",
+        f"{len(answers)} of {len(lines)} facts could be gathered from the host",
         evidence=output[-500:],
-        todo="see that root's sh works there, and whether something prints at every login",
+        todo="see that root's sh works on the host, and whether something prints at every login",
     )
 
 
@@ -175,7 +175,7 @@ def files(bundle: Bundle, token: str) -> dict[str, str]:
     for number, command in enumerate(bundle.commands, 1):
         n = f"{number:03}"
         found[f"do/{n}.sh"] = f"# {command.says}\n{command.do}\n"
-        found[f"undo/{n}.sh"] = f"# take back: {command.says}\n{command.undo or ':'}\n"
+        found[f"undo/{n}.sh"] = f"# undo: {command.says}\n{command.undo or ':'}\n"
         found[f"keep/{n}"] = "".join(path + "\n" for path in command.keep)
         found[f"limit/{n}"] = f"{command.limit}\n"
         if command.live:

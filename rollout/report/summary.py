@@ -113,7 +113,7 @@ def _done(command: str, acts: Sequence[Act]) -> str:
         return (
             f"{_count(steps)} undone; compared with before: identical."
             if steps
-            else "There was nothing to undo: no step is applied."
+            else "There was nothing to undo."
         )
     return ""
 

@@ -111,7 +111,7 @@ class Manual:
         if wrong is None:
             raise Waiting(
                 f"{entry.name} waits for your hands: nobody knows how much of it is typed",
-                todo="go on with apply --by-hand, or take it back with rollback",
+                todo="go on with apply --by-hand, or undo it with rollback",
             )
         if not connection.session.alive:
             connection.renew(directory)

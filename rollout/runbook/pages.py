@@ -167,7 +167,7 @@ def _back(step: Step, commands: tuple[Command, ...]) -> Iterator[Line]:
         if command.undo is None or command.undo == ":":
             continue
         keep = _keep_at(command.undo, _kept(step, number))
-        title = f"{number}. take back: {command.says}"
+        title = f"{number}. undo: {command.says}"
         yield Line(title, "\n".join([*keep, command.undo]))
     if any(command.kept for command in commands):
         # Or the before-images would be taken for those of the next time.

@@ -73,7 +73,7 @@ def _begin(place: Place, case: Case) -> None:
 
 def _title(place: Place, case: Case) -> str:
     says = place.made.commands[case.command - 1].says
-    return f"{case.command:03} {'take back: ' if case.side == 'undo' else ''}{says}\n"
+    return f"{case.command:03} {'undo: ' if case.side == 'undo' else ''}{says}\n"
 
 
 def _connection(place: Place) -> None:

@@ -15,7 +15,7 @@ from rollout.errors import CellblockError, Locked, Stuck
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
 from rollout.rehearsal.rehearsal import Rehearsal
-from rollout.report import tables
+from rollout.report import status
 from tests.rehearsal.on_standin import runner
 from tests.rehearsal.sites import ordered
 
@@ -47,7 +47,7 @@ def apply_all(made: Plan, box: Box) -> None:
 
 def states(made: Plan, box: Box) -> list[str]:
     with runner(made, box) as run:
-        data = tables.status_data(made, run.known())
+        data = status.data(made, run.known())
     return [each["state"] for each in data["steps"]]
 
 

@@ -324,7 +324,7 @@ def test_the_first_line_of_a_command_says_what_it_is_and_the_rest_is_as_printed(
     found = bundle.files(made, "t")
     for number, command in enumerate(made.commands, 1):
         assert found[f"do/{number:03}.sh"] == f"# {command.says}\n{command.do}\n"
-        assert found[f"undo/{number:03}.sh"] == f"# take back: {command.says}\n{command.undo}\n"
+        assert found[f"undo/{number:03}.sh"] == f"# undo: {command.says}\n{command.undo}\n"
         assert "\n" not in command.says
 
 

@@ -94,7 +94,7 @@ def test_every_undo_is_there_last_first(position: int) -> None:
     made = [(n, each) for n, each in enumerate(commands(SAMPLE, position), 1) if each.undo != ":"]
     text = "\n".join(blocks(section(SAMPLE.steps[position].name), BACK))
     assert bool(text) == bool(made)
-    at = [text.index(f"# {n}. take back: {command.says}\n") for n, command in made]
+    at = [text.index(f"# {n}. undo: {command.says}\n") for n, command in made]
     assert at == sorted(at, reverse=True)
     for start, end, (_, command) in zip(at, [None, *at[:-1]][: len(at)], made, strict=True):
         typed = text[start:end].partition("\n\n# the before-images")[0]
