@@ -416,7 +416,8 @@ def rehearse(
     time, restarts and verifies. It ends with a verdict on each step.
 
     The box is the stand-in, or a real FreeBSD: under qemu, from IMAGE or the official one, or
-    under vagrant (Cellblock's docs/box.md). It is deleted afterwards. apply knows what was rehearsed.
+    under vagrant (Cellblock's docs/box.md). It is deleted afterwards. What was
+    rehearsed is recorded, for apply.
 
     \b
     Examples:
