@@ -70,7 +70,7 @@ def test_the_next_apply_goes_on_after_kill_9_at_any_moment(made: Plan, box: Box)
 def test_two_operators_do_not_get_in_each_others_way(made: Plan, box: Box) -> None:
     with runner(made, box) as first:
         first.apply("base")
-        with pytest.raises(Locked, match="another rollout"), runner(made, box) as second:
+        with pytest.raises(Locked, match="another run"), runner(made, box) as second:
             second.apply()
     with runner(made, box) as second:
         second.apply("network")
