@@ -70,22 +70,27 @@ def main() -> None:
     """Move the services of a live FreeBSD server into jails, step by step, and back.
 
     \b
-    The usual way:
+    The usual order:
       check      does the site file fit the server? changes nothing
-      plan       every command that will run
-      rehearse   all of it on a stand-in: forward, back, forward again
+      plan       what will happen: steps, outages, gates; changes nothing
+      rehearse   apply, roll back and apply again on a stand-in
       apply      for real; every step is checked, and undone if it fails
-      rollback   back to where it began
+      status     where the host stands, and what to type next
+      rollback   undo the steps, last first
 
     \b
     Examples:
-      cellblock rehearse                   # needs no server and no site file
-      cellblock check --site site.toml     # then plan, apply, ...
-      cellblock apply --help               # each command has its own
+      cellblock rehearse                    # needs no server and no site file
+      cellblock plan mysql.cutover          # what happens to MySQL, for how long
+      cellblock status                      # it failed: why, and what to do now
+      cellblock apply --help                # each command has its own help
 
-    Exit codes: 0 done, 1 refused and nothing changed, 2 failed and rolled back, 3 stuck: hands are
-    needed, 4 waiting at a gate, 5 host unreachable, 6 somebody else holds the lock, 130 interrupted
-    by ^C.
+    apply, rollback and rehearse write a report, a page to read or to show to others; its path is
+    printed at the end. All are kept in ~/.local/state/cellblock.
+
+    Exit codes: 0 done, 1 refused and nothing changed, 2 failed and rolled back, 3 stuck: manual
+    repair is needed, 4 waiting at a gate, 5 host unreachable, 6 another run holds the lock,
+    130 interrupted by ^C.
     """
 
 
@@ -93,41 +98,58 @@ def main() -> None:
 @options.site
 @options.document
 def check(site_file: Path, as_json: bool) -> None:
-    """Ask whether the site file fits the server, and whether it is well. Changes nothing.
+    """Check the server against the site file, and its health. Changes nothing.
 
     \b
     Examples:
       cellblock check --site site.toml
-      cellblock check --json | jq '.[] | select(.passed | not)'    # what does not hold
+      cellblock check --json | jq '.[] | select(.passed | not)'    # the failed ones
     """
     _ask_all(site_file, as_json, Refused.code)
 
 
 @main.command(name="plan")
 @options.site
+@click.argument("step", required=False, shell_complete=options.steps)
 @options.to()
+@click.option("--full", is_flag=True, help="Print all commands of all steps.")
 @options.document
-def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
-    """Print the steps, their exact commands, gates and expected outage. Changes nothing.
+def plan_(site_file: Path, step: str | None, to: str | None, *, full: bool, as_json: bool) -> None:
+    """Show what apply would do. Changes nothing.
+
+    One line per step: what it does, how many commands, who notices, for how long, and gates.
+
+    With STEP it prints that step's commands, its gate, its checks and its expected outage.
 
     \b
     Examples:
-      cellblock plan | less
+      cellblock plan                       # one screen: the steps that are left
+      cellblock plan mysql.cutover         # what would happen to MySQL, and for how long
+      cellblock plan --full | less         # every command that will run
       cellblock plan --to mysql.cutover    # no further than apply --to would go
     """
-    from rollout.report import tables
+    from rollout.report import plans
 
+    if step and (to or full):
+        raise click.UsageError("expected STEP, or --to and --full, not both")
     made = _planned(site_file)
     with _runner(made) as runner:
         known = runner.known()
-        runner.must_be_well(known, made.upto(to))
+        last = made.upto(step or to)
+        runner.must_be_well(known, last)
         done = {entry.directory for entry in known.done}
-        ahead = [n for n in range(made.upto(to)) if made.directory(n) not in done]
-        data = tables.plan_data(
+        if step and made.directory(last - 1) in done:
+            raise Refused(
+                f"{step} is confirmed already: nothing of it is left to do",
+                todo="status shows the state of each step; runbook has its commands",
+            )
+        left = [n for n in range(last) if made.directory(n) not in done]
+        ahead = [
             (runner.compiled(n), runner.gate(made.steps[n]), runner.found(made.steps[n]))
-            for n in ahead
-        )
-    _print(data, tables.plan_text(data), as_json)
+            for n in (left[-1:] if step else left)
+        ]
+    data = plans.data(ahead)
+    _print(data, plans.full(data) if step or full else plans.short(ahead), as_json)
 
 
 @main.command()
@@ -137,10 +159,10 @@ def plan_(site_file: Path, to: str | None, as_json: bool) -> None:
 @click.option(
     "--answers",
     type=click.Path(path_type=Path),
-    help="A TOML file with the answers at gates: a table a step, with answer and by.",
+    help="A TOML file with the answers at gates: one table per step, with answer and by.",
 )
 @click.option("--by-hand", is_flag=True, help="Show the commands and wait while you type them.")
-@click.option("--strict", is_flag=True, help="Refuse a step that was never rehearsed as it is.")
+@click.option("--strict", is_flag=True, help="Refuse steps never rehearsed in their current form.")
 @options.manner
 def apply(
     site_file: Path,
@@ -151,24 +173,26 @@ def apply(
     by_hand: bool,
     strict: bool,
     quiet: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Run the steps that are not confirmed yet. A step that fails is undone.
 
-    Says which of them were never rehearsed as they are now, and on what box the others were.
+    It warns about steps that were never rehearsed in their current form, and says on what box the
+    others were.
 
-    On a terminal it shows the step, what the host does, the seconds to the deadline, and who
-    answers people. Nothing is asked but at gates. ^C leaves the host to itself, and says what
-    becomes of the step.
+    On a terminal it shows the step, the command, the seconds to the automatic rollback, and which
+    side (host or jail) answers clients. It prompts only at gates. ^C ends it on your machine, not
+    on the host, and it says what happens to the step.
 
     \b
     Examples:
       cellblock apply --to mysql.jail       # as far as you like; go on with apply
       cellblock apply                       # all that is left, stopping at gates
-      cellblock apply --answers said.toml   # what colleagues said at gates, with their names
-      cellblock apply --by-hand             # you type the commands; the rest is as ever
-      cellblock apply --strict              # nothing that was not rehearsed before
-      cellblock apply --yes --quiet         # from a script; the exit code tells
+      cellblock apply --answers said.toml   # answers that others gave, by name
+      cellblock apply --by-hand             # you type the commands
+      cellblock apply --strict              # only what was rehearsed before
+      cellblock apply --yes --quiet         # from a script; see the exit code
       cellblock apply --json | jq -r 'select(.event == "result") | .step + " " + .outcome'
     """
     from rollout.engine import gates
@@ -180,7 +204,7 @@ def apply(
     manual = Manual(at_terminal()) if by_hand else None
     asks = not yes and not answers and sys.stdin.isatty()
     say = partial(click.echo, err=as_json)
-    with telling(made, "apply", Manner(quiet, as_json, plain=by_hand), asks=asks) as listener:
+    with telling(made, "apply", Manner(quiet, as_json, verbose or by_hand), asks=asks) as listener:
         _watched(
             made,
             "apply",
@@ -194,27 +218,35 @@ def apply(
 
 @main.command()
 @options.site
-@options.to("The last step to keep; without it all are undone.")
+@options.to("The last step to keep; without it, all are undone.")
 @click.option(
     "--set-aside",
     is_flag=True,
-    help="Where others changed what the undo removes, keep it on the host and go on.",
+    help="If others changed what the undo removes, save it on the host instead of refusing.",
 )
 @options.manner
-def rollback(site_file: Path, to: str | None, set_aside: bool, quiet: bool, as_json: bool) -> None:
+def rollback(
+    site_file: Path,
+    to: str | None,
+    *,
+    set_aside: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
     """Undo steps, last first, and compare the host with before.
 
     \b
     Examples:
       cellblock rollback                    # all the way back
       cellblock rollback --to web.standby   # undo what came after that step
-      cellblock rollback --set-aside        # what others changed is kept, not refused
+      cellblock rollback --set-aside        # save what others changed
     """
     from rollout.engine import gates
     from rollout.terminal.output import Manner, telling
 
     made = _planned(site_file)
-    with telling(made, "rollback", Manner(quiet, as_json)) as listener:
+    with telling(made, "rollback", Manner(quiet, as_json, verbose)) as listener:
         _watched(
             made,
             "rollback",
@@ -229,7 +261,7 @@ def rollback(site_file: Path, to: str | None, set_aside: bool, quiet: bool, as_j
 @options.site
 @options.document
 def verify(site_file: Path, as_json: bool) -> None:
-    """Ask every check of the steps that are confirmed. Exit code 3 when one fails.
+    """Run all checks of the confirmed steps again. Exit code 3 when one fails.
 
     \b
     Example:
@@ -240,40 +272,48 @@ def verify(site_file: Path, as_json: bool) -> None:
 
 @main.command()
 @options.site
-@click.option("--drift", "drifted", is_flag=True, help="Tell what others changed since, too.")
+@click.option("--drift", "drifted", is_flag=True, help="Also show what others changed since.")
 @options.document
 def status(site_file: Path, drifted: bool, as_json: bool) -> None:
-    """Tell what the host's journal says. Changes nothing.
+    """Show where the host stands, and what to type next.
+
+    It shows the state of each step as recorded on the host, and changes nothing. It ends with exit
+    code 3 when a step is stuck.
 
     \b
     Examples:
       cellblock status             # from any machine with the site file
-      cellblock status --drift     # before a rollback: who changed what since?
+      cellblock status --drift     # before a rollback: what did others change since?
     """
     from rollout.engine import drift
     from rollout.host import journal
-    from rollout.report import tables
+    from rollout.report import status as statuses
 
     made = _planned(site_file)
     with _runner(made) as runner:
-        data = tables.status_data(made, journal.read(runner.session))
+        known = journal.read(runner.session)
+        data = statuses.data(made, known)
         found = drift.read(runner.session) if drifted else None
-    text = tables.status_table(data)
+    text = statuses.text(data)
     if found is not None:
         data["drift"] = drift.data(found)
         text += f"\n\n{drift.text(found)}"
     _print(data, text, as_json)
+    if statuses.stuck(known):
+        sys.exit(Stuck.code)
 
 
 @main.command(name="traffic")
 @options.site
 @click.option(
-    "--seconds", type=click.IntRange(1, 3600), help="Show rates, too, over so many seconds."
+    "--seconds",
+    type=click.IntRange(1, 3600),
+    help="Also show rates, measured over that many seconds.",
 )
-@click.option("--tcpdump", "jail", metavar="JAIL", help="Print what to type to see its packets.")
+@click.option("--tcpdump", "jail", metavar="JAIL", help="Print the commands that show its packets.")
 @options.document
 def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bool) -> None:
-    """Show which jail sends and receives how much. Changes nothing.
+    """Show packets and bytes by jail. Changes nothing.
 
     \b
     Examples:
@@ -312,7 +352,7 @@ def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) ->
     \b
     Examples:
       cellblock runbook | less
-      cellblock runbook --output runbooks     # a file a subject
+      cellblock runbook --output runbooks     # one file per service
       cellblock runbook --html --output runbooks
     """
     from rollout.runbook import pages
@@ -356,15 +396,15 @@ def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) ->
     metavar="STEP[:N]",
     callback=options.broken,
     shell_complete=options.steps,
-    help="Let the Nth command of STEP fail; default: the first.",
+    help="Inject a failure at the Nth command of STEP; default: the first.",
 )
 @click.option(
     "--chaos",
     metavar="N[:SEED]",
     callback=options.chaos,
-    help="Instead, let N failures happen that are drawn by chance, and look how each ends.",
+    help="Inject N random failures instead, and check how each ends.",
 )
-@click.option("--hooks", is_flag=True, help="Run the site file's hook, too, to try it.")
+@click.option("--hooks", is_flag=True, help="Also run the site file's hook, to try it.")
 @options.manner
 def rehearse(
     site_file: Path,
@@ -375,13 +415,17 @@ def rehearse(
     chaos: tuple[int, int] | None,
     hooks: bool,
     quiet: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
-    """Rehearse on a box that may break: apply, verify, roll back, compare each step with before,
-    apply again, run everything a second time, restart, verify. It ends with a verdict on each step.
+    """Rehearse on a box that may break.
+
+    It applies, verifies, rolls back, compares with before, applies again, runs all steps a second
+    time, restarts and verifies. It ends with a verdict on each step.
 
     The box is the stand-in, or a real FreeBSD: under qemu, from IMAGE or the official one, or
-    under vagrant (Cellblock's docs/box.md). It is gone afterwards. What was rehearsed, apply knows.
+    under vagrant (Cellblock's docs/box.md). It is deleted afterwards. What was
+    rehearsed is recorded, for apply.
 
     \b
     Examples:
@@ -389,9 +433,10 @@ def rehearse(
       cellblock rehearse --site site.toml --quiet
       cellblock rehearse --on qemu                 # the official FreeBSD, fetched when first wanted
       cellblock rehearse --on qemu my.qcow2        # an image of yours, its ssh key beside it
-      cellblock rehearse --break mysql.cutover:7   # see it fail and come back: exit code 2
-      cellblock rehearse --chaos 10                # failures by chance; --chaos 10:SEED repeats it
+      cellblock rehearse --break mysql.cutover:7   # fails and is rolled back: exit code 2
+      cellblock rehearse --chaos 10                # random failures; --chaos 10:SEED repeats
     """
+    from rollout.rehearsal import faults
     from rollout.rehearsal.rehearsal import Rehearsal
     from rollout.report import record
     from rollout.terminal.output import Manner, ended_by_sigterm, telling
@@ -403,12 +448,16 @@ def rehearse(
             todo=f"see [hooks] in {SAMPLE}",
         )
     if broken and chaos:
-        raise click.UsageError("--break and --chaos at once")
+        raise click.UsageError("--break and --chaos were given together: give one")
+    if broken:
+        faults.must_exist(made, *broken)
     kind = KINDS[where]
     with (
         ended_by_sigterm(),
         tempfile.TemporaryDirectory(prefix="cellblock-") as folder,
-        telling(made, "rehearse", Manner(quiet, as_json), hooks=hooks, box=kind.says) as listener,
+        telling(
+            made, "rehearse", Manner(quiet, as_json, verbose), hooks=hooks, box=kind.says
+        ) as listener,
         kind.open(made.site, Path(folder), image, listener.note) as box,
     ):
         rehearsal = Rehearsal(made, box, listener, record.folder(made.site.name, "rehearse"))
@@ -420,27 +469,29 @@ def rehearse(
                 rehearsal.chaos(*chaos)
             else:
                 rehearsal.whole()
-    on = box.name if box.is_freebsd else f"{box.name}, not on a FreeBSD"
-    click.echo(f"rehearsed on {on}: every act ended as it should", err=as_json)
+    on = box.name if box.is_freebsd else f"{box.name}, not on a real FreeBSD"
+    click.echo(f"rehearsed on {on}: everything ended as expected", err=as_json)
 
 
 @main.command(name="audit")
 @options.site
-@click.option("--fix", is_flag=True, help="Take away others' write and set-uid modes.")
-@click.option("--undo", is_flag=True, help="Put back the modes of the last --fix.")
+@click.option("--fix", is_flag=True, help="Remove world-writable and set-uid modes.")
+@click.option("--undo", is_flag=True, help="Restore the modes that the last --fix removed.")
 @click.option(
     "--notices",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write a notice for each account that looks for MySQL on localhost into this directory.",
+    help="Write a notice into this directory for each account that uses MySQL on localhost.",
 )
 @options.document
 def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json: bool) -> None:
-    """List by account what others may write, set-uid files, and MySQL looked for on localhost.
+    """List unsafe files in homes, by account.
+
+    They are world-writable and set-uid files, and files that use MySQL through localhost.
 
     \b
     Examples:
       cellblock audit
-      cellblock audit --notices letters    # a letter for each account that says localhost
+      cellblock audit --notices letters    # one letter per account
       cellblock audit --fix                # and back: audit --undo
     """
     from rollout import audit
@@ -448,7 +499,7 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
 
     made = _planned(site_file)
     if fix and undo:
-        raise click.UsageError("--fix and --undo at once")
+        raise click.UsageError("--fix and --undo were given together: give one")
     with _runner(made) as runner:
         if undo:
             restored, left = audit.undo(runner.session)
@@ -462,12 +513,12 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
         notices.mkdir(parents=True, exist_ok=True)
         for account, text in mysql_by_name.notices(made.site, audit.still_local(found)).items():
             (notices / f"{account}.txt").write_text(text, encoding="utf-8")
-    text = "\n".join([*(f"mended {each}" for each in mended), audit.table(found)])
+    text = "\n".join([*(f"fixed {each}" for each in mended), audit.table(found)])
     _print({"mended": mended, "findings": audit.data(found)}, text, as_json)
 
 
 def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
-    """Print every check that must hold now; exit with `code` when one does not."""
+    """Run every check that must hold now; exit with `code` when one fails."""
     from rollout.report import tables
 
     made = _planned(site_file)
@@ -523,7 +574,7 @@ def _watched(
     say: Callable[[str], None],
     manual: ManualEntry | None = None,
 ) -> None:
-    """Run under the eyes of the prober, and tell what it came to, however it ended."""
+    """Run while the prober watches the services, and show the result, however it ended."""
     from rollout.probe.outside import watches
     from rollout.probe.private import private_watches
     from rollout.report import record
@@ -535,15 +586,19 @@ def _watched(
         private_watches(made.site, target, listener.note) as private,
     ):
         listener.act(name)
+        error: BaseException | None = None
         try:
             with kept.act(name, runner, (*watches(made.site), *private), target.argv("/bin/sh")):
                 run(runner)
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
-            listener.ended(kept.results)
+            listener.ended(kept.results, kept.summary(error))
 
 
 def run() -> None:
-    """The one place where an error becomes an exit code."""
+    """Run the command line: the one place where an error becomes an exit code."""
     try:
         main(standalone_mode=False, prog_name="cellblock")
     except click.ClickException as error:

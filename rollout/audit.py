@@ -16,10 +16,10 @@ from rollout.site import Site
 SCRIPT = Path(__file__).parent.parent / "operations" / "audit.sh"
 _LIMIT = 1800  # seconds; many a home has more files than the rest of the server
 _WHAT = {
-    "open": "others may write it",
+    "open": "world-writable",
     "setuid": "set-uid or set-gid",
-    "localhost": "looks for MySQL on localhost",
-    "odd": "a name with a newline in it: not looked into",
+    "localhost": "uses MySQL through localhost",
+    "odd": "its name has a newline: not searched",
 }
 
 
@@ -38,7 +38,7 @@ def ranges(site: Site) -> list[str]:
     """The uids of people: those that any jail gets. Raises Refused when no jail gets any."""
     if not site.uids:
         raise Refused(
-            f"{site.path}: no jail has uids, so nobody's home would be looked into",
+            f"{site.path}: no jail has uids, so no home would be searched",
             todo="give the jail of the accounts their lowest and highest uid",
         )
     return [f"{low}:{high}" for low, high in site.uids]
@@ -83,7 +83,7 @@ def findings(output: str) -> list[Finding]:
             name, _, home = row.removeprefix("account ").partition("\t")
             homes.setdefault(home, name)
         elif kind in _WHAT and not value.isdecimal():
-            raise Refused("what the audit found cannot be read", evidence=row[:500])
+            raise Refused("the output of the audit cannot be read", evidence=row[:500])
         elif kind == "localhost":
             found[Finding(_owner(path, homes), kind, path, line=int(value))] = None
         elif kind == "odd":
@@ -98,7 +98,7 @@ def _octal(mode: str) -> int:
     try:
         return int(mode, 8)
     except ValueError:
-        raise Refused("what the audit found cannot be read", evidence=f"mode {mode}") from None
+        raise Refused("the output of the audit cannot be read", evidence=f"mode {mode}") from None
 
 
 def _owner(path: str, homes: dict[str, str]) -> str:

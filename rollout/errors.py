@@ -1,4 +1,4 @@
-"""What can go wrong, named for the operator's situation. deploy.py makes exit codes of them."""
+"""What can go wrong, named for the operator's situation. deploy.py turns them into exit codes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RolledBack(CellblockError):
 
 
 class Stuck(CellblockError):
-    """An undo failed: hands are needed, and the text says where."""
+    """An undo failed: manual repair is needed, and the text says where."""
 
     code = 3
 
@@ -53,7 +53,7 @@ class Unreachable(CellblockError):
 
 
 class Locked(CellblockError):
-    """Somebody else's rollout is under way on this host."""
+    """Another run holds the lock of this host."""
 
     code = 6
 

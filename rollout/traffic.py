@@ -43,7 +43,7 @@ def read(site: Site, run: Callable[[str], str], seconds: int) -> list[dict[str, 
     first, last = counts(before), counts(after or before)
     if not last:
         raise Refused(
-            "the host has no counters of ours",
+            "the host has no Cellblock counters",
             todo=f"apply the step {_PART!r}; it has to be in the order of {site.path}",
         )
     return [_row(jail, first, last, seconds) for jail in last]
@@ -87,9 +87,9 @@ def table(data: list[dict[str, Any]]) -> str:
     text = tabulate(rows, headers, disable_numparse=True)
     if any(each["jail"] == "by-nat" for each in data):
         text += (
-            "\nby-nat: answers to what jails with nat began; until nat has translated them they do "
-            "not\nsay for which jail they are. The host's own, at ports from 32768 on, are among "
-            "them."
+            "\nby-nat: answers to connections that jails with nat opened, counted before nat"
+            "\ntranslates them, so the jail is not known. Answers to the host's own connections, at"
+            "\nports from 32768 on, are among them."
         )
     return text
 

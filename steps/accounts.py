@@ -32,6 +32,7 @@ def handler_steps(site: Site, service: str) -> tuple[Step, ...]:
     return (
         Step(
             name=f"{service}.accounts",
+            does="run PHP as each account's own user",
             why="PHP and CGI scripts of each account will run as that account, not as the web "
             "server's user; an error in that configuration shows before Apache serves anybody.",
             operations=(

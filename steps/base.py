@@ -22,6 +22,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name="base",
+            does="directories; undo after a restart",
             why="Creates the directories for jails; from now on, a reboot in the middle of a step "
             "undoes that step.",
             operations=(

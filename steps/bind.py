@@ -72,6 +72,7 @@ def steps(site: Site) -> tuple[Step, ...]:
 def _resolver(site: Site, address: str) -> Step:
     return Step(
         name="bind.resolver",
+        does="the host resolves through the jail",
         why="The server itself uses the jail's named, before its own named stops.",
         operations=(
             use(

@@ -31,6 +31,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name=_NAME,
+            does="nat for connections out of jails",
             why="Jails with outbound = nat connect out from the public address; jails with none "
             "cannot connect out. TSO and LRO are disabled, since nat cannot translate their "
             "segments.",

@@ -141,6 +141,7 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
         variables.append("sendmail_msp_queue_enable")
     return Step(
         name="mail.standby",
+        does="start the jail's daemon, unused",
         why="The jail's mail server answers on its own address, with a queue of its own, while the "
         "host's mail server keeps serving clients.",
         operations=(
@@ -201,6 +202,7 @@ def _cutover(site: Site) -> Step:
     rules = [each for name in moved(site) for each in forward.rules(site, name, localhost=True)]
     return Step(
         name="mail.cutover",
+        does="new connections go to the jail",
         why="New connections go to the jail from one moment on, and so do those to 127.0.0.1 from "
         "the host and the other jails. The host's mail server gets no new mail.",
         operations=(
@@ -238,6 +240,7 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
     wanted = {service.rcvar: "NO" for service in services} | null_client
     return Step(
         name="mail.retire",
+        does="stop the host's daemon for good",
         why="The host's mail server runs its queue once more, stops, and no longer starts at boot; "
         "undelivered messages move to the jail's queue. From now on the host is a null client: "
         "its programs send mail to 127.0.0.1, and so to the jail.",

@@ -33,6 +33,7 @@ def _cutover(site: Site) -> Step:
     later = "mysql.retire" if "mysql_by_name" in site.order else None
     return Step(
         name="mysql.cutover",
+        does="MySQL stops here, starts in its jail",
         why="Two daemons cannot share a data directory, so the host's MySQL stops and the jail's "
         "starts on the same files, on the host itself, without waiting for the network.",
         operations=(

@@ -42,6 +42,7 @@ def _name(site: Site) -> Step:
     known = {"name": jail.hostname, "address": str(jail.address)}
     return Step(
         name="mysql.name",
+        does="a host name that leads to MySQL",
         why=f"{jail.hostname} resolves to MySQL's jail on the host, as it does in the jails, so "
         "that users can write it instead of localhost.",
         operations=(use(files.headed, path="/etc/hosts", line=f"{jail.address}\t{jail.hostname}"),),
@@ -57,6 +58,7 @@ def _notices(site: Site) -> Step:
     path = f"{_OURS}/mysql.notices"
     return Step(
         name="mysql.notices",
+        does="record that users were told",
         why="Records on the host that all users whose scripts still say localhost were notified.",
         operations=(
             use(files.put, path=path, content=f"People were told to use {name} for MySQL.\n"),
@@ -88,6 +90,7 @@ def _retire(site: Site) -> Step:
     name = site.jails[site.jail_of(_MYSQL)].hostname
     return Step(
         name="mysql.retire",
+        does="localhost leads to MySQL no more",
         why="MySQL no longer answers on localhost, neither on 127.0.0.1 nor on the host's socket, "
         "since no script uses it any more. A jail that mounts the socket's directory keeps it.",
         operations=(

@@ -35,6 +35,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name="mysql.quota",
+            does="give databases' files to accounts",
             why="Database files belonged to MySQL, so no quota counted them; now they belong to "
             "the account whose name the database begins with. New tables follow within "
             f"{minutes} minutes.",

@@ -22,6 +22,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name="network",
+            does="addresses of the jails; load ipfw",
             why="Gives each jail an address and loads ipfw, which will forward public ports to it.",
             operations=(
                 use(address.cloned_interface, interface=interface),

@@ -31,6 +31,7 @@ def standby(
     asked = [use(rc.configuration_is_right, jail=jail, command=test)] if test else []
     return Step(
         name=f"{name}.standby",
+        does="start the jail's daemon, unused",
         why=why,
         operations=(
             use(
@@ -69,6 +70,7 @@ def cutover(
     switch = site.places[name].set
     return Step(
         name=f"{name}.cutover",
+        does="new connections go to the jail",
         why=why,
         operations=(
             *forward.rules(site, name, localhost=localhost),
@@ -103,6 +105,7 @@ def retire(
     service = site.services[name]
     return Step(
         name=f"{name}.retire",
+        does="stop the host's daemon for good",
         why=why,
         operations=(
             use(rc.variable, name=service.rcvar, value="NO"),

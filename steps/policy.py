@@ -26,6 +26,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name=_NAME,
+            does="limit what each jail can reach",
             why="From now on a jail can connect only to what the site file allows, so that an "
             "attacker in one jail does not reach the others.",
             operations=tuple(ruleset.part(site, _NAME, bodies(site))),

@@ -49,6 +49,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name="preflight",
+            does="check the host; changes nothing",
             why="Nothing is started on a server that differs from the site file or is not healthy.",
             operations=(),
             checks=tuple(checks),

@@ -49,6 +49,7 @@ def _jail_step(
 ) -> Step:
     return Step(
         name=f"{service}.jail",
+        does=f"build and start the jail {name}",
         why=f"Builds and starts the jail {name} beside the running server; no client uses it yet.",
         operations=tuple(_build(site, name, fitted, more)),
         checks=(

@@ -23,6 +23,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (
         Step(
             name=_NAME,
+            does="count the packets of each jail",
             why="Adds ipfw rules that only count, to show how much each jail sends and receives.",
             operations=tuple(ruleset.part(site, _NAME, list(_bodies(site)))),
             checks=ruleset.checks(site, _NAME),

@@ -208,5 +208,5 @@ def run(
     failed = plugin.broken or not all(verdict.passed for verdict in plugin.verdicts)
     if plugin.broken or (len(plugin.verdicts) != expected and not (first and failed)):
         found = "\n".join(plugin.broken) or f"{len(plugin.verdicts)} answers to {expected} checks"
-        plugin.verdicts.append(Verdict("checks could be asked", False, 0.0, found))
+        plugin.verdicts.append(Verdict("all checks could be run", False, 0.0, found))
     return plugin.verdicts

@@ -77,7 +77,7 @@ class Connection:
         )
         gone = tries(journal.take, self.session, self.plan, self._run)
         if gone:
-            self.listener.note(f"took over the lock of {gone}, whose rollout ended without a word")
+            self.listener.note(f"took over the stale lock of {gone}: that run ended unexpectedly")
 
     def close(self) -> None:
         if self._session is not None:
@@ -96,16 +96,14 @@ class Connection:
         for entry in journal.read(self.session).entries:
             if entry.directory == directory:
                 return entry
-        raise Refused(f"the journal has no step {directory}", todo="look at cellblock status")
+        raise Refused(f"the journal has no step {directory}", todo="run cellblock status")
 
     def follow(self, directory: str) -> Entry:
         """Wait until a step rests, telling its log; over a new connection if this one ends."""
         try:
             self._follow(directory)
         except Unreachable as error:
-            self.listener.note(
-                f"{error.what}; the host goes on by itself, trying to reach it again"
-            )
+            self.listener.note(f"{error.what}; the step continues on the host; reconnecting")
             self.renew(directory)
             # The host may have restarted in a step before which nobody undoes at boot.
             self.session.output(f"sh {JOURNAL}/host.sh arm {directory}")
@@ -148,7 +146,7 @@ class Connection:
         now = self.follow(entry.directory)
         if now.state != "confirmed":  # that one's answer may have been lost on the way
             raise RolledBack(
-                f"{entry.name}: the confirm came too late; the host had undone it by itself",
+                f"{entry.name}: the confirm came too late: the host had already rolled it back",
                 evidence=now.reason,
                 todo="raise [run] confirm_within, or find out what was slow",
             )
@@ -167,6 +165,6 @@ class Connection:
             raise Unreachable(
                 error.what,
                 evidence=error.evidence,
-                todo=f"without a confirm the host undoes {directory} by itself at its deadline; "
-                "run status when it can be reached again",
+                todo=f"unless confirmed, {directory} is rolled back by the host at its deadline; "
+                "run cellblock status when the host can be reached again",
             ) from None

@@ -206,8 +206,8 @@ def table(changes: Collection[Change]) -> str:
 
 def text(found: Drift) -> str:
     if not found.changes:
-        return "nothing that the steps left was changed since"
-    return f"changed by others since, and kept:\n{table(found.changes)}"
+        return "nothing that the steps left was changed by others"
+    return f"changed by others since the steps ran (kept as it is):\n{table(found.changes)}"
 
 
 def data(found: Drift) -> list[dict[str, str]]:
@@ -243,12 +243,12 @@ def must_spare(
         raise Refused(
             "others changed what the rollback would remove or overwrite; nothing was undone",
             evidence=table(lost),
-            todo="put it back, or copy it to where it shall live; or rollback --set-aside, which "
-            f"first keeps it in {ASIDE} on the host",
+            todo="revert it, or copy it elsewhere; or run rollback --set-aside, which "
+            f"first saves it in {ASIDE} on the host",
         )
     if lost:
         listener.note(
-            f"kept on the host, in {_set_aside(session, found, undone)}.*:\n{table(lost)}"
+            f"saved on the host, in {_set_aside(session, found, undone)}.*:\n{table(lost)}"
         )
 
 

@@ -1,7 +1,8 @@
-"""Gates: who says yes, from the terminal or from a file, and what the host keeps of it."""
+"""Gates: who says yes, at the terminal or in a file, and what the host records of it."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import tomllib
@@ -28,7 +29,7 @@ def nobody(step: str, gate: Gate) -> str:
 
 
 def always(step: str, gate: Gate) -> str:
-    """--yes: the operator's own word, given before he saw the question."""
+    """--yes: the operator's answer, given before the question was shown."""
     _show(step, gate)
     return f"{operator()}, by --yes"
 
@@ -41,7 +42,7 @@ def _show(step: str, gate: Gate) -> None:
 
 
 def person(step: str, gate: Gate) -> str:
-    """Who sits at the terminal. Nobody there, as in a cron job, is a no."""
+    """The person at the terminal. Without one, as in a cron job, the answer is no."""
     if not sys.stdin.isatty():
         return ""
     _show(step, gate)
@@ -50,9 +51,12 @@ def person(step: str, gate: Gate) -> str:
 
 
 def chosen(plan: Plan, yes: bool, answers: Path | None) -> Answer:
-    """Who is asked at the gates of a run. Raises Refused for answers that do not fit the plan."""
+    """Who answers at the gates of a run. Raises Refused for answers that do not fit the plan."""
     if yes and answers:
-        raise Refused("--yes and --answers at once", todo="a file may say yes to all of them, too")
+        raise Refused(
+            "--yes and --answers were given together",
+            todo="give one; a file may say yes at every gate",
+        )
     if answers:
         return read(answers, plan, person)
     return always if yes else person
@@ -76,7 +80,7 @@ class _Said(BaseModel):
 
 
 class Answers:
-    """The answers of a file, for an `Answer`: what it does not say is asked of `otherwise`."""
+    """The answers of a file, for an `Answer`: `otherwise` answers what it does not."""
 
     def __init__(self, path: Path, said: Mapping[str, _Said], otherwise: Answer) -> None:
         self.path = path
@@ -91,7 +95,7 @@ class Answers:
             raise Waiting(
                 f"{step} waits for a yes: {gate.question}",
                 evidence="\n".join((f"{said.by} says no in {self.path}", *gate.look_at)),
-                todo="speak to them; the steps before it stay",
+                todo="ask them; the steps before it stay confirmed",
             )
         _show(step, gate)
         given = f", given {said.at.isoformat()}" if said.at else ""
@@ -148,7 +152,12 @@ def _tables(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
 def _told(item: Any) -> str:
     key = "".join(f".{part}" for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        return f"{key} = {item['input']!r}: unknown key"
+        return f"{key} = {_toml(item['input'])}: unknown key"
     if item["type"] == "missing":
         return f"{key}: missing, and needed"
-    return f"{key} = {item['input']!r}: {item['msg']}"
+    return f"{key} = {_toml(item['input'])}: {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _toml(value: Any) -> str:
+    """A value as it may stand in the file."""
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -64,11 +64,15 @@ class Listener:
     def result(self, result: Result) -> None:
         """A step has ended."""
 
-    def ended(self, results: Sequence[dict[str, Any]]) -> None:
-        """The run that began with `act` has ended; its results are those of report.results_data."""
+    def ended(self, results: Sequence[dict[str, Any]], summary: str) -> None:
+        """The run that began with `act` has ended: a row per step (report.results_data), and the
+        result in sentences (rollout/report/summary.py).
+        """
 
-    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
-        """What a rehearsal came to: a row a step (rollout/rehearsal/verdicts.py)."""
+    def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
+        """A rehearsal has ended: a row per step (rollout/rehearsal/verdicts.py), none where steps
+        are not judged, and the result in sentences.
+        """
 
     def note(self, text: str) -> None:
         """Something else that a person wants to know."""
@@ -112,13 +116,13 @@ class Listeners(Listener):
         for each in self._told:
             each.result(result)
 
-    def ended(self, results: Sequence[dict[str, Any]]) -> None:
+    def ended(self, results: Sequence[dict[str, Any]], summary: str) -> None:
         for each in self._told:
-            each.ended(results)
+            each.ended(results, summary)
 
-    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
+    def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
         for each in self._told:
-            each.verdicts(rows)
+            each.verdicts(rows, summary)
 
     def note(self, text: str) -> None:
         for each in self._told:

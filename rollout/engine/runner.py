@@ -1,4 +1,4 @@
-"""Runs steps on the host and takes them back. Only this module acts."""
+"""Runs steps on the host and undoes them. Only this module acts."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from rollout.plan.step import Check, Gate, Step
 from rollout.site import JOURNAL
 
 _STANDING = ("applied", "confirmed")
+_EARLIER = {"applying": "being run", "undoing": "being undone"}
 
 
 @dataclass
@@ -42,14 +43,14 @@ class ManualEntry(Protocol):
         ...
 
     def resume(self, connection: Connection, directory: str) -> Entry:
-        """Go on with a step that was left while it was typed."""
+        """Go on with a step that was interrupted during manual entry."""
         ...
 
 
 class Runner:
     """One rollout on one host. `answer` is asked at a gate. `results` grows as steps end.
 
-    With `manual` a person types the commands, and the host does all else as ever.
+    With `manual` a person types the commands; everything else works as usual.
     """
 
     def __init__(
@@ -109,22 +110,24 @@ class Runner:
         return list(self.plan.checks(position))
 
     def must_be_well(self, known: Journal, wanted: int) -> None:
-        """Ask the steps that only ask, before anything is begun. Raises Refused at the first no.
+        """Run the checks of the steps that have no commands, before anything is begun.
 
-        What a step that was applied has changed is no fault, though nobody confirmed it yet.
+        Raises Refused at the first that fails. What an applied step has changed is no failure,
+        though it is not confirmed yet.
         """
         there = [entry for entry in known.entries if entry.being_typed or entry.state in _STANDING]
         holding = set(self._holding({entry.name for entry in there}))
         only_ask = [step for step in self.plan.steps[:wanted] if not step.operations]
         asking = [check for step in only_ask for check in step.checks if check in holding]
         if asking:
-            self.listener.note(f"asking whether the server is well: {len(asking)} checks")
+            self.listener.note(f"running the preflight checks: {len(asking)}")
         failed = _failed(self.ask(asking, first=True))
         if failed:
             raise Refused(
-                f"{self.connection.target.name} is not as {self.plan.site.path} says, or not well",
+                f"{self.connection.target.name} does not pass the preflight checks of "
+                f"{self.plan.site.path}",
                 evidence=_evidence(failed),
-                todo="nothing was changed; mend what is named, and see all of it with check",
+                todo="nothing was changed; fix what is named; cellblock check shows all of it",
             )
 
     def compiled(self, position: int) -> bundle.Bundle:
@@ -138,7 +141,7 @@ class Runner:
     def apply(self, to: str | None = None) -> None:
         """Run every step up to `to` that is not confirmed yet. Raises at the first that fails."""
         wanted = self.plan.upto(to)
-        # In the middle of a step or of its undo the host is in no state to be asked about yet.
+        # In the middle of a step or of its undo the checks could not tell anything yet.
         begun = bool(self.known().entries)
         if begun:
             self.connection.take()
@@ -163,7 +166,7 @@ class Runner:
             self.session.output(f"sh {JOURNAL}/host.sh arm {entry.directory}")
         if entry.state in ("applying", "undoing"):
             self.listener.note(
-                f"{entry.name}: {entry.state} by an earlier run; waiting for its end"
+                f"{entry.name}: {_EARLIER[entry.state]} by an earlier run; waiting for it to end"
             )
             return self.connection.follow(entry.directory)
         return entry
@@ -175,7 +178,7 @@ class Runner:
         if entry is not None and entry.being_typed:
             entry = self._typed_on(step, entry)
         elif entry is not None and entry.state == "applied":
-            self.listener.step(step, "applied by an earlier run, not confirmed: checking it")
+            self.listener.step(step, "applied by an earlier run and not confirmed: checking it")
             entry = self.connection.entry(entry.directory)
         else:
             said = self._pass(step)
@@ -192,10 +195,10 @@ class Runner:
     def _typed_on(self, step: Step, entry: Entry) -> Entry:
         if self.manual is None:
             raise Refused(
-                f"{step.name} is being typed by hand, by {entry.hand}",
-                todo="go on with apply --by-hand, or take it back with rollback",
+                f"{step.name} is being typed by hand by {entry.hand}",
+                todo="go on with apply --by-hand, or undo it with rollback",
             )
-        self.listener.step(step, f"left while it was typed, by {entry.hand}")
+        self.listener.step(step, f"interrupted during manual entry by {entry.hand}")
         return self.manual.resume(self.connection, entry.directory)
 
     def gate(self, step: Step) -> Gate | None:
@@ -223,9 +226,9 @@ class Runner:
             raise Waiting(
                 f"{step.name} waits for a yes: {gate.question}",
                 evidence="\n".join(gate.look_at),
-                todo="look, then apply again with --yes",
+                todo="look at these, then run cellblock apply and answer, or apply --yes",
             )
-        self.listener.note(f"{step.name}: {gate.question} yes, {said}")
+        self.listener.note(f"{step.name}: gate: {gate.question} yes, {said}")
         return gates.record(gate, said)
 
     def _run(self, made: bundle.Bundle, said: Mapping[str, str]) -> Entry:
@@ -248,11 +251,11 @@ class Runner:
             undone = self._undo(entry, reason, _evidence(failed))
             what = f"its commands ran, but {len(failed)} of {len(verdicts)} checks failed"
             todo = ""
-            if undone.reason != reason:  # so they may have failed for its being undone
-                what = f"{undone.reason}, while its checks were asked"
+            if undone.reason != reason:  # the checks may have failed because it was undone
+                what = f"{undone.reason}, while its checks were running"
                 todo = "raise [run] confirm_within, or find out what was slow"
             raise RolledBack(
-                f"{entry.name}: {what}; it was undone and the host is as before",
+                f"{entry.name}: {what}; it was rolled back; compared with before: identical",
                 evidence=_evidence(failed),
                 todo=todo,
             )
@@ -267,12 +270,15 @@ class Runner:
             return Refused(
                 f"{entry.name}: {entry.reason}",
                 evidence=evidence,
-                todo="nothing was done; make room, or see what changed with plan, and apply again",
+                todo="nothing was done; free some space, or see with cellblock plan what changed; "
+                "then apply again",
             )
         return RolledBack(
-            f"{entry.name}: {entry.reason or 'it failed'}; it was undone and the host is as before",
+            f"{entry.name}: {entry.reason or 'it failed'}; it was rolled back; "
+            "compared with before: identical",
             evidence=evidence,
-            todo=f"the whole log: {log} on the host",
+            todo=f"nothing is left to repair; the whole log is {log} on the host; "
+            f"mend the cause, see cellblock plan {entry.name}, then apply again",
         )
 
     # Back.
@@ -305,7 +311,8 @@ class Runner:
         for entry in begun:
             if entry.name in final and entry.state == "confirmed":
                 raise Refused(
-                    f"{entry.name} was a point of no return: there is no way back before it",
+                    f"{entry.name} was a point of no return: it and the steps before it cannot be "
+                    "undone",
                     todo=f"rollback --to {entry.name} undoes what came after it",
                 )
 
@@ -320,7 +327,7 @@ class Runner:
             raise Stuck(
                 f"{entry.name} was undone, but checks of the steps before it fail",
                 evidence=_evidence(failed),
-                todo="mend what is named by hand, then run verify",
+                todo="repair what is named by hand, then run cellblock verify",
             )
 
     def _undo(self, entry: Entry, reason: str, evidence: str = "") -> Entry:
@@ -377,6 +384,6 @@ def _stuck(entry: Entry, more: str = "") -> Stuck:
     return Stuck(
         f"{entry.name} is {entry.state}: {entry.stuck or entry.reason}",
         evidence=more,
-        todo=f"on the host: see {there}/log, {there}/differences and {there}/undo; "
-        "mend it by hand, then run rollback again",
+        todo=f"on the host, read {there}/log, {there}/differences and {there}/undo; "
+        "repair it by hand; cellblock status says what to type then",
     )

@@ -141,9 +141,9 @@ def read_answers(lines: tuple[str, ...], output: str) -> Answers:
         else:
             return answers
     raise Refused(
-        f"the host answered {len(answers)} of {len(lines)} questions about itself",
+        f"{len(answers)} of {len(lines)} facts could be gathered from the host",
         evidence=output[-500:],
-        todo="see that root's sh works there, and whether something prints at every login",
+        todo="see that root's sh works on the host, and whether something prints at every login",
     )
 
 

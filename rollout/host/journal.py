@@ -87,9 +87,9 @@ def parse(text: str) -> Journal:
             state, _, hash = value.partition(" ")
             if not re.fullmatch(r"[0-9]{3,}-.+", name) or state not in STATES:
                 raise Refused(
-                    f"the journal on the host has steps/{name}, which is no step in a state",
+                    f"the journal on the host has steps/{name}: not a step in a known state",
                     evidence=line[:500],
-                    todo=f"look at it, and move it out of {JOURNAL}/steps",
+                    todo=f"look at it, then move it out of {JOURNAL}/steps",
                 )
             entries[name] = Entry(name, state, hash)
         elif word in _WORDS and name in entries:
@@ -128,7 +128,7 @@ def must_belong(journal: Journal, plan: Plan) -> None:
         raise Refused(
             f"{plan.site.path}: name = {plan.site.name!r}, but the journal on the host belongs to "
             f"site {journal.site.partition(' ')[0]!r}",
-            todo="use the site file of that rollout",
+            todo="use the site file of that run",
         )
 
 
@@ -152,7 +152,7 @@ def must_fit(journal: Journal, plan: Plan) -> None:
             f"the journal on the host does not fit {plan.site.path}",
             evidence=f"{what}\nthe journal belongs to site {journal.site}\n"
             f"this is site {plan.site.name} {plan.site.hash}",
-            todo="use the site file of that rollout, or roll back with it first",
+            todo="use the site file of that run, or roll back with it first",
         )
 
 
@@ -205,10 +205,10 @@ def take(session: Session, plan: Plan, run: str) -> str:
     told = result.out.strip()
     if result.code == Locked.code:
         raise Locked(
-            f"{session.target.name}: another rollout is under way",
-            evidence=f"the lock is held by {_owner(told)}, whose connection is alive",
-            todo="wait for it, or speak to them; if their machine is gone and the host has not "
-            f"noticed yet, kill {told.partition(' ')[0]} there ends their hold",
+            f"{session.target.name}: another run holds the lock",
+            evidence=f"held by {_owner(told)}; its connection is alive",
+            todo="wait for it, or ask its owner; if that machine is gone and the host has not "
+            f"noticed yet, kill {told.partition(' ')[0]} on the host releases the lock",
         )
     if result.code != 0:
         raise Refused(f"the journal {JOURNAL} cannot be written", evidence=result.err)

@@ -217,7 +217,7 @@ _SSH_SAYS = (
     (
         r"Host key verification failed|REMOTE HOST IDENTIFICATION",
         "the host key is not the one that is known",
-        "compare the fingerprint on the console, then mend known_hosts ([host] known_hosts)",
+        "compare the fingerprint on the console, then correct known_hosts ([host] known_hosts)",
     ),
     (
         r"Permission denied|Too many authentication failures",

@@ -78,6 +78,7 @@ class Gate:
 class Step:
     """What is done, why, how it is checked and what it may cost.
 
+    `does` says it in a few words, for a line of the plan: 36 characters at the most.
     `outage` is what users may notice: service -> seconds without an answer at the most; a service
     that is not named may have none. `tell` is who else has to know, for the runbook. `finds` are
     checks for a plan alone: what they find on the host is listed, and stops nothing.
@@ -94,6 +95,7 @@ class Step:
     confirm_within: int = 120
     tell: tuple[str, ...] = ()
     finds: tuple[Check, ...] = ()
+    does: str = ""
 
     def chained(self, previous: str) -> str:
         """Its hash, over what it does and all that stands before it."""

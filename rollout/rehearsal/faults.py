@@ -1,8 +1,8 @@
-"""What goes wrong on purpose in a rehearsal: at one command of one step, on any kind of box.
+"""Failures that a rehearsal injects: at one command of one step, on any kind of box.
 
 The command itself is changed before it is uploaded, or the box is, at the moment when the host's
-log names the command. So nothing on the box has to know of it, and what the host does then is what
-it would do on the night.
+log names the command. Nothing on the box has to know of it, so the host does what it would do on
+the night.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from typing import Literal, get_args
 
 from rollout.engine.listener import Listener
 from rollout.engine.runner import Runner
-from rollout.host.bundle import Bundle, Command
+from rollout.errors import Refused
+from rollout.host.bundle import Bundle, Command, compile_step
+from rollout.plan import Plan
 from rollout.rehearsal.box import Box
 
 Kind = Literal["fail", "fail-after", "hang", "connection", "power"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SAYS = {
     "fail": "fails",
-    "fail-after": "fails after having acted",
+    "fail-after": "fails after it acted",
     "hang": "hangs",
-    "connection": "is cut off from the operator",
+    "connection": "loses the connection to the operator",
     "power": "is hit by a power cut",
 }
 _HANGS = 3  # seconds until a command that hangs is killed
@@ -68,16 +70,32 @@ class Fault:
                 return replace(command, do=f"sleep {_OPEN}\n{command.do}", limit=limit)
 
 
+def must_exist(plan: Plan, step: str, command: int) -> None:
+    """Raises Refused for a step or a command that no host has, before a box is set up.
+
+    A host on which nothing of ours is yet has the most commands.
+    """
+    position = plan.position(step)
+    made = compile_step(position + 1, plan.steps[position], plan.hashes[position], None)
+    if not made.commands:
+        raise Refused(f"{step} has no commands, only checks: there is nothing to break")
+    if command > len(made.commands):
+        raise Refused(
+            f"{step} has {len(made.commands)} commands: there is no command {command} to break",
+            todo=f"name one from 1 to {len(made.commands)}; cellblock runbook lists them",
+        )
+
+
 def draw(count: int, seed: int, steps: Sequence[str]) -> list[Fault]:
-    """So many faults at steps of this plan, in its order; the same for the same seed."""
+    """That many faults at steps of this plan, in its order; the same for the same seed."""
     dice = random.Random(seed)  # noqa: S311 # to be drawn again by its seed, and no secret
     drawn = [(dice.randrange(len(steps)), dice.choice(KINDS), dice.random()) for _ in range(count)]
     return [Fault(steps[position], kind, at) for position, kind, at in sorted(drawn)]
 
 
 class Struck(Listener):
-    """Hears the host's log, and when it names the command takes the connection or the power away,
-    once, where the fault is of that kind.
+    """Reads the host's log; when it names the command, cuts the connection or the power, once,
+    where the fault is of that kind.
     """
 
     def __init__(self, fault: Fault, command: Command, box: Box) -> None:

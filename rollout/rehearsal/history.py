@@ -54,9 +54,9 @@ def read() -> dict[str, Entry]:
         return {}
     except (OSError, ValidationError) as error:
         raise Refused(
-            f"{path}: what was rehearsed cannot be read from it",
+            f"{path}: the record of rehearsals cannot be read",
             evidence=str(error),
-            todo="move it away, and rehearse again",
+            todo="move the file away and rehearse again",
         ) from None
 
 
@@ -87,13 +87,14 @@ def look(steps: Iterable[Step], *, strict: bool) -> list[str]:
     found = [known[content(step)] for step in steps if content(step) in known]
     if never and strict:
         raise Refused(
-            f"{len(never)} of {len(steps)} steps were never rehearsed as they are: --strict",
+            f"{len(never)} of {len(steps)} steps were never rehearsed in their current form "
+            "(--strict)",
             evidence="\n".join(never),
             todo="rehearse them with this site file, or apply without --strict",
         )
     told = []
     if never:
-        told.append(f"WARNING: never rehearsed as they are: {', '.join(never)}")
+        told.append(f"WARNING: never rehearsed in their current form: {', '.join(never)}")
     modelled = [entry.step for entry in found if not entry.freebsd]
     if modelled:
         told.append(f"rehearsed on the stand-in only, not on a FreeBSD: {', '.join(modelled)}")

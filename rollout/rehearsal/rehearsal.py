@@ -1,4 +1,4 @@
-"""A rehearsal: everything forward, back and forward again on a box that may break."""
+"""A rehearsal: apply, roll back and apply again on a box that may break."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ class Rehearsal:
 
     def whole(self) -> None:
         """Apply, verify, roll back, compare with before, apply again, run everything a second time,
-        restart, verify. Raises where it fails; the verdicts are told in any case.
+        restart, verify. Raises where it fails; the verdicts are shown in any case.
         """
-        with self._judging():
+        with self._judging(self.verdicts):
             before = self.fingerprint()
             with self.box.traffic(self.listener.note):
                 self._act("apply", lambda runner: runner.apply())
@@ -91,27 +91,41 @@ class Rehearsal:
 
     def broken(self, step: str, command: int) -> None:
         """Let one command of a step fail. Raises RolledBack when all is as before that step."""
+        with self._judging():
+            self._broken(step, command)
+
+    def _broken(self, step: str, command: int) -> None:
         position = self.plan.position(step)
         if position:
             self._act("apply", lambda runner: runner.apply(self.plan.steps[position - 1].name))
         there = len(self.compiled(position).commands)
         if command > there:
             raise Refused(
-                f"{step} has {there} commands on this host: there is no number {command} to break",
-                todo="see the runbook for the commands of a step",
+                f"{step} has {there} commands on this host: there is no command {command} to break",
+                todo=f"name one from 1 to {there}",
             )
         before = self.fingerprint()
         try:
             self._faulted(Fault(step, "fail", number=command), f"apply {step}")
-        except RolledBack:
+        except RolledBack as error:
             self.must_equal(before, f"after the failure of {step}")
-            raise
-        raise Stuck(f"{step} was to fail at its command {command} and did not")
+            raise RolledBack(
+                f"{error.what} (a failure that --break injected)",
+                evidence=error.evidence,
+                todo="nothing is to be repaired: the box is deleted, and no server was touched",
+            ) from None
+        raise Stuck(
+            f"a failure was injected at command {command} of {step}, but the step did not fail"
+        )
 
     def chaos(self, count: int, seed: int) -> None:
         """Failures drawn by that seed. Each must end as before its step, or confirmed and verified;
         and all of it in the end as before everything. Raises Stuck where it does not.
         """
+        with self._judging():
+            self._chaos(count, seed)
+
+    def _chaos(self, count: int, seed: int) -> None:
         self.listener.note(f"chaos: {count} failures, seed {seed}")
         before = self.fingerprint()
         names = [step.name for step in self.plan.steps if step.operations]
@@ -137,8 +151,8 @@ class Rehearsal:
         except RolledBack as error:
             self.listener.note(f"{name}: {error.what}")
         except CellblockError as error:
-            self.listener.note(f"{name}: {error.what}; the next operator takes it back")
-            self._act(f"{name}: taken back", lambda runner: runner.rollback(last))
+            self.listener.note(f"{name}: {error.what}; the next run undoes it")
+            self._act(f"{name}: undone", lambda runner: runner.rollback(last))
         else:
             self._verify("verify")
             return str(at), "confirmed and verified"
@@ -159,7 +173,7 @@ class Rehearsal:
         """Apply the step with the fault in it; whatever that ends with is raised."""
         command = self.compiled(self.plan.position(at.step)).commands[at.number - 1]
         struck = Struck(at, command, self.box)
-        self._act(f"{name}, {at}", lambda runner: runner.apply(at.step), struck)
+        self._act(f"{name}, injected: {at}", lambda runner: runner.apply(at.step), struck)
 
     # Parts of them.
 
@@ -170,7 +184,7 @@ class Rehearsal:
                 with self.record.act(name, runner, self.box.watches, self.box.socket_owner):
                     run(runner)
             finally:
-                self.listener.ended(self.record.results)
+                self.listener.ended(self.record.results, self.record.said)
                 for result in runner.results:
                     back = name == ROLLBACK
                     good = "undone" if back else "confirmed"
@@ -201,11 +215,13 @@ class Rehearsal:
             self.verdicts.say(directory.partition("-")[2], "baseline", not lines)
             differ += [f"{directory}: {line}" for line in lines]
         if differ:
-            raise Stuck("after their undo the host was not as before", evidence="\n".join(differ))
+            raise Stuck(
+                "after an undo the host was not as before the step", evidence="\n".join(differ)
+            )
 
     def _again(self) -> None:
         """Run a second time what a step still has to say on a host where it is done."""
-        self.listener.note("running every step a second time")
+        self.listener.note("running all steps a second time")
         found: list[str] = []
         ran = 0
         with self._runner() as runner:
@@ -225,7 +241,7 @@ class Rehearsal:
                 before = now
         if found:
             raise Stuck("a second run changed something", evidence="\n".join(found))
-        self.listener.note(f"a second run changed nothing; {ran} commands were still to be run")
+        self.listener.note(f"a second run changed nothing; {ran} commands were run again")
 
     def must_equal(self, before: list[str], when: str) -> None:
         """Raises Stuck when the host differs from `before`, naming what differs."""
@@ -234,15 +250,22 @@ class Rehearsal:
         self.record.compared(when, len(now), lines)
         if now != before:
             raise Stuck(f"{when} the host is not as before", evidence="\n".join(lines))
-        self.listener.note(f"{when} the host is as before: {len(now)} facts compared, none differs")
+        self.listener.note(f"{when}: compared with before: identical ({len(now)} facts)")
 
     @contextmanager
-    def _judging(self) -> Iterator[None]:
+    def _judging(self, verdicts: Verdicts | None = None) -> Iterator[None]:
+        """Show the result however it ends, with those verdicts on each step."""
+        rows: list[dict[str, str]] = []
+        error: BaseException | None = None
         try:
             yield
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
-            self.record.verdicts = self.verdicts.rows
-            self.listener.verdicts(self.verdicts.rows)
+            if verdicts is not None:
+                rows = self.record.verdicts = verdicts.rows
+            self.listener.verdicts(rows, self.record.summary(error))
 
 
 _BEFORE_AND_AFTER = f"""cd {JOURNAL}/steps && for step in *; do

@@ -1,4 +1,4 @@
-"""What a rehearsal came to, step by step: the table at its end."""
+"""The verdicts of a rehearsal on each step: the table at its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEANS: dict[Column, str] = {
     "apply": "its commands ran and it was confirmed, both times",
     "verify": "its checks held when all was done, both times",
     "undo": "it was undone",
-    "baseline": "after its undo the host was as before it",
+    "baseline": "after its undo the host was identical to before it",
     "again": "run a second time it changed nothing",
     "reboot": "its checks held after a restart",
 }
@@ -27,7 +27,7 @@ UNTRIED = "-"
 
 
 class Verdicts:
-    """A row a step that does something. What is not said stays untried; a failure stays one."""
+    """One row per step that has commands. What is not set stays untried; a failure stays one."""
 
     def __init__(self, plan: Plan) -> None:
         self._steps = [step for step in plan.steps if step.operations]

@@ -26,7 +26,7 @@ from rollout.probe import outage
 from rollout.probe.outage import Owner, Timeline
 from rollout.probe.outside import labels, watching
 from rollout.probe.protocols import Watch
-from rollout.report import evidence, page, snapshot, tables, timeline
+from rollout.report import evidence, page, snapshot, summary, tables, timeline
 from rollout.report.evidence import Evidence, Log
 
 FORMAT = 1
@@ -38,7 +38,7 @@ ENDS = {
     3: "stuck",
     4: "waiting at a gate",
     5: "host unreachable",
-    6: "locked by somebody else",
+    6: "locked by another run",
     130: "interrupted",
 }
 
@@ -82,6 +82,7 @@ class Record:
     """One run of a command. It is written as the context ends, however that is.
 
     `say` is told where; a report that cannot be written is told too, and changes no outcome.
+    `results` and `said`, in sentences, are those of the last act.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Record:
         self.acts: list[dict[str, Any]] = []
         self.results: list[dict[str, Any]] = []
         self.verdicts: list[dict[str, str]] = []
+        self.said = ""
         self._began = time.time()
 
     def __enter__(self) -> Record:
@@ -127,7 +129,7 @@ class Record:
     ) -> Iterator[None]:
         """Run under the eyes of the prober, and keep what it came to; `results` has the figures."""
         probes = self.files / f"{re.sub('[^a-z0-9]+', '-', name.partition(',')[0])}.jsonl"
-        self.results = []
+        self.results, self.said = [], ""
         before = evidence.confirmed(runner.session)
         began = time.time()
         try:
@@ -137,7 +139,7 @@ class Record:
         finally:
             ended = time.time()
             timelines = outage.read(probes) if probes.exists() else {}
-            self.results = tables.results_data(runner.results, timelines)
+            self.results = tables.results_data(runner.results, timelines, self._limits)
             with self._without_harm(f"{name} will be missing in the report"):
                 found = evidence.gather(runner.connection.target, runner.results, name == ROLLBACK)
                 done = tuple(runner.results)
@@ -146,6 +148,11 @@ class Record:
     def tell(self, act: Act) -> None:
         """Put an act's values into the report."""
         self.acts.append(self._data(act))
+        self.said = summary.act(self.acts[-1])
+
+    @property
+    def _limits(self) -> dict[str, Mapping[str, float]]:
+        return {step.name: step.outage for step in self.plan.steps}
 
     def _data(self, act: Act) -> dict[str, Any]:
         seen_first = {each: min(own, key=lambda o: o.first).who for each, own in act.owners}
@@ -161,7 +168,9 @@ class Record:
             "steps": [
                 self._step(act, result, figures)
                 for result, figures in zip(
-                    act.results, tables.results_data(act.results, act.timelines), strict=True
+                    act.results,
+                    tables.results_data(act.results, act.timelines, self._limits),
+                    strict=True,
                 )
             ],
             "services": [
@@ -215,9 +224,15 @@ class Record:
             listener = {"when": when, "facts": facts, "differences": list(differences)}
             self.acts[-1]["compared"] = listener
 
-    def _write(self, end: dict[str, Any]) -> None:
+    def summary(self, error: BaseException | None) -> str:
+        """The result of the whole run, in sentences, if it ends with this error."""
+        with self._without_harm("the result could not be put into words"):
+            return summary.run(self._report(_end(error)))
+        return ""
+
+    def _report(self, end: dict[str, Any]) -> dict[str, Any]:
         site = self.plan.site
-        data = {
+        return {
             "format": FORMAT,
             "made_by": f"cellblock {_version()}".strip(),
             "command": self.command,
@@ -232,11 +247,14 @@ class Record:
             "acts": self.acts,
             "verdicts": self.verdicts,
         }
+
+    def _write(self, end: dict[str, Any]) -> None:
+        data = self._report(end)
         text = json.dumps(data, indent=1, ensure_ascii=False).encode(errors="replace")
         (self.files / "report.json").write_bytes(text)
         html = self.files / "report.html"
         html.write_text(page.render(json.loads(text)), encoding="utf-8")
-        self.say(f"report: {html}, its figures: report.json beside it")
+        self.say(f"report: {html}")
 
 
 def _end(error: BaseException | None) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Events(Listener):
         out(json.dumps({"event": event, "time": now(), **more}))
 
     def act(self, name: str) -> None:
-        self._acts.append({"name": name, "results": []})
+        self._acts.append({"name": name, "results": [], "summary": ""})
         self._tell("act", name=name)
 
     def watching(self, results: Path) -> None:
@@ -67,11 +67,11 @@ class Events(Listener):
             seconds=round(result.ended - result.began, 2),
         )
 
-    def ended(self, results: Sequence[dict[str, Any]]) -> None:
-        self._acts[-1]["results"] = list(results)
+    def ended(self, results: Sequence[dict[str, Any]], summary: str) -> None:
+        self._acts[-1] |= {"results": list(results), "summary": summary}
 
-    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
-        self._tell("verdicts", steps=list(rows))
+    def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
+        self._tell("verdicts", steps=list(rows), summary=summary)
 
     def note(self, text: str) -> None:
         self._tell("note", text=text)

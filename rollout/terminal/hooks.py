@@ -62,7 +62,7 @@ class Command:
             self._events.put(None)
             self._thread.join(5)
             if late:
-                self.failures.append(f"at the end: {late} events came too late for it")
+                self.failures.append(f"at the end: it was not run for {late} events")
 
     def _work(self) -> None:
         while (event := self._events.get()) is not None:
@@ -95,11 +95,11 @@ class Command:
         problem = f"it took longer than {self._limit:g} s and was killed"
         while time.monotonic() < deadline:
             if self._given_up:
-                problem = "it still ran when all else had ended, and was killed"
+                problem = "it was still running at the end of the run, and was killed"
                 break
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(0.2)
-                return f"it ended with {code}" if code else ""
+                return f"it exited with {code}" if code else ""
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -168,6 +168,6 @@ class Hooks(Listener):
         if self._command.failures and not self._complained:
             self._complained = True
             self._heard.note(
-                f"the hook failed {self._command.failures[0]}; the rollout goes on without it, and "
-                "further failures are not told"
+                f"the hook failed {self._command.failures[0]}; the run continues, and "
+                "further failures of the hook are not shown"
             )

@@ -1,6 +1,6 @@
-"""A run as a picture that changes in place: step, command, deadline, and who answers people.
+"""A live view of a run, drawn in place: step, command, deadline, and which side answers clients.
 
-What has ended stands above it, a line each, and stays.
+What has ended stands above it, one line per step, and stays.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rich.text import Text
 from rollout.engine.listener import Result
 from rollout.plan.step import Gate, Step
 from rollout.probe.recent import SPAN, Now, Recent
+from rollout.report import tables
 from rollout.terminal.plain import PlainLines, harmless
 
 _COMMAND = re.compile(r"(\d{3}) (.+)")  # host.sh: number and title of the command that begins
@@ -32,15 +33,15 @@ _MARKS = {
     "silent": ("x", "bold red"),
     "unasked": (" ", ""),
 }
-_LEGEND = (("host", "host"), ("jail", "jail"), ("unknown", "somebody"), ("silent", "no answer"))
+_LEGEND = (("host", "host"), ("jail", "jail"), ("unknown", "unknown"), ("silent", "no answer"))
 _MARKS_AT_MOST = 60
 _BESIDE_MARKS = 45  # columns for the service, its owner and its gap
 
 
 def terminal(stream: TextIO) -> Console | None:
-    """A console on a terminal on which a picture can change in place, or None.
+    """A console on a terminal on which a view can be redrawn in place, or None.
 
-    By a descriptor of its own: while checks are asked, pytest has the standard ones.
+    It has a descriptor of its own: while checks run, pytest has the standard ones.
     """
     if not stream.isatty() or os.environ.get("TERM", "") in ("", "dumb", "unknown"):
         return None
@@ -74,7 +75,7 @@ class Live(PlainLines):
 
     def act(self, name: str) -> None:
         self._act, self._began = name, time.monotonic()
-        self._at("", "looking at the server")
+        self._at("", "gathering facts")
         self.say(f"--- {name}")
         self._show()
 
@@ -83,7 +84,6 @@ class Live(PlainLines):
 
     def gate(self, step: Step, gate: Gate) -> None:
         self._hide()  # the terminal is for the question and the answer
-        super().gate(step, gate)
 
     def step(self, step: Step, doing: str, commands: int = 0) -> None:
         self._at(step.name, doing, commands)
@@ -100,7 +100,7 @@ class Live(PlainLines):
             self._deadline = time.monotonic() + self._within if applied else None
 
     def checking(self, step: str, checks: int, left: int | None = None) -> None:
-        self._at(step, f"asking {checks} checks")
+        self._at(step, f"running {checks} checks")
         self._deadline = None if left is None else time.monotonic() + left
         self._show()
 
@@ -109,13 +109,17 @@ class Live(PlainLines):
         self._show()
 
     def result(self, result: Result) -> None:
-        self._at(result.step, result.outcome)
+        self._at(result.step, tables.OUTCOMES[result.outcome])
         super().result(result)
 
-    def ended(self, results: Sequence[dict[str, Any]]) -> None:
+    def ended(self, results: Sequence[dict[str, Any]], summary: str) -> None:
         self._hide()
         self._latest = None
-        super().ended(results)
+        super().ended(results, summary)
+
+    def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
+        self._hide()
+        super().verdicts(rows, summary)
 
     def note(self, text: str) -> None:
         if not self._at_step:
@@ -192,7 +196,7 @@ class Live(PlainLines):
         if self._deadline is not None:
             left = max(0, round(self._deadline - now))
             style = "bold red" if left < 20 else ""
-            return Text(f"in {left} s the host undoes the step, if nothing is confirmed", style)
+            return Text(f"automatic rollback in {left} s unless confirmed", style)
         if self._commands:
             return Text(f"{self._within} s after the last command")
         return Text("none")

@@ -57,12 +57,15 @@ def document(command: Command) -> Command:
 
 
 def manner(command: Command) -> Command:
-    """How a run is told: gives the command `quiet` and `as_json`."""
-    quiet = click.option("--quiet", is_flag=True, help="Print only what it came to.")
+    """How a run is shown: gives the command `quiet`, `verbose` and `as_json`."""
+    quiet = click.option("--quiet", is_flag=True, help="Print only the result; no tables.")
+    verbose = click.option(
+        "--verbose", is_flag=True, help="Print every command and the host's log; no live view."
+    )
     events = click.option(
         "--json", "as_json", is_flag=True, help="Print events as they come, one JSON object a line."
     )
-    return quiet(events(command))
+    return quiet(verbose(events(command)))
 
 
 def to(says: str = "The last step; see plan for their names.") -> Option:

@@ -1,4 +1,4 @@
-"""How a run is told on this machine: as a picture, in lines, as events, or hardly at all."""
+"""How a run is shown on this machine: a live view, lines, events, or the result alone."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from rollout.plan import Plan
 from rollout.terminal import live
 from rollout.terminal.events import Events
 from rollout.terminal.hooks import Command, Hooks
-from rollout.terminal.plain import PlainLines, Quiet
+from rollout.terminal.plain import PlainLines, Quiet, Verbose
 from rollout.terminal.progress import Progress
 
 
 @dataclass(frozen=True)
 class Manner:
-    """What was asked for on the command line. `plain`: lines, even on a terminal."""
+    """What the command line asks for. `verbose`: all lines, and no live view on a terminal."""
 
     quiet: bool = False
     as_json: bool = False
-    plain: bool = False
+    verbose: bool = False
 
 
 @contextmanager
@@ -39,13 +39,13 @@ def telling(
     hooks: bool = True,
     box: str | None = None,
 ) -> Iterator[Listener]:
-    """Tell a run from its beginning to its end, however it ends; ^C becomes Interrupted.
+    """Show a run from its beginning to its end, however it ends; ^C becomes Interrupted.
 
-    `asks`: a person is asked at gates. With `hooks` the site's own command hears of it. `box` is
-    what is rehearsed on, and gone afterwards.
+    `asks`: a person is asked at gates. With `hooks` the site's own command gets the events. `box`
+    names what is rehearsed on; it is deleted afterwards.
     """
     progress = Progress()
-    with _on_stdout(plan, manner) as seen, _to_hooks(plan, run, seen, asks, hooks) as heard:
+    with _on_stdout(plan, run, manner) as seen, _to_hooks(plan, run, seen, asks, hooks) as heard:
         try:
             yield Listeners(progress, seen, heard)
         except (KeyboardInterrupt, click.Abort):
@@ -69,7 +69,7 @@ def ended_by_sigterm() -> Iterator[None]:
 def _left(progress: Progress, box: str | None) -> Interrupted:
     if box is None:
         return progress.interrupted()
-    return Interrupted(f"interrupted: {box} is gone, and no server of yours was touched")
+    return Interrupted(f"interrupted: {box} was deleted; no server of yours was touched")
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def _to_hooks(plan: Plan, run: str, seen: Listener, asks: bool, wanted: bool) ->
 
 
 @contextmanager
-def _on_stdout(plan: Plan, manner: Manner) -> Iterator[Listener]:
+def _on_stdout(plan: Plan, run: str, manner: Manner) -> Iterator[Listener]:
     if manner.as_json:
         events = Events()
         try:
@@ -96,10 +96,16 @@ def _on_stdout(plan: Plan, manner: Manner) -> Iterator[Listener]:
             raise
         events.close(None)
         return
-    steps = [step.name for step in plan.steps]
-    picture = None if manner.quiet or manner.plain else live.on_terminal(plan.site.name, steps)
-    printed: PlainLines = Quiet() if manner.quiet else picture or PlainLines()
+    printed = _lines(plan, run, manner)
     try:
         yield printed
     finally:
         printed.close()
+
+
+def _lines(plan: Plan, run: str, manner: Manner) -> PlainLines:
+    if manner.quiet:
+        return Quiet(rehearsal=run == "rehearse")
+    if manner.verbose:
+        return Verbose()
+    return live.on_terminal(plan.site.name, [step.name for step in plan.steps]) or PlainLines()

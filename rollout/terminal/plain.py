@@ -1,9 +1,10 @@
-"""A run told in plain lines, for pipes, logs and terminals that cannot do more."""
+"""A run in plain lines, for pipes, logs and terminals that cannot do more."""
 
 from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from rollout.plan.step import Gate, Step
 from rollout.rehearsal import verdicts
 from rollout.report import tables
 
+_WIDTH = 79
 _FOR_THE_RUNNER = ("state ", "reason ", "differences ")  # what the host's follow ends with
 
 
@@ -23,12 +25,17 @@ def spoken(text: str) -> bool:
 
 
 def harmless(text: str) -> str:
-    """Without what a terminal would obey: a log has the words of other people's programs in it."""
+    """Without control characters: a log has output of programs that are not ours in it."""
     return "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text)
 
 
+def wrapped(text: str) -> str:
+    """A paragraph for a terminal of 80 columns."""
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
 def out(text: str) -> None:
-    """A line on standard output. Where nobody reads on, as behind head(1), the run goes on."""
+    """A line on standard output. When the reader has gone, as head(1) has, the run goes on."""
     try:
         click.echo(text)
     except BrokenPipeError:
@@ -36,19 +43,50 @@ def out(text: str) -> None:
 
 
 class PlainLines(Listener):
-    """On standard output, a line at a time."""
+    """On standard output: one line per step, and at the end the result and its table."""
 
     def say(self, text: str) -> None:
         out(harmless(text))
 
     def close(self) -> None:
-        """The last that is told."""
+        """Nothing is printed after this."""
 
     def act(self, name: str) -> None:
         self.say(f"--- {name}")
 
+    def result(self, result: Result) -> None:
+        parts = [tables.OUTCOMES[result.outcome]]
+        if result.commands:
+            parts.append(f"{result.commands} command{'s' if result.commands > 1 else ''}")
+        if result.checks:
+            parts.append(f"{result.passed} of {len(result.checks)} checks passed")
+        self.say(f"{result.step}: {', '.join(parts)}, {result.ended - result.began:.1f} s")
+
+    def ended(self, results: Sequence[dict[str, Any]], summary: str) -> None:
+        self._table(summary, self.results_table(results) if results else "")
+
+    def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
+        self._table(summary, verdicts.table(rows) if rows else "")
+
+    def _table(self, summary: str, table: str) -> None:
+        """The result first, then what it is made of."""
+        if summary:
+            self.say(f"\n{wrapped(summary)}\n")
+        if table:
+            self.say(f"{table}\n")
+
+    def results_table(self, results: Sequence[dict[str, Any]]) -> str:
+        return tables.results_table(results)
+
+    def note(self, text: str) -> None:
+        self.say(text)
+
+
+class Verbose(PlainLines):
+    """Besides, each command, each line of the host's log, and what a step cost in connections."""
+
     def gate(self, step: Step, gate: Gate) -> None:
-        self.say(f"{step.name}: at the gate: {gate.question}")
+        self.say(f"{step.name}: gate: {gate.question}")
 
     def step(self, step: Step, doing: str, commands: int = 0) -> None:
         self.say(f"{step.name}: {doing}")
@@ -58,46 +96,27 @@ class PlainLines(Listener):
             self.say(f"    {text}")
 
     def checking(self, step: str, checks: int, left: int | None = None) -> None:
-        deadline = "" if left is None else f"; without a confirm the host undoes it in {left} s"
-        self.say(f"{step}: asking {checks} checks{deadline}")
+        deadline = "" if left is None else f"; automatic rollback in {left} s unless confirmed"
+        self.say(f"{step}: running {checks} checks{deadline}")
 
     def undoing(self, step: str, reason: str) -> None:
         self.say(f"{step}: undoing it ({reason})")
 
-    def result(self, result: Result) -> None:
-        self.say(
-            f"{result.step}: {result.outcome}, "
-            f"{result.passed} of {len(result.checks)} checks passed, "
-            f"{result.channels} channels, {result.trips} round trips"
-        )
-
-    def ended(self, results: Sequence[dict[str, Any]]) -> None:
-        self.say(tables.results_table(results))
-
-    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
-        self.say(verdicts.table(rows))
-
-    def note(self, text: str) -> None:
-        self.say(text)
+    def results_table(self, results: Sequence[dict[str, Any]]) -> str:
+        return tables.results_table(results, cost=True)
 
 
 class Quiet(PlainLines):
-    """Only what the last run came to."""
+    """Only the result, in sentences; of a `rehearsal`, which has several acts, the last one."""
 
-    def __init__(self) -> None:
-        self._results: Sequence[dict[str, Any]] | None = None
-        self._verdicts: Sequence[dict[str, str]] = ()
+    def __init__(self, *, rehearsal: bool = False) -> None:
+        self._rehearsal = rehearsal
 
     def say(self, text: str) -> None: ...
 
-    def ended(self, results: Sequence[dict[str, Any]]) -> None:
-        self._results = results
+    def ended(self, results: Sequence[dict[str, Any]], summary: str) -> None:
+        if not self._rehearsal:
+            out(harmless(wrapped(summary)))
 
-    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
-        self._verdicts = rows
-
-    def close(self) -> None:
-        if self._results is not None:
-            out(tables.results_table(self._results))
-        if self._verdicts:
-            out(verdicts.table(self._verdicts))
+    def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
+        out(harmless(wrapped(summary)))

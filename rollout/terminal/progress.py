@@ -55,36 +55,36 @@ class Progress(Listener):
         step = self._step
         if self._state == "running":
             return Interrupted(
-                f"interrupted while the host runs {step}: it goes on by itself",
-                evidence="when its last command has run and nothing is confirmed within "
-                f"{self._within} s, the host undoes the step",
-                todo="apply again before that to have it checked and confirmed; status tells",
+                f"interrupted while {step} was running: it continues on the host",
+                evidence="the host rolls the step back unless it is confirmed within "
+                f"{self._within} s after its last command",
+                todo="run cellblock apply before that to check and confirm it",
             )
         if self._state == "checking":
             left = max(0, round(self._deadline - time.monotonic()))
             at = datetime.now() + timedelta(seconds=left)
             return Interrupted(
                 f"interrupted while {step} was checked: it is applied and not confirmed",
-                evidence=f"in {left} s (at {at:%H:%M:%S}) the host undoes it by itself",
-                todo="apply again before that to have it checked and confirmed; status tells",
+                evidence=f"automatic rollback in {left} s, at {at:%H:%M:%S}, unless confirmed",
+                todo="run cellblock apply before that to check and confirm it",
             )
         if self._state == "undoing":
             return Interrupted(
-                f"interrupted while the host undoes {step}: it goes on by itself",
-                todo="status tells how far it is; rollback goes on from there",
+                f"interrupted while {step} was being undone: the undo continues on the host",
+                todo="cellblock status shows how far it is; cellblock rollback goes on from there",
             )
         if self._state == "undone":
             return Interrupted(
-                f"interrupted after {step} was undone, while the checks before it were asked",
-                todo="verify asks them again; rollback goes on from there",
+                f"interrupted after {step} was undone, while the checks of the steps before it ran",
+                todo="cellblock verify runs them again; cellblock rollback goes on",
             )
         if self._state == "gate":
             return Interrupted(
-                f"interrupted at the gate of {step}: nothing of that step was begun",
-                todo="apply again when you have looked",
+                f"interrupted at the gate of {step}: no command of it has run",
+                todo="run cellblock apply when you have looked",
             )
         done = f"; {step} had ended" if self._state == "ended" else ""
         return Interrupted(
-            f"interrupted; nothing is under way on the host{done}",
-            todo="status tells what is confirmed and stays",
+            f"interrupted; nothing is running on the host{done}",
+            todo="cellblock status shows what is confirmed",
         )

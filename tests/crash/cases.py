@@ -11,7 +11,7 @@ Side = Literal["do", "undo"]
 
 KINDS = {
     "fail": "the command fails",
-    "fail-after": "it fails after having acted",
+    "fail-after": "it fails after it acted",
     "hang": "it hangs, and is killed at its limit",
     "connection": "the operator's connection goes",
     "operator": "the operator's machine dies (kill -9 of cellblock)",

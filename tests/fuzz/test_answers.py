@@ -19,7 +19,7 @@ from rollout.errors import CellblockError
 from rollout.host import bundle, journal
 from rollout.host.session import Result, Session
 from rollout.probe import outage
-from rollout.report import tables
+from rollout.report import status
 from tests.fuzz.material import HOST_LINES, JOURNAL_LINES, PROJECT, WORDS, spoken, tried
 from tests.unit.rollout.unreachable import Nowhere
 
@@ -64,7 +64,7 @@ def refused_at_most(act: Any) -> None:
 def test_a_journal(text: str) -> None:
     def act() -> None:
         found = journal.parse(text)
-        tables.status_table(tables.status_data(PLAN, found))
+        status.text(status.data(PLAN, found))
         for entry in found.entries:
             assert entry.number >= 0
             assert isinstance(entry.name, str)

@@ -67,7 +67,7 @@ def test_what_others_add_is_shown_by_apply_and_kept_by_a_rollback(
         typed(box, command)
     with runner(made, box, told) as run:
         run.apply()
-    [shown] = [note for note in told.notes if "changed by others since, and kept" in note]
+    [shown] = [note for note in told.notes if "changed by others since" in note]
     for what in (
         "rc.conf dumpdev",
         "# by hand",

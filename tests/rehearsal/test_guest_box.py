@@ -39,4 +39,4 @@ def test_failures_by_chance(tmp_path: Path) -> None:
 def test_a_command_that_fails(tmp_path: Path) -> None:
     done = rehearse(tmp_path, "qemu", "--break", "network:3", order=SHORT)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "after the failure of network the host is as before" in done.stdout
+    assert "after the failure of network: compared with before: identical" in done.stdout

@@ -150,7 +150,7 @@ def test_an_undo_that_fails_does_not_keep_the_others_and_is_tried_again(
 def test_a_second_operator_is_kept_out_until_the_first_is_gone(host: Guest, begin: Begin) -> None:
     first = begin(step("one", makes("a")))
     second = Connection(first.connection.plan, OnWire(host), Listener())
-    with pytest.raises(Locked, match="another rollout is under way"):
+    with pytest.raises(Locked, match="another run holds the lock"):
         second.take()
     assert isinstance(first.host, OnWire)
     first.host.cut()

@@ -15,7 +15,7 @@ from rollout.errors import CellblockError, Locked, Stuck
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
 from rollout.rehearsal.rehearsal import Rehearsal
-from rollout.report import tables
+from rollout.report import status
 from tests.rehearsal.on_standin import runner
 from tests.rehearsal.sites import ordered
 
@@ -47,7 +47,7 @@ def apply_all(made: Plan, box: Box) -> None:
 
 def states(made: Plan, box: Box) -> list[str]:
     with runner(made, box) as run:
-        data = tables.status_data(made, run.known())
+        data = status.data(made, run.known())
     return [each["state"] for each in data["steps"]]
 
 
@@ -70,7 +70,7 @@ def test_the_next_apply_goes_on_after_kill_9_at_any_moment(made: Plan, box: Box)
 def test_two_operators_do_not_get_in_each_others_way(made: Plan, box: Box) -> None:
     with runner(made, box) as first:
         first.apply("base")
-        with pytest.raises(Locked, match="another rollout"), runner(made, box) as second:
+        with pytest.raises(Locked, match="another run"), runner(made, box) as second:
             second.apply()
     with runner(made, box) as second:
         second.apply("network")

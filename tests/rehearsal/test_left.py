@@ -15,7 +15,7 @@ from tests.unit.rollout.on_terminal import Screen
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
-    [r"now +running", r"now +asking \d+ checks", r"now +undoing"],
+    [r"now +running \d+ commands", r"now +running \d+ checks", r"now +undoing"],
     ids=["commands run", "checks are asked", "it is undone"],
 )
 def test_ctrl_c_leaves_a_clean_screen_and_nothing_behind(tmp_path: Path, moment: str) -> None:
@@ -30,7 +30,7 @@ def test_ctrl_c_leaves_a_clean_screen_and_nothing_behind(tmp_path: Path, moment:
         assert screen.sane
     finally:
         screen.close()
-    assert "interrupted: the stand-in is gone, and no server of yours was touched" in screen.text
+    assert "interrupted: the stand-in was deleted; no server of yours was touched" in screen.text
     assert "Traceback" not in screen.text
 
     assert list(folder.iterdir()) == []

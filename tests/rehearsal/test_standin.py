@@ -134,4 +134,4 @@ def test_a_command_that_fails_leaves_the_host_as_before_the_step(
 ) -> None:
     done = rehearse("--site", str(written(tmp_path, "mysql")), "--break", broken)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert f"after the failure of {broken.partition(':')[0]} the host is as before" in done.stdout
+    assert f"{broken.partition(':')[0]}: compared with before: identical" in done.stdout

@@ -6,8 +6,8 @@ import io
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
@@ -22,7 +22,6 @@ from rollout.host.journal import Entry, Journal
 from rollout.plan.step import Gate
 from rollout.rehearsal import history
 from rollout.rehearsal.box import Box
-from tests.unit.rollout.unreachable import nowhere
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = PROJECT / "site.example.toml"
@@ -118,7 +117,7 @@ def test_no_site_file_is_a_message_for_every_command(
     assert "nosuch.toml: cannot be read" in refused(command, "--site", tmp_path / "nosuch.toml")
 
 
-@pytest.mark.parametrize("words", [("plan", "--sit", "x"), ("aply",), ("plan", "to-nowhere")])
+@pytest.mark.parametrize("words", [("plan", "--sit", "x"), ("aply",), ("status", "to-nowhere")])
 def test_what_is_misspelt_is_refused_and_not_said_to_be_rolled_back(
     refused: Refused, words: tuple[str, ...]
 ) -> None:
@@ -126,13 +125,12 @@ def test_what_is_misspelt_is_refused_and_not_said_to_be_rolled_back(
     assert next(word for word in words if word not in COMMANDS) in refused(*words)
 
 
-@pytest.mark.parametrize("where", ["network:x", "network:0", "nosuch"])
-def test_a_break_that_cannot_be_is_refused(
+@pytest.mark.parametrize("where", ["network:x", "network:0", "network:99", "preflight", "nosuch"])
+def test_a_break_that_cannot_be_is_refused_before_a_box_is_set_up(
     refused: Refused, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    @contextmanager
-    def box(*_: object) -> Iterator[Box]:
-        yield nowhere()
+    def box(*_: object) -> AbstractContextManager[Box]:
+        raise AssertionError("a box was set up")
 
     monkeypatch.setitem(KINDS, "standin", Kind("the stand-in", box))
     assert where.partition(":")[0] in refused("rehearse", "--quiet", "--break", where)
@@ -235,7 +233,7 @@ def test_an_apply_says_what_was_never_rehearsed_of_what_is_left(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     standing = Standing(2)
     deploy._applied(standing, "egress", False)  # type: ignore[arg-type]  # stands for a runner
-    assert standing.notes == ["WARNING: never rehearsed as they are: traffic, egress"]
+    assert standing.notes == ["WARNING: never rehearsed in their current form: traffic, egress"]
     assert standing.applied == ["egress"]
 
 

@@ -204,7 +204,7 @@ def test_every_event_of_json_is_described() -> None:
     source = Path(events.__file__).read_text(encoding="utf-8")
     told = set(re.findall(r'_tell\(\s*"([a-z]+)"', source))
     assert len(told) > 5
-    assert named(section(COMMANDS_PAGE, "How a run is told")) == told
+    assert named(section(COMMANDS_PAGE, "How a run is shown")) == told
 
 
 def test_every_outcome_of_a_step_is_described() -> None:

@@ -126,7 +126,7 @@ def answers(file: Path) -> Path:
 def main(ends: str) -> None:
     """What the child on the terminal does: tell a run; end it, or wait in its middle."""
     made = plan.make(site.read(PROJECT / "site.example.toml"))
-    manner = Manner(quiet=ends == "quiet", as_json=ends == "json", plain=ends == "plain")
+    manner = Manner(quiet=ends == "quiet", as_json=ends == "json", verbose=ends == "verbose")
     with TemporaryDirectory() as folder, telling(made, "apply", manner) as listener:
         if ends == "checks":
             (Path(folder) / "test_slow.py").write_text("def test(): __import__('time').sleep(6)\n")

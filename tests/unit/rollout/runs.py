@@ -15,12 +15,15 @@ RESULTS: list[dict[str, Any]] = [
         "outcome": "confirmed",
         "commands": 2,
         "checks": {"passed": 3, "asked": 3},
-        "outage": {"mysql": {"verdict": "outage", "seconds": 0.4}},
+        "outage": {"mysql": {"verdict": "outage", "seconds": 0.4, "limit": 15.0}},
         "channels": 1,
         "round_trips": 9,
         "seconds": 4.0,
     }
 ]
+
+
+SUMMARY = "mysql was down for 0.40 s (limit 15 s)."
 
 
 def result(outcome: str = "confirmed", reason: str = "") -> Result:
@@ -46,4 +49,4 @@ def replay(to: Listener) -> None:
     to.checking(STEP.name, 3, 118)
     to.result(result())
     to.note("all is well")
-    to.ended(RESULTS)
+    to.ended(RESULTS, SUMMARY)

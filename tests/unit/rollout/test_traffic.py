@@ -51,7 +51,7 @@ def test_a_rate_is_the_difference_over_the_time_between() -> None:
 
 
 def test_no_counters_are_refused() -> None:
-    with pytest.raises(Refused, match="no counters of ours"):
+    with pytest.raises(Refused, match="no Cellblock counters"):
         traffic.read(SAMPLE, lambda _: "65535 1 1 allow ip from any to any\n", 0)
 
 

@@ -119,7 +119,7 @@ def test_a_step_goes_on_while_the_connection_is_gone(host: SmallHost, hold: Hold
     assert entry.state == "applied"
     assert (host.root / "etc/slow").exists()
     [note] = told.notes
-    assert "the host goes on by itself" in note
+    assert "the step continues on the host" in note
     assert held.channels == 2
     assert "locked" in host.ask("status").stdout, "the new connection holds the lock"
 
@@ -134,7 +134,7 @@ def test_a_host_that_stays_away_is_given_up_and_what_it_does_is_told(
     host.cut()
     with pytest.raises(Unreachable) as caught:
         held.follow(directory)
-    assert "without a confirm the host undoes 001-a by itself" in caught.value.todo
+    assert "unless confirmed, 001-a is rolled back by the host" in caught.value.todo
     assert host.wait(directory, "applied") == "applied"
 
 
@@ -249,9 +249,9 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("hurried")
 def test_another_rollout_is_kept_out_while_this_one_lives(host: SmallHost, hold: Hold) -> None:
     first = hold(step("a", made(host.root / "etc/x")))
-    with pytest.raises(Locked, match="another rollout is under way") as caught:
+    with pytest.raises(Locked, match="another run holds the lock") as caught:
         hold(step("a", made(host.root / "etc/x")))
-    assert "whose connection is alive" in caught.value.evidence
+    assert "its connection is alive" in caught.value.evidence
     first.close()
     hold(step("a", made(host.root / "etc/x")))
 
@@ -263,7 +263,7 @@ def test_the_lock_of_a_run_that_is_gone_is_taken_over(host: SmallHost, hold: Hol
     told = Noted()
     hold(step("a", made(host.root / "etc/x")), told=told)
     assert "took over the lock" in (host.journal / "log").read_text()
-    assert [note for note in told.notes if note.startswith("took over the lock of ")]
+    assert [note for note in told.notes if note.startswith("took over the stale lock of ")]
 
 
 @pytest.mark.usefixtures("hurried")

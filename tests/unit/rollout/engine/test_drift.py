@@ -169,5 +169,5 @@ def test_a_long_table_is_cut_and_says_so() -> None:
 
 
 def test_no_drift_is_said_too() -> None:
-    assert drift.text(Drift()) == "nothing that the steps left was changed since"
+    assert drift.text(Drift()) == "nothing that the steps left was changed by others"
     assert drift.data(Drift()) == []

@@ -14,7 +14,7 @@ from rollout.engine import gates
 from rollout.errors import Refused, Waiting
 from rollout.host.journal import operator
 from rollout.plan.step import Gate, check
-from rollout.report import tables
+from rollout.report import status
 from tests.unit.rollout.lab import GATE, Lab
 from tests.unit.rollout.small_host import PROJECT, SmallHost, small_host
 
@@ -74,12 +74,12 @@ def test_what_the_file_does_not_say_is_asked_of_somebody_else(tmp_path: Path) ->
         ("[bind.retire]\nanswer = yes\n", "not TOML"),
         ("[bind.retire]\nanswer = 'yes'\n", "bind.retire.by: missing, and needed"),
         ("[bind.retire]\nby = 'A'\n", "bind.retire.answer: missing, and needed"),
-        ("[bind.retire]\nanswer = 'perhaps'\nby = 'A'\n", "bind.retire.answer = 'perhaps'"),
-        ("[bind.retire]\nanswer = true\nby = 'A'\n", "bind.retire.answer = True"),
-        ("[bind.retire]\nanswer = 'yes'\nby = ''\n", "bind.retire.by = ''"),
-        ("[bind.retire]\nanswer = 'yes'\nby = \"A\\nB\"\n", "bind.retire.by = 'A\\nB'"),
-        ("[bind.retire]\nanswer = 'yes'\nby = 'A'\nwhy = ''\n", "bind.retire.why = '': unknown"),
-        ("[bind.retire]\nanswer = 'yes'\nby = 'A'\nat = 'now'\n", "bind.retire.at = 'now'"),
+        ("[bind.retire]\nanswer = 'perhaps'\nby = 'A'\n", 'bind.retire.answer = "perhaps"'),
+        ("[bind.retire]\nanswer = true\nby = 'A'\n", "bind.retire.answer = true"),
+        ("[bind.retire]\nanswer = 'yes'\nby = ''\n", 'bind.retire.by = ""'),
+        ("[bind.retire]\nanswer = 'yes'\nby = \"A\\nB\"\n", 'bind.retire.by = "A\\nB"'),
+        ("[bind.retire]\nanswer = 'yes'\nby = 'A'\nwhy = ''\n", 'bind.retire.why = "": unknown'),
+        ("[bind.retire]\nanswer = 'yes'\nby = 'A'\nat = 'now'\n", 'bind.retire.at = "now"'),
         ("[bind.retir]\nanswer = 'yes'\nby = 'A'\n", "bind.retir: is no step; gates: bind.cut"),
         ("[network]\nanswer = 'yes'\nby = 'A'\n", "network: has no gate; gates: "),
         ("bind.retire = 'yes'\n", "bind"),
@@ -105,7 +105,7 @@ def test_a_file_that_is_not_there_is_a_message(tmp_path: Path) -> None:
 
 
 def test_yes_and_answers_at_once_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="--yes and --answers at once"):
+    with pytest.raises(Refused, match="--yes and --answers were given together"):
         gates.chosen(SAMPLE, True, written(tmp_path, GOOD))
 
 
@@ -127,18 +127,18 @@ def test_the_host_keeps_who_said_yes_to_what_and_status_tells_it(lab: Lab) -> No
     step = lab.step("one", lab.makes("a"), gate=gate)
     with lab.runner(step, yes=True) as runner:
         runner.apply()
-        [told] = tables.status_data(runner.plan, runner.known())["steps"]
+        [told] = status.data(runner.plan, runner.known())["steps"]
+        shown = status.text(status.data(runner.plan, runner.known()))
     assert lab.host.read("001-one", "gate") == "Is it well?\nthe log\n/nowhere is missing\n"
     assert told["answer"].startswith("yes, me, at 20")
-    table = tables.status_table({"steps": [told], "lock": None, "abandoned_lock": None})
-    assert told["answer"] in table
-    assert any(note.startswith("one: Is it well? yes, me") for note in lab.listener.notes)
+    assert told["answer"] in " ".join(shown.split())
+    assert any(note.startswith("one: gate: Is it well? yes, me") for note in lab.listener.notes)
 
 
 def test_a_step_without_a_gate_keeps_no_answer(lab: Lab) -> None:
     with lab.runner(lab.step("one", lab.makes("a"))) as runner:
         runner.apply()
-        [told] = tables.status_data(runner.plan, runner.known())["steps"]
+        [told] = status.data(runner.plan, runner.known())["steps"]
     assert told["answer"] is None
     assert not lab.host.read("001-one", "said")
 

@@ -120,7 +120,7 @@ def test_a_step_of_another_plan_is_named_with_its_state(state: str) -> None:
     assert f"step 003-postgres is {state} on the host and not in this plan" in told
     assert "the journal belongs to site dcserver ffff" in told
     assert f"this is site dcserver {PLAN.site.hash}" in told
-    assert "use the site file of that rollout, or roll back with it first" in told
+    assert "use the site file of that run, or roll back with it first" in told
 
 
 @pytest.mark.parametrize("state", ["confirmed", "applied", "applying", "undoing", "stuck"])
@@ -248,7 +248,7 @@ def test_a_lock_is_held_by_one_at_a_time_and_given_back(here: Here) -> None:
         assert caught.value.code == 6
         assert journal.read(second).lock in str(caught.value)
         holder = first.output("echo $$").strip()
-        assert f"kill {holder} there" in caught.value.todo
+        assert f"kill {holder} on the host" in caught.value.todo
         journal.release(second)
         assert journal.read(second).lock, "only its holder can give it back"
         journal.release(first)

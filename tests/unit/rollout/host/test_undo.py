@@ -117,7 +117,7 @@ def test_checks_that_fail_take_the_step_back(lab: Lab) -> None:
     one = lab.step("one", lab.makes("a"))
     two = lab.step("two", lab.makes("b"), wants="nosuch")
     runner = lab.runner(one, two)
-    with pytest.raises(RolledBack, match="1 of 2 checks failed; it was undone") as caught:
+    with pytest.raises(RolledBack, match="1 of 2 checks failed; it was rolled back") as caught:
         runner.apply()
     assert "nosuch is missing" in caught.value.evidence
     assert lab.acts == ["do-a", "do-b", "undo-b"]

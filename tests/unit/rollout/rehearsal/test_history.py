@@ -31,7 +31,7 @@ def note(*steps: int, box: str = FREEBSD, freebsd: bool = True) -> None:
 def test_nothing_was_rehearsed_to_begin_with() -> None:
     [told] = history.look(STEPS, strict=False)
     names = ", ".join(step.name for step in STEPS)
-    assert told == f"WARNING: never rehearsed as they are: {names}"
+    assert told == f"WARNING: never rehearsed in their current form: {names}"
 
 
 def test_strict_refuses_what_was_never_rehearsed() -> None:
@@ -67,7 +67,9 @@ def test_a_step_that_was_changed_since_counts_as_new() -> None:
         replace(STEPS[2], why="said in other words"),
     ]
     told = history.look(changed, strict=False)[0]
-    assert told == f"WARNING: never rehearsed as they are: {STEPS[0].name}, {STEPS[1].name}"
+    assert (
+        told == f"WARNING: never rehearsed in their current form: {STEPS[0].name}, {STEPS[1].name}"
+    )
 
 
 def test_what_stands_before_a_step_does_not_change_it() -> None:

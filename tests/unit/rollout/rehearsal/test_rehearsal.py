@@ -30,8 +30,9 @@ class Notes(Listener):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def verdicts(self, rows: Sequence[dict[str, str]]) -> None:
+    def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
         self.rows = rows
+        self.summary = summary
 
 
 class Staged(Rehearsal):
@@ -91,7 +92,7 @@ def test_all_of_it_is_forward_back_compared_forward_again_and_restarted(tmp_path
         "reboot",
     ]
     assert rehearsal.notes.notes[0] == (
-        "after the rollback the host is as before: 3 facts compared, none differs"
+        "after the rollback: compared with before: identical (3 facts)"
     )
     assert len(rehearsal.notes.rows) == len([step for step in PLAN.steps if step.operations])
 
@@ -116,11 +117,11 @@ def test_a_planted_difference_is_named(tmp_path: Path, after: list[str], told: s
 
 def test_a_broken_command_is_that_of_its_step_and_number(tmp_path: Path) -> None:
     rehearsal = Staged(tmp_path, {"apply web.cutover": RolledBack("it was undone")})
-    with pytest.raises(RolledBack):
+    with pytest.raises(RolledBack, match="a failure that --break injected"):
         rehearsal.broken("web.cutover", 2)
     assert rehearsal.faults == [Fault("web.cutover", "fail", number=2)]
     assert rehearsal.played[0] == "apply"
-    assert "the host is as before" in rehearsal.notes.notes[-1]
+    assert "compared with before: identical" in rehearsal.notes.notes[-1]
 
 
 def test_a_host_that_differs_after_a_failure_is_no_clean_rollback(tmp_path: Path) -> None:
@@ -131,13 +132,13 @@ def test_a_host_that_differs_after_a_failure_is_no_clean_rollback(tmp_path: Path
 
 
 def test_a_step_that_was_to_fail_and_did_not_is_no_success(tmp_path: Path) -> None:
-    with pytest.raises(Stuck, match="network was to fail at its command 5 and did not"):
+    with pytest.raises(Stuck, match="injected at command 5 of network, but the step did not fail"):
         Staged(tmp_path).broken("network", 5)
 
 
 def test_a_command_that_is_not_there_cannot_be_broken(tmp_path: Path) -> None:
     rehearsal = Staged(tmp_path)
-    with pytest.raises(Refused, match="network has 5 commands on this host: there is no number 6"):
+    with pytest.raises(Refused, match="network has 5 commands on this host: there is no command 6"):
         rehearsal.broken("network", 6)
     assert rehearsal.faults == []
 
@@ -157,9 +158,9 @@ def test_each_failure_ends_as_before_or_confirmed(tmp_path: Path) -> None:
     rehearsal.chaos(3, 7)
     assert [each.step for each in rehearsal.faults] == [each.step for each in draw(3, 7, STEPS)]
     assert rehearsal.notes.notes[0] == "chaos: 3 failures, seed 7"
-    compared = [note for note in rehearsal.notes.notes if "the host is as before" in note]
+    compared = [note for note in rehearsal.notes.notes if "compared with before: identical" in note]
     assert len(compared) == 3  # the two that were taken back, and the end
-    assert "chaos 2: taken back" in rehearsal.played
+    assert "chaos 2: undone" in rehearsal.played
     assert rehearsal.played.count("verify") == 2  # after the one confirmed, and after all
 
 

@@ -130,7 +130,7 @@ def test_it_is_told_where_the_report_is(tmp_path: Path) -> None:
     said: list[str] = []
     with Record(PLAN, "apply", "x", tmp_path, said.append) as kept:
         kept.tell(act())
-    assert said == [f"report: {tmp_path}/report.html, its figures: report.json beside it"]
+    assert said == [f"report: {tmp_path}/report.html"]
     assert json.loads((tmp_path / "report.json").read_text())["format"] == record.FORMAT
 
 

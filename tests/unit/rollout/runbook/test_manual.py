@@ -17,7 +17,7 @@ from operations.command import Commands, Reversible
 from rollout.errors import Refused, RolledBack, Waiting
 from rollout.host.journal import operator
 from rollout.plan.step import Step, use
-from rollout.report import tables
+from rollout.report import status
 from rollout.runbook import manual
 from rollout.runbook.manual import TerminalTypist, Typed
 from tests.unit.rollout.engine.test_runner import changed_meanwhile
@@ -137,12 +137,11 @@ def test_nobody_undoes_under_the_hands_of_somebody_who_left_his_terminal(lab: La
 def test_status_says_who_types_and_who_typed(lab: Lab) -> None:
     left(lab, two(lab))
     with lab.runner(two(lab)) as looking:
-        [told] = tables.status_data(looking.plan, looking.known())["steps"]
+        data = status.data(looking.plan, looking.known())
+    told = data["steps"][0]
     assert told["state"] == "applying"
     assert told["by_hand"].startswith(f"{operator()} since 20")
-    assert "left while it was typed; by hand: " in tables.status_table(
-        {"steps": [told], "lock": None, "abandoned_lock": None}
-    )
+    assert "interrupted during manual entry; by hand: " in " ".join(status.text(data).split())
 
 
 def test_he_may_come_back_and_go_on(lab: Lab) -> None:

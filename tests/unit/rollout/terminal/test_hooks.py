@@ -131,11 +131,11 @@ def test_no_event_has_what_the_host_said(file: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("echo no such luck >&2; exit 3", "it ended with 3: no such luck"),
-        ("/nowhere/to-be-found", "it ended with 127"),
-        ("kill -9 $$", "it ended with -9"),
+        ("echo no such luck >&2; exit 3", "it exited with 3: no such luck"),
+        ("/nowhere/to-be-found", "it exited with 127"),
+        ("kill -9 $$", "it exited with -9"),
         ("sleep 60", "it took longer than 1 s and was killed"),
-        ("exec <&-; exit 1", "it ended with 1"),
+        ("exec <&-; exit 1", "it exited with 1"),
     ],
     ids=["fails", "missing", "killed", "hangs", "does not read"],
 )
@@ -166,9 +166,9 @@ def test_at_the_end_a_hook_has_no_longer_than_one_may_take_altogether(tmp_path: 
         hook.result(result("confirmed"))
         hook.result(result("undone"))
     assert hook._command.failures == [
-        "at begun mysql.cutover: it ended with 1",
-        "at confirmed mysql.cutover: it still ran when all else had ended, and was killed",
-        "at the end: 1 events came too late for it",
+        "at begun mysql.cutover: it exited with 1",
+        "at confirmed mysql.cutover: it was still running at the end of the run, and was killed",
+        "at the end: it was not run for 1 events",
     ]
 
 

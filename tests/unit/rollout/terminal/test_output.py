@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.unit.rollout import runs
 from tests.unit.rollout.on_terminal import PROJECT, Screen
 
 ON_TERMINAL = (sys.executable, "-m", "tests.unit.rollout.on_terminal")
@@ -52,9 +53,9 @@ def test_on_a_terminal_there_is_a_picture_that_leaves_no_trace(screen: Open) -> 
     assert "mysql.cutover (" in run.text
     assert run.shown[:4] == [
         "--- apply",
-        "mysql.cutover: at the gate: Go on?",
-        "mysql.cutover: confirmed, 0 of 0 checks passed, 1 channels, 9 round trips",
+        "mysql.cutover: confirmed, 2 commands, 4.0 s",
         "all is well",
+        runs.SUMMARY,
     ]
     assert len(run.shown) == 7, "the table of results is not the last"
     assert run.sane
@@ -70,7 +71,7 @@ def test_no_color_is_the_same_picture_without_colours(screen: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "variables"), [("ends", {"TERM": "dumb"}), ("quiet", {}), ("plain", {})]
+    ("ends", "variables"), [("ends", {"TERM": "dumb"}), ("quiet", {}), ("verbose", {})]
 )
 def test_a_dumb_terminal_a_quiet_run_and_a_plain_one_have_no_picture(
     screen: Open, ends: str, variables: dict[str, str]
@@ -83,7 +84,12 @@ def test_a_dumb_terminal_a_quiet_run_and_a_plain_one_have_no_picture(
 def test_off_a_terminal_there_are_plain_lines() -> None:
     told = piped("ends")
     assert "\x1b" not in told
-    assert "    Stopping mysql.\n" in told
+    assert "mysql.cutover: confirmed, 2 commands, 4.0 s\n" in told
+    assert "Stopping mysql." not in told
+
+
+def test_with_verbose_the_host_is_heard_on_a_terminal_too() -> None:
+    assert "    Stopping mysql.\n" in piped("verbose")
 
 
 def test_events_are_lines_of_json_and_nothing_else() -> None:
@@ -95,7 +101,7 @@ def test_leaving_the_picture_with_ctrl_c_is_clean_and_says_what_the_host_will_do
     screen: Open,
 ) -> None:
     run = screen("waits")
-    run.until("in 9[0-9] s the host undoes the step")
+    run.until("rollback in 9[0-9] s")
     assert [line.split()[0] for line in run.shown] == [
         *("---", "run", "step", "now", "deadline", "mysql", "the")
     ]
@@ -103,7 +109,7 @@ def test_leaving_the_picture_with_ctrl_c_is_clean_and_says_what_the_host_will_do
     assert run.end() == 1  # the exit code is deploy.py's to give
     said = " ".join(run.shown)
     assert "Interrupted: interrupted while mysql.cutover was checked" in said
-    assert re.search(r"in \d+ s \(at \d\d:\d\d:\d\d\) the host undoes it by itself", said)
+    assert re.search(r"automatic rollback in \d+ s, at \d\d:\d\d:\d\d, unless", said)
     assert "deadline " not in said
     assert run.sane
 
@@ -112,13 +118,13 @@ def test_leaving_the_picture_with_ctrl_c_is_clean_and_says_what_the_host_will_do
 def test_the_picture_goes_on_while_pytest_has_the_standard_output(screen: Open) -> None:
     """As it has while the checks of a step are asked, in this very process."""
     run = screen("checks")
-    run.until("in 9[34] s the host undoes the step", limit=20)
+    run.until("rollback in 9[34] s", limit=20)
 
 
 def test_a_question_at_a_gate_has_the_terminal_for_itself(screen: Open) -> None:
     run = screen("asks")
     run.until(r"Well\? \[y/N\]: ")
-    assert run.shown == ["--- apply", "mysql.cutover: at the gate: Go on?", "Well? [y/N]:"]
+    assert run.shown == ["--- apply", "Well? [y/N]:"]
     run.press("y\n")
     assert run.end() == 0
     assert run.sane
@@ -131,4 +137,4 @@ def test_ctrl_c_at_a_gate_says_that_nothing_was_begun(screen: Open) -> None:
     run.press("\x03")
     assert run.end() == 1  # the exit code is deploy.py's to give
     said = " ".join(run.shown)
-    assert "interrupted at the gate of mysql.cutover: nothing of that step was begun" in said
+    assert "interrupted at the gate of mysql.cutover: no command of it has run" in said

@@ -8,60 +8,96 @@ from pathlib import Path
 
 import pytest
 
-from rollout.terminal.plain import PlainLines, Quiet, harmless
+from rollout.terminal.plain import PlainLines, Quiet, Verbose, harmless
 from tests.unit.rollout import runs
 
 PROJECT = Path(__file__).parents[4]
 
 
-def test_each_thing_is_a_line_and_what_is_for_the_runner_is_none(
+def test_a_step_is_one_line_and_the_result_stands_above_its_table(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     runs.replay(PlainLines())
     lines = capsys.readouterr().out.splitlines()
-    assert "round trips  time" in lines.pop(11)
+    assert lines[:6] == [
+        "--- apply",
+        "mysql.cutover: confirmed, 2 commands, 4.0 s",
+        "all is well",
+        "",
+        runs.SUMMARY,
+        "",
+    ]
+    assert lines[6].split() == ["step", "result", "cmds", "checks", "outage", "time"]
+    assert "0.40 s (limit 15 s)" in lines[8]
+    assert lines[9:] == [""]
+
+
+def test_verbose_has_every_command_and_nothing_that_is_for_the_runner(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs.replay(Verbose())
+    lines = capsys.readouterr().out.splitlines()
     assert lines[:11] == [
         "--- apply",
-        "mysql.cutover: at the gate: Go on?",
+        "mysql.cutover: gate: Go on?",
         "mysql.cutover: running 2 commands",
         "    2026-11-24T02:45:32Z 012-mysql.cutover: applying",
         "    001 stop [the] host's mysql-server",
         "    Stopping mysql.",
         "    002 start the jail's",
         "    2026-11-24T02:45:32Z 012-mysql.cutover: applied",
-        "mysql.cutover: asking 3 checks; without a confirm the host undoes it in 118 s",
-        "mysql.cutover: confirmed, 0 of 0 checks passed, 1 channels, 9 round trips",
+        "mysql.cutover: running 3 checks; automatic rollback in 118 s unless confirmed",
+        "mysql.cutover: confirmed, 2 commands, 4.0 s",
         "all is well",
     ]
+    assert "channels" in lines[14]
+    assert "round trips" in lines[14]
 
 
 def test_an_undo_says_why_and_its_checks_have_no_deadline(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = PlainLines()
+    told = Verbose()
     told.undoing("web.standby", "2 checks failed")
     told.checking("web.standby", 7)
     assert capsys.readouterr().out.splitlines() == [
         "web.standby: undoing it (2 checks failed)",
-        "web.standby: asking 7 checks",
+        "web.standby: running 7 checks",
     ]
 
 
-def test_quiet_is_the_last_table_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    told = Quiet()
-    runs.replay(told)
-    assert capsys.readouterr().out == ""
-    told.close()
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
-    assert lines[2].startswith("mysql.cutover")
+def test_a_rehearsal_has_its_result_above_the_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
+    told = PlainLines()
+    told.verdicts([{"step": "base", "apply": "ok"}], "Rolled back and compared: identical.")
+    said = capsys.readouterr().out
+    assert said.index("Rolled back") < said.index("step")
+    told.verdicts([], "web.cutover failed.")
+    assert capsys.readouterr().out == "\nweb.cutover failed.\n\n"
 
 
-def test_quiet_says_nothing_of_a_run_that_did_not_begin(
+def test_no_line_of_ours_is_wider_than_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    outages = {
+        f"bind 53/{each}": {"verdict": "outage", "seconds": 14.123, "limit": 15.0}
+        for each in ("udp", "tcp")
+    }
+    told = PlainLines()
+    told.ended([{**runs.RESULTS[0], "outcome": "rolledback", "outage": outages}], "word " * 40)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_quiet_is_the_result_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    runs.replay(Quiet())
+    assert capsys.readouterr().out == f"{runs.SUMMARY}\n"
+
+
+def test_a_quiet_rehearsal_has_the_result_of_the_whole_and_no_table(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Quiet().close()
+    told = Quiet(rehearsal=True)
+    runs.replay(told)
     assert capsys.readouterr().out == ""
+    told.verdicts([{"step": "base", "apply": "ok"}], "Rolled back and compared: identical.")
+    assert capsys.readouterr().out == "Rolled back and compared: identical.\n"
 
 
 def test_a_terminal_is_not_made_to_obey_what_a_log_says() -> None:

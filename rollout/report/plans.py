@@ -1,0 +1,124 @@
+"""A plan, before it runs: a screen that says what will happen, or every command."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from rollout.host.bundle import Bundle
+from rollout.plan.step import Gate
+from rollout.report import changes
+
+Ahead = tuple[Bundle, Gate | None, Iterable[str]]
+"""A step that is left, with its gate, and what was found on the host beside it."""
+
+_WIDTH = 79
+_DOES = 36  # columns, so that the table fits into 80
+
+
+def data(ahead: Iterable[Ahead]) -> list[dict[str, Any]]:
+    """The values for --json."""
+    return [
+        {
+            "step": made.step.name,
+            "why": made.step.why,
+            "found": [line.strip() for each in found for line in each.splitlines()],
+            "gate": {"question": gate.question, "look_at": gate.look_at} if gate else None,
+            "expected_outage": dict(made.step.outage),
+            "point_of_no_return": made.step.point_of_no_return,
+            "checks": [check.test for check in made.step.checks],
+            "commands": [
+                {"says": each.says, "do": each.do, "undo": each.undo} for each in made.commands
+            ],
+        }
+        for made, gate, found in ahead
+    ]
+
+
+def full(data: Iterable[Mapping[str, Any]]) -> str:
+    """Every command, and why; commands are not wrapped, so that they can be copied."""
+    lines: list[str] = []
+    for number, step in enumerate(data, 1):
+        lines += _indented(f"{number}. {step['step']}: {step['why']}")
+        outage = ", ".join(f"{name} up to {s:g} s" for name, s in step["expected_outage"].items())
+        lines += [f"   expected outage: {outage or 'none'}"]
+        if step["point_of_no_return"]:
+            lines += ["   no way back: this step cannot be undone"]
+        if step["found"]:
+            lines += ["   found on the host:", *(f"      {row}" for row in step["found"])]
+        if step["gate"]:
+            lines += [f"   gate: {step['gate']['question']}"]
+            for each in step["gate"]["look_at"]:
+                lines += [f"      {row}" for row in each.split("\n")]
+        checks = dict.fromkeys(step["checks"])
+        lines += _indented(f"   checked by: {', '.join(checks)}")
+        for command in step["commands"]:
+            lines += ["", f"   # {command['says']}"]
+            lines += [f"   {row}" for row in command["do"].splitlines()]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _indented(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, subsequent_indent="   ", break_long_words=False, break_on_hyphens=False
+    )
+
+
+def short(ahead: Sequence[Ahead]) -> str:
+    """One line per step: what it does, how many commands, who notices, gates; then the counts."""
+    if not ahead:
+        return "No step is left: all are confirmed."
+    rows = [
+        [
+            made.step.name,
+            _fitted(made.step.does or made.step.why),
+            len(made.commands) or "",
+            ", ".join(f"{name} {limit:g} s" for name, limit in made.step.outage.items()) or "-",
+            "gate" if gate else "",
+        ]
+        for made, gate, _ in ahead
+    ]
+    commands = [command for made, _, _ in ahead for command in made.commands]
+    return "\n".join(
+        [
+            tabulate(rows, ["step", "what it does", "cmds", "down", ""]),
+            "",
+            *textwrap.wrap(f"Users notice: {_noticed(ahead)}. {_stops(ahead)}", _WIDTH),
+            *textwrap.wrap(_more(ahead), _WIDTH),
+            "",
+            changes.text(changes.count(commands)),
+        ]
+    )
+
+
+def _fitted(text: str) -> str:
+    return text if len(text) <= _DOES else f"{text[: _DOES - 3]}..."
+
+
+def _noticed(ahead: Sequence[Ahead]) -> str:
+    down = [
+        f"{service} is down for {limit:g} s at most, in {made.step.name}"
+        for made, _, _ in ahead
+        for service, limit in made.step.outage.items()
+    ]
+    return "; ".join(down) if down else "nothing; no outage is expected"
+
+
+def _stops(ahead: Sequence[Ahead]) -> str:
+    gates = [made.step.name for made, gate, _ in ahead if gate]
+    final = [made.step.name for made, _, _ in ahead if made.step.point_of_no_return]
+    told = [f"Gates, where apply asks you first: {', '.join(gates)}."] if gates else []
+    told += [f"No way back after: {', '.join(final)}."] if final else []
+    return " ".join(told)
+
+
+def _more(ahead: Sequence[Ahead]) -> str:
+    """Where the rest is to be read."""
+    found = [made.step.name for made, _, found in ahead if any(found)]
+    more = f" Other files on the host refer to what moves: see plan {', plan '.join(found)}."
+    commands = "cellblock plan STEP shows a step's commands, plan --full those of all steps."
+    return commands + (more if found else "")
