@@ -149,13 +149,33 @@ class Mount(_Table):
         return self.target or self.source
 
 
+Probe = Literal[
+    "tcp",
+    "http",
+    "https",
+    "mysql",
+    "dns",
+    "dns-tcp",
+    "smtp",
+    "smtps",
+    "smtp-starttls",
+    "imap",
+    "imaps",
+    "imap-starttls",
+    "pop3",
+    "pop3s",
+    "pop3-starttls",
+]
+"""How a port is asked; rollout/probe/protocols.py has a class for each."""
+
+
 class Listen(_Table):
     """A port of a service. `probe` is how it is asked whether it answers."""
 
     port: Port
     proto: Proto = "tcp"
     public: bool = True
-    probe: Literal["tcp", "http", "mysql", "dns", "dns-tcp", "smtp", "imap", "pop3"] = "tcp"
+    probe: Probe = "tcp"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
     path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/"
 

@@ -8,10 +8,12 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from rollout.site.model import Probe
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = (PROJECT / "site.example.toml").read_text(encoding="utf-8")
@@ -148,7 +150,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
             st.integers(1, 99),
             st.sampled_from(["tcp", "udp"]),
             st.booleans(),
-            st.sampled_from(["tcp", "http", "mysql", "dns", "dns-tcp", "smtp", "imap", "pop3"]),
+            st.sampled_from(get_args(Probe)),
         ),
         min_size=1,
         max_size=3,

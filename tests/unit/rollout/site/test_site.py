@@ -243,7 +243,7 @@ def test_a_parameter_that_would_break_jail_conf(written: Written, name: str, val
         ("first_set = 20", "first_set = 31", "firewall.first_set = 31"),
         ("confirm_within = 120", "confirm_within = 0", "run.confirm_within = 0"),
         ('order = ["preflight"', 'order = [1, "preflight"', "order.0 = 1"),
-        ('probe = "http"', 'probe = "https"', "services.web.ports.0.probe = 'https'"),
+        ('probe = "http"', 'probe = "gopher"', "services.web.ports.0.probe = 'gopher'"),
     ],
 )
 def test_a_value_that_is_not_as_expected(written: Written, old: str, new: str, told: str) -> None:
