@@ -52,12 +52,12 @@ class Connection:
         return Session(self.target)
 
     def connect(self) -> None:
-        """Reach the host for the first time. Raises Refused when it cannot be: nothing was done."""
+        """Reach the host for the first time. Raises Unreachable, with what the site file says."""
         try:
             self.session.run(":")
         except Unreachable as error:
             host = self.plan.site.host
-            raise Refused(
+            raise Unreachable(
                 f"{self.plan.site.path}: host.address = {host.address!r}, host.port = {host.port}, "
                 f"host.user = {host.user!r}: {error.what}",
                 evidence=error.evidence,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +16,7 @@ from rollout.errors import Refused, Waiting
 from rollout.host.journal import operator
 from rollout.plan import Plan
 from rollout.plan.step import Gate
+from rollout.site import toml
 
 Answer = Callable[[str, Gate], str]
 """Asked at a step's gate: who says yes, in the words of the record; "" when nobody does."""
@@ -108,12 +107,7 @@ def read(path: Path, plan: Plan, otherwise: Answer = nobody) -> Answers:
     A table a step, named like it, with `answer` ("yes" or "no"), `by` (who said so) and perhaps
     `at` (when).
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Refused(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refused(f"{path}: not TOML: {error}", todo=_FORM) from None
+    data = toml.load(path, todo=_FORM)
     gates = {step.name: step.gate for step in plan.steps if step.gate}
     said: dict[str, _Said] = {}
     wrong: list[str] = []
@@ -125,7 +119,7 @@ def read(path: Path, plan: Plan, otherwise: Answer = nobody) -> Answers:
         try:
             said[name] = _Said.model_validate(value)
         except ValidationError as error:
-            wrong += (f"{name}{_told(item)}" for item in error.errors())
+            wrong += (toml.problem(item, name) for item in error.errors())
     if wrong:
         raise Refused(
             f"{path}: {len(wrong)} answer(s) are not as expected",
@@ -138,26 +132,15 @@ def read(path: Path, plan: Plan, otherwise: Answer = nobody) -> Answers:
 _FORM = 'expected tables like [bind.retire] with answer = "yes" (or "no") and by = "who says so"'
 
 
+_DEEPEST = 8  # tables within tables; no step's name has more dots
+
+
 def _tables(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """[bind.retire] is to TOML a table in a table; so is the step's name put together again."""
     for key, value in data.items():
         name = f"{above}{key}"
         inner = isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())
-        if inner and value:
+        if inner and value and name.count(".") < _DEEPEST:
             yield from _tables(value, f"{name}.")
         else:
             yield name, value
-
-
-def _told(item: Any) -> str:
-    key = "".join(f".{part}" for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return f"{key} = {_toml(item['input'])}: unknown key"
-    if item["type"] == "missing":
-        return f"{key}: missing, and needed"
-    return f"{key} = {_toml(item['input'])}: {item['msg'][0].lower()}{item['msg'][1:]}"
-
-
-def _toml(value: Any) -> str:
-    """A value as it may stand in the file."""
-    return json.dumps(value, ensure_ascii=False, default=str)

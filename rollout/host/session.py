@@ -77,7 +77,13 @@ class Ssh:
 
 def _popen(argv: list[str]) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
-    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+    try:
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+    except OSError as error:
+        raise Refused(
+            f"{argv[0]} cannot be started on this machine: {error.strerror}",
+            todo="install OpenSSH's client, and see that it is in your PATH",
+        ) from None
 
 
 def _pipes(shell: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
@@ -213,21 +219,45 @@ class Session:
         raise _unreachable(self.target.name, "\n".join(lines), spoke=self._spoke)
 
 
+# In this order: a host key or a lost connection ends ssh before it tries to log in.
 _SSH_SAYS = (
     (
-        r"Host key verification failed|REMOTE HOST IDENTIFICATION",
-        "the host key is not the one that is known",
-        "compare the fingerprint on the console, then correct known_hosts ([host] known_hosts)",
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED|host key for .* has changed",
+        "the host key has changed: known_hosts has another one",
+        "compare the fingerprint on the server's console (ssh-keygen -lf "
+        "/etc/ssh/ssh_host_ed25519_key.pub); only if it is right, remove the old key from "
+        "known_hosts ([host] known_hosts) by ssh-keygen -R, and add the new one",
+    ),
+    (
+        r"Host key verification failed|host key is known",
+        "the host key is unknown",
+        "log in once by ssh on your own, compare the fingerprint with the one on the server's "
+        "console, and say yes; or see [host] known_hosts",
+    ),
+    (
+        r"Could not resolve|Name or service not known|nodename nor servname",
+        "the host name cannot be resolved",
+        "see [host] address",
+    ),
+    (
+        r"Connection refused",
+        "the connection was refused: nobody listens on that port",
+        "see [host] address and port, and that sshd runs",
+    ),
+    (
+        r"timed out|No route|unreachable",
+        "the host does not answer",
+        "see [host] address and port, that the server is up, and its firewall",
+    ),
+    (
+        r"Load key|Identity file|UNPROTECTED PRIVATE KEY",
+        "ssh refused the login, and could not use the private key",
+        "see [host] key: expected a private key of OpenSSH's that you alone may read",
     ),
     (
         r"Permission denied|Too many authentication failures",
-        "ssh refused the login",
-        "see [host] user and key, and sshd's PermitRootLogin",
-    ),
-    (
-        r"Connection refused|timed out|No route|unreachable|Could not resolve",
-        "the host cannot be reached",
-        "see [host] address and port, and that sshd runs",
+        "ssh refused the login: authentication was denied",
+        "see [host] user and key, your ssh-agent (ssh-add -l), and sshd's PermitRootLogin",
     ),
 )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
@@ -61,18 +62,12 @@ class Plan:
 def make(site: Site) -> Plan:
     """Work out the plan of a site. Raises Refused when its order cannot be kept."""
     # Each is known before the first is built: preflight asks the others what they want to know.
-    subjects = [_subject(site, name) for name in site.order]
-    steps: list[Step] = []
-    for position, (name, subject) in enumerate(zip(site.order, subjects, strict=True)):
-        for needed in subject.REQUIRES:
-            if needed not in site.order[:position]:
-                raise Refused(
-                    f"{site.path}: order: {name!r} needs {needed!r} before it",
-                    evidence=f"order = {list(site.order)}",
-                )
-        steps += (
-            replace(step, confirm_within=site.run.confirm_within) for step in subject.steps(site)
-        )
+    subjects = _subjects(site)
+    steps = [
+        replace(step, confirm_within=site.run.confirm_within)
+        for subject in subjects.values()
+        for step in subject.steps(site)
+    ]
     for step in steps:
         if not step.checks:
             raise Refused(f"step {step.name} has no check: nothing would show that it worked")
@@ -82,17 +77,53 @@ def make(site: Site) -> Plan:
     return Plan(site, tuple(steps), tuple(hashes))
 
 
-def _subject(site: Site, name: str) -> Subject:
-    known = [
-        module.name
-        for module in pkgutil.iter_modules(importlib.import_module(_SUBJECTS).__path__)
-        if hasattr(importlib.import_module(f"{_SUBJECTS}.{module.name}"), "REQUIRES")
+def _subjects(site: Site) -> dict[str, Subject]:
+    """The subjects of the order. Raises Refused, naming all that is wrong with it at once."""
+    known = _known()
+    problems = [
+        f"{name!r} is {'named twice' if name in known else 'unknown'}"
+        for name, count in Counter(site.order).items()
+        if name not in known or count > 1
     ]
-    if name not in known or site.order.count(name) > 1:
-        what = "named twice" if name in known else "unknown"
-        raise Refused(
-            f"{site.path}: order: {name!r} is {what}",
-            evidence=f"order = {list(site.order)}",
-            todo=f"expected each of these once at the most: {', '.join(known)}",
+    if problems:
+        raise _order(
+            site, problems, f"expected each of these once at the most: {', '.join(sorted(known))}"
         )
-    return cast(Subject, importlib.import_module(f"{_SUBJECTS}.{name}"))
+    for position, name in enumerate(site.order):
+        needed = _needed(name, known)
+        if late := [each for each in needed if each not in site.order[:position]]:
+            problems.append(f"{name!r} needs {', '.join(map(repr, late))} before it")
+    if problems:
+        named = dict.fromkeys(each for name in site.order for each in _needed(name, known))
+        missing = [each for each in named if each not in site.order]
+        todo = f"add what is missing: {', '.join(missing)}" if missing else "change their order"
+        raise _order(site, problems, todo)
+    return {name: known[name] for name in site.order}
+
+
+def _order(site: Site, problems: list[str], todo: str) -> Refused:
+    return Refused(
+        f"{site.path}: order: {'; '.join(problems)}",
+        evidence=f"order = {list(site.order)}",
+        todo=todo,
+    )
+
+
+def _needed(name: str, known: Mapping[str, Subject]) -> list[str]:
+    """All that must stand before a subject, in the order in which it must."""
+    found: list[str] = []
+    for each in known[name].REQUIRES:
+        found += [*_needed(each, known), each]
+    return list(dict.fromkeys(found))
+
+
+def _known() -> dict[str, Subject]:
+    modules = {
+        module.name: importlib.import_module(f"{_SUBJECTS}.{module.name}")
+        for module in pkgutil.iter_modules(importlib.import_module(_SUBJECTS).__path__)
+    }
+    return {
+        name: cast(Subject, module)
+        for name, module in modules.items()
+        if hasattr(module, "REQUIRES")
+    }

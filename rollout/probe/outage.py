@@ -16,6 +16,8 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+from rollout.probe.tls import Presented, presented
+
 _LATEST = 1e12  # seconds since the epoch
 BLIND = (
     10  # so many probes in a row that were never sent, and nobody can say that there was no outage
@@ -119,12 +121,13 @@ class Window:
 @dataclass(frozen=True)
 class Timeline:
     """One service. A run is what one prober sent; between two runs nobody looked, so nothing
-    reaches across.
+    reaches across. `certificates` are those that it presented, each from its first time on.
     """
 
     service: str
     rate: float
     runs: tuple[tuple[Probed, ...], ...]
+    certificates: tuple[Presented, ...] = ()
 
     @cached_property
     def gaps(self) -> tuple[Gap, ...]:
@@ -174,15 +177,23 @@ def read(path: Path) -> dict[str, Timeline]:
     """The timelines by service. A line that a killed prober or a full disk cut off is left out."""
     runs: defaultdict[str, list[list[Probed]]] = defaultdict(list)
     rates: dict[str, float] = {}
+    certificates: defaultdict[str, list[Presented]] = defaultdict(list)
     for line in _lines(path):
         service = line["service"]
         if "rate" in line:  # a prober began to watch
             rates[service] = line["rate"]
             runs[service].append([])
+        elif (found := presented(line)) is not None:
+            certificates[service].append(found)
         elif service in rates:
             runs[service][-1].append(probed(line))
     return {
-        service: Timeline(service, rate, tuple(_in_order(run) for run in runs[service]))
+        service: Timeline(
+            service,
+            rate,
+            tuple(_in_order(run) for run in runs[service]),
+            tuple(sorted(certificates[service], key=lambda each: each.since)),
+        )
         for service, rate in rates.items()
     }
 
@@ -208,6 +219,8 @@ def _is_whole(line: Any) -> bool:
         return False
     if "rate" in line:
         return _is_number(line["rate"]) and line["rate"] > 0
+    if "certificate" in line:
+        return _is_number(line.get("t")) and presented(line) is not None
     said = [line.get(key, 0) for key in ("error", "who")]
     return (
         all(_is_number(line.get(key)) for key in ("t", "ms"))

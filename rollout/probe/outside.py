@@ -52,11 +52,8 @@ def watches(
 
 def watched(site: Site, name: str, listen: Listen, address: str, port: int, **more: Any) -> Watch:
     """The watch for a service's port, which this machine finds at `address` and `port`."""
-    asked: dict[str, Any] = {"kind": listen.probe, "path": listen.path}
-    if listen.probe == "http":
-        asked["host"] = listen.name
-    if listen.probe in ("dns", "dns-tcp"):
-        asked["query"] = listen.name
+    named = "query" if listen.probe in ("dns", "dns-tcp") else "host"
+    asked: dict[str, Any] = {"kind": listen.probe, "path": listen.path, named: listen.name}
     if (address, port) != (str(site.host.wan_address), listen.port):
         asked["behind"] = listen.port
         asked["host"] = asked.get("host") or str(site.host.wan_address)

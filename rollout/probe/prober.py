@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import BoundedSemaphore, Event, Lock, Thread
@@ -33,6 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rollout.errors import CellblockError
 from rollout.probe.protocols import KINDS, Watch
 from rollout.probe.socket_owner import SocketOwner
+from rollout.probe.tls import Certificate
 
 HEADROOM = 1.1  # faster than asked: a hiccup of our own machine must not break the promised rate
 GIVEN_UP = 60.0  # seconds; a service that fails for longer is not in the middle of a cut-over
@@ -112,6 +114,8 @@ class Watcher:
         self._socket_owner = socket_owner
         self._hold = hold
         self._failures = failures
+        self._certificate: bytes | None = None  # the last one that was noted
+        self._noting = Lock()
         self._ask_owner = Event()
         self._stop = Event()
         self._threads = [Thread(target=self._ask_at_cadence, daemon=True)]
@@ -158,12 +162,22 @@ class Watcher:
         try:
             with self._probe.answered(started + self._watch.timeout) as answer:
                 who = answer.who
+                self._note_certificate(started, answer.certificate)
         except Exception as failure:  # whatever it is: a client got no answer
             error = f"{type(failure).__name__}: {failure}"
         self._note(started, who, error)
         if self._failures.note(self._watch.name, error is not None):
             self._ask_owner.set()
         self.heard.set()
+
+    def _note_certificate(self, started: float, certificate: bytes | None) -> None:
+        """Once for each change, not in each of twenty lines a second."""
+        with self._noting:
+            if certificate is None or certificate == self._certificate:
+                return
+            self._certificate = certificate
+        said = asdict(Certificate.of(certificate))
+        self._results.note(self._watch.name, started, certificate=said)
 
     def _ask_for_owners(self) -> None:
         while not self._stop.is_set():

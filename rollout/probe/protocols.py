@@ -14,9 +14,10 @@ import json
 import poplib
 import smtplib
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -31,6 +32,8 @@ import dns.rdatatype
 import pymysql
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rollout.probe import tls
+
 
 class Watch(BaseModel):
     """One public service and how to ask it. `timeout` is in seconds, `rate` in probes a second."""
@@ -44,9 +47,9 @@ class Watch(BaseModel):
     behind: int | None = None  # the host's own port, where this one is forwarded to it
     timeout: float = Field(default=1.0, gt=0)
     rate: float = Field(default=20.0, gt=0)
-    host: str | None = None  # http: the Host header; the address if none is given
-    path: str = "/"  # http
-    status_below: int = 500  # http: a 404 is an answer of a working server, a 503 is not
+    host: str | None = None  # http: the Host header, the address if none is given; TLS: SNI
+    path: str = "/"  # http, https
+    status_below: int = 500  # http, https: a 404 is an answer of a working server, a 503 is not
     query: str | None = None  # dns, dns-tcp: the name, a zone that this server serves
     type: str = "SOA"  # dns, dns-tcp
     user: str | None = None  # mysql: with none, the server's refusal of `cellblock` is the answer
@@ -72,6 +75,7 @@ class Answer:
 
     connection: socket.socket | None = None  # still open, so that the host can say who holds it
     who: str | None = None  # where the answer itself says it
+    certificate: bytes | None = None  # that the service presented, in DER
 
 
 class Probe(Protocol):
@@ -93,6 +97,17 @@ def left(deadline: float) -> float:
 
 def connect(watch: Watch, deadline: float) -> socket.socket:
     return socket.create_connection((str(watch.address), watch.port), timeout=left(deadline))
+
+
+def encrypted(connection: socket.socket, watch: Watch) -> ssl.SSLSocket:
+    return tls.context(watch.host).wrap_socket(connection)
+
+
+def answer(connection: socket.socket | None, spoken: socket.socket | None = None) -> Answer:
+    """`spoken` is what the protocol is spoken over, where that is not the connection itself."""
+    speaks = spoken or connection
+    certificate = speaks.getpeercert(True) if isinstance(speaks, ssl.SSLSocket) else None
+    return Answer(connection, certificate=certificate)
 
 
 @dataclass(frozen=True)
@@ -125,10 +140,12 @@ class Http:
             connect(self.watch, deadline) as connection,
             closing(http.client.HTTPConnection(address)) as client,
         ):
-            client.sock = connection.dup()  # its own, which it closes when the server says close
-            client.sock.settimeout(left(deadline))
+            spoken = connection.dup()  # its own, which it closes when the server says close
+            spoken.settimeout(left(deadline))
+            client.sock = spoken = self._spoken(spoken)
             host = self.watch.host or (f"[{address}]" if ":" in address else address)
             headers = {"Host": host, "Connection": "keep-alive"}
+            answered = answer(connection, spoken)  # now: afterwards it may be closed
             client.request("GET", self.watch.path, headers=headers)
             with client.getresponse() as response:
                 length, got = response.length, 0
@@ -139,7 +156,17 @@ class Http:
                     raise http.client.IncompleteRead(b"", length - got)
                 if response.status >= self.watch.status_below:
                     raise http.client.HTTPException(f"HTTP {response.status} {response.reason}")
-                yield Answer(connection)
+                yield answered
+
+    def _spoken(self, connection: socket.socket) -> socket.socket:
+        return connection
+
+
+class Https(Http):
+    """The same over TLS."""
+
+    def _spoken(self, connection: socket.socket) -> socket.socket:
+        return encrypted(connection, self.watch)
 
 
 @dataclass(frozen=True)
@@ -241,13 +268,53 @@ class Smtp:
 
     @contextmanager
     def answered(self, deadline: float) -> Iterator[Answer]:
-        with smtplib.SMTP(
+        with self._client(deadline) as client:
+            yield answer(client.sock)
+
+    def _client(self, deadline: float) -> smtplib.SMTP:
+        return smtplib.SMTP(
             str(self.watch.address),
             self.watch.port,
-            local_hostname="cellblock",  # or smtplib asks the very DNS that moves for our name
+            local_hostname=HELO,
             timeout=left(deadline),
-        ) as client:
-            yield Answer(client.sock)
+        )
+
+
+HELO = "cellblock"  # or smtplib asks the very DNS that moves for our name
+
+
+class Smtps(Smtp):
+    """The same over TLS."""
+
+    def _client(self, deadline: float) -> smtplib.SMTP:
+        return smtplib.SMTP_SSL(
+            str(self.watch.address),
+            self.watch.port,
+            local_hostname=HELO,
+            timeout=left(deadline),
+            context=tls.context(self.watch.host),
+        )
+
+
+class SmtpStarttls(Smtp):
+    """The same, then EHLO and STARTTLS, as on a submission port."""
+
+    def _client(self, deadline: float) -> smtplib.SMTP:
+        client = super()._client(deadline)
+        with closed_on_failure(client.close):
+            client.starttls(context=tls.context(self.watch.host))
+        return client
+
+
+@contextmanager
+def closed_on_failure(close: Callable[[], None]) -> Iterator[None]:
+    """Close a client whose STARTTLS failed. Leaving it in the proper way would hide why."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the failed handshake has taken its socket away
+            close()
+        raise
 
 
 @dataclass(frozen=True)
@@ -256,10 +323,29 @@ class Imap:
 
     @contextmanager
     def answered(self, deadline: float) -> Iterator[Answer]:
-        with imaplib.IMAP4(
-            str(self.watch.address), self.watch.port, timeout=left(deadline)
-        ) as client:
-            yield Answer(client.sock)
+        with self._client(deadline) as client:
+            yield answer(client.sock)
+
+    def _client(self, deadline: float) -> imaplib.IMAP4:
+        return imaplib.IMAP4(str(self.watch.address), self.watch.port, timeout=left(deadline))
+
+
+class Imaps(Imap):
+    def _client(self, deadline: float) -> imaplib.IMAP4:
+        return imaplib.IMAP4_SSL(
+            str(self.watch.address),
+            self.watch.port,
+            ssl_context=tls.context(self.watch.host),
+            timeout=left(deadline),
+        )
+
+
+class ImapStarttls(Imap):
+    def _client(self, deadline: float) -> imaplib.IMAP4:
+        client = super()._client(deadline)
+        with closed_on_failure(client.shutdown):
+            client.starttls(ssl_context=tls.context(self.watch.host))
+        return client
 
 
 @dataclass(frozen=True)
@@ -268,11 +354,30 @@ class Pop3:
 
     @contextmanager
     def answered(self, deadline: float) -> Iterator[Answer]:
-        with closing(
-            poplib.POP3(str(self.watch.address), self.watch.port, timeout=left(deadline))
-        ) as client:
-            yield Answer(client.sock)
+        with closing(self._client(deadline)) as client:
+            yield answer(client.sock)
             client.quit()
+
+    def _client(self, deadline: float) -> poplib.POP3:
+        return poplib.POP3(str(self.watch.address), self.watch.port, timeout=left(deadline))
+
+
+class Pop3s(Pop3):
+    def _client(self, deadline: float) -> poplib.POP3:
+        return poplib.POP3_SSL(
+            str(self.watch.address),
+            self.watch.port,
+            context=tls.context(self.watch.host),
+            timeout=left(deadline),
+        )
+
+
+class Pop3Starttls(Pop3):
+    def _client(self, deadline: float) -> poplib.POP3:
+        client = super()._client(deadline)
+        with closed_on_failure(client.close):
+            client.stls(context=tls.context(self.watch.host))
+        return client
 
 
 class Standin:
@@ -331,11 +436,18 @@ class Standin:
 KINDS: dict[str, Callable[[Watch], Probe]] = {
     "tcp": Tcp,
     "http": Http,
+    "https": Https,
     "mysql": MySql,
     "dns": Dns,
     "dns-tcp": DnsTcp,
     "smtp": Smtp,
+    "smtps": Smtps,
+    "smtp-starttls": SmtpStarttls,
     "imap": Imap,
+    "imaps": Imaps,
+    "imap-starttls": ImapStarttls,
     "pop3": Pop3,
+    "pop3s": Pop3s,
+    "pop3-starttls": Pop3Starttls,
     "standin": Standin,
 }

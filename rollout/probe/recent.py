@@ -58,7 +58,7 @@ class Recent:
         if "rate" in line:
             self._rates[service] = line["rate"]
             self._probes[service] = deque()
-        elif service in self._probes:
+        elif service in self._probes and "certificate" not in line:
             self._probes[service].append(probed(line))
 
     def now(self, at: float, count: int) -> list[Now]:

@@ -43,7 +43,7 @@ _FSTAB = re.compile(r"> (\S+)/\.fstab\.cellblock\) <<")
 _MOUNT = re.compile(r"^\S+\t(\S+)\t\S+\t\S+\t0\t0$", re.MULTILINE)
 _DEVFS = re.compile(r"^(\S+) \{.*^\s*mount\.devfs;", re.MULTILINE | re.DOTALL)
 _VARIABLE = re.compile(r"^sysrc ([A-Za-z_]\w*)\+?=")
-_OFF = re.compile(r"^switch ipfw set (\d+) off$")
+_OFF = re.compile(r"^ipfw -q set disable (\d+)$")
 
 
 def count(commands: Iterable[Command]) -> dict[How, dict[Kind, int]]:
@@ -68,7 +68,8 @@ def _of(command: Command) -> Iterator[tuple[How, Kind, str]]:
         yield from (("added", "mount", point) for point in _MOUNT.findall(command.do))
     if match := _DEVFS.search(command.do):
         yield "added", "mount", f"{match[1]} devfs"
-    if match := _OFF.match(command.says):  # a set is disabled while it is filled, too
+    # A set is disabled while it is filled, too; only this undo brings back rules that were there.
+    if (match := _OFF.match(command.do)) and "ipfw -S list" in (command.undo or ""):
         yield "removed", "ipfw rule set", match[1]
     if match := _VARIABLE.match(command.do):
         name, undo = match[1], command.undo or ""

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from rollout.report import chart
+from rollout.report import certificates, chart
 
 _CLOSE_UPS = 12  # outages of an act that are drawn large; the table has them all
 _AROUND = 2.0  # seconds that a close-up shows on either side
@@ -33,7 +33,9 @@ def render(report: Mapping[str, Any]) -> str:
         return value
 
     template = _ENVIRONMENT.get_template("report.html.j2")
-    return template.render(report=report, at=at, chart=chart, close_ups=_close_ups)
+    return template.render(
+        report=report, at=at, chart=chart, close_ups=_close_ups, certificates=certificates.of_act
+    )
 
 
 def _unescaped(key: str) -> str:

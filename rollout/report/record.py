@@ -26,7 +26,7 @@ from rollout.probe import outage
 from rollout.probe.outage import Owner, Timeline
 from rollout.probe.outside import labels, watching
 from rollout.probe.protocols import Watch
-from rollout.report import evidence, page, snapshot, summary, tables, timeline
+from rollout.report import certificates, evidence, page, snapshot, summary, tables, timeline
 from rollout.report.evidence import Evidence, Log
 
 FORMAT = 1
@@ -250,6 +250,8 @@ class Record:
 
     def _write(self, end: dict[str, Any]) -> None:
         data = self._report(end)
+        for line in certificates.of_run(data):
+            self.say(line)
         text = json.dumps(data, indent=1, ensure_ascii=False).encode(errors="replace")
         (self.files / "report.json").write_bytes(text)
         html = self.files / "report.html"

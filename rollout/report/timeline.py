@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain, pairwise
 from typing import Any
 
@@ -54,12 +54,25 @@ def service(
             {"who": owner.who, "first": moment(owner.first), "last": moment(owner.last)}
             for owner in window.owners
         ],
+        "certificates": [
+            {
+                "since": moment(each.since),
+                "step": _under_way(each.since, results),
+                **asdict(each.certificate),
+            }
+            for each in timeline.certificates
+        ],
         "line": [
             {"start": start, "end": end, "state": each.state, "by": each.by}
             for each in line(timeline, began, ended)
             if (start := moment(each.start)) < (end := moment(each.end))
         ],
     }
+
+
+def _under_way(time: float, results: Iterable[Result]) -> str | None:
+    """The step that had begun last."""
+    return next((each.step for each in reversed([*results]) if each.began <= time), None)
 
 
 def _gap(gap: Gap, moment: Callable[[float], float], results: Iterable[Result]) -> dict[str, Any]:

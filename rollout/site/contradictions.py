@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from rollout.site.model import LAST_SET, PARTS_AFTER, PARTS_BEFORE, Site
 from rollout.site.policy import HOST, INTERNET, Allow
@@ -31,11 +31,24 @@ def _addresses(site: Site) -> Iterator[str]:
             yield f"{key}: is host.wan_address; expected an address of its own in lan.network"
         elif jail.address not in site.lan.network:
             yield f"{key}: expected an address in lan.network = {site.lan.network}"
+        elif use := _reserved(jail.address, site.lan.network):
+            yield (
+                f"{key}: is the {use} address of lan.network = {site.lan.network}; "
+                "expected one of the addresses between"
+            )
         other = seen.setdefault(jail.address, name)
         if other != name:
             yield f"{key}: jails.{other} has it already"
     if site.host.wan_address in site.lan.network:
         yield f"host.wan_address = {site.host.wan_address}: lies in lan.network"
+
+
+def _reserved(address: IPv4Address, network: IPv4Network) -> str:
+    """What an address stands for that no jail can have; a network of two addresses has none."""
+    if network.prefixlen >= 31:
+        return ""
+    uses = {network.network_address: "network", network.broadcast_address: "broadcast"}
+    return uses.get(address, "")
 
 
 def _services(site: Site) -> Iterator[str]:

@@ -68,6 +68,7 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")]
 LocalPath = Annotated[Path, AfterValidator(_expanded)]
 """A path on the operator's machine; ~ is expanded."""
 Port = Annotated[int, Field(ge=1, le=65535)]
+Uid = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
 class _Table(BaseModel):
@@ -124,7 +125,7 @@ class Run(_Table):
     """[run]: how careful a run is. Times are in seconds."""
 
     confirm_within: Annotated[int, Field(ge=10, le=3600)] = 120
-    free_space_mib: Annotated[int, Field(ge=0)] = 200
+    free_space_mib: Annotated[int, Field(ge=0, le=2**32)] = 200
     probes_per_second: Annotated[float, Field(gt=0, le=100)] = 20
     probe_timeout: Annotated[float, Field(gt=0, le=30)] = 1
     tell: tuple[Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")], ...] = ()
@@ -149,13 +150,33 @@ class Mount(_Table):
         return self.target or self.source
 
 
+Probe = Literal[
+    "tcp",
+    "http",
+    "https",
+    "mysql",
+    "dns",
+    "dns-tcp",
+    "smtp",
+    "smtps",
+    "smtp-starttls",
+    "imap",
+    "imaps",
+    "imap-starttls",
+    "pop3",
+    "pop3s",
+    "pop3-starttls",
+]
+"""How a port is asked; rollout/probe/protocols.py has a class for each."""
+
+
 class Listen(_Table):
     """A port of a service. `probe` is how it is asked whether it answers."""
 
     port: Port
     proto: Proto = "tcp"
     public: bool = True
-    probe: Literal["tcp", "http", "mysql", "dns", "dns-tcp", "smtp", "imap", "pop3"] = "tcp"
+    probe: Probe = "tcp"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
     path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/"
 
@@ -187,7 +208,7 @@ class Service(_Table):
     names: tuple[Word, ...] = ()
     programs: tuple[Word, ...] = ()
     configtest: Word | None = None
-    client: str | None = None
+    client: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
 
     @property
     def tcp_ports(self) -> tuple[int, ...]:
@@ -214,7 +235,7 @@ class Jail(_Table):
     packages: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     parameters: dict[str, str] = Field(default_factory=dict)
-    uids: tuple[int, int] | None = None
+    uids: tuple[Uid, Uid] | None = None
     outbound: Literal["none", "nat", "public"] = "none"
     public_addresses: tuple[IPv4Address, ...] = ()
 
@@ -222,6 +243,16 @@ class Jail(_Table):
     def addresses(self) -> tuple[IPv4Address, ...]:
         """Its own in the LAN, then its public ones."""
         return (self.address, *self.public_addresses)
+
+    @field_validator("uids")
+    @classmethod
+    def _in_order(cls, uids: tuple[int, int] | None) -> tuple[int, int] | None:
+        if uids is not None and uids[0] > uids[1]:
+            raise ValueError(
+                "the first uid is larger than the last; "
+                f"expected the smallest first: [{uids[1]}, {uids[0]}]"
+            )
+        return uids
 
     @field_validator("parameters")
     @classmethod
@@ -243,7 +274,7 @@ class Accounts(_Table):
     fpm: Name = "php-fpm"
     fpm_rcvar: Name = "php_fpm_enable"
     children: Annotated[int, Field(ge=1, le=1000)] = 5
-    probed: Annotated[int, Field(ge=1)] = 100
+    probed: Annotated[int, Field(ge=1, le=2**32)] = 100
     quota_minutes: Annotated[int, Field(ge=1, le=59)] = 5
     shared_databases: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_$@-]+$")], ...] = ()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +9,19 @@ from pydantic import ValidationError
 
 from rollout import SAMPLE
 from rollout.errors import Refused
+from rollout.site import toml
 from rollout.site.contradictions import contradictions
 from rollout.site.model import Site
 
 
 def read(path: Path) -> Site:
     """Read a site file. Raises Refused naming file, key, value and what was expected."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Refused(
-            f"{path}: cannot be read: {error.strerror}",
-            todo=f"begin with a copy of the sample, {SAMPLE}, which says what each key means",
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refused(f"{path}: not TOML: {error}") from None
-    except RecursionError:
-        raise Refused(f"{path}: brackets are nested too deep to be read") from None
-    return parse(data, path)
+    return parse(
+        toml.load(
+            path, todo=f"begin with a copy of the sample, {SAMPLE}, which says what each key means"
+        ),
+        path,
+    )
 
 
 def parse(data: dict[str, Any], path: Path) -> Site:
@@ -38,7 +31,7 @@ def parse(data: dict[str, Any], path: Path) -> Site:
     except ValidationError as error:
         raise Refused(
             f"{path}: {error.error_count()} value(s) are not as expected",
-            evidence="\n".join(_told(data, item) for item in error.errors()),
+            evidence="\n".join(map(toml.problem, error.errors())),
             todo=f"see {SAMPLE}, which says what each key means",
         ) from None
     site = site.read_from(path)
@@ -50,14 +43,3 @@ def parse(data: dict[str, Any], path: Path) -> Site:
             todo=f"see {SAMPLE}, which says what each key means",
         )
     return site
-
-
-def _told(data: Any, item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    if re.search(r"client$|pass|secret|token", key, re.IGNORECASE):
-        item = {**item, "input": "..."}  # it may be a secret, and this is told to logs, too
-    if item["type"] == "extra_forbidden":
-        return f"{key} = {item['input']!r}: unknown key"
-    if item["type"] == "missing":
-        return f"{key}: missing, and needed"
-    return f"{key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"

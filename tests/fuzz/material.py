@@ -8,10 +8,12 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from rollout.site.model import Probe
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = (PROJECT / "site.example.toml").read_text(encoding="utf-8")
@@ -44,6 +46,7 @@ SCALARS: st.SearchStrategy[Any] = st.one_of(
     st.text(max_size=20),
     st.integers(),
     st.integers(-2, 70000),
+    st.sampled_from([32, 1000, 20000]).map(lambda bits: 2**bits),  # nobody can print the last one
     st.booleans(),
     st.floats(allow_nan=True),
 )
@@ -67,7 +70,9 @@ def written(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return repr(value)
-    return _quoted(value) if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return _quoted(value)
+    return hex(value) if value > 2**64 else str(value)
 
 
 def _quoted(text: str) -> str:
@@ -148,7 +153,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
             st.integers(1, 99),
             st.sampled_from(["tcp", "udp"]),
             st.booleans(),
-            st.sampled_from(["tcp", "http", "mysql", "dns", "dns-tcp", "smtp", "imap", "pop3"]),
+            st.sampled_from(get_args(Probe)),
         ),
         min_size=1,
         max_size=3,

@@ -9,10 +9,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollout import plan, site, traffic
+from rollout.engine import gates
 from rollout.errors import CellblockError, Refused
 from rollout.probe.outside import watches
 from rollout.runbook import pages
-from tests.fuzz.material import SAMPLE, VALUES, document, likely, mutated, scratched, tried
+from tests.fuzz.material import SAMPLE, VALUES, WORDS, document, likely, mutated, scratched, tried
+
+PLAN = plan.make(site.read(Path(__file__).parents[2] / "site.example.toml"))
+STEPS = [step.name for step in PLAN.steps]
+ANSWERS = st.one_of(
+    VALUES,
+    st.fixed_dictionaries(
+        {"answer": st.one_of(st.just("yes"), VALUES), "by": VALUES}, optional={"at": VALUES}
+    ),
+)
 
 
 def taken(text: bytes) -> None:
@@ -66,6 +76,19 @@ def test_anything(text: bytes) -> None:
     taken(text)
 
 
+@tried
+@given(st.dictionaries(st.one_of(st.sampled_from(STEPS), WORDS), ANSWERS, max_size=3))
+def test_any_answers(tables: dict[str, object]) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "answers.toml")
+        path.write_bytes(document(tables).encode())
+        try:
+            gates.read(path, PLAN)
+        except Refused as error:
+            assert str(path) in error.what
+            assert len(str(error)) < 20_000, "nobody reads that"
+
+
 def test_what_is_mutated_was_right_before() -> None:
     """Or all of it would be refused for one and the same reason."""
     from tests.fuzz.material import TABLES
@@ -73,8 +96,4 @@ def test_what_is_mutated_was_right_before() -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, "site.toml")
         path.write_text(document(TABLES))
-        assert plan.make(site.read(path)).site.hash == plan.make(_sample()).site.hash
-
-
-def _sample() -> site.Site:
-    return site.read(Path(__file__).parents[2] / "site.example.toml")
+        assert plan.make(site.read(path)).site.hash == PLAN.site.hash

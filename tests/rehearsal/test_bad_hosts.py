@@ -12,7 +12,7 @@ import pytest
 from rollout import plan, site
 from rollout.engine.listener import Listener
 from rollout.engine.runner import Runner
-from rollout.errors import Refused
+from rollout.errors import Refused, Unreachable
 from rollout.host.session import Ssh, Target
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
@@ -51,7 +51,10 @@ def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
 
 
 def refusal(made: Plan, box: Box, target: Target) -> str:
-    with pytest.raises(Refused) as refused, Runner(made, target, box.outside, Listener()) as runner:
+    with (
+        pytest.raises((Refused, Unreachable)) as refused,
+        Runner(made, target, box.outside, Listener()) as runner,
+    ):
         runner.connection.connect()
         runner.apply()
     untouched = box.target.run("ls -d /var/db/cellblock /usr/jails 2>/dev/null; ifconfig -l")  # type: ignore[attr-defined] # the stand-in's own
@@ -172,4 +175,4 @@ def test_ssh_refused(made: Plan, box: Box) -> None:
     nobody = Ssh("127.0.0.1", port=1)
     said = refusal(made, box, nobody)
     assert f"{SAMPLE}: host.address = '203.0.113.2', host.port = 22" in said
-    assert "the host cannot be reached" in said
+    assert "the connection was refused" in said

@@ -117,6 +117,41 @@ def test_no_site_file_is_a_message_for_every_command(
     assert "nosuch.toml: cannot be read" in refused(command, "--site", tmp_path / "nosuch.toml")
 
 
+@pytest.mark.parametrize("command", ["apply", "check", "plan", "rollback", "status", "verify"])
+def test_an_ssh_that_is_refused_is_a_host_that_cannot_be_reached(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As the README has it: exit code 5."""
+    (tmp_path / "ssh").write_text("#!/bin/sh\necho 'Host key verification failed.' >&2\nexit 255\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(sys, "argv", ["deploy.py", command, "--site", str(SAMPLE)])
+    with pytest.raises(SystemExit) as ended:
+        deploy.run()
+    told = capsys.readouterr().err
+    assert ended.value.code == errors.Unreachable.code, told
+    assert f"{SAMPLE}: host.address = '203.0.113.2', host.port = 22, host.user = 'root'" in told
+    assert "root@203.0.113.2: the host key is unknown" in told
+    assert "  -> log in once by ssh" in told
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_directory_as_site_file_is_a_message_for_every_command(
+    refused: Refused, command: str, tmp_path: Path
+) -> None:
+    assert f"{tmp_path}: cannot be read: Is a directory" in refused(command, "--site", tmp_path)
+
+
+def test_answers_that_cannot_be_read_are_refused(refused: Refused, tmp_path: Path) -> None:
+    told = refused("apply", "--site", SAMPLE, "--answers", tmp_path)
+    assert f"{tmp_path}: cannot be read: Is a directory" in told
+    assert 'expected tables like [bind.retire] with answer = "yes"' in told
+
+
 @pytest.mark.parametrize("words", [("plan", "--sit", "x"), ("aply",), ("status", "to-nowhere")])
 def test_what_is_misspelt_is_refused_and_not_said_to_be_rolled_back(
     refused: Refused, words: tuple[str, ...]

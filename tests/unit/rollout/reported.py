@@ -12,6 +12,7 @@ from rollout import errors, plan, site
 from rollout.engine.checks import Verdict
 from rollout.engine.listener import Result
 from rollout.probe.outage import Probed, Timeline
+from rollout.probe.tls import Certificate, Presented
 from rollout.report import page
 from rollout.report.evidence import Evidence, Log
 from rollout.report.record import Act, Record
@@ -94,6 +95,7 @@ def timeline(
     gap: tuple[float, float] | None = None,
     blind: tuple[float, float] | None = None,
     after: str = "host",
+    certificates: Sequence[Presented] = (),
 ) -> Timeline:
     """Answers of the host, and of `after` behind the gap; moments are those of the act."""
     probes = []
@@ -107,7 +109,12 @@ def timeline(
         probes.append(
             Probed(BEGAN + at, BEGAN + at + 0.004, error, None if out else who, held=False)
         )
-    return Timeline(service, PROBES, (tuple(probes),))
+    return Timeline(service, PROBES, (tuple(probes),), tuple(certificates))
+
+
+def presented(at: float, *names: str, sha256: str = "a" * 64) -> Presented:
+    """A certificate, from that moment of the act on."""
+    return Presented(BEGAN + at, Certificate(sha256, names, "2031-05-06T07:08:09Z"))
 
 
 def act(

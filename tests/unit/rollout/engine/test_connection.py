@@ -343,10 +343,11 @@ def test_a_step_whose_log_ended_before_it_rests(
 def test_a_host_that_was_never_reached_names_the_keys_of_the_site_file(host: SmallHost) -> None:
     host.down = True
     held = Connection(planned(), host, Noted())
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Unreachable) as caught:
         held.connect()
+    assert caught.value.code == 5
     assert f"host.address = '{SAMPLE.host.address}'" in str(caught.value)
-    assert "cannot be reached" in str(caught.value)
+    assert "the connection was refused" in str(caught.value)
     held.close()
 
 

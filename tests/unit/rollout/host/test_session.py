@@ -254,25 +254,41 @@ UNKNOWN = """\
 No ED25519 host key is known for 203.0.113.2 and you have requested strict checking.
 Host key verification failed."""
 CONNECT = "ssh: connect to host 203.0.113.2 port 22: "
-KEY, LOGIN, AWAY = "host key is not the one", "ssh refused the login", "cannot be reached"
+UNREADABLE = """\
+Load key "/home/op/.ssh/id_rsa": Permission denied
+root@203.0.113.2: Permission denied (publickey)."""
+MISSING = """\
+Warning: Identity file /nosuch not accessible: No such file or directory.
+root@203.0.113.2: Permission denied (publickey)."""
+OPEN = """\
+@         WARNING: UNPROTECTED PRIVATE KEY FILE!          @
+Permissions 0644 for '/home/op/.ssh/id_rsa' are too open.
+root@203.0.113.2: Permission denied (publickey)."""
+MISSING_AND_AWAY = f"{MISSING.splitlines()[0]}\n{CONNECT}Connection refused"
+KEY, LOGIN, SILENT = "could not use the private key", "authentication was denied", "does not answer"
 SAYS = [
-    (CHANGED, KEY, "known_hosts"),
-    (UNKNOWN, KEY, "known_hosts"),
+    (CHANGED, "the host key has changed", "ssh-keygen -R"),
+    (UNKNOWN, "the host key is unknown", "log in once"),
     (
         "root@203.0.113.2: Permission denied (publickey,keyboard-interactive).",
         LOGIN,
         "user and key",
     ),
-    (f"{CONNECT}Connection refused", AWAY, "address and port"),
-    (f"{CONNECT}Connection timed out", AWAY, "address and port"),
-    (f"{CONNECT}Operation timed out", AWAY, "address and port"),
-    ("Connection timed out during banner exchange", AWAY, "address and port"),
-    (f"{CONNECT}No route to host", AWAY, "address and port"),
-    (f"{CONNECT}Network is unreachable", AWAY, "address and port"),
+    ("Received disconnect: Too many authentication failures", LOGIN, "ssh-add -l"),
+    (UNREADABLE, KEY, "[host] key"),
+    (MISSING, KEY, "[host] key"),
+    (OPEN, KEY, "that you alone may read"),
+    (f"{CONNECT}Connection refused", "the connection was refused", "that sshd runs"),
+    (MISSING_AND_AWAY, "the connection was refused", "that sshd runs"),
+    (f"{CONNECT}Connection timed out", SILENT, "address and port"),
+    (f"{CONNECT}Operation timed out", SILENT, "address and port"),
+    ("Connection timed out during banner exchange", SILENT, "address and port"),
+    (f"{CONNECT}No route to host", SILENT, "address and port"),
+    (f"{CONNECT}Network is unreachable", SILENT, "address and port"),
     (
         "ssh: Could not resolve hostname nosuch.example: Name or service not known",
-        AWAY,
-        "address and port",
+        "the host name cannot be resolved",
+        "[host] address",
     ),
     ("Connection closed by 203.0.113.2 port 22", "the connection ended", ""),
     ("client_loop: send disconnect: Broken pipe", "the connection ended", ""),
@@ -295,6 +311,13 @@ def test_what_openssh_says_becomes_what_to_do(
     assert told in caught.value.what
     assert says.splitlines()[-1] in caught.value.evidence
     assert todo in caught.value.todo
+
+
+def test_a_machine_without_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Refused, match="ssh cannot be started on this machine: No such file") as it:
+        Session(Ssh("203.0.113.2"))
+    assert "install OpenSSH's client" in it.value.todo
 
 
 def test_what_a_command_said_is_not_taken_for_ssh(session: Session) -> None:

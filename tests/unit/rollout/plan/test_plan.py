@@ -82,6 +82,27 @@ def test_an_order_that_breaks_a_requirement(order: tuple[str, ...], told: str) -
         plan.make(ordered(*order))
 
 
+def test_all_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(Refused) as caught:
+        plan.make(ordered("mysql_quota", "web"))
+    told = str(caught.value)
+    assert "'mysql_quota' needs 'preflight', 'base', 'network', 'mysql' before it; 'web'" in told
+    assert "'web' needs 'preflight', 'base', 'network' before it" in told
+    assert "add what is missing: preflight, base, network, mysql" in told
+
+
+def test_where_nothing_is_missing_the_order_is_wrong() -> None:
+    with pytest.raises(Refused) as caught:
+        plan.make(ordered("network", "base", "preflight"))
+    assert "'network' needs 'preflight', 'base' before it; 'base' needs" in caught.value.what
+    assert caught.value.todo == "change their order"
+
+
+def test_all_that_nobody_knows_is_named_at_once() -> None:
+    with pytest.raises(Refused, match="order: 'a' is unknown; 'base' is named twice; 'b' is unk"):
+        plan.make(ordered("a", "base", "b", "base"))
+
+
 def test_a_subject_that_is_named_twice() -> None:
     with pytest.raises(Refused, match="order: 'base' is named twice"):
         plan.make(ordered("preflight", "base", "base"))

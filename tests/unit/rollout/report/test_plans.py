@@ -48,7 +48,7 @@ def test_a_plan_has_every_command_with_its_undo() -> None:
         "checks": ["service::does_not_run_on_host", "jail::runs"],
         "commands": [
             {
-                "says": 'rc.conf: apache24_enable="NO"',
+                "says": 'set apache24_enable="NO" in rc.conf',
                 "do": "sysrc apache24_enable=NO && fsync /etc/rc.conf*",
                 "undo": unset("apache24_enable", "NO"),
             }

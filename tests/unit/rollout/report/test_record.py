@@ -25,7 +25,9 @@ from tests.unit.rollout.reported import (
     checks,
     left,
     names,
+    presented,
     results,
+    timeline,
 )
 
 
@@ -195,7 +197,9 @@ def keys(value: Any) -> set[str]:
 def test_every_key_is_in_the_documentation(tmp_path: Path) -> None:
     stuck, error = broken()
     limited = f"rule 00051 set 21 deny ip from {SAMPLE.jails['bind'].address} to any"
-    data, _ = left(tmp_path, act(after=[*AFTER, limited]), stuck, error=error)
+    imaps = timeline("imaps", 9, certificates=[presented(1, "mail.example.org")])
+    limits = act(after=[*AFTER, limited], timelines=[imaps])
+    data, _ = left(tmp_path, limits, act(), stuck, error=error)
     assert data["acts"][0]["after"]["reach"]
     text = (Path(__file__).parents[4] / "docs" / "report.md").read_text(encoding="utf-8")
     missing = {key for key in keys(data) if f"`{key}`" not in text}

@@ -90,9 +90,9 @@ UNKNOWN_KEYS = [
     (
         "port",
         ("port = 80, probe", "port = 80, tls = true, probe"),
-        "services.web.ports.0.tls = True",
+        "services.web.ports.0.tls = true",
     ),
-    ("table", ("[run]", "[extra]\nx = 1\n[run]"), "extra = {'x': 1}"),
+    ("table", ("[run]", "[extra]\nx = 1\n[run]"), "extra = { x = 1 }"),
 ]
 
 
@@ -243,11 +243,105 @@ def test_a_parameter_that_would_break_jail_conf(written: Written, name: str, val
         ("first_set = 20", "first_set = 31", "firewall.first_set = 31"),
         ("confirm_within = 120", "confirm_within = 0", "run.confirm_within = 0"),
         ('order = ["preflight"', 'order = [1, "preflight"', "order.0 = 1"),
-        ('probe = "http"', 'probe = "https"', "services.web.ports.0.probe = 'https'"),
+        ('probe = "http"', 'probe = "gopher"', "services.web.ports.0.probe = 'gopher'"),
     ],
 )
 def test_a_value_that_is_not_as_expected(written: Written, old: str, new: str, told: str) -> None:
     assert told in refused(written, (old, new))
+
+
+@pytest.mark.parametrize(
+    ("address", "use"), [("10.80.0.0", "network"), ("10.80.0.255", "broadcast")]
+)
+def test_an_address_that_no_jail_can_have(written: Written, address: str, use: str) -> None:
+    told = refused(written, ('"10.80.0.4"', f'"{address}"'))
+    assert f"jails.web.address = {address}: is the {use} address of lan.network = 10.80.0.0" in told
+
+
+def test_a_network_of_two_addresses_has_no_other_use_for_them(written: Written) -> None:
+    told = refused(written, ("10.80.0.0/24", "10.80.0.4/31"))
+    assert "jails.mysql.address = 10.80.0.3: expected an address in lan.network" in told
+    assert "jails.web.address" not in told
+
+
+def test_uids_the_wrong_way_round(written: Written) -> None:
+    told = refused(written, ("\nuids = [1001, 1999]", "\nuids = [2000, 1000]"))
+    assert (
+        "jails.web.uids = [2000, 1000]: the first uid is larger than the last; "
+        "expected the smallest first: [1000, 2000]"
+    ) in told
+
+
+def test_a_range_of_one_uid(written: Written) -> None:
+    assert written(("\nuids = [1001, 1999]", "\nuids = [1001, 1001]")).uids[0] == (1001, 1001)
+
+
+HUGE = f"0x{'f' * 5000}"
+
+
+@pytest.mark.parametrize(
+    ("old", "key"),
+    [
+        ("port = 22", "host.port"),
+        ("confirm_within = 120", "run.confirm_within"),
+        ("free_space_mib = 200", "run.free_space_mib"),
+        ("probes_per_second = 20", "run.probes_per_second"),
+        ("probed = 100", "accounts.probed"),
+        ("probe_port = 8999", "egress.probe_port"),
+    ],
+)
+def test_a_number_that_nobody_can_print(written: Written, old: str, key: str) -> None:
+    told = refused(written, (old, f"{old.partition(' ')[0]} = {HUGE}"))
+    assert f"{key} = a number of more than 200 digits: " in told
+
+
+@pytest.mark.parametrize("uid", ["-1", HUGE])
+def test_a_uid_that_no_account_can_have(written: Written, uid: str) -> None:
+    assert "jails.web.uids." in refused(written, ("\nuids = [1001, 1999]", f"\nuids = [0, {uid}]"))
+
+
+def test_a_value_of_any_length_is_told_shortly(written: Written) -> None:
+    told = refused(written, ('user = "root"', f'user = "{"x y" * 9999}"'))
+    assert "host.user = 'x yx y" in told
+    assert len(told) < 1000
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("x = 2026-11-29", "x = 2026-11-29: unknown key"),
+        ("x = [true, {}, { a = [[]] }]", "x = [true, {}, { a = [...] }]: unknown key"),
+        ('"\\u001b[2J" = 1', "?[2J = 1: unknown key"),
+        (f"{'.'.join('x' * 3000)} = 1", "x = { x = { x = { x = ... } } }: unknown key"),
+    ],
+)
+def test_a_value_is_told_as_the_file_has_it(written: Written, line: str, told: str) -> None:
+    assert told in refused(written, ('name = "dcserver"', f'name = "dcserver"\n{line}'))
+
+
+def test_what_should_be_a_table(written: Written) -> None:
+    head = TEXT[TEXT.index("[jails.bind]") : TEXT.index("[jails.mysql]")]
+    told = refused(written, (head, "[jails]\nbind = 5\n"))
+    assert "jails.bind = 5: expected a table" in told
+
+
+def test_a_client_of_several_lines(written: Written) -> None:
+    told = refused(written, ("# client = ", 'client = "a\\u0000b"\n# client = '))
+    assert 'services.mysql.client = "...": ' in told
+
+
+def test_a_file_that_begins_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As some editors write it."""
+    path = tmp_path / "s.toml"
+    path.write_text(TEXT, encoding="utf-8-sig")
+    assert site.read(path).hash == site.read(SAMPLE).hash
+
+
+def test_a_number_with_too_many_digits(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f"x = {'9' * 5000}")
+    with pytest.raises(Refused, match=r"s\.toml: a number has too many digits to be read"):
+        site.read(path)
 
 
 def test_what_is_not_toml(tmp_path: Path) -> None:
@@ -260,7 +354,7 @@ def test_what_is_not_toml(tmp_path: Path) -> None:
 def test_what_is_not_even_text(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(Refused, match=r"s\.toml: not TOML"):
+    with pytest.raises(Refused, match=r"s\.toml: not TOML: the byte 0xff at offset 0 is not UTF"):
         site.read(path)
 
 
