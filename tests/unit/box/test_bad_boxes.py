@@ -188,7 +188,7 @@ def test_a_rehearsal_that_is_ended_takes_its_guest_along(
         for other in state.iterdir():  # the rehearsal's own, of tempfile
             shutil.rmtree(other)
     else:
-        assert "the qemu box is gone, and no server of yours was touched" in err
+        assert "the qemu box was deleted; no server of yours was touched" in err
 
 
 def wait_for(question: object, limit: float) -> None:

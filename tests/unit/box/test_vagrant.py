@@ -143,7 +143,7 @@ def test_a_rehearsal_that_is_ended_lets_vagrant_note_what_it_made_and_destroys_i
     finally:
         running.kill()
     assert running.returncode == 130, err
-    assert "the vagrant box is gone, and no server of yours was touched" in err
+    assert "the vagrant box was deleted; no server of yours was touched" in err
     assert fake.asked == ["up", "interrupted", "destroy", "destroyed"]
     assert not list(fake.scratch.iterdir())
 
