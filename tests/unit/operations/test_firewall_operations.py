@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from pyinfra.api.exceptions import OperationError
 
@@ -22,7 +25,7 @@ def test_ipfw_is_told_to_accept_before_it_is_loaded() -> None:
         (f"kenv {ACCEPT}=1", f"kenv -q -u {ACCEPT} || true"),
         (
             "kldload ipfw",
-            'if ipfw list >/dev/null 2>&1 && [ "$(ipfw -S list | wc -l)" -eq 1 ]; '
+            "if ipfw list >/dev/null 2>&1 && ! ipfw -S list | grep -qv '^65535 '; "
             "then kldunload ipfw; fi",
         ),
         (
@@ -32,6 +35,34 @@ def test_ipfw_is_told_to_accept_before_it_is_loaded() -> None:
         ),
     ]
     assert all(command.live for command in commands)
+
+
+RECORDED = (Path(__file__).parents[2] / "contract" / "freebsd-13.2.json").read_text(
+    encoding="utf-8"
+)
+ON_13_2 = "65535 set 31 allow ip from any to any"
+ON_15_0 = f"65535 set 31 count ip from any to any not // orphaned dynamic states counter\n{ON_13_2}"
+"""What `ipfw -S list` printed on a real 13.2 and a real 15.0 without a rule of anybody's."""
+
+
+@pytest.mark.parametrize("without_rules", [ON_13_2, ON_15_0])
+@pytest.mark.parametrize(
+    ("more", "unloads"), [("", True), ("00050 set 0 count tcp from any to me 22 in\n", False)]
+)
+def test_ipfw_is_unloaded_while_it_has_the_kernels_own_rules_alone(
+    without_rules: str, more: str, unloads: bool
+) -> None:
+    assert ON_13_2 in RECORDED
+    undo = reversible(firewall.loaded, {Module: False, Kenv: ""})[1].undo
+    stubs = 'ipfw() { printf \'%s\\n\' "$listed"; }; kldunload() { echo "unload $1"; }'
+    done = subprocess.run(
+        ["/bin/sh", "-euc", f"{stubs}; {undo}"],
+        env={"listed": f"{more}{without_rules}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ("unload ipfw\n" if unloads else "")
 
 
 def test_what_ipfw_was_told_before_is_told_again() -> None:
