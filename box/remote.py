@@ -20,6 +20,10 @@ STILL_BOOTING = "pgrep -qf '^(/bin/)?sh /etc/[r]c autoboot'"
 _NOT_CONNECTED = ("ssh: ", "Connection ", "root@", "kex_exchange_identification")
 
 
+class AcceleratorFailed(Refused):
+    """The guest stands still: this machine's CPU cannot run its code."""
+
+
 class GuestError(Refused):
     """The guest did not do what a guest does; the evidence is the end of its console."""
 

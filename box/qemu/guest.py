@@ -15,7 +15,7 @@ from box.qemu import accelerator, seed, snapshots
 from box.qemu.image import Image, format_of
 from box.qemu.machine import NIC, Machine
 from box.qemu.network import Network
-from box.remote import STILL_BOOTING, Answer, GuestError, answers
+from box.remote import STILL_BOOTING, AcceleratorFailed, Answer, GuestError, answers
 from rollout.host.session import Ssh
 
 BOOT_LIMIT = 600.0  # seconds; emulated, 30 when nothing else runs and 150 beside two more guests
@@ -97,7 +97,13 @@ class Guest:
             self.restore()
             return
         self._machine.lay_disk(image, self.image.format, size)
-        self.boot()
+        try:
+            self.boot()
+        except AcceleratorFailed:
+            # The firmware had run (accelerator.py), and the loader does not: seen under nested KVM.
+            self._machine.emulate()
+            self._boot_or_go_on(image, size)
+            return
         self._prepare(self)
         self.save()
         with self._machine.held():
@@ -209,6 +215,12 @@ class Guest:
             if not self._machine.runs:
                 raise GuestError(
                     f"qemu ended before the guest was {what}", evidence=self._machine.said()
+                )
+            if self._machine.accelerator_failed:
+                raise AcceleratorFailed(
+                    f"this machine's CPU cannot run the guest, which was not {what}",
+                    evidence=self._machine.said(),
+                    todo="set CELLBLOCK_BOX_ACCEL=tcg to emulate a processor",
                 )
             if time.monotonic() > deadline:
                 raise self._silent(what, limit)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from box.qemu.accelerator import TCG
 from box.qemu.network import ID, Network
 from box.qemu.qmp import Monitor, MonitorError
 
 NIC = "nic0"
+KVM_GAVE_UP = "KVM internal error"  # in qemu's words; the guest stands still then, and says nothing
 START_LIMIT = 10.0  # seconds from exec to a monitor that answers
 
 
@@ -34,6 +36,15 @@ class Machine:
         self._seed = seed
         self._qemu: subprocess.Popen[bytes] | None = None
         self._monitor: Monitor | None = None
+
+    def emulate(self) -> None:
+        """Run the guest on an emulated processor from the next start on."""
+        self._accelerator = TCG
+
+    @property
+    def accelerator_failed(self) -> bool:
+        """Whether the guest stands still since this machine's CPU cannot run its code."""
+        return KVM_GAVE_UP in self.said()
 
     @property
     def runs(self) -> bool:

@@ -1,9 +1,11 @@
 import shutil
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from box.qemu.accelerator import KVM
 from box.qemu.guest import Guest
 from box.qemu.image import Image
 from box.qemu.machine import Machine
@@ -72,3 +74,29 @@ def test_waiting_ends_with_the_machine(tmp_path: Path) -> None:
     (tmp_path / "qemu.log").write_text("out of memory")
     with pytest.raises(GuestError, match=r"ended before the guest was booted\n +out of memory"):
         guest.wait_until(lambda: False, "booted", 10.0)
+
+
+def test_a_guest_that_this_cpu_cannot_run_is_emulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As nested KVM ends: the firmware ran, and the loader does not."""
+    guest = Nearby(tmp_path, "exit 0")
+    (tmp_path / "disk").touch()
+    guest.scratch = tmp_path
+    guest._machine = Machine(tmp_path, Wire(), KVM, memory_mb=512, cpus=1)
+    started: list[str] = []
+
+    def start() -> None:
+        started.append(guest._machine.hardware()[1])
+        said = "KVM internal error. Suberror: 1\n" if started == ["kvm"] else ""
+        (tmp_path / "qemu.log").write_text(said)
+
+    monkeypatch.setattr(guest._machine, "start", start)
+    monkeypatch.setattr(Machine, "runs", True)
+    monkeypatch.setattr(guest._machine, "lay_disk", lambda *_: None)
+    monkeypatch.setattr(guest, "save", lambda: None)
+    monkeypatch.setattr(Machine, "held", nullcontext)
+    monkeypatch.setattr("box.qemu.guest.snapshots.keep", lambda *_: None)
+    monkeypatch.setattr("box.qemu.guest.answers", lambda *_: started[-1:] == ["tcg,thread=multi"])
+    guest._boot_or_go_on(tmp_path / "disk", "")
+    assert started == ["kvm", "tcg,thread=multi"]
