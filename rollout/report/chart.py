@@ -13,6 +13,7 @@ from itertools import count, takewhile
 from typing import Any
 
 from rollout.report.summary import Outage
+from rollout.report.tables import OUTCOMES
 
 WIDTH = 1000.0
 _LETTER = 7.2  # units that a letter of the drawings' text takes, rather more than less
@@ -229,7 +230,8 @@ def _noted(bands: Iterable[Band], right: float) -> Iterable[Band]:
 
 def _step(key: str, each: Mapping[str, Any], x: float, width: float) -> Band:
     ends_well = each["outcome"] in ("confirmed", "undone")
-    title = f"{each['step']}: {each['outcome']}, {each['began']:.3f} to {each['ended']:.3f} s"
+    outcome = OUTCOMES.get(each["outcome"], each["outcome"])
+    title = f"{_numbered(each)}: {outcome}, {each['began']:.3f} to {each['ended']:.3f} s"
     return Band(
         x,
         max(width, 1.0),

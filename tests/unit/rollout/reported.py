@@ -169,7 +169,7 @@ def broken() -> tuple[Act, errors.CellblockError]:
     done = results(names(), ends="stuck", verdicts=checks(9, failed=2), reason=what)
     differs = Compared(320, ["- service mysql-server runs", "+ rule 00056 set 26 <deny> all"])
     error = errors.Stuck(what, evidence="service mysql-server: not running", todo="see the log")
-    return act(done=done, compared={"mysql.cutover": differs}), error
+    return act("apply again", done, compared={"mysql.cutover": differs}), error
 
 
 def failed() -> tuple[Act, errors.CellblockError]:
