@@ -220,7 +220,9 @@ def _noted(bands: Iterable[Band], right: float) -> Iterable[Band]:
     taken = 0.0
     for band in bands:
         length = len(band.note) * _SMALL
-        at = min(band.x + band.width / 2 + 10, right - length)
+        at = band.x + band.width / 2 + 10
+        if at + length > right:
+            at -= length + 20
         if not band.note or at < taken:
             yield replace(band, note="")
         else:

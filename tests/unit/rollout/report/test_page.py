@@ -205,6 +205,13 @@ def test_a_step_that_failed_says_what_was_injected_when_and_how_it_compares(tmp_
     assert "rolled back" in said
     assert "compared with before: identical ( 320 facts)" in said
     assert "0 of 0" not in read(text).text
+    header = read(text.partition("</header>")[0]).text
+    assert "1 step rolled back" in header
+    assert "no checks were run" in header
+    data["acts"][0]["compared"] = {"when": "after", "facts": 320, "differences": []}
+    header = read(page.render(data).partition("</header>")[0]).text
+    assert "no checks were run" not in header
+    assert "compared with before: identical ( 320 facts)" in header
 
 
 def test_the_result_is_a_sentence_and_comes_first(tmp_path: Path) -> None:
