@@ -7,6 +7,7 @@
 # make crash       every failure at every command of every step and undo (docs/recovery.md)
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
 # make chaos       failures drawn at random, each played on a real FreeBSD guest under clients
+# make pictures    draws the README's pictures again; REPORT=.../report.json: from another rehearsal
 # make mutants     puts faults into a copy of the tree, one by one: do the tests see them?
 # make measure     whole rollouts on that guest under clients (docs/measurements.md)
 
@@ -16,7 +17,7 @@ BIN := .venv/bin
 # Bytecode is kept, whatever the environment says: the tests start hundreds of interpreters.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup develop rehearse test whole lint crash chaos mutants guest measure runbooks clean
+.PHONY: setup develop rehearse test whole lint crash chaos mutants guest measure runbooks pictures axe clean
 
 setup: .venv/ready
 
@@ -38,7 +39,7 @@ rehearse: setup
 	$(BIN)/cellblock rehearse
 
 # The linters beside the tests, since mypy keeps one core only; what they say comes last.
-test: develop
+test: develop axe
 	@said=$$(mktemp) || exit 1; trap 'rm -f "$$said"' EXIT; $(MAKE) --no-print-directory lint >"$$said" 2>&1 & linting=$$!; \
 	$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder -m 'not guest and not whole'; tested=$$?; \
 	wait $$linting; linted=$$?; cat "$$said"; exit $$((tested | linted))
@@ -66,6 +67,19 @@ mutants: develop
 
 measure: develop
 	$(BIN)/pytest -s -m measured --ignore tests/rehearsal/test_guest_chaos.py
+
+# axe-core finds what keeps people from using the report's page; without npm its test skips, and says so.
+AXE := tests/browser/node_modules/axe-core/axe.min.js
+
+axe: $(if $(shell command -v npm),$(AXE))
+
+$(AXE): tests/browser/package.json
+	@npm install --prefix tests/browser --silent --no-package-lock --ignore-scripts && touch $@ || echo "axe-core could not be installed"
+
+REPORT ?= docs/pictures/report.json
+
+pictures: develop
+	$(BIN)/python -m rollout.report.pictures '$(REPORT)' docs/pictures
 
 runbooks: setup
 	$(BIN)/cellblock runbook --site site.example.toml --output runbooks

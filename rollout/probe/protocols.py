@@ -412,7 +412,7 @@ class Standin:
         finally:
             self._turn.release()
         if reply.get("answer") is None:
-            raise LookupError(str(reply.get("error", "nobody answers")))
+            raise LookupError(str(reply.get("error", "no answer")))
         yield Answer(who=str(reply["answer"]))
 
     def _ask(self, deadline: float) -> dict[str, object]:

@@ -179,9 +179,12 @@ class Rehearsal:
 
     def _act(self, name: str, run: Callable[[Runner], Any], struck: Struck | None = None) -> None:
         self.listener.act(name)
+        injected = str(struck.fault) if struck else ""
         with self._runner(struck) as runner:
             try:
-                with self.record.act(name, runner, self.box.watches, self.box.socket_owner):
+                with self.record.act(
+                    name, runner, self.box.watches, self.box.socket_owner, injected
+                ):
                     run(runner)
             finally:
                 self.listener.ended(self.record.results, self.record.said)

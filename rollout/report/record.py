@@ -1,6 +1,6 @@
 """What a run leaves behind: report.json, and report.html, which is made from that alone.
 
-docs/report.md says what stands where.
+docs/report.md describes both.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ ENDS = {
 
 
 def folder(site: str, command: str) -> Path:
-    """A new directory for one run, for nobody else's eyes: it shows what the server is like."""
+    """A new directory for one run. Only its owner may read it: it shows what the server is like."""
     state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
     stem = time.strftime(f"%Y-%m-%dT%H.%M.%S-{command}")
     made = state / "cellblock" / site / stem
@@ -63,7 +63,9 @@ def folder(site: str, command: str) -> Path:
 
 @dataclass(frozen=True)
 class Act:
-    """A run that came to its end. `confirmed`: the steps that already were when it began."""
+    """A run that ended. `confirmed` are the steps that were confirmed before it began; `injected`
+    is the failure that a rehearsal put into it.
+    """
 
     name: str
     began: float
@@ -72,6 +74,7 @@ class Act:
     timelines: Mapping[str, Timeline]
     confirmed: list[str]
     found: Evidence
+    injected: str = ""
 
     @property
     def owners(self) -> list[tuple[str, tuple[Owner, ...]]]:
@@ -79,10 +82,10 @@ class Act:
 
 
 class Record:
-    """One run of a command. It is written as the context ends, however that is.
+    """One run of a command. The report is written when the context ends, with or without an error.
 
-    `say` is told where; a report that cannot be written is told too, and changes no outcome.
-    `results` and `said`, in sentences, are those of the last act.
+    `say` gets the place of the report. A report that cannot be written is reported there, too, and
+    changes no outcome. `results` and `said`, in sentences, are those of the last act.
     """
 
     def __init__(
@@ -109,11 +112,11 @@ class Record:
             if self.acts:
                 self._write(_end(error))
             elif not any(self.files.iterdir()):
-                self.files.rmdir()  # refused before anything began: there is nothing to tell
+                self.files.rmdir()  # refused before anything began: there is nothing to report
 
     @contextmanager
     def _without_harm(self, what: str) -> Iterator[None]:
-        """Whatever goes wrong in telling of a run, the run ends as it would have."""
+        """An error in the report never changes how the run ends."""
         try:
             yield
         except Exception as error:
@@ -126,8 +129,9 @@ class Record:
         runner: Runner,
         watches: Sequence[Watch],
         socket_owner: Sequence[str] | None,
+        injected: str = "",
     ) -> Iterator[None]:
-        """Run under the eyes of the prober, and keep what it came to; `results` has the figures."""
+        """Run while the prober watches, and keep the result; `results` has the figures."""
         probes = self.files / f"{re.sub('[^a-z0-9]+', '-', name.partition(',')[0])}.jsonl"
         self.results, self.said = [], ""
         before = evidence.confirmed(runner.session)
@@ -143,7 +147,7 @@ class Record:
             with self._without_harm(f"{name} will be missing in the report"):
                 found = evidence.gather(runner.connection.target, runner.results, name == ROLLBACK)
                 done = tuple(runner.results)
-                self.tell(Act(name, began, ended, done, timelines, before, found))
+                self.tell(Act(name, began, ended, done, timelines, before, found, injected))
 
     def tell(self, act: Act) -> None:
         """Put an act's values into the report."""
@@ -160,6 +164,7 @@ class Record:
         found = act.found
         return {
             "name": act.name,
+            "injected": act.injected,
             "began": round(act.began, 3),
             "seconds": round(act.ended - act.began, 3),
             "outcomes": dict(Counter(each.outcome for each in act.results)),
@@ -189,6 +194,7 @@ class Record:
         position = steps.get(result.step)
         step = None if position is None else self.plan.steps[position]
         log = act.found.logs.get(result.step, Log([], 0))
+        compared = act.found.compared.get(result.step)
         return {
             **figures,
             "number": None if position is None else position + 1,
@@ -196,6 +202,8 @@ class Record:
             "expected_outage": dict(step.outage) if step else {},
             "began": round(result.began - act.began, 3),
             "ended": round(result.ended - act.began, 3),
+            "reason": result.reason,
+            "compared": None if compared is None else asdict(compared),
             "log": log.lines,
             "log_left_out": log.left_out,
         }
@@ -203,7 +211,7 @@ class Record:
     def _server(
         self, facts: list[str], confirmed: list[str], who: dict[str, str], missing: str
     ) -> dict[str, Any]:
-        """`seen` at a port is who answered a probe there, first or last in the act."""
+        """`seen` of a port is who answered a probe there, first or last in the act."""
         if missing:
             return {"missing": missing}
         listener = snapshot.read(self.plan.site, facts)
@@ -214,12 +222,12 @@ class Record:
         return {"missing": "", "confirmed": confirmed, **listener}
 
     def verified(self, verdicts: Sequence[Verdict]) -> None:
-        """All checks, asked once more after the last act."""
+        """The results of all checks, run again after the last act."""
         if self.acts:
             self.acts[-1]["verified"] = _checks([("verify", verdicts)])
 
     def compared(self, when: str, facts: int, differences: Iterable[str]) -> None:
-        """The host's fingerprint, held against an earlier one after the last act."""
+        """After the last act the host's fingerprint was compared with an earlier one."""
         if self.acts:
             listener = {"when": when, "facts": facts, "differences": list(differences)}
             self.acts[-1]["compared"] = listener
@@ -232,6 +240,8 @@ class Record:
 
     def _report(self, end: dict[str, Any]) -> dict[str, Any]:
         site = self.plan.site
+        ended = time.time()
+        local = time.localtime(ended)
         return {
             "format": FORMAT,
             "made_by": f"cellblock {_version()}".strip(),
@@ -242,7 +252,8 @@ class Record:
             "host": self.where,
             "wan_address": str(site.host.wan_address),
             "began": round(self._began, 3),
-            "ended": round(time.time(), 3),
+            "ended": round(ended, 3),
+            "zone": {"name": local.tm_zone, "offset": local.tm_gmtoff},
             "end": end,
             "acts": self.acts,
             "verdicts": self.verdicts,
@@ -276,7 +287,7 @@ def _end(error: BaseException | None) -> dict[str, Any]:
 
 
 def _checks(asked: Iterable[tuple[str, Iterable[Verdict]]]) -> list[dict[str, Any]]:
-    """Each check once: how often it was asked, after which steps, and what it found amiss."""
+    """Each check once: how often it ran, after which steps, and what its failures said."""
     found: dict[str, dict[str, Any]] = {}
     for step, verdicts in asked:
         for verdict in verdicts:

@@ -1,7 +1,7 @@
-"""The server at one moment: what its fingerprint says, beside what the site file calls it.
+"""The server at one moment: what its fingerprint says, with the names of the site file.
 
-Nothing is guessed. What leads where is read from the rules and nat instances that are there; what
-neither says is None.
+Nothing is guessed. Where a port leads is read from the rules and nat instances on the host; None
+means that neither says it.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _whose(site: Site, address: str) -> str:
 
 
 def _in_force(site: Site, rules: Iterable[Rule]) -> bool:
-    """The denying rules of the policy are there, and switched on."""
+    """The deny rules of the policy are there and enabled."""
     if _POLICY not in site.places:
         return False
     place = site.places[_POLICY]
@@ -138,7 +138,7 @@ def _in_force(site: Site, rules: Iterable[Rule]) -> bool:
 
 
 def _reach(site: Site, there: Sequence[str]) -> list[dict[str, Any]]:
-    """What [policy] lets through, and what it need not say: host to jails, internet to ports."""
+    """What [policy] allows, and what is implicit: host to jails, internet to public ports."""
     found: list[dict[str, Any]] = []
     for name, jail in site.jails.items():
         if name in there:

@@ -21,23 +21,29 @@ _HOST = "host"  # who answers at a port that did not move
 class Outage:
     """The time that one watched service did not answer, in seconds, and the limit for it.
 
-    `limit` is that of the steps during which it was down: 0 where they expect no outage.
+    `limit` is that of the steps during which it was down: 0 where they expect no outage. `gaps`
+    are those of the act that it is made of.
     """
 
     service: str
     seconds: float
     limit: float
     steps: tuple[str, ...]
+    gaps: tuple[Mapping[str, Any], ...]
 
     @property
     def alarm(self) -> bool:
         return self.seconds > self.limit
 
+    @property
+    def allowed(self) -> str:
+        """The limit in words."""
+        exceeded = ", exceeded" if self.alarm else ""
+        return f"limit {self.limit:g} s{exceeded}" if self.limit else "no outage was expected"
+
     def __str__(self) -> str:
         during = f" during {_listed(self.steps)}" if self.steps and not self.limit else ""
-        limit = f"limit {self.limit:g} s" if self.limit else "no outage was expected"
-        exceeded = ", exceeded" if self.limit and self.alarm else ""
-        return f"{self.service} was down for {self.seconds:.2f} s{during} ({limit}{exceeded})"
+        return f"{self.service} was down for {self.seconds:.2f} s{during} ({self.allowed})"
 
 
 def run(report: Report) -> str:
@@ -70,7 +76,7 @@ def outages(act: Act) -> list[Outage]:
                 steps = tuple(dict.fromkeys(step for gap in gaps for step in gap["steps"]))
                 limit = sum(limits[step].get(service, 0.0) for step in steps)
                 seconds = sum(gap["seconds"] for gap in gaps)
-                found.append(Outage(each["service"], seconds, limit, steps))
+                found.append(Outage(each["service"], seconds, limit, steps, tuple(gaps)))
     return found
 
 

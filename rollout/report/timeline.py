@@ -1,6 +1,6 @@
-"""One service during one act, as the report has it: a line without holes, and its figures.
+"""One service during one act: its line, without holes, and its figures.
 
-All times are seconds from the act's beginning.
+All times are seconds since the act began.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Stretch:
 def service(
     timeline: Timeline, began: float, ended: float, results: Sequence[Result]
 ) -> dict[str, Any]:
-    """What the report says of one service."""
+    """One service of an act, as it is in report.json."""
 
     def moment(time: float) -> float:
         return round(time - began, 3)
@@ -90,7 +90,8 @@ def _gap(gap: Gap, moment: Callable[[float], float], results: Iterable[Result]) 
 def line(timeline: Timeline, began: float, ended: float) -> list[Stretch]:
     """The whole time from `began` to `ended`, in stretches of one state each.
 
-    An outage is exactly as long as its gap. Where no probe was sent for long nobody knows.
+    An outage is exactly as long as its gap. Where no probe was sent for a long time, the service
+    was not watched.
     """
     gaps = [(gap.start, gap.end) for gap in timeline.gaps]
     holes = list(_holes(timeline, began, ended))
@@ -122,7 +123,7 @@ def _covered(ranges: Sequence[tuple[float, float]], time: float) -> bool:
 
 
 def _holes(timeline: Timeline, began: float, ended: float) -> Iterator[tuple[float, float]]:
-    """Where nobody looked: before, between and after the runs, and in long pauses of one."""
+    """Where no probe was sent: before, between and after the prober's runs, and in long pauses."""
     until = began
     for run in timeline.runs:
         for probe in run:

@@ -14,7 +14,7 @@ from rollout.engine.listener import Result
 from rollout.probe.outage import Probed, Timeline
 from rollout.probe.tls import Certificate, Presented
 from rollout.report import page
-from rollout.report.evidence import Evidence, Log
+from rollout.report.evidence import Compared, Evidence, Log
 from rollout.report.record import Act, Record
 
 SAMPLE = site.read(Path(__file__).parents[3] / "site.example.toml")
@@ -70,9 +70,13 @@ def checks(count: int, failed: int = 0) -> tuple[Verdict, ...]:
 
 
 def results(
-    steps: Sequence[str], *, ends: str = "confirmed", verdicts: Sequence[Verdict] = checks(9)
+    steps: Sequence[str],
+    *,
+    ends: str = "confirmed",
+    verdicts: Sequence[Verdict] = checks(9),
+    reason: str = "",
 ) -> tuple[Result, ...]:
-    """One after the other; the last one ends as `ends` says."""
+    """One after the other; the last one ends as `ends` says, for this reason."""
     return tuple(
         Result(
             name,
@@ -83,6 +87,7 @@ def results(
             40,
             BEGAN + 1 + n * EACH,
             BEGAN + 1 + (n + 1) * EACH - 0.2,
+            reason if name == steps[-1] else "",
         )
         for n, name in enumerate(steps)
     )
@@ -121,6 +126,7 @@ def act(
     name: str = "apply",
     done: Sequence[Result] | None = None,
     timelines: Sequence[Timeline] | None = None,
+    injected: str = "",
     **found: Any,
 ) -> Act:
     done = results(names()) if done is None else done
@@ -139,7 +145,7 @@ def act(
     host: dict[str, Any] = {"before": BEFORE, "after": AFTER, "logs": logs, **found}
     host.setdefault("confirmed", [each.step for each in done])
     seen = {each.service: each for each in timelines}
-    return Act(name, BEGAN, BEGAN + seconds, tuple(done), seen, [], Evidence(**host))
+    return Act(name, BEGAN, BEGAN + seconds, tuple(done), seen, [], Evidence(**host), injected)
 
 
 def left(
@@ -159,13 +165,31 @@ def left(
 
 def broken() -> tuple[Act, errors.CellblockError]:
     """A run whose last step stayed stuck half-way."""
-    done = results(names(), ends="stuck", verdicts=checks(9, failed=2))
-    error = errors.Stuck(
-        "mysql.cutover is stuck: the undo of 014 failed",
-        evidence="service mysql-server: not running",
-        todo="see the log",
+    what = "mysql.cutover is stuck: everything was undone, but the host is not as before"
+    done = results(names(), ends="stuck", verdicts=checks(9, failed=2), reason=what)
+    differs = Compared(320, ["- service mysql-server runs", "+ rule 00056 set 26 <deny> all"])
+    error = errors.Stuck(what, evidence="service mysql-server: not running", todo="see the log")
+    return act("apply again", done, compared={"mysql.cutover": differs}), error
+
+
+def failed() -> tuple[Act, errors.CellblockError]:
+    """A rehearsal in which a command was made to fail, and the step was rolled back."""
+    what = "mysql.cutover: command 007 failed (1): ipfw rule 56; it was rolled back"
+    done = results(["mysql.cutover"], ends="rolledback", verdicts=(), reason=what)
+    log = [
+        "007 ipfw rule 56",
+        "2023-11-14T22:13:22Z 007 failed (1)",
+        "2023-99-99T22:13:22Z 008 failed",
+    ]
+    found = act(
+        "apply mysql.cutover, command 7 of mysql.cutover fails",
+        done,
+        (timeline("mysql", 5.0),),
+        "command 7 of mysql.cutover fails",
+        logs={"mysql.cutover": Log(log, 0)},
+        compared={"mysql.cutover": Compared(320, [])},
     )
-    return act(done=done), error
+    return found, errors.RolledBack(what)
 
 
 def shown(report: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollout.engine.runner import Runner
-from rollout.errors import RolledBack, Waiting
+from rollout.errors import RolledBack, Stuck, Waiting
 from rollout.plan.step import Gate
 from rollout.report import evidence
 from rollout.report.evidence import Evidence
@@ -78,6 +78,28 @@ def test_a_step_that_failed_has_its_whole_log(lab: Lab) -> None:
     found = ask(lab, runner)
     assert "no luck" in found.logs["one"].lines
     assert sorted(found.before) == sorted(found.after)
+
+
+def test_after_an_undo_it_has_what_the_host_compared(lab: Lab) -> None:
+    broken = lab.makes("b", then="echo no luck >&2; exit 5")
+    runner = lab.runner(lab.step("one", lab.makes("a")), lab.step("two", broken))
+    with pytest.raises(RolledBack):
+        runner.apply()
+    found = ask(lab, runner)
+    assert list(found.compared) == ["two"]
+    assert found.compared["two"].differences == []
+    assert found.compared["two"].facts == len(found.after)
+
+
+def test_of_a_step_that_is_stuck_it_has_what_differs(lab: Lab) -> None:
+    leaves = lab.makes("b", then=f"echo x >{lab.path('left')}; exit 5")
+    runner = lab.runner(lab.step("one", leaves, lab.makes("left")))
+    with pytest.raises(Stuck):
+        runner.apply()
+    compared = ask(lab, runner).compared["one"]
+    assert compared.differences
+    assert all(line.startswith("+ ") for line in compared.differences)
+    assert has(compared.differences, lab, "left")
 
 
 def test_a_step_that_waits_at_its_gate_has_not_begun(lab: Lab) -> None:

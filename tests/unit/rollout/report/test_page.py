@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rollout.probe.outage import Timeline
-from rollout.report import page
+from rollout.report import page, summary
 from rollout.report.evidence import Log
 from tests.unit.rollout.reported import (
     AFTER,
@@ -20,6 +20,7 @@ from tests.unit.rollout.reported import (
     act,
     broken,
     checks,
+    failed,
     left,
     names,
     results,
@@ -139,7 +140,8 @@ def test_hostile_text_is_inert_wherever_it_comes_from(tmp_path: Path) -> None:
 
 def test_nobody_watching_does_not_look_like_answers(tmp_path: Path) -> None:
     _, text = left(tmp_path, act(timelines=()))
-    assert "Nobody watched the services." in text
+    assert "The services were not watched." in text
+    assert read(text).text.count("no outage") == 0
     assert "answered all the time" not in text
     _, text = left(tmp_path, act(timelines=(Timeline("web", 20.0, ()),)))
     assert 'class="unwatched"' in text
@@ -163,16 +165,17 @@ def test_an_outage_is_drawn_within_its_step_and_no_other_is_drawn(tmp_path: Path
 def test_the_shortest_outage_is_wide_enough_to_be_seen(tmp_path: Path) -> None:
     done = results([f"step{n}" for n in range(200)])
     _, text = left(tmp_path, act(done=done, timelines=(timeline("web", 802, gap=(400, 400.1)),)))
-    widths = re.findall(r'<rect class="out" x="[0-9.]+" y="[0-9.]+" width="([0-9.]+)"', text)
-    assert len(widths) == 2 + 0
+    drawn = r'<g class="outage".*?<rect class="out" x="[0-9.]+" y="[0-9.]+" width="([0-9.]+)"'
+    widths = re.findall(drawn, text)
+    assert len(widths) == 2
     assert all(float(width) >= 3 for width in widths)
 
 
 def test_a_run_of_no_steps_says_so(tmp_path: Path) -> None:
     _, text = left(tmp_path, act(done=(), timelines=(timeline("web", 1.5),)))
     assert "No step was run" in text
-    assert "No check was asked." in text
-    assert "none was run" in text
+    assert "No checks were run." in text
+    assert "no step was run" in text
 
 
 def test_a_stuck_step_is_open_with_its_checks_and_what_to_do(tmp_path: Path) -> None:
@@ -181,10 +184,116 @@ def test_a_stuck_step_is_open_with_its_checks_and_what_to_do(tmp_path: Path) -> 
     [step] = re.findall(r"<details open>.*?</details>", text, flags=re.DOTALL)
     assert "mysql.cutover" in step
     assert "stuck" in step
+    for place in (step, text.partition("</header>")[0]):
+        assert "- service mysql-server runs\n+ rule 00056 set 26 &lt;deny&gt; all" in place
     before_folded = text.partition("<h3>Checks</h3>")[2].partition("<details>")[0]
     assert "jail claim 0" in before_folded
     assert "it does not" in before_folded
     assert "Next: see the log" in text
+
+
+def test_a_step_that_failed_says_what_was_injected_when_and_how_it_compares(tmp_path: Path) -> None:
+    act, error = failed()
+    data, _ = left(tmp_path, act, error=error)
+    text = page.render({**data, "zone": {"name": "CET", "offset": 3600}})
+    [step] = re.findall(r"<details open>.*?</details>", text, flags=re.DOTALL)
+    said = read(step).text
+    assert "Injected on purpose: command 7 of mysql.cutover fails." in said
+    assert (
+        "2023-11-14 23:13:22 CET (UTC+01:00), 22:13:22 UTC: command 007 failed: ipfw rule 56"
+    ) in said
+    assert "rolled back" in said
+    assert "compared with before: identical ( 320 facts)" in said
+    assert "0 of 0" not in read(text).text
+    header = read(text.partition("</header>")[0]).text
+    assert "1 step rolled back" in header
+    assert "no checks were run" in header
+    data["acts"][0]["compared"] = {"when": "after", "facts": 320, "differences": []}
+    header = read(page.render(data).partition("</header>")[0]).text
+    assert "no checks were run" not in header
+    assert "compared with before: identical ( 320 facts)" in header
+
+
+def test_the_result_is_a_sentence_and_comes_first(tmp_path: Path) -> None:
+    data, text = left(tmp_path, act())
+    said = read(text).text
+    assert said.index(summary.run(data)) < said.index("exit code 0")
+
+
+def test_the_pictures_come_before_the_tables(tmp_path: Path) -> None:
+    _, text = left(tmp_path, act())
+    drawn = [found.start() for found in re.finditer('<svg class="drawn', text)]
+    assert len(drawn) == 4
+    assert drawn[2] < text.index("<table")
+
+
+@pytest.mark.parametrize(
+    ("gap", "kind", "allowed"),
+    [
+        ((42.5, 43.1), "within", "limit 15 s"),
+        ((5.0, 5.5), "out", "no outage was expected"),
+        ((41.5, 58.0), "out", "limit 15 s, exceeded"),
+    ],
+)
+def test_an_outage_within_its_limit_is_no_alarm_and_has_the_limit_beside_it(
+    tmp_path: Path, gap: tuple[float, float], kind: str, allowed: str
+) -> None:
+    seen = (timeline("mysql", 60.0, gap=gap, after="mysql"),)
+    _, text = left(tmp_path, act(timelines=seen))
+    drawn = re.findall(r'<g class="outage".*?</g>', text, flags=re.DOTALL)
+    assert len(drawn) == 2
+    for each in drawn:
+        assert f'<rect class="{kind}"' in each
+        assert f"({allowed})</text>" in each
+    alarmed = re.findall(r'class="(?:n )?ill">\s*<data', text)
+    assert bool(alarmed) == (kind == "out")
+
+
+def test_a_service_that_nobody_watched_has_a_row_that_says_so(tmp_path: Path) -> None:
+    _, text = left(tmp_path, act())
+    assert re.search(r'data-service="mail">.*?class="unwatched"', text, flags=re.DOTALL)
+    row = re.search(r'<tr><td class="long">mail</td>.*?</tr>', text)
+    assert row
+    assert "<strong>not watched</strong>" in row[0]
+    assert "not known" in row[0]
+
+
+def test_every_step_has_its_name_in_the_timeline(tmp_path: Path) -> None:
+    _, text = left(tmp_path, act())
+    drawn = text.partition('<figure class="timeline">')[2].partition("</figure>")[0]
+    assert re.findall(r'transform="rotate[^>]*>(.*?)</text>', drawn) == names()
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ({"name": "UTC", "offset": 0}, "2023-11-14 22:13:20 UTC"),
+        ({"name": "CET", "offset": 3600}, "2023-11-14 23:13:20 CET (UTC+01:00), 22:13:20 UTC"),
+        (
+            {"name": "+0545", "offset": 20700},
+            "2023-11-15 03:58:20 UTC+05:45, 2023-11-14 22:13:20 UTC",
+        ),
+        ({"name": "NST", "offset": -12600}, "2023-11-14 18:43:20 NST (UTC-03:30), 22:13:20 UTC"),
+    ],
+)
+def test_times_are_the_operators_beside_utc(
+    tmp_path: Path, zone: dict[str, Any], shown: str
+) -> None:
+    data, _ = left(tmp_path, act())
+    assert f"Began at {shown}; took" in page.render({**data, "zone": zone})
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("ConnectionRefusedError: [Errno 111] Connection refused", "Connection refused"),
+        ("LookupError: no answer", "no answer"),
+        ("TimeoutError: ", "TimeoutError: "),
+        ("no answer", "no answer"),
+    ],
+)
+def test_what_a_client_got_is_said_without_pythons_names(error: str, shown: str) -> None:
+    assert page._got(error) == shown
 
 
 def test_long_names_are_cut_in_drawings_and_whole_in_their_titles(tmp_path: Path) -> None:

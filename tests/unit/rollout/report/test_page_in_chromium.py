@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,30 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from rollout.probe.outage import Timeline
+from rollout.rehearsal.verdicts import COLUMNS, OK
 from rollout.report.evidence import Log
+from rollout.report.record import Record
 from tests.unit.rollout.chromium import chromium
 from tests.unit.rollout.report.test_page import HOSTILE, at
-from tests.unit.rollout.reported import AFTER, act, broken, checks, left, names, results, timeline
+from tests.unit.rollout.reported import (
+    AFTER,
+    EACH,
+    PLAN,
+    act,
+    broken,
+    checks,
+    failed,
+    left,
+    names,
+    results,
+    timeline,
+)
 
 pytestmark = pytest.mark.slow
 
 LONG = "a-name-that-goes-on-and-on-and-on-for-longer-than-any-line-of-a-table-has-room"
+AXE = Path(__file__).parents[3] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 OUTAGE = 'g.service[data-service="mysql"] g.outage rect'
 
 
@@ -147,7 +164,7 @@ def test_the_keyboard_alone_will_do(page: webdriver.Chrome) -> None:
     assert unfolded == 3
 
 
-@pytest.mark.parametrize("width", [320, 480, 1280])
+@pytest.mark.parametrize("width", [320, 400, 480, 1280])
 def test_nothing_sticks_out_at_any_width(page: webdriver.Chrome, width: int) -> None:
     shown(page, width)
     for summary in page.find_elements(By.CSS_SELECTOR, "details"):
@@ -198,10 +215,62 @@ def test_it_can_be_read_by_day_in_the_dark_and_on_paper(
         assert ratio >= 2.5, (one, other, ratio)
 
 
-def test_it_prints(page: webdriver.Chrome) -> None:
-    shown(page, 1280, "dark")
-    printed = page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
-    assert base64.b64decode(printed["data"]).startswith(b"%PDF")
+def test_a_rehearsal_of_the_sample_prints_on_six_sheets(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    done = names(PLAN.steps[-1].name)
+    kept = Record(PLAN, "rehearse", "the stand-in", tmp_path, lambda text: None)
+    with kept:
+        for name in ("apply", "rollback", "apply again"):
+            kept.tell(act(name, results(done, verdicts=checks(100)), full(len(done))))
+            kept.verified(checks(86))
+        kept.verdicts = [{"step": each, **dict.fromkeys(COLUMNS, OK)} for each in done]
+    shown(browser, 1280, "dark")
+    browser.get((tmp_path / "report.html").as_uri())
+    paper = {"printBackground": True, "preferCSSPageSize": True}
+    printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", paper)["data"])
+    assert printed.startswith(b"%PDF")
+    sheets = re.findall(rb"/Type\s*/Page\b", printed)
+    assert 3 <= len(sheets) <= 6
+
+
+def full(steps: int) -> tuple[Timeline, ...]:
+    """Five ports as the sample has them; MySQL is down once."""
+    seconds = steps * EACH
+    gap = (seconds / 2, seconds / 2 + 0.1)
+    return (
+        *(timeline(f"bind 53/{proto}", seconds) for proto in ("udp", "tcp")),
+        timeline("mysql", seconds, gap=gap, after="mysql"),
+        *(timeline(name, seconds) for name in ("web", "mail")),
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", ["long", "failed", "unwatched"])
+def test_axe_finds_nothing_that_keeps_people_from_using_it(
+    browser: webdriver.Chrome, report: Path, tmp_path: Path, kind: str, scheme: str
+) -> None:
+    if not AXE.exists():
+        pytest.skip("no axe-core here (make axe installs it by npm): it does not check the page")
+    where = report
+    if kind == "failed":
+        found, error = failed()
+        left(where := tmp_path, found, error=error)
+    if kind == "unwatched":
+        left(where := tmp_path, act(timelines=()), act("rollback", missing="it does not answer"))
+    shown(browser, 1280, scheme)
+    browser.get((where / "report.html").as_uri())
+    for each in browser.find_elements(By.CSS_SELECTOR, "details"):
+        ask(browser, "arguments[0].open = true", each)
+    ask(browser, AXE.read_text(encoding="utf-8"))
+    found = browser.execute_async_script(
+        "axe.run(document, {resultTypes: ['violations']}).then(arguments[0])"
+    )
+    assert found["passes"]
+    assert [
+        (each["id"], each["help"], [node["html"][:150] for node in each["nodes"][:3]])
+        for each in found["violations"]
+    ] == []
 
 
 def test_hostile_text_does_nothing_in_a_browser(browser: webdriver.Chrome, tmp_path: Path) -> None:
