@@ -540,7 +540,7 @@ def _runner(
     from rollout.engine.gates import nobody
     from rollout.engine.listener import Listener
     from rollout.engine.runner import Runner
-    from rollout.probe.outside import FromOutside
+    from rollout.probe.outside import FromOutside, watches
 
     target = _ssh(made)
     with (
@@ -550,6 +550,7 @@ def _runner(
         ) as runner,
     ):
         runner.connection.connect()
+        outside.certificates.watch(watches(made.site))
         yield runner
 
 

@@ -158,6 +158,12 @@ class StandIn:
         owner: str | None = self._ask({"ask": "who_answers", **question})["answer"]
         return owner
 
+    def certificate(self, address: str, port: int, source: str = "outside") -> str | None:
+        """The certificate, in PEM, that a TLS client is given; None when it is given none."""
+        question = {"address": address, "port": port, "proto": "tcp", "source": source}
+        found: str | None = self._ask({"ask": "certificate", **question})["answer"]
+        return found
+
     def given(self, address: str, port: int) -> int | None:
         """Bytes that a client outside reads behind this port from the `nc -l` that waits on the
         host; None while none waits.

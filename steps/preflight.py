@@ -37,6 +37,8 @@ def steps(site: Site) -> tuple[Step, ...]:
                 *(["preflight::configuration_is_valid"] if service.configtest else []),
             ]
             checks += [check(test, until=moved, service=name) for test in tests]
+            if any(listen.has_certificate for listen in service.ports):
+                checks.append(check("service::presents_the_same_certificate", service=name))
             checks += [
                 check("preflight::file_system_has_room", until=moved, directory=path)
                 for path in service.data

@@ -19,6 +19,7 @@ import testinfra.host
 from rollout.errors import CellblockError
 from rollout.host.session import Session, testinfra_host
 from rollout.plan.step import Check
+from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Sink, Transfer
 from rollout.site import Site
 
@@ -33,6 +34,9 @@ _WITHOUT = (
 
 class Outside(Protocol):
     """Asks a public port from where users stand: who answers, "host", a jail's name, or nobody."""
+
+    @property
+    def certificates(self) -> Certificates: ...
 
     def who(self, address: str, port: int, proto: str) -> str | None: ...
 

@@ -1,7 +1,7 @@
-"""Reads what the prober saw: who answered when, and when nobody did.
+"""Reads the prober's results: who answered when, and when there was no answer.
 
-All times are seconds; moments are wall-clock ones as from time.time(), so a step that notes its own
-begin and end can ask for the outage in between.
+All times are in seconds since the epoch, as from time.time(), so a step that notes its own begin
+and end can ask for the outage in between.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from typing import Any, Literal
 from rollout.probe.tls import Presented, presented
 
 _LATEST = 1e12  # seconds since the epoch
-BLIND = (
-    10  # so many probes in a row that were never sent, and nobody can say that there was no outage
-)
+BLIND = 10  # when so many probes in a row were not sent, an outage may have been missed
+
+Verdict = Literal["no outage", "outage", "thin", "not watched"]
+"""What is known of a service in some time: it answered every probe of a full watch; it had an
+outage; too few probes were sent to tell; no probe was sent.
+"""
 
 
 @dataclass(frozen=True)
 class Probed:
-    """One line of the prober. `held`: it was kept open to ask for its owner, besides the plain ones
-    at their rate.
+    """One line of the prober. `held`: the connection was kept open to ask for its owner, in
+    addition to the plain probes at their rate.
     """
 
     start: float
@@ -43,8 +46,8 @@ class Probed:
 
 @dataclass(frozen=True)
 class Interval:
-    """`who`: "host", a jail's name, or None for unknown. One answer's owner holds until the next
-    that names the same.
+    """`who`: "host", a jail's name, or None for unknown. Between two answers with the same owner,
+    that owner is taken to hold the port.
     """
 
     start: float
@@ -55,13 +58,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Gap:
-    """As a client feels it: from the end of the last good answer to the end of the first good one
-    afterwards.
+    """An outage as a client sees it: from the end of the last good answer to the end of the next
+    good one.
 
-    So it is longer than the daemon was away, by up to the distance of two probes at either end,
-    never shorter. Probes are taken in the order in which they were sent. Without a good answer on
-    one side (`closed` is False if there is none after it) it reaches from the first failed probe's
-    start, or to the last one's end.
+    So it is never shorter than the daemon was down, and longer by at most the distance of two
+    probes at each end. Probes are taken in the order in which they were sent. Without a good answer
+    before it, it begins with the first failed probe's start; without one after it (`closed` is
+    False), it ends with the last failed probe's end.
     """
 
     start: float
@@ -84,9 +87,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class Window:
-    """What was seen of one service from `start` to `end`. `blind`: the longest stretch in which no
-    probe was sent.
-    """
+    """One service from `start` to `end`. `blind`: the longest time in which no probe was sent."""
 
     start: float
     end: float
@@ -99,10 +100,8 @@ class Window:
     rate: float
 
     @property
-    def verdict(self) -> Literal["no outage", "outage", "thin", "not watched"]:
-        """Never "no outage" where nobody looked: that wants half of the promised probes, and no
-        long stretch of none.
-        """
+    def verdict(self) -> Verdict:
+        """ "no outage" needs at least half of the promised probes, and no long time without one."""
         if self.gaps:
             return "outage"
         if self.probes == 0:
@@ -110,6 +109,11 @@ class Window:
         if self.probes < self.rate * (self.end - self.start) / 2 or self.blind > BLIND / self.rate:
             return "thin"
         return "no outage"
+
+    @property
+    def seconds(self) -> float | None:
+        """The time without an answer; None where too little was watched to know it."""
+        return self.outage if self.verdict in ("outage", "no outage") else None
 
     def __str__(self) -> str:
         if self.verdict != "outage":
@@ -151,7 +155,7 @@ class Timeline:
 
     @property
     def rate_reached(self) -> float:
-        """Plain probes sent a second, over all runs."""
+        """Plain probes sent per second, over all runs."""
         runs = [[probe.start for probe in run if not probe.held] for run in self.runs]
         seconds = sum(run[-1] - run[0] for run in runs if run)
         return sum(len(run) - 1 for run in runs if run) / seconds if seconds else 0.0
@@ -173,14 +177,19 @@ class Timeline:
         )
 
 
+def not_watched(service: str) -> Timeline:
+    """The timeline of a service that has no probes. Its verdict for any time is "not watched"."""
+    return Timeline(service, 0.0, ())
+
+
 def read(path: Path) -> dict[str, Timeline]:
-    """The timelines by service. A line that a killed prober or a full disk cut off is left out."""
+    """The timelines by service. Incomplete lines (a killed prober, a full disk) are left out."""
     runs: defaultdict[str, list[list[Probed]]] = defaultdict(list)
     rates: dict[str, float] = {}
     certificates: defaultdict[str, list[Presented]] = defaultdict(list)
     for line in _lines(path):
         service = line["service"]
-        if "rate" in line:  # a prober began to watch
+        if "rate" in line:  # a new prober begins here
             rates[service] = line["rate"]
             runs[service].append([])
         elif (found := presented(line)) is not None:
@@ -206,7 +215,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def whole(text: str | bytes) -> dict[str, Any] | None:
-    """What a line of the prober says; None for one that is not whole."""
+    """The values of a line of the prober; None for an incomplete line."""
     with suppress(ValueError, RecursionError):
         if _is_whole(line := json.loads(text)):
             found: dict[str, Any] = line
@@ -234,13 +243,13 @@ def _is_number(value: Any) -> bool:
 
 
 def probed(line: Mapping[str, Any]) -> Probed:
-    """A line of the prober that tells of one probe."""
+    """The probe that a line of the prober describes."""
     end = line["t"] + line["ms"] / 1000
     return Probed(line["t"], end, line["error"], line["who"], line["held"])
 
 
 def _in_order(run: Iterable[Probed]) -> tuple[Probed, ...]:
-    """As they were sent; the file has them as they ended."""
+    """In the order in which they were sent; the file has them in the order in which they ended."""
     return tuple(sorted(run, key=lambda probe: probe.start))
 
 
@@ -263,7 +272,7 @@ def _gaps(run: Iterable[Probed]) -> list[Gap]:
             error=first.error or "",
             closed=bool(after),
         )
-        if gaps and gap.start < gaps[-1].end:  # probes overlap; time is counted once
+        if gaps and gap.start < gaps[-1].end:  # probes overlap; time counts once
             earlier = gaps.pop()
             gap = replace(
                 earlier,
@@ -276,8 +285,8 @@ def _gaps(run: Iterable[Probed]) -> list[Gap]:
 
 
 def _intervals(run: Iterable[Probed]) -> list[Interval]:
-    """A failure between two answers of one owner leaves what lies between them unknown: it may have
-    been restarted.
+    """A failure between two answers of one owner leaves the owner in between unknown: the daemon
+    may have been restarted.
     """
     attributed = [pair for stretch in _stretches(run) for pair in _attributed(stretch)]
     intervals = []

@@ -1,10 +1,10 @@
-"""Who answers, asked from where users stand: what the prober watches and what the checks ask."""
+"""Asks the services as their users do: what the prober watches, and what the checks ask."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from socket import create_connection
 from types import MappingProxyType
@@ -15,16 +15,18 @@ from rollout.host.session import Ssh
 from rollout.probe import outage, udp
 from rollout.probe.outage import Timeline
 from rollout.probe.prober import Prober
-from rollout.probe.protocols import Watch
+from rollout.probe.protocols import KINDS, Watch
 from rollout.probe.socket_owner import SocketOwner
+from rollout.probe.tls import Certificate
 from rollout.probe.transfer import TcpSink, Transfer, read
 from rollout.site import Listen, Site
 
 _ANSWER_WITHIN = 15.0  # seconds
+_CERTIFICATE_WITHIN = 5.0  # seconds, for one attempt
 
 Doors = Mapping[tuple[int, str], tuple[str, int]]
-"""Where this machine finds a public port and protocol of a host that it only reaches by forwarded
-ports: (port, proto) -> (address, port). What is not named is at the host's own address.
+"""For a host that is only reached through forwarded ports: where this machine finds each public
+port, as (port, proto) -> (address, port). A port that is not named is at the host's own address.
 """
 
 
@@ -33,8 +35,8 @@ def watches(
 ) -> tuple[Watch, ...]:
     """A watch for every public port of every service, moved or not.
 
-    `control` is the socket of a stand-in, which has no network and says itself who would answer;
-    there the private ports are watched likewise, from the host (elsewhere: private.py).
+    `control` is the control socket of a stand-in. A stand-in has no network and tells who would
+    answer a client. Its private ports are watched, too, from the host (elsewhere: private.py).
     """
     found = []
     for name, service in site.services.items():
@@ -54,6 +56,7 @@ def watched(site: Site, name: str, listen: Listen, address: str, port: int, **mo
     """The watch for a service's port, which this machine finds at `address` and `port`."""
     named = "query" if listen.probe in ("dns", "dns-tcp") else "host"
     asked: dict[str, Any] = {"kind": listen.probe, "path": listen.path, named: listen.name}
+    asked["has_certificate"] = listen.has_certificate
     if (address, port) != (str(site.host.wan_address), listen.port):
         asked["behind"] = listen.port
         asked["host"] = asked.get("host") or str(site.host.wan_address)
@@ -64,9 +67,9 @@ def watched(site: Site, name: str, listen: Listen, address: str, port: int, **mo
 
 
 def labels(site: Site) -> dict[tuple[str, int, str], str]:
-    """What each port is called where its answers are shown: service, port, protocol -> name.
+    """The label of each port in reports: (service, port, protocol) -> label.
 
-    It is called like its service where that has no other public port, or no other port at all.
+    The only public port of a service, or its only port, has the name of the service as its label.
     """
     return {
         (name, listen.port, listen.proto): name
@@ -82,7 +85,7 @@ def labels(site: Site) -> dict[tuple[str, int, str], str]:
 def watching(
     seen: Sequence[Watch], socket_owner: Sequence[str] | None, results: Path
 ) -> Iterator[None]:
-    """Watch from now on. Raises Refused for a service that does not answer to begin with."""
+    """Watch the services while the context lasts. Raises Refused if one never answers at first."""
     if not seen:
         yield
         return
@@ -99,8 +102,9 @@ def watching(
                 evidence="\n".join(
                     f"{watch.name}: {watch.address}:{watch.port} ({watch.kind})" for watch in silent
                 ),
-                todo="see that they run and can be reached from this machine, "
-                "or say public = false for the port in the site file",
+                todo="make sure that they run and that this machine can reach them; "
+                "a port that is only for the host and its jails needs public = false in the site "
+                "file",
             )
         yield
 
@@ -110,10 +114,62 @@ def _ever_answered(timelines: Mapping[str, Timeline], service: str) -> bool:
     return timeline is not None and any(probe.ok for probe in timeline.probes)
 
 
+def presented(watch: Watch) -> Certificate:
+    """The certificate that a port presents to a client that connects now."""
+    with KINDS[watch.kind](watch).answered(time.monotonic() + _CERTIFICATE_WITHIN) as answer:
+        if answer.certificate is None:
+            raise LookupError("an answer without a certificate")
+        return Certificate.of(answer.certificate)
+
+
+class Certificates:
+    """The certificates that TLS ports presented at the start of a run, to compare them with now."""
+
+    def __init__(self, ask: Callable[[Watch], Certificate] = presented) -> None:
+        self._ask = ask
+        self._watches: dict[str, Watch] = {}
+        self._first: dict[str, Certificate] = {}
+
+    def watch(self, watches: Sequence[Watch]) -> None:
+        """Ask these from now on, in place of earlier ones."""
+        self._watches = {each.name: each for each in watches}
+        self._first = {}
+
+    def remember(self) -> None:
+        """Ask each TLS port now. One that does not answer is reported by `changed`."""
+        for name, watch in self._watches.items():
+            if watch.has_certificate:
+                with suppress(Exception):  # whatever it raises is no answer, as for a probe
+                    self._first[name] = self._ask(watch)
+
+    def changed(self, site: Site, service: str, listen: Listen) -> str | None:
+        """What has changed at a port since the start of the run; "" if nothing has, None for a port
+        that is not watched.
+
+        Without `remember`, what is presented now counts as the start.
+        """
+        name = labels(site)[service, listen.port, listen.proto]
+        return self._changed(name) if name in self._watches else None
+
+    def _changed(self, name: str) -> str:
+        deadline = time.monotonic() + _ANSWER_WITHIN
+        while True:
+            try:
+                now = self._ask(self._watches[name])
+            except Exception as error:  # whatever it is, a client got no certificate
+                if time.monotonic() > deadline:
+                    return f"presents no certificate ({type(error).__name__}: {error})"
+                time.sleep(0.5)
+                continue
+            first = self._first.setdefault(name, now)
+            return "" if now == first else f"presents another certificate: {now}; before: {first}"
+
+
 class FromOutside:
-    """Asks a public port as a client would, and the host who answered."""
+    """Asks a public port as a client would, and asks the host who answered."""
 
     def __init__(self, target: Ssh, doors: Doors = MappingProxyType({})) -> None:
+        self.certificates = Certificates()
         self._target = target
         self._doors = doors
         self._socket_owner = SocketOwner(target.argv("/bin/sh"))

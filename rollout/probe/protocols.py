@@ -50,6 +50,7 @@ class Watch(BaseModel):
     host: str | None = None  # http: the Host header, the address if none is given; TLS: SNI
     path: str = "/"  # http, https
     status_below: int = 500  # http, https: a 404 is an answer of a working server, a 503 is not
+    has_certificate: bool = False  # the port speaks TLS
     query: str | None = None  # dns, dns-tcp: the name, a zone that this server serves
     type: str = "SOA"  # dns, dns-tcp
     user: str | None = None  # mysql: with none, the server's refusal of `cellblock` is the answer
@@ -387,8 +388,8 @@ class Standin:
 
     def __init__(self, watch: Watch) -> None:
         self._control = str(watch.control)
-        self._question = {
-            "ask": "who_answers",
+        self._has_certificate = watch.has_certificate
+        self._client = {
             "address": str(watch.address),
             "port": watch.port,
             "proto": watch.proto,
@@ -401,8 +402,11 @@ class Standin:
     def answered(self, deadline: float) -> Iterator[Answer]:
         if not self._turn.acquire(timeout=left(deadline)):
             raise TimeoutError("timed out")
+        pem = None
         try:
-            reply = self._ask(deadline)
+            reply = self._ask("who_answers", deadline)
+            if self._has_certificate and reply.get("answer") is not None:
+                pem = self._ask("certificate", deadline).get("answer")
         except BaseException:
             # a late answer would be taken for the next one's
             if self._connection is not None:
@@ -413,15 +417,17 @@ class Standin:
             self._turn.release()
         if reply.get("answer") is None:
             raise LookupError(str(reply.get("error", "no answer")))
-        yield Answer(who=str(reply["answer"]))
+        certificate = ssl.PEM_cert_to_DER_cert(str(pem)) if pem else None
+        yield Answer(who=str(reply["answer"]), certificate=certificate)
 
-    def _ask(self, deadline: float) -> dict[str, object]:
+    def _ask(self, question: str, deadline: float) -> dict[str, object]:
         if self._connection is None:
             self._connection = socket.socket(socket.AF_UNIX)
             self._connection.settimeout(left(deadline))
             self._connection.connect(self._control)
         self._connection.settimeout(left(deadline))
-        self._connection.sendall(json.dumps(self._question).encode() + b"\n")
+        text = json.dumps({"ask": question, **self._client})
+        self._connection.sendall(text.encode() + b"\n")
         line = b""
         while not line.endswith(b"\n"):
             self._connection.settimeout(left(deadline))

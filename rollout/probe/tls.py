@@ -66,6 +66,10 @@ class Certificate:
     names: tuple[str, ...]
     ends: str | None
 
+    def __str__(self) -> str:
+        names = ", ".join(self.names) or "no name that can be read"
+        return f"{names}, ends {self.ends or 'unknown'} (SHA-256 {self.sha256[:16]})"
+
     @classmethod
     def of(cls, der: bytes) -> Certificate:
         """Reads a certificate as it came over the wire."""

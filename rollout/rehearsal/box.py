@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Self
 
 from rollout.engine.checks import Outside
 from rollout.host.session import Target
-from rollout.probe.outside import watches
+from rollout.probe.outside import Certificates, watches
 from rollout.probe.protocols import Watch
+from rollout.probe.tls import Certificate
 from rollout.probe.transfer import Sink, Transfer
 from rollout.site import Site
 from standin import OUTSIDE, BaseHost, StandIn
@@ -56,6 +59,7 @@ class _Model:
     """The stand-in says itself who would answer a client."""
 
     standin: StandIn
+    certificates: Certificates
 
     def who(self, address: str, port: int, proto: str) -> str | None:
         return self.standin.who_answers(address, port, proto)
@@ -65,6 +69,13 @@ class _Model:
 
     def read(self, address: str, port: int, limit: float) -> Transfer:
         return Transfer(_awaited(lambda: self.standin.given(address, port), limit), 0.0)
+
+
+def _presented(standin: StandIn, watch: Watch) -> Certificate:
+    found = standin.certificate(str(watch.address), watch.port, watch.source)
+    if found is None:
+        raise LookupError("no answer, or one without a certificate")
+    return Certificate.of(ssl.PEM_cert_to_DER_cert(found))
 
 
 def _awaited(count: Callable[[], int | None], limit: float) -> int:
@@ -104,7 +115,7 @@ def standin_box(site: Site, where: Path, base: BaseHost | None = None) -> Iterat
         yield Box(
             name=STANDIN,
             target=standin,
-            outside=_Model(standin),
+            outside=_Model(standin, Certificates(partial(_presented, standin))),
             watches=watches(site, standin.control),
             socket_owner=None,
             reboot=restart,

@@ -138,16 +138,24 @@ class Record:
         began = time.time()
         try:
             with watching(watches, socket_owner, probes):
+                runner.outside.certificates.watch(watches)
+                runner.outside.certificates.remember()
                 runner.listener.watching(probes)
                 yield
         finally:
             ended = time.time()
-            timelines = outage.read(probes) if probes.exists() else {}
+            timelines = self._timelines(probes)
             self.results = tables.results_data(runner.results, timelines, self._limits)
             with self._without_harm(f"{name} will be missing in the report"):
                 found = evidence.gather(runner.connection.target, runner.results, name == ROLLBACK)
                 done = tuple(runner.results)
                 self.tell(Act(name, began, ended, done, timelines, before, found, injected))
+
+    def _timelines(self, probes: Path) -> dict[str, Timeline]:
+        """By the label of each port of the site, also of those that were not watched."""
+        watched = outage.read(probes) if probes.exists() else {}
+        ports = labels(self.plan.site).values()
+        return {each: watched.get(each) or outage.not_watched(each) for each in ports} | watched
 
     def tell(self, act: Act) -> None:
         """Put an act's values into the report."""

@@ -43,7 +43,7 @@ def results_data(
             "outage": {
                 service: {
                     "verdict": (window := timeline.window(result.began, result.ended)).verdict,
-                    "seconds": round(window.outage, 3),
+                    "seconds": None if window.seconds is None else round(window.seconds, 3),
                     "limit": limits.get(result.step, {}).get(service.partition(" ")[0], 0.0),
                 }
                 for service, timeline in timelines.items()

@@ -40,10 +40,11 @@ def service(
     probes, gaps = timeline.probes, timeline.gaps
     since, until = (probes[0].start, probes[-1].start) if probes else (began, ended)
     window = timeline.window(since, until)
+    known = window.seconds is not None
     return {
         "service": timeline.service,
         "verdict": "outage" if gaps else window.verdict,
-        "outage": round(sum(gap.seconds for gap in gaps), 3),
+        "outage": round(sum(gap.seconds for gap in gaps), 3) if gaps or known else None,
         "probes": len(probes),
         "rate": timeline.rate,
         "rate_reached": round(timeline.rate_reached, 1),

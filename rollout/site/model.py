@@ -6,7 +6,7 @@ import re
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -150,23 +150,11 @@ class Mount(_Table):
         return self.target or self.source
 
 
-Probe = Literal[
-    "tcp",
-    "http",
-    "https",
-    "mysql",
-    "dns",
-    "dns-tcp",
-    "smtp",
-    "smtps",
-    "smtp-starttls",
-    "imap",
-    "imaps",
-    "imap-starttls",
-    "pop3",
-    "pop3s",
-    "pop3-starttls",
+PlainProbe = Literal["tcp", "http", "mysql", "dns", "dns-tcp", "smtp", "imap", "pop3"]
+TlsProbe = Literal[
+    "https", "smtps", "imaps", "pop3s", "smtp-starttls", "imap-starttls", "pop3-starttls"
 ]
+Probe = Literal[PlainProbe, TlsProbe]
 """How a port is asked; rollout/probe/protocols.py has a class for each."""
 
 
@@ -179,6 +167,11 @@ class Listen(_Table):
     probe: Probe = "tcp"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
     path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/"
+
+    @property
+    def has_certificate(self) -> bool:
+        """Whether its probe speaks TLS."""
+        return self.probe in get_args(TlsProbe)
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Listen:

@@ -243,3 +243,19 @@ def dovecot_listens(rootdir: RootDir) -> list[Listen]:
         for name in protocols.split()
         for port in ports.get(name, ())
     ]
+
+
+def certificate(rootdir: RootDir, rc: str) -> str | None:
+    """The PEM text that a daemon, named by its rc variable, presents to TLS clients; None without
+    one.
+    """
+    if rc == "apache24":
+        named = [w[1] for w in httpd_lines(rootdir) if w[0].lower() == "sslcertificatefile"]
+    elif rc == "postfix":
+        named = main_cf(rootdir).get("smtpd_tls_cert_file", "").split()
+    else:
+        pattern = {"dovecot": r"^ssl_cert\s*=\s*<(\S+)", "sendmail": r"^O ServerCertFile=(\S+)"}
+        file = {"dovecot": DOVECOT, "sendmail": "/etc/mail/sendmail.cf"}.get(rc)
+        text = (rootdir.read(file) if file else None) or ""
+        named = re.findall(pattern[rc], text, re.MULTILINE) if text else []
+    return rootdir.read(named[0]) if named else None

@@ -1,6 +1,7 @@
 """What may be asked over the control socket, one JSON object a line each way.
 
     {"ask": "who_answers", "address": "203.0.113.2", "port": 80, "proto": "tcp"}
+    {"ask": "certificate", "address": "203.0.113.2", "port": 443, "proto": "tcp"}
     {"ask": "query", "statement": "SELECT 1", "address": "203.0.113.2", "port": 3306}
     {"ask": "break_at", "fault": {"pattern": "service *", "nth": 1, "mode": "fail"}}
     {"ask": "given", "address": "203.0.113.2", "port": 8999}
@@ -25,6 +26,7 @@ from contextlib import suppress
 from typing import Any
 
 from standin.commands import perform
+from standin.daemons.configs import certificate
 from standin.daemons.mysql import StatementError, query
 from standin.linux.processes import PAUSE, all_pids, end_connections, root_of, words_of
 from standin.linux.shim import Call, Failed, Unknown
@@ -47,6 +49,12 @@ async def answer(host: Host, question: dict[str, Any]) -> dict[str, Any]:
 def _who(host: Host, question: dict[str, Any]) -> str | None:
     found = _socket(host, question)
     return (found.rootdir.name or "host") if found else None
+
+
+def _certificate(host: Host, question: dict[str, Any]) -> str | None:
+    """PEM, of whoever answers there."""
+    found = _socket(host, question)
+    return certificate(found.rootdir, found.daemon.kind.rc) if found else None
 
 
 def _query(host: Host, question: dict[str, Any]) -> list[str]:
@@ -118,6 +126,7 @@ def _socket(host: Host, question: dict[str, Any]) -> SocketAt | None:
 
 QUESTIONS: dict[str, Callable[[Host, dict[str, Any]], Any]] = {
     "who_answers": _who,
+    "certificate": _certificate,
     "query": _query,
     "break_at": _break,
     "cut": _cut,

@@ -110,6 +110,19 @@ def _who(outside: Outside, address: str, port: int, proto: str) -> str:
     return "the host" if who == "host" else f"jail {who}"
 
 
+def test_presents_the_same_certificate(outside: Outside, site: Site, service: str) -> None:
+    """The one that it presented at the start of this run: between runs it may be renewed."""
+    for listen in site.services[service].ports:
+        if not listen.has_certificate:
+            continue
+        changed = outside.certificates.changed(site, service, listen)
+        if changed is None and not listen.public:
+            continue  # the host forbids ssh to forward this port; the run reported it at its start
+        assert changed == "", (
+            f"{site.host.wan_address}:{listen.port}/{listen.proto} {changed or 'is not watched'}"
+        )
+
+
 def _redirected(host: Any, site: Site, service: str, listen: Listen) -> bool:
     """Whether our rule counts a packet of the host's own query, the query is answered, and only the
     jail's daemon can have answered it.

@@ -19,6 +19,7 @@ from rollout import site
 from rollout.engine import checks
 from rollout.host.session import Session
 from rollout.plan.step import Check, check
+from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Transfer
 from rollout.rehearsal.box import Box, standin_box
 from rollout.site import Site
@@ -228,6 +229,10 @@ class NoTransfer:
 @dataclass(frozen=True)
 class Outside:
     box: Box
+
+    @property
+    def certificates(self) -> Certificates:
+        return self.box.outside.certificates
 
     def who(self, address: str, port: int, proto: str) -> str | None:
         return self.box.outside.who(address, port, proto)

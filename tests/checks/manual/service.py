@@ -78,6 +78,22 @@ def command_reaches_the_jail(site: Site, service: str) -> Iterator[Look]:
     )
 
 
+def presents_the_same_certificate(site: Site, service: str) -> Iterator[Look]:
+    """Compare what it prints with what it printed before the first step."""
+    for listen in site.services[service].ports:
+        if listen.has_certificate:
+            protocol, _, starttls = listen.probe.partition("-")
+            words = [f"openssl s_client -connect {site.host.wan_address}:{listen.port}"]
+            words += [f"-servername {listen.name}"] * bool(listen.name)
+            words += [f"-starttls {protocol}"] * bool(starttls)
+            yield Look(
+                f"{' '.join(words)} </dev/null 2>/dev/null "
+                "| openssl x509 -noout -fingerprint -sha256",
+                f"{ANY}Fingerprint={ANY}",
+                "elsewhere" if listen.public else "host",
+            )
+
+
 def socket_leads_into_jail(site: Site, service: str) -> Iterator[Look]:
     socket = site.services[service].socket
     target = f"{site.root(site.jail_of(service))}{socket}"

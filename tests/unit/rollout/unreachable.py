@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 
+from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Sink, Transfer
 from rollout.rehearsal.box import Box
 
 
 class Unreachable:
-    """No transfer is asked of it."""
+    """No transfer and no certificate is asked of it."""
+
+    def __init__(self) -> None:
+        self.certificates = Certificates()
 
     def sink(self) -> Sink:
         raise NotImplementedError

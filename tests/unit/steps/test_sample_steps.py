@@ -11,14 +11,18 @@ from rollout import plan, site
 from rollout.host import bundle
 from rollout.host.bundle import Command
 from rollout.plan.step import Step
+from rollout.site import Listen
 
 PROJECT = Path(__file__).parents[3]
 SAMPLE = site.read(PROJECT / "site.example.toml")
+_WEB = SAMPLE.services["web"]
+_SECURE = _WEB.model_copy(update={"ports": (*_WEB.ports, Listen(port=443, probe="https"))})
 # With what the sample leaves out, so that all steps are looked at.
 PLAN = plan.make(
     SAMPLE.model_copy(
         update={
             "order": (*SAMPLE.order, "mysql_by_name", "mysql_quota"),
+            "services": {**SAMPLE.services, "web": _SECURE},
             "accounts": SAMPLE.accounts.model_copy(update={"handler": "fpm"}),
         }
     )
@@ -32,7 +36,7 @@ CHECKS = {
     for node in ast.parse(file.read_text()).body
     if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
 }
-_FORWARDED = ("10.80.0.2,53", "10.80.0.3,3306", "10.80.0.4,80", "10.80.0.5,25")
+_FORWARDED = ("10.80.0.2,53", "10.80.0.3,3306", "10.80.0.4,80", "10.80.0.4,443", "10.80.0.5,25")
 SHARED = {"host", "site", "outside"} | {
     node.name
     for node in ast.parse((PROJECT / "tests" / "checks" / "conftest.py").read_text()).body

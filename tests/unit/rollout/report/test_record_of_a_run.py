@@ -79,7 +79,7 @@ def test_what_was_seen_stands_beside_what_was_done(lab: Lab, tmp_path: Path) -> 
         ("two", "confirmed"),
     ]
     assert act["after"]["confirmed"] == ["one", "two"]
-    [web] = act["services"]
+    [web] = [each for each in act["services"] if each["service"] == "web"]
     [gap] = web["gaps"]
     assert gap["steps"] == []
     assert gap["seconds"] >= 0.3
@@ -122,4 +122,7 @@ def test_services_that_do_not_answer_are_not_watched(
     assert data["end"]["word"] == "refused"
     [act] = data["acts"]
     assert act["steps"] == []
-    assert {each["state"] for each in act["services"][0]["line"]} == {"not answered", "not watched"}
+    services = {each["service"]: each for each in act["services"]}
+    assert {each["state"] for each in services["web"]["line"]} == {"not answered", "not watched"}
+    assert (services["mysql"]["verdict"], services["mysql"]["outage"]) == ("not watched", None)
+    assert {each["state"] for each in services["mysql"]["line"]} == {"not watched"}
