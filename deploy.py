@@ -362,13 +362,20 @@ def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) ->
     if output is None:
         _print(texts, "\n".join(texts.values()), as_json)
         return
-    try:
+    with _written(f"--output {output}: the runbook"):
         output.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             (output / name).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _written(what: str) -> Iterator[None]:
+    """Files of the operator's are written within. Raises Refused where that fails."""
+    try:
+        yield
     except OSError as error:
         raise Refused(
-            f"--output {output}: the runbook cannot be written there: {error.strerror}",
+            f"{what} cannot be written there: {error.strerror}",
             todo="name a directory in which you may create files",
         ) from None
 
@@ -500,6 +507,9 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
     made = _planned(site_file)
     if fix and undo:
         raise click.UsageError("--fix and --undo were given together: give one")
+    if notices is not None:
+        with _written(f"--notices {notices}: the notices"):
+            notices.mkdir(parents=True, exist_ok=True)
     with _runner(made) as runner:
         if undo:
             restored, left = audit.undo(runner.session)
@@ -510,9 +520,9 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
         mended = audit.fix(runner.session, made.site) if fix else []
         found = audit.look(runner.session, made.site)
     if notices is not None:
-        notices.mkdir(parents=True, exist_ok=True)
-        for account, text in mysql_by_name.notices(made.site, audit.still_local(found)).items():
-            (notices / f"{account}.txt").write_text(text, encoding="utf-8")
+        with _written(f"--notices {notices}: the notices"):
+            for account, text in mysql_by_name.notices(made.site, audit.still_local(found)).items():
+                (notices / f"{account}.txt").write_text(text, encoding="utf-8")
     text = "\n".join([*(f"fixed {each}" for each in mended), audit.table(found)])
     _print({"mended": mended, "findings": audit.data(found)}, text, as_json)
 

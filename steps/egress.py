@@ -21,7 +21,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     if not site.built:
         raise Refused(
             f'{site.path}: order: "egress" has nothing to do, since no service moves',
-            evidence=f"order = {list(site.order)}",
+            evidence=site.order_line,
         )
     natted = any(site.jails[name].outbound == "nat" for name in site.built)
     wan = site.host

@@ -21,7 +21,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         raise Refused(
             f'{site.path}: order: "policy" must come after the services, since its checks run '
             "inside their jails",
-            evidence=f"order = {list(site.order)}",
+            evidence=site.order_line,
         )
     return (
         Step(

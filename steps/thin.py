@@ -187,7 +187,7 @@ def _must_be_there(site: Site, name: str) -> None:
                 raise Refused(
                     f'{site.path}: jails.{name}.mounts: "{each.source}" is in jails.{owner}, which '
                     "is not built before it",
-                    evidence=f"order = {list(site.order)}",
+                    evidence=site.order_line,
                     todo=f"put what moves into jails.{owner} first in `order`, or remove the mount",
                 )
 

@@ -18,7 +18,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     if not site.built:
         raise Refused(
             f'{site.path}: order: "traffic" has nothing to count, since no service moves',
-            evidence=f"order = {list(site.order)}",
+            evidence=site.order_line,
         )
     return (
         Step(

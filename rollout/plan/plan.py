@@ -104,7 +104,7 @@ def _subjects(site: Site) -> dict[str, Subject]:
 def _order(site: Site, problems: list[str], todo: str) -> Refused:
     return Refused(
         f"{site.path}: order: {'; '.join(problems)}",
-        evidence=f"order = {list(site.order)}",
+        evidence=site.order_line,
         todo=todo,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
@@ -309,6 +310,11 @@ class Site(_Table):
             f"{self.path}: order names {service!r}, but there is no [services.{service}]",
             todo="describe the service and its jail, or take it out of the order",
         )
+
+    @property
+    def order_line(self) -> str:
+        """The order as it stands in the site file, for messages."""
+        return f"order = {json.dumps(self.order)}"
 
     @property
     def built(self) -> tuple[str, ...]:

@@ -110,6 +110,15 @@ def test_a_bad_site_file_is_a_message_and_exit_code_1(tmp_path: Path) -> None:
     assert "jails.web.address = 10.80.0.3: jails.mysql has it already" in done.stderr
 
 
+def test_notices_that_cannot_be_written_are_refused_before_the_host_is_reached(
+    refused: Refused, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    where = tmp_path / "file" / "letters"
+    told = refused("audit", "--site", SAMPLE, "--fix", "--notices", where)
+    assert f"--notices {where}: the notices cannot be written there: Not a directory" in told
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_site_file_is_a_message_for_every_command(
     refused: Refused, command: str, tmp_path: Path
