@@ -1,4 +1,4 @@
-"""The plan: the ordered steps of this run, worked out before anything happens."""
+"""The plan: the ordered steps of a run, made before anything happens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SUBJECTS = "steps"
 
 
 class Subject(Protocol):
-    """A module of `steps`: what must stand before it, and its steps for a site."""
+    """A module of `steps`: the subjects that must come before it, and its steps for a site."""
 
     REQUIRES: tuple[str, ...]
 
@@ -26,14 +26,14 @@ class Subject(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in order; `hashes` chain over all that stands before a step."""
+    """Steps in order. The hash of a step covers all steps before it, too."""
 
     site: Site
     steps: tuple[Step, ...]
     hashes: tuple[str, ...]
 
     def position(self, name: str) -> int:
-        """Where a step stands, from 0. Raises Refused for a name that is not in the plan."""
+        """The index of a step, from 0. Raises Refused for a name that is not in the plan."""
         for position, step in enumerate(self.steps):
             if step.name == name:
                 return position
@@ -47,11 +47,11 @@ class Plan:
         return f"{position + 1:03}-{self.steps[position].name}"
 
     def upto(self, name: str | None) -> int:
-        """How many steps a run `--to name` comprises; all without a name."""
+        """The number of steps that a run `--to name` has; all steps without a name."""
         return len(self.steps) if name is None else self.position(name) + 1
 
     def checks(self, done: int) -> Iterator[Check]:
-        """The checks that must hold once the first `done` steps are done and no later one is."""
+        """The checks that must hold when the first `done` steps are done and no later one is."""
         names = [step.name for step in self.steps[:done]]
         for step in self.steps[:done]:
             for check in step.checks:
@@ -60,8 +60,8 @@ class Plan:
 
 
 def make(site: Site) -> Plan:
-    """Work out the plan of a site. Raises Refused when its order cannot be kept."""
-    # Each is known before the first is built: preflight asks the others what they want to know.
+    """Make the plan of a site. Raises Refused when its order is not possible."""
+    # First all subjects, then their steps: preflight has checks of the others.
     subjects = _subjects(site)
     steps = [
         replace(step, confirm_within=site.run.confirm_within)
@@ -78,7 +78,7 @@ def make(site: Site) -> Plan:
 
 
 def _subjects(site: Site) -> dict[str, Subject]:
-    """The subjects of the order. Raises Refused, naming all that is wrong with it at once."""
+    """The subjects of the order. Raises Refused with all problems of the order at once."""
     known = _known()
     problems = [
         f"{name!r} is {'named twice' if name in known else 'unknown'}"
@@ -110,7 +110,7 @@ def _order(site: Site, problems: list[str], todo: str) -> Refused:
 
 
 def _needed(name: str, known: Mapping[str, Subject]) -> list[str]:
-    """All that must stand before a subject, in the order in which it must."""
+    """The subjects that must come before a subject, in the required order."""
     found: list[str] = []
     for each in known[name].REQUIRES:
         found += [*_needed(each, known), each]

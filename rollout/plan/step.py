@@ -44,7 +44,7 @@ class Check:
     """A testinfra test in tests/checks, with the values of its fixtures.
 
     `test` is FILE::FUNCTION without "test_" and ".py": "jail::runs" is test_runs in test_jail.py.
-    It is asked after its step and after every later one, up to and not including the step `until`.
+    It runs after its step and after every later one, up to and not including the step `until`.
     """
 
     test: str
@@ -65,8 +65,8 @@ def check(test: str, *, until: str | None = None, **values: Any) -> Check:
 class Gate:
     """A stop for a person: a question, and what to look at before saying yes.
 
-    With `unless` the question is needless as long as all those checks hold; what they find instead
-    is shown with it.
+    With `unless` the question is skipped if all those checks pass; otherwise their findings are
+    shown with it.
     """
 
     question: str
@@ -76,13 +76,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class Step:
-    """What is done, why, how it is checked and what it may cost.
+    """What is done, why, how it is checked, and the outage that it may cause.
 
     `does` says it in a few words, for a line of the plan: 36 characters at the most.
-    `outage` is what users may notice: service -> seconds without an answer at the most; a service
-    that is not named may have none. `tell` is who else has to know, for the runbook. `finds` are
-    checks for a plan alone: what they find on the host is listed, and stops nothing.
-    `confirm_within` is in seconds from the end of the run; a plan sets it to the site's.
+    `outage` is what users may notice: service -> maximum seconds without an answer; a service that
+    is not named may have none. `tell` names other people who must be informed, for the runbook.
+    `finds` are checks for the plan only: their findings are listed, and never fail a run.
+    `confirm_within` is in seconds from the end of the commands; a plan sets it to the site's value.
     """
 
     name: str
@@ -98,6 +98,6 @@ class Step:
     does: str = ""
 
     def chained(self, previous: str) -> str:
-        """Its hash, over what it does and all that stands before it."""
+        """The hash of this step and of all steps before it."""
         text = "\n".join([previous, self.name, *map(str, self.operations)])
         return sha256(text.encode()).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""Who answers, asked from outside: the prober, its protocols, and the outages that it saw."""
+"""Asks the services from outside: the prober, its protocols, and the outages that it measured."""

@@ -1,7 +1,8 @@
 """Ports that are not public, watched from the host.
 
-ssh forwards a port of this machine to each of them, so the host itself is the client and the prober
-asks them like any other. Who answers is not told by these probes: the connections are the host's.
+ssh forwards a port of this machine to each of them. So the host itself is the client, and the
+prober asks them like any other port. These probes cannot tell who answers, since sshd makes the
+connection (docs/decisions/0025).
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def ports(site: Site) -> list[tuple[str, Listen]]:
 def private_watches(site: Site, target: Ssh, say: Callable[[str], None]) -> Iterator[list[Watch]]:
     """A watch for each private TCP port, as long as the context lasts.
 
-    UDP is not forwarded by ssh, and a host may forbid forwarding: `say` hears what is not watched.
+    ssh does not forward UDP, and a host may forbid forwarding. Ports that are not watched are
+    reported to `say`.
     """
     asked = [(name, listen) for name, listen in ports(site) if listen.proto == "tcp"]
     for name, listen in ports(site):
@@ -52,7 +54,7 @@ def private_watches(site: Site, target: Ssh, say: Callable[[str], None]) -> Iter
         for word in ("-L", f"127.0.0.1:{here}:{address}:{listen.port}")
     ]
     ssh = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", *forwards, *target.argv()[1:]]
-    # A restart of the host ends the connection, and is not the end of the run.
+    # A restart of the host ends the connection, but not the run, so ssh is started again.
     again = subprocess.Popen(
         ["/bin/sh", "-c", 'while :; do "$@"; sleep 1; done', "sh", *ssh],
         stdin=subprocess.DEVNULL,
@@ -74,7 +76,7 @@ def private_watches(site: Site, target: Ssh, say: Callable[[str], None]) -> Iter
 
 
 def _addresses(site: Site, target: Ssh, asked: list[tuple[str, Listen]]) -> list[str]:
-    """Where each answers on the host: at the public address, or at 127.0.0.1 alone."""
+    """The address at which each port answers on the host: the public one, or only 127.0.0.1."""
     wan = str(site.host.wan_address)
     lines = [
         f"if nc -z -w 3 {wan} {listen.port} >/dev/null 2>&1; then echo {wan}; "
@@ -91,7 +93,9 @@ def _free_port() -> int:
 
 
 def _is_open(port: int) -> bool:
-    """Whether the forwarded port leads to the host. Where that is forbidden, it ends at once."""
+    """Whether the forwarded port reaches the host. If forwarding is forbidden, sshd closes the
+    connection at once.
+    """
     deadline = time.monotonic() + _OPENS_WITHIN
     while time.monotonic() < deadline:
         with (
@@ -102,7 +106,7 @@ def _is_open(port: int) -> bool:
             try:
                 return connection.recv(1) != b""
             except TimeoutError:
-                return True  # a daemon that waits for its client to speak first
+                return True  # in this protocol the client speaks first
             except OSError:
                 return False
         time.sleep(0.1)

@@ -1,9 +1,9 @@
-"""Questions to a public service, asked the way its clients ask them; a new kind is one class and
-its line in KINDS.
+"""Probes: each asks a service the way its clients do. A new kind is one class and its line in
+KINDS.
 
-A probe connects anew every time, as a new visitor does: a service that only goes on serving the old
-connections is down. Protocols are spoken by their libraries. What those raise is not listed here:
-whatever a service makes them raise, it was no answer.
+Every probe makes a new connection, as a new visitor does: a service that only serves the old
+connections is down. Libraries speak the protocols. Their exceptions are not listed here: any
+exception means that the service gave no answer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from rollout.probe import tls
 
 
 class Watch(BaseModel):
-    """One public service and how to ask it. `timeout` is in seconds, `rate` in probes a second."""
+    """A port of a service and how to ask it. `timeout` in seconds, `rate` in probes per second."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -44,7 +44,7 @@ class Watch(BaseModel):
     kind: str
     address: IPv4Address | IPv6Address
     port: int = Field(ge=1, le=65535)
-    behind: int | None = None  # the host's own port, where this one is forwarded to it
+    behind: int | None = None  # the port of the host that this one is forwarded to
     timeout: float = Field(default=1.0, gt=0)
     rate: float = Field(default=20.0, gt=0)
     host: str | None = None  # http: the Host header, the address if none is given; TLS: SNI
@@ -53,7 +53,7 @@ class Watch(BaseModel):
     has_certificate: bool = False  # the port speaks TLS
     query: str | None = None  # dns, dns-tcp: the name, a zone that this server serves
     type: str = "SOA"  # dns, dns-tcp
-    user: str | None = None  # mysql: with none, the server's refusal of `cellblock` is the answer
+    user: str | None = None  # mysql: without one, "access denied" for `cellblock` is the answer
     password: str = Field(default="", repr=False)  # mysql
     control: Path | None = None  # standin: its control socket
     proto: str = Field(default="tcp", pattern="^(tcp|udp)$")  # standin
@@ -72,7 +72,7 @@ class Watch(BaseModel):
 
 @dataclass(frozen=True)
 class Answer:
-    """What is in hand once a service has answered."""
+    """What a probe knows once a service has answered."""
 
     connection: socket.socket | None = None  # still open, so that the host can say who holds it
     who: str | None = None  # where the answer itself says it
@@ -81,10 +81,10 @@ class Answer:
 
 class Probe(Protocol):
     def answered(self, deadline: float) -> AbstractContextManager[Answer]:
-        """Entered when the service has answered, left when the conversation has come to its proper
-        end.
+        """The context is entered when the service has answered, and left when the protocol's own
+        end (QUIT, for example) is done.
 
-        `deadline` is by time.monotonic(). Any exception, from entering or from leaving, is "no
+        `deadline` is a time of time.monotonic(). An exception on entering or leaving means "no
         answer".
         """
 
@@ -113,8 +113,8 @@ def answer(connection: socket.socket | None, spoken: socket.socket | None = None
 
 @dataclass(frozen=True)
 class Tcp:
-    """Connects, no more. The kernel answers this for a daemon that hangs: prefer a kind that
-    speaks.
+    """Connects, no more. For a daemon that hangs, the kernel still accepts connections, so prefer a
+    kind that speaks the protocol.
     """
 
     watch: Watch
@@ -152,7 +152,7 @@ class Http:
                 length, got = response.length, 0
                 while got != length and (part := response.read1(65536)):
                     got += len(part)
-                    left(deadline)  # a body that drips in is held to the same time
+                    left(deadline)  # a body that comes in slowly has the same deadline
                 if length is not None and got < length:
                     raise http.client.IncompleteRead(b"", length - got)
                 if response.status >= self.watch.status_below:
@@ -174,11 +174,11 @@ class Https(Http):
 class MySql:
     """The greeting, then a login.
 
-    The login is never left out: MySQL counts clients that leave after the greeting, and after
-    max_connect_errors of them it blocks the address. Without a configured user, "access denied"
-    proves that the server has its grant tables and speaks. With one it is a failure: real clients
-    would be denied too, when a cut-over changed the address that the server sees. "Too many
-    connections" and "host is blocked" are no answer for either.
+    The login is never left out: MySQL counts clients that leave after the greeting, and blocks
+    their address after max_connect_errors of them. Without a configured user, "access denied"
+    proves that the server works and has its grant tables. With one it is a failure: a cut-over may
+    have changed the address that the server sees, and then real clients are denied, too. "Too many
+    connections" and "host is blocked" are never an answer.
     """
 
     watch: Watch
@@ -196,7 +196,7 @@ class MySql:
             host=str(self.watch.address),
             user=self.watch.user or "cellblock",
             password=self.watch.password,
-            read_timeout=self.watch.timeout,  # its own: the deadline may have passed while held
+            read_timeout=self.watch.timeout,  # the deadline may pass while held
             write_timeout=self.watch.timeout,
             defer_connect=True,
         )
@@ -209,18 +209,18 @@ class MySql:
             client.close()
 
 
-# ER_ACCESS_DENIED_ERROR, and what MariaDB and MySQL say when there was no password
+# ER_ACCESS_DENIED_ERROR, and the code of MariaDB and MySQL when no password was sent
 DENIED = (pymysql.constants.ER.ACCESS_DENIED_ERROR, 1698)
 
 
 @dataclass(frozen=True)
 class Dns:
-    """A question over UDP. An answer that comes from another address than was asked is none
-    (dnspython sees to it).
+    """A question over UDP. dnspython ignores answers that come from another address.
 
-    Recursion is not asked for: a named that has its socket but not yet its zones must not answer
-    from elsewhere. No connection, so no owner: where host and jail are both bound to port 53 nobody
-    can tell which of them answered one datagram. Watch the same port with dns-tcp to see who.
+    Recursion is not requested: a named that has its socket, but has not loaded its zones, must not
+    answer from elsewhere. There is no connection, so there is no owner: when host and jail are both
+    bound to port 53, one datagram does not show which of them answered. Watch the same port with
+    dns-tcp to see the owner.
     """
 
     watch: Watch
@@ -241,7 +241,7 @@ class DnsTcp:
     @contextmanager
     def answered(self, deadline: float) -> Iterator[Answer]:
         with connect(self.watch, deadline) as connection:
-            connection.setblocking(False)  # dnspython's rule for a socket that it is given
+            connection.setblocking(False)  # dnspython requires this of a socket that it is given
             address = str(self.watch.address)
             must_have_zone(
                 dns.query.tcp(question(self.watch), address, left(deadline), sock=connection)
@@ -408,7 +408,7 @@ class Standin:
             if self._has_certificate and reply.get("answer") is not None:
                 pem = self._ask("certificate", deadline).get("answer")
         except BaseException:
-            # a late answer would be taken for the next one's
+            # a late answer would be taken for the answer to the next question
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None

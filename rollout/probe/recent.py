@@ -1,4 +1,4 @@
-"""What the services answered just now: the prober's file, read as it grows."""
+"""The answers of the last seconds: reads the prober's file as it grows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rollout.probe.outage import Gap, Probed, Timeline, probed, whole
 SPAN = 30.0  # seconds that are looked back
 
 Mark = Literal["host", "jail", "unknown", "silent", "unasked"]
-"""What a stretch of time was like: answered, by whom, or not, or nobody asked."""
+"""The state in a short stretch of time: answered (and by whom), not answered, or not asked."""
 
 
 @dataclass(frozen=True)
 class Now:
-    """One service: `marks` are equal stretches of time, the oldest first. `gap` is the one that is
-    not over yet, or else the longest.
+    """One service. `marks` are equal stretches of time, the oldest first. `gap` is the outage that
+    still lasts, or else the longest one.
     """
 
     service: str
@@ -28,7 +28,7 @@ class Now:
 
 
 class Recent:
-    """The answers of the last seconds, by service, in the order in which the prober has them."""
+    """The answers of the last seconds by service, in the order of the prober's configuration."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -38,7 +38,7 @@ class Recent:
         self._rates: dict[str, float] = {}
 
     def read(self) -> None:
-        """Take in what was written since. A line that is not whole yet waits."""
+        """Read what was written since the last call. An incomplete line is kept for the next."""
         try:
             with self._file.open("rb") as file:
                 file.seek(self._read)

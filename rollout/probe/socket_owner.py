@@ -1,9 +1,8 @@
-"""Asks the host who holds the probe's connection: the only proof of who answered. A banner is not
-one.
+"""Asks the host who holds the probe's connection. Only this proves who answered; a banner does not.
 
-One long-lived shell on the host runs LOOP. Where it cannot be reached, is slow or does not know,
-the owner is None, and nobody waits for longer than `limit`; the connection is made again in the
-background.
+One long-lived shell on the host runs LOOP. When the host cannot be reached, is slow or does not
+know, the owner is None. No question takes longer than `limit`; a lost connection is made again in
+the background.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from queue import Empty, Queue
 from socket import socket
 from threading import Event, Lock, Thread
 
-# sockstat(1) has "?" for the owner of a connection that no process has accepted yet, or holds no
-# longer. ps(1) prints "-" as the name of the host, and also of a jail that is just dying (print.c,
-# jailname()): so the jid decides. Behind a NAT the client has another address than it thinks, the
-# one that ssh came from, and perhaps another port; then the owner is the one that all connections
-# from there to this port agree on, or nobody.
+# sockstat(1) prints "?" as the owner of a connection that no process has accepted yet, or holds any
+# more. ps(1) prints "-" as the jail of a process on the host, and also for a jail that is dying
+# (print.c, jailname()), so the jid decides. Behind a NAT the host sees the client at another
+# address, the one that ssh came from, and perhaps at another port. Then the owner is the one that
+# all connections from there to this port have in common, if there is one.
 LOOP = r"""
 came_from=${SSH_CONNECTION:-}
 came_from=${came_from%% *}
@@ -60,20 +59,20 @@ done
 """
 
 
-ENDED = ""  # in place of an answer: the connection has ended
+ENDED = ""  # stands for an answer: the connection has ended
 TRIES = 3
-PAUSE = 0.5  # seconds before a connection that ended is made again; doubled up to:
+PAUSE = 0.5  # seconds before a lost connection is made again; doubled each time, up to:
 LONGEST_PAUSE = 15.0
 
 
 def cut(shell: subprocess.Popen[str]) -> None:
-    if shell.returncode is None:  # afterwards its number may be somebody else's
+    if shell.returncode is None:  # once it has ended, another process may have its pid
         with suppress(ProcessLookupError):
             os.killpg(shell.pid, signal.SIGKILL)
 
 
 class SocketOwner:
-    """`argv` gives a POSIX sh as root on the host, reading its commands from stdin.
+    """`argv` starts a POSIX sh as root on the host that reads its commands from stdin.
 
     In seconds: `limit`, for one answer; `patience`, with a host that says nothing at all. That is
     far more, since a host that is only busy does not get faster by another ssh handshake.
@@ -84,16 +83,16 @@ class SocketOwner:
         self.patience = patience
         self._argv = list(argv)
         self._shell: subprocess.Popen[str] | None = None
-        self._ready = False  # the shell's, for questions
+        self._ready = False  # whether the shell takes questions
         self._answers: Queue[str] = Queue()
         self._turn = Lock()
-        self._heard = 0.0  # when, by time.monotonic()
+        self._heard = 0.0  # time of the last line, by time.monotonic()
         self._closed = Event()
         self._thread = Thread(target=self._keep_connected, name="socket owner", daemon=True)
         self._thread.start()
 
     def who(self, connection: socket, port: int) -> str | None:
-        """Who holds the other end, the host's `port`: "host", a jail's name, or None if unknown."""
+        """The owner of the other end, the host's `port`: "host", a jail's name, None if unknown."""
         address, client = connection.getsockname()[:2]
         question = f"{port} {address} {client} tcp"
         for _ in range(TRIES):
@@ -125,13 +124,13 @@ class SocketOwner:
                 if answer == ENDED:
                     return None
                 asked, _, owner = answer.rpartition(" ")
-                if asked == question:  # else it is late, to an earlier question
+                if asked == question:  # else it is a late answer to an earlier question
                     return owner
         except Empty:
             if time.monotonic() - self._heard > self.patience:
-                cut(shell)  # a lost line looks like this; a new connection may get through
+                cut(shell)  # the network may be down; a new connection may work
         except (OSError, ValueError):
-            pass  # the shell has just ended, which _keep_connected sees too
+            pass  # the shell has just ended; _keep_connected starts another
         finally:
             self._turn.release()
         return None
@@ -143,23 +142,23 @@ class SocketOwner:
             pause = PAUSE if worked else min(max(2 * pause, PAUSE), LONGEST_PAUSE)
 
     def _converse(self) -> bool:
-        """One connection, from its start to its end; true if questions could be asked."""
+        """Hold one connection from start to end; true if questions could be asked."""
         worked = False
         try:
             shell = subprocess.Popen(
                 self._argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # ssh's words to each try, while a host restarts
+                stderr=subprocess.DEVNULL,  # ssh complains at each attempt while a host restarts
                 text=True,
                 errors="replace",
-                process_group=0,  # with what it started itself: a sudo, a ProxyCommand
+                process_group=0,  # so that cut() ends its children, too: a sudo, a ProxyCommand
             )
         except OSError:
             return False
-        with suppress(OSError), shell:  # its pipe may tell once more, when closed, that it ended
+        with suppress(OSError), shell:  # closing its pipe may raise once more when it has ended
             self._shell, self._answers = shell, Queue()
-            with suppress(OSError, ValueError):  # it ended while we wrote to it
+            with suppress(OSError, ValueError):  # it ended during a write
                 self._listen(shell)
             self._answers.put(ENDED)
             worked, self._ready = self._ready, False

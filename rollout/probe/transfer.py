@@ -1,4 +1,4 @@
-"""Transfers between the host and the operator's machine, to see that bytes flow and how fast."""
+"""Transfers between the host and the operator's machine: do bytes arrive, and how fast?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BLOCK = 256 * 1024
 
 @dataclass(frozen=True)
 class Transfer:
-    """What came, in which time, from its first byte to its last."""
+    """The bytes received, and the time from the first to the last of them."""
 
     bytes: int
     seconds: float
@@ -23,9 +23,9 @@ class Transfer:
 
 
 class Sink(Protocol):
-    """A TCP port of the operator's machine that takes what is sent to it, one connection a time.
+    """A TCP port of the operator's machine that accepts data, one connection at a time.
 
-    Without an `address` it is where the host sees the operator's ssh come from.
+    An empty `address` means the address from which the operator's ssh reaches the host.
     """
 
     @property
@@ -54,7 +54,7 @@ class TcpSink:
         return int(self._socket.getsockname()[1])
 
     def received(self, limit: float) -> Transfer | None:
-        """What the next connection sends until it ends; None when none comes within `limit` s."""
+        """The data of the next connection; None when there is no connection within `limit` s."""
         deadline = time.monotonic() + limit
         self._socket.settimeout(limit)
         try:
@@ -72,7 +72,7 @@ class TcpSink:
 
 
 def drain(connection: socket.socket, deadline: float) -> Transfer:
-    """Read until the other side ends, or the deadline (of time.monotonic) has come."""
+    """Read until the other side closes, or until the deadline (of time.monotonic)."""
     began = ended = time.monotonic()
     count = 0
     while (left := deadline - time.monotonic()) > 0:
@@ -89,9 +89,9 @@ def drain(connection: socket.socket, deadline: float) -> Transfer:
 
 
 def read(address: str, port: int, limit: float) -> Transfer:
-    """Connect, again and again until somebody gives something, and read to the end.
+    """Connect until a server sends something, and read it to the end.
 
-    Where the port is forwarded a connection stands at once, and ends when nobody listens behind it.
+    A forwarded port accepts every connection, and closes it when nothing listens behind it.
     """
     deadline = time.monotonic() + limit
     while (left := deadline - time.monotonic()) > 0:

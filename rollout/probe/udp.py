@@ -1,7 +1,7 @@
-"""Who answers a UDP port, asked from outside.
+"""Finds out who answers a UDP port, from outside.
 
-A datagram has no connection whose holder could be asked for, so the host's own nat says where it
-led one that we sent.
+A datagram has no connection with an owner. So the counters of the host's nat rules show where a
+datagram of ours was redirected to.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ _LOOK = "ipfw -a list; ipfw nat show config; jls name ip4.addr"
 def who(target: Target, address: str, port: int, door: tuple[str, int] | None = None) -> str | None:
     """A jail's name, "host", or None when no answer came from that address.
 
-    The question is a DNS one: the one kind of UDP service that a site can have a probe for. Any
-    answer will do, a refusal too. `door` is where this machine finds that port, where it is
-    forwarded.
+    The question is a DNS query, since DNS is the only UDP service with a probe. Any answer counts,
+    a refusal, too. `door` is the address and port of this machine that is forwarded to that port.
     """
     with Session(target) as session:
         before = _led(session.output(_LOOK), address, port)
@@ -39,7 +38,7 @@ def who(target: Target, address: str, port: int, door: tuple[str, int] | None = 
 
 
 def _led(said: str, address: str, port: int) -> dict[str, int]:
-    """Jail -> the packets to this address and port that a nat rule has led into it."""
+    """Jail -> the packets to this address and port that a nat rule has redirected into it."""
     rule = re.compile(rf"\d+ +(\d+) +\d+ nat (\d+) udp from .* to {re.escape(address)} {port} in")
     redirection = re.compile(
         rf"ipfw nat (\d+) config .*\bredirect_addr ([\d.]+) {re.escape(address)}\b.*"

@@ -1,4 +1,4 @@
-"""What in a site file contradicts itself: values that are well formed and do not fit together."""
+"""Finds contradictions in a site file: values that are valid one by one and do not fit together."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _services(site: Site) -> Iterator[str]:
                 yield f"{key}: {each!r} is in jails.{homes[each]} already"
     for name, service in site.services.items():
         if name in (*PARTS_BEFORE, *PARTS_AFTER):
-            yield f"services.{name}: is the name of a part of our rule set; expected another"
+            yield f"services.{name}: is the name of a part of the rule set; expected another name"
         if name not in homes:
             yield f"services.{name}: belongs to no jail; name it in the services of one"
         for listen in service.ports:
@@ -77,7 +77,7 @@ def _services(site: Site) -> Iterator[str]:
 
 
 def _policy(site: Site) -> Iterator[str]:
-    """What is wrong with policy and egress, a line each, naming the key."""
+    """The problems of [policy] and [egress], one line each, with the key."""
     yield from _outbound(site)
     for n, allow in enumerate(site.policy.allow):
         for problem in _allow(site, allow):
@@ -103,7 +103,7 @@ def _outbound(site: Site) -> Iterator[str]:
 
 
 def _served(site: Site) -> dict[tuple[int, str], str]:
-    """Port and protocol -> the jail that they belong to."""
+    """Port and protocol -> the jail that serves them."""
     return {
         (listen.port, listen.proto): name
         for name, jail in site.jails.items()

@@ -58,14 +58,14 @@ PARTS_BEFORE = ("traffic", "policy")
 PARTS_AFTER = ("localhost", "answers", "egress")
 
 JOURNAL = "/var/db/cellblock"
-"""Where the host keeps its own record of a rollout."""
+"""Where the host keeps its journal of a rollout."""
 
 HostPath = Annotated[str, AfterValidator(_absolute)]
 """An absolute path on the host (or in a jail)."""
 LogFile = Annotated[HostPath, AfterValidator(_log)]
 Name = Annotated[str, AfterValidator(_word)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9 ./_-]+$")]
-"""Something that files on the host may have in them, for a word."""
+"""A word that files on the host may contain."""
 LocalPath = Annotated[Path, AfterValidator(_expanded)]
 """A path on the operator's machine; ~ is expanded."""
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -109,21 +109,21 @@ class Base(_Table):
 
 
 class Place(NamedTuple):
-    """Where rules of ours stand in ipfw: all of a part's rules have one number and one set."""
+    """The number and the set in ipfw of one part of our rules."""
 
     number: int
     set: int
 
 
 class Firewall(_Table):
-    """[firewall]: the numbers and sets of ipfw that are ours; nobody else's may be among them."""
+    """[firewall]: the rule numbers and sets of ipfw that Cellblock uses, and no one else."""
 
     first_rule: Annotated[int, Field(ge=1, le=60000)] = 500
     first_set: Annotated[int, Field(ge=1, le=20)] = 20
 
 
 class Run(_Table):
-    """[run]: how careful a run is. Times are in seconds."""
+    """[run]: limits of a run. Times are in seconds."""
 
     confirm_within: Annotated[int, Field(ge=10, le=3600)] = 120
     free_space_mib: Annotated[int, Field(ge=0, le=2**32)] = 200
@@ -133,7 +133,7 @@ class Run(_Table):
 
 
 class Hooks(_Table):
-    """[hooks]: a command of the operator's, on his machine, that hears of what happens."""
+    """[hooks]: a command on the operator's machine that is run at every event."""
 
     command: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
     timeout: Annotated[float, Field(gt=0, le=600)] = 10
@@ -183,7 +183,7 @@ class Listen(_Table):
         return self
 
 
-# What is typed on a command line can be read by everybody on the host, and stands in the journal.
+# Every user of the host can read a command line in ps(1), and the journal keeps it.
 _PASSWORD = re.compile(r"(^|\s)(-p\S|--password\b|(?i:-\S*pass(word|wd)?[= ]\S))|MYSQL_PWD")
 
 
@@ -258,7 +258,7 @@ class Jail(_Table):
 
 
 class Accounts(_Table):
-    """[accounts]: what belongs to people. Which uids they have, a jail's `uids` says."""
+    """[accounts]: what belongs to users. Their uids are those of the jails' `uids`."""
 
     handler: Literal["fpm", "suexec", "suphp"] | None = None
     public: Name = "public_html"
@@ -318,21 +318,21 @@ class Site(_Table):
 
     @property
     def built(self) -> tuple[str, ...]:
-        """The jails that a service of the order moves into, as they are built."""
+        """The jails that services of the order move into, in the order in which they are built."""
         moved = (self.jail_of(name) for name in self.order if name in self.services)
         return tuple(dict.fromkeys(moved))
 
     @property
     def uids(self) -> tuple[tuple[int, int], ...]:
-        """The ranges of people's uids: each that a jail gets, once."""
+        """The ranges of users' uids: each range that a jail gets, once."""
         return tuple(dict.fromkeys(jail.uids for jail in self.jails.values() if jail.uids))
 
     @property
     def places(self) -> dict[str, Place]:
         """The parts of our rule set in the order of the search, each with its place.
 
-        Packets are counted first, then let through or not; fwd to a service ends the search, so
-        the nat of what jails send (answers over UDP, then what they begin themselves) comes last.
+        Rules first count packets, then deny or allow them. fwd to a service ends the search, so the
+        nat rules for what jails send (answers over UDP, then their own connections) come last.
         """
         parts = (*PARTS_BEFORE, *self.services, *PARTS_AFTER)
         first = self.firewall
@@ -350,12 +350,12 @@ class Site(_Table):
         return f"{self.base.jails}/{jail}/root"
 
     def shown_logs(self, jail: str) -> str:
-        """Where the host shows what is in the jail's /var/log; outside of the jail's tree."""
+        """Where the host mounts the jail's /var/log read-only, outside of the jail's tree."""
         return f"{self.base.jails}/{jail}/log"
 
     @property
     def hash(self) -> str:
-        """Over everything that the plan depends on; not over how the operator gets there."""
+        """Over everything that the plan depends on, without how the operator reaches the host."""
         policy = {"address", "user", "port", "key", "known_hosts"}
         text = self.model_dump_json(exclude={"host": policy, "run": True, "hooks": True})
         return sha256(text.encode()).hexdigest()[:16]

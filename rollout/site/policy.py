@@ -1,4 +1,4 @@
-"""[policy] and [egress] of the site file: who may talk to whom, and how a jail gets out."""
+"""[policy] and [egress] of the site file: which connections are allowed, and how jails get out."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class Allow(_Table):
 
 
 class Policy(_Table):
-    """[policy]: what is not allowed here is denied: between jails, and from jails outwards."""
+    """[policy]: connections between jails and from jails outwards; what is not here is denied."""
 
     allow: tuple[Allow, ...] = ()
 
 
 class Egress(_Table):
-    """[egress]: by what the way out is tried. Without them only rules and flags are looked at."""
+    """[egress]: how the way out is tested. Without these keys only rules and flags are checked."""
 
     peer: Annotated[str, AfterValidator(_peer)] | None = None
     probe_port: Annotated[int, Field(ge=1, le=65535)] | None = None
