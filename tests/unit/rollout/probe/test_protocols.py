@@ -323,7 +323,7 @@ def test_the_standin_says_who(tmp_path: Path) -> None:
     probe = KINDS["standin"](watch)
     with standin(control, "host", "web", None) as asked:
         assert [who(probe), who(probe)] == ["host", "web"]  # over one connection
-        with pytest.raises(LookupError, match="nobody"):
+        with pytest.raises(LookupError, match="no answer"):
             who(probe)
         assert asked[0] == {
             "ask": "who_answers",
