@@ -136,7 +136,7 @@ def plan_(site_file: Path, step: str | None, to: str | None, *, full: bool, as_j
     with _runner(made) as runner:
         known = runner.known()
         last = made.upto(step or to)
-        runner.must_be_well(known, last)
+        runner.must_pass_preflight(known, last)
         done = {entry.directory for entry in known.done}
         if step and made.directory(last - 1) in done:
             raise Refused(

@@ -1,4 +1,4 @@
-"""Runs testinfra checks through pytest, on the connection that is there; reads their verdicts."""
+"""Runs testinfra checks through pytest, over the open connection, and reads their verdicts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rollout.probe.transfer import Sink, Transfer
 from rollout.site import Site
 
 CHECKS = Path(__file__).parents[2] / "tests" / "checks"
-# Of pytest's own plugins, those that no check needs: each costs time at every start, once a step.
+# pytest's own plugins that no check needs. Each costs time at every start, once per step.
 _WITHOUT = (
     *("cacheprovider", "terminal", "junitxml", "pastebin", "stepwise", "setuponly", "setupplan"),
     *("debugging", "faulthandler", "threadexception", "unraisableexception", "logging", "doctest"),
@@ -33,7 +33,7 @@ _WITHOUT = (
 
 
 class Outside(Protocol):
-    """Asks a public port from where users stand: who answers, "host", a jail's name, or nobody."""
+    """Connects to a public port from outside. Who answers: "host", a jail's name, or None."""
 
     @property
     def certificates(self) -> Certificates: ...
@@ -45,13 +45,13 @@ class Outside(Protocol):
         ...
 
     def read(self, address: str, port: int, limit: float) -> Transfer:
-        """What a connection to the host's port gives, until it ends or `limit` s are over."""
+        """What the host sends over a connection to this port, until it ends, `limit` s at most."""
         ...
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One check's answer. `message` is what was found instead of what was expected."""
+    """The result of one check. `message` is what was found instead of what was expected."""
 
     name: str
     passed: bool
@@ -60,7 +60,7 @@ class Verdict:
 
 
 class _Plugin:
-    """Gives each check its values, and notes what comes out."""
+    """Gives each check its values, and collects the verdicts."""
 
     def __init__(
         self, checks: tuple[Check, ...], host: testinfra.host.Host, site: Site, outside: Outside
@@ -72,7 +72,7 @@ class _Plugin:
         self.verdicts: list[Verdict] = []
         self.broken: list[str] = []
         self.interrupted = False
-        self._asking = False
+        self._running = False
 
     @pytest.fixture(scope="session")
     def host(self) -> testinfra.host.Host:
@@ -99,38 +99,38 @@ class _Plugin:
         if self.interrupted:
             raise KeyboardInterrupt
         wanted = inspect.signature(pyfuncitem.obj).parameters
-        self._asking = True
+        self._running = True
         try:
             pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
         except AssertionError:
             raise
         except Exception as error:
-            raise AssertionError(_unfinished(error)) from error
+            raise AssertionError(_incomplete(error)) from error
         finally:
-            self._asking = False
+            self._running = False
         return True
 
     @contextmanager
     def interrupts_only_checks(self) -> Iterator[None]:
-        """^C and SIGTERM, where they raise, do so in a check or before the next.
+        """Let ^C and SIGTERM raise in a check or before the next one, and nowhere else.
 
-        In pytest's own generators they would leave its capture half taken, and a traceback.
+        In pytest's own generators they would leave its capture half set up, and print a traceback.
         """
 
         def interrupt(_number: int, _frame: FrameType | None) -> None:
             self.interrupted = True
-            if self._asking:
+            if self._running:
                 raise KeyboardInterrupt
 
         wanted = (signal.SIGINT, signal.SIGTERM)
-        before = {each: said for each in wanted if callable(said := signal.getsignal(each))}
+        before = {each: old for each in wanted if callable(old := signal.getsignal(each))}
         for each in before:
             signal.signal(each, interrupt)
         try:
             yield
         finally:
-            for each, said in before.items():
-                signal.signal(each, said)
+            for each, old in before.items():
+                signal.signal(each, old)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.failed:
@@ -138,7 +138,7 @@ class _Plugin:
             self.verdicts.append(Verdict(name, report.passed, report.duration, _message(report)))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self.interrupted |= excinfo.type is KeyboardInterrupt  # pytest has one of its own, too
+        self.interrupted |= excinfo.type is KeyboardInterrupt  # pytest also raises one of its own
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -155,13 +155,13 @@ def _name(nodeid: str) -> str:
 
 
 def named(check: Check) -> str:
-    """The name that the verdict of a check has."""
+    """The name of a check's verdict."""
     values = "-".join(str(value) for _, value in check.values)
     return _name(f"{check.node}[{values}]" if check.values else check.node)
 
 
-def _unfinished(error: Exception) -> str:
-    """What is said of a check that met something else than a yes or a no."""
+def _incomplete(error: Exception) -> str:
+    """The message for a check that could not be completed."""
     if isinstance(error, OSError):
         return f"the check got no answer: {error.strerror or error}"
     if isinstance(error, CellblockError):
@@ -189,28 +189,28 @@ def run(
     *,
     first: bool = False,
 ) -> list[Verdict]:
-    """Ask all of `checks`, with `first` up to the first that fails.
+    """Run all of `checks`; with `first`, stop at the first that fails.
 
-    A check that cannot be found or collected is an error, never a pass.
+    A check that cannot be found or collected is a failure, never a pass.
     """
     wanted = tuple(checks)
     nodes = list(dict.fromkeys(check.node for check in wanted))
     plugin = _Plugin(wanted, testinfra_host(session), site, outside)
     arguments = [str(CHECKS / node) for node in nodes]
-    # Named from the project's root: a module of the same file name elsewhere is another one.
+    # With the project as root: a module of the same file name elsewhere stays a different module.
     quiet = ["--import-mode=importlib", f"--rootdir={CHECKS.parent.parent}"]
     quiet += [f"--confcutdir={CHECKS}", "-c", os.devnull]
-    # testinfra's own would give `host` by its own backends.
+    # testinfra's own plugin would give checks a `host` of its own backends.
     quiet += ["--disable-plugin-autoload", *(f"-pno:{name}" for name in _WITHOUT)]
     if first:
         quiet.append("--exitfirst")
     with plugin.interrupts_only_checks():
         pytest.main([*quiet, *arguments], plugins=[plugin])
-    if plugin.interrupted:  # which pytest keeps to itself; half of the answers are no verdict
+    if plugin.interrupted:  # pytest does not raise it; half of the verdicts are no result
         raise KeyboardInterrupt
     expected = len({(check.node, check.values) for check in wanted})
     failed = plugin.broken or not all(verdict.passed for verdict in plugin.verdicts)
     if plugin.broken or (len(plugin.verdicts) != expected and not (first and failed)):
-        found = "\n".join(plugin.broken) or f"{len(plugin.verdicts)} answers to {expected} checks"
+        found = "\n".join(plugin.broken) or f"{len(plugin.verdicts)} verdicts for {expected} checks"
         plugin.verdicts.append(Verdict("all checks could be run", False, 0.0, found))
     return plugin.verdicts

@@ -1,4 +1,4 @@
-"""Our hold on the host during a run: one connection that all share, and fresh ones for confirms."""
+"""The connection to the host during a run: a shared one, and a new one for each confirm."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from rollout.plan import Plan
 from rollout.site import JOURNAL
 
 _FOLLOW_FOR = 1800.0  # seconds: longer than any step may take
-_LOCK_FOR = 10.0  # seconds: a killed operator's shell first ends what it is at
-_TRY_FOR = 60.0  # seconds until a host that does not answer is given up
+_LOCK_FOR = 10.0  # seconds: the shell of a killed run first finishes its command
+_TRY_FOR = 60.0  # seconds to try to reach a host that does not answer
 
 T = TypeVar("T")
 
 
 class Connection:
-    """Counts what it costs: `channels` opened, `trips` made."""
+    """Reaches one host. It counts its cost: `channels` opened, round `trips` made."""
 
     def __init__(self, plan: Plan, target: Target, listener: Listener) -> None:
         self.plan = plan
@@ -42,7 +42,7 @@ class Connection:
 
     @property
     def session(self) -> Session:
-        """The connection that all but the confirm share; opened when first wanted."""
+        """The connection that everything but the confirm shares. It is opened at its first use."""
         if self._session is None:
             self._session = self._open()
         return self._session
@@ -65,9 +65,9 @@ class Connection:
             ) from None
 
     def take(self) -> None:
-        """Take the lock, and bring host.sh and the plan. Raises Locked.
+        """Take the lock, and upload host.sh and the plan. Raises Locked.
 
-        Not at once: the shell of an operator who was killed outlives him by a moment.
+        It tries for a while: the shell of a killed run holds the lock for a moment longer.
         """
         tries = Retrying(
             retry=retry_if_exception_type(Locked),
@@ -75,13 +75,13 @@ class Connection:
             wait=wait_fixed(0.5),
             reraise=True,
         )
-        gone = tries(journal.take, self.session, self.plan, self._run)
-        if gone:
-            self.listener.note(f"took over the stale lock of {gone}: that run ended unexpectedly")
+        stale = tries(journal.take, self.session, self.plan, self._run)
+        if stale:
+            self.listener.note(f"took over the stale lock of {stale}: that run ended unexpectedly")
 
     def close(self) -> None:
         if self._session is not None:
-            with suppress(CellblockError):  # with the connection gone, so is the lock's owner
+            with suppress(CellblockError):  # without a connection the lock is stale anyway
                 journal.release(self._session)
         self._drop()
 
@@ -92,20 +92,20 @@ class Connection:
             self._session = None
 
     def entry(self, directory: str) -> Entry:
-        """What the journal says of a step that was begun."""
+        """The journal's entry for a step that was begun."""
         for entry in journal.read(self.session).entries:
             if entry.directory == directory:
                 return entry
         raise Refused(f"the journal has no step {directory}", todo="run cellblock status")
 
     def follow(self, directory: str) -> Entry:
-        """Wait until a step rests, telling its log; over a new connection if this one ends."""
+        """Wait until a step rests, and report its log; reconnect if the connection ends."""
         try:
             self._follow(directory)
         except Unreachable as error:
             self.listener.note(f"{error.what}; the step continues on the host; reconnecting")
             self.renew(directory)
-            # The host may have restarted in a step before which nobody undoes at boot.
+            # The host may have restarted before any step had installed the undo at boot.
             self.session.output(f"sh {JOURNAL}/host.sh arm {directory}")
             self._follow(directory)
         entry = self.entry(directory)
@@ -127,12 +127,12 @@ class Connection:
             self._drop()
             self.take()
 
-        self._patiently(again, directory)
+        self._retrying(again, directory)
 
     def confirm(self, entry: Entry) -> None:
-        """Over a brand-new connection: the proof that people can still get in.
+        """Confirm a step over a new connection, which proves that logins still work.
 
-        Raises RolledBack when the host's deadline came first.
+        Raises RolledBack when the host reached its deadline first.
         """
         command = f"sh {JOURNAL}/host.sh confirm {entry.directory} {entry.token}"
 
@@ -141,18 +141,18 @@ class Connection:
                 self._trips += 1
                 return fresh.run(command, limit=30)
 
-        if self._patiently(confirm, entry.directory).code == 0:
+        if self._retrying(confirm, entry.directory).code == 0:
             return
         now = self.follow(entry.directory)
-        if now.state != "confirmed":  # that one's answer may have been lost on the way
+        if now.state != "confirmed":  # the answer to an earlier confirm may have been lost
             raise RolledBack(
                 f"{entry.name}: the confirm came too late: the host had already rolled it back",
                 evidence=now.reason,
                 todo="raise [run] confirm_within, or find out what was slow",
             )
 
-    def _patiently(self, attempt: Callable[[], T], directory: str) -> T:
-        """Try for a while to reach the host; it is not lost because one connection was."""
+    def _retrying(self, attempt: Callable[[], T], directory: str) -> T:
+        """Try for a while to reach the host: one lost connection does not mean a lost host."""
         tries = Retrying(
             retry=retry_if_exception_type(Unreachable),
             stop=stop_after_delay(_TRY_FOR),
@@ -165,6 +165,6 @@ class Connection:
             raise Unreachable(
                 error.what,
                 evidence=error.evidence,
-                todo=f"unless confirmed, {directory} is rolled back by the host at its deadline; "
+                todo=f"the host rolls {directory} back at its deadline unless it is confirmed; "
                 "run cellblock status when the host can be reached again",
             ) from None

@@ -1,7 +1,8 @@
-"""Drift: what others changed since our steps were applied. It is kept; an undo must not destroy it.
+"""Drift: what others changed since the steps were applied. An undo must not destroy it.
 
-The fingerprint that a step left is compared with the one that the next step found, and the last
-with the host as it is now: what differs was not done by a step (docs/decisions/0016).
+A step's fingerprint after it was applied is compared with the next step's fingerprint before it
+ran. The last one is compared with the host as it is now. No step made these differences
+(docs/decisions/0016).
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ _WIDTH = 60
 
 @dataclass(frozen=True)
 class Change:
-    """Something that others changed: what the steps had left, and what is there now.
+    """Something that others changed: what the steps left there, and what is there now.
 
-    `step` is the step, by its directory in the journal, after which it came. `facts` are the lines
-    of the fingerprint that are new, and `values` what they say.
+    `step` is the last step before the change, by its directory in the journal. `facts` are the new
+    lines of the fingerprint, and `values` the values in them.
     """
 
     place: str
@@ -49,29 +50,29 @@ class Change:
 
 @dataclass(frozen=True)
 class Drift:
-    """`owns` is step -> what its undo removes or overwrites -> what it leaves there."""
+    """`owns` is step -> what the step's undo removes or overwrites -> what the step left there."""
 
     changes: tuple[Change, ...] = ()
     owns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def lost(self, undone: Collection[str]) -> tuple[Change, ...]:
-        """What the undo of these steps would destroy."""
-        return tuple(each for each in self.changes if self.taker(each, undone))
+        """The changes that the undo of these steps would destroy."""
+        return tuple(each for each in self.changes if self.destroyer(each, undone))
 
-    def taker(self, change: Change, undone: Collection[str]) -> str:
+    def destroyer(self, change: Change, undone: Collection[str]) -> str:
         """The first of these steps, in the order of the undo, that would destroy it; or ""."""
-        # A step that came after the change has it in its before-images, and puts it back.
-        taking = (
+        # A step after the change has it in its before-images, and restores it.
+        destroying = (
             step
             for step, owned in self.owns.items()
             if step in undone
             and step <= change.step
-            and any(_takes(change, place, left) for place, left in owned.items())
+            and any(_destroys(change, place, left) for place, left in owned.items())
         )
-        return max(taking, default="") if change.now else ""
+        return max(destroying, default="") if change.now else ""
 
     def files(self, lost: Iterable[Change]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Paths among what would be lost: those of the host itself, and those in trees of jails."""
+        """The paths that would be lost: those of the host itself, and those in trees of jails."""
         trees = tuple(
             place for owned in self.owns.values() for place in owned if place.endswith("/")
         )
@@ -85,11 +86,11 @@ class Drift:
 @dataclass
 class _Found:
     step: str = ""
-    gone: dict[str, str] = field(default_factory=dict)
-    came: dict[str, str] = field(default_factory=dict)
+    removed: dict[str, str] = field(default_factory=dict)
+    added: dict[str, str] = field(default_factory=dict)
 
 
-def _takes(change: Change, place: str, left: str) -> bool:
+def _destroys(change: Change, place: str, left: str) -> bool:
     if place.endswith("/"):
         return change.place.startswith(place)
     same = left and any(left == value or left in value.split() for value in change.values)
@@ -97,7 +98,7 @@ def _takes(change: Change, place: str, left: str) -> bool:
 
 
 def read(session: Session) -> Drift:
-    """Compare, in one round trip; nothing on a host that has no confirmed step."""
+    """Compare, in one round trip. On a host without a confirmed step the result is empty."""
     return parse(session.output(f"journal={quote(JOURNAL)}\n{_script()}"))
 
 
@@ -107,7 +108,7 @@ def _script() -> str:
 
 
 def parse(output: str) -> Drift:
-    """Read what drift.sh prints. Lines that are none of its are passed over."""
+    """Read what drift.sh prints, and skip any other line."""
     found: dict[str, _Found] = {}
     owns: dict[str, dict[str, str]] = {}
     touched: list[tuple[str, int, str]] = []
@@ -121,7 +122,7 @@ def parse(output: str) -> Drift:
         elif word == "changed" and rest[:2] in ("+ ", "- "):
             place, value = _place(rest[2:])
             each = found.setdefault(place, _Found())
-            (each.came if rest[0] == "+" else each.gone)[rest[2:]] = value
+            (each.added if rest[0] == "+" else each.removed)[rest[2:]] = value
             each.step = max(step, each.step)
         elif word == "file" and (row := re.fullmatch(r"(\d{1,12}) (/.*)", rest)):
             touched.append((step, int(row[1]), row[2]))
@@ -131,25 +132,25 @@ def parse(output: str) -> Drift:
     changes = [
         Change(
             place,
-            ", ".join(sorted(each.gone.values())),
-            ", ".join(sorted(each.came.values())),
+            ", ".join(sorted(each.removed.values())),
+            ", ".join(sorted(each.added.values())),
             each.step,
-            tuple(each.came),
-            tuple(each.came.values()),
+            tuple(each.added),
+            tuple(each.added.values()),
         )
         for place, each in found.items()
     ]
-    seen = {change.place for change in changes}
-    ours = list(_at_work(times.values()))
+    listed = {change.place for change in changes}
+    ours = list(_run_times(times.values()))
     for step, when, path in touched:
-        if path not in seen and not any(begin <= when <= end for begin, end in ours):
+        if path not in listed and not any(begin <= when <= end for begin, end in ours):
             at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(when))
             changes.append(Change(path, "as the steps left it", f"changed {at}", step))
     return Drift(tuple(sorted(changes, key=lambda change: change.place)), owns)
 
 
-def _at_work(times: Iterable[Mapping[str, int]]) -> Iterator[tuple[int, int]]:
-    """From when to when a step ran, or was undone, in seconds since the epoch."""
+def _run_times(times: Iterable[Mapping[str, int]]) -> Iterator[tuple[int, int]]:
+    """The start and end of each run and undo of a step, in seconds since the epoch."""
     for files in times:
         last = max(files.get("progress", 0), files.get("print.after", 0))
         if "print.before" in files:
@@ -182,7 +183,7 @@ _PLACES: tuple[tuple[str, Callable[[re.Match[str]], tuple[str, str]]], ...] = (
 
 
 def _place(fact: str) -> tuple[str, str]:
-    """A fact of the fingerprint as what it is about, and what it says of that."""
+    """Split a fact of the fingerprint into its subject and its value."""
     for pattern, split in _PLACES:
         if found := re.fullmatch(pattern, fact):
             place, value = split(found)
@@ -222,22 +223,22 @@ def _short(value: str) -> str:
     return (value if len(value) <= _WIDTH else value[: _WIDTH - 3] + "...") or "-"
 
 
-def look(session: Session, listener: Listener) -> Drift:
-    """Read it, and tell it if there is any."""
+def report(session: Session, listener: Listener) -> Drift:
+    """Read the drift, and report it to the listener if there is any."""
     found = read(session)
     if found.changes:
         listener.note(text(found))
     return found
 
 
-def must_spare(
+def must_preserve(
     session: Session, listener: Listener, undone: Collection[str], *, set_aside: bool
 ) -> None:
-    """Raise Refused where the undo of these steps would destroy what others changed since.
+    """Raise Refused if the undo of these steps would destroy what others changed since.
 
-    With `set_aside` that is kept on the host instead, and the way back is free.
+    With `set_aside` these changes are saved on the host instead, and the undo may go on.
     """
-    found = look(session, listener)
+    found = report(session, listener)
     lost = found.lost(undone)
     if lost and not set_aside:
         raise Refused(
@@ -253,16 +254,16 @@ def must_spare(
 
 
 def _set_aside(session: Session, found: Drift, undone: Collection[str]) -> str:
-    """Keep what is about to be lost in an archive on the host, with the table; its path.
+    """Save what the undo would destroy in an archive on the host, with the table. Returns its path.
 
-    Then the steps' own files are put there again, since an undo takes away only what is ours, and
-    may need it until then: without its jail.conf a jail does not stop. The steps whose undo
-    destroys something are told, or they would miss it afterwards.
+    Then the steps' own files are written again: an undo removes only Cellblock's own files, and may
+    need them until then (without its jail.conf a jail does not stop). For each step whose undo
+    destroys something, print.forgotten lists it; else the comparison after the undo would miss it.
     """
     lost = found.lost(undone)
     forgotten: dict[str, list[str]] = {}
     for change in lost:
-        forgotten.setdefault(found.taker(change, undone), []).extend(change.facts)
+        forgotten.setdefault(found.destroyer(change, undone), []).extend(change.facts)
     own, inside = found.files(lost)
     name = f"{ASIDE}/{time.strftime('%Y-%m-%dT%H.%M.%SZ', time.gmtime())}"
     relative = "".join(f"{path[1:]}\n" for path in (*own, *inside))
@@ -276,15 +277,15 @@ def _set_aside(session: Session, found: Drift, undone: Collection[str]) -> str:
     lines.append(f"fsync {name}.txt {ASIDE}")
     for change in lost:
         if change.place in own:
-            step = f"{JOURNAL}/steps/{found.taker(change, undone)}"
-            gone = f"rm -f {quote(change.place)}"
-            lines.append(_put_again(change.place, step) if change.ours else gone)
+            step = f"{JOURNAL}/steps/{found.destroyer(change, undone)}"
+            remove = f"rm -f {quote(change.place)}"
+            lines.append(_write_again(change.place, step) if change.ours else remove)
     session.output(" &&\n".join(lines))
     return name
 
 
-def _put_again(path: str, step: str) -> str:
-    """sh: once more the two commands of the step that wrote the file and put it in its place."""
+def _write_again(path: str, step: str) -> str:
+    """The sh that re-runs the step's two commands for a file: write it, move it into place."""
     placed = f"mv -f {quote(staged(path))} {quote(path)}"
     last = f"$(grep -lF -- {quote(placed)} {step}/do/*.sh)"
     return (

@@ -1,10 +1,10 @@
-# What others changed on this host in between our steps, and since. Reads, and writes nothing. $journal
-# is the journal's directory. In lines, each field but the last without a blank:
-#   changed STEP + FACT      it came after STEP was applied, and is there; FACT as in the fingerprint
-#   changed STEP - FACT      the same of one that went, and is gone
-#   owns STEP PLACE<tab>LEFT what the step's undo removes or overwrites, and what it leaves there
-#   file STEP CTIME PATH     changed after STEP was applied, in a jail's tree that it made
-#   at TIME FILE             of the journal: when we were at work ourselves
+# Prints what others changed on this host between the steps and since. It reads only. $journal is the
+# journal's directory. One line each; only the last field may contain blanks:
+#   changed STEP + FACT      FACT (as in the fingerprint) was added after STEP was applied, and is still there
+#   changed STEP - FACT      FACT was removed after STEP was applied, and is still missing
+#   owns STEP PLACE<tab>LEFT what the undo of STEP removes or overwrites, and what STEP left there
+#   file STEP CTIME PATH     a file in a jail's tree of STEP, changed after STEP was applied
+#   at TIME FILE             modification time of a journal file: when Cellblock itself was running
 cd "${journal:?}" 2>/dev/null && [ -f host.sh ] || exit 0
 tab='	'
 nl='
@@ -22,7 +22,7 @@ for step in steps/*; do
         case $place in */) ;; *) continue ;; esac
         local=${place}local-etc
         [ -d "$local" ] || local=${place}root/usr/local/etc
-        # A name with a newline in it could pass for lines of ours.
+        # A file name with a newline in it could imitate these lines.
         find -x "${place}root/etc" "$local" "${place}root/var/cron/tabs" -type f \
             ! -path "*$nl*" -newercm "$step/print.applied" \
             -exec stat -f "file ${step##*/} %c %N" {} + 2>/dev/null || :

@@ -1,4 +1,4 @@
-"""Gates: who says yes, at the terminal or in a file, and what the host records of it."""
+"""Gates: the answer comes from the terminal, an option or a file; the host records it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rollout.plan.step import Gate
 from rollout.site import toml
 
 Answer = Callable[[str, Gate], str]
-"""Asked at a step's gate: who says yes, in the words of the record; "" when nobody does."""
+"""Called at a step's gate. It returns who said yes, as the journal records it, or "" for no."""
 
 
 def nobody(step: str, gate: Gate) -> str:
@@ -34,14 +34,14 @@ def always(step: str, gate: Gate) -> str:
 
 
 def _show(step: str, gate: Gate) -> None:
-    """The question and its evidence, whoever answers."""
+    """Print the question and its evidence."""
     lines = [row for each in gate.look_at for row in each.splitlines()]
-    told = ["", f"{step}: {gate.question} Look at:", *(f"  - {line}" for line in lines)]
-    click.echo("\n".join(told), err=True)
+    text = ["", f"{step}: {gate.question} Look at:", *(f"  - {line}" for line in lines)]
+    click.echo("\n".join(text), err=True)
 
 
 def person(step: str, gate: Gate) -> str:
-    """The person at the terminal. Without one, as in a cron job, the answer is no."""
+    """Ask at the terminal. Without a terminal, as in a cron job, the answer is no."""
     if not sys.stdin.isatty():
         return ""
     _show(step, gate)
@@ -50,7 +50,7 @@ def person(step: str, gate: Gate) -> str:
 
 
 def chosen(plan: Plan, yes: bool, answers: Path | None) -> Answer:
-    """Who answers at the gates of a run. Raises Refused for answers that do not fit the plan."""
+    """How the gates of a run are answered. Raises Refused for answers that do not fit the plan."""
     if yes and answers:
         raise Refused(
             "--yes and --answers were given together",
@@ -62,13 +62,13 @@ def chosen(plan: Plan, yes: bool, answers: Path | None) -> Answer:
 
 
 def record(gate: Gate, by: str) -> dict[str, str]:
-    """The files of the journal that say what was asked, what was shown, and who said yes, when."""
+    """The journal's files for a gate: the question, what was shown with it, who said yes, when."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     shown = "".join(f"{line}\n" for each in gate.look_at for line in each.splitlines())
     return {"gate": f"{gate.question}\n{shown}", "said": f"yes, {by}, at {now}\n"}
 
 
-class _Said(BaseModel):
+class _FileAnswer(BaseModel):
     """One answer of the file. `at` is when it was given, if that was before the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,37 +79,37 @@ class _Said(BaseModel):
 
 
 class Answers:
-    """The answers of a file, for an `Answer`: `otherwise` answers what it does not."""
+    """The answers of a file, as an `Answer`. `otherwise` answers at gates that it does not name."""
 
-    def __init__(self, path: Path, said: Mapping[str, _Said], otherwise: Answer) -> None:
+    def __init__(self, path: Path, answers: Mapping[str, _FileAnswer], otherwise: Answer) -> None:
         self.path = path
-        self._said = said
+        self._answers = answers
         self._otherwise = otherwise
 
     def __call__(self, step: str, gate: Gate) -> str:
-        said = self._said.get(step)
-        if said is None:
+        found = self._answers.get(step)
+        if found is None:
             return self._otherwise(step, gate)
-        if said.answer == "no":
+        if found.answer == "no":
             raise Waiting(
-                f"{step} waits for a yes: {gate.question}",
-                evidence="\n".join((f"{said.by} says no in {self.path}", *gate.look_at)),
+                f"{step} waits at its gate: {gate.question}",
+                evidence="\n".join((f"{found.by} says no in {self.path}", *gate.look_at)),
                 todo="ask them; the steps before it stay confirmed",
             )
         _show(step, gate)
-        given = f", given {said.at.isoformat()}" if said.at else ""
-        return f"{said.by}{given}, by {self.path.name} of {operator()}"
+        given = f", given {found.at.isoformat()}" if found.at else ""
+        return f"{found.by}{given}, by {self.path.name} of {operator()}"
 
 
 def read(path: Path, plan: Plan, otherwise: Answer = nobody) -> Answers:
     """Read a file of answers. Raises Refused naming file, step and what was expected.
 
-    A table a step, named like it, with `answer` ("yes" or "no"), `by` (who said so) and perhaps
-    `at` (when).
+    The file has one table per step, with the step's name: `answer` ("yes" or "no"), `by` (who said
+    so), and optionally `at` (when).
     """
     data = toml.load(path, todo=_FORM)
     gates = {step.name: step.gate for step in plan.steps if step.gate}
-    said: dict[str, _Said] = {}
+    answers: dict[str, _FileAnswer] = {}
     wrong: list[str] = []
     for name, value in _tables(data):
         if name not in gates:
@@ -117,7 +117,7 @@ def read(path: Path, plan: Plan, otherwise: Answer = nobody) -> Answers:
             wrong.append(f"{name}: {has}; gates: {', '.join(gates) or 'none in this plan'}")
             continue
         try:
-            said[name] = _Said.model_validate(value)
+            answers[name] = _FileAnswer.model_validate(value)
         except ValidationError as error:
             wrong += (toml.problem(item, name) for item in error.errors())
     if wrong:
@@ -126,17 +126,17 @@ def read(path: Path, plan: Plan, otherwise: Answer = nobody) -> Answers:
             evidence="\n".join(wrong),
             todo=_FORM,
         )
-    return Answers(path, said, otherwise)
+    return Answers(path, answers, otherwise)
 
 
 _FORM = 'expected tables like [bind.retire] with answer = "yes" (or "no") and by = "who says so"'
 
 
-_DEEPEST = 8  # tables within tables; no step's name has more dots
+_DEEPEST = 8  # tables within tables; no step name has more dots
 
 
 def _tables(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """[bind.retire] is to TOML a table in a table; so is the step's name put together again."""
+    """The tables by step name. TOML reads [bind.retire] as a table in a table; this joins them."""
     for key, value in data.items():
         name = f"{above}{key}"
         inner = isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, and what it notes of each step."""
+"""The events of a run, for those that show it, and the result of each step."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rollout.plan.step import Gate, Step
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one step, and what it cost: connections opened, round trips made.
+    """How one step ended, and its cost: connections opened, round trips made.
 
     `began` and `ended` are seconds since the epoch. `reason` says in one line why a step did not
-    come to what it was to come to.
+    end as intended.
     """
 
     step: str
@@ -35,95 +35,96 @@ class Result:
 
 
 class Listener:
-    """Keeps silent; those of the command line print, draw, stream, or run the user's hook.
+    """Ignores all events. The listeners in rollout/terminal print, draw or stream them, or run the
+    user's hook.
 
-    Whoever is told must not raise: a run does not fail because nobody could hear of it.
+    A listener must not raise: a run does not fail because it could not be shown.
     """
 
     def act(self, name: str) -> None:
-        """A run begins: "apply", "rollback", or one of those that a rehearsal is made of."""
+        """A run begins: "apply", "rollback", or one act of a rehearsal."""
 
     def watching(self, results: Path) -> None:
-        """The prober writes there, from now on, what the services answer."""
+        """From now on the prober writes the answers of the services to this file."""
 
     def gate(self, step: Step, gate: Gate) -> None:
-        """A person's yes is wanted before the step."""
+        """The step has a gate: a person must say yes before it runs."""
 
     def step(self, step: Step, doing: str, commands: int = 0) -> None:
-        """A step begins, or is taken up where an earlier run left it; then without commands."""
+        """A step begins, or is resumed after an earlier run; then `commands` is 0."""
 
     def line(self, text: str) -> None:
-        """A line of the host's log of the step at hand."""
+        """A line of the host's log of the current step."""
 
     def checking(self, step: str, checks: int, left: int | None = None) -> None:
-        """What was done is checked. In `left` seconds the host undoes it, without a confirm."""
+        """The checks begin. The host undoes the step in `left` seconds unless it is confirmed."""
 
     def undoing(self, step: str, reason: str) -> None:
-        """The host was told to take the step back."""
+        """The host begins to undo the step."""
 
     def result(self, result: Result) -> None:
         """A step has ended."""
 
     def ended(self, results: Sequence[dict[str, Any]], summary: str) -> None:
-        """The run that began with `act` has ended: a row per step (report.results_data), and the
-        result in sentences (rollout/report/summary.py).
+        """The run that began with `act` has ended. `results` has a row per step
+        (tables.results_data), `summary` the result in sentences (rollout/report/summary.py).
         """
 
     def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
-        """A rehearsal has ended: a row per step (rollout/rehearsal/verdicts.py), none where steps
-        are not judged, and the result in sentences.
+        """A rehearsal has ended. `rows` has a row per step (rollout/rehearsal/verdicts.py), or none
+        if it gives no verdicts; `summary` is the result in sentences.
         """
 
     def note(self, text: str) -> None:
-        """Something else that a person wants to know."""
+        """Any other message for the user."""
 
 
 class Listeners(Listener):
-    """Tells several, in their order."""
+    """Passes each event to several listeners, in their order."""
 
-    def __init__(self, *told: Listener) -> None:
-        self._told = told
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
 
     def act(self, name: str) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.act(name)
 
     def watching(self, results: Path) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.watching(results)
 
     def gate(self, step: Step, gate: Gate) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.gate(step, gate)
 
     def step(self, step: Step, doing: str, commands: int = 0) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.step(step, doing, commands)
 
     def line(self, text: str) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.line(text)
 
     def checking(self, step: str, checks: int, left: int | None = None) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.checking(step, checks, left)
 
     def undoing(self, step: str, reason: str) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.undoing(step, reason)
 
     def result(self, result: Result) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.result(result)
 
     def ended(self, results: Sequence[dict[str, Any]], summary: str) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.ended(results, summary)
 
     def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.verdicts(rows, summary)
 
     def note(self, text: str) -> None:
-        for each in self._told:
+        for each in self._listeners:
             each.note(text)

@@ -26,8 +26,8 @@ _EARLIER = {"applying": "being run", "undoing": "being undone"}
 
 
 @dataclass
-class _Noted:
-    """What a step's run has come to so far."""
+class _StepRun:
+    """What is known so far of a step's run."""
 
     commands: int = 0
     verdicts: Sequence[Verdict] = ()
@@ -37,18 +37,18 @@ class ManualEntry(Protocol):
     """A person who types a step's commands, in the host's place (rollout/runbook/manual.py)."""
 
     def run(
-        self, connection: Connection, made: bundle.Bundle, token: str, said: Mapping[str, str]
+        self, connection: Connection, made: bundle.Bundle, token: str, gate: Mapping[str, str]
     ) -> Entry:
-        """Upload the step, wait until it is typed, and return it at rest."""
+        """Upload the step, wait until it is typed and rests, and return its entry."""
         ...
 
     def resume(self, connection: Connection, directory: str) -> Entry:
-        """Go on with a step that was interrupted during manual entry."""
+        """Continue a step that was interrupted during manual entry."""
         ...
 
 
 class Runner:
-    """One rollout on one host. `answer` is asked at a gate. `results` grows as steps end.
+    """One rollout on one host. It calls `answer` at gates. `results` grows as steps end.
 
     With `manual` a person types the commands; everything else works as usual.
     """
@@ -81,27 +81,31 @@ class Runner:
     def session(self) -> Session:
         return self.connection.session
 
-    # Looking.
+    # Reading.
 
     def known(self) -> Journal:
-        """The host's journal, which must fit the plan."""
+        """The host's journal. Raises Refused if it does not fit the plan."""
         found = journal.read(self.session)
         journal.must_fit(found, self.plan)
         return found
 
-    def ask(self, wanted: Iterable[Check], *, first: bool = False) -> list[Verdict]:
-        """Ask checks; with `first`, up to the first that fails."""
+    def run_checks(self, wanted: Iterable[Check], *, first: bool = False) -> list[Verdict]:
+        """Run checks; with `first`, stop at the first that fails."""
         wanted = list(wanted)
         if not wanted:
             return []
         return checks.run(wanted, self.session, self.plan.site, self.outside, first=first)
 
     def verify(self) -> list[Verdict]:
-        """Ask every check that must hold with the steps that the journal says are confirmed."""
-        return self.ask(self._holding({entry.name for entry in self.known().done}))
+        """Run all checks of the confirmed steps."""
+        return self.run_checks(self._due({entry.name for entry in self.known().done}))
 
-    def _holding(self, done: Container[str]) -> list[Check]:
-        """Steps without operations are never journalled: they count in as far as they lead."""
+    def _due(self, done: Container[str]) -> list[Check]:
+        """The checks that must pass once these steps are done.
+
+        Steps without operations have no entry in the journal: each counts as done once all steps
+        before it are.
+        """
         position = 0
         for step in self.plan.steps:
             if step.operations and step.name not in done:
@@ -109,19 +113,19 @@ class Runner:
             position += 1
         return list(self.plan.checks(position))
 
-    def must_be_well(self, known: Journal, wanted: int) -> None:
+    def must_pass_preflight(self, known: Journal, wanted: int) -> None:
         """Run the checks of the steps that have no commands, before anything is begun.
 
-        Raises Refused at the first that fails. What an applied step has changed is no failure,
-        though it is not confirmed yet.
+        Raises Refused at the first that fails. It allows for what an applied step has changed, even
+        if that step is not confirmed yet.
         """
         there = [entry for entry in known.entries if entry.being_typed or entry.state in _STANDING]
-        holding = set(self._holding({entry.name for entry in there}))
-        only_ask = [step for step in self.plan.steps[:wanted] if not step.operations]
-        asking = [check for step in only_ask for check in step.checks if check in holding]
-        if asking:
-            self.listener.note(f"running the preflight checks: {len(asking)}")
-        failed = _failed(self.ask(asking, first=True))
+        due = set(self._due({entry.name for entry in there}))
+        preflight = [step for step in self.plan.steps[:wanted] if not step.operations]
+        wanted_checks = [check for step in preflight for check in step.checks if check in due]
+        if wanted_checks:
+            self.listener.note(f"running the preflight checks: {len(wanted_checks)}")
+        failed = _failed(self.run_checks(wanted_checks, first=True))
         if failed:
             raise Refused(
                 f"{self.connection.target.name} does not pass the preflight checks of "
@@ -131,9 +135,9 @@ class Runner:
             )
 
     def compiled(self, position: int) -> bundle.Bundle:
-        """What a step would do to the host as it is now."""
+        """Compile a step for the host as it is now."""
         step = self.plan.steps[position]
-        answers = bundle.ask(step, self.session.output)
+        answers = bundle.gather_facts(step, self.session.output)
         return bundle.compile_step(position + 1, step, self.plan.hashes[position], answers)
 
     # Forward.
@@ -141,26 +145,26 @@ class Runner:
     def apply(self, to: str | None = None) -> None:
         """Run every step up to `to` that is not confirmed yet. Raises at the first that fails."""
         wanted = self.plan.upto(to)
-        # In the middle of a step or of its undo the checks could not tell anything yet.
+        # While a step is being run or undone, its checks mean nothing.
         begun = bool(self.known().entries)
         if begun:
             self.connection.take()
-        left = {entry.name: self._settled(entry) for entry in self.known().entries}
-        self.must_be_well(self.known(), wanted)
+        left = {entry.name: self._at_rest(entry) for entry in self.known().entries}
+        self.must_pass_preflight(self.known(), wanted)
         if begun:
-            drift.look(self.session, self.listener)
+            drift.report(self.session, self.listener)
         else:
             self.connection.take()
         for position, step in enumerate(self.plan.steps[:wanted]):
             entry = left.get(step.name)
             if not step.operations or (entry is not None and entry.state == "confirmed"):
                 continue
-            with self._noting(step.name, "confirmed") as noted:
-                self._forward(position, entry, noted)
+            with self._recording(step.name, "confirmed") as step_run:
+                self._forward(position, entry, step_run)
 
-    def _settled(self, entry: Entry) -> Entry:
-        """A step that another run left behind, once it rests. Its guard may be gone: one more."""
-        if entry.being_typed:  # no guard: it would undo under his hands
+    def _at_rest(self, entry: Entry) -> Entry:
+        """Wait until a step of an earlier run rests. Its guard may be gone, so a new one starts."""
+        if entry.being_typed:  # no guard: it would undo the step while somebody types it
             return entry
         if entry.state in ("applying", "applied", "undoing"):
             self.session.output(f"sh {JOURNAL}/host.sh arm {entry.directory}")
@@ -171,87 +175,87 @@ class Runner:
             return self.connection.follow(entry.directory)
         return entry
 
-    def _forward(self, position: int, entry: Entry | None, noted: _Noted) -> None:
+    def _forward(self, position: int, entry: Entry | None, step_run: _StepRun) -> None:
         step = self.plan.steps[position]
         if entry is not None and entry.state == "stuck":
             raise _stuck(entry)
         if entry is not None and entry.being_typed:
-            entry = self._typed_on(step, entry)
+            entry = self._resume_manual(step, entry)
         elif entry is not None and entry.state == "applied":
             self.listener.step(step, "applied by an earlier run and not confirmed: checking it")
             entry = self.connection.entry(entry.directory)
         else:
-            said = self._pass(step)
+            gate = self._pass_gate(step)
             made = self.compiled(position)
-            noted.commands = len(made.commands)
+            step_run.commands = len(made.commands)
             doing = "running" if self.manual is None else "you type"
-            self.listener.step(step, f"{doing} {noted.commands} commands", noted.commands)
-            entry = self._run(made, said)
+            self.listener.step(step, f"{doing} {step_run.commands} commands", step_run.commands)
+            entry = self._run(made, gate)
         if entry.state != "applied":
-            raise self._fell_back(entry)
-        noted.verdicts = self._checked(position, entry)
+            raise self._failure(entry)
+        step_run.verdicts = self._checked(position, entry)
         self.connection.confirm(entry)
 
-    def _typed_on(self, step: Step, entry: Entry) -> Entry:
+    def _resume_manual(self, step: Step, entry: Entry) -> Entry:
         if self.manual is None:
             raise Refused(
                 f"{step.name} is being typed by hand by {entry.hand}",
-                todo="go on with apply --by-hand, or undo it with rollback",
+                todo="continue with apply --by-hand, or undo it with rollback",
             )
         self.listener.step(step, f"interrupted during manual entry by {entry.hand}")
         return self.manual.resume(self.connection, entry.directory)
 
     def gate(self, step: Step) -> Gate | None:
-        """The step's gate, with what the host says to it; None where there is nothing to ask."""
+        """The step's gate, with what was found on the host; None if no question is needed."""
         gate = step.gate
         if gate is None or not gate.unless:
             return gate
-        found = [verdict.message for verdict in _failed(self.ask(gate.unless))]
+        found = [verdict.message for verdict in _failed(self.run_checks(gate.unless))]
         return replace(gate, look_at=(*gate.look_at, *found)) if found else None
 
     def found(self, step: Step) -> tuple[str, ...]:
-        """What the host has beside the step that a plan is to list."""
-        verdicts = self.ask(step.finds)
-        self.session.output(":")  # a connection that ended on the way is not something found
+        """What a plan lists as found on the host, besides the step's own commands."""
+        verdicts = self.run_checks(step.finds)
+        self.session.output(":")  # raises if the connection ended: that is not a finding
         return tuple(verdict.message for verdict in _failed(verdicts))
 
-    def _pass(self, step: Step) -> dict[str, str]:
-        """What the journal is to keep of the answer; nothing where there was nothing to ask."""
+    def _pass_gate(self, step: Step) -> dict[str, str]:
+        """Ask at the step's gate. Returns the journal's files about it; none without a gate."""
         gate = self.gate(step)
         if gate is None:
             return {}
         self.listener.gate(step, gate)
-        said = self.answer(step.name, gate)
-        if not said:
+        who = self.answer(step.name, gate)
+        if not who:
             raise Waiting(
-                f"{step.name} waits for a yes: {gate.question}",
+                f"{step.name} waits at its gate: {gate.question}",
                 evidence="\n".join(gate.look_at),
                 todo="look at these, then run cellblock apply and answer, or apply --yes",
             )
-        self.listener.note(f"{step.name}: gate: {gate.question} yes, {said}")
-        return gates.record(gate, said)
+        self.listener.note(f"{step.name}: gate: {gate.question} yes, {who}")
+        return gates.record(gate, who)
 
-    def _run(self, made: bundle.Bundle, said: Mapping[str, str]) -> Entry:
+    def _run(self, made: bundle.Bundle, gate: Mapping[str, str]) -> Entry:
         token = secrets.token_hex(8)
         if self.manual is not None:
-            return self.manual.run(self.connection, made, token, said)
-        self.session.output(bundle.upload_script(made, token, JOURNAL, said))
+            return self.manual.run(self.connection, made, token, gate)
+        self.session.output(bundle.upload_script(made, token, JOURNAL, gate))
         return self.connection.follow(made.directory)
 
     def _checked(self, position: int, entry: Entry) -> list[Verdict]:
         wanted = list(self.plan.checks(position + 1))
         self.listener.checking(entry.name, len(wanted), entry.left)
-        verdicts = self.ask(wanted)
+        verdicts = self.run_checks(wanted)
         if not self.session.alive:
             self.connection.renew(entry.directory)
-            verdicts = self.ask(wanted)
+            verdicts = self.run_checks(wanted)
         failed = _failed(verdicts)
         if failed:
             reason = f"{len(failed)} checks failed"
             undone = self._undo(entry, reason, _evidence(failed))
             what = f"its commands ran, but {len(failed)} of {len(verdicts)} checks failed"
             todo = ""
-            if undone.reason != reason:  # the checks may have failed because it was undone
+            if undone.reason != reason:  # the host undid it first, so the checks may fail for that
                 what = f"{undone.reason}, while its checks were running"
                 todo = "raise [run] confirm_within, or find out what was slow"
             raise RolledBack(
@@ -261,7 +265,8 @@ class Runner:
             )
         return verdicts
 
-    def _fell_back(self, entry: Entry) -> CellblockError:
+    def _failure(self, entry: Entry) -> CellblockError:
+        """The error for a step that did not reach "applied"."""
         if entry.state != "undone":
             return _stuck(entry)
         log = f"{JOURNAL}/steps/{entry.directory}/log"
@@ -270,7 +275,7 @@ class Runner:
             return Refused(
                 f"{entry.name}: {entry.reason}",
                 evidence=evidence,
-                todo="nothing was done; free some space, or see with cellblock plan what changed; "
+                todo="nothing was done; free some space, or see in cellblock plan what changed; "
                 "then apply again",
             )
         return RolledBack(
@@ -286,8 +291,8 @@ class Runner:
     def rollback(self, to: str | None = None, *, set_aside: bool = False) -> None:
         """Undo the steps after `to`, last first; all of them without a name.
 
-        Raises Refused where that would destroy what others changed since; with `set_aside` that is
-        kept on the host, and the way back is gone.
+        Raises Refused if that would destroy what others changed since. With `set_aside` it saves
+        these changes on the host first, and goes on.
         """
         keep = 0 if to is None else self.plan.upto(to)
         kept = {self.plan.directory(n) for n in range(keep)}
@@ -295,16 +300,16 @@ class Runner:
         self.connection.take()
         begun = [e for e in journal.read(self.session).entries if e.directory not in kept]
         self._refuse_no_return(begun)
-        begun = [self._settled(entry) for entry in begun]
+        begun = [self._at_rest(entry) for entry in begun]
         standing = [entry.directory for entry in begun if entry.state in _STANDING]
-        # What a half-done undo, or a person half-way, left would look like others' work; each undo
-        # sees for itself, too, whether a file is still ours.
+        # After a half-done undo or half-typed step, our own changes would look like drift. Besides,
+        # each undo checks itself whether a file is still ours.
         if standing and not any(entry.being_typed or entry.state == "stuck" for entry in begun):
-            drift.must_spare(self.session, self.listener, standing, set_aside=set_aside)
+            drift.must_preserve(self.session, self.listener, standing, set_aside=set_aside)
         for entry in reversed(begun):
             if entry.state not in ("undone", "prepared"):
-                with self._noting(entry.name, "undone") as noted:
-                    self._back(entry, noted)
+                with self._recording(entry.name, "undone") as step_run:
+                    self._back(entry, step_run)
 
     def _refuse_no_return(self, begun: Iterable[Entry]) -> None:
         final = {step.name for step in self.plan.steps if step.point_of_no_return}
@@ -316,13 +321,13 @@ class Runner:
                     todo=f"rollback --to {entry.name} undoes what came after it",
                 )
 
-    def _back(self, entry: Entry, noted: _Noted) -> None:
+    def _back(self, entry: Entry, step_run: _StepRun) -> None:
         self._undo(entry, "rollback")
         before = entry.number - 1
         wanted = list(self.plan.checks(before))
         self.listener.checking(entry.name, len(wanted))
-        noted.verdicts = self.ask(wanted)
-        failed = _failed(noted.verdicts)
+        step_run.verdicts = self.run_checks(wanted)
+        failed = _failed(step_run.verdicts)
         if failed:
             raise Stuck(
                 f"{entry.name} was undone, but checks of the steps before it fail",
@@ -331,9 +336,9 @@ class Runner:
             )
 
     def _undo(self, entry: Entry, reason: str, evidence: str = "") -> Entry:
-        """Have the host undo a step. Raises Stuck when it did not come all the way back.
+        """Have the host undo a step. Raises Stuck if the undo did not succeed.
 
-        At a step's deadline the host may be before us, and have a reason of its own.
+        At the step's deadline the host may begin first, with a reason of its own.
         """
         self.listener.undoing(entry.name, reason)
         begun = self.session.run(f"sh {JOURNAL}/host.sh start-undo {entry.directory} '{reason}'")
@@ -343,24 +348,24 @@ class Runner:
         return undone
 
     @contextmanager
-    def _noting(self, step: str, outcome: str) -> Iterator[_Noted]:
-        """Note what the step came to, however it ends."""
+    def _recording(self, step: str, intended: str) -> Iterator[_StepRun]:
+        """Record the step's result, however it ends; `intended` is its outcome if nothing fails."""
         began = time.time()
         channels, trips = self.connection.channels, self.connection.trips
-        noted = _Noted()
-        came_to, reason = "interrupted", ""
+        step_run = _StepRun()
+        outcome, reason = "interrupted", ""
         try:
-            yield noted
-            came_to = outcome
+            yield step_run
+            outcome = intended
         except CellblockError as error:
-            came_to, reason = type(error).__name__.lower(), error.what
+            outcome, reason = type(error).__name__.lower(), error.what
             raise
         finally:
             result = Result(
                 step,
-                came_to,
-                noted.commands,
-                tuple(noted.verdicts),
+                outcome,
+                step_run.commands,
+                tuple(step_run.verdicts),
                 self.connection.channels - channels,
                 self.connection.trips - trips,
                 began,

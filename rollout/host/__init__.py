@@ -1,1 +1,1 @@
-"""Our half on the host (host.sh, the journal, bundles) and the way to it."""
+"""Cellblock's part on the host (host.sh, the journal, bundles), and the session that reaches it."""

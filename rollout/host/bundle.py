@@ -1,4 +1,4 @@
-"""A step compiled to plain sh: what runs on the host, what takes it back, how it gets there."""
+"""A step compiled to plain sh: its commands, their undo, and their upload to the host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations.command import LIMIT, NewFile, Reversible
 from rollout.errors import Refused
-from rollout.host.session import Answers, asked
+from rollout.host.session import Answers, facts_from
 from rollout.plan.step import Step
 
 
@@ -33,13 +33,13 @@ class Command:
 
     @property
     def kept(self) -> bool:
-        """Whether there is to be a "$KEEP" for it."""
+        """Whether it needs a directory "$KEEP" for its before-images."""
         return bool(self.keep) or "$KEEP" in self.do
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A compiled step. `facts` are the lines that it was made from, `answers` what they printed."""
+    """A compiled step. `answers` are the facts that it was compiled from."""
 
     directory: str
     step: Step
@@ -48,28 +48,27 @@ class Bundle:
     answers: Answers
 
 
-def questions(step: Step) -> tuple[str, ...]:
-    """The facts that a step's operations ask for: arguments alone decide which.
+def fact_commands(step: Step) -> tuple[str, ...]:
+    """The commands of the facts that a step's operations need; only their arguments decide which.
 
-    Found by letting the operations run against default answers, so that all of them can be put to
-    the host in one round trip.
+    To find them, the operations run against default answers. So one round trip can gather all.
     """
-    with asked(None) as host:
+    with facts_from(None) as host:
         for used in step.operations:
             try:
                 list(used.commands())
             except OperationError:
-                continue  # it will say so again when it has the real answers
-    return tuple(dict.fromkeys(host.questions))
+                continue  # it fails again with the real answers, and is reported then
+    return tuple(dict.fromkeys(host.commands))
 
 
 def compile_step(number: int, step: Step, hash: str, answers: Answers | None) -> Bundle:
-    """Let the step's operations yield their commands. Raises Refused when one says no.
+    """Let the step's operations yield their commands. Raises Refused if one of them refuses.
 
-    Without answers it is for a host that has nothing of ours yet.
+    Without answers it compiles for a host that Cellblock has not changed yet.
     """
     commands: list[Command] = []
-    with asked(answers):
+    with facts_from(answers):
         for used in step.operations:
             try:
                 commands += [_command(command) for command in used.commands()]
@@ -107,7 +106,7 @@ def _command(command: PyinfraCommand) -> Command:
 
 
 def _written(content: str, to: str) -> str:
-    """The sh that writes `content`, to the byte, for root's eyes alone."""
+    """The sh that writes `content`, byte for byte, readable by root only."""
     if not content.endswith("\n"):
         return f"(umask 077 && printf %s {quote(content)} > {to})"
     end = "END-OF-FILE"
@@ -117,19 +116,19 @@ def _written(content: str, to: str) -> str:
 
 
 def facts_script(lines: tuple[str, ...]) -> str:
-    """One script that asks all facts; each answer stands between marker lines.
+    """One script that gathers all facts, with a marker line before each answer.
 
-    awk 1 ends a last line that has no newline, as in many a hand-written rc.conf.
+    awk 1 adds a missing newline at the end, as in some hand-written rc.conf files.
     """
-    asked = [f"echo '{_MARK}{n}'\n({line}) 2>/dev/null | awk 1\n" for n, line in enumerate(lines)]
-    return "".join(asked) + f"echo '{_MARK.rstrip()}'\n"
+    parts = [f"echo '{_MARK}{n}'\n({line}) 2>/dev/null | awk 1\n" for n, line in enumerate(lines)]
+    return "".join(parts) + f"echo '{_MARK.rstrip()}'\n"
 
 
 _MARK = "=== fact "
 
 
 def read_answers(lines: tuple[str, ...], output: str) -> Answers:
-    """What each question was answered. Raises Refused when one was not."""
+    """The answer to each fact command. Raises Refused if one is missing."""
     answers: Answers = {}
     current: list[str] = []
     marks = [*(f"{_MARK}{n}" for n in range(len(lines))), _MARK.rstrip()]
@@ -141,15 +140,15 @@ def read_answers(lines: tuple[str, ...], output: str) -> Answers:
         else:
             return answers
     raise Refused(
-        f"{len(answers)} of {len(lines)} facts could be gathered from the host",
+        f"only {len(answers)} of {len(lines)} facts could be gathered from the host",
         evidence=output[-500:],
-        todo="see that root's sh works on the host, and whether something prints at every login",
+        todo="check that root's sh works on the host, and that no login script prints anything",
     )
 
 
-def ask(step: Step, run: Callable[[str], str]) -> Answers:
-    """Put a step's facts to the host, in one round trip."""
-    lines = questions(step)
+def gather_facts(step: Step, run: Callable[[str], str]) -> Answers:
+    """Gather a step's facts from the host, in one round trip."""
+    lines = fact_commands(step)
     return read_answers(lines, run(facts_script(lines))) if lines else {}
 
 
@@ -160,15 +159,15 @@ def files(bundle: Bundle, token: str) -> dict[str, str]:
         f"{_MARK}{n}\n" + "".join(row + "\n" for row in rows)
         for n, rows in enumerate(bundle.answers.values())
     )
-    told = f"{output}{_MARK.rstrip()}\n".encode(errors="surrogateescape")
+    planned = f"{output}{_MARK.rstrip()}\n".encode(errors="surrogateescape")
     found = {
         "why": bundle.step.why + "\n",
         "hash": bundle.hash + "\n",
         "token": token + "\n",
         "confirm_within": f"{bundle.step.confirm_within}\n",
         "facts.sh": facts_script(lines) if lines else "",
-        "facts.planned": told.decode(errors="replace"),
-        "facts.sum": sha256(told).hexdigest() + "\n",
+        "facts.planned": planned.decode(errors="replace"),
+        "facts.sum": sha256(planned).hexdigest() + "\n",
     }
     owns = {place: left for each in bundle.commands for place, left in each.owns.items()}
     found["owns"] = "".join(f"{place}\t{' '.join(left.split())}\n" for place, left in owns.items())
@@ -190,9 +189,9 @@ def upload_script(
     more: Mapping[str, str] = MappingProxyType({}),
     then: str = "start",
 ) -> str:
-    """The sh that lays the step's directory down whole, or not at all, and starts the run.
+    """The sh that creates the step's directory, complete or not at all, and starts the run.
 
-    `more` are further files of it; `then` is the command of host.sh that begins.
+    `more` are further files for it; `then` is the command of host.sh that starts the run.
     """
     new = f"{journal}/steps/.new-{bundle.directory}"
     there = f"{journal}/steps/{bundle.directory}"
@@ -207,7 +206,7 @@ def upload_script(
         *(f"printf %s {quote(text)} > {new}/{name}" for name, text in contents.items()),
         f": > {new}/state.prepared",
         f"find {new} -exec fsync {{}} +",
-        # Into a directory that is there already mv would move it, and nobody would look there.
+        # If the directory exists, mv would move the new one into it, where nothing reads it.
         f"if [ -d {there} ]; then old={old} n=0; while [ -e $old.$n ]; do n=$((n + 1)); done; "
         f"mv {there} $old.$n; fi",
         f"mv {new} {there}",

@@ -1,46 +1,46 @@
 #!/bin/sh
-# Cellblock's half on the host: runs a step, undoes it, and remembers both. POSIX sh and FreeBSD's
-# base system, nothing else. It lives in the journal, /var/db/cellblock, beside what it writes there
-# (docs/architecture.md), as one file together with looking.sh. With the operator's machine gone,
+# Cellblock's part on the host: it runs and undoes steps, and records both. It needs POSIX sh and
+# FreeBSD's base system only. It is stored in the journal, /var/db/cellblock (docs/architecture.md),
+# in one file with looking.sh. Without the operator's machine,
 #   sh /var/db/cellblock/host.sh undo
-# takes the host back.
+# undoes all steps.
 
 set -u
 umask 077
 PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin
-LC_ALL=C # or two logins would not agree on what ps and sort print
+LC_ALL=C # ps and sort must print the same at every login
 export PATH LC_ALL
 case $0 in */*) cd "${0%/*}" || exit 1 ;; esac
 journal=$(pwd -P) || exit 1
 
-say() { # words... : into the log of the step at hand and the journal's
+say() { # words... : logs them, for the journal and for the current step
     line="$(date -u '+%Y-%m-%dT%H:%M:%SZ') $*"
     printf '%s\n' "$line" >>log
     if [ -n "${dir:-}" ]; then printf '%s\n' "$line" >>"$dir/log"; fi
 }
 
-look() { # step : $state is the word that its state file is named after; costs no process
+look() { # step : sets $state from the name of its state file, without a process
     for state in "$journal/steps/$1"/state.*; do :; done
     state=${state##*/state.}
 }
 
-state_of() { # step : the same, printed
+state_of() { # step : prints its state
     look "$1"
     printf '%s\n' "$state"
 }
 
-move() { # step from to : the one way a state changes; of two who try, one fails
+move() { # step from to : the only way to change a state; if two try at once, one fails
     mv "steps/$1/state.$2" "steps/$1/state.$3" 2>/dev/null || return 1
     fsync "steps/$1"
     dir=steps/$1
     say "$1: $3"
 }
 
-note() { # step words... : into its progress, on the disk before anything else happens
+note() { # step words : adds a line to its progress, and syncs it before anything else happens
     printf '%s\n' "$2" >>"steps/$1/progress" && fsync "steps/$1/progress"
 }
 
-descent() { # pid : it and all its descendants
+descent() { # pid : prints it and all its descendants
     ps -ax -o pid= -o ppid= | awk -v root="$1" '
         function walk(p,    i, n, kid) {
             n = split(kids[p], kid, " ")
@@ -51,21 +51,21 @@ descent() { # pid : it and all its descendants
         END { walk(root) }'
 }
 
-kill_tree() { # pid : it and all its descendants, with those that they had while we looked
+kill_tree() { # pid : kills it and all its descendants, even those forked meanwhile
     stopped='' tree=$1
-    # shellcheck disable=SC2086 # one word a pid
+    # shellcheck disable=SC2086 # one word per pid
     while [ "$tree" != "$stopped" ]; do
         stopped=$tree
-        kill -STOP $stopped 2>/dev/null # and who is stopped forks no more
+        kill -STOP $stopped 2>/dev/null # a stopped process cannot fork
         tree=$(descent "$1")
     done
     # shellcheck disable=SC2086
     kill -KILL $tree 2>/dev/null
 }
 
-limited() { # seconds command... : its exit code; after that time it and its children are killed
-    # Not timeout(1): without --foreground it kills the daemons that an rc script leaves behind,
-    # and with it the grandchildren go on acting while the step is being undone.
+limited() { # seconds command... : runs it, and kills it and its descendants after that time; its exit code
+    # Not timeout(1): without --foreground it would kill daemons that an rc script started. With it,
+    # grandchildren would keep running while the step is being undone.
     seconds=$1
     shift
     "$@" &
@@ -76,7 +76,7 @@ limited() { # seconds command... : its exit code; after that time it and its chi
         nap=$!
         trap 'kill $nap; exit' TERM
         wait "$nap"
-        # Had this run been killed meanwhile, the pid could by now be anybody's.
+        # If this run was killed meanwhile, another process may have the pid by now.
         [ "$(ps -o ppid= -p "$child")" -eq $$ ] 2>/dev/null || exit
         echo "took longer than $seconds s: killed"
         kill_tree "$child"
@@ -88,7 +88,7 @@ limited() { # seconds command... : its exit code; after that time it and its chi
     return "$code"
 }
 
-stop_orphan() { # step : what a killed run was doing must not go on behind the undo
+stop_orphan() { # step : kills the command of a killed run, which must not run during the undo
     if [ ! -s "steps/$1/child" ]; then return; fi
     read -r orphan <"steps/$1/child"
     case $(ps -o args= -p "$orphan" 2>/dev/null) in
@@ -99,25 +99,25 @@ stop_orphan() { # step : what a killed run was doing must not go on behind the u
 # shellcheck source=rollout/host/looking.sh
 . "$journal/looking.sh" # fingerprint, as_before, follow, status
 
-taken() { # print.NAME : the host's fingerprint under that name: whole and on the disk, or not at all
+taken() { # print.NAME : saves the host's fingerprint under that name: complete and synced, or not at all
     fingerprint >"$dir/$1.new" && fsync "$dir/$1.new" && mv "$dir/$1.new" "$dir/$1" && fsync "$dir"
 }
 
-room() { # the undo's own, to be given up as it begins: it writes much of a fingerprint, and rc.conf anew,
-    # on a disk that is full by then. Not of zeros, for which a compressing ZFS takes no room.
+room() { # reserves disk space, which the undo frees as it begins: it must write a fingerprint and rc.conf,
+    # and the disk may be full by then. Random bytes, since ZFS would compress zeros away.
     dd if=/dev/urandom of="$dir/room" bs=64k count=64 2>/dev/null
 }
 
-facts_hold() { # is the host still as it was when the step was planned? Its log is told how not
+facts_hold() { # is the host still as it was when the step was planned? Logs the difference if not
     if [ ! -s "$dir/facts.sh" ]; then return 0; fi
     if [ "$(sh "$dir/facts.sh" 2>/dev/null | sha256 -q)" = "$(cat "$dir/facts.sum")" ]; then return 0; fi
     sh "$dir/facts.sh" 2>/dev/null | diff "$dir/facts.planned" - | head -n 40 >>"$dir/log"
     return 1
 }
 
-keep() { # step nnn : the before-images that this command's undo wants
+keep() { # step nnn : saves the before-images for this command's undo
     [ -s "steps/$1/keep/$2" ] || return 0
-    images=steps/$1/before/$2 # laid down with the step: a file in a new directory is lost with that
+    images=steps/$1/before/$2 # uploaded with the step: a power cut loses a new directory with its files
     kept=
     i=0
     while read -r file; do
@@ -127,27 +127,27 @@ keep() { # step nnn : the before-images that this command's undo wants
             kept="$kept $images/$i"
         fi
     done <"steps/$1/keep/$2"
-    # shellcheck disable=SC2086 # one word an image
+    # shellcheck disable=SC2086 # one word per image
     fsync "$images" $kept
 }
 
-script() { # step do|undo nnn : one command, within its limit, its words into the log
-    # Builtins where they do: between the stop of one daemon and the start of the other every fork
-    # is outage.
+script() { # step do|undo nnn : runs one command within its limit, and logs its output
+    # Builtins where possible: between the stop of one daemon and the start of the other, every fork
+    # makes the outage longer.
     KEEP=$journal/steps/$1/before/$3
     export KEEP
     read -r limit <"steps/$1/limit/$3"
     read -r title <"steps/$1/$2/$3.sh"
     printf '%s %s\n' "$3" "${title#\# }" >>"steps/$1/log"
     : >"steps/$1/child"
-    umask 022 # what a person's root has; only the journal is for nobody else
+    umask 022 # as in a root login; only the journal is private
     limited "$limit" sh -eu "$journal/steps/$1/$2/$3.sh" >>"steps/$1/log" 2>&1 </dev/null
     set -- $?
     umask 077
     return "$1"
 }
 
-as_planned() { # step, which is applying : what it is compared with later; undone where others came before it
+as_planned() { # step, in state applying : saves the fingerprint; ends as undone if the host does not fit the plan
     if ! { taken print.before && room; }; then
         unfit='the disk is full'
     elif ! facts_hold; then
@@ -191,14 +191,14 @@ run() { # step
     stands "$1"
 }
 
-settled() { # what the step did to files and names is on the disk
-    # Measured with the power cut on UFS with journaled soft updates: for a minute and more all that was
-    # not fsynced is lost, a rename and a removal as well, and with a new directory what was fsynced in it.
+settled() { # syncs the files and directories that the step changed
+    # Measured by power cuts on UFS with journaled soft updates: whatever was not fsynced in the last
+    # minute or more is lost, also renames and removals, and a new directory with the fsynced files in it.
     find -x /etc /usr/local/etc /usr/jails /var/log /var/spool \
         \( -type d -o -type f ! -path '/var/*' \) -cnewer "$dir/token" -exec fsync {} + 2>/dev/null
 }
 
-stands() { # step, all of whose commands came through: from now on it has a deadline
+stands() { # step, after its last command: it becomes applied, with a deadline
     settled
     if printf '' >>"$dir/progress" && taken print.applied &&
         echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline" &&
@@ -212,7 +212,7 @@ stands() { # step, all of whose commands came through: from now on it has a dead
     return 1
 }
 
-hand() { # step : all that its undo needs, before a person types it; again for a person who comes back
+hand() { # step : prepares all that its undo needs before a person types it; may run again to resume
     dir=steps/$1
     if [ -e "$dir/progress" ]; then return; fi
     look "$1"
@@ -223,22 +223,22 @@ hand() { # step : all that its undo needs, before a person types it; again for a
         n=${file##*/}
         n=${n%.sh}
         keep "$1" "$n" || exit 1
-        echo "begun $n" # nobody will know how far he came, and an undo is right for what was not done
+        echo "begun $n" # the host cannot know what was typed; an undo is also right for a command that never ran
     done >"$dir/progress.new"
     say "$1: to be typed by hand, by $(cat "$dir/hand")"
     fsync "$dir/progress.new" && mv "$dir/progress.new" "$dir/progress" && fsync "$dir"
 }
 
-typed() { # step : the person is through; from here on it is like one that ran
+typed() { # step : everything was typed; from now on it is like a step that the host ran
     dir=steps/$1
     sed -e 's/^begun/done/' "$dir/progress" >"$dir/progress.done"
     cat "$dir/progress.done" >>"$dir/progress"
     stands "$1" && arm "$1"
 }
 
-from_hand() { # step to : takes a step out of the hands of a person who did not come to its end
+from_hand() { # step to : changes the state of a step whose manual entry was not finished
     [ -e "steps/$1/hand" ] || return 1
-    if [ ! -e "steps/$1/progress" ]; then # he was not shown anything yet
+    if [ ! -e "steps/$1/progress" ]; then # no command was shown yet
         dir=steps/$1
         taken print.before
         : >"$dir/progress"
@@ -246,13 +246,13 @@ from_hand() { # step to : takes a step out of the hands of a person who did not 
     move "$1" applying "$2"
 }
 
-undo_step() { # step, whose state is undoing : takes back what was begun, last first
-    # One at a time: the guard, the run and an operator may all come to undo. lockf's lock dies
-    # with its holder, so an undo that was killed can be gone on with.
+undo_step() { # step, in state undoing : undoes the commands that were begun, last first
+    # One at a time: the guard, the run and an operator may all start an undo. lockf's lock ends with
+    # its process, so another can continue an undo that was killed.
     lockf -k -s -t 300 "steps/$1/undo.lock" sh "$journal/host.sh" undo-locked "$1"
 }
 
-given_back() { # step nnn : what this undo made of its files is on the disk before it counts as undone
+given_back() { # step nnn : syncs the files that this undo restored, before it is recorded as undone
     [ -s "steps/$1/keep/$2" ] || return 0
     set -- "steps/$1/keep/$2"
     while read -r file; do
@@ -272,12 +272,12 @@ undo_locked() { # step
         taken print.rollback
     fi
     failed=
-    echo >>"$dir/progress" # of its last line the power may have left a part
+    echo >>"$dir/progress" # a power cut may have left a partial last line
     # shellcheck disable=SC2013 # the lines are numbers
     for n in $(awk '$2 !~ /^[0-9][0-9][0-9]$/ { next }
         $1 == "begun" { begun[$2] = 1 } $1 == "undone" { delete begun[$2] }
         END { for (n in begun) print n }' "$dir/progress" 2>/dev/null | sort -r); do
-        # With lockf(1) killed the lock is free: whoever took it does the rest.
+        # If lockf(1) was killed, the lock is free, and another undo does the rest.
         if [ "$PPID" = 1 ] || ! kill -0 "$PPID" 2>/dev/null; then return 1; fi
         if [ -n "${at_boot:-}" ] && [ -e "$dir/live/$n" ]; then continue; fi
         if script "$1" undo "$n"; then
@@ -303,7 +303,7 @@ undo_locked() { # step
     move "$1" undoing undone
 }
 
-run_lives() { # step : a restart may have given its pid to somebody else
+run_lives() { # step : is its run alive? After a restart another process may have its pid
     read -r pid <"steps/$1/run.pid" && kill -0 "$pid" 2>/dev/null || return 1
     case $(ps -o args= -p "$pid" 2>/dev/null) in
     *"host.sh run $1") ;;
@@ -314,17 +314,17 @@ run_lives() { # step : a restart may have given its pid to somebody else
 guard() { # step : the dead-man switch
     dir=steps/$1
     waited=0
-    print=print.$$ # what the undo is compared with: taken before the deadline, or who is cut off waits for it, too
-    met= # the run's pid, once ps(1) has said that it is the run's: it is not asked again beside a cut-over
+    print=print.$$ # the fingerprint for the undo: taken before the deadline, so that the undo starts at once
+    met= # the run's pid, once ps(1) has confirmed it: no further ps(1) during a cut-over
     while :; do
         look "$1"
         case $state in
         prepared)
             waited=$((waited + 1))
-            [ "$waited" -lt 60 ] || exit 0 # the run never began: nothing was done, nothing is owed
+            [ "$waited" -lt 60 ] || exit 0 # the run never began: there is nothing to undo
             ;;
         applying)
-            if [ -e "$dir/hand" ]; then exit 0; fi # typed by a person: nobody knows how far he is
+            if [ -e "$dir/hand" ]; then exit 0; fi # a person is typing it: the host cannot know how far
             if [ -n "$met" ] && kill -0 "$met" 2>/dev/null; then
                 :
             elif run_lives "$1"; then
@@ -355,7 +355,7 @@ guard() { # step : the dead-man switch
     done
 }
 
-arm() { # step : a guard for it; a second one does no harm, and the first may have been killed
+arm() { # step : starts a guard, since the first may have been killed; a second one does no harm
     daemon -f sh "$journal/host.sh" guard "$1" || exit 1
 }
 
@@ -364,7 +364,7 @@ start() { # step, whose directory was just uploaded as state.prepared
     daemon -f sh "$journal/host.sh" run "$1"
 }
 
-retry() { # step, which is stuck : what lies below an undo that failed was taken back too early: again, after it
+retry() { # step, in state stuck : repeats the failed undos, and those after them, which ran too early
     awk 'NR == FNR { if ($1 == "undo-failed" && $2 > last) last = $2; next }
         $1 == "undo-failed" || $1 == "undone" && $2 < last { next }
         { print }' "steps/$1/progress" "steps/$1/progress" >"steps/$1/progress.new" &&
@@ -375,7 +375,7 @@ retry() { # step, which is stuck : what lies below an undo that failed was taken
 start_undo() { # step reason
     wc -l <"steps/$1/log" >"steps/$1/told"
     look "$1"
-    if [ "$state" = stuck ]; then retry "$1"; fi # before it moves: a guard that is still awake begins at once
+    if [ "$state" = stuck ]; then retry "$1"; fi # before the state changes: a running guard begins at once
     for from in confirmed applied stuck undoing; do
         if move "$1" "$from" undoing || from_hand "$1" undoing; then
             echo "$2" >"steps/$1/reason"
@@ -392,7 +392,7 @@ confirm() { # step token
     move "$1" applied confirmed && rm -f "steps/$1/room"
 }
 
-undo_all() { # from the shell of a person, with nothing else at hand
+undo_all() { # for a person at a shell on the host, without the operator's machine
     code=0
     # shellcheck disable=SC2045 # the names are ours, NNN-NAME
     for step in $(ls -r steps); do
@@ -418,8 +418,8 @@ undo_all() { # from the shell of a person, with nothing else at hand
     done
 }
 
-recover() { # at boot: what was not confirmed is undone; what lived in the kernel is gone already
-    # Exit code 0 when something was.
+recover() { # at boot: undoes what was not confirmed, except live changes, which the restart has removed
+    # Exit code 0 if it undid something.
     at_boot=yes
     export at_boot
     undid=1
@@ -433,26 +433,26 @@ recover() { # at boot: what was not confirmed is undone; what lived in the kerne
         esac
         undid=0
         echo 'the host was restarted before the step was confirmed' >"steps/$step/reason"
-        undo_step "$step" || echo "cellblock: the undo of $step needs hands: $journal/steps/$step/log" >&2
+        undo_step "$step" || echo "cellblock: the undo of $step failed: repair it by hand: $journal/steps/$step/log" >&2
     done
     return "$undid"
 }
 
-owner_lives() { # the lock names the pid and the start of the owner's shell on this host
+owner_lives() { # is the lock's owner alive? The lock has the pid and start time of its shell on this host
     read -r holder started <lock || return 1
     [ "$(ps -o lstart= -p "$holder" 2>/dev/null | tr -s ' ' '_')" = "${started%% *}" ]
 }
 
-lock() { # pid run who... : takes the lock for the shell `pid`, and prints the one that it took over;
-    # or prints the one that is held, and exits 6
-    # One at a time: of two who find a dead owner, the second must not move away the first's new lock.
+lock() { # pid run who... : takes the lock for the shell `pid`, and prints a stale lock that it took over;
+    # if another run holds it, prints that lock and exits with 6
+    # One at a time: if two find a stale lock, the second must not remove the first one's new lock.
     lockf -k -s -t 30 lock.turn sh "$journal/host.sh" take-lock "$@"
     exit $?
 }
 
-take_lock() { # the same arguments, nobody else at it
+take_lock() { # the same arguments, while no other take_lock runs
     if [ -e lock ] && read -r _ _ run _ <lock && [ "$run" = "$2" ]; then
-        rm -f lock # our own run's, over a connection that the host has not given up yet
+        rm -f lock # of this same run, from an earlier connection
     elif [ -e lock ] && ! owner_lives; then
         say "took over the lock of a run that is gone: $(cat lock)"
         cat lock

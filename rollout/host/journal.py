@@ -1,4 +1,4 @@
-"""The host's own record of a rollout, as `host.sh status` tells it."""
+"""The host's own record of a rollout, as `host.sh status` prints it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rollout.site import JOURNAL
 
 STATES = ("prepared", "applying", "applied", "confirmed", "undoing", "undone", "stuck")
 RESTING = ("applied", "confirmed", "undone", "stuck")
-"""The states in which nothing goes on by itself, but for the deadline of `applied`."""
+"""The states in which nothing is running; only `applied` has a deadline."""
 
 _HOST_SH = Path(__file__).with_name("host.sh")
 _LOOKING = '. "$journal/looking.sh"'
@@ -26,7 +26,8 @@ _LOOKING = '. "$journal/looking.sh"'
 @dataclass(frozen=True)
 class Entry:
     """A step in the journal. `deadline` is in seconds since the epoch, by the host's clock; `left`
-    is how many of them were left when the journal was read.
+    is the number of seconds to it when the journal was read. `said` is who said yes at its gate,
+    and `hand` who types it.
     """
 
     directory: str
@@ -42,7 +43,7 @@ class Entry:
 
     @property
     def number(self) -> int:
-        """Its place in the plan, from 1."""
+        """Its number in the plan, from 1."""
         return int(self.directory.partition("-")[0])
 
     @property
@@ -51,13 +52,13 @@ class Entry:
 
     @property
     def being_typed(self) -> bool:
-        """Whether a person is typing it, or left it while he did."""
+        """Whether a person is typing it, or was interrupted while typing."""
         return bool(self.hand) and self.state == "applying"
 
 
 @dataclass(frozen=True)
 class Journal:
-    """All steps that were ever begun and not forgotten, in their order; empty on a fresh host."""
+    """All steps that were ever begun, in their order; empty on a new host."""
 
     entries: tuple[Entry, ...] = ()
     site: str = ""
@@ -117,13 +118,13 @@ def _owner(lock: str) -> str:
 
 
 def read(session: Session) -> Journal:
-    """What the host's journal says. Writes nothing there."""
+    """Read the host's journal. Changes nothing there."""
     script = f"{JOURNAL}/host.sh"
     return parse(session.output(f"if [ -f {script} ]; then sh {script} status; fi"))
 
 
 def must_belong(journal: Journal, plan: Plan) -> None:
-    """Refuse the journal of another site. Enough to go back: the host has every undo itself."""
+    """Refuse the journal of another site. A rollback needs no more: the host has all undos."""
     if journal.site and journal.site.partition(" ")[0] != plan.site.name:
         raise Refused(
             f"{plan.site.path}: name = {plan.site.name!r}, but the journal on the host belongs to "
@@ -158,22 +159,22 @@ def must_fit(journal: Journal, plan: Plan) -> None:
 
 @cache
 def host_sh() -> str:
-    """The host's half in one file, so that it is never there by halves."""
+    """host.sh and looking.sh in one file, so that the host always has a complete version."""
     lines = _HOST_SH.read_text(encoding="utf-8").splitlines(keepends=True)
     looking = _HOST_SH.with_name("looking.sh").read_text(encoding="utf-8")
     return "".join(looking if line.startswith(_LOOKING) else line for line in lines)
 
 
 def operator() -> str:
-    """Who sits at this machine, as the journal names him."""
+    """The user at this machine, as the journal records it."""
     return f"{getpass.getuser()} on {socket.gethostname()}"
 
 
 def take(session: Session, plan: Plan, run: str) -> str:
-    """Take the lock for this session, and lay down host.sh and the plan. Raises Locked.
+    """Take the lock for this session, and upload host.sh and the plan. Raises Locked.
 
-    `run` names our rollout: a lock that it holds over a dead connection is its own. Returns whose
-    lock was taken over because he was gone, or "".
+    `run` identifies this run, so that it can take its own lock again after its connection ended.
+    Returns the owner of a stale lock that was taken over, or "".
     """
     who = operator()
     lines = [f"site {plan.site.name} {plan.site.hash}"]
@@ -196,23 +197,23 @@ def take(session: Session, plan: Plan, run: str) -> str:
                 _written("watch.new", "\n".join(watch) + "\n"),
                 _written("plan.new", "\n".join(lines) + "\n"),
                 "fsync host.sh.new watch.new plan.new",
-                # A guard may be reading them right now, for a fingerprint or an undo.
+                # By mv: a guard may be reading them now, for a fingerprint or an undo.
                 *(f"mv {name}.new {name}" for name in ("host.sh", "watch", "plan")),
                 f"fsync steps {JOURNAL}",
             ]
         )
     )
-    told = result.out.strip()
+    owner = result.out.strip()
     if result.code == Locked.code:
         raise Locked(
             f"{session.target.name}: another run holds the lock",
-            evidence=f"held by {_owner(told)}; its connection is alive",
+            evidence=f"held by {_owner(owner)}; its connection is alive",
             todo="wait for it, or ask its owner; if that machine is gone and the host has not "
-            f"noticed yet, kill {told.partition(' ')[0]} on the host releases the lock",
+            f"noticed yet, kill {owner.partition(' ')[0]} on the host releases the lock",
         )
     if result.code != 0:
         raise Refused(f"the journal {JOURNAL} cannot be written", evidence=result.err)
-    return _owner(told)
+    return _owner(owner)
 
 
 def release(session: Session) -> None:

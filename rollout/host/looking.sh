@@ -1,20 +1,20 @@
-# Half of host.sh: what it sees and tells. Nothing here changes the host, or a step's state.
-# journal.py lays both down as one file, this one in the place of the line that reads it.
-# shellcheck shell=sh disable=SC2154 # $journal and $state are the other half's
+# The reading part of host.sh. Nothing here changes the host, or a step's state.
+# journal.py uploads both as one file, this one in place of the line that sources it.
+# shellcheck shell=sh disable=SC2154 # host.sh sets $journal and $state
 
-runs() { # rc-script : not its exit code, which is 1 where sendmail runs without its queue runner
+runs() { # rc-script : is it running? Not by its exit code: that is 1 for sendmail without a queue runner
     said=$(service "$1" onestatus 2>/dev/null)
-    case ${said%%" running"*} in # of several daemons the first counts
+    case ${said%%" running"*} in # if it has several daemons, the first counts
     "$said") return 1 ;;
     *" is") ;;
     *) return 1 ;;
     esac
 }
 
-fingerprint() { # the host's state as sorted lines, one fact a line
+fingerprint() { # prints the host's state as sorted lines, one fact per line
     {
-        # What others edit too stands line by line, and lists of rc.conf's word by word: theirs are
-        # not ours.
+        # Files that others edit too are printed line by line, and lists in rc.conf word by word, to
+        # tell others' changes from ours.
         set --
         for file in /etc/rc.conf /etc/rc.conf.local /boot/loader.conf /etc/hosts /etc/resolv.conf; do
             if [ -f "$file" ]; then set -- "$@" "$file"; fi
@@ -70,7 +70,7 @@ fingerprint() { # the host's state as sorted lines, one fact a line
     } | sort -u
 }
 
-as_before() { # step : is the host as before the step, but for what others changed since?
+as_before() { # step : is the host as before the step, apart from what others changed since?
     dir=steps/$1
     if [ ! -e "$dir/print.before" ]; then return; fi # the run ended before its first command
     fingerprint >"$dir/print.after"
@@ -85,7 +85,7 @@ as_before() { # step : is the host as before the step, but for what others chang
     fi
     comm -23 "$dir/print.before" "$dir/print.others-" |
         sort -u - "$dir/print.others+" >"$dir/print.expected"
-    # What others have built upon something of ours stays, and that with it.
+    # What others added on top of something of ours stays, and so does that.
     : >"$dir/print.stays"
     awk -v stays="$dir/print.stays" '
         FILENAME ~ /others[+]$/ {
@@ -107,14 +107,14 @@ as_before() { # step : is the host as before the step, but for what others chang
     fi
 }
 
-nap() { # longer while nothing comes: it is taken beside the step, and processes are what a busy host lacks
-    echo || exit 1 # with nobody there to read it, the shell ends here, and with it its hold on the lock
+nap() { # longer while nothing is logged: it runs beside the step, and each sleep is a process
+    echo || exit 1 # if the connection is gone, this fails: the shell ends, and its lock becomes stale
     naps=$((naps + 1))
     if [ "$naps" -le 3 ]; then sleep 0.1; elif [ "$naps" -le 13 ]; then sleep 0.2; else sleep 0.5; fi
 }
 
-follow() { # step : its log as it grows, until it rests; the last line is its state
-    # All by builtins but the naps.
+follow() { # step : prints its log as it grows, until the step rests; the last line is its state
+    # By builtins, except for the naps.
     shown=0
     naps=0
     if [ -e "steps/$1/told" ]; then read -r shown <"steps/$1/told"; fi
@@ -139,13 +139,13 @@ follow() { # step : its log as it grows, until it rests; the last line is its st
             part=
             naps=0
         done
-        part=$part$line # what came without its newline yet
+        part=$part$line # a line without its newline yet
         case $state in
         prepared)
             if [ "$naps" -ge 120 ]; then echo "state $state" && return; fi
             ;;
         applied | confirmed | undone | stuck)
-            # The state comes first, its line in the log a moment later.
+            # The state changes first; its line in the log comes a moment later.
             case $last in
             *": $state") ;;
             *)
@@ -165,7 +165,7 @@ follow() { # step : its log as it grows, until it rests; the last line is its st
     done
 }
 
-status() { # by builtins: it is asked after every step
+status() { # by builtins, since it runs after every step
     if [ -e plan ]; then cat plan; fi
     for step in steps/*; do
         [ -d "$step" ] || continue

@@ -1,4 +1,4 @@
-"""The host as we talk to it: the one place that knows ssh, pyinfra's and testinfra's ends of it."""
+"""The session with the host: the only module that knows ssh, and connects pyinfra and testinfra."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rollout.errors import Refused, Unreachable
 
 
 class Target(Protocol):
-    """Where a host is. `shell` opens a brand-new connection to a POSIX sh that reads its stdin."""
+    """A host to connect to. `shell` opens a new connection to a POSIX sh that reads its stdin."""
 
     @property
     def name(self) -> str: ...
@@ -35,9 +35,9 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class Ssh:
-    """A live host. OpenSSH's own client, so that ~/.ssh/config, agents and jump hosts work.
+    """A live host, by OpenSSH's own client, so that ~/.ssh/config, agents and jump hosts work.
 
-    Never multiplexed: a shared connection would prove nothing about reaching the host anew.
+    Never multiplexed: a shared connection would not prove that a new login works.
     """
 
     address: str
@@ -45,7 +45,7 @@ class Ssh:
     port: int = 22
     key: Path | None = None
     known_hosts: Path | None = None
-    known_as: str | None = None  # in known_hosts, where the address is that of a forwarded port
+    known_as: str | None = None  # its name in known_hosts, if the address is a forwarded port's
 
     @property
     def name(self) -> str:
@@ -100,16 +100,16 @@ class Result:
 
 
 class Session:
-    """One connection and one shell on the host; commands go through it one after the other.
+    """One connection with one shell on the host, which runs one command after the other.
 
-    After each command the shell prints a marker on both its pipes, so a session costs one ssh
-    channel whatever it is used for. `trips` counts the commands.
+    After each command the shell prints a marker on both pipes. So a session costs one ssh channel,
+    however many commands it runs. `trips` counts them.
     """
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.trips = 0
-        self._spoke = False
+        self._connected = False
         self._mark = f"--{secrets.token_hex(12)}"
         self._shell = target.shell()
         self._in, self._out, self._err = _pipes(self._shell)
@@ -144,12 +144,12 @@ class Session:
     ) -> Result:
         """Run sh text and wait for its end, `limit` seconds at most.
 
-        `line` is given each line of stdout as it comes. Raises Unreachable when the connection ends
-        or nothing comes before the limit.
+        `line` is called with each line of stdout as it comes. Raises Unreachable if the connection
+        ends, or the command does not end within the limit.
         """
         self.trips += 1
-        # In a subshell, so that an `exit` or a `cd` of the command stays its own; without stdin, so
-        # that no command eats the ones after it; in English and by bytes, whatever the login says.
+        # In a subshell, so that `exit` and `cd` affect this command only; without stdin, so that it
+        # cannot read the commands after it; with LC_ALL=C, whatever locale the login sets.
         text = (
             f"( export LC_ALL=C; eval {quote(command)} ) </dev/null; "
             f"printf '\\n{self._mark} %s\\n' $?; printf '\\n{self._mark}\\n' >&2\n"
@@ -157,11 +157,11 @@ class Session:
         try:
             self._send(text)
             out, err = self._read(time.monotonic() + limit, line)
-        except KeyboardInterrupt:  # what this command says would be taken for the next one's answer
+        except KeyboardInterrupt:  # the next command would read this one's output as its own
             self._in.close()
             self._shell.kill()
             raise
-        self._spoke = True
+        self._connected = True
         body, _, code = out.rpartition(f"\n{self._mark} ")
         return Result(int(code), body, err.rpartition(f"\n{self._mark}")[0])
 
@@ -179,14 +179,14 @@ class Session:
         try:
             self._in.write(text.encode(errors="surrogateescape"))
             self._in.flush()
-        except (OSError, ValueError):  # ValueError: it was closed by us
+        except (OSError, ValueError):  # ValueError: we closed it ourselves
             self._lost(b"")
 
     def _read(self, deadline: float, line: Callable[[str], None] | None) -> tuple[str, str]:
         got = {self._out: bytearray(), self._err: bytearray()}
         done = re.compile(rb"\n" + self._mark.encode() + rb"( \d+)?\n$")
         longest = len(self._mark) + 8
-        told = 0
+        reported = 0
         while not all(done.search(data[-longest:]) for data in got.values()):
             left = deadline - time.monotonic()
             ready = self._ready.select(timeout=left) if left > 0 else []
@@ -199,24 +199,25 @@ class Session:
                     self._lost(bytes(got[self._err]))
                 got[pipe] += data
             if line is not None:
-                told = self._tell(got[self._out], told, line)
-        # Not "replace": what came from the host may have to be compared to the byte.
+                reported = self._report(got[self._out], reported, line)
+        # Not "replace": facts are compared byte for byte.
         out, err = (data.decode(errors="surrogateescape") for data in got.values())
         return out.removesuffix("\n"), err.removesuffix("\n")
 
-    def _tell(self, data: bytearray, told: int, line: Callable[[str], None]) -> int:
-        end = data.rfind(b"\n", told)
-        for row in data[told : end + 1].decode(errors="replace").split("\n"):
+    def _report(self, data: bytearray, start: int, line: Callable[[str], None]) -> int:
+        """Call `line` for each whole line from `start` on. Returns where the next one begins."""
+        end = data.rfind(b"\n", start)
+        for row in data[start : end + 1].decode(errors="replace").split("\n"):
             if row and not row.startswith(self._mark):
                 line(row)
-        return max(told, end + 1)
+        return max(start, end + 1)
 
     def _lost(self, err: bytes) -> NoReturn:
         self._shell.kill()
         rest = b"" if self._err.closed else self._err.read() or b""
         text = (err + rest).decode(errors="replace")
         lines = [row for row in text.split("\n") if row.strip() and not row.startswith("--")]
-        raise _unreachable(self.target.name, "\n".join(lines), spoke=self._spoke)
+        raise _unreachable(self.target.name, "\n".join(lines), connected=self._connected)
 
 
 # In this order: a host key or a lost connection ends ssh before it tries to log in.
@@ -241,7 +242,7 @@ _SSH_SAYS = (
     ),
     (
         r"Connection refused",
-        "the connection was refused: nobody listens on that port",
+        "the connection was refused: nothing listens on that port",
         "see [host] address and port, and that sshd runs",
     ),
     (
@@ -252,7 +253,7 @@ _SSH_SAYS = (
     (
         r"Load key|Identity file|UNPROTECTED PRIVATE KEY",
         "ssh refused the login, and could not use the private key",
-        "see [host] key: expected a private key of OpenSSH's that you alone may read",
+        "see [host] key: expected an OpenSSH private key that you alone may read",
     ),
     (
         r"Permission denied|Too many authentication failures",
@@ -262,18 +263,18 @@ _SSH_SAYS = (
 )
 
 
-def _unreachable(name: str, said: str, *, spoke: bool) -> Unreachable:
-    """`spoke`: the connection had stood, so what is said may come from a command, not from ssh."""
+def _unreachable(name: str, stderr: str, *, connected: bool) -> Unreachable:
+    """`connected`: the connection had worked, so `stderr` may be a command's and not ssh's."""
     for pattern, what, todo in _SSH_SAYS:
-        if not spoke and re.search(pattern, said, re.IGNORECASE):
-            return Unreachable(f"{name}: {what}", evidence=said, todo=todo)
-    return Unreachable(f"{name}: the connection ended", evidence=said)
+        if not connected and re.search(pattern, stderr, re.IGNORECASE):
+            return Unreachable(f"{name}: {what}", evidence=stderr, todo=todo)
+    return Unreachable(f"{name}: the connection ended", evidence=stderr)
 
 
 class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra ships no types
-    """testinfra through a Session: all checks of a step share its one channel.
+    """testinfra through a Session, so that all checks of a step share its one channel.
 
-    testinfra's own ssh backend opens a channel a command, and multiplexes them for 60 s.
+    testinfra's own ssh backend opens a channel per command, and multiplexes them for 60 s.
     """
 
     NAME = "cellblock"
@@ -290,15 +291,15 @@ class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra ships no ty
 
 
 class _Host(testinfra.host.Host):  # type: ignore[misc] # testinfra ships no types
-    """testinfra's host; a command that fails is told in a sentence, not as a CommandResult."""
+    """testinfra's host; a failed command is reported as a sentence, not as a CommandResult."""
 
     def run_expect(self, expected: list[int], command: str, *args: str, **more: Any) -> Any:
         out = self.run(command, *args, **more)
         if out.rc not in expected:
             line = self.backend.quote(command, *args)
-            said = (out.stderr or out.stdout).strip() or "it prints nothing"
+            printed = (out.stderr or out.stdout).strip() or "it prints nothing"
             wanted = " or ".join(map(str, expected))
-            raise AssertionError(f"{said} (exit code {out.rc}, expected {wanted}, of `{line}`)")
+            raise AssertionError(f"{printed} (exit code {out.rc}, expected {wanted}, of `{line}`)")
         return out
 
     def check_output(self, command: str, *args: str, **more: Any) -> str:
@@ -307,7 +308,7 @@ class _Host(testinfra.host.Host):  # type: ignore[misc] # testinfra ships no typ
 
 @lru_cache(maxsize=1)
 def testinfra_host(session: Session) -> testinfra.host.Host:
-    """The same for the same session: it asks once what kind of system it looks at."""
+    """testinfra's host for a session, cached: it detects the kind of system only once."""
     backend = SessionBackend(session)
     host = _Host(backend)
     backend.set_host(host)
@@ -315,42 +316,42 @@ def testinfra_host(session: Session) -> testinfra.host.Host:
 
 
 Answers = dict[str, list[str]]
-"""The sh line of a fact -> the lines that it printed."""
+"""The command of a fact (sh) -> the lines that it printed."""
 
 
-class _Asked:
-    """Stands where pyinfra has its host, while an operation yields its commands.
+class _FactHost:
+    """Takes the place of pyinfra's host while an operation yields its commands.
 
-    Answers facts from one batch, and notes which were asked for. Without answers it gives each
-    fact's default.
+    It answers facts from one batch, and records which were requested. Without answers it returns
+    each fact's default.
     """
 
     def __init__(self, answers: Answers | None) -> None:
         self._answers = answers
-        self.questions: list[str] = []
-        self.asked: list[tuple[type[FactBase[Any]], dict[str, Any]]] = []
+        self.commands: list[str] = []
+        self.requested: list[tuple[type[FactBase[Any]], dict[str, Any]]] = []
 
     def get_fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
         line = str(fact().command(**arguments))
-        self.questions.append(line)
-        self.asked.append((fact, arguments))
+        self.commands.append(line)
+        self.requested.append((fact, arguments))
         if self._answers is None:
             return fact.default()
         try:
             return fact().process(self._answers[line])
         except (ValueError, IndexError) as error:
             raise Refused(
-                f"what the host says of its {fact.__name__} cannot be read: {error}",
+                f"the host's answer to the fact {fact.__name__} cannot be read: {error}",
                 evidence="\n".join([line, *self._answers[line][:20]]),
             ) from None
 
     def noop(self, description: str) -> None:
-        """Nothing to do: the operation yields no command, and so leaves nothing to undo."""
+        """Ignored: an operation with nothing to do yields no command, and needs no undo."""
 
 
 @contextmanager
-def asked(answers: Answers | None) -> Iterator[_Asked]:
-    """Let pyinfra operations run, within this context, against these answers."""
-    host = _Asked(answers)
+def facts_from(answers: Answers | None) -> Iterator[_FactHost]:
+    """Within this context, pyinfra operations get their facts from these answers."""
+    host = _FactHost(answers)
     with ctx_host.use(host):
         yield host

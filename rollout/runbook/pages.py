@@ -17,7 +17,7 @@ from pyinfra.api.facts import FactBase
 from operations.command import Look
 from rollout.host import bundle
 from rollout.host.bundle import Command
-from rollout.host.session import asked
+from rollout.host.session import facts_from
 from rollout.plan import Plan
 from rollout.plan.step import Check, Step
 from rollout.runbook.folding import folded
@@ -171,11 +171,11 @@ def _before(step: Step, done: str) -> Iterator[str]:
 
 def _assumed(step: Step) -> Iterator[Line]:
     """What the page assumes, since it was written without the host."""
-    with asked(None) as host:
+    with facts_from(None) as host:
         for used in step.operations:
             list(used.commands())
     seen: set[str] = set()
-    for fact, arguments in host.asked:
+    for fact, arguments in host.requested:
         look = _assumption(fact, arguments)
         if look is not None and look.line not in seen:
             seen.add(look.line)

@@ -137,7 +137,7 @@ class Hooks(Listener):
             self._gate(step.name)
 
     def _gate(self, step: str) -> None:
-        self._run("gate", step, f"waits for a yes: {self._question}", question=self._question)
+        self._run("gate", step, f"waits at its gate: {self._question}", question=self._question)
 
     def step(self, step: Step, doing: str, commands: int = 0) -> None:
         self._run("begun", step.name, doing, why=step.why, doing=doing)

@@ -81,7 +81,7 @@ def test_facts(position: int, text: str) -> None:
     step = PLAN.steps[position]
 
     def act() -> None:
-        answers = bundle.ask(step, lambda _: text)
+        answers = bundle.gather_facts(step, lambda _: text)
         made = bundle.compile_step(position + 1, step, PLAN.hashes[position], answers)
         bundle.upload_script(made, "t", "/var/db/cellblock")
 
@@ -92,7 +92,7 @@ def test_facts(position: int, text: str) -> None:
 def answered(draw: st.DrawFn) -> tuple[int, str]:
     """To each question an answer, which need not fit it."""
     position = draw(POSITIONS)
-    asked = len(bundle.questions(PLAN.steps[position]))
+    asked = len(bundle.fact_commands(PLAN.steps[position]))
     rows = [f"=== fact {n}\n{draw(spoken(HOST_LINES, 4))}" for n in range(asked)]
     return position, "\n".join([*rows, "=== fact"])
 

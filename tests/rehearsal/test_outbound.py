@@ -44,7 +44,7 @@ def failures(runner: Runner) -> str:
     asked = [check for step in steps for check in step.checks if check.until is None]
     assert len(asked) == 10
     return "\n".join(
-        f"{each.name}: {each.message}" for each in runner.ask(asked) if not each.passed
+        f"{each.name}: {each.message}" for each in runner.run_checks(asked) if not each.passed
     )
 
 

@@ -154,7 +154,7 @@ def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with Session(Here()) as session:
         verdicts = checks.run([check("nosuch::a")], session, SITE, Users())
     assert passed(verdicts) == [False]
-    assert "0 answers to 1 checks" in verdicts[0].message
+    assert "0 verdicts for 1 checks" in verdicts[0].message
 
 
 def test_a_file_that_cannot_be_read_as_python(ask: Ask) -> None:

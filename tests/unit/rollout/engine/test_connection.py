@@ -45,7 +45,7 @@ def begin(held: Connection, position: int = 0) -> str:
     """Upload a step and start it, as the runner does; its directory."""
     assert isinstance(held.target, SmallHost)
     wanted = held.plan.steps[position]
-    answers = bundle.ask(wanted, held.session.output)
+    answers = bundle.gather_facts(wanted, held.session.output)
     compiled = bundle.compile_step(position + 1, wanted, held.plan.hashes[position], answers)
     held.session.output(bundle.upload_script(compiled, TOKEN, str(held.target.journal)))
     return compiled.directory
@@ -134,7 +134,7 @@ def test_a_host_that_stays_away_is_given_up_and_what_it_does_is_told(
     host.cut()
     with pytest.raises(Unreachable) as caught:
         held.follow(directory)
-    assert "unless confirmed, 001-a is rolled back by the host" in caught.value.todo
+    assert "the host rolls 001-a back at its deadline" in caught.value.todo
     assert host.wait(directory, "applied") == "applied"
 
 

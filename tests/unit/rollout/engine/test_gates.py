@@ -56,7 +56,7 @@ def test_a_yes_of_the_file_names_who_said_it_and_when(
 
 def test_a_no_of_the_file_stops_the_run_and_says_whose_it_is(tmp_path: Path) -> None:
     answers = gates.read(written(tmp_path, GOOD), SAMPLE)
-    with pytest.raises(Waiting, match=r"web\.retire waits for a yes: Is it well\?") as caught:
+    with pytest.raises(Waiting, match=r"web\.retire waits at its gate: Is it well\?") as caught:
         answers("web.retire", GATE)
     assert "Bert says no in " in caught.value.evidence
     assert "the log" in caught.value.evidence

@@ -134,7 +134,7 @@ def test_a_gate_whose_checks_hold_is_passed_without_asking(lab: Lab) -> None:
 
 def test_what_a_gates_checks_find_is_shown_with_its_question(lab: Lab) -> None:
     gate = Gate("Go on?", ("the paper",), (check("file::is_there", path="/nowhere"),))
-    with pytest.raises(Waiting, match=r"one waits for a yes: Go on\?") as caught:
+    with pytest.raises(Waiting, match=r"one waits at its gate: Go on\?") as caught:
         lab.runner(lab.step("one", lab.makes("a"), gate=gate)).apply()
     assert caught.value.evidence == "the paper\n/nowhere is missing"
     assert lab.acts == []
@@ -142,7 +142,7 @@ def test_what_a_gates_checks_find_is_shown_with_its_question(lab: Lab) -> None:
 
 def test_a_gate_stops_the_run_before_its_step(lab: Lab) -> None:
     steps = lab.step("one", lab.makes("a")), lab.step("two", lab.makes("b"), gate=GATE)
-    with lab.runner(*steps) as first, pytest.raises(Waiting, match="two waits for a yes: Is it"):
+    with lab.runner(*steps) as first, pytest.raises(Waiting, match="two waits at its gate: Is it"):
         first.apply()
     assert lab.acts == ["do-a"]
     assert [result.outcome for result in first.results] == ["confirmed", "waiting"]

@@ -69,7 +69,7 @@ Dash = Callable[..., str]
 
 
 def test_questions_are_found_without_a_host_and_each_is_asked_once() -> None:
-    asked = bundle.questions(
+    asked = bundle.fact_commands(
         step(
             use(address.cloned_interface, interface="lo1"),
             use(address.aliases, interface="lo1", addresses=["10.80.0.2"]),
@@ -81,14 +81,14 @@ def test_questions_are_found_without_a_host_and_each_is_asked_once() -> None:
 
 def test_questions_are_those_of_an_operation_that_will_refuse_too() -> None:
     wanted = step(use(rc.variable, name="bad-name", value="x"), use(rc.stop, script="x"))
-    assert bundle.questions(wanted) == (RcConf().command(), ServiceRuns().command("x"))
+    assert bundle.fact_commands(wanted) == (RcConf().command(), ServiceRuns().command("x"))
 
 
 def test_a_step_without_operations_asks_nothing() -> None:
     def run(text: str) -> str:
         raise AssertionError(text)
 
-    assert bundle.ask(step(), run) == {}
+    assert bundle.gather_facts(step(), run) == {}
 
 
 def test_without_answers_a_bundle_is_for_a_host_that_has_nothing_of_ours() -> None:
@@ -221,7 +221,7 @@ def test_facts_are_asked_in_one_round_trip(dash: Dash) -> None:
         return dash(text, awk=awk, ifconfig="echo 'lo0: flags=8049'; echo '\tether 58:9c:fc'")
 
     wanted = step(use(address.cloned_interface, interface="lo1"))
-    answers = bundle.ask(wanted, run)
+    answers = bundle.gather_facts(wanted, run)
     assert len(scripts) == 1
     assert answers == {RcConf().command(): ['a="b"'], Interfaces().command(): ["lo0:"]}
     assert len(compiled(wanted, answers).commands) == 2

@@ -15,7 +15,7 @@ import pytest
 
 from operations.facts import Interfaces, Jails
 from rollout.errors import Refused, Unreachable
-from rollout.host.session import Session, Ssh, asked
+from rollout.host.session import Session, Ssh, facts_from
 from rollout.host.session import testinfra_host as as_testinfra
 
 SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix")}
@@ -377,12 +377,12 @@ def test_testinfra_asks_through_the_session(sh: Session, tmp_path: Path) -> None
 
 
 def test_facts_are_answered_from_one_batch() -> None:
-    with asked({Interfaces().command(): ["lo0:", "\tinet 127.0.0.1"]}) as host:
+    with facts_from({Interfaces().command(): ["lo0:", "\tinet 127.0.0.1"]}) as host:
         assert host.get_fact(Interfaces) == {"lo0": ("127.0.0.1",)}
 
 
 def test_without_answers_each_fact_is_its_default_and_is_noted() -> None:
-    with asked(None) as host:
+    with facts_from(None) as host:
         assert host.get_fact(Jails) == ()
         assert host.get_fact(Interfaces) == {}
-    assert host.questions == [Jails().command(), Interfaces().command()]
+    assert host.commands == [Jails().command(), Interfaces().command()]

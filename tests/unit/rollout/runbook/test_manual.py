@@ -230,7 +230,7 @@ def test_a_typed_step_is_asked_for_at_its_gate_too(lab: Lab) -> None:
     gated = lab.step("one", lab.makes("a"), gate=GATE)
     with (
         lab.runner(gated, typist=person) as runner,
-        pytest.raises(Waiting, match="waits for a yes"),
+        pytest.raises(Waiting, match="waits at its gate"),
     ):
         runner.apply()
     assert person.shown == []
