@@ -197,14 +197,14 @@ def apply(
     """
     from rollout.engine import gates
     from rollout.runbook.manual import Manual, at_terminal
-    from rollout.terminal.output import Manner, telling
+    from rollout.terminal.output import Manner, show_run
 
     made = _planned(site_file)
     answer = gates.chosen(made, yes, answers)
     manual = Manual(at_terminal()) if by_hand else None
     asks = not yes and not answers and sys.stdin.isatty()
     say = partial(click.echo, err=as_json)
-    with telling(made, "apply", Manner(quiet, as_json, verbose or by_hand), asks=asks) as listener:
+    with show_run(made, "apply", Manner(quiet, as_json, verbose or by_hand), asks=asks) as listener:
         _watched(
             made,
             "apply",
@@ -243,10 +243,10 @@ def rollback(
       cellblock rollback --set-aside        # save what others changed
     """
     from rollout.engine import gates
-    from rollout.terminal.output import Manner, telling
+    from rollout.terminal.output import Manner, show_run
 
     made = _planned(site_file)
-    with telling(made, "rollback", Manner(quiet, as_json, verbose)) as listener:
+    with show_run(made, "rollback", Manner(quiet, as_json, verbose)) as listener:
         _watched(
             made,
             "rollback",
@@ -446,7 +446,7 @@ def rehearse(
     from rollout.rehearsal import faults
     from rollout.rehearsal.rehearsal import Rehearsal
     from rollout.report import record
-    from rollout.terminal.output import Manner, ended_by_sigterm, telling
+    from rollout.terminal.output import Manner, ended_by_sigterm, show_run
 
     made = _planned(site_file)
     if hooks and made.site.hooks.command is None:
@@ -462,7 +462,7 @@ def rehearse(
     with (
         ended_by_sigterm(),
         tempfile.TemporaryDirectory(prefix="cellblock-") as folder,
-        telling(
+        show_run(
             made, "rehearse", Manner(quiet, as_json, verbose), hooks=hooks, box=kind.says
         ) as listener,
         kind.open(made.site, Path(folder), image, listener.note) as box,

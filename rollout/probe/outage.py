@@ -124,8 +124,8 @@ class Window:
 
 @dataclass(frozen=True)
 class Timeline:
-    """One service. A run is what one prober sent; between two runs nobody looked, so nothing
-    reaches across. `certificates` are those that it presented, each from its first time on.
+    """One service. A run is the probes of one prober; gaps and intervals never span two runs, since
+    nothing was probed in between. `certificates` are those that the service presented.
     """
 
     service: str
@@ -230,10 +230,10 @@ def _is_whole(line: Any) -> bool:
         return _is_number(line["rate"]) and line["rate"] > 0
     if "certificate" in line:
         return _is_number(line.get("t")) and presented(line) is not None
-    said = [line.get(key, 0) for key in ("error", "who")]
+    texts = [line.get(key, 0) for key in ("error", "who")]
     return (
         all(_is_number(line.get(key)) for key in ("t", "ms"))
-        and all(each is None or isinstance(each, str) for each in said)
+        and all(each is None or isinstance(each, str) for each in texts)
         and isinstance(line.get("held"), bool)
     )
 
@@ -254,7 +254,7 @@ def _in_order(run: Iterable[Probed]) -> tuple[Probed, ...]:
 
 
 def _stretches(run: Iterable[Probed]) -> list[list[Probed]]:
-    """The run cut where answers begin and end."""
+    """The run, split where answers begin and end."""
     return [list(stretch) for _, stretch in groupby(run, key=lambda probe: probe.ok)]
 
 
@@ -305,7 +305,7 @@ def _attributed(stretch: list[Probed]) -> Iterator[tuple[Probed, str | None]]:
 
 
 def _carried(probes: Iterable[Probed]) -> list[str | None]:
-    """For each probe the latest known owner, its own or an earlier one's."""
+    """For each probe the last known owner: its own, or that of an earlier probe."""
     known: list[str | None] = []
     for probe in probes:
         known.append(probe.who or (known[-1] if known else None))

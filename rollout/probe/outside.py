@@ -45,25 +45,25 @@ def watches(
             address, port = doors.get((listen.port, listen.proto), (wan, listen.port))
             if control:
                 source = "outside" if listen.public else "host"
-                asked = {"control": control, "proto": listen.proto, "source": source}
-                found.append(watched(site, name, listen, wan, listen.port, kind="standin", **asked))
+                more = {"control": control, "proto": listen.proto, "source": source}
+                found.append(watched(site, name, listen, wan, listen.port, kind="standin", **more))
             elif listen.public:
                 found.append(watched(site, name, listen, address, port))
     return tuple(found)
 
 
 def watched(site: Site, name: str, listen: Listen, address: str, port: int, **more: Any) -> Watch:
-    """The watch for a service's port, which this machine finds at `address` and `port`."""
+    """The watch for a service's port, which this machine reaches at `address` and `port`."""
     named = "query" if listen.probe in ("dns", "dns-tcp") else "host"
     asked: dict[str, Any] = {"kind": listen.probe, "path": listen.path, named: listen.name}
     asked["has_certificate"] = listen.has_certificate
     if (address, port) != (str(site.host.wan_address), listen.port):
-        asked["behind"] = listen.port
-        asked["host"] = asked.get("host") or str(site.host.wan_address)
-    asked |= {"rate": site.run.probes_per_second, "timeout": site.run.probe_timeout}
+        probe["behind"] = listen.port
+        probe["host"] = probe.get("host") or str(site.host.wan_address)
+    probe |= {"rate": site.run.probes_per_second, "timeout": site.run.probe_timeout}
     label = labels(site)[name, listen.port, listen.proto]
     place = {"name": label, "address": address, "port": port}
-    return Watch.model_validate(place | asked | more)
+    return Watch.model_validate(place | probe | more)
 
 
 def labels(site: Site) -> dict[tuple[str, int, str], str]:
@@ -83,19 +83,19 @@ def labels(site: Site) -> dict[tuple[str, int, str], str]:
 
 @contextmanager
 def watching(
-    seen: Sequence[Watch], socket_owner: Sequence[str] | None, results: Path
+    watches: Sequence[Watch], socket_owner: Sequence[str] | None, results: Path
 ) -> Iterator[None]:
     """Watch the services while the context lasts. Raises Refused if one never answers at first."""
     if not seen:
         yield
         return
-    with Prober(seen, socket_owner, results):
+    with Prober(watches, socket_owner, results):
         deadline = time.monotonic() + _ANSWER_WITHIN
-        silent = list(seen)
+        silent = list(watches)
         while silent and time.monotonic() < deadline:
             time.sleep(0.2)
             timelines = outage.read(results)
-            silent = [watch for watch in seen if not _ever_answered(timelines, watch.name)]
+            silent = [watch for watch in watches if not _ever_answered(timelines, watch.name)]
         if silent:
             raise Refused(
                 "ports of the site do not answer, so their outage cannot be measured",

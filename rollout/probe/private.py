@@ -40,17 +40,17 @@ def private_watches(site: Site, target: Ssh, say: Callable[[str], None]) -> Iter
     ssh does not forward UDP, and a host may forbid forwarding. Ports that are not watched are
     reported to `say`.
     """
-    asked = [(name, listen) for name, listen in ports(site) if listen.proto == "tcp"]
+    wanted = [(name, listen) for name, listen in ports(site) if listen.proto == "tcp"]
     for name, listen in ports(site):
         if listen.proto == "udp":
             say(f"{name} {listen.port}/udp is not public: not watched, since ssh forwards no UDP")
-    if not asked:
+    if not wanted:
         yield []
         return
-    ends = [(_free_port(), address) for address in _addresses(site, target, asked)]
+    ends = [(_free_port(), address) for address in _addresses(site, target, wanted)]
     forwards = [
         word
-        for (here, address), (_, listen) in zip(ends, asked, strict=True)
+        for (here, address), (_, listen) in zip(ends, wanted, strict=True)
         for word in ("-L", f"127.0.0.1:{here}:{address}:{listen.port}")
     ]
     ssh = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", *forwards, *target.argv()[1:]]
@@ -64,7 +64,7 @@ def private_watches(site: Site, target: Ssh, say: Callable[[str], None]) -> Iter
     )
     try:
         found = []
-        for (here, _), (name, listen) in zip(ends, asked, strict=True):
+        for (here, _), (name, listen) in zip(ends, wanted, strict=True):
             if _is_open(here):
                 found.append(watched(site, name, listen, "127.0.0.1", here))
             else:
@@ -81,7 +81,7 @@ def _addresses(site: Site, target: Ssh, asked: list[tuple[str, Listen]]) -> list
     lines = [
         f"if nc -z -w 3 {wan} {listen.port} >/dev/null 2>&1; then echo {wan}; "
         "else echo 127.0.0.1; fi"
-        for _, listen in asked
+        for _, listen in wanted
     ]
     with Session(target) as session:
         return session.output("; ".join(lines)).split()

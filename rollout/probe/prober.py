@@ -1,13 +1,14 @@
 """Watches every public service from outside: `python -m rollout.probe.prober CONFIG.json`
 
-An own process, so that nothing the engine does (pyinfra's gevent, a long upload) can make it look
-away. It appends a JSON line a probe to the results file, which rollout/probe/outage.py reads. It
-prints `ready` once every service has answered or failed once, and ends on SIGTERM or when its
-standard input does: it never outlives the run that started it.
+It is a process of its own, so that nothing the engine does (pyinfra's gevent, a long upload) delays
+it. It appends one JSON line per probe to the results file, which rollout/probe/outage.py reads. It
+prints `ready` once every service has answered or failed once. It ends on SIGTERM, or when its
+standard input ends, so it never outlives the run that started it.
 
-There are plain probes at a fixed cadence; and every few seconds, and at once when a failure ends,
-one that is held open while the host says who holds its other end. Not more often, and not while a
-service has just gone: the host answers that by four processes, and has none to spare in a cut-over.
+It sends plain probes at a fixed rate. Every few seconds, and when a failure ends, it keeps one
+probe's connection open while it asks the host which process owns the other end. It does not ask
+more often, nor while a service has just stopped answering: each question costs the host four
+processes, which would slow down a cut-over.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ from rollout.probe.protocols import KINDS, Watch
 from rollout.probe.socket_owner import SocketOwner
 from rollout.probe.tls import Certificate
 
-HEADROOM = 1.1  # faster than asked: a hiccup of our own machine must not break the promised rate
+HEADROOM = 1.1  # faster than wanted, so that a short stall of this machine does not lower the rate
 GIVEN_UP = 60.0  # seconds; a service that fails for longer is not in the middle of a cut-over
-# Wall-clock time is counted from here by the monotonic clock: a step of NTP is not an outage.
+# The monotonic clock plus this is wall-clock time: a clock step by NTP is not an outage.
 EPOCH = time.time() - time.monotonic()
 
 
 class Config(BaseModel):
-    """`socket_owner` is the command that gives root's sh on the host; `hold` is the time between
+    """`socket_owner` is the command that starts root's sh on the host; `hold` is the time between
     two questions for the owner, in seconds.
     """
 
@@ -56,16 +57,16 @@ class Config(BaseModel):
 
 
 class Results:
-    """The results file. When a line cannot be written, `failure` says so and the prober ends."""
+    """The results file. If a write fails, `failure` is the error, and the prober ends."""
 
     def __init__(self, path: Path) -> None:
         self.failure: OSError | None = None
         self._turn = Lock()
         self._file = path.open("ab", buffering=0)
         if path.stat().st_size:
-            self._file.write(b"\n")  # ends the line that an earlier prober may have died in
+            self._file.write(b"\n")  # ends a partial line of an earlier prober
 
-    def note(self, service: str, started: float, **more: object) -> None:
+    def write(self, service: str, started: float, **more: object) -> None:
         line = {"t": EPOCH + started, "m": started, "service": service, **more}
         try:
             with self._turn:
@@ -78,13 +79,13 @@ class Results:
 
 
 class Failures:
-    """The services that do not answer now, and since when by time.monotonic()."""
+    """The services that do not answer now, and since when, by time.monotonic()."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
-    def note(self, service: str, fails: bool) -> bool:
-        """True where a failure has just ended."""
+    def update(self, service: str, fails: bool) -> bool:
+        """Record whether a service fails now. True if a failure has just ended."""
         if fails:
             self._since.setdefault(service, time.monotonic())
             return False
@@ -97,7 +98,7 @@ class Failures:
 
 
 class Watcher:
-    """Asks one service, in threads of its own."""
+    """Probes one service, in threads of its own."""
 
     def __init__(
         self,
@@ -107,23 +108,23 @@ class Watcher:
         hold: float,
         failures: Failures,
     ) -> None:
-        self.heard = Event()  # of the service, for the first time
+        self.probed = Event()  # at least one probe has ended
         self._watch = watch
         self._probe = KINDS[watch.kind](watch)
         self._results = results
         self._socket_owner = socket_owner
         self._hold = hold
         self._failures = failures
-        self._certificate: bytes | None = None  # the last one that was noted
-        self._noting = Lock()
+        self._certificate: bytes | None = None  # the last one that was written
+        self._certificate_lock = Lock()
         self._ask_owner = Event()
         self._stop = Event()
-        self._threads = [Thread(target=self._ask_at_cadence, daemon=True)]
+        self._threads = [Thread(target=self._probe_at_rate, daemon=True)]
         if socket_owner is not None:
             self._threads.append(Thread(target=self._ask_for_owners, daemon=True))
 
     def start(self) -> None:
-        self._results.note(self._watch.name, time.monotonic(), rate=self._watch.rate)
+        self._results.write(self._watch.name, time.monotonic(), rate=self._watch.rate)
         for thread in self._threads:
             thread.start()
 
@@ -135,17 +136,17 @@ class Watcher:
         for thread in self._threads:
             thread.join()
 
-    def _ask_at_cadence(self) -> None:
-        """A probe that hangs must not thin out those after it, so they overlap: as many as start
-        within one timeout. No more, or the probes alone bring a slow server to its knees.
+    def _probe_at_rate(self) -> None:
+        """Probes overlap, so that one that hangs does not delay the next: at most as many as start
+        within one timeout, since more would overload a slow server.
         """
         period = 1 / (self._watch.rate * HEADROOM)
         bound = math.ceil(self._watch.timeout / period) + 2
         free = BoundedSemaphore(bound)
 
-        def ask() -> None:
+        def probe() -> None:
             try:
-                self._ask()
+                self._probe_once()
             finally:
                 free.release()
 
@@ -153,36 +154,36 @@ class Watcher:
             due = time.monotonic()
             while not self._stop.wait(max(0.0, due - time.monotonic())):
                 if free.acquire(timeout=period):
-                    pool.submit(ask)
+                    pool.submit(probe)
                 due = max(due + period, time.monotonic())
 
-    def _ask(self) -> None:
+    def _probe_once(self) -> None:
         started = time.monotonic()
         who = error = None
         try:
             with self._probe.answered(started + self._watch.timeout) as answer:
                 who = answer.who
-                self._note_certificate(started, answer.certificate)
-        except Exception as failure:  # whatever it is: a client got no answer
+                self._write_certificate(started, answer.certificate)
+        except Exception as failure:  # any failure means that a client got no answer
             error = f"{type(failure).__name__}: {failure}"
-        self._note(started, who, error)
-        if self._failures.note(self._watch.name, error is not None):
+        self._write(started, who, error)
+        if self._failures.update(self._watch.name, error is not None):
             self._ask_owner.set()
-        self.heard.set()
+        self.probed.set()
 
-    def _note_certificate(self, started: float, certificate: bytes | None) -> None:
-        """Once for each change, not in each of twenty lines a second."""
-        with self._noting:
+    def _write_certificate(self, started: float, certificate: bytes | None) -> None:
+        """Write a certificate once when it changes, not with each of 20 probes a second."""
+        with self._certificate_lock:
             if certificate is None or certificate == self._certificate:
                 return
             self._certificate = certificate
-        said = asdict(Certificate.of(certificate))
-        self._results.note(self._watch.name, started, certificate=said)
+        data = asdict(Certificate.of(certificate))
+        self._results.write(self._watch.name, started, certificate=data)
 
     def _ask_for_owners(self) -> None:
         while not self._stop.is_set():
             if not self._failures.fresh:
-                with suppress(Exception):  # a failure is for the plain probes to note, in time
+                with suppress(Exception):  # the plain probes record failures
                     self._ask_for_owner()
             self._ask_owner.wait(self._hold)
             self._ask_owner.clear()
@@ -195,9 +196,9 @@ class Watcher:
                 return
             port = self._watch.behind or self._watch.port
             who = self._socket_owner.who(answer.connection, port)
-        self._note(started, who, None, ended=ended, held=True)
+        self._write(started, who, None, ended=ended, held=True)
 
-    def _note(
+    def _write(
         self,
         started: float,
         who: str | None,
@@ -206,7 +207,7 @@ class Watcher:
         held: bool = False,
     ) -> None:
         ms = 1000 * ((ended or time.monotonic()) - started)
-        self._results.note(
+        self._results.write(
             self._watch.name,
             started,
             ok=error is None,
@@ -218,10 +219,10 @@ class Watcher:
 
 
 def watch(config: Config) -> None:
-    """Watches until SIGTERM or the end of standard input."""
-    told: list[int] = []
+    """Watch until SIGTERM or the end of standard input."""
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: told.append(number))
+        signal.signal(number, lambda number, _: signals.append(number))
     results = Results(config.results)
     socket_owner = SocketOwner(config.socket_owner) if config.socket_owner else None
     failures = Failures()
@@ -231,8 +232,8 @@ def watch(config: Config) -> None:
     for watcher in watchers:
         watcher.start()
     ready = False
-    while not told and results.failure is None:
-        if not ready and all(watcher.heard.is_set() for watcher in watchers):
+    while not signals and results.failure is None:
+        if not ready and all(watcher.probed.is_set() for watcher in watchers):
             ready = True
             print("ready", flush=True)
         readable, _, _ = select.select([0], [], [], 0.1)
@@ -266,14 +267,14 @@ def says_ready(process: subprocess.Popen[bytes], limit: float) -> bool:
 
 
 class ProberDied(CellblockError):
-    """Nobody looked: no word about outages can be given."""
+    """The prober ended early, so outages are unknown."""
 
 
 class Prober:
-    """As the engine holds it: `with Prober(...) as prober: ...`, then outage.read(prober.stop()).
+    """The prober's process: `with Prober(...) as prober: ...`, then outage.read(prober.stop()).
 
-    `socket_owner` is a target's command for a root shell, or None where the answers name their
-    owner themselves (stand-in).
+    `socket_owner` is a target's command for a root shell, or None if the answers name their owner
+    themselves (stand-in).
     """
 
     def __init__(
@@ -294,9 +295,9 @@ class Prober:
         self._errors = self._config.results.with_suffix(".err")
 
     def start(self, limit: float = 20.0) -> None:
-        """Returns when every service has been asked once; `limit` is in seconds."""
+        """Return once every service was probed once; `limit` is in seconds."""
         with NamedTemporaryFile("w", suffix=".json") as config, self._errors.open("wb") as errors:
-            config.write(self._config.model_dump_json())  # mode 0600: it may hold a password
+            config.write(self._config.model_dump_json())  # mode 0600: it may contain a password
             config.flush()
             process = self._process = subprocess.Popen(
                 [sys.executable, "-m", "rollout.probe.prober", config.name],
@@ -304,7 +305,7 @@ class Prober:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                start_new_session=True,  # ^C at the terminal is the engine's to deal with
+                start_new_session=True,  # the engine handles ^C at the terminal
             )
             if not says_ready(process, limit):
                 self._end()
@@ -313,7 +314,7 @@ class Prober:
     def must_be_watching(self) -> None:
         """Raises ProberDied unless the services are being watched at this moment."""
         if self._process is None or self._process.poll() is not None:
-            raise self._died("the prober does not run")
+            raise self._died("the prober is not running")
 
     def stop(self, limit: float = 20.0) -> Path:
         """The results file, complete. Raises ProberDied unless it has watched until now."""
@@ -322,9 +323,9 @@ class Prober:
                 self.must_be_watching()
                 self._process.terminate()
                 if self._process.wait(limit) != 0:
-                    raise self._died("it failed in the end")
+                    raise self._died("it failed at its end")
             except subprocess.TimeoutExpired:
-                raise self._died("it did not stop when told to") from None
+                raise self._died("it did not stop on SIGTERM") from None
             finally:
                 self._end()
         return self._config.results
@@ -339,7 +340,7 @@ class Prober:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # an error that is on its way up tells more than the prober's end
+        # an error that is being raised matters more than the prober's
         with nullcontext() if error is None else suppress(ProberDied):
             self.stop()
 
@@ -353,7 +354,7 @@ class Prober:
         return ProberDied(
             f"the services are not watched: {why}",
             evidence=self._errors.read_text(errors="replace"),
-            todo=f"what it saw until then is in {self._config.results}",
+            todo=f"its results until then are in {self._config.results}",
         )
 
 

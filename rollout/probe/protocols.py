@@ -47,7 +47,7 @@ class Watch(BaseModel):
     behind: int | None = None  # the port of the host that this one is forwarded to
     timeout: float = Field(default=1.0, gt=0)
     rate: float = Field(default=20.0, gt=0)
-    host: str | None = None  # http: the Host header, the address if none is given; TLS: SNI
+    host: str | None = None  # http: the Host header, by default the address; TLS: SNI
     path: str = "/"  # http, https
     status_below: int = 500  # http, https: a 404 is an answer of a working server, a 503 is not
     has_certificate: bool = False  # the port speaks TLS
@@ -64,9 +64,9 @@ class Watch(BaseModel):
         if self.kind not in KINDS:
             raise ValueError(f"kind {self.kind!r} is unknown; expected one of {', '.join(KINDS)}")
         if self.kind.startswith("dns") and self.query is None:
-            raise ValueError(f"kind {self.kind} wants `query`, the name of a zone")
+            raise ValueError(f"kind {self.kind} needs `query`, the name of a zone")
         if self.kind == "standin" and self.control is None:
-            raise ValueError("kind standin wants `control`, the path of its socket")
+            raise ValueError("kind standin needs `control`, the path of its socket")
         return self
 
 
@@ -74,9 +74,9 @@ class Watch(BaseModel):
 class Answer:
     """What a probe knows once a service has answered."""
 
-    connection: socket.socket | None = None  # still open, so that the host can say who holds it
-    who: str | None = None  # where the answer itself says it
-    certificate: bytes | None = None  # that the service presented, in DER
+    connection: socket.socket | None = None  # still open, so that its owner can be found
+    who: str | None = None  # if the answer itself names the owner
+    certificate: bytes | None = None  # the one that the service presented, in DER
 
 
 class Probe(Protocol):
@@ -105,7 +105,7 @@ def encrypted(connection: socket.socket, watch: Watch) -> ssl.SSLSocket:
 
 
 def answer(connection: socket.socket | None, spoken: socket.socket | None = None) -> Answer:
-    """`spoken` is what the protocol is spoken over, where that is not the connection itself."""
+    """`spoken` is the socket that the protocol uses, if that is not the connection itself."""
     speaks = spoken or connection
     certificate = speaks.getpeercert(True) if isinstance(speaks, ssl.SSLSocket) else None
     return Answer(connection, certificate=certificate)
@@ -127,9 +127,9 @@ class Tcp:
 
 @dataclass(frozen=True)
 class Http:
-    """One GET a connection, its body read to the end. Keep-alive is asked for only so that the
-    connection stays the server's for as long as it takes to ask who holds it. (An Apache without
-    keep-alive lingers on it for two seconds, which does too.)
+    """One GET per connection, with its whole body. It requests keep-alive only so that the server
+    keeps the connection while its owner is looked up. (Without keep-alive, Apache lingers for two
+    seconds, which is also enough.)
     """
 
     watch: Watch
@@ -141,12 +141,12 @@ class Http:
             connect(self.watch, deadline) as connection,
             closing(http.client.HTTPConnection(address)) as client,
         ):
-            spoken = connection.dup()  # its own, which it closes when the server says close
+            spoken = connection.dup()  # the client closes this one if the server says close
             spoken.settimeout(left(deadline))
             client.sock = spoken = self._spoken(spoken)
             host = self.watch.host or (f"[{address}]" if ":" in address else address)
             headers = {"Host": host, "Connection": "keep-alive"}
-            answered = answer(connection, spoken)  # now: afterwards it may be closed
+            answered = answer(connection, spoken)  # before the request, which may close it
             client.request("GET", self.watch.path, headers=headers)
             with client.getresponse() as response:
                 length, got = response.length, 0
@@ -281,7 +281,7 @@ class Smtp:
         )
 
 
-HELO = "cellblock"  # or smtplib asks the very DNS that moves for our name
+HELO = "cellblock"  # else smtplib looks up our name, perhaps at the name server that moves
 
 
 class Smtps(Smtp):
@@ -309,11 +309,11 @@ class SmtpStarttls(Smtp):
 
 @contextmanager
 def closed_on_failure(close: Callable[[], None]) -> Iterator[None]:
-    """Close a client whose STARTTLS failed. Leaving it in the proper way would hide why."""
+    """Close a client whose STARTTLS failed. A regular logout would raise, and hide the cause."""
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # the failed handshake has taken its socket away
+        with suppress(OSError):  # the failed handshake may have closed its socket
             close()
         raise
 
@@ -382,8 +382,8 @@ class Pop3Starttls(Pop3):
 
 
 class Standin:
-    """Asks the stand-in, which has no network, who would answer a client; nobody is no answer. One
-    connection is kept.
+    """Asks the stand-in, which has no network, who would answer a client. It keeps one connection
+    to the control socket.
     """
 
     def __init__(self, watch: Watch) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from rollout.probe.outage import Gap, Probed, Timeline, probed, whole
 
-SPAN = 30.0  # seconds that are looked back
+SPAN = 30.0  # seconds that are shown
 
 Mark = Literal["host", "jail", "unknown", "silent", "unasked"]
 """The state in a short stretch of time: answered (and by whom), not answered, or not asked."""
@@ -62,7 +62,7 @@ class Recent:
             self._probes[service].append(probed(line))
 
     def now(self, at: float, count: int) -> list[Now]:
-        """The state of each service at a time (seconds since the epoch), in `count` stretches."""
+        """The state of each service at a time (seconds since the epoch), in `count` intervals."""
         return [self._one(service, at, count) for service in self._probes]
 
     def _one(self, service: str, at: float, count: int) -> Now:

@@ -74,8 +74,9 @@ def cut(shell: subprocess.Popen[str]) -> None:
 class SocketOwner:
     """`argv` starts a POSIX sh as root on the host that reads its commands from stdin.
 
-    In seconds: `limit`, for one answer; `patience`, with a host that says nothing at all. That is
-    far more, since a host that is only busy does not get faster by another ssh handshake.
+    `limit` is in seconds, for one answer. `patience` is the time after which a host that sends
+    nothing is reconnected. It is much longer, since another ssh handshake would only slow down a
+    busy host.
     """
 
     def __init__(self, argv: Sequence[str], limit: float = 3.0, patience: float = 20.0) -> None:
@@ -99,7 +100,7 @@ class SocketOwner:
             owner = self._ask(question)
             if owner != "-":
                 return owner
-            self._closed.wait(0.1)  # it may not have been accepted yet
+            self._closed.wait(0.1)  # the daemon may not have accepted it yet
         return None
 
     def close(self) -> None:
@@ -138,7 +139,7 @@ class SocketOwner:
     def _keep_connected(self) -> None:
         pause = 0.0
         while not self._closed.wait(pause):
-            worked = self._converse()
+            worked = self._connect_once()
             pause = PAUSE if worked else min(max(2 * pause, PAUSE), LONGEST_PAUSE)
 
     def _converse(self) -> bool:
@@ -171,8 +172,8 @@ class SocketOwner:
         shell.stdin.write(LOOP)
         shell.stdin.flush()
         for line in shell.stdout:
-            self._heard = time.monotonic()
-            # sh reads ahead: a question sent before this line would be lost in its buffer
+            self._last_line = time.monotonic()
+            # sh reads ahead: it would swallow a question that is sent before "ready"
             if self._ready:
                 self._answers.put(line.rstrip("\n"))
             else:

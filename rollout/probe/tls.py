@@ -1,7 +1,7 @@
-"""TLS as a probe speaks it, and the certificate that a service presents.
+"""TLS for probes, and the certificate that a service presents.
 
-A certificate is not validated. Whether a service answers does not depend on who signed it; so a
-self-signed or expired one is probed, too, and old versions and weak keys are accepted.
+Certificates are not validated, since a service answers regardless of who signed its certificate.
+Self-signed and expired ones, old versions and weak keys are accepted.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from cryptography import x509
 
 
 class _Context(ssl.SSLContext):
-    """Asks for the certificate of `name`, whatever name a protocol's library would ask for. They
-    take the address that they connect to, which is never sent (RFC 6066).
+    """Sends `name` as SNI, whatever name a protocol's library passes. Libraries pass the address
+    that they connect to, and an address is never sent (RFC 6066).
     """
 
     name: str | None = None
@@ -46,7 +46,7 @@ class _Context(ssl.SSLContext):
 
 @cache
 def context(name: str | None) -> ssl.SSLContext:
-    """One for all probes that ask for this name: to make one takes half a millisecond."""
+    """One context for all probes with this name: creating one takes half a millisecond."""
     made = _Context(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
@@ -58,8 +58,8 @@ def context(name: str | None) -> ssl.SSLContext:
 
 @dataclass(frozen=True)
 class Certificate:
-    """`ends` is a moment as in 2027-01-31T12:00:00Z; None, and no names, where nobody can read it.
-    `sha256` is over the whole certificate, in hexadecimal.
+    """`ends` is like 2027-01-31T12:00:00Z. It is None, and there are no names, if the certificate
+    cannot be parsed. `sha256` is over the whole certificate, in hexadecimal.
     """
 
     sha256: str
@@ -72,10 +72,10 @@ class Certificate:
 
     @classmethod
     def of(cls, der: bytes) -> Certificate:
-        """Reads a certificate as it came over the wire."""
+        """Parse a certificate in DER."""
         names: tuple[str, ...] = ()
         ends = None
-        with suppress(Exception):  # others wrote it: a strange one is still an answer
+        with suppress(Exception):  # an invalid certificate is still an answer
             read = x509.load_der_x509_certificate(der)
             ends = read.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
             names = tuple(_printable(name) for name in _names(read))
@@ -83,7 +83,7 @@ class Certificate:
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
-    """The names that clients compare with theirs; the subject where there are none."""
+    """The names that clients compare with the host name; the subject if there are none."""
     with suppress(x509.ExtensionNotFound):
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = [
@@ -97,7 +97,7 @@ def _names(certificate: x509.Certificate) -> list[str]:
 
 
 def _printable(name: str) -> str:
-    """Others chose it, and it is shown on a terminal."""
+    """Without control characters: the name comes from outside, and is shown on a terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
@@ -110,14 +110,14 @@ class Presented:
 
 
 def presented(line: Any) -> Presented | None:
-    """What a line of the prober says about a certificate; None where it is not whole."""
+    """The certificate in a line of the prober; None if it is not complete."""
     try:
-        said = line["certificate"]
-        names, ends = said["names"], said["ends"]
+        data = line["certificate"]
+        names, ends = data["names"], data["ends"]
         if ends is not None:
             datetime.fromisoformat(ends)
-        if not all(isinstance(each, str) for each in (said["sha256"], *names)):
+        if not all(isinstance(each, str) for each in (data["sha256"], *names)):
             return None
-        return Presented(float(line["t"]), Certificate(said["sha256"], tuple(names), ends))
+        return Presented(float(line["t"]), Certificate(data["sha256"], tuple(names), ends))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -15,24 +15,24 @@ import dns.query
 from rollout.host.session import Session, Target
 
 _LIMIT = 5.0  # seconds for an answer
-_LOOK = "ipfw -a list; ipfw nat show config; jls name ip4.addr"
+_COUNTERS = "ipfw -a list; ipfw nat show config; jls name ip4.addr"
 
 
 def who(target: Target, address: str, port: int, door: tuple[str, int] | None = None) -> str | None:
-    """A jail's name, "host", or None when no answer came from that address.
+    """A jail's name, "host", or None if no answer came from that address.
 
     The question is a DNS query, since DNS is the only UDP service with a probe. Any answer counts,
     a refusal, too. `door` is the address and port of this machine that is forwarded to that port.
     """
     with Session(target) as session:
-        before = _led(session.output(_LOOK), address, port)
+        before = _redirected(session.output(_COUNTERS), address, port)
         question = dns.message.make_query(".", "NS", flags=0)
         try:
             there, number = door or (address, port)
             dns.query.udp(question, there, _LIMIT, number)
         except (dns.exception.DNSException, OSError):
             return None
-        after = _led(session.output(_LOOK), address, port)
+        after = _redirected(session.output(_COUNTERS), address, port)
     grown = [jail for jail, packets in after.items() if packets > before.get(jail, 0)]
     return grown[0] if grown else "host"
 
@@ -44,7 +44,7 @@ def _led(said: str, address: str, port: int) -> dict[str, int]:
         rf"ipfw nat (\d+) config .*\bredirect_addr ([\d.]+) {re.escape(address)}\b.*"
     )
     jail = re.compile(r"(\S+) ([\d.]+)(,.*)?")
-    lines = [line.strip() for line in said.splitlines()]
+    lines = [line.strip() for line in output.splitlines()]
     targets = {m[1]: m[2] for m in map(redirection.fullmatch, lines) if m}
     names = {m[2]: m[1] for m in map(jail.fullmatch, lines) if m}
     counted = [(m[2], int(m[1])) for m in map(rule.fullmatch, lines) if m]

@@ -1,4 +1,4 @@
-"""A run told to programs: a JSON object a line, the last one with the results."""
+"""The events of a run as JSON, one object per line; the last one has the results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from rollout.engine.listener import Listener, Result
 from rollout.errors import CellblockError
 from rollout.plan.step import Gate, Step
-from rollout.terminal.plain import out, spoken
+from rollout.terminal.plain import is_log_line, out
 
 
 def now() -> str:
@@ -20,42 +20,42 @@ def now() -> str:
 
 
 class Events(Listener):
-    """Each event on standard output as it comes (docs/commands.md says what is in it)."""
+    """Prints each event on standard output as it comes (docs/commands.md describes them)."""
 
     def __init__(self) -> None:
         self._acts: list[dict[str, Any]] = []
         self._step = ""
 
-    def _tell(self, event: str, **more: Any) -> None:
+    def _print(self, event: str, **more: Any) -> None:
         out(json.dumps({"event": event, "time": now(), **more}))
 
     def act(self, name: str) -> None:
         self._acts.append({"name": name, "results": [], "summary": ""})
-        self._tell("act", name=name)
+        self._print("act", name=name)
 
     def watching(self, results: Path) -> None:
-        self._tell("watching", probes=str(results))
+        self._print("watching", probes=str(results))
 
     def gate(self, step: Step, gate: Gate) -> None:
-        self._tell("gate", step=step.name, question=gate.question, look_at=gate.look_at)
+        self._print("gate", step=step.name, question=gate.question, look_at=gate.look_at)
 
     def step(self, step: Step, doing: str, commands: int = 0) -> None:
         self._step = step.name
-        self._tell("begun", step=step.name, why=step.why, doing=doing, commands=commands)
+        self._print("begun", step=step.name, why=step.why, doing=doing, commands=commands)
 
     def line(self, text: str) -> None:
-        if spoken(text):
-            self._tell("line", step=self._step, text=text)
+        if is_log_line(text):
+            self._print("line", step=self._step, text=text)
 
     def checking(self, step: str, checks: int, left: int | None = None) -> None:
-        self._tell("checking", step=step, checks=checks, seconds_left=left)
+        self._print("checking", step=step, checks=checks, seconds_left=left)
 
     def undoing(self, step: str, reason: str) -> None:
         self._step = step
-        self._tell("undoing", step=step, reason=reason)
+        self._print("undoing", step=step, reason=reason)
 
     def result(self, result: Result) -> None:
-        self._tell(
+        self._print(
             "result",
             step=result.step,
             outcome=result.outcome,
@@ -71,16 +71,16 @@ class Events(Listener):
         self._acts[-1] |= {"results": list(results), "summary": summary}
 
     def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
-        self._tell("verdicts", steps=list(rows), summary=summary)
+        self._print("verdicts", steps=list(rows), summary=summary)
 
     def note(self, text: str) -> None:
-        self._tell("note", text=text)
+        self._print("note", text=text)
 
     def close(self, error: BaseException | None) -> None:
-        """The last event: all results, and the exit code with what led to it."""
-        told = None
+        """Print the last event: all results, the exit code, and the error if there was one."""
+        data = None
         code = 0 if error is None else 1
         if isinstance(error, CellblockError):
             code = error.code
-            told = {"what": error.what, "evidence": error.evidence, "todo": error.todo}
-        self._tell("results", acts=self._acts, exit_code=code, error=told)
+            data = {"what": error.what, "evidence": error.evidence, "todo": error.todo}
+        self._print("results", acts=self._acts, exit_code=code, error=data)

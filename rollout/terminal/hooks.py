@@ -1,7 +1,7 @@
-"""The user's own command, run on this machine at the events that a person wants to hear of.
+"""The hook: a command of the user that runs on this machine at the important events of a run.
 
-It can change nothing: it runs beside the rollout, one event after the other, within a limit, and
-how it ends is told once and otherwise forgotten. Nothing on the host waits for it.
+It cannot affect the run. It gets one event after the other, each within a time limit. Its first
+failure is reported, and later ones are not. Nothing on the host waits for it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ _OUTCOMES = {
     "stuck": "stuck",
     "unreachable": "unreachable",
 }
-"""What a step came to, and the event that it is. The others a person has seen himself, or never
-began."""
+"""A step's outcome -> its event. Other outcomes need none: the step never began, or the user was
+there."""
 
 
 class Command:
-    """Runs a line of sh for each event, with it as JSON on standard input. `limit` is in seconds.
+    """Runs a line of sh for each event, which it gets as JSON on standard input. `limit` is in
+    seconds.
 
-    Its output goes nowhere: a picture on the terminal would be torn by it.
+    Its output is discarded: it would garble the live view on the terminal.
     """
 
     def __init__(self, line: str, limit: float) -> None:
@@ -49,16 +50,16 @@ class Command:
         self._thread.start()
 
     def run(self, event: dict[str, Any]) -> None:
-        """Soon, and after those before it; returns at once."""
+        """Queue an event; returns at once."""
         self._events.put(event)
 
     def close(self) -> None:
-        """Wait for the last ones, as long as one may take; what is left then does not run."""
+        """Wait for the queued events, up to the limit of one; what is left then is dropped."""
         self._events.put(None)
         self._thread.join(self._limit)
         if self._thread.is_alive():
             self._given_up = True
-            late = sum(event is not None for event in _taken(self._events))
+            late = sum(event is not None for event in _drained(self._events))
             self._events.put(None)
             self._thread.join(5)
             if late:
@@ -71,21 +72,21 @@ class Command:
                 self.failures.append(f"at {event['event']} {event['step']}: {problem}")
 
     def _once(self, event: dict[str, Any]) -> str:
-        """What went wrong; nothing, if all went well."""
+        """Run the command for one event. Returns what went wrong, or ""."""
         try:
-            with TemporaryFile() as given, TemporaryFile() as said:
+            with TemporaryFile() as given, TemporaryFile() as errors:
                 given.write(json.dumps(event).encode() + b"\n")
                 given.seek(0)
                 process = subprocess.Popen(
                     ["/bin/sh", "-c", self._line],
                     stdin=given,
                     stdout=subprocess.DEVNULL,
-                    stderr=said,
-                    start_new_session=True,  # ^C is not for it, and all of it can be ended
+                    stderr=errors,
+                    start_new_session=True,  # ^C does not reach it, and killpg ends all of it
                 )
                 problem = self._awaited(process)
-                said.seek(0)
-                words = said.read(2000).decode(errors="replace").strip().splitlines()
+                errors.seek(0)
+                words = errors.read(2000).decode(errors="replace").strip().splitlines()
         except OSError as error:
             return f"it cannot be run: {error.strerror}"
         return f"{problem}: {words[-1]}" if problem and words else problem
@@ -106,8 +107,8 @@ class Command:
         return problem
 
 
-def _taken(queue: Queue[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
-    """All that is left in a queue."""
+def _drained(queue: Queue[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
+    """Everything that is left in a queue."""
     found = []
     with suppress(Empty):
         while True:
@@ -116,19 +117,20 @@ def _taken(queue: Queue[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
 
 
 class Hooks(Listener):
-    """Makes events of what is told. `heard` is told when the command fails for the first time.
+    """Passes events to the hook. `output` gets a note when the hook fails for the first time.
 
-    No event has more in it than names, times and our own words: what a host says may hold secrets.
+    An event contains only names, times and Cellblock's own words: output of the host may have
+    secrets in it.
     """
 
     def __init__(
-        self, site: Site, run: str, command: Command, heard: Listener, *, asks: bool
+        self, site: Site, run: str, command: Command, output: Listener, *, asks: bool
     ) -> None:
         self._about = {"site": site.name, "host": site.host.address, "run": run}
         self._command = command
-        self._heard = heard
+        self._output = output
         self._asks = asks
-        self._complained = False
+        self._reported = False
         self._question = ""
 
     def gate(self, step: Step, gate: Gate) -> None:
@@ -150,24 +152,24 @@ class Hooks(Listener):
         if event is not None:
             says = result.reason.removeprefix(f"{result.step}: ") or event
             self._run(event, result.step, says, reason=result.reason)
-        elif result.outcome == "waiting" and not self._asks:  # nobody was there to be asked
+        elif result.outcome == "waiting" and not self._asks:  # no prompt, so the hook reports it
             self._gate(result.step)
 
     def close(self) -> None:
         self._command.close()
-        self._complain()
+        self._report_failure()
 
     def _run(self, event: str, step: str, says: str, **more: str) -> None:
         text = f"{self._about['site']}: {step}: {says}"
-        told = {"event": event, "time": now(), **self._about, "step": step, "text": text, **more}
-        self._command.run(told)
-        self._complain()
+        data = {"event": event, "time": now(), **self._about, "step": step, "text": text, **more}
+        self._command.run(data)
+        self._report_failure()
 
-    def _complain(self) -> None:
-        """Here, not where it failed: two threads do not tell at once."""
-        if self._command.failures and not self._complained:
-            self._complained = True
-            self._heard.note(
+    def _report_failure(self) -> None:
+        """From this thread, not the hook's: two threads must not print at once."""
+        if self._command.failures and not self._reported:
+            self._reported = True
+            self._output.note(
                 f"the hook failed {self._command.failures[0]}; the run continues, and "
                 "further failures of the hook are not shown"
             )

@@ -1,6 +1,6 @@
 """A live view of a run, drawn in place: step, command, deadline, and which side answers clients.
 
-What has ended stands above it, one line per step, and stays.
+Finished steps stay above it, one line each.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from rollout.probe.recent import SPAN, Now, Recent
 from rollout.report import tables
 from rollout.terminal.plain import PlainLines, harmless
 
-_COMMAND = re.compile(r"(\d{3}) (.+)")  # host.sh: number and title of the command that begins
-_STATE = re.compile(r"\S+Z \d{3}-\S+: ([a-z]+)")  # and the step's state when it changes
+_COMMAND = re.compile(r"(\d{3}) (.+)")  # host.sh logs number and title of each command
+_STATE = re.compile(r"\S+Z \d{3}-\S+: ([a-z]+)")  # and each new state of the step
 _MARKS = {
     "host": (".", "cyan"),
     "jail": ("=", "green"),
@@ -39,9 +39,9 @@ _BESIDE_MARKS = 45  # columns for the service, its owner and its gap
 
 
 def terminal(stream: TextIO) -> Console | None:
-    """A console on a terminal on which a view can be redrawn in place, or None.
+    """A console on a terminal that can redraw a view in place, or None.
 
-    It has a descriptor of its own: while checks run, pytest has the standard ones.
+    It has its own file descriptor: while checks run, pytest captures the standard ones.
     """
     if not stream.isatty() or os.environ.get("TERM", "") in ("", "dumb", "unknown"):
         return None
@@ -58,7 +58,7 @@ class Live(PlainLines):
         self._name = name
         self._steps = list(steps)
         self._region: Region | None = None
-        self._latest: Recent | None = None
+        self._recent: Recent | None = None
         self._act = ""
         self._began = time.monotonic()
         self._at_step = ""
@@ -68,7 +68,7 @@ class Live(PlainLines):
         self._within = 0
         self._deadline: float | None = None
 
-    # What is told.
+    # Events.
 
     def say(self, text: str) -> None:
         self._console.print(Text(harmless(text)), soft_wrap=True)
@@ -80,10 +80,10 @@ class Live(PlainLines):
         self._show()
 
     def watching(self, results: Path) -> None:
-        self._latest = Recent(results)
+        self._recent = Recent(results)
 
     def gate(self, step: Step, gate: Gate) -> None:
-        self._hide()  # the terminal is for the question and the answer
+        self._hide()  # the question and the answer need the terminal
 
     def step(self, step: Step, doing: str, commands: int = 0) -> None:
         self._at(step.name, doing, commands)
@@ -114,7 +114,7 @@ class Live(PlainLines):
 
     def ended(self, results: Sequence[dict[str, Any]], summary: str) -> None:
         self._hide()
-        self._latest = None
+        self._recent = None
         super().ended(results, summary)
 
     def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
@@ -134,7 +134,7 @@ class Live(PlainLines):
         self._at_step, self._doing, self._commands = step, doing, commands
         self._command, self._deadline = "", None
 
-    # What is seen.
+    # Drawing.
 
     def _show(self) -> None:
         if self._region is None:
@@ -142,7 +142,7 @@ class Live(PlainLines):
                 console=self._console, get_renderable=self._fitted, transient=True
             )
             self._region.start()
-        self._region.refresh()  # a state that is over before the next picture was still seen
+        self._region.refresh()  # shows even a state that ends before the next redraw
 
     def _hide(self) -> None:
         region, self._region = self._region, None
@@ -156,16 +156,16 @@ class Live(PlainLines):
                 self._console.size = size
         except (OSError, ValueError):  # no terminal, as in a recording
             pass
-        return self.picture(time.monotonic(), time.time())
+        return self.frame(time.monotonic(), time.time())
 
-    def picture(self, monotonic: float, wall: float) -> Group:
-        """The picture at a moment, given by both clocks."""
+    def frame(self, monotonic: float, wall: float) -> Group:
+        """The view at a given time, by both clocks."""
         marks = max(10, min(_MARKS_AT_MOST, self._console.width - _BESIDE_MARKS))
         services: list[Now] = []
-        if self._latest is not None:
-            self._latest.read()
-            services = self._latest.now(wall, marks)
-        rows = self._console.height - 7  # what does not fit would scroll away, and stay
+        if self._recent is not None:
+            self._recent.read()
+            services = self._recent.now(wall, marks)
+        rows = self._console.height - 7  # more rows would scroll, and could not be erased
         return Group(
             self._heading(monotonic),
             *([_answers(services[:rows], wall)] if services else []),
@@ -189,8 +189,8 @@ class Live(PlainLines):
         if self._at_step not in self._steps:
             return self._at_step
         place = self._steps.index(self._at_step) + 1
-        said = f", {self._doing}" if self._command else ""
-        return f"{self._at_step} ({place} of {len(self._steps)}){said}"
+        doing = f", {self._doing}" if self._command else ""
+        return f"{self._at_step} ({place} of {len(self._steps)}){doing}"
 
     def _until(self, now: float) -> Text:
         if self._deadline is not None:
@@ -237,6 +237,6 @@ def _clock(seconds: float) -> str:
 
 
 def on_terminal(name: str, steps: Sequence[str]) -> Live | None:
-    """A live view on standard output, or None where that is no terminal for it."""
+    """A live view on standard output, or None if that is no terminal, or a dumb one."""
     console = terminal(sys.stdout)
     return Live(console, name, steps) if console else None

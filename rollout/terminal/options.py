@@ -31,7 +31,7 @@ def site(command: Command) -> Command:
 
 
 def site_or_sample(command: Command) -> Command:
-    """Of a command that needs no server: gives it `site_file`."""
+    """For a command that needs no server: gives it `site_file`, by default the sample."""
     return click.option(
         "--site",
         "site_file",
@@ -44,26 +44,26 @@ def site_or_sample(command: Command) -> Command:
 def _or_sample(context: click.Context, _: click.Parameter, value: Path | None) -> Path:
     if value is not None or _SITE.exists():
         return value or _SITE
-    if not context.resilient_parsing:  # which is a completion: the line is being typed
+    if not context.resilient_parsing:  # else it completes a line that is being typed
         click.echo(f"there is no {_SITE} here: this is for the sample site, {SAMPLE}", err=True)
     return SAMPLE
 
 
 def document(command: Command) -> Command:
-    """Of a command that only asks: gives it `as_json`."""
+    """For a command that only reads: gives it `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(
         command
     )
 
 
 def manner(command: Command) -> Command:
-    """How a run is shown: gives the command `quiet`, `verbose` and `as_json`."""
+    """For a command that runs steps: gives it `quiet`, `verbose` and `as_json`."""
     quiet = click.option("--quiet", is_flag=True, help="Print only the result; no tables.")
     verbose = click.option(
         "--verbose", is_flag=True, help="Print every command and the host's log; no live view."
     )
     events = click.option(
-        "--json", "as_json", is_flag=True, help="Print events as they come, one JSON object a line."
+        "--json", "as_json", is_flag=True, help="Print events as JSON, one object per line."
     )
     return quiet(verbose(events(command)))
 
@@ -73,8 +73,8 @@ def to(says: str = "The last step; see plan for their names.") -> Option:
 
 
 def steps(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
-    """The steps of the site file at hand, for the shell to complete a name from."""
-    from rollout import plan  # a plan takes longer to import than all options to be shown
+    """The step names of the site file, for completion in the shell."""
+    from rollout import plan  # here, since importing it takes longer than printing --help
     from rollout import site as site_file
 
     try:
@@ -85,7 +85,7 @@ def steps(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
 
 
 def chaos(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    """N or N:SEED, as how many and by which seed they are drawn."""
+    """N or N:SEED, as the number of failures and the seed."""
     if value is None:
         return None
     count, colon, seed = value.partition(":")

@@ -1,4 +1,4 @@
-"""How a run is shown on this machine: a live view, lines, events, or the result alone."""
+"""Shows a run on this machine: as a live view, lines, events, or the result alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rollout.terminal.progress import Progress
 
 @dataclass(frozen=True)
 class Manner:
-    """What the command line asks for. `verbose`: all lines, and no live view on a terminal."""
+    """The options of the command line. `verbose`: all lines, and no live view on a terminal."""
 
     quiet: bool = False
     as_json: bool = False
@@ -30,7 +30,7 @@ class Manner:
 
 
 @contextmanager
-def telling(
+def show_run(
     plan: Plan,
     run: str,
     manner: Manner,
@@ -41,20 +41,20 @@ def telling(
 ) -> Iterator[Listener]:
     """Show a run from its beginning to its end, however it ends; ^C becomes Interrupted.
 
-    `asks`: a person is asked at gates. With `hooks` the site's own command gets the events. `box`
-    names what is rehearsed on; it is deleted afterwards.
+    `asks`: gates prompt at the terminal. With `hooks` the site's hook gets the events. `box` names
+    the box of a rehearsal, which is deleted afterwards.
     """
     progress = Progress()
-    with _on_stdout(plan, run, manner) as seen, _to_hooks(plan, run, seen, asks, hooks) as heard:
+    with _on_stdout(plan, run, manner) as shown, _to_hook(plan, run, shown, asks, hooks) as hook:
         try:
-            yield Listeners(progress, seen, heard)
+            yield Listeners(progress, shown, hook)
         except (KeyboardInterrupt, click.Abort):
-            raise _left(progress, box) from None
+            raise _interrupted(progress, box) from None
 
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends what is within as ^C does: whatever was set up is taken down."""
+    """Within this context SIGTERM has the effect of ^C, so that everything is cleaned up."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -66,19 +66,19 @@ def ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _left(progress: Progress, box: str | None) -> Interrupted:
+def _interrupted(progress: Progress, box: str | None) -> Interrupted:
     if box is None:
         return progress.interrupted()
     return Interrupted(f"interrupted: {box} was deleted; no server of yours was touched")
 
 
 @contextmanager
-def _to_hooks(plan: Plan, run: str, seen: Listener, asks: bool, wanted: bool) -> Iterator[Listener]:
+def _to_hook(plan: Plan, run: str, shown: Listener, asks: bool, wanted: bool) -> Iterator[Listener]:
     table = plan.site.hooks
     if not wanted or table.command is None:
         yield Listener()
         return
-    hooks = Hooks(plan.site, run, Command(table.command, table.timeout), seen, asks=asks)
+    hooks = Hooks(plan.site, run, Command(table.command, table.timeout), shown, asks=asks)
     try:
         yield hooks
     finally:
@@ -96,11 +96,11 @@ def _on_stdout(plan: Plan, run: str, manner: Manner) -> Iterator[Listener]:
             raise
         events.close(None)
         return
-    printed = _lines(plan, run, manner)
+    lines = _lines(plan, run, manner)
     try:
-        yield printed
+        yield lines
     finally:
-        printed.close()
+        lines.close()
 
 
 def _lines(plan: Plan, run: str, manner: Manner) -> PlainLines:

@@ -1,4 +1,4 @@
-"""A run in plain lines, for pipes, logs and terminals that cannot do more."""
+"""A run in plain lines, for pipes, logs and dumb terminals."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from rollout.rehearsal import verdicts
 from rollout.report import tables
 
 _WIDTH = 79
-_FOR_THE_RUNNER = ("state ", "reason ", "differences ")  # what the host's follow ends with
+_FOR_THE_RUNNER = ("state ", "reason ", "differences ")  # the last lines of host.sh follow
 
 
-def spoken(text: str) -> bool:
-    """Whether a line from the host is meant for people."""
+def is_log_line(text: str) -> bool:
+    """Whether a line from the host is a log line for users, not a result for the runner."""
     return not text.startswith(_FOR_THE_RUNNER)
 
 
 def harmless(text: str) -> str:
-    """Without control characters: a log has output of programs that are not ours in it."""
+    """Without control characters: a log contains output of other programs."""
     return "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text)
 
 
@@ -35,7 +35,7 @@ def wrapped(text: str) -> str:
 
 
 def out(text: str) -> None:
-    """A line on standard output. When the reader has gone, as head(1) has, the run goes on."""
+    """Print a line. If the reader has gone, as head(1) does, the run continues without output."""
     try:
         click.echo(text)
     except BrokenPipeError:
@@ -43,7 +43,7 @@ def out(text: str) -> None:
 
 
 class PlainLines(Listener):
-    """On standard output: one line per step, and at the end the result and its table."""
+    """Prints one line per step, and at the end the result and its table."""
 
     def say(self, text: str) -> None:
         out(harmless(text))
@@ -69,7 +69,7 @@ class PlainLines(Listener):
         self._table(summary, verdicts.table(rows) if rows else "")
 
     def _table(self, summary: str, table: str) -> None:
-        """The result first, then what it is made of."""
+        """The result in sentences, then the table."""
         if summary:
             self.say(f"\n{wrapped(summary)}\n")
         if table:
@@ -83,7 +83,7 @@ class PlainLines(Listener):
 
 
 class Verbose(PlainLines):
-    """Besides, each command, each line of the host's log, and what a step cost in connections."""
+    """Also prints each command, each line of the host's log, and each step's connections."""
 
     def gate(self, step: Step, gate: Gate) -> None:
         self.say(f"{step.name}: gate: {gate.question}")
@@ -92,7 +92,7 @@ class Verbose(PlainLines):
         self.say(f"{step.name}: {doing}")
 
     def line(self, text: str) -> None:
-        if spoken(text):
+        if is_log_line(text):
             self.say(f"    {text}")
 
     def checking(self, step: str, checks: int, left: int | None = None) -> None:
@@ -107,7 +107,7 @@ class Verbose(PlainLines):
 
 
 class Quiet(PlainLines):
-    """Only the result, in sentences; of a `rehearsal`, which has several acts, the last one."""
+    """Prints only the result, in sentences. A `rehearsal` has several acts, and one result."""
 
     def __init__(self, *, rehearsal: bool = False) -> None:
         self._rehearsal = rehearsal

@@ -1,4 +1,4 @@
-"""What the host does by itself with what is unfinished when the operator leaves with ^C."""
+"""What the host does with the current step if the operator interrupts the run with ^C."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rollout.plan.step import Gate, Step
 
 
 class Progress(Listener):
-    """Keeps in mind how far a run is."""
+    """Tracks how far a run is."""
 
     def __init__(self) -> None:
         self._step = ""
@@ -51,7 +51,7 @@ class Progress(Listener):
             self._step, self._state = result.step, "ended"
 
     def interrupted(self) -> Interrupted:
-        """The error for ^C at this moment: what is left, and what becomes of it."""
+        """The error for ^C now: which step is not finished, and what the host does with it."""
         step = self._step
         if self._state == "running":
             return Interrupted(
@@ -71,17 +71,17 @@ class Progress(Listener):
         if self._state == "undoing":
             return Interrupted(
                 f"interrupted while {step} was being undone: the undo continues on the host",
-                todo="cellblock status shows how far it is; cellblock rollback goes on from there",
+                todo="cellblock status shows how far it is; cellblock rollback continues it",
             )
         if self._state == "undone":
             return Interrupted(
                 f"interrupted after {step} was undone, while the checks of the steps before it ran",
-                todo="cellblock verify runs them again; cellblock rollback goes on",
+                todo="cellblock verify runs them again; cellblock rollback continues",
             )
         if self._state == "gate":
             return Interrupted(
                 f"interrupted at the gate of {step}: no command of it has run",
-                todo="run cellblock apply when you have looked",
+                todo="run cellblock apply again to answer it",
             )
         done = f"; {step} had ended" if self._state == "ended" else ""
         return Interrupted(

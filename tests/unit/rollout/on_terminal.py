@@ -24,7 +24,7 @@ import pyte
 import pytest
 
 from rollout import plan, site
-from rollout.terminal.output import Manner, telling
+from rollout.terminal.output import Manner, show_run
 from tests.unit.rollout import runs
 
 PROJECT = Path(__file__).parents[3]
@@ -127,7 +127,7 @@ def main(ends: str) -> None:
     """What the child on the terminal does: tell a run; end it, or wait in its middle."""
     made = plan.make(site.read(PROJECT / "site.example.toml"))
     manner = Manner(quiet=ends == "quiet", as_json=ends == "json", verbose=ends == "verbose")
-    with TemporaryDirectory() as folder, telling(made, "apply", manner) as listener:
+    with TemporaryDirectory() as folder, show_run(made, "apply", manner) as listener:
         if ends == "checks":
             (Path(folder) / "test_slow.py").write_text("def test(): __import__('time').sleep(6)\n")
             listener.act("apply")

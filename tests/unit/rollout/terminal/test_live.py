@@ -33,7 +33,7 @@ def seen(view: Live, later: float = 0.0, width: int = 100) -> list[str]:
     """The lines of the picture, so many seconds from now."""
     view._console.size = ConsoleDimensions(width, 30)
     console = Console(file=io.StringIO(), width=width, height=30, record=True)
-    console.print(view.picture(AT + later, AT + later))
+    console.print(view.frame(AT + later, AT + later))
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
