@@ -570,7 +570,7 @@ def _applied(runner: Runner, to: str | None, strict: bool) -> None:
     done = {entry.name for entry in runner.known().done}
     wanted = runner.plan.steps[: runner.plan.upto(to)]
     left = [step for step in wanted if step.operations and step.name not in done]
-    for line in history.look(left, strict=strict):
+    for line in history.remarks(left, strict=strict):
         runner.listener.note(line)
     runner.apply(to)
 

@@ -1,1 +1,1 @@
-"""Forward, back and forward again on a box that may break."""
+"""Rehearsals: apply, roll back and apply again on a box that may break."""

@@ -1,4 +1,4 @@
-"""Boxes to rehearse on. The stand-in is the one that is always at hand."""
+"""Boxes to rehearse on. The stand-in is always available; the package `box` has the others."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rollout.probe.transfer import Sink, Transfer
 from rollout.site import Site
 from standin import OUTSIDE, BaseHost, StandIn
 
-_PORTS = count(50000)  # of sinks of the operator's
+_PORTS = count(50000)  # for sinks on the operator's side
 
 
 STANDIN = "the stand-in"
 
 
-def _nobody(say: Callable[[str], None]) -> AbstractContextManager[None]:
+def _no_clients(say: Callable[[str], None]) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -35,11 +35,11 @@ def _nobody(say: Callable[[str], None]) -> AbstractContextManager[None]:
 class Box:
     """A host that may break.
 
-    `watches` and `socket_owner` are the prober's: what it asks, and the command that it asks for
-    owners. `reboot` restarts it as its administrator would, `pull_plug` takes the power and gives
-    it back; both return when it has booted. `cut` ends all connections, and they can be made again
-    a moment later. While `traffic` is entered clients use its services; as it is left it says what
-    they saw, and raises Stuck when something that they had been promised is lost.
+    `watches` and `socket_owner` are for the prober: the ports to probe, and the command that finds
+    the owner of a connection. `reboot` shuts it down and starts it again; `pull_plug` cuts the
+    power and restores it. Both return when it has booted. `cut` ends all connections; new ones work
+    a moment later. Within the context `traffic`, clients use its services. At its end it reports
+    their results, and raises Stuck if something that a server had acknowledged is lost.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Box:
     reboot: Callable[[], None]
     pull_plug: Callable[[], None]
     cut: Callable[[], None]
-    traffic: Callable[[Callable[[str], None]], AbstractContextManager[None]] = _nobody
+    traffic: Callable[[Callable[[str], None]], AbstractContextManager[None]] = _no_clients
     is_freebsd: bool = False
 
 
 @dataclass(frozen=True)
 class _Model:
-    """The stand-in says itself who would answer a client."""
+    """The outside of a stand-in, which says itself who would answer a client."""
 
     standin: StandIn
     certificates: Certificates
@@ -79,11 +79,11 @@ def _presented(standin: StandIn, watch: Watch) -> Certificate:
 
 
 def _awaited(count: Callable[[], int | None], limit: float) -> int:
-    """The stand-in's word once it has one, a moment after the host's nc began; or else 0."""
+    """The number of bytes, once the stand-in knows it (a moment after nc began), or else 0."""
     deadline = time.monotonic() + limit
-    while (came := count()) is None and time.monotonic() < deadline:
+    while (received := count()) is None and time.monotonic() < deadline:
         time.sleep(0.005)
-    return came or 0
+    return received or 0
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class _ModelSink:
     address: str = OUTSIDE
 
     def received(self, limit: float) -> Transfer | None:
-        came = _awaited(lambda: self.standin.sent(self.port), limit)
-        return Transfer(came, 0.0) if came else None
+        received = _awaited(lambda: self.standin.sent(self.port), limit)
+        return Transfer(received, 0.0) if received else None
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +104,7 @@ class _ModelSink:
 
 @contextmanager
 def standin_box(site: Site, where: Path, base: BaseHost | None = None) -> Iterator[Box]:
-    """A fresh stand-in, booted; gone when the context ends. Without `base`, the sample server."""
+    """A new stand-in, booted, and deleted when the context ends. By default the sample server."""
     with StandIn.build(where / "standin", base or BaseHost.sample()) as standin:
         standin.boot()
 

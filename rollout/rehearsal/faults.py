@@ -1,8 +1,7 @@
 """Failures that a rehearsal injects: at one command of one step, on any kind of box.
 
-The command itself is changed before it is uploaded, or the box is, at the moment when the host's
-log names the command. Nothing on the box has to know of it, so the host does what it would do on
-the night.
+Either the command is changed before it is uploaded, or the box is cut off when the host's log names
+the command. Nothing on the box knows of the failure, so the host acts as it would in a real run.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ _OPEN = 3  # seconds in which the connection or the power can go before the comm
 
 @dataclass(frozen=True)
 class Fault:
-    """A kind of failure at a command of a step. `at` is where in the step, from 0 to below 1: how
-    many commands a step has is only known on the box.
+    """A kind of failure at a command of a step. `at` is the position in the step, from 0 to below
+    1, since the number of commands is known only on the box.
     """
 
     step: str
@@ -48,11 +47,11 @@ class Fault:
         return f"{command} of {self.step} {SAYS[self.kind]}"
 
     def of(self, commands: int) -> Fault:
-        """With its command's number, in a step of so many."""
+        """The fault with the number of its command, in a step of so many commands."""
         return replace(self, number=1 + int(self.at * commands))
 
     def put_into(self, made: Bundle) -> Bundle:
-        """The bundle that goes wrong."""
+        """The bundle with the fault in it."""
         commands = list(made.commands)
         commands[self.number - 1] = self._changed(commands[self.number - 1])
         return replace(made, commands=tuple(commands))
@@ -73,7 +72,7 @@ class Fault:
 def must_exist(plan: Plan, step: str, command: int) -> None:
     """Raises Refused for a step or a command that no host has, before a box is set up.
 
-    A host on which nothing of ours is yet has the most commands.
+    A step has the most commands on a host that Cellblock has not changed yet.
     """
     position = plan.position(step)
     made = compile_step(position + 1, plan.steps[position], plan.hashes[position], None)
@@ -87,31 +86,31 @@ def must_exist(plan: Plan, step: str, command: int) -> None:
 
 
 def draw(count: int, seed: int, steps: Sequence[str]) -> list[Fault]:
-    """That many faults at steps of this plan, in its order; the same for the same seed."""
-    dice = random.Random(seed)  # noqa: S311 # to be drawn again by its seed, and no secret
+    """That many random faults, in the order of the steps; the same for the same seed."""
+    dice = random.Random(seed)  # noqa: S311 # repeatable by its seed, and no secret
     drawn = [(dice.randrange(len(steps)), dice.choice(KINDS), dice.random()) for _ in range(count)]
     return [Fault(steps[position], kind, at) for position, kind, at in sorted(drawn)]
 
 
-class Struck(Listener):
-    """Reads the host's log; when it names the command, cuts the connection or the power, once,
-    where the fault is of that kind.
+class Injector(Listener):
+    """Cuts the connection or the power, once, when the host's log names the fault's command. For
+    other kinds of faults it does nothing.
     """
 
     def __init__(self, fault: Fault, command: Command, box: Box) -> None:
         self.fault = fault
         self._line = f"{fault.number:03} {command.says}"
-        strikes = {"connection": box.cut, "power": box.pull_plug}
-        self._strike = strikes.get(fault.kind)
+        cuts = {"connection": box.cut, "power": box.pull_plug}
+        self._cut = cuts.get(fault.kind)
 
     def line(self, text: str) -> None:
-        if text == self._line and self._strike is not None:
-            strike, self._strike = self._strike, None
-            strike()
+        if text == self._line and self._cut is not None:
+            cut, self._cut = self._cut, None
+            cut()
 
 
 class FaultyRunner(Runner):
-    """A runner whose step, at hand, has a fault put into it."""
+    """A runner that puts a fault into one step as it compiles it."""
 
     fault: Fault | None = None
 

@@ -1,7 +1,7 @@
-"""What was rehearsed, on what box and when: the record that an apply on a live host looks into.
+"""What was rehearsed, on which box and when. An apply on a live host reads this record.
 
-A step counts by its content: what it does and how it is checked. So a site file in which another
-step was changed leaves this one rehearsed.
+A step is identified by its content: its operations and its checks. So it still counts as rehearsed
+if the site file changes only other steps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rollout.plan.step import Step
 
 
 class Entry(BaseModel):
-    """The last time that a step went forward and back on a box; `when` is in UTC."""
+    """The last time that a step was applied and undone on a box; `when` is in UTC."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +35,7 @@ _ENTRIES = TypeAdapter(dict[str, Entry])
 
 
 def content(step: Step) -> str:
-    """Its hash, over what it does and how it is checked, whatever stands before it."""
+    """A hash over the step's operations and checks, independent of the steps before it."""
     text = "\n".join([step.name, *map(str, step.operations), *map(repr, step.checks)])
     return sha256(text.encode()).hexdigest()[:16]
 
@@ -46,7 +46,7 @@ def place() -> Path:
 
 
 def read() -> dict[str, Entry]:
-    """The record: content -> entry. A file that is no record is refused, not taken for empty."""
+    """The record: content -> entry. Raises Refused for a file that is not a record."""
     path = place()
     try:
         return _ENTRIES.validate_json(path.read_bytes())
@@ -61,7 +61,7 @@ def read() -> dict[str, Entry]:
 
 
 def note(steps: Iterable[Step], site: str, box: str, *, freebsd: bool) -> None:
-    """Put these steps into the record. A stand-in does not take a FreeBSD's place."""
+    """Put these steps into the record. A stand-in does not replace the entry of a FreeBSD."""
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     known = read()
     for step in steps:
@@ -77,9 +77,9 @@ def note(steps: Iterable[Step], site: str, box: str, *, freebsd: bool) -> None:
     half.replace(path)
 
 
-def look(steps: Iterable[Step], *, strict: bool) -> list[str]:
-    """What to tell of the steps that an apply will run. Raises Refused, with `strict`, where one of
-    them was never rehearsed as it is.
+def remarks(steps: Iterable[Step], *, strict: bool) -> list[str]:
+    """Which of these steps were rehearsed, as lines for the user. With `strict`, raises Refused if
+    one was never rehearsed in its current form.
     """
     known = read()
     steps = list(steps)
@@ -92,14 +92,14 @@ def look(steps: Iterable[Step], *, strict: bool) -> list[str]:
             evidence="\n".join(never),
             todo="rehearse them with this site file, or apply without --strict",
         )
-    told = []
+    lines = []
     if never:
-        told.append(f"WARNING: never rehearsed in their current form: {', '.join(never)}")
+        lines.append(f"WARNING: never rehearsed in their current form: {', '.join(never)}")
     modelled = [entry.step for entry in found if not entry.freebsd]
     if modelled:
-        told.append(f"rehearsed on the stand-in only, not on a FreeBSD: {', '.join(modelled)}")
+        lines.append(f"rehearsed on the stand-in only, not on a FreeBSD: {', '.join(modelled)}")
     for box in sorted({entry.box for entry in found if entry.freebsd}):
         on = [entry for entry in found if entry.box == box]
         last = max(entry.when for entry in on)
-        told.append(f"rehearsed on {box}, last at {last}: {', '.join(e.step for e in on)}")
-    return told
+        lines.append(f"rehearsed on {box}, last at {last}: {', '.join(e.step for e in on)}")
+    return lines

@@ -21,20 +21,20 @@ from rollout.plan import Plan
 from rollout.plan.step import Gate
 from rollout.rehearsal import faults, history
 from rollout.rehearsal.box import Box
-from rollout.rehearsal.faults import Fault, FaultyRunner, Struck
+from rollout.rehearsal.faults import Fault, FaultyRunner, Injector
 from rollout.rehearsal.verdicts import Column, Verdicts
 from rollout.report import tables
 from rollout.report.record import ROLLBACK, Record
 from rollout.site import JOURNAL
 
 _MARK = "=== step "
-_BY_ITSELF = 60.0  # seconds that a command may take beyond its own limit
+_EXTRA = 60.0  # seconds that a command may take beyond its own limit
 
 
 class Rehearsal:
-    """Rehearses one plan on one box. `files` is a directory for the report and what the prober saw.
+    """Rehearses one plan on one box. `files` is a directory for the report and the prober's files.
 
-    The report is written where the rehearsal's `record`, a context, ends.
+    `record` is a context; it writes the report at its end.
     """
 
     def __init__(self, plan: Plan, box: Box, listener: Listener, files: Path) -> None:
@@ -45,22 +45,22 @@ class Rehearsal:
         self.record = Record(plan, "rehearse", box.target.name, files, listener.note)
         self.verdicts = Verdicts(plan)
 
-    def _runner(self, struck: Struck | None = None) -> Runner:
-        if struck is None:
+    def _runner(self, injector: Injector | None = None) -> Runner:
+        if injector is None:
             return Runner(self.plan, self.box.target, self.box.outside, self.listener, _yes)
-        listener = Listeners(self.listener, struck)
+        listener = Listeners(self.listener, injector)
         runner = FaultyRunner(self.plan, self.box.target, self.box.outside, listener, _yes)
-        runner.fault = struck.fault
+        runner.fault = injector.fault
         return runner
 
     def fingerprint(self) -> list[str]:
-        """The host's state, one fact a line."""
+        """The host's state, one fact per line."""
         with self._runner() as runner:
             runner.connection.take()
             return _fingerprint(runner.session)
 
     def compiled(self, position: int) -> Bundle:
-        """A step as it would run on the box as that is now."""
+        """A step, compiled for the current state of the box."""
         with self._runner() as runner:
             runner.connection.connect()
             return runner.compiled(position)
@@ -69,7 +69,7 @@ class Rehearsal:
 
     def whole(self) -> None:
         """Apply, verify, roll back, compare with before, apply again, run everything a second time,
-        restart, verify. Raises where it fails; the verdicts are shown in any case.
+        restart, verify. Raises at the first failure; the verdicts are shown in any case.
         """
         with self._judging(self.verdicts):
             before = self.fingerprint()
@@ -90,7 +90,7 @@ class Rehearsal:
         )
 
     def broken(self, step: str, command: int) -> None:
-        """Let one command of a step fail. Raises RolledBack when all is as before that step."""
+        """Let one command of a step fail. Raises RolledBack if the host is then as before it."""
         with self._judging():
             self._broken(step, command)
 
@@ -112,15 +112,16 @@ class Rehearsal:
             raise RolledBack(
                 f"{error.what} (a failure that --break injected)",
                 evidence=error.evidence,
-                todo="nothing is to be repaired: the box is deleted, and no server was touched",
+                todo="there is nothing to repair: the box is deleted, and no server was touched",
             ) from None
         raise Stuck(
             f"a failure was injected at command {command} of {step}, but the step did not fail"
         )
 
     def chaos(self, count: int, seed: int) -> None:
-        """Failures drawn by that seed. Each must end as before its step, or confirmed and verified;
-        and all of it in the end as before everything. Raises Stuck where it does not.
+        """Inject random failures from this seed. After each, the host must be as before the step,
+        or the step confirmed and verified. At the end everything must be as before. Else raises
+        Stuck.
         """
         with self._judging():
             self._chaos(count, seed)
@@ -139,10 +140,10 @@ class Rehearsal:
         self.listener.note(tabulate(ends, ["failure", "ended"]))
 
     def _one(self, name: str, drawn: Fault) -> tuple[str, str]:
-        """What went wrong, and how it ended."""
+        """Inject one failure. Returns the failure, and how it ended."""
         position = self.plan.position(drawn.step)
         last = self.plan.steps[position - 1].name if position else None
-        self._stand_before(f"{name}: the way there", position, last)
+        self._go_before(f"{name}: the way there", position, last)
         here = self.fingerprint()
         at = drawn.of(len(self.compiled(position).commands))
         self.listener.note(f"{name}: {at}")
@@ -159,8 +160,8 @@ class Rehearsal:
         self.must_equal(here, f"after {at}")
         return str(at), "as before"
 
-    def _stand_before(self, name: str, position: int, last: str | None) -> None:
-        """Everything before the step at `position` is confirmed, that step and all later not."""
+    def _go_before(self, name: str, position: int, last: str | None) -> None:
+        """Confirm everything before the step at `position`; undo it and all later steps."""
         with self._runner() as runner:
             runner.connection.connect()
             done = {entry.name for entry in runner.known().done}
@@ -170,14 +171,16 @@ class Rehearsal:
             self._act(name, lambda runner: runner.apply(last))
 
     def _faulted(self, at: Fault, name: str) -> None:
-        """Apply the step with the fault in it; whatever that ends with is raised."""
+        """Apply the step with the fault in it, and raise its error."""
         command = self.compiled(self.plan.position(at.step)).commands[at.number - 1]
-        struck = Struck(at, command, self.box)
-        self._act(f"{name}, injected: {at}", lambda runner: runner.apply(at.step), struck)
+        injector = Injector(at, command, self.box)
+        self._act(f"{name}, injected: {at}", lambda runner: runner.apply(at.step), injector)
 
     # Parts of them.
 
-    def _act(self, name: str, run: Callable[[Runner], Any], struck: Struck | None = None) -> None:
+    def _act(
+        self, name: str, run: Callable[[Runner], Any], injector: Injector | None = None
+    ) -> None:
         self.listener.act(name)
         injected = str(struck.fault) if struck else ""
         with self._runner(struck) as runner:
@@ -187,7 +190,7 @@ class Rehearsal:
                 ):
                     run(runner)
             finally:
-                self.listener.ended(self.record.results, self.record.said)
+                self.listener.ended(self.record.results, self.record.act_summary)
                 for result in runner.results:
                     back = name == ROLLBACK
                     good = "undone" if back else "confirmed"
@@ -207,8 +210,8 @@ class Rehearsal:
         self.listener.note(f"verify {when}: {len(verdicts)} of {len(verdicts)} checks passed")
 
     def _baselines(self) -> None:
-        """Each step's fingerprint before it ran, held against that after its undo: to the letter,
-        since nobody else has a hand in a box.
+        """Compare each step's fingerprint before it ran with that after its undo. They must be
+        identical, since nothing else changes a box.
         """
         with self._runner() as runner:
             found = runner.session.output(_BEFORE_AND_AFTER)
@@ -223,7 +226,7 @@ class Rehearsal:
             )
 
     def _again(self) -> None:
-        """Run a second time what a step still has to say on a host where it is done."""
+        """Run all steps a second time: the commands that they yield where they are done."""
         self.listener.note("running all steps a second time")
         found: list[str] = []
         ran = 0
@@ -236,7 +239,7 @@ class Rehearsal:
                 commands = _wanted(runner, position)
                 for command in commands:
                     line = f"KEEP=/nonexistent sh -eu -c {quote(command.do)} >/dev/null 2>&1"
-                    runner.session.run(line, limit=command.limit + _BY_ITSELF)
+                    runner.session.run(line, limit=command.limit + _EXTRA)
                 ran += len(commands)
                 now = _fingerprint(runner.session) if commands else before
                 self.verdicts.say(step.name, "again", now == before)
@@ -247,7 +250,7 @@ class Rehearsal:
         self.listener.note(f"a second run changed nothing; {ran} commands were run again")
 
     def must_equal(self, before: list[str], when: str) -> None:
-        """Raises Stuck when the host differs from `before`, naming what differs."""
+        """Raises Stuck if the host differs from `before`, with the difference."""
         now = self.fingerprint()
         lines = _differences(before, now)
         self.record.compared(when, len(now), lines)
@@ -257,7 +260,7 @@ class Rehearsal:
 
     @contextmanager
     def _judging(self, verdicts: Verdicts | None = None) -> Iterator[None]:
-        """Show the result however it ends, with those verdicts on each step."""
+        """Show the result, however the rehearsal ends, with these verdicts on each step."""
         rows: list[dict[str, str]] = []
         error: BaseException | None = None
         try:
@@ -288,7 +291,7 @@ def _failed(verdicts: list[Verdict]) -> list[Verdict]:
 
 
 def _wanted(runner: Runner, position: int) -> tuple[Command, ...]:
-    """The commands of a step that is done; none where it refuses to be built over itself."""
+    """The commands of a step that is done; none if it refuses to run a second time."""
     try:
         return runner.compiled(position).commands
     except Refused:

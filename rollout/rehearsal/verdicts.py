@@ -27,7 +27,7 @@ UNTRIED = "-"
 
 
 class Verdicts:
-    """One row per step that has commands. What is not set stays untried; a failure stays one."""
+    """One row per step that has commands. A column is untried until it is set; FAILED is final."""
 
     def __init__(self, plan: Plan) -> None:
         self._steps = [step for step in plan.steps if step.operations]
@@ -39,12 +39,12 @@ class Verdicts:
             found[column] = OK if ok else FAILED
 
     def checked(self, column: Column, verdicts: Iterable[Verdict]) -> None:
-        """Each step by its own checks, of which some may have ended with a later step."""
+        """Set a column by each step's own checks; some may no longer apply after a later step."""
         passed = {verdict.name: verdict.passed for verdict in verdicts}
         for step in self._steps:
-            asked = [name for name in map(named, step.checks) if name in passed]
-            if asked:
-                self.say(step.name, column, all(passed[name] for name in asked))
+            ran = [name for name in map(named, step.checks) if name in passed]
+            if ran:
+                self.say(step.name, column, all(passed[name] for name in ran))
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -55,7 +55,7 @@ class Verdicts:
 
     @property
     def proven(self) -> list[Step]:
-        """The steps that went there and back, and nothing that was tried with them failed."""
+        """The steps that were applied and undone, and for which nothing failed."""
         needed: Sequence[Column] = ("apply", "verify", "undo", "baseline")
         return [
             step

@@ -1,1 +1,1 @@
-"""What a run leaves behind: tables, report.json and the page that is made from it."""
+"""The report of a run: tables, report.json and the page that is made from it."""

@@ -1,4 +1,4 @@
-"""Which services presented another certificate than before, as sentences from report.json."""
+"""The services that presented a different certificate than before, from report.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def of_run(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def of_act(act: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each other certificate than its first that a service presented."""
+    """A line for each certificate of a service that differs from its first one."""
     for service in act["services"]:
         found = {each["sha256"]: each for each in reversed(service["certificates"])}
         for other in reversed(found.values()):

@@ -1,7 +1,7 @@
-"""What compiled steps add to the host, change there and remove: counted from their commands.
+"""Counts what compiled steps add, change and remove on the host, from their commands.
 
-Each is counted once, however many steps name it: each step is compiled against the host as it is
-now, so several may set up the same variable.
+Each thing is counted once, even if several steps name it: every step is compiled for the host as it
+is now, so several may set the same variable.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _of(command: Command) -> Iterator[tuple[How, Kind, str]]:
         yield from (("added", "mount", point) for point in _MOUNT.findall(command.do))
     if match := _DEVFS.search(command.do):
         yield "added", "mount", f"{match[1]} devfs"
-    # A set is disabled while it is filled, too; only this undo brings back rules that were there.
+    # A set is also disabled while it is filled. Only the undo of a removal restores old rules.
     if (match := _OFF.match(command.do)) and "ipfw -S list" in (command.undo or ""):
         yield "removed", "ipfw rule set", match[1]
     if match := _VARIABLE.match(command.do):

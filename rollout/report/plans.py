@@ -1,4 +1,4 @@
-"""A plan, before it runs: a screen that says what will happen, or every command."""
+"""A plan as text: one screen with what will happen, or every command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rollout.plan.step import Gate
 from rollout.report import changes
 
 Ahead = tuple[Bundle, Gate | None, Iterable[str]]
-"""A step that is left, with its gate, and what was found on the host beside it."""
+"""A step that is left, with its gate, and what its checks for the plan found on the host."""
 
 _WIDTH = 79
 _DOES = 36  # columns, so that the table fits into 80
@@ -39,7 +39,7 @@ def data(ahead: Iterable[Ahead]) -> list[dict[str, Any]]:
 
 
 def full(data: Iterable[Mapping[str, Any]]) -> str:
-    """Every command, and why; commands are not wrapped, so that they can be copied."""
+    """Every command, with its step and the reason. Commands are not wrapped, to be copied."""
     lines: list[str] = []
     for number, step in enumerate(data, 1):
         lines += _indented(f"{number}. {step['step']}: {step['why']}")
@@ -111,13 +111,13 @@ def _noticed(ahead: Sequence[Ahead]) -> str:
 def _stops(ahead: Sequence[Ahead]) -> str:
     gates = [made.step.name for made, gate, _ in ahead if gate]
     final = [made.step.name for made, _, _ in ahead if made.step.point_of_no_return]
-    told = [f"Gates, where apply asks you first: {', '.join(gates)}."] if gates else []
-    told += [f"No way back after: {', '.join(final)}."] if final else []
-    return " ".join(told)
+    sentences = [f"Gates, where apply asks you first: {', '.join(gates)}."] if gates else []
+    sentences += [f"No way back after: {', '.join(final)}."] if final else []
+    return " ".join(sentences)
 
 
 def _more(ahead: Sequence[Ahead]) -> str:
-    """Where the rest is to be read."""
+    """How to see the rest."""
     found = [made.step.name for made, _, found in ahead if any(found)]
     more = f" Other files on the host refer to what moves: see plan {', plan '.join(found)}."
     commands = "cellblock plan STEP shows a step's commands, plan --full those of all steps."

@@ -1,4 +1,4 @@
-"""What a run leaves behind: report.json, and report.html, which is made from that alone.
+"""The report of a run: report.json, and report.html, which is made from that alone.
 
 docs/report.md describes both.
 """
@@ -99,7 +99,7 @@ class Record:
         self.acts: list[dict[str, Any]] = []
         self.results: list[dict[str, Any]] = []
         self.verdicts: list[dict[str, str]] = []
-        self.said = ""
+        self.act_summary = ""
         self._began = time.time()
 
     def __enter__(self) -> Record:
@@ -133,7 +133,7 @@ class Record:
     ) -> Iterator[None]:
         """Run while the prober watches, and keep the result; `results` has the figures."""
         probes = self.files / f"{re.sub('[^a-z0-9]+', '-', name.partition(',')[0])}.jsonl"
-        self.results, self.said = [], ""
+        self.results, self.act_summary = [], ""
         before = evidence.confirmed(runner.session)
         began = time.time()
         try:
@@ -157,10 +157,10 @@ class Record:
         ports = labels(self.plan.site).values()
         return {each: watched.get(each) or outage.not_watched(each) for each in ports} | watched
 
-    def tell(self, act: Act) -> None:
-        """Put an act's values into the report."""
+    def add(self, act: Act) -> None:
+        """Add an act to the report."""
         self.acts.append(self._data(act))
-        self.said = summary.act(self.acts[-1])
+        self.act_summary = summary.act(self.acts[-1])
 
     @property
     def _limits(self) -> dict[str, Mapping[str, float]]:
@@ -222,12 +222,12 @@ class Record:
         """`seen` of a port is who answered a probe there, first or last in the act."""
         if missing:
             return {"missing": missing}
-        listener = snapshot.read(self.plan.site, facts)
+        server = snapshot.read(self.plan.site, facts)
         names = labels(self.plan.site)
-        for port in listener["ports"]:
+        for port in server["ports"]:
             label = names.get((port["service"], port["port"], port["proto"]), "")
             port["seen"] = who.get(label)
-        return {"missing": "", "confirmed": confirmed, **listener}
+        return {"missing": "", "confirmed": confirmed, **server}
 
     def verified(self, verdicts: Sequence[Verdict]) -> None:
         """The results of all checks, run again after the last act."""
@@ -237,12 +237,12 @@ class Record:
     def compared(self, when: str, facts: int, differences: Iterable[str]) -> None:
         """After the last act the host's fingerprint was compared with an earlier one."""
         if self.acts:
-            listener = {"when": when, "facts": facts, "differences": list(differences)}
-            self.acts[-1]["compared"] = listener
+            comparison = {"when": when, "facts": facts, "differences": list(differences)}
+            self.acts[-1]["compared"] = comparison
 
     def summary(self, error: BaseException | None) -> str:
-        """The result of the whole run, in sentences, if it ends with this error."""
-        with self._without_harm("the result could not be put into words"):
+        """The result of the whole run in sentences, if it ends with this error."""
+        with self._without_harm("the summary could not be made"):
             return summary.run(self._report(_end(error)))
         return ""
 
@@ -284,7 +284,7 @@ def _end(error: BaseException | None) -> dict[str, Any]:
     if isinstance(error, CellblockError):
         return {
             "code": error.code,
-            # Refused says that nothing was changed; nobody else's code 1 does.
+            # Refused means that nothing was changed; other errors with code 1 do not.
             "word": ENDS[error.code] if error.code != 1 or isinstance(error, Refused) else "failed",
             "what": error.what,
             "evidence": error.evidence,
@@ -297,7 +297,7 @@ def _end(error: BaseException | None) -> dict[str, Any]:
 def _checks(asked: Iterable[tuple[str, Iterable[Verdict]]]) -> list[dict[str, Any]]:
     """Each check once: how often it ran, after which steps, and what its failures said."""
     found: dict[str, dict[str, Any]] = {}
-    for step, verdicts in asked:
+    for step, verdicts in by_step:
         for verdict in verdicts:
             check = found.setdefault(
                 verdict.name,
@@ -317,4 +317,4 @@ def _version() -> str:
     try:
         return version("cellblock")
     except PackageNotFoundError:
-        return ""  # straight from a checkout that was never installed
+        return ""  # a checkout that was never installed

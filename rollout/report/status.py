@@ -1,4 +1,4 @@
-"""What the journal on the host says of each step, in words, and the next command to type."""
+"""The state of each step, from the journal on the host, and the next command to type."""
 
 from __future__ import annotations
 
@@ -58,38 +58,38 @@ def stuck(journal: Journal) -> bool:
 
 
 def _summary(plan: Plan, journal: Journal) -> str:
-    """Where the host stands, in sentences: what needs somebody comes first."""
-    told = [each for entry in reversed(journal.entries) if (each := _said(entry))]
+    """The state of the host in sentences; what needs action comes first."""
+    sentences = [each for entry in reversed(journal.entries) if (each := _sentence(entry))]
     total = sum(bool(step.operations) for step in plan.steps)
     done = len(journal.done)
     if not journal.entries:
-        told.append("No step was ever begun on this host.")
+        sentences.append("No step was ever begun on this host.")
     elif done == total:
-        told.append(f"All {total} steps are confirmed.")
+        sentences.append(f"All {total} steps are confirmed.")
     else:
-        told.append(f"{done} of {total} steps are confirmed.")
+        sentences.append(f"{done} of {total} steps are confirmed.")
     if journal.lock:
-        told.append(f"Another run is active: {journal.lock}.")
+        sentences.append(f"Another run is active: {journal.lock}.")
     if journal.abandoned:
-        told.append(f"The last run ended unexpectedly: {journal.abandoned}.")
-    return " ".join(told)
+        sentences.append(f"The last run ended unexpectedly: {journal.abandoned}.")
+    return " ".join(sentences)
 
 
-def _said(entry: Entry) -> str:
-    """What is to be known of a step that is not simply done or undone."""
+def _sentence(entry: Entry) -> str:
+    """A sentence on a step that is neither confirmed nor regularly undone; else ""."""
     because = f": {entry.stuck or entry.reason}" if entry.stuck or entry.reason else ""
     if entry.being_typed:
         return f"{entry.name} was interrupted during manual entry."
     if entry.state == "undone" and entry.reason and entry.reason != "rollback":
         return f"{entry.name} failed and was undone{because}."
-    told = {
+    sentences = {
         "stuck": f"{entry.name} is stuck{because}. Manual repair is needed.",
         "applying": f"{entry.name} is running on the host.",
         "applied": f"{entry.name} is applied and not confirmed: automatic rollback in "
         f"{entry.left} s.",
         "undoing": f"{entry.name} is being undone{because}.",
     }
-    return told.get(entry.state, "")
+    return sentences.get(entry.state, "")
 
 
 def _next(plan: Plan, journal: Journal) -> str:
@@ -128,7 +128,7 @@ def _advice(plan: Plan, journal: Journal) -> Iterator[str]:
 
 
 def _failed(journal: Journal) -> Entry | None:
-    """The step that failed and was undone, where nothing was rolled back since."""
+    """The step that failed and was undone, unless something was rolled back since."""
     undone = (entry for entry in journal.entries if entry.state == "undone")
     return next((entry for entry in undone if entry.reason not in ("", "rollback")), None)
 
@@ -147,10 +147,10 @@ def _note(entry: Entry) -> str:
     )
 
 
-def _remarks(told: Mapping[str, Any]) -> str:
-    """What went on, who typed it, who said yes at its gate."""
-    hand = told["by_hand"] and f"by hand: {told['by_hand']}"
-    return "; ".join(each for each in (told["note"], hand, told["answer"]) if each)
+def _remarks(step: Mapping[str, Any]) -> str:
+    """The note on a step, who typed it, and who said yes at its gate."""
+    hand = step["by_hand"] and f"by hand: {step['by_hand']}"
+    return "; ".join(each for each in (step["note"], hand, step["answer"]) if each)
 
 
 def _state(step: Step, journal: Journal) -> str:

@@ -1,6 +1,6 @@
-"""What a run came to, in sentences: for the terminal, for the page, from report.json alone.
+"""The result of a run in sentences, for the terminal and the page, from report.json alone.
 
-`run` takes the whole report, `act` one of its acts (docs/report.md says what stands in them).
+`run` takes the whole report, `act` one of its acts (docs/report.md describes them).
 """
 
 from __future__ import annotations
@@ -47,14 +47,15 @@ class Outage:
 
 
 def run(report: Report) -> str:
-    """The result of a whole run: what happened, who was down, what was compared."""
+    """The result of a whole run: what happened, what was down, what was compared."""
     acts = report["acts"]
-    told = [_end(report)]
+    sentences = [_end(report)]
     if acts:
-        told += [_places(acts[-1]), _outages(acts)]
-        # Where a step failed, whether all is as before is what is asked first.
-        told.insert(1 if report["end"]["code"] == RolledBack.code else len(told), _compared(report))
-    return " ".join(each for each in told if each)
+        sentences += [_places(acts[-1]), _outages(acts)]
+        # After a failed step, the first question is whether everything is as before.
+        failed = report["end"]["code"] == RolledBack.code
+        sentences.insert(1 if failed else len(sentences), _compared(report))
+    return " ".join(each for each in sentences if each)
 
 
 def act(act: Act) -> str:
@@ -63,7 +64,7 @@ def act(act: Act) -> str:
 
 
 def outages(act: Act) -> list[Outage]:
-    """Each service that was down in an act: expected outages and others apart."""
+    """Each service that was down in an act, with its expected and other outages apart."""
     limits = {step["step"]: step["expected_outage"] for step in act["steps"]}
     found = []
     for each in act["services"]:
@@ -81,7 +82,7 @@ def outages(act: Act) -> list[Outage]:
 
 
 def unwatched(act: Act) -> list[str]:
-    """The services of which nobody knows whether they answered."""
+    """The services that were not watched, so that it is unknown whether they answered."""
     watched = [each["service"].partition(" ")[0] for each in act["services"]]
     there = [port["service"] for port in act["after"].get("ports", [])]
     return [service for service in dict.fromkeys(there) if service not in watched] + [
@@ -90,7 +91,7 @@ def unwatched(act: Act) -> list[str]:
 
 
 def thin(act: Act) -> list[str]:
-    """The services that were watched with too few probes to say that they always answered."""
+    """The services with too few probes to say that they always answered."""
     return [each["service"] for each in act["services"] if each["verdict"] == "thin"]
 
 
@@ -129,7 +130,7 @@ def _count(steps: int) -> str:
 
 
 def _places(act: Act) -> str:
-    """Which services run in jails at the end of an act: who answered last, or where rules lead."""
+    """Which services run in jails at the end of an act, by the last answer or else the rules."""
     answers: dict[str, set[str | None]] = {}
     for port in act["after"].get("ports", []):
         answers.setdefault(port["service"], set()).add(port["seen"] or port["leads_to"])
@@ -161,14 +162,14 @@ def _outages(acts: Sequence[Act]) -> str:
     vague = [name for one in acts for name in thin(one) if name not in blind]
     doubtful = {*blind, *vague, *(service for service, _ in worst)}
     labels = dict.fromkeys(each["service"] for one in acts for each in one["services"])
-    told = [f"{each}." for each in worst.values()]
-    if well := _services(label for label in labels if label not in doubtful):
-        told.append(f"{_listed(well)} always answered.")
+    sentences = [f"{each}." for each in worst.values()]
+    if steady := _services(label for label in labels if label not in doubtful):
+        sentences.append(f"{_listed(steady)} always answered.")
     if blind:
-        told.append(f"{_listed(blind)}: not watched.")
+        sentences.append(f"{_listed(blind)}: not watched.")
     if vague:
-        told.append(f"{_listed(list(dict.fromkeys(vague)))}: not watched all the time.")
-    return " ".join(told)
+        sentences.append(f"{_listed(list(dict.fromkeys(vague)))}: not watched all the time.")
+    return " ".join(sentences)
 
 
 def _services(labels: Iterable[str]) -> list[str]:
@@ -178,7 +179,7 @@ def _services(labels: Iterable[str]) -> list[str]:
 def _compared(report: Report) -> str:
     failed = report["end"]["code"] == RolledBack.code
     found = [each["compared"] for each in report["acts"] if each["compared"]]
-    if not found:  # the host itself compares after every undo, and is stuck where something differs
+    if not found:  # the host compares after every undo, and is stuck if something differs
         return "Compared with before: identical." if failed else ""
     word = "Compared with before" if failed else "Rolled back and compared"
     if differences := found[-1]["differences"]:

@@ -1,4 +1,4 @@
-"""What a run comes to, as tables for people and as values for --json."""
+"""The results of a run, as tables for people and as values for --json."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTCOMES = {
     "locked": "locked",
     "interrupted": "interrupted",
 }
-"""What a step ended with, as --json has it -> in words."""
+"""A step's outcome, as in --json -> in words."""
 
 _OUTAGE = 25  # columns, so that a table fits into 80
 
@@ -78,14 +78,14 @@ def results_table(data: Iterable[dict[str, Any]], *, cost: bool = False) -> str:
 
 
 def _outages(outages: Mapping[str, Mapping[str, Any]]) -> str:
-    told = []
+    parts = []
     for service, window in outages.items():
         if window["verdict"] == "outage":
             limit = f"limit {window['limit']:g} s" if window["limit"] else "not expected"
-            told.append(f"{service} {window['seconds']:.2f} s ({limit})")
+            parts.append(f"{service} {window['seconds']:.2f} s ({limit})")
         elif window["verdict"] != "no outage":
-            told.append(f"{service}: {_UNSURE[window['verdict']]}")
-    return ", ".join(told) or ("none" if outages else "not watched")
+            parts.append(f"{service}: {_UNSURE[window['verdict']]}")
+    return ", ".join(parts) or ("none" if outages else "not watched")
 
 
 _UNSURE = {"not watched": "not watched", "thin": "hardly watched"}

@@ -1,1 +1,1 @@
-"""The same steps for a person: printed pages, and steps that are typed during a run."""
+"""The same steps for a person: printed pages, and steps typed during a run."""

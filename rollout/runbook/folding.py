@@ -6,20 +6,20 @@ import re
 from collections.abc import Iterator
 
 WIDTH = 76
-"""Letters; a shorter line is left as it is."""
+"""Characters; a shorter line is not folded."""
 
 _HEREDOC = re.compile(r"<<-?\s*(['\"]?)([A-Za-z_][\w-]*)\1\s*$")
-# What is quoted or escaped, an operator, or one more letter.
+# Quoted or escaped text, an operator, or one other character.
 _TOKEN = re.compile(
     r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.|(?P<before>&&|\|\|?)|(?P<after>;;?[ ]?)|.", re.DOTALL
 )
 
 
 def folded(text: str) -> list[list[str]]:
-    """The lines of a command, each in parts; joined, the parts are the line.
+    """The lines of a command, each split into parts that together are the line.
 
-    A part begins with &&, || or |, or comes after a semicolon; none of them within quotes. The
-    content of a here-document is not folded.
+    A part begins with &&, || or |, or after a semicolon, but never within quotes. Here-documents
+    are not folded.
     """
     lines: list[list[str]] = []
     end = ""

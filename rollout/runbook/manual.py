@@ -1,8 +1,8 @@
-"""A step whose commands a person types: they are shown, and the run waits until they are typed.
+"""A step whose commands a person types: the run shows them, and waits until they are typed.
 
-Before anything is typed, the host has all that the undo needs. It treats every command as begun,
-since it cannot know what was typed. There is no deadline until the person reports that everything
-is typed (docs/decisions/0015).
+Before that, the host saves all that the undo needs. It treats every command as begun, since it
+cannot know what was typed. There is no deadline until the person reports that everything is typed
+(docs/decisions/0015).
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class Typist(Protocol):
     """A person with a shell on the host."""
 
     def typed(self, step: str, commands: Sequence[Typed]) -> str | None:
-        """Show them and wait: "" if all are typed, what went wrong, or None if the person left."""
+        """Show them and wait. Returns "" if all are typed, what went wrong, or None after ^C."""
 
 
 class TerminalTypist:
-    """Somebody who reads the commands on this terminal and types them in another."""
+    """A person who reads the commands on this terminal and types them in another."""
 
     def typed(self, step: str, commands: Sequence[Typed]) -> str | None:
         click.echo("\n".join(shown(step, commands)), err=True)
-        asks = f"{step}: press Enter when everything is typed; if something failed, say what: "
-        click.echo(asks, nl=False, err=True)
+        prompt = f"{step}: press Enter when everything is typed; if something failed, say what: "
+        click.echo(prompt, nl=False, err=True)
         try:
             line = sys.stdin.readline()
         except KeyboardInterrupt:
@@ -63,7 +63,7 @@ def at_terminal() -> Typist:
 
 
 def shown(step: str, commands: Sequence[Typed]) -> list[str]:
-    """What is shown to the person."""
+    """The lines to show to the person."""
     lines = ["", f"{step}: type these on the host, as root, in {SHELL}, in this order:"]
     for number, command in enumerate(commands, 1):
         lines += ["", f"# {number}. {command.says}", command.line]
@@ -78,26 +78,26 @@ class Manual:
         self._typist = typist
 
     def run(
-        self, connection: Connection, made: Bundle, token: str, said: Mapping[str, str]
+        self, connection: Connection, made: Bundle, token: str, gate: Mapping[str, str]
     ) -> Entry:
         """Prepare a step for a person, wait until it is typed, and follow it until it rests."""
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         lines = [Typed(each.says, each.do, each.sees) for each in made.commands]
         more = {f"sees/{n:03}.sh": f"{line.sees}\n" for n, line in enumerate(lines, 1)}
         more["hand"] = f"{operator()} since {since}\n"
-        script = bundle.upload_script(made, token, JOURNAL, {**said, **more}, "hand")
+        script = bundle.upload_script(made, token, JOURNAL, {**gate, **more}, "hand")
         connection.session.output(script)
         return self._typed(connection, made.directory, lines)
 
     def resume(self, connection: Connection, directory: str) -> Entry:
-        """Go on with a step that was interrupted during manual entry; the host has its commands."""
+        """Continue a step that was interrupted during manual entry; the host has its commands."""
         there = f"{JOURNAL}/steps/{directory}"
         connection.session.output(f"sh {JOURNAL}/host.sh hand {directory}")
-        told = connection.session.output(
+        output = connection.session.output(
             f"cd {there} && for file in do/*.sh; do echo {quote(_MARK)}; cat $file; "
             f"echo {quote(_MARK)}; cat sees/${{file#do/}}; done"
         )
-        parts = told.split(f"{_MARK}\n")[1:]
+        parts = output.split(f"{_MARK}\n")[1:]
         lines = []
         for text, sees in zip(parts[::2], parts[1::2], strict=True):
             says, _, line = text.partition("\n")

@@ -10,7 +10,7 @@ from rollout.plan.step import Check
 from rollout.site import Site
 
 
-def looks(check: Check, site: Site) -> tuple[Look, ...]:
+def manual_lines(check: Check, site: Site) -> tuple[Look, ...]:
     """The lines of tests/checks/manual for a check. Raises Refused if there are none."""
     noun, _, claim = check.test.partition("::")
     try:

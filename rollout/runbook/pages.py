@@ -21,7 +21,7 @@ from rollout.host.session import facts_from
 from rollout.plan import Plan
 from rollout.plan.step import Check, Step
 from rollout.runbook.folding import folded
-from rollout.runbook.manual_checks import looks
+from rollout.runbook.manual_checks import manual_lines
 
 SHELL = "env LC_ALL=C /bin/sh +E"
 """The shell for the commands: it takes pasted lines as they are, and programs answer in English."""
@@ -45,9 +45,9 @@ def _code(text: str) -> Markup:
 
 
 def _parts(text: str) -> Markup:
-    """A command as HTML: long lines in parts that a page shows one below the other.
+    """A command as HTML: a page shows the parts of a long line one below the other.
 
-    The parts add no text: what is read out of the page, or copied, is the command.
+    The parts add no text, so the text of the page, or a copy of it, is still the command.
     """
     lines = []
     for parts in folded(text):
@@ -62,7 +62,7 @@ _ENVIRONMENT.filters["parts"] = _parts
 
 @dataclass(frozen=True)
 class Line:
-    """Something to type. `sees` is what it prints; None if that cannot be said."""
+    """A line to type. `sees` is what it prints; None if that cannot be predicted."""
 
     title: str
     text: str
@@ -92,7 +92,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The steps of a subject, and the key of their progress in a browser."""
+    """The steps of a subject. A browser keeps their progress under `key`."""
 
     file: str
     subject: str
@@ -103,8 +103,8 @@ class Page:
 def pages(plan: Plan, kind: str = "md") -> dict[str, str]:
     """File name -> text, one page per subject, in the plan's order. `kind` is "md" or "html".
 
-    HTML has an index besides. Written without a host: for one whose daemons run and on which
-    Cellblock has done nothing yet.
+    HTML also has an index. The pages are for a host whose daemons run, and on which Cellblock has
+    changed nothing yet.
     """
     sections = groupby(_sections(plan), key=lambda each: each.step.name.partition(".")[0])
     template = _ENVIRONMENT.get_template(f"runbook.{kind}.j2")
@@ -133,7 +133,7 @@ def pages(plan: Plan, kind: str = "md") -> dict[str, str]:
 
 
 def _key(plan: Plan, subject: str, sections: list[Section]) -> str:
-    """Under which a browser keeps the progress: that of another text does not fit this one."""
+    """The key for the progress in a browser; it changes with the text of the page."""
     identity = sha256(repr(sections).encode()).hexdigest()[:12]
     return f"cellblock {plan.site.name} {subject} {identity}"
 
@@ -148,9 +148,9 @@ def _sections(plan: Plan) -> Iterator[Section]:
             ", ".join(notice) or "nothing",
             tuple(_before(step, done)),
             tuple(_assumed(step)),
-            tuple(_looked(plan, step.gate.unless)) if step.gate else (),
+            tuple(_check_lines(plan, step.gate.unless)) if step.gate else (),
             tuple(_typed(step, commands)),
-            tuple(_looked(plan, step.checks)),
+            tuple(_check_lines(plan, step.checks)),
             tuple(_back(step, commands)),
             tuple(_tell(plan, step)),
         )
@@ -170,15 +170,15 @@ def _before(step: Step, done: str) -> Iterator[str]:
 
 
 def _assumed(step: Step) -> Iterator[Line]:
-    """What the page assumes, since it was written without the host."""
+    """What the page assumes about the host, since it was made without it."""
     with facts_from(None) as host:
         for used in step.operations:
             list(used.commands())
-    seen: set[str] = set()
+    listed: set[str] = set()
     for fact, arguments in host.requested:
         look = _assumption(fact, arguments)
-        if look is not None and look.line not in seen:
-            seen.add(look.line)
+        if look is not None and look.line not in listed:
+            listed.add(look.line)
             yield Line("precondition", look.line, look.sees)
 
 
@@ -187,9 +187,9 @@ def _assumption(fact: type[FactBase[Any]], arguments: dict[str, Any]) -> Look | 
     return assumed(**arguments) if assumed else None
 
 
-def _looked(plan: Plan, wanted: tuple[Check, ...]) -> Iterator[Line]:
+def _check_lines(plan: Plan, wanted: tuple[Check, ...]) -> Iterator[Line]:
     for check in wanted:
-        for look in looks(check, plan.site):
+        for look in manual_lines(check, plan.site):
             yield Line(f"{_WHERE[look.where]}{_claim(check)}", look.line, look.sees)
 
 
@@ -215,7 +215,7 @@ def _back(step: Step, commands: tuple[Command, ...]) -> Iterator[Line]:
         title = f"{number}. undo: {command.says}"
         yield Line(title, "\n".join([*keep, command.undo]))
     if any(command.kept for command in commands):
-        # Or the next undo would restore these copies.
+        # Else the next undo would restore these copies.
         yield Line("remove the saved copies, which are restored now", f"rm -rf {_KEEP}/{step.name}")
 
 

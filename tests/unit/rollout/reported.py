@@ -156,7 +156,7 @@ def left(
     said: list[str] = []
     record = Record(made, "apply", "root@203.0.113.2", where, said.append)
     for each in acts:
-        record.tell(each)
+        record.add(each)
     record.__exit__(type(error) if error else None, error, None)
     assert [text.partition(":")[0] for text in said] == ["report"], said
     data = json.loads((where / "report.json").read_text(encoding="utf-8"))

@@ -29,7 +29,7 @@ def note(*steps: int, box: str = FREEBSD, freebsd: bool = True) -> None:
 
 
 def test_nothing_was_rehearsed_to_begin_with() -> None:
-    [told] = history.look(STEPS, strict=False)
+    [told] = history.remarks(STEPS, strict=False)
     names = ", ".join(step.name for step in STEPS)
     assert told == f"WARNING: never rehearsed in their current form: {names}"
 
@@ -37,16 +37,16 @@ def test_nothing_was_rehearsed_to_begin_with() -> None:
 def test_strict_refuses_what_was_never_rehearsed() -> None:
     note(0, 2)
     with pytest.raises(Refused, match="1 of 3 steps were never rehearsed") as caught:
-        history.look(STEPS, strict=True)
+        history.remarks(STEPS, strict=True)
     assert caught.value.evidence == STEPS[1].name
     note(1)
-    history.look(STEPS, strict=True)
+    history.remarks(STEPS, strict=True)
 
 
 def test_it_is_told_on_what_box_and_when(state: Path) -> None:
     note(0, 1)
     note(2, box="the stand-in", freebsd=False)
-    modelled, real = history.look(STEPS, strict=False)
+    modelled, real = history.remarks(STEPS, strict=False)
     assert modelled == f"rehearsed on the stand-in only, not on a FreeBSD: {STEPS[2].name}"
     when = next(iter(json.loads(state.read_text()).values()))["when"]
     assert real == f"rehearsed on {FREEBSD}, last at {when}: {STEPS[0].name}, {STEPS[1].name}"
@@ -55,7 +55,7 @@ def test_it_is_told_on_what_box_and_when(state: Path) -> None:
 def test_the_stand_in_does_not_take_a_freebsds_place() -> None:
     note(0, 1, 2)
     note(0, 1, 2, box="the stand-in", freebsd=False)
-    [told] = history.look(STEPS, strict=False)
+    [told] = history.remarks(STEPS, strict=False)
     assert told.startswith(f"rehearsed on {FREEBSD}")
 
 
@@ -66,7 +66,7 @@ def test_a_step_that_was_changed_since_counts_as_new() -> None:
         replace(STEPS[1], checks=STEPS[1].checks[1:]),
         replace(STEPS[2], why="said in other words"),
     ]
-    told = history.look(changed, strict=False)[0]
+    told = history.remarks(changed, strict=False)[0]
     assert (
         told == f"WARNING: never rehearsed in their current form: {STEPS[0].name}, {STEPS[1].name}"
     )
@@ -86,5 +86,5 @@ def test_a_record_that_is_none_is_refused(state: Path) -> None:
     state.parent.mkdir()
     state.write_text("[]")
     with pytest.raises(Refused, match="cannot be read") as caught:
-        history.look(STEPS, strict=False)
+        history.remarks(STEPS, strict=False)
     assert str(state) in caught.value.what

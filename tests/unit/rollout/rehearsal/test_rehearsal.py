@@ -13,7 +13,7 @@ from rollout import plan, site
 from rollout.engine.listener import Listener
 from rollout.errors import Refused, RolledBack, Stuck
 from rollout.host.bundle import Bundle, Command
-from rollout.rehearsal.faults import Fault, Struck, draw
+from rollout.rehearsal.faults import Fault, Injector, draw
 from rollout.rehearsal.rehearsal import Rehearsal
 from rollout.rehearsal.verdicts import Column
 from tests.unit.rollout.unreachable import nowhere
@@ -56,10 +56,10 @@ class Staged(Rehearsal):
     def fingerprint(self) -> list[str]:
         return self.now.pop(0) if len(self.now) > 1 else self.now[0]
 
-    def _act(self, name: str, run: Callable[..., Any], struck: Struck | None = None) -> None:
+    def _act(self, name: str, run: Callable[..., Any], injector: Injector | None = None) -> None:
         self.played.append(name)
-        if struck:
-            self.faults.append(struck.fault)
+        if injector:
+            self.faults.append(injector.fault)
         for start, error in self.ends.items():
             if name.startswith(start):
                 raise error
@@ -73,7 +73,7 @@ class Staged(Rehearsal):
     def _again(self) -> None:
         self.played.append("again")
 
-    def _stand_before(self, name: str, position: int, last: str | None) -> None:
+    def _go_before(self, name: str, position: int, last: str | None) -> None:
         self.played.append(f"before {PLAN.steps[position].name}")
 
 

@@ -23,7 +23,7 @@ def ended(where: Path, *acts: Act) -> list[str]:
     said: list[str] = []
     with Record(PLAN, "apply", "root@203.0.113.2", where, said.append) as kept:
         for each in acts:
-            kept.tell(each)
+            kept.add(each)
     return said
 
 

@@ -121,7 +121,7 @@ def test_a_run_without_an_act_leaves_nothing() -> None:
 def test_a_report_that_cannot_be_written_is_told_and_changes_nothing(tmp_path: Path) -> None:
     said: list[str] = []
     kept = Record(PLAN, "apply", "x", tmp_path / "gone", said.append)
-    kept.tell(act())
+    kept.add(act())
     with pytest.raises(RolledBack), kept:
         raise RolledBack("it failed")
     assert len(said) == 1
@@ -131,7 +131,7 @@ def test_a_report_that_cannot_be_written_is_told_and_changes_nothing(tmp_path: P
 def test_it_is_told_where_the_report_is(tmp_path: Path) -> None:
     said: list[str] = []
     with Record(PLAN, "apply", "x", tmp_path, said.append) as kept:
-        kept.tell(act())
+        kept.add(act())
     assert said == [f"report: {tmp_path}/report.html"]
     assert json.loads((tmp_path / "report.json").read_text())["format"] == record.FORMAT
 
@@ -155,7 +155,7 @@ def test_a_directory_that_cannot_be_made_is_refused(
 def test_what_the_rehearsal_asked_afterwards_belongs_to_its_act(tmp_path: Path) -> None:
     kept = Record(PLAN, "rehearse", "x", tmp_path, lambda text: None)
     with kept:
-        kept.tell(act())
+        kept.add(act())
         kept.verified(checks(3))
         kept.compared("after the rollback", 312, ["+rule 500"])
     [told] = json.loads((tmp_path / "report.json").read_text())["acts"]

@@ -20,7 +20,7 @@ from rollout.host.bundle import Command
 from rollout.plan import Plan
 from rollout.plan.step import Gate, Step, check, use
 from rollout.runbook import pages
-from rollout.runbook.manual_checks import looks
+from rollout.runbook.manual_checks import manual_lines
 
 PROJECT = Path(__file__).parents[4]
 SAMPLE = plan.make(site.read(PROJECT / "site.example.toml"))
@@ -106,7 +106,7 @@ def test_each_check_has_a_line_to_type_and_what_to_see(position: int) -> None:
     """That what they say holds, tests/rehearsal/test_typed.py asks."""
     text = "\n".join(blocks(section(SAMPLE.steps[position].name), CHECK))
     for each in SAMPLE.steps[position].checks:
-        looked = looks(each, SAMPLE.site)
+        looked = manual_lines(each, SAMPLE.site)
         assert looked, each.test
         for look in looked:
             assert f"\n{look.line}\n# expect: {look.sees or 'nothing'}" in text
