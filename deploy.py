@@ -25,8 +25,8 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(_missing(error))
 
-# Installed, all of this lies in the package cellblock, where its names are in nobody's way. Here
-# and in the processes that it starts, modules know each other by their names in the repository.
+# When installed, all modules are inside the package cellblock, so that their names cannot clash.
+# This process and those that it starts import them by their names in the repository.
 if __package__:
     sys.path.insert(0, str(Path(__file__).parent))
 
@@ -35,7 +35,7 @@ from rollout import SAMPLE
 from rollout.errors import CellblockError, Interrupted, Refused, Stuck
 from rollout.terminal import options
 
-# Each command imports what it runs: --help and a completion wait for none of it.
+# Each command imports what it needs, so that --help and completion are fast.
 if TYPE_CHECKING:
     from rollout.engine.gates import Answer
     from rollout.engine.listener import Listener
@@ -63,7 +63,7 @@ def _ssh(made: Plan) -> Ssh:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"\b\nThe sample site file, which says what each key means:\n  {SAMPLE}",
+    epilog=f"\b\nThe sample site file, which explains each key:\n  {SAMPLE}",
 )
 @click.version_option(package_name="cellblock")
 def main() -> None:
@@ -105,7 +105,7 @@ def check(site_file: Path, as_json: bool) -> None:
       cellblock check --site site.toml
       cellblock check --json | jq '.[] | select(.passed | not)'    # the failed ones
     """
-    _ask_all(site_file, as_json, Refused.code)
+    _run_all_checks(site_file, as_json, Refused.code)
 
 
 @main.command(name="plan")
@@ -210,7 +210,7 @@ def apply(
             "apply",
             listener,
             answer,
-            lambda runner: _applied(runner, to, strict),
+            lambda runner: _apply(runner, to, strict),
             say=say,
             manual=manual,
         )
@@ -267,7 +267,7 @@ def verify(site_file: Path, as_json: bool) -> None:
     Example:
       cellblock verify || mail -s 'cellblock: a check fails' root < /dev/null
     """
-    _ask_all(site_file, as_json, Stuck.code)
+    _run_all_checks(site_file, as_json, Stuck.code)
 
 
 @main.command()
@@ -463,7 +463,7 @@ def rehearse(
         ended_by_sigterm(),
         tempfile.TemporaryDirectory(prefix="cellblock-") as folder,
         show_run(
-            made, "rehearse", Manner(quiet, as_json, verbose), hooks=hooks, box=kind.says
+            made, "rehearse", Manner(quiet, as_json, verbose), hooks=hooks, box=kind.title
         ) as listener,
         kind.open(made.site, Path(folder), image, listener.note) as box,
     ):
@@ -518,7 +518,7 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
             _print(modes, "\n".join(lines), as_json)
             return
         mended = audit.fix(runner.session, made.site) if fix else []
-        found = audit.look(runner.session, made.site)
+        found = audit.search(runner.session, made.site)
     if notices is not None:
         with _written(f"--notices {notices}: the notices"):
             for account, text in mysql_by_name.notices(made.site, audit.still_local(found)).items():
@@ -527,8 +527,8 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
     _print({"mended": mended, "findings": audit.data(found)}, text, as_json)
 
 
-def _ask_all(site_file: Path, as_json: bool, code: int) -> None:
-    """Run every check that must hold now; exit with `code` when one fails."""
+def _run_all_checks(site_file: Path, as_json: bool, code: int) -> None:
+    """Run all checks of the confirmed steps; exit with `code` if one fails."""
     from rollout.report import tables
 
     made = _planned(site_file)
@@ -546,7 +546,7 @@ def _runner(
     answer: Answer | None = None,
     manual: ManualEntry | None = None,
 ) -> Iterator[Runner]:
-    """A runner for the live host, which can be reached."""
+    """A runner for the live host. Raises Unreachable if the host does not answer."""
     from rollout.engine.gates import nobody
     from rollout.engine.listener import Listener
     from rollout.engine.runner import Runner
@@ -564,7 +564,7 @@ def _runner(
         yield runner
 
 
-def _applied(runner: Runner, to: str | None, strict: bool) -> None:
+def _apply(runner: Runner, to: str | None, strict: bool) -> None:
     from rollout.rehearsal import history
 
     done = {entry.name for entry in runner.known().done}
@@ -585,7 +585,7 @@ def _watched(
     say: Callable[[str], None],
     manual: ManualEntry | None = None,
 ) -> None:
-    """Run while the prober watches the services, and show the result, however it ended."""
+    """Run while the prober watches the services, and show the result, however the run ends."""
     from rollout.probe.outside import watches
     from rollout.probe.private import private_watches
     from rollout.report import record
@@ -609,12 +609,12 @@ def _watched(
 
 
 def run() -> None:
-    """Run the command line: the one place where an error becomes an exit code."""
+    """Run the command line. Only here an error becomes an exit code."""
     try:
         main(standalone_mode=False, prog_name="cellblock")
     except click.ClickException as error:
         error.show()
-        sys.exit(Refused.code)  # click's own code, 2, says here that a step was rolled back
+        sys.exit(Refused.code)  # click's own code, 2, means here that a step was rolled back
     except click.Abort:
         click.echo("interrupted", err=True)
         sys.exit(Interrupted.code)

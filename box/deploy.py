@@ -1,4 +1,4 @@
-"""The pyinfra deploy of a box (box/base_host.py says what it brings):
+"""The pyinfra deploy of a box (box/base_host.py has what it installs):
 
 pyinfra -y HOST box/deploy.py --data site=site.toml --data missing=bind,mysql,web,mail
 """

@@ -1,4 +1,4 @@
-"""The boxes that a rehearsal can be held on, by their names on the command line."""
+"""The kinds of boxes for a rehearsal, by their names on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from rollout.errors import Refused
 
-# The command line reads the names alone; a box is imported when it is opened.
+# The command line needs only the names; a box is imported when it is opened.
 if TYPE_CHECKING:
     from rollout.rehearsal.box import Box
     from rollout.site import Site
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 Open: TypeAlias = (
     "Callable[[Site, Path, Path | None, Callable[[str], None]], AbstractContextManager[Box]]"
 )
-"""(site, a scratch directory, the image that was named, who is told) -> the box."""
+"""(site, a scratch directory, the image from the command line, a function for notes) -> the box."""
 
 
 class Kind(NamedTuple):
-    """`says` is what it is called where somebody leaves it."""
+    """`title` is its name in messages."""
 
-    says: str
+    title: str
     open: Open
 
 

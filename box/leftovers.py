@@ -1,6 +1,6 @@
-"""What a box left behind because its owner was killed: its disks.
+"""Removes what a killed rehearsal left behind: the disks of its box.
 
-Its qemu is gone already (see qemu/machine.py); the rest is told by the process id in its name.
+Its qemu has ended already (see qemu/machine.py). The process id in a file's name is its owner's.
 """
 
 import os
@@ -13,12 +13,12 @@ from box.requirements import CACHE
 
 
 def prefix() -> str:
-    """How the names of all that this process makes begin."""
+    """The prefix of the names of all files that this process makes."""
     return f"cellblock-box-{os.getpid()}-"
 
 
 def sweep() -> None:
-    """Removes what belongs to boxes whose process is no more, and nothing else."""
+    """Remove the files of boxes whose process has ended, and nothing else."""
     for scratch in filter(is_abandoned, Path(tempfile.gettempdir()).glob("cellblock-box-*")):
         shutil.rmtree(scratch, ignore_errors=True)
     for half in filter(is_abandoned, CACHE.expanduser().glob("booted-*.qcow2.cellblock-box-*")):
@@ -36,5 +36,5 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's
+        pass  # it is another user's
     return True

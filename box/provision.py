@@ -1,7 +1,7 @@
-"""Makes a guest that has booted into the base host of a site: by pyinfra, with base_host.py.
+"""Turns a booted guest into the base host of a site, by pyinfra and base_host.py.
 
-What is there already is taken as it is: a service that answers its clients is not touched. So an
-image at hand needs no mirror, and an official one gets what it lacks from packages.
+It does not touch a service that already answers its clients. So a prepared image needs no mirror,
+and an official one gets what is missing from packages.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from rollout.site import Site
 
 PROJECT = Path(__file__).parents[1]
 DEPLOY = Path(__file__).with_name("deploy.py")
-BRINGS = Path(__file__).with_name("base_host.py")
-ANSWERS_WITHIN = 60.0  # seconds after boot, of a daemon that is there
-_LIMIT = 3600.0  # seconds; packages over a slow line
+CONTENT = Path(__file__).with_name("base_host.py")
+ANSWERS_WITHIN = 60.0  # seconds after boot, for an installed daemon
+_LIMIT = 3600.0  # seconds; packages over a slow connection
 
 
 def identity(site: Site) -> str:
-    """Over all that decides what `provision` makes."""
-    text = f"{site.host.wan_address} {site.services!r}\n{BRINGS.read_text(encoding='utf-8')}"
+    """A hash over everything that decides what `provision` installs."""
+    text = f"{site.host.wan_address} {site.services!r}\n{CONTENT.read_text(encoding='utf-8')}"
     return sha256(text.encode()).hexdigest()[:16]
 
 
 def provision(guest: Remote, site: Site, say: Callable[[str], None]) -> None:
-    """Raises Refused where a service of the site cannot be had."""
+    """Install what is missing. Raises Refused if a service of the site does not answer then."""
     missing = silent(guest, site)
     if missing:
-        say(f"installing from packages what the guest has not: {', '.join(missing)}")
+        say(f"installing from packages what the guest lacks: {', '.join(missing)}")
         _deploy(guest, site, missing)
         missing = silent(guest, site)
     if missing:
         raise Refused(
-            f"the guest does not serve: {', '.join(missing)}",
-            todo="Cellblock's docs/box.md says what an image has to have where there is no mirror",
+            f"services on the guest do not answer: {', '.join(missing)}",
+            todo="without a mirror, the image must have them: see Cellblock's docs/box.md",
         )
     say("every service of the site answers its clients on the box")
 
 
 def silent(guest: Remote, site: Site) -> list[str]:
-    """The services of which a client gets no good answer."""
+    """The services that give their clients no good answer."""
     found = []
     for each in users(guest, site):
         with each.client as client:
@@ -67,7 +67,7 @@ def _deploy(guest: Remote, site: Site, missing: list[str]) -> None:
     command = [
         *(sys.executable, "-m", "pyinfra", "-y", target.address, str(DEPLOY)),
         *("--ssh-port", str(target.port), "--ssh-user", "root", "--ssh-key", str(target.key)),
-        *("--data", "ssh_strict_host_key_checking=off"),  # on a network that is only in our qemu
+        *("--data", "ssh_strict_host_key_checking=off"),  # the network exists only inside qemu
         *("--data", f"site={site.path.absolute()}", "--data", f"missing={','.join(missing)}"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
@@ -88,5 +88,5 @@ def _deploy(guest: Remote, site: Site, missing: list[str]) -> None:
     raise Refused(
         f"the guest could not be made into the base host of {site.path}",
         evidence=log.read_text(errors="replace")[-2000:],
-        todo="packages need a mirror that the guest can reach; else take an image that has them",
+        todo="packages need a mirror that the guest can reach; or use an image that has them",
     )

@@ -1,4 +1,4 @@
-"""A guest as somebody reaches it from here, whatever runs it."""
+"""A guest as this machine reaches it, whether it runs under qemu or vagrant."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Protocol
 from rollout.errors import Refused
 from rollout.host.session import Ssh
 
-CONNECT_LIMIT = 15  # seconds; to a guest with half a CPU, sshd's first word takes five
+CONNECT_LIMIT = 15  # seconds; sshd on a guest with half a CPU takes five to answer
 
-# root's shell is csh, which cannot take lines or nested quotes; so what is to run goes to a fresh
-# sh as one word by way of stdin, and csh sees only this
+# root's shell is csh, which cannot handle several lines or nested quotes. So the command goes
+# through stdin to a new sh, and csh sees only this line.
 RUN_IN_SH = "exec /bin/sh -c 'exec /bin/sh -c \"$(cat)\"'"
 STILL_BOOTING = "pgrep -qf '^(/bin/)?sh /etc/[r]c autoboot'"
 _NOT_CONNECTED = ("ssh: ", "Connection ", "root@", "kex_exchange_identification")
@@ -25,12 +25,12 @@ class AcceleratorFailed(Refused):
 
 
 class GuestError(Refused):
-    """The guest did not do what a guest does; the evidence is the end of its console."""
+    """The guest did not work as expected; the evidence is the end of its console."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command in the guest gave, byte for byte where it is UTF-8."""
+    """The result of a command in the guest, byte for byte if it is UTF-8."""
 
     exit: int
     stdout: str
@@ -38,13 +38,13 @@ class Answer:
 
 
 class Remote(Protocol):
-    """What clients and the provisioning need of a guest."""
+    """What clients and provisioning need of a guest."""
 
     scratch: Path
 
     @property
     def sources(self) -> Sequence[str]:
-        """Addresses for clients to speak from, where the network has several."""
+        """Source addresses for clients, if the network has several."""
         ...
 
     @property
@@ -53,11 +53,11 @@ class Remote(Protocol):
         ...
 
     def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
-        """Where the guest's port is found."""
+        """The address and port by which this machine reaches the guest's port."""
         ...
 
     def argv(self, *command: str) -> list[str]:
-        """That command as it must be started to have the guest in reach."""
+        """The command line that runs this command where the guest can be reached."""
         ...
 
     def sh(self, command: str, timeout: float = 120.0) -> Answer: ...
@@ -66,7 +66,7 @@ class Remote(Protocol):
 
 
 def ssh_argv(target: Ssh, command: str) -> list[str]:
-    """ssh to the guest's root, over a connection that is shared with nobody."""
+    """ssh to the guest's root, over a connection of its own."""
     options = {"ConnectTimeout": str(CONNECT_LIMIT), "LogLevel": "ERROR"}
     more = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
     name, *argv = target.argv(command)
@@ -74,9 +74,9 @@ def ssh_argv(target: Ssh, command: str) -> list[str]:
 
 
 def sh(argv: Sequence[str], command: str, timeout: float) -> Answer:
-    """`/bin/sh -c COMMAND` by way of RUN_IN_SH, nothing on stdin.
+    """`/bin/sh -c COMMAND` through RUN_IN_SH, with an empty stdin.
 
-    Raises GuestError when ssh itself fails.
+    Raises GuestError if ssh itself fails.
     """
     done = subprocess.run(
         argv, input=command.encode(), capture_output=True, timeout=timeout, check=False
@@ -88,7 +88,7 @@ def sh(argv: Sequence[str], command: str, timeout: float) -> Answer:
 
 
 def answers(guest: Remote, command: str) -> bool:
-    """Whether that command succeeds; a guest that cannot be reached says no."""
+    """Whether the command succeeds. For a guest that cannot be reached, that is false."""
     try:
         return guest.sh(command, 2 * CONNECT_LIMIT).exit == 0
     except (GuestError, subprocess.TimeoutExpired):

@@ -12,7 +12,7 @@ CACHE = Path("~/.cache/cellblock")
 
 
 class Missing(Refused):
-    """There can be no box here; the text says what is missing."""
+    """This machine cannot run a box; the text says what is missing."""
 
 
 def require_tools(tools: Mapping[str, str]) -> None:

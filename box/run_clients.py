@@ -1,4 +1,4 @@
-"""Starts the clients on a guest's wire, and brings their results back."""
+"""Starts clients on a guest's network, and reads their results."""
 
 import itertools
 import os
@@ -29,32 +29,32 @@ _numbers = itertools.count(1)
 
 
 class ClientError(Exception):
-    """A client ended without a result, or was never answered; the text has what it said."""
+    """A client ended without a result, or got no answer; the text has its output."""
 
 
 class Client(Generic[R]):
-    """A client that runs while the `with` block does; `stop` gives what it saw."""
+    """A client that runs within the `with` block; `stop` returns its results."""
 
     def __init__(self, guest: Remote, kind: type[R], name: str, port: int, *options: str) -> None:
         number = next(_numbers)
         self.out = guest.scratch / f"{name}-{number}.json"
-        self._said = guest.scratch / f"{name}-{number}.err"
+        self._errors = guest.scratch / f"{name}-{number}.err"
         self._kind = kind
         program = (sys.executable, "-m", "box.clients", name)
         host, at = guest.door(port)
-        # Not the 15 minutes that a client has of its own: a busy emulated guest takes longer.
+        # Longer than a client's default of 15 minutes: a busy emulated guest is slow.
         ends = ("--until-stdin-eof", "--for", str(LONGEST))
         shared = ("--host", host, "--port", str(at), *ends, "--out", str(self.out))
-        spoken = ("--source", guest.sources[number % len(guest.sources)]) if guest.sources else ()
-        self._command = guest.argv(*program, *shared, *spoken, *options)
+        source = ("--source", guest.sources[number % len(guest.sources)]) if guest.sources else ()
+        self._command = guest.argv(*program, *shared, *source, *options)
 
     def __enter__(self) -> Self:
-        with self._said.open("wb") as said:
+        with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=errors,
                 cwd=PROJECT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
@@ -68,29 +68,31 @@ class Client(Generic[R]):
         self._process.wait()
 
     def wait_ready(self, limit: float = 30.0) -> Self:
-        """Until the first good answer. Raises ClientError when there is none in that time."""
+        """Wait for the first good answer. Raises ClientError if there is none in that time."""
         _, stdout = self._pipes()
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             if not selector.select(limit) or not stdout.readline():
-                seen = self.stop().model_dump_json()
-                raise ClientError(f"not one good answer in {limit} s; it saw: ...{seen[-500:]}")
+                result = self.stop().model_dump_json()
+                raise ClientError(f"no good answer in {limit} s; its result: ...{result[-500:]}")
         return self
 
     def stop(self) -> R:
-        """Tells it to end, and reads what it saw. Raises ClientError when there is no result."""
+        """Stop it, and read its result. Raises ClientError if there is none."""
         stdin, _ = self._pipes()
         stdin.close()
         try:
             code = self._process.wait(END_LIMIT)
         except subprocess.TimeoutExpired as error:
-            raise ClientError(f"did not end in {END_LIMIT} s; it said: {self._text()}") from error
+            raise ClientError(
+                f"did not end in {END_LIMIT} s; it printed: {self._text()}"
+            ) from error
         if code != 0:
-            raise ClientError(f"ended with {code}; it said: {self._text()}")
+            raise ClientError(f"ended with {code}; it printed: {self._text()}")
         return self._kind.read(self.out)
 
     def _text(self) -> str:
-        return self._said.read_text(errors="backslashreplace").strip()
+        return self._errors.read_text(errors="backslashreplace").strip()
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -100,7 +102,7 @@ class Client(Generic[R]):
 
 
 def inserting(guest: Remote, rate: float = 200.0, port: int = 3306) -> Client[Inserted]:
-    """One client that inserts into shop.orders all the time."""
+    """One client that continuously inserts into shop.orders."""
     return Client(guest, Inserted, "insert", port, "--rate", str(rate))
 
 
@@ -114,26 +116,26 @@ def getting(
     keep_alive: bool = False,
     port: int = 80,
 ) -> Client[Got]:
-    """Eight clients that GET a page all the time, each at that rate a second."""
+    """Clients that continuously GET a page, each at that rate per second."""
     options = ["--path", path, "--expect", expect, "--rate", str(rate)]
     kept = ["--keep-alive"] if keep_alive else []
     return Client(guest, Got, "get", port, *options, "--threads", str(threads), *kept)
 
 
 def resolving(guest: Remote, name: str, *, rate: float = 50.0, port: int = 53) -> Client[Resolved]:
-    """One client that asks for that zone all the time, so often over UDP and over TCP each."""
+    """One client that continuously queries that zone, at that rate over each of UDP and TCP."""
     return Client(guest, Resolved, "resolve", port, "--name", name, "--rate", str(rate))
 
 
 def sending(guest: Remote, to: str, *, rate: float = 5.0, port: int = 25) -> Client[Sent]:
-    """One client that sends mail to that address all the time."""
+    """One client that continuously sends mail to that address."""
     return Client(guest, Sent, "send", port, "--to", to, "--rate", str(rate))
 
 
 def logging_in(
     guest: Remote, user: str, password: str, *, rate: float = 1.0, port: int = 143
 ) -> Client[LoggedIn]:
-    """One client that logs in over IMAP all the time, opens its mailbox and logs out."""
+    """One client that continuously logs in over IMAP, opens its mailbox and logs out."""
     options = ("--user", user, "--password", password, "--rate", str(rate))
     return Client(guest, LoggedIn, "log-in", port, *options)
 
@@ -141,12 +143,12 @@ def logging_in(
 def downloading(
     guest: Remote, path: str, bytes_per_second: float = 256 * 1024.0, port: int = 80
 ) -> Client[Downloaded]:
-    """One slow download, which reads what is left as fast as it comes when it is told to stop."""
+    """One slow download. When it is stopped, it reads the rest at full speed."""
     rate = str(bytes_per_second)
     return Client(guest, Downloaded, "download", port, "--path", path, "--rate", rate)
 
 
 def verify(guest: Remote, client: Client[Inserted], port: int = 3306) -> Verdict:
-    """Whether every row that this client was promised is in the table now, exactly once."""
+    """Whether every row that the server acknowledged is in the table now, exactly once."""
     with Client(guest, Verdict, "verify", port, "--inserted", str(client.out)) as verifying:
         return verifying.stop()

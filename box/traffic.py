@@ -1,4 +1,4 @@
-"""People use the services while a rehearsal goes on, and nobody tells them of it."""
+"""Clients that use the services during a rehearsal, and the check of their results."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from box.run_clients import Client, ClientError
 from rollout.errors import Refused, Stuck
 from rollout.site import Listen, Site
 
-# A second. An emulated processor has no more to give beside the rollout itself.
+# Per second. An emulated processor is not fast enough for more during a rehearsal.
 INSERTS = 20.0
 GETS = 1.0  # each of four
 QUESTIONS = 5.0  # over each transport
 MESSAGES = 0.5
 READY = 120.0  # seconds until the first good answer
-TO = "alice"  # who gets the mail, an account of the box
+TO = "alice"  # the recipient of the mail, an account on the box
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Users:
 
 
 def users(guest: Remote, site: Site) -> Iterator[Users]:
-    """Those of every service for which there are clients; each service once."""
+    """The clients of every service that has a kind of client, one per service."""
     for name, service in site.services.items():
         for listen in service.ports:
             if (client := _client(guest, listen, site)) is not None:
@@ -57,39 +57,44 @@ def _client(guest: Remote, listen: Listen, site: Site) -> Client[Any] | None:
 
 
 def zone(site: Site) -> str:
-    """The zone that the site's name server is asked for; mail goes to people there."""
+    """The zone of the site's name server; mail goes to an address in it."""
     names = (each.name for service in site.services.values() for each in service.ports)
     return next((name for name in names if name), "example.org")
 
 
 @contextmanager
 def traffic(guest: Remote, site: Site, say: Callable[[str], None]) -> Iterator[None]:
-    """Clients of all services, from their first good answer to the end.
+    """Run clients of all services within this context.
 
-    Raises Refused where a service does not answer them to begin with, and Stuck where something
-    that they were promised is lost or doubled.
+    Raises Refused if a service does not answer them at first, and Stuck if something that a server
+    acknowledged is lost or doubled.
     """
-    with ExitStack() as running_:
-        clients = [(each, running_.enter_context(each.client)) for each in users(guest, site)]
+    with ExitStack() as stack:
+        clients = [(each, stack.enter_context(each.client)) for each in users(guest, site)]
         for each, client in clients:
             try:
                 client.wait_ready(READY)
             except ClientError as error:
                 raise Refused(
-                    f"{each.name} does not answer its clients, so the box is not what it should be",
+                    f"{each.name} does not answer its clients on the box",
                     evidence=str(error),
-                    todo="Cellblock's docs/box.md says what a box has to have",
+                    todo="see Cellblock's docs/box.md for what a box must have",
                 ) from None
-        say(f"clients at work: {', '.join(each.name for each, _ in clients)}")
+        say(f"clients are running: {', '.join(each.name for each, _ in clients)}")
         yield
-        seen = {each: client.stop() for each, client in clients}
-        wrong = [line for line in _told(guest, seen, say) if line]
-    if wrong:
-        raise Stuck("what people were promised is not there", evidence="\n".join(wrong))
+        records = {each: client.stop() for each, client in clients}
+        losses = [line for line in _losses(guest, records, say) if line]
+    if losses:
+        raise Stuck(
+            "data that a server acknowledged is lost or doubled", evidence="\n".join(losses)
+        )
 
 
-def _told(guest: Remote, seen: Mapping[Users, Record], say: Callable[[str], None]) -> Iterator[str]:
-    for users, record in seen.items():
+def _losses(
+    guest: Remote, records: Mapping[Users, Record], say: Callable[[str], None]
+) -> Iterator[str]:
+    """Report the results of the clients, and yield what was lost, or ""."""
+    for users, record in records.items():
         match record:
             case Sent():
                 where = f"cat /var/mail/{TO}"
@@ -114,16 +119,16 @@ def _told(guest: Remote, seen: Mapping[Users, Record], say: Callable[[str], None
 
 
 def _queues_are_empty(guest: Remote) -> bool:
-    """Of sendmail, the host's and that of its jail."""
+    """Whether sendmail's queues are empty, on the host and in its jail."""
     return not guest.sh(
         "cat /var/spool/mqueue*/qf* /var/spool/clientmqueue*/qf* 2>/dev/null"
     ).stdout
 
 
-def _of_rows(name: str, what: str, seen: Inserted, verdict: Verdict) -> str:
+def _of_rows(name: str, what: str, record: Inserted, verdict: Verdict) -> str:
     return (
         f"{name}: {verdict.acknowledged} {what} acknowledged, {len(verdict.lost)} lost, "
-        f"{len(verdict.doubled)} doubled, longest gap {seen.longest_gap.seconds:.2f} s"
+        f"{len(verdict.doubled)} doubled, longest gap {record.longest_gap.seconds:.2f} s"
     )
 
 

@@ -28,13 +28,13 @@ from rollout.site import Site
 
 PROJECT = Path(__file__).parents[1]
 BOOT_LIMIT = 600.0  # seconds
-END_LIMIT = 300.0  # seconds; for vagrant to take down what it has begun, or all of it
-SCRATCH = "vagrant-"  # how its scratch's name begins: leftovers.sweep() has no vagrant to ask
-CUT = 5.0  # seconds without sshd: every connection is ended, none is let in
+END_LIMIT = 300.0  # seconds for vagrant to stop, or to destroy its machine
+SCRATCH = "vagrant-"  # prefix of its scratch directory, so that leftovers.sweep() ignores it
+CUT = 5.0  # seconds without sshd, in which no connection is possible
 
 
 class Vagrant:
-    """The Vagrantfile's machine by python-vagrant, with the machine's own files in `scratch`."""
+    """The machine of the Vagrantfile, by python-vagrant, with its files in `scratch`."""
 
     def __init__(self, scratch: Path, site: Site) -> None:
         self.scratch = scratch
@@ -49,52 +49,52 @@ class Vagrant:
         self._vagrant = _library(environment, self._log)
 
     def up(self) -> None:
-        self._ask("up", self._vagrant.up)
+        self._call("up", self._vagrant.up)
 
     def reload(self) -> None:
-        self._ask("reload", self._vagrant.reload)
+        self._call("reload", self._vagrant.reload)
 
     def pull_plug(self) -> None:
-        self._ask("halt", lambda: self._vagrant.halt(force=True))
+        self._call("halt", lambda: self._vagrant.halt(force=True))
 
     def destroy(self) -> None:
-        self._ask("destroy", self._vagrant.destroy)
+        self._call("destroy", self._vagrant.destroy)
 
     def key(self) -> Path:
-        """The ssh key that the machine was made with."""
-        found = self._ask("ssh-config", self._vagrant.keyfile)
+        """The ssh key of the machine."""
+        found = self._call("ssh-config", self._vagrant.keyfile)
         if found is None:
             raise Refused("vagrant names no ssh key of its machine")
         return Path(found)
 
     @property
     def machines(self) -> list[Path]:
-        """Where vagrant has noted a machine that it made and did not destroy."""
+        """The id files of machines that vagrant created and did not destroy."""
         return list(self.scratch.glob("vagrant/machines/*/*/id"))
 
-    def _ask(self, word: str, command: Callable[[], Any]) -> Any:
+    def _call(self, word: str, command: Callable[[], Any]) -> Any:
         try:
             return command()
         except subprocess.CalledProcessError:
             raise Refused(
                 f"vagrant {word} failed",
-                evidence=self._said()[-2000:],
+                evidence=self._output()[-2000:],
                 todo="see Cellblock's docs/box.md; CELLBLOCK_VAGRANT_BOX names another box",
             ) from None
 
-    def _said(self) -> str:
-        """Its log, without the places in its own source: they hide what a provider complains of."""
+    def _output(self) -> str:
+        """Its log without Ruby backtraces, which would hide the provider's message."""
         lines = self._log.read_text(errors="replace").splitlines()
         return "\n".join(line for line in lines if not line.lstrip().startswith("from /"))
 
 
 def _library(environment: Mapping[str, str], log: Path) -> Any:
-    """python-vagrant, but that ^C does not kill a vagrant which is at work (see _interrupt)."""
-    import vagrant  # noqa: PLC0415 - it says on stderr, when imported, that there is no vagrant
+    """python-vagrant, except that ^C does not kill a running vagrant (see _interrupt)."""
+    import vagrant  # noqa: PLC0415 - importing it without vagrant prints a warning on stderr
 
     class Finishing(vagrant.Vagrant):  # type: ignore[misc] # it ships no types
         def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
-            # Its bars would be all that the log's end shows.
+            # Without --no-tty, progress bars would fill the end of the log.
             command = self._make_vagrant_command([*args, "--no-tty"])
             _finish(command, environment, log, END_LIMIT if args[0] == "destroy" else None)
 
@@ -104,12 +104,12 @@ def _library(environment: Mapping[str, str], log: Path) -> Any:
 def _finish(
     command: Sequence[str], environment: Mapping[str, str], log: Path, limit: float | None
 ) -> None:
-    """In a session of its own: ^C at the terminal is ours to deal with."""
+    """Run it in a session of its own, since Cellblock handles ^C at the terminal."""
     with log.open("ab") as out:
         running = subprocess.Popen(
             command,
             env=environment,
-            stdin=subprocess.DEVNULL,  # it asks nothing that way
+            stdin=subprocess.DEVNULL,  # so it cannot prompt
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -124,8 +124,8 @@ def _finish(
 
 
 def _interrupt(running: subprocess.Popen[bytes]) -> None:
-    """As ^C does. Killed instead, vagrant would not have noted a machine that it is just making,
-    and could not destroy it.
+    """Interrupt it as ^C does. If it were killed, vagrant would not have recorded the machine that
+    it is creating, and could not destroy it.
     """
     with _not_interrupted(), suppress(ProcessLookupError):
         os.killpg(running.pid, signal.SIGINT)
@@ -138,7 +138,7 @@ def _interrupt(running: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def _not_interrupted() -> Iterator[None]:
-    """Somebody who presses ^C again is not left with half a machine."""
+    """Ignore a second ^C, which would leave half a machine behind."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda *_: None) for number in numbers}
     try:
@@ -149,8 +149,8 @@ def _not_interrupted() -> Iterator[None]:
 
 
 class Machine:
-    """A running Vagrant machine: a Remote that has the site's public address on this machine's own
-    network, so no port is forwarded.
+    """A running Vagrant machine: a Remote with the site's public address on a network of this
+    machine, so that no port is forwarded.
     """
 
     sources: Sequence[str] = ()
@@ -161,21 +161,21 @@ class Machine:
         self._address = str(site.host.wan_address)
         known_hosts = self.scratch / "known_hosts"
         self.target = Ssh(self._address, key=vagrant.key(), known_hosts=known_hosts)
-        self._learn(known_hosts)
+        self._scan_host_key(known_hosts)
 
-    def _learn(self, known_hosts: Path) -> None:
-        """Its host key was made at its first boot, on a network that ends at this machine."""
-        told = subprocess.run(
+    def _scan_host_key(self, known_hosts: Path) -> None:
+        """Record its host key, made at its first boot. The network does not leave this machine."""
+        scan = subprocess.run(
             ["ssh-keyscan", "-T", "30", self._address], capture_output=True, text=True, check=False
         )
-        if not told.stdout:
+        if not scan.stdout:
             raise Refused(
                 f"the vagrant machine does not answer ssh at {self._address}",
-                evidence=told.stderr,
-                todo="VirtualBox wants that network in /etc/vbox/networks.conf: "
+                evidence=scan.stderr,
+                todo="VirtualBox needs that network in /etc/vbox/networks.conf: "
                 "see Cellblock's docs/box.md",
             )
-        known_hosts.write_text(told.stdout, encoding="utf-8")
+        known_hosts.write_text(scan.stdout, encoding="utf-8")
 
     def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
         return self._address, port
@@ -206,7 +206,7 @@ class Machine:
         self.booted()
 
     def cut(self) -> None:
-        """Ends every ssh connection, ours too, and lets none in for a moment."""
+        """End all ssh connections, ours too, and allow none for a moment."""
         ended = "service sshd onestop; pkill -f 'sshd: root'"
         line = f"{ended}; sleep {CUT:.0f}; service sshd onestart"
         with suppress(GuestError):
@@ -216,7 +216,7 @@ class Machine:
 
 @contextmanager
 def vagrant_box(site: Site, say: Callable[[str], None]) -> Iterator[Box]:
-    """A machine of its own in a scratch directory; destroyed when the context ends."""
+    """A new machine in a scratch directory, destroyed when the context ends."""
     if not has("vagrant"):
         raise Missing(
             "not installed: vagrant, with VirtualBox or vagrant-libvirt",
@@ -226,9 +226,9 @@ def vagrant_box(site: Site, say: Callable[[str], None]) -> Iterator[Box]:
     sweep(site, say)
     vagrant = Vagrant(Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{leftovers.prefix()}")), site)
     try:
-        say("vagrant up: fetching the box the first time, this takes a while")
+        say("vagrant up: the first time it fetches the box, which takes a while")
         vagrant.up()
-        vagrant.reload()  # the Vagrantfile names the interfaces as the site does
+        vagrant.reload()  # so that the interface names of the Vagrantfile take effect
         machine = Machine(vagrant, site)
         machine.booted()
         provision.provision(machine, site, say)
@@ -242,20 +242,20 @@ def vagrant_box(site: Site, say: Callable[[str], None]) -> Iterator[Box]:
 
 
 def sweep(site: Site, say: Callable[[str], None]) -> None:
-    """Destroys what rehearsals left behind that were killed."""
+    """Destroy the machines that killed rehearsals left behind."""
     for scratch in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
         if leftovers.is_abandoned(scratch):
             remove(Vagrant(scratch, site), say)
 
 
 def remove(vagrant: Vagrant, say: Callable[[str], None]) -> None:
-    """The machine and its files. Those of one that vagrant cannot destroy stay, for another try."""
+    """Destroy the machine and its files. If vagrant cannot, the files stay for another try."""
     with _not_interrupted():
         try:
             vagrant.destroy()
         except (Refused, subprocess.TimeoutExpired) as error:
             if vagrant.machines:
-                say(f"its machine is there still, and the next rehearsal tries again: {error}")
+                say(f"its machine still exists; the next rehearsal tries again: {error}")
                 return
         shutil.rmtree(vagrant.scratch, ignore_errors=True)
 

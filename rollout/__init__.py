@@ -3,4 +3,4 @@
 from pathlib import Path
 
 SAMPLE = Path(__file__).parents[1] / "site.example.toml"
-"""The sample site file. It says what each key means."""
+"""The sample site file. It explains each key."""

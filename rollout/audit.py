@@ -1,4 +1,4 @@
-"""What in people's homes is open to others, or still looks for MySQL on localhost, by account."""
+"""Finds world-writable files in users' homes, and files that use MySQL on localhost, by account."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollout.host.session import Session
 from rollout.site import Site
 
 SCRIPT = Path(__file__).parent.parent / "operations" / "audit.sh"
-_LIMIT = 1800  # seconds; many a home has more files than the rest of the server
+_LIMIT = 1800  # seconds; one home may have more files than the rest of the server
 _WHAT = {
     "open": "world-writable",
     "setuid": "set-uid or set-gid",
@@ -25,7 +25,7 @@ _WHAT = {
 
 @dataclass(frozen=True)
 class Finding:
-    """`line` is that of a "localhost", `mode` octal text of an "open" or a "setuid"."""
+    """`line` is for the kind "localhost"; `mode`, in octal, for "open" and "setuid"."""
 
     account: str
     kind: str
@@ -35,32 +35,32 @@ class Finding:
 
 
 def ranges(site: Site) -> list[str]:
-    """The uids of people: those that any jail gets. Raises Refused when no jail gets any."""
+    """The uid ranges of users, from all jails. Raises Refused if no jail has any."""
     if not site.uids:
         raise Refused(
             f"{site.path}: no jail has uids, so no home would be searched",
-            todo="give the jail of the accounts their lowest and highest uid",
+            todo="set uids = [lowest, highest] in the jail that the accounts belong to",
         )
     return [f"{low}:{high}" for low, high in site.uids]
 
 
-def look(session: Session, site: Site) -> list[Finding]:
-    """Ask the host, in one round trip."""
+def search(session: Session, site: Site) -> list[Finding]:
+    """Search the homes on the host, in one round trip."""
     return findings(_run(session, ["look", *ranges(site)]))
 
 
 def fix(session: Session, site: Site) -> list[str]:
-    """Take away the modes that `look` shows. Returns what was mended: "MODE PATH"."""
-    return _said(_run(session, ["fix", *ranges(site)]), "mended ")
+    """Remove the modes that `search` finds. Returns what was fixed: "MODE PATH"."""
+    return _lines(_run(session, ["fix", *ranges(site)]), "mended ")
 
 
 def undo(session: Session) -> tuple[list[str], list[str]]:
-    """Put back the modes of the last `fix`: what was restored, and what somebody changed since."""
+    """Restore the modes of the last `fix`. Returns the files restored, and those changed since."""
     out = _run(session, ["undo"])
-    return _said(out, "restored "), _said(out, "left ")
+    return _lines(out, "restored "), _lines(out, "left ")
 
 
-def _said(out: str, word: str) -> list[str]:
+def _lines(out: str, word: str) -> list[str]:
     return [line.removeprefix(word) for line in out.splitlines() if line.startswith(word)]
 
 
@@ -74,7 +74,9 @@ def _run(session: Session, words: list[str]) -> str:
 
 
 def findings(output: str) -> list[Finding]:
-    """What audit.sh said, each once and with its account: the one whose home is nearest above."""
+    """The findings in the output of audit.sh, without duplicates. The nearest home above a path
+    gives its account.
+    """
     homes: dict[str, str] = {}
     found: dict[Finding, None] = {}
     for row in output.splitlines():
@@ -107,12 +109,12 @@ def _owner(path: str, homes: dict[str, str]) -> str:
 
 
 def still_local(found: Iterable[Finding]) -> dict[str, list[Finding]]:
-    """The accounts with configuration that still says localhost, and where."""
-    told: dict[str, list[Finding]] = {}
+    """The accounts with files that still use localhost, and these files."""
+    accounts: dict[str, list[Finding]] = {}
     for each in found:
         if each.kind == "localhost":
-            told.setdefault(each.account, []).append(each)
-    return told
+            accounts.setdefault(each.account, []).append(each)
+    return accounts
 
 
 def data(found: Iterable[Finding]) -> list[dict[str, Any]]:

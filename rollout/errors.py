@@ -41,13 +41,13 @@ class Stuck(CellblockError):
 
 
 class Waiting(CellblockError):
-    """A gate waits for a person's yes."""
+    """A gate waits for a person's answer."""
 
     code = 4
 
 
 class Unreachable(CellblockError):
-    """The host does not answer; what it does by itself is in the text."""
+    """The host does not answer; the text says what it does by itself."""
 
     code = 5
 
@@ -59,6 +59,6 @@ class Locked(CellblockError):
 
 
 class Interrupted(CellblockError):
-    """The operator left with ^C; what the host does by itself is in the text."""
+    """The operator pressed ^C; the text says what the host does by itself."""
 
-    code = 130  # as a shell has it for SIGINT
+    code = 130  # as a shell's for SIGINT

@@ -1,4 +1,4 @@
-"""Who sends and receives how much: the counters of our own rules, added up by jail."""
+"""How much each jail sends and receives: the counters of Cellblock's rules, added up by jail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollout.site import Site
 
 _PART = "traffic"
 _MARK = "=== later"
-# ipfw -a list: number, packets, bytes, the rule; our rules say in a comment whom they count for.
+# ipfw -a list: number, packets, bytes, the rule. The comment of our rules names the jail.
 _ROW = re.compile(r"(\d+)\s+(\d+)\s+(\d+)\s+count .* // (\S+) (received|sent)")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -29,13 +29,13 @@ class Count:
 
 
 Counts = dict[str, dict[str, Count]]
-"""Jail -> "received" and "sent" -> what was counted since the rules are there."""
+"""Jail -> "received" and "sent" -> the count since the rules were added."""
 
 
 def read(site: Site, run: Callable[[str], str], seconds: int) -> list[dict[str, Any]]:
-    """The counters, with rates over so many seconds; without rates for 0. One round trip.
+    """Read the counters, in one round trip, with rates over so many seconds unless that is 0.
 
-    Raises Refused when there are none.
+    Raises Refused if there are none.
     """
     listed = f"ipfw -a list {site.places[_PART].number} 2>/dev/null || true"
     later = f"; echo '{_MARK}'; sleep {seconds}; {listed}" if seconds else ""
@@ -50,7 +50,7 @@ def read(site: Site, run: Callable[[str], str], seconds: int) -> list[dict[str, 
 
 
 def counts(listed: str) -> Counts:
-    """What `ipfw -a list` tells, added up."""
+    """Add up the counters in the output of `ipfw -a list`."""
     found: Counts = {}
     for row in listed.splitlines():
         if match := _ROW.fullmatch(row.strip()):
@@ -103,10 +103,10 @@ def _size(bytes_: float) -> str:
 
 
 def tcpdump(site: Site, name: str) -> list[str]:
-    """The lines to type on the host to see one jail's packets: from outside, and within the host.
+    """The commands that show one jail's packets on the host: from outside, and within the host.
 
-    A forwarded connection has the public address and port; tcpdump sees what nat has translated.
-    Raises Refused for no jail of ours.
+    A forwarded connection has the public address and port; tcpdump sees packets after nat.
+    Raises Refused for an unknown jail.
     """
     if name not in site.jails:
         raise Refused(
@@ -120,7 +120,7 @@ def tcpdump(site: Site, name: str) -> list[str]:
         for listen in site.services[service].ports
         if listen.public
     ]
-    seen = [f"(host {wan} and ({' or '.join(ports)}))"] if ports else []
-    seen += [f"host {address}" for address in jail.public_addresses]
-    lines = [f"tcpdump -n -i {site.host.wan_interface} '{' or '.join(seen)}'"] if seen else []
+    terms = [f"(host {wan} and ({' or '.join(ports)}))"] if ports else []
+    terms += [f"host {address}" for address in jail.public_addresses]
+    lines = [f"tcpdump -n -i {site.host.wan_interface} '{' or '.join(terms)}'"] if terms else []
     return [*lines, f"tcpdump -n -i {site.lan.interface} 'host {jail.address}'"]

@@ -1,6 +1,6 @@
 """`python -m box.clients`: one client as a process of its own.
 
-It prints `ready` at its first good answer, and ends with its result in --out.
+It prints `ready` at its first good answer. At its end it writes its result to --out.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from box.clients.send import send
 from box.clients.shop import Shop
 from box.clients.stopping import LONGEST, Stop
 
-MOST_INSERTS = 200.0  # a second
-MOST_GETS = 100.0  # a second and thread
-MOST_QUESTIONS = 100.0  # a second over each transport
-MOST_MESSAGES = 10.0  # a second
-MOST_LOGINS = 10.0  # a second
-MOST_BYTES = 16.0 * 1024 * 1024  # a second
+MOST_INSERTS = 200.0  # per second
+MOST_GETS = 100.0  # per second and thread
+MOST_QUESTIONS = 100.0  # per second, over each transport
+MOST_MESSAGES = 10.0  # per second
+MOST_LOGINS = 10.0  # per second
+MOST_BYTES = 16.0 * 1024 * 1024  # per second
 
 
 def main(arguments: list[str]) -> int:
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     stop.obey_sigterm()
     if given.until_stdin_eof:
         stop.obey_stdin()
-    result: Record = given.ask(given, stop)
+    result: Record = given.run(given, stop)
     result.write(given.out)
     return 0
 
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     getting.add_argument("--threads", type=int, default=8)
     getting.add_argument("--keep-alive", action="store_true")
     getting.add_argument("--path", default="/index.html")
-    getting.add_argument("--expect", default="", help="text that must stand in the page")
+    getting.add_argument("--expect", default="", help="text that the page must contain")
 
     resolving = _client(kinds.add_parser("resolve"), _resolve, port=53)
     resolving.add_argument("--rate", type=up_to(MOST_QUESTIONS), default=50.0, help="of each")
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     logging_in = _client(kinds.add_parser("log-in"), _log_in, port=143)
     logging_in.add_argument("--rate", type=up_to(MOST_LOGINS), default=1.0)
     logging_in.add_argument("--user", required=True)
-    logging_in.add_argument("--password", required=True, help="of a server that nobody needs")
+    logging_in.add_argument("--password", required=True, help="only for a test server")
 
     downloading = _client(kinds.add_parser("download"), _download, port=80)
     downloading.add_argument("--rate", type=up_to(MOST_BYTES), default=256 * 1024.0)
@@ -74,12 +74,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def up_to(most: float) -> Callable[[str], float]:
-    """A number above 0 and at most that: no client may become a flood."""
+    """A type for argparse: a number above 0 and at most this, so that no client floods a server."""
 
     def number(text: str) -> float:
         value = float(text)
         if not 0 < value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most {most:g}")
+            raise argparse.ArgumentTypeError(f"{text}: expected above 0 and at most {most:g}")
         return value
 
     return number
@@ -87,13 +87,13 @@ def up_to(most: float) -> Callable[[str], float]:
 
 def _client(
     one: argparse.ArgumentParser,
-    ask: Callable[[argparse.Namespace, Stop], Record],
+    run: Callable[[argparse.Namespace, Stop], Record],
     port: int,
 ) -> argparse.ArgumentParser:
-    one.set_defaults(ask=ask)
+    one.set_defaults(run=run)
     one.add_argument("--host", default="203.0.113.2")
     one.add_argument("--port", type=int, default=port)
-    one.add_argument("--source", help="address to speak from")
+    one.add_argument("--source", help="source address")
     one.add_argument("--for", type=up_to(LONGEST), default=900.0, dest="seconds", metavar="S")
     one.add_argument("--until-stdin-eof", action="store_true")
     one.add_argument("--out", type=Path, required=True, metavar="FILE.json")

@@ -1,4 +1,4 @@
-"""One slow download over one connection, to prove that it survives what happens meanwhile."""
+"""One slow download over one connection, to prove that connections survive a rollout."""
 
 import hashlib
 import http.client
@@ -11,8 +11,8 @@ from box.clients.results import Downloaded
 from box.clients.stopping import Pace, Stop
 
 PIECE = 16 * 1024
-# a small window keeps the rest of the file on the server's side, so the connection is in use and
-# not merely open; what its kernel buffers (2 MiB on FreeBSD) must still be less than the file
+# a small window keeps the rest of the file on the server, so that the connection stays in use; the
+# file must be larger than the buffer of the server's kernel (2 MiB on FreeBSD)
 WINDOW = 32 * 1024
 ANSWER_LIMIT = 30.0  # seconds without a byte
 
@@ -23,7 +23,7 @@ def download(
     bytes_per_second: float,
     first: Callable[[], None] = lambda: None,
 ) -> Downloaded:
-    """Reads slowly until told to stop, then the rest as fast as it comes."""
+    """Read slowly until it is stopped, then read the rest at full speed."""
     pace = Pace(bytes_per_second / PIECE)
     digest = hashlib.sha256()
     expected = received = slowly = 0

@@ -1,4 +1,4 @@
-"""Clients that GET all the time and write down every request that failed."""
+"""Clients that continuously GET a page and record every request that failed."""
 
 import http.client
 import threading
@@ -12,14 +12,14 @@ from box.clients.stopping import Pace, Stop
 
 ANSWER_LIMIT = 10.0  # seconds; a request that takes longer has failed
 
-# what a client sees when the server closed a kept connection while it was idle; a browser asks
-# again (RFC 9110 section 9.2.2 allows it for GET), so that alone is no failure
+# the server closed an idle keep-alive connection; a browser retries then (RFC 9110 section 9.2.2
+# allows it for GET), so that alone is no failure
 CLOSED_WHILE_IDLE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
 @dataclass(frozen=True)
 class Page:
-    """What to GET, from where, and what must stand in it."""
+    """What to GET, from where, and what it must contain."""
 
     host: str
     path: str = "/index.html"
@@ -28,7 +28,7 @@ class Page:
     source: str | None = None
 
     def connect(self, limit: float = ANSWER_LIMIT) -> http.client.HTTPConnection:
-        """A connection that opens itself at its first request."""
+        """A connection, which opens at its first request."""
         source = (self.source, 0) if self.source else None
         return http.client.HTTPConnection(self.host, self.port, limit, source)
 
@@ -78,7 +78,7 @@ class Getter(threading.Thread):
                 if kept is None:
                     raise
                 self.retried += 1
-                connection.close()  # it opens itself anew at its next request
+                connection.close()  # it opens again at its next request
                 answer = self._begin(connection)
             body = answer.read()  # raises IncompleteRead when bytes are missing
             check(answer.status, body, self._page.expected)
@@ -93,7 +93,7 @@ class Getter(threading.Thread):
 
 
 class UnexpectedPageError(Exception):
-    """An answer, but not the page."""
+    """The answer is not the expected page."""
 
 
 def check(status: int, body: bytes, expected: str) -> None:
@@ -112,15 +112,15 @@ def get(
     keep_alive: bool = False,
     first: Callable[[], None] = lambda: None,
 ) -> Got:
-    """GETs with that many clients, each at that rate; calls `first` at the first good answer."""
-    once = threading.Lock()  # taken by the first answer and never given back
+    """GET with that many clients, each at that rate; call `first` at the first good answer."""
+    once = threading.Lock()  # the first answer takes it, and never releases it
 
-    def tell_once() -> None:
+    def first_once() -> None:
         if once.acquire(blocking=False):
             first()
 
     started = time.monotonic()
-    getters = [Getter(page, stop, rate, keep_alive, tell_once) for _ in range(threads)]
+    getters = [Getter(page, stop, rate, keep_alive, first_once) for _ in range(threads)]
     for getter in getters:
         getter.start()
     for getter in getters:

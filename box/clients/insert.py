@@ -1,4 +1,4 @@
-"""One client that inserts all the time, and the proof that no row it was promised is lost."""
+"""One client that continuously inserts, and the proof that no acknowledged row is lost."""
 
 import time
 import uuid
@@ -9,8 +9,8 @@ from typing import Protocol
 from box.clients.results import Acknowledged, Failure, Inserted, Verdict
 from box.clients.stopping import Pace, Stop
 
-# FreeBSD refuses at most 200 connections a second (net.inet.icmp.icmplim); a client that asks more
-# often has some of its packets dropped, waits a second to repeat them, and measures that instead
+# FreeBSD refuses at most 200 connections per second (net.inet.icmp.icmplim) and drops the packets
+# of others. A client that tries more often waits a second to resend them, and would measure that.
 REFUSED_PAUSE = 0.01  # seconds
 
 
@@ -32,10 +32,10 @@ def insert(
     rate: float,
     first: Callable[[], None] = lambda: None,
 ) -> Inserted:
-    """Inserts one row after the other until told to stop; calls `first` at the first answer.
+    """Insert one row after the other until it is stopped; call `first` at the first answer.
 
-    After an error it connects anew at once. The mark of the failed insert is never used again:
-    whether that row is there, nobody promised.
+    After an error it reconnects at once. It never reuses the mark of a failed insert, since that
+    row may or may not be there.
     """
     run = uuid.uuid4().hex[:12]
     acknowledged: list[Acknowledged] = []
@@ -72,13 +72,13 @@ def insert(
 
 
 def judge(inserted: Inserted, in_table: Iterable[str]) -> Verdict:
-    """Holds what was promised against the marks of that run which are in the table now."""
+    """Compare the acknowledged rows with the marks of that run that are in the table now."""
     found = Counter(in_table)
-    promised = {row.mark for row in inserted.acknowledged}
+    acknowledged = {row.mark for row in inserted.acknowledged}
     return Verdict(
         rows=found.total(),
-        acknowledged=len(promised),
-        lost=tuple(sorted(promised - found.keys())),
+        acknowledged=len(acknowledged),
+        lost=tuple(sorted(acknowledged - found.keys())),
         doubled=tuple(sorted(mark for mark, times in found.items() if times > 1)),
-        unacknowledged=tuple(sorted(found.keys() - promised)),
+        unacknowledged=tuple(sorted(found.keys() - acknowledged)),
     )

@@ -1,4 +1,4 @@
-"""A client that logs in over IMAP all the time, opens the mailbox, and logs out."""
+"""A client that continuously logs in over IMAP, opens the mailbox, and logs out."""
 
 import imaplib
 import socket
@@ -9,7 +9,7 @@ from contextlib import suppress
 from box.clients.results import Failure, LoggedIn, longest_gap
 from box.clients.stopping import Pace, Stop
 
-ANSWER_LIMIT = 60.0  # seconds; an emulated server has its hands full
+ANSWER_LIMIT = 60.0  # seconds; an emulated server is slow
 
 
 def log_in(
@@ -23,10 +23,10 @@ def log_in(
     source: str | None = None,
     first: Callable[[], None] = lambda: None,
 ) -> LoggedIn:
-    """Logs in so often a second, each time over a connection of its own, until told to stop.
+    """Log in at that rate per second, over a new connection each time, until it is stopped.
 
-    A login counts when the mailbox was opened and the server said goodbye. A mailbox that has fewer
-    messages than the last time has lost some: nobody deletes any.
+    A login counts if the mailbox was opened and the server ended the session properly. A mailbox
+    with fewer messages than the last time has lost some, since no client deletes any.
     """
     started = time.monotonic()
     answers: list[float] = []
@@ -37,7 +37,7 @@ def log_in(
     while pace.take_turn(stop):
         began = time.monotonic()
         try:
-            found = _look(server, port, user, password, source)
+            found = _count(server, port, user, password, source)
             if found < messages:
                 raise imaplib.IMAP4.error(f"{found} messages, {messages} before")
         except (OSError, imaplib.IMAP4.error) as error:
@@ -62,7 +62,7 @@ def log_in(
 
 
 class _From(imaplib.IMAP4):
-    """imaplib has no word for the address to speak from."""
+    """IMAP4 with a source address, for which imaplib has no option."""
 
     def __init__(self, server: str, port: int, source: str | None) -> None:
         self._source = source
@@ -73,8 +73,8 @@ class _From(imaplib.IMAP4):
         return socket.create_connection((self.host, self.port), timeout, local)
 
 
-def _look(server: str, port: int, user: str, password: str, source: str | None) -> int:
-    """How many messages are in the mailbox."""
+def _count(server: str, port: int, user: str, password: str, source: str | None) -> int:
+    """Log in, and return how many messages are in the mailbox."""
     imap = _From(server, port, source)
     try:
         imap.login(user, password)

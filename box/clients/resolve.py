@@ -1,4 +1,4 @@
-"""A client that asks a name server all the time, over UDP and over TCP side by side."""
+"""A client that continuously queries a name server, over UDP and over TCP in parallel."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ import dns.rcode
 from box.clients.results import Failure, Resolved
 from box.clients.stopping import Pace, Stop
 
-ANSWER_LIMIT = 10.0  # seconds; a question that takes longer was not answered
+ANSWER_LIMIT = 10.0  # seconds; a query that takes longer has failed
 
 
 def resolve(
@@ -26,16 +26,16 @@ def resolve(
     source: str | None = None,
     first: Callable[[], None] = lambda: None,
 ) -> Resolved:
-    """Asks for the SOA of `name`, so often a second over each transport, until told to stop.
+    """Query the SOA of `name` at that rate per second over each transport, until it is stopped.
 
-    An answer counts when it comes from the address that was asked, with authority and with the
-    record: a named without its zones answers, too. What failed before the first answer over both
-    transports counts only when there was none: a host that does not know our ARP address yet keeps
-    one packet to us while it asks for it, and drops the others.
+    An answer counts if it comes from the address that was queried, is authoritative and has the
+    record: a named without its zones answers, too. Failures before the first answer over both
+    transports count only if there was none at all: while a host resolves our address by ARP, it
+    keeps one packet to us and drops the others.
     """
     started = time.monotonic()
     answers: dict[str, list[float]] = {"udp": [], "tcp": []}
-    failures: list[tuple[float, Failure]] = []  # with the moment of the question
+    failures: list[tuple[float, Failure]] = []  # with the time of the query
     turn = threading.Lock()
 
     def ask(transport: str) -> None:

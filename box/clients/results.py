@@ -1,4 +1,4 @@
-"""What the clients write down: frozen, typed, and one JSON file each."""
+"""The results of the clients: frozen, typed values, in one JSON file each."""
 
 import itertools
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Record(BaseModel):
-    """A value that is read back exactly as it was written, or not at all."""
+    """A value that a file stores completely: reading it gives the same value, or an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def write(self, path: Path) -> None:
-        """Writes it whole: a reader never finds half a result."""
+        """Write it by a rename, so that a reader never finds a partial result."""
         half = path.with_name(f"{path.name}.half")
         half.write_text(self.model_dump_json(indent=1))
         half.replace(path)
@@ -25,28 +25,28 @@ class Record(BaseModel):
 
 
 class Gap(Record):
-    """A time without an answer: from when (monotonic), how many seconds."""
+    """A time without an answer: its start (monotonic), and its length."""
 
     start: float
     seconds: float
 
 
 class Failure(Record):
-    """A request that was not answered as it should be: when it ended, and why."""
+    """A failed request: when it ended, and why."""
 
     at: float
     error: str
 
 
 class Acknowledged(Record):
-    """A row of which the server said that it is there, and when it said so."""
+    """A row that the server acknowledged, and when."""
 
     mark: str
     at: float
 
 
 class Inserted(Record):
-    """What the inserting client saw. All marks of a run begin with its name."""
+    """The result of the inserting client. All marks of a run begin with its name."""
 
     run: str
     started: float
@@ -60,7 +60,7 @@ class Inserted(Record):
 
 
 class Sent(Inserted):
-    """What the client that sends mail saw: a message for a row."""
+    """The result of the client that sends mail, with messages for rows."""
 
 
 class Verdict(Record):
@@ -70,21 +70,21 @@ class Verdict(Record):
     acknowledged: int
     lost: tuple[str, ...]  # acknowledged, and not there
     doubled: tuple[str, ...]  # there more than once
-    unacknowledged: tuple[str, ...]  # there, though the answer never came: allowed after a cut
+    unacknowledged: tuple[str, ...]  # there, without an answer: allowed after a cut
 
     @property
     def is_whole(self) -> bool:
-        """Something was acknowledged, and all of it is there exactly once."""
+        """Whether something was acknowledged, and all of it is there exactly once."""
         return self.acknowledged > 0 and not self.lost and not self.doubled
 
 
 class Got(Record):
-    """What the clients that GET all the time saw, all threads together."""
+    """The result of the clients that GET a page, of all threads."""
 
     started: float
     ended: float
     answered: int
-    retried: int  # a kept connection had been closed while idle; asked again on a new one
+    retried: int  # on a new connection, after the server closed an idle one
     failures: tuple[Failure, ...]
     longest_gap: Gap
     slowest: float  # seconds that the slowest good answer took
@@ -95,7 +95,7 @@ class Got(Record):
 
 
 class Resolved(Record):
-    """What the client that asks a name server all the time saw."""
+    """The result of the client that queries a name server."""
 
     started: float
     ended: float
@@ -105,7 +105,7 @@ class Resolved(Record):
 
 
 class LoggedIn(Record):
-    """What the client that logs in over IMAP all the time saw."""
+    """The result of the client that logs in over IMAP."""
 
     started: float
     ended: float
@@ -113,17 +113,17 @@ class LoggedIn(Record):
     messages: int  # in the mailbox, the last time
     failures: tuple[Failure, ...]
     longest_gap: Gap
-    slowest: float  # seconds that the slowest good login took, from the connection to the goodbye
+    slowest: float  # seconds of the slowest good login, from connect to logout
 
 
 class Downloaded(Record):
-    """What one long download over one connection saw."""
+    """The result of one long download over one connection."""
 
     started: float
     ended: float
     expected: int  # bytes, as the server announced them
     received: int
-    received_slowly: int  # of these, before the client was told to finish
+    received_slowly: int  # of these, before the client was stopped
     sha256: str
     longest_pause: float  # seconds without a byte while bytes were wanted
     error: str | None
@@ -134,10 +134,10 @@ class Downloaded(Record):
 
 
 def longest_gap(started: float, answers: Iterable[float], ended: float) -> Gap:
-    """The longest time without an answer, from the first one to the end.
+    """The longest time without an answer, from the first answer to the end.
 
-    So a service that never came back has a gap that lasts to the end, not none; and one that never
-    answered has nothing else. How long a client took to be served at all is no gap of the service.
+    So a service that never came back has a gap up to the end. For one that never answered, the gap
+    is the whole time. The time before the first answer is no gap of the service.
     """
     moments = (*(sorted(answers) or [started]), ended)
     start, end = max(itertools.pairwise(moments), key=lambda pair: pair[1] - pair[0])

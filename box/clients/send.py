@@ -1,4 +1,4 @@
-"""A client that sends mail all the time, each message with a mark of its own."""
+"""A client that continuously sends mail, each message with a unique mark."""
 
 import re
 import secrets
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from box.clients.results import Acknowledged, Failure, Sent, Verdict
 from box.clients.stopping import Pace, Stop
 
-ANSWER_LIMIT = 60.0  # seconds; an emulated server has its hands full
+ANSWER_LIMIT = 60.0  # seconds; an emulated server is slow
 MARK = re.compile(r"^Subject: (\w+-\d+)\s*$", re.MULTILINE)
 
 
@@ -24,13 +24,13 @@ def send(
     source: str | None = None,
     first: Callable[[], None] = lambda: None,
 ) -> Sent:
-    """Sends so many messages a second, each over a connection of its own, until told to stop.
+    """Send mail at that rate per second, over a new connection each time, until it is stopped.
 
-    A message counts as sent when the server said that it has it. One that was not is never sent
-    again: it may have arrived all the same.
+    A message counts as sent if the server acknowledged it. A message that failed is never sent
+    again: it may have arrived nevertheless.
     """
     run = secrets.token_hex(4)
-    sender = f"client@{to.partition('@')[2]}"  # a domain that resolves, or it is refused
+    sender = f"client@{to.partition('@')[2]}"  # the server refuses a domain that does not resolve
     started = time.monotonic()
     acknowledged: list[Acknowledged] = []
     failures: list[Failure] = []
@@ -63,13 +63,13 @@ def send(
 
 
 def judge(sent: Sent, mailbox: str) -> Verdict:
-    """Whether what the server took is in the mailbox, each message once."""
+    """Whether each message that the server acknowledged is in the mailbox exactly once."""
     there = Counter(mark for mark in MARK.findall(mailbox) if mark.startswith(f"{sent.run}-"))
-    promised = {message.mark for message in sent.acknowledged}
+    acknowledged = {message.mark for message in sent.acknowledged}
     return Verdict(
         rows=sum(there.values()),
-        acknowledged=len(promised),
-        lost=tuple(sorted(promised - set(there))),
+        acknowledged=len(acknowledged),
+        lost=tuple(sorted(acknowledged - set(there))),
         doubled=tuple(sorted(mark for mark, times in there.items() if times > 1)),
-        unacknowledged=tuple(sorted(set(there) - promised)),
+        unacknowledged=tuple(sorted(set(there) - acknowledged)),
     )

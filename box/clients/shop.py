@@ -1,4 +1,4 @@
-"""The shop's database, asked as its users ask it: over the network, with PyMySQL."""
+"""The shop's database, accessed as by its users: over the network, with PyMySQL."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import pymysql
 
 from box.clients.insert import OrdersError
 
-# Seconds. Where a fwd rule leads to no listener yet, FreeBSD's RST goes the same way, and nobody
-# hears it: a client with more patience would measure that.
+# Seconds. If a fwd rule leads to no listener yet, FreeBSD's RST follows the same rule and is lost;
+# with a longer limit a client would measure that.
 CONNECT_LIMIT = 0.1
 ANSWER_LIMIT = 5.0  # seconds
 
 
 @dataclass(frozen=True)
 class Shop:
-    """Where the shop's database is, and as whom to ask it. The password is the test image's."""
+    """The shop's database, and the user to log in as. The password is that of the test image."""
 
     host: str
     port: int = 3306
     user: str = "shop"
-    password: str = "shop-secret"  # noqa: S105 - stands in the image's recipe for all to read
+    password: str = "shop-secret"  # noqa: S105 - it is public in the image's recipe
     database: str = "shop"
     source: str | None = None
 
@@ -35,7 +35,7 @@ class Shop:
                 database=self.database,
                 bind_address=self.source,
                 autocommit=True,
-                ssl_disabled=True,  # else PyMySQL reads all CAs at each attempt: 80 ms, 28 a gap
+                ssl_disabled=True,  # else PyMySQL reads all CAs at each attempt, which takes 80 ms
                 connect_timeout=CONNECT_LIMIT,
                 read_timeout=ANSWER_LIMIT,
                 write_timeout=ANSWER_LIMIT,
@@ -59,7 +59,7 @@ class ShopOrders:
         return [row[0] for row in rows]
 
     def close(self) -> None:
-        with suppress(pymysql.Error):  # "Already closed": PyMySQL closes what it lost by itself
+        with suppress(pymysql.Error):  # "Already closed": PyMySQL closes a lost connection itself
             self._connection.close()
 
     def _query(self, sql: str, *values: str) -> Any:

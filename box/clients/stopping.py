@@ -1,4 +1,4 @@
-"""When a client ends, and how fast it may ask until then."""
+"""When a client stops, and how many requests it may send until then."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ class Stop:
         self._asked.set()
 
     def wait(self, seconds: float) -> None:
-        """Sleeps that long, or until it is time to stop."""
+        """Sleep that long, or until it is time to stop."""
         self._asked.wait(max(0.0, min(seconds, self._deadline - time.monotonic())))
 
     def obey_sigterm(self) -> None:
@@ -35,7 +35,7 @@ class Stop:
         signal.signal(signal.SIGTERM, asked)
 
     def obey_stdin(self) -> None:
-        """The end of stdin stops it: so whoever started it takes it along, however he ends."""
+        """Stop at the end of stdin, so that a client never outlives the process that started it."""
 
         def read() -> None:
             while os.read(sys.stdin.fileno(), 4096):
@@ -46,14 +46,14 @@ class Stop:
 
 
 class Pace:
-    """At most so many turns a second; turns that were missed are not made up for."""
+    """At most so many turns per second; missed turns are not made up for."""
 
     def __init__(self, rate: float) -> None:
         self._every = 1 / rate
         self._next = time.monotonic()
 
     def take_turn(self, stop: Stop) -> bool:
-        """Waits for the next turn; False when it is time to stop instead."""
+        """Wait for the next turn. False if it is time to stop instead."""
         stop.wait(self._next - time.monotonic())
         self._next = max(self._next, time.monotonic() - self._every) + self._every
         return not stop.asked

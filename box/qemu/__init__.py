@@ -1,1 +1,1 @@
-"""A FreeBSD guest straight under qemu: its image, disks and snapshots, network and monitor."""
+"""A FreeBSD guest under qemu: its image, disks and snapshots, network and monitor."""

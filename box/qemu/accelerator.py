@@ -1,4 +1,4 @@
-"""Whether the guest can run on this machine's own CPU, found out by running something there."""
+"""Finds out whether the guest can run on this machine's own CPU, by running something there."""
 
 import os
 import platform
@@ -24,27 +24,27 @@ def choose() -> tuple[str, ...]:
             return KVM
         return HVF if hvf_works() else TCG
     if named not in KNOWN:
-        raise Refused(f"CELLBLOCK_BOX_ACCEL is {named}, and kvm, hvf or tcg is expected")
+        raise Refused(f"CELLBLOCK_BOX_ACCEL is {named}; expected kvm, hvf or tcg")
     return KNOWN[named]
 
 
 def kvm_works(device: Path = Path("/dev/kvm")) -> bool:
-    """A device node that opens proves nothing: under some clouds' nested KVM qemu aborts at the
-    first register it sets, or every access to a port takes milliseconds.
+    """Whether KVM works. It is not enough that the device opens: under the nested KVM of some
+    clouds qemu aborts when it sets a register, or each access to a port takes milliseconds.
     """
     return os.access(device, os.R_OK | os.W_OK) and _runs_firmware(KVM)
 
 
 def hvf_works(system: str = sys.platform, cpu: str = platform.machine()) -> bool:
-    """On a Mac whose CPU is the guest's kind; the guest is amd64."""
+    """Whether HVF works: on a Mac with an amd64 CPU, as the guest's."""
     return system == "darwin" and cpu == "x86_64" and _runs_firmware(HVF)
 
 
 def _runs_firmware(accelerator: tuple[str, ...]) -> bool:
-    """True when the firmware runs to its end there."""
+    """Whether the firmware runs to its end with this accelerator."""
     no_disk_so_reset = ("-boot", "reboot-timeout=0", "-no-reboot")
     command = ["qemu-system-x86_64", *accelerator, "-m", "64", "-nodefaults", "-display", "none"]
-    with tempfile.TemporaryDirectory() as directory:  # an abort would leave its core here
+    with tempfile.TemporaryDirectory() as directory:  # for a core file, if qemu aborts
         try:
             done = subprocess.run(
                 [*command, *no_disk_so_reset],

@@ -1,4 +1,4 @@
-"""A box straight under qemu: from an image at hand, or from the official one."""
+"""A box under qemu, from a local image or the official one."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from rollout.rehearsal.box import Box
 from rollout.site import Site
 
 _MEMORY = 1024  # MiB
-_MEMORY_TO_INSTALL = 2048  # what packages want while they are unpacked and their daemons first run
+_MEMORY_TO_INSTALL = 2048  # MiB, to unpack packages and start their daemons for the first time
 
 
 @contextmanager
 def qemu_box(site: Site, named: Path | None, say: Callable[[str], None]) -> Iterator[Box]:
-    """A guest that has booted and is the base host of the site; gone when the context ends."""
+    """A booted guest that is the base host of the site; it is deleted when the context ends."""
     require_tools(TOOLS)
-    found = at_hand(named, say)
+    found = local_or_official(named, say)
     network = Forwarded(site)
-    say(f"booting {found.disk} under qemu; emulated this takes minutes")
+    say(f"booting {found.disk} under qemu; without KVM this takes minutes")
     guest = Guest(
         found,
         network,
@@ -57,8 +57,8 @@ def qemu_box(site: Site, named: Path | None, say: Callable[[str], None]) -> Iter
         )
 
 
-def at_hand(named: Path | None, say: Callable[[str], None]) -> Image:
-    """The image that was named or is in its place; else the official one."""
+def local_or_official(named: Path | None, say: Callable[[str], None]) -> Image:
+    """The image that was named, or the one in the default place, or else the official one."""
     try:
         return image.find_image(named=named)
     except Missing:

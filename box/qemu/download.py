@@ -1,8 +1,8 @@
-"""The official FreeBSD image: fetched when none is at hand, held against its published checksum.
+"""Downloads the official FreeBSD image, if there is no local one, and verifies its checksum.
 
-FreeBSD publishes beside its images a file CHECKSUM.SHA512 with lines `SHA512 (NAME) = HEX`. Both
-come from the same place over TLS; so the sum finds what was damaged or cut short, and what a mirror
-between changed in one of the two.
+FreeBSD publishes a file CHECKSUM.SHA512 beside its images, with lines `SHA512 (NAME) = HEX`. Both
+come from the same place over TLS. So the checksum finds damaged or incomplete images, and those
+that a mirror changed without its checksum.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ def official(
 ) -> Image:
     """The official image, from the cache or from $CELLBLOCK_BOX_URL (default: FreeBSD's own).
 
-    Raises Refused where it cannot be had or is not what was published. Nothing half is left.
+    Raises Refused if it cannot be fetched, or differs from what was published; then it leaves no
+    file behind.
     """
     url = environ.get("CELLBLOCK_BOX_URL") or URL
     folder, _, name = url.rpartition("/")
     disk = cache.expanduser() / name.removesuffix(".xz")
     if disk.exists():
         return Image(disk)
-    say(f"no image at hand: fetching {url}")
+    say(f"no local image: fetching {url}")
     wanted = _published(f"{folder}/{SUMS}", name)
     disk.parent.mkdir(parents=True, exist_ok=True)
     half = disk.with_name(f".{disk.name}.{os.getpid()}")
@@ -51,14 +52,14 @@ def official(
         got = _fetched(url, half, unpack=name.endswith(".xz"))
         if got != wanted:
             raise Refused(
-                f"{url}: not what was published: its checksum differs",
-                evidence=f"SHA512 published {wanted}\nSHA512 came      {got}",
-                todo="try again later, or name another place with CELLBLOCK_BOX_URL",
+                f"{url}: its checksum is not the published one",
+                evidence=f"SHA512 published {wanted}\nSHA512 received  {got}",
+                todo="try again later, or set CELLBLOCK_BOX_URL to another place",
             )
         half.replace(disk)
     finally:
         half.unlink(missing_ok=True)
-    say(f"kept as {disk}, its checksum is the published one")
+    say(f"saved as {disk}; its checksum is the published one")
     return Image(disk)
 
 
@@ -70,13 +71,13 @@ def _published(url: str, name: str) -> str:
         raise Refused(
             f"{url}: has no checksum of {name}",
             evidence=text[:300],
-            todo="name another image with CELLBLOCK_BOX_URL, or one at hand (--on qemu IMAGE)",
+            todo="name another image with CELLBLOCK_BOX_URL, or a local one (--on qemu IMAGE)",
         )
     return found[1]
 
 
 def _fetched(url: str, to: Path, *, unpack: bool) -> str:
-    """Write what is there; the SHA512 of what came over the line."""
+    """Download a file. Returns the SHA512 of the data as received, before unpacking."""
     sum512 = hashlib.sha512()
     decompressor = lzma.LZMADecompressor() if unpack else None
     with _open(url) as answer, to.open("wb") as out:
@@ -92,7 +93,7 @@ def _fetched(url: str, to: Path, *, unpack: bool) -> str:
 @contextmanager
 def _open(url: str) -> Iterator[IO[bytes]]:
     try:
-        answer = urllib.request.urlopen(url, timeout=_TIMEOUT)  # noqa: S310 # said by the operator
+        answer = urllib.request.urlopen(url, timeout=_TIMEOUT)  # noqa: S310 # the operator sets it
     except (OSError, ValueError) as error:
         raise _unreachable(url, str(getattr(error, "reason", error))) from None
     with answer:
@@ -103,5 +104,5 @@ def _unreachable(url: str, why: str) -> Refused:
     return Refused(
         f"{url}: cannot be fetched",
         evidence=why,
-        todo="name an image at hand (rehearse --on qemu IMAGE), or a mirror with CELLBLOCK_BOX_URL",
+        todo="name a local image (rehearse --on qemu IMAGE), or a mirror with CELLBLOCK_BOX_URL",
     )

@@ -1,4 +1,4 @@
-"""A real FreeBSD guest that may break: boots on a throw-away disk, on a network of its own."""
+"""A real FreeBSD guest that may break, on a temporary disk and a network of its own."""
 
 import shutil
 import subprocess
@@ -18,22 +18,23 @@ from box.qemu.network import Network
 from box.remote import STILL_BOOTING, AcceleratorFailed, Answer, GuestError, answers
 from rollout.host.session import Ssh
 
-BOOT_LIMIT = 600.0  # seconds; emulated, 30 when nothing else runs and 150 beside two more guests
+BOOT_LIMIT = 600.0  # seconds; emulated, it takes 30 alone and 150 with two more guests
 OFF_LIMIT = 240.0  # seconds from shutdown(8) to a machine that is off
-CUT = 25.0  # seconds without a network: longer than ssh goes on (see rollout.host.session.Ssh)
+CUT = 25.0  # seconds without a network: until ssh gives up (see rollout.host.session.Ssh)
 SNAPSHOT = "booted"
-SEEDED_SIZE = "24G"  # of the disk of an official image, which is no larger than what it holds
+SEEDED_SIZE = "24G"  # of the disk; an official image has no free space
 
 
 def _as_it_is(guest: "Guest") -> None: ...
 
 
 class Guest:
-    """`with Guest(find_image(), network) as guest:` has it just booted, and as such saved.
+    """`with Guest(find_image(), network) as guest:` gives a guest that has just booted, and saves a
+    snapshot of it.
 
-    `prepare` makes of a guest that has booted for the first time what is wanted of it; `prepared`
-    names that, so that a snapshot of something else is not taken for it. It leaves nothing behind
-    but a copy of that snapshot for the next one (see snapshots.py).
+    `prepare` is called with the guest after its first boot. `prepared` identifies what it does, so
+    that only a matching snapshot is used later. A guest leaves nothing behind except a copy of that
+    snapshot for the next one (see snapshots.py).
     """
 
     def __init__(
@@ -52,19 +53,19 @@ class Guest:
         self._cpus = cpus
         self._prepare = prepare
         self._prepared = prepared
-        # how the image's known_hosts names it, wherever its ports are
+        # its name in the image's known_hosts, independent of forwarded ports
         self._known_as = seed.KNOWN_AS if image.wants_seed else network.known_as
         self._undo = ExitStack()
 
     @property
     def address(self) -> str:
-        """Where its sshd is found."""
+        """The address of its sshd."""
         return self.network.ssh[0]
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             leftovers.sweep()
-            # resolved: who publishes a newer image moves a link, and must not move our ground
+            # resolved: a new image may replace a link while the guest runs
             disk = self.image.disk.resolve()
             self.image = replace(self.image, format=format_of(disk))
             scratch = tempfile.TemporaryDirectory(prefix=leftovers.prefix())
@@ -110,14 +111,14 @@ class Guest:
             snapshots.keep(self._machine.disk, kept)
 
     def boot(self, limit: float = BOOT_LIMIT) -> float:
-        """Switches it on and waits until rc is through; the seconds that took."""
+        """Switch it on and wait until it has booted. Returns the seconds that took."""
         began = time.monotonic()
         self._machine.start()
         self.wait_until(lambda: answers(self, f"! {STILL_BOOTING}"), "booted", limit)
         return time.monotonic() - began
 
     def reboot(self) -> None:
-        """Shuts it down as its administrator would, and switches it on again."""
+        """Shut it down by shutdown(8), and switch it on again."""
         self.sh("(sleep 1; shutdown -p now) >/dev/null 2>&1 &")
         deadline = time.monotonic() + OFF_LIMIT
         while self._machine.runs:
@@ -127,30 +128,30 @@ class Guest:
         self.boot()
 
     def power_off(self) -> None:
-        """Pulls the plug: nothing is shut down, nothing flushed."""
+        """Cut the power: nothing is shut down or flushed."""
         self._machine.cut_power()
 
     def save(self, name: str = SNAPSHOT) -> None:
-        """Keeps memory and disk as they are now under that name."""
+        """Save a snapshot of memory and disk under this name."""
         self._machine.monitor.human(f"savevm {name}")
 
     def restore(self, name: str = SNAPSHOT) -> None:
-        """Makes memory and disk what they were at `save`, link up, and the clock right again."""
-        # a new qemu each time: one that had run on came back deaf to its network for 40 seconds
+        """Restore memory and disk from a snapshot, with the link up and the clock set."""
+        # in a new qemu: after loadvm in a running one, the network did not work for 40 seconds
         self._machine.start(paused=True)
         self._machine.monitor.human(f"loadvm {name}")
         self._machine.monitor.execute("cont")
         self.wait_until(lambda: answers(self, f"date -f %s {int(time.time())}"), "restored", 120.0)
 
     def cut_link(self) -> None:
-        """Pulls the network cable; the guest sees its link go down."""
+        """Unplug the network; the guest sees its link go down."""
         self._machine.monitor.execute("set_link", name=NIC, up=False)
 
     def restore_link(self) -> None:
         self._machine.monitor.execute("set_link", name=NIC, up=True)
 
     def cut(self) -> None:
-        """No network for so long that every connection of ours ends."""
+        """Cut the network for so long that all our connections end."""
         self.cut_link()
         time.sleep(CUT)
         self.restore_link()
@@ -164,16 +165,16 @@ class Guest:
         return self._machine.console()
 
     def argv(self, *command: str) -> list[str]:
-        """That command as it must be started to have the guest in reach."""
+        """The command line that runs this command where the guest can be reached."""
         return self.network.argv(*command)
 
     @property
     def sources(self) -> Sequence[str]:
-        """Addresses for clients to speak from."""
+        """Source addresses for clients."""
         return self.network.sources
 
     def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
-        """Where that port of the guest's is found."""
+        """The address and port by which this machine reaches the guest's port."""
         return self.network.door(port, proto)
 
     @property
@@ -189,11 +190,11 @@ class Guest:
         )
 
     def ssh_argv(self, command: str) -> list[str]:
-        """ssh to the guest's root, over a connection that is shared with nobody."""
+        """ssh to the guest's root, over a connection of its own."""
         return self.argv(*remote.ssh_argv(self.target, command))
 
     def ssh(self, command: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
-        """That line as a person would type it after `ssh root@guest`: read by root's csh."""
+        """Run a line as if typed after `ssh root@guest`: root's csh reads it."""
         return subprocess.run(
             self.ssh_argv(command),
             stdin=subprocess.DEVNULL,
@@ -205,16 +206,16 @@ class Guest:
         )
 
     def sh(self, command: str, timeout: float = 120.0) -> Answer:
-        """`/bin/sh -c COMMAND` in the guest, nothing on stdin. Raises GuestError when ssh fails."""
+        """`/bin/sh -c COMMAND` in the guest, stdin empty. Raises GuestError if ssh fails."""
         return remote.sh(self.ssh_argv(remote.RUN_IN_SH), command, timeout)
 
     def wait_until(self, question: Callable[[], bool], what: str, limit: float) -> None:
-        """Asks until it is so; GuestError, with the end of the console, when it is not in time."""
+        """Wait until it is true. After the limit, raises GuestError with the end of the console."""
         deadline = time.monotonic() + limit
         while not question():
             if not self._machine.runs:
                 raise GuestError(
-                    f"qemu ended before the guest was {what}", evidence=self._machine.said()
+                    f"qemu ended before the guest was {what}", evidence=self._machine.output()
                 )
             if self._machine.accelerator_failed:
                 raise AcceleratorFailed(
@@ -231,6 +232,6 @@ class Guest:
         return GuestError(
             f"the guest was not {what} after {limit:.0f} s",
             evidence=f"the end of its console:\n{console[-2000:].strip() or '(it is empty)'}",
-            todo="if it is only slow, try again on a machine with less to do; "
-            "if the image does not boot, take another",
+            todo="if it is only slow, try again when this machine is less busy; "
+            "if the image does not boot, use another",
         )

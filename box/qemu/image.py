@@ -1,4 +1,4 @@
-"""Which FreeBSD to boot, and the one clear reason where there is none."""
+"""Finds the FreeBSD image to boot, or says clearly why there is none."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _DAMAGED = 2  # the exit code of qemu-img check (qemu-img(1))
 
 @dataclass(frozen=True)
 class Image:
-    """A FreeBSD guest to boot: its disk, root's key, and the host key that it must show.
+    """A FreeBSD image to boot: its disk, root's ssh key, and the host key that it must present.
 
-    Without those two it is one that takes both from a seed at its first boot, as the official
-    BASIC-CLOUDINIT images do.
+    Without the keys it gets both from a seed at its first boot, as the official BASIC-CLOUDINIT
+    images do.
     """
 
     disk: Path
@@ -41,9 +41,9 @@ class Image:
 
 
 def find_image(environ: Mapping[str, str] = os.environ, named: Path | None = None) -> Image:
-    """The image that is named, or that the environment names, else the one in ~/.cache/cellblock.
+    """The image that is named, or that the environment names, or the one in ~/.cache/cellblock.
 
-    Raises Missing where there is none, or where it has only one of key and known_hosts.
+    Raises Missing if there is none, or if it has only one of key and known_hosts.
     """
     disk = _file(named or environ.get("CELLBLOCK_BOX_IMAGE") or DEFAULT, "FreeBSD image")
     key = environ.get("CELLBLOCK_BOX_KEY")
@@ -61,16 +61,15 @@ def find_image(environ: Mapping[str, str] = os.environ, named: Path | None = Non
 
 
 def format_of(disk: Path) -> str:
-    """qcow2, raw, ...; raises Refused for what is no whole disk.
+    """The format of an image: qcow2, raw, ... Raises Refused if it is damaged or incomplete.
 
-    Of qcow2 the tables are gone through: an image whose download ended early still opens, and its
-    guest would stop in the middle of something.
+    qcow2 images are checked completely: one whose download ended early can be opened, but its guest
+    would fail later.
     """
     about = _qemu_img("info", disk)
     if about.returncode:
         raise _refused(disk, about.stderr)
-    told = json.loads(about.stdout)
-    found = str(told["format"])
+    found = str(json.loads(about.stdout)["format"])
     if found == "qcow2":
         checked = _qemu_img("check", disk)
         short = _ends_too_early(checked.stdout, disk)
@@ -79,10 +78,10 @@ def format_of(disk: Path) -> str:
     return found
 
 
-def _ends_too_early(told: str, disk: Path) -> str:
-    """qemu-img takes what lies behind the end of the file for zeros, so the end is compared."""
+def _ends_too_early(checked: str, disk: Path) -> str:
+    """Compare the size, since qemu-img reads zeros beyond the end of the file."""
     try:
-        wanted = int(json.loads(told).get("image-end-offset", 0))
+        wanted = int(json.loads(checked).get("image-end-offset", 0))
     except json.JSONDecodeError:
         return ""
     there = disk.stat().st_size
@@ -98,10 +97,10 @@ def _qemu_img(word: str, disk: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _refused(disk: Path, said: str) -> Refused:
+def _refused(disk: Path, reason: str) -> Refused:
     return Refused(
         f"{disk}: the image is damaged or cut short",
-        evidence=said[:1000],
+        evidence=reason[:1000],
         todo="copy or download it again",
     )
 
@@ -113,5 +112,5 @@ def _file(place: str | Path, what: str, variable: str = "CELLBLOCK_BOX_IMAGE") -
             f"no {what} at {path}",
             todo=f"name another with {variable} (see Cellblock's docs/box.md)",
         )
-    # absolute, not resolved: where the image is a link, its key lies beside the link
+    # absolute, not resolved: if the image is a link, its key is beside the link
     return path.absolute()

@@ -1,4 +1,4 @@
-"""The machine under the guest: one qemu process, its disk, its monitor, its console."""
+"""The guest's machine: one qemu process, with its disk, monitor and console."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ START_LIMIT = 10.0  # seconds from exec to a monitor that answers
 
 
 class Machine:
-    """A qemu that can be started, cut off from power, saved and restored."""
+    """A qemu process that can be started, killed like a power cut, saved and restored."""
 
     def __init__(
         self,
@@ -57,14 +57,14 @@ class Machine:
         return self._monitor
 
     def lay_disk(self, image: Path, kind: str = "qcow2", size: str = "") -> None:
-        """A disk of our own over the image, which stays as it is."""
+        """Create a disk on top of the image, which is not changed."""
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind]
         sized = [size] if size else []
         subprocess.run([*command, "-b", str(image), str(self.disk), *sized], check=True)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Holds the machine between two instructions, with all it wrote in its disk's file."""
+        """Pause the machine, with everything that it wrote in its disk's file."""
         self.monitor.execute("stop")
         try:
             yield
@@ -72,7 +72,7 @@ class Machine:
             self.monitor.execute("cont")
 
     def start(self, *, paused: bool = False) -> None:
-        """Switches it on, off first if it was on; paused, it waits for a snapshot to be loaded."""
+        """Switch it on (and off before, if needed). If paused, it waits for a snapshot."""
         self.cut_power()
         with (self._scratch / "qemu.log").open("wb") as log:
             self._qemu = subprocess.Popen(
@@ -87,7 +87,7 @@ class Machine:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._scratch,
-                start_new_session=True,  # ^C at the terminal is ours to deal with
+                start_new_session=True,  # Cellblock handles ^C at the terminal
             )
         try:
             self._monitor = Monitor(self._scratch / "monitor", START_LIMIT, lambda: self.runs)
@@ -95,12 +95,12 @@ class Machine:
             self.cut_power()
             raise MonitorError(
                 "qemu did not start",
-                evidence=f"{self.said()}\n{error.what}",
-                todo="if it says that a port cannot be forwarded, somebody else took it: try again",
+                evidence=f"{self.output()}\n{error.what}",
+                todo="if it could not forward a port, another program took that port: try again",
             ) from error
 
     def cut_power(self) -> None:
-        """Ends it between two instructions. What the guest wrote to its disk is there, no more."""
+        """Kill it. Only what the guest has written to its disk is kept."""
         if self._monitor is not None:
             self._monitor.close()
             self._monitor = None
@@ -111,11 +111,11 @@ class Machine:
         (self._scratch / "monitor").unlink(missing_ok=True)
 
     def hardware(self) -> list[str]:
-        """qemu's options but for the network, whose ports are others each time.
+        """qemu's options, except for the network, whose ports differ each time.
 
-        cache=unsafe never waits for this machine's disk; write-cache=off hands every write of the
-        guest to this machine's kernel before the guest hears that it is done. So a power cut (which
-        kills qemu, not this machine) loses exactly what the guest had not written.
+        cache=unsafe never waits for this machine's disk. write-cache=off passes each write of the
+        guest to this machine's kernel before it is acknowledged. So a power cut, which kills qemu
+        and not this machine, loses exactly what the guest had not written.
         """
         seed = ["-drive", f"media=cdrom,readonly=on,format=raw,file={self._seed}"]
         return [
@@ -131,8 +131,8 @@ class Machine:
             *("-qmp", f"unix:{self._scratch / 'monitor'},server=on,wait=off"),
         ]
 
-    def said(self) -> str:
-        """All that qemu itself said since it was last switched on."""
+    def output(self) -> str:
+        """The output of qemu itself since it was last started."""
         log = self._scratch / "qemu.log"
         return log.read_text(errors="backslashreplace").strip() if log.exists() else ""
 
@@ -147,5 +147,5 @@ class Machine:
 
 
 def dying_with_us() -> list[str]:
-    """Who is killed cannot take its guest down, so the kernel does, where it can (Linux)."""
+    """The command by which the kernel kills qemu if Cellblock is killed (Linux only)."""
     return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []

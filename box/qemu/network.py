@@ -1,7 +1,8 @@
-"""How a guest is reached from this machine without being root: ports of ours, forwarded by qemu.
+"""The guest's network without root: qemu forwards ports of this machine to the guest.
 
-The guest has the site's public address on a network that exists in its qemu only (slirp). It can
-reach what this machine can. (Shutting that door, restrict=on, drops its answers over UDP, too.)
+The guest has the site's public address on a network that exists only inside qemu (slirp). It can
+reach whatever this machine can reach. (restrict=on would prevent that, but also drop its answers
+over UDP.)
 """
 
 from __future__ import annotations
@@ -24,38 +25,38 @@ ID = "wire"  # of the netdev, in qemu
 
 
 class Network(Protocol):
-    """What lies between this machine and a guest."""
+    """The network between this machine and a guest."""
 
     @property
     def kind(self) -> str:
-        """A snapshot fits one kind of network."""
+        """The kind of network; a snapshot fits only one kind."""
         ...
 
     @property
     def ssh(self) -> tuple[str, int]:
-        """Where the guest's sshd is found."""
+        """The address and port by which this machine reaches the guest's sshd."""
         ...
 
     @property
     def known_as(self) -> str:
-        """The guest in a known_hosts that was made for its own address."""
+        """The guest's name in a known_hosts that was made for its own address."""
         ...
 
     @property
     def sources(self) -> Sequence[str]:
-        """Addresses of clients, where there are several."""
+        """Source addresses for clients, if there are several."""
         ...
 
     def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
-        """Where a public port of the guest's is found."""
+        """The address and port by which this machine reaches a public port of the guest."""
         ...
 
     def netdev(self) -> str:
-        """qemu's -netdev."""
+        """The value of qemu's option -netdev."""
         ...
 
     def argv(self, *command: str) -> list[str]:
-        """That command as it must be started to have the guest in reach."""
+        """The command line that runs this command where the guest can be reached."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -64,7 +65,7 @@ class Network(Protocol):
 
 
 class Forwarded:
-    """A Network for anybody: the guest's public ports and its sshd are ports of 127.0.0.1."""
+    """A Network without root: the guest's public ports and its sshd are ports of 127.0.0.1."""
 
     kind = "forwarded"
     sources = ()
@@ -110,8 +111,8 @@ class Forwarded:
 
 
 def _free_ports(inside: Iterable[tuple[int, str]]) -> Doors:
-    """A port of ours for each port of the guest's, the same number for TCP and UDP: clients of a
-    name server use both. All are held until each has one.
+    """A free local port for each port of the guest, with the same number for TCP and UDP, since
+    clients of a name server use both. All stay bound until each has one.
     """
     wanted = sorted(inside)
     found: dict[tuple[int, str], tuple[str, int]] = {}
@@ -123,7 +124,7 @@ def _free_ports(inside: Iterable[tuple[int, str]]) -> Doors:
 
 
 def _free(held: ExitStack) -> int:
-    """A port that nobody has, over TCP or over UDP."""
+    """A port that is free over both TCP and UDP."""
     for _ in range(_TRIES):
         tcp = held.enter_context(closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)))
         udp = held.enter_context(closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)))
@@ -131,4 +132,4 @@ def _free(held: ExitStack) -> int:
         with suppress(OSError):
             udp.bind((LOCAL, int(tcp.getsockname()[1])))
             return int(tcp.getsockname()[1])
-    raise Refused(f"no port of {LOCAL} is free over TCP and UDP both")
+    raise Refused(f"no port of {LOCAL} is free over both TCP and UDP")

@@ -1,4 +1,4 @@
-"""qemu's monitor (QMP, docs/interop/qmp-spec.txt in qemu): one JSON object a line."""
+"""qemu's monitor (QMP, docs/interop/qmp-spec.txt in qemu): one JSON object per line."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ class MonitorError(Refused):
 
 
 class Monitor:
-    """A connection to one qemu's monitor, tried for so many seconds while that qemu is alive."""
+    """A connection to the monitor of a qemu. It tries up to `limit` seconds while qemu is alive."""
 
     def __init__(self, path: Path, limit: float, alive: Callable[[], bool]) -> None:
         self._socket = _connect(path, limit, alive)
@@ -31,7 +31,7 @@ class Monitor:
             raise
 
     def execute(self, command: str, **arguments: object) -> Any:
-        """What the command returns. Raises MonitorError when it failed."""
+        """Run a command, and return its result. Raises MonitorError if it failed."""
         request = {"execute": command, "arguments": arguments}
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
@@ -43,10 +43,10 @@ class Monitor:
                 raise MonitorError(f"{command}: {answer['error']['desc']}")
             if "return" in answer:
                 return answer["return"]
-            # else it is an event, of which there may be any number before the answer
+            # else it is an event; any number of them may come before the answer
 
     def human(self, line: str) -> None:
-        """A command of the human monitor that says nothing unless it failed, such as savevm."""
+        """Run a command of the human monitor that prints nothing on success, such as savevm."""
         text = self.execute("human-monitor-command", **{"command-line": line})
         if text.strip():
             raise MonitorError(f"{line}: {text.strip()}")

@@ -1,8 +1,8 @@
-"""What an official image takes from a second disk at its first boot: our key, and its host key.
+"""The seed: a second disk from which an official image gets our ssh key and its host key.
 
-A NoCloud seed (cloud-init's documentation, "NoCloud"; on FreeBSD nuageinit(7)): an ISO 9660 volume
-named cidata with the files user-data and meta-data. The user data is a shell script, since that is
-what both cloud-init and nuageinit run as it is.
+It is a NoCloud seed (cloud-init's documentation, "NoCloud"; on FreeBSD nuageinit(7)): an ISO 9660
+volume named cidata with the files user-data and meta-data. The user data is a shell script, which
+both cloud-init and nuageinit run unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ service sshd restart
 
 @dataclass(frozen=True)
 class Sown:
-    """The seed, root's key, and the host key that the guest will show."""
+    """The seed, root's key, and the host key that the guest will present."""
 
     disk: Path
     key: Path
@@ -40,7 +40,7 @@ class Sown:
 
 
 def sown(where: Path = CACHE / "seed") -> Sown:
-    """The seed that all boxes of this account share: a snapshot that is kept has its key."""
+    """The seed of all boxes of this user. They share it, since saved snapshots contain its key."""
     where = where.expanduser()
     where.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = Sown(where / "seed.iso", where / "id_ed25519", where / "known_hosts")
@@ -62,7 +62,7 @@ def sown(where: Path = CACHE / "seed") -> Sown:
 
 
 def _key(path: Path) -> str:
-    """Make a key; its public half, without the comment."""
+    """Make a key. Returns its public half, without the comment."""
     path.unlink(missing_ok=True)
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
     subprocess.run(command, check=True, capture_output=True)
@@ -70,7 +70,7 @@ def _key(path: Path) -> str:
 
 
 def _iso(files: dict[str, str]) -> bytes:
-    """A volume with these files, by the names that they have there (Rock Ridge and Joliet)."""
+    """A volume with these files under their names (Rock Ridge and Joliet)."""
     iso = pycdlib.PyCdlib()
     iso.new(interchange_level=3, vol_ident="cidata", rock_ridge="1.09", joliet=3)
     for name, text in files.items():

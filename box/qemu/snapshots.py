@@ -1,6 +1,6 @@
-"""An image is booted once: what had booted is kept, and later guests go on from there.
+"""Snapshots of booted guests: an image boots once, and later guests start from its snapshot.
 
-Emulated on a busy machine a boot takes minutes, loading a snapshot seconds.
+Without KVM a boot takes minutes on a busy machine; loading a snapshot takes seconds.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from box.requirements import CACHE
 
 
 def place(image: Path, machine: Sequence[str], network: str) -> Path:
-    """Where the disk with the snapshot of that image, booted on that machine, is kept.
+    """The path of the disk with the snapshot of this image, booted on this machine.
 
-    The name changes with all that a snapshot depends on: the image, qemu and its options.
+    Its name depends on the image, on qemu and on its options, as the snapshot does.
     """
     about = image.stat()
     qemu = subprocess.run(
@@ -27,10 +27,10 @@ def place(image: Path, machine: Sequence[str], network: str) -> Path:
 
 
 def keep(disk: Path, at: Path) -> None:
-    """Keeps a copy of that disk, whole or not at all, in place of those of older images.
+    """Save a copy of this disk, complete or not at all, and delete those of older images.
 
-    Nobody works on a kept disk itself, only on copies; so an old one is never missed. One is kept
-    for each kind of network.
+    Guests use only copies of a saved disk, so an old one can be deleted. One is kept for each kind
+    of network.
     """
     at.parent.mkdir(parents=True, exist_ok=True)
     half = at.with_name(f"{at.name}.{disk.parent.name}")

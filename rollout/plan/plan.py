@@ -87,7 +87,7 @@ def _subjects(site: Site) -> dict[str, Subject]:
     ]
     if problems:
         raise _order(
-            site, problems, f"expected each of these once at the most: {', '.join(sorted(known))}"
+            site, problems, f"expected each of these at most once: {', '.join(sorted(known))}"
         )
     for position, name in enumerate(site.order):
         needed = _needed(name, known)

@@ -21,7 +21,7 @@ class Operation(Protocol):
 
 @dataclass(frozen=True)
 class Use:
-    """An operation with its arguments, not yet asked for its commands."""
+    """An operation with its arguments. It has not yielded its commands yet."""
 
     operation: Operation
     arguments: Mapping[str, Any] = field(default_factory=dict)

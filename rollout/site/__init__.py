@@ -1,4 +1,4 @@
-"""The site file: what this server is. Parsed once into frozen values; unknown keys are refused."""
+"""The site file, which describes the server. It is parsed once; unknown keys are refused."""
 
 from rollout.site.model import JOURNAL, Base, Jail, Listen, Mount, Place, Service, Site
 from rollout.site.policy import HOST, INTERNET, PROTOS, Allow, Egress, Policy, Proto

@@ -24,7 +24,7 @@ def contradictions(site: Site) -> Iterator[str]:
 
 
 def _addresses(site: Site) -> Iterator[str]:
-    seen: dict[IPv4Address, str] = {}
+    taken: dict[IPv4Address, str] = {}
     for name, jail in site.jails.items():
         key = f"jails.{name}.address = {jail.address}"
         if jail.address == site.host.wan_address:
@@ -36,7 +36,7 @@ def _addresses(site: Site) -> Iterator[str]:
                 f"{key}: is the {use} address of lan.network = {site.lan.network}; "
                 "expected one of the addresses between"
             )
-        other = seen.setdefault(jail.address, name)
+        other = taken.setdefault(jail.address, name)
         if other != name:
             yield f"{key}: jails.{other} has it already"
     if site.host.wan_address in site.lan.network:
@@ -44,7 +44,7 @@ def _addresses(site: Site) -> Iterator[str]:
 
 
 def _reserved(address: IPv4Address, network: IPv4Network) -> str:
-    """What an address stands for that no jail can have; a network of two addresses has none."""
+    """The use of an address that no jail can have. A /31 or /32 has no such address."""
     if network.prefixlen >= 31:
         return ""
     uses = {network.network_address: "network", network.broadcast_address: "broadcast"}
@@ -84,11 +84,11 @@ def _policy(site: Site) -> Iterator[str]:
             yield f"policy.allow.{n}: {problem}"
     port = site.egress.probe_port
     if port == site.host.port or (port, "tcp") in _served(site):
-        yield f"egress.probe_port = {port}: is in use; expected a TCP port that nobody serves"
+        yield f"egress.probe_port = {port}: is in use; expected a TCP port that is free"
 
 
 def _outbound(site: Site) -> Iterator[str]:
-    seen: dict[IPv4Address, str] = {}
+    taken: dict[IPv4Address, str] = {}
     for name, jail in site.jails.items():
         if name in (HOST, INTERNET):
             yield f"jails.{name}: {name!r} has another meaning in [policy]; expected another name"
@@ -98,8 +98,8 @@ def _outbound(site: Site) -> Iterator[str]:
         for address in jail.public_addresses:
             if address == site.host.wan_address or address in site.lan.network:
                 yield f"{key}: {address}: expected a public address of its own, not the host's"
-            if seen.setdefault(address, name) != name:
-                yield f"{key}: {address}: jails.{seen[address]} has it already"
+            if taken.setdefault(address, name) != name:
+                yield f"{key}: {address}: jails.{taken[address]} has it already"
 
 
 def _served(site: Site) -> dict[tuple[int, str], str]:
@@ -143,4 +143,4 @@ def _unserved(site: Site, allow: Allow) -> Iterator[str]:
             yield f'ports: {word} is served by jail {owner}; expected to = "{owner}"'
         elif allow.to not in (HOST, owner):
             ours = [f"{port}/{proto}" for (port, proto), jail in served.items() if jail == allow.to]
-            yield f"ports: nobody serves {word} in jail {allow.to}; expected {', '.join(ours)}"
+            yield f"ports: no service in jail {allow.to} has {word}; expected {', '.join(ours)}"

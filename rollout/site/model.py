@@ -1,4 +1,4 @@
-"""The site: what this server is, as frozen values, a class for each table of the site file."""
+"""The site as frozen values: one class per table of the site file."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from rollout.site.policy import Egress, Policy, Proto
 
 
 def _absolute(path: str) -> str:
-    # Paths end up in fstab(5), jail.conf(5) and sh: no white space, no quotes, no way up.
+    # Paths end up in fstab(5), jail.conf(5) and sh: no white space, no quotes, no "..".
     if not re.fullmatch(r"(/[A-Za-z0-9._+@-]+)+/?", path) or ".." in PurePosixPath(path).parts:
         raise ValueError("expected an absolute path of letters, digits and . _ + @ - /")
     return path.rstrip("/")
 
 
 def _log(path: str) -> str:
-    # What the host shows of a jail's logs is the one directory; others are mounted, as `logs`.
+    # The host shows only this directory of a jail's log files; `logs` are mounted directories.
     if not re.fullmatch(r"/var/log/[^/]+", path):
         raise ValueError("expected a file in /var/log; for a directory of its own there is logs")
     return path
@@ -49,11 +49,11 @@ def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise ValueError("expected a path; nobody here has that home") from None
+        raise ValueError("expected a path; there is no such home on this machine") from None
 
 
 LAST_SET = 30  # 31 is ipfw's own
-# Names of parts of our rule set, before and after those of the services (Site.places).
+# The parts of our rule set before and after those of the services (Site.places).
 PARTS_BEFORE = ("traffic", "policy")
 PARTS_AFTER = ("localhost", "answers", "egress")
 
@@ -160,7 +160,7 @@ Probe = Literal[PlainProbe, TlsProbe]
 
 
 class Listen(_Table):
-    """A port of a service. `probe` is how it is asked whether it answers."""
+    """A port of a service. `probe` is the kind of probe that tests whether it answers."""
 
     port: Port
     proto: Proto = "tcp"
@@ -175,7 +175,7 @@ class Listen(_Table):
         return self.probe in get_args(TlsProbe)
 
     @model_validator(mode="after")
-    def _can_be_asked(self) -> Listen:
+    def _can_be_probed(self) -> Listen:
         if self.probe.startswith("dns") and self.name is None:
             raise ValueError(f'probe = "{self.probe}": expected name, too: the zone to ask for')
         if self.public and (self.proto == "udp") != (self.probe == "dns"):
@@ -213,8 +213,8 @@ class Service(_Table):
     def _without_password(cls, client: str | None) -> str | None:
         if client is not None and _PASSWORD.search(client):
             raise ValueError(
-                "no password may stand here, where everybody could read it in ps; expected an "
-                'option file of root\'s, as in "mysql --defaults-extra-file=/root/.my.cnf"'
+                "no password is allowed here, since every user could read it in ps; expected an "
+                'option file of root, as in "mysql --defaults-extra-file=/root/.my.cnf"'
             )
         return client
 
@@ -293,16 +293,16 @@ class Site(_Table):
 
     @property
     def path(self) -> Path:
-        """The file that it was read from, for messages."""
+        """The file from which it was read, for messages."""
         return self._path
 
     def read_from(self, path: Path) -> Self:
-        """The same site, which names this file in its messages."""
+        """Set the file that messages name, and return the site."""
         self._path = path
         return self
 
     def jail_of(self, service: str) -> str:
-        """The name of the jail that a service belongs to. Raises Refused for no service of ours."""
+        """The jail of a service. Raises Refused for an unknown service."""
         for name, jail in self.jails.items():
             if service in jail.services:
                 return name
@@ -329,7 +329,7 @@ class Site(_Table):
 
     @property
     def places(self) -> dict[str, Place]:
-        """The parts of our rule set in the order of the search, each with its place.
+        """The parts of our rule set in the order in which ipfw searches them, with their places.
 
         Rules first count packets, then deny or allow them. fwd to a service ends the search, so the
         nat rules for what jails send (answers over UDP, then their own connections) come last.
@@ -342,11 +342,11 @@ class Site(_Table):
 
     @property
     def tcp_ports(self) -> tuple[int, ...]:
-        """Of all services, moved or not."""
+        """The TCP ports of all services, moved or not."""
         return tuple(sorted(port for each in self.services.values() for port in each.tcp_ports))
 
     def root(self, jail: str) -> str:
-        """Where the jail's tree is on the host."""
+        """The root directory of the jail, on the host."""
         return f"{self.base.jails}/{jail}/root"
 
     def shown_logs(self, jail: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads a site file, or refuses it, naming file, key, value and what was expected."""
+"""Reads a site file, or refuses it with file, key, value and what was expected."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ from rollout.site.model import Site
 
 
 def read(path: Path) -> Site:
-    """Read a site file. Raises Refused naming file, key, value and what was expected."""
+    """Read a site file. Raises Refused with file, key, value and what was expected."""
     return parse(
-        toml.load(
-            path, todo=f"begin with a copy of the sample, {SAMPLE}, which says what each key means"
-        ),
+        toml.load(path, todo=f"begin with a copy of the sample, {SAMPLE}, which explains each key"),
         path,
     )
 
 
 def parse(data: dict[str, Any], path: Path) -> Site:
-    """The site of what a site file holds. `path` is that file, for messages; raises like read."""
+    """The site from the data of a site file. `path` is that file, for messages. Raises as read."""
     try:
         site = Site.model_validate(data)
     except ValidationError as error:
         raise Refused(
             f"{path}: {error.error_count()} value(s) are not as expected",
             evidence="\n".join(map(toml.problem, error.errors())),
-            todo=f"see {SAMPLE}, which says what each key means",
+            todo=f"see {SAMPLE}, which explains each key",
         ) from None
     site = site.read_from(path)
     problems = list(contradictions(site))
@@ -40,6 +38,6 @@ def parse(data: dict[str, Any], path: Path) -> Site:
         raise Refused(
             f"{path}: it contradicts itself",
             evidence="\n".join(problems),
-            todo=f"see {SAMPLE}, which says what each key means",
+            todo=f"see {SAMPLE}, which explains each key",
         )
     return site

@@ -1,4 +1,4 @@
-"""TOML files of the operator's, and what is wrong with a value in one, in words."""
+"""Reads the operator's TOML files, and describes what is wrong with a value in one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECRET = re.compile(r"client$|pass|secret|token", re.IGNORECASE)
 def load(path: Path, todo: str = "") -> dict[str, Any]:
     """Read a TOML file. Raises Refused, with this `todo`, when it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors may begin it by a BOM
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # an editor may write a BOM
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror}", todo=todo) from None
     except UnicodeDecodeError as error:
@@ -30,15 +30,15 @@ def load(path: Path, todo: str = "") -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise Refused(f"{path}: not TOML: {error}", todo=todo) from None
     except RecursionError:
-        raise Refused(f"{path}: brackets are nested too deep to be read", todo=todo) from None
+        raise Refused(f"{path}: brackets are nested too deeply", todo=todo) from None
     except ValueError:  # from int(), which reads no more digits than sys.get_int_max_str_digits()
-        raise Refused(f"{path}: a number has too many digits to be read", todo=todo) from None
+        raise Refused(f"{path}: a number has too many digits", todo=todo) from None
 
 
 def problem(item: Any, *above: str) -> str:
-    """A line for one error of pydantic's: key, value and what was expected.
+    """A line for one error of pydantic: key, value and what was expected.
 
-    `above` is the key of the table that was read.
+    `above` is the key of the table.
     """
     key = ".".join(_printable(str(part)) for part in (*above, *item["loc"]))
     if item["type"] == "missing":
@@ -57,7 +57,7 @@ def _expected(item: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a TOML file has it, in one line of limited length."""
+    """A value in TOML syntax, on one line of limited length."""
     text = _text(value, _DEEPEST)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 

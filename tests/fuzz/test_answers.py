@@ -108,7 +108,7 @@ def test_facts_in_their_frame(given: tuple[int, str]) -> None:
 @example("localhost x /home/a\nsetuid 9 /home/b")
 def test_what_scripts_of_ours_print(text: str) -> None:
     session = Babbling(text)
-    refused_at_most(lambda: audit.table(audit.look(session, PLAN.site)))
+    refused_at_most(lambda: audit.table(audit.search(session, PLAN.site)))
     refused_at_most(lambda: audit.undo(session))
     refused_at_most(lambda: traffic.table(traffic.read(PLAN.site, lambda _: text, 1)))
     found = drift.parse(text)

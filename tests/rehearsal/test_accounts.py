@@ -135,7 +135,7 @@ def test_localhost_goes_only_when_nobody_needs_it(tmp_path: Path) -> None:
             runner.apply()
         assert "1 lines of people's files" in told.value.evidence
         with Session(standin) as session:
-            found = audit.look(session, runner.plan.site)
+            found = audit.search(session, runner.plan.site)
             kinds = {(each.account, each.kind, each.path, each.line) for each in found}
             assert kinds == {("user007", "open", PAGE, 0), ("user007", "localhost", PAGE, 1)}
             assert "SECRET" not in repr(found)

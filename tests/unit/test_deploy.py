@@ -276,7 +276,7 @@ def test_an_apply_says_what_was_never_rehearsed_of_what_is_left(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     standing = Standing(2)
-    deploy._applied(standing, "egress", False)  # type: ignore[arg-type]  # stands for a runner
+    deploy._apply(standing, "egress", False)  # type: ignore[arg-type]  # stands for a runner
     assert standing.notes == ["WARNING: never rehearsed in their current form: traffic, egress"]
     assert standing.applied == ["egress"]
 
@@ -289,8 +289,8 @@ def test_a_strict_apply_begins_nothing_that_was_never_rehearsed(
     left = [step for step in standing.plan.steps if step.name in ("traffic", "egress")]
     history.note(left[:1], "dcserver", "a box", freebsd=True)
     with pytest.raises(errors.Refused, match="1 of 2 steps were never rehearsed"):
-        deploy._applied(standing, "egress", True)  # type: ignore[arg-type]  # stands for a runner
+        deploy._apply(standing, "egress", True)  # type: ignore[arg-type]  # stands for a runner
     assert standing.applied == []
     history.note(left, "dcserver", "a box", freebsd=True)
-    deploy._applied(standing, "egress", True)  # type: ignore[arg-type]  # stands for a runner
+    deploy._apply(standing, "egress", True)  # type: ignore[arg-type]  # stands for a runner
     assert standing.applied == ["egress"]

@@ -98,7 +98,7 @@ def test_what_they_saw_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     clients(monkeypatch)
     said: list[str] = []
     with traffic.traffic(Box(tmp_path), SITE, said.append):
-        assert said == ["clients at work: mysql, web, mail"]
+        assert said == ["clients are running: mysql, web, mail"]
     assert said[1:] == [
         "mysql: 1 rows acknowledged, 0 lost, 0 doubled, longest gap 8.00 s",
         "web: 7 GETs, 0 failed, longest gap 0.50 s",
@@ -110,7 +110,7 @@ def test_a_lost_row_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     lost = Rows(rows=0, acknowledged=1, lost=("r-1",), doubled=(), unacknowledged=())
     clients(monkeypatch, rows=lost)
     with (
-        pytest.raises(Stuck, match="promised is not there") as caught,
+        pytest.raises(Stuck, match="acknowledged is lost or doubled") as caught,
         traffic.traffic(Box(tmp_path), SITE, lambda text: None),
     ):
         pass
@@ -150,7 +150,7 @@ def test_what_cannot_be_installed_is_named(tmp_path: Path, monkeypatch: pytest.M
     clients(monkeypatch, "mysql", "mail")
     asked: list[list[str]] = []
     monkeypatch.setattr(provision, "_deploy", lambda guest, site, missing: asked.append(missing))
-    with pytest.raises(Refused, match="does not serve: mysql, mail"):
+    with pytest.raises(Refused, match="do not answer: mysql, mail"):
         provision.provision(Box(tmp_path), SITE, lambda text: None)
     assert asked == [["mysql", "mail"]]
 

@@ -88,8 +88,8 @@ def test_what_the_file_does_not_say_is_asked_of_somebody_else(tmp_path: Path) ->
         ("[bind]\n", "bind: is no step"),
         ("[[bind.retire]]\nanswer = 'yes'\n", "bind"),
         (f"[{'.'.join('a' * 3000)}]\nanswer = 'yes'\n", "a: is no step"),
-        (f"x = {'9' * 5000}\n", "a number has too many digits to be read"),
-        (f"x = {'[' * 1500}\n", "brackets are nested too deep to be read"),
+        (f"x = {'9' * 5000}\n", "a number has too many digits"),
+        (f"x = {'[' * 1500}\n", "brackets are nested too deeply"),
     ],
 )
 def test_a_bad_file_is_one_message(tmp_path: Path, text: str, what: str) -> None:
