@@ -220,7 +220,7 @@ class Guest:
             if self._machine.accelerator_failed:
                 raise AcceleratorFailed(
                     f"this machine's CPU cannot run the guest, which was not {what}",
-                    evidence=self._machine.said(),
+                    evidence=self._machine.output(),
                     todo="set CELLBLOCK_BOX_ACCEL=tcg to emulate a processor",
                 )
             if time.monotonic() > deadline:

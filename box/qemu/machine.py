@@ -44,7 +44,7 @@ class Machine:
     @property
     def accelerator_failed(self) -> bool:
         """Whether the guest stands still since this machine's CPU cannot run its code."""
-        return KVM_GAVE_UP in self.said()
+        return KVM_GAVE_UP in self.output()
 
     @property
     def runs(self) -> bool:

@@ -55,8 +55,8 @@ def watches(
 def watched(site: Site, name: str, listen: Listen, address: str, port: int, **more: Any) -> Watch:
     """The watch for a service's port, which this machine reaches at `address` and `port`."""
     named = "query" if listen.probe in ("dns", "dns-tcp") else "host"
-    asked: dict[str, Any] = {"kind": listen.probe, "path": listen.path, named: listen.name}
-    asked["has_certificate"] = listen.has_certificate
+    probe: dict[str, Any] = {"kind": listen.probe, "path": listen.path, named: listen.name}
+    probe["has_certificate"] = listen.has_certificate
     if (address, port) != (str(site.host.wan_address), listen.port):
         probe["behind"] = listen.port
         probe["host"] = probe.get("host") or str(site.host.wan_address)
@@ -86,7 +86,7 @@ def watching(
     watches: Sequence[Watch], socket_owner: Sequence[str] | None, results: Path
 ) -> Iterator[None]:
     """Watch the services while the context lasts. Raises Refused if one never answers at first."""
-    if not seen:
+    if not watches:
         yield
         return
     with Prober(watches, socket_owner, results):

@@ -75,7 +75,7 @@ def private_watches(site: Site, target: Ssh, say: Callable[[str], None]) -> Iter
         again.wait()
 
 
-def _addresses(site: Site, target: Ssh, asked: list[tuple[str, Listen]]) -> list[str]:
+def _addresses(site: Site, target: Ssh, wanted: list[tuple[str, Listen]]) -> list[str]:
     """The address at which each port answers on the host: the public one, or only 127.0.0.1."""
     wan = str(site.host.wan_address)
     lines = [

@@ -87,7 +87,7 @@ class SocketOwner:
         self._ready = False  # whether the shell takes questions
         self._answers: Queue[str] = Queue()
         self._turn = Lock()
-        self._heard = 0.0  # time of the last line, by time.monotonic()
+        self._last_line = 0.0  # time of the last line, by time.monotonic()
         self._closed = Event()
         self._thread = Thread(target=self._keep_connected, name="socket owner", daemon=True)
         self._thread.start()
@@ -128,7 +128,7 @@ class SocketOwner:
                 if asked == question:  # else it is a late answer to an earlier question
                     return owner
         except Empty:
-            if time.monotonic() - self._heard > self.patience:
+            if time.monotonic() - self._last_line > self.patience:
                 cut(shell)  # the network may be down; a new connection may work
         except (OSError, ValueError):
             pass  # the shell has just ended; _keep_connected starts another
@@ -142,7 +142,7 @@ class SocketOwner:
             worked = self._connect_once()
             pause = PAUSE if worked else min(max(2 * pause, PAUSE), LONGEST_PAUSE)
 
-    def _converse(self) -> bool:
+    def _connect_once(self) -> bool:
         """Hold one connection from start to end; true if questions could be asked."""
         worked = False
         try:

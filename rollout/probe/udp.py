@@ -37,7 +37,7 @@ def who(target: Target, address: str, port: int, door: tuple[str, int] | None = 
     return grown[0] if grown else "host"
 
 
-def _led(said: str, address: str, port: int) -> dict[str, int]:
+def _redirected(output: str, address: str, port: int) -> dict[str, int]:
     """Jail -> the packets to this address and port that a nat rule has redirected into it."""
     rule = re.compile(rf"\d+ +(\d+) +\d+ nat (\d+) udp from .* to {re.escape(address)} {port} in")
     redirection = re.compile(

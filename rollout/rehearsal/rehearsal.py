@@ -182,8 +182,8 @@ class Rehearsal:
         self, name: str, run: Callable[[Runner], Any], injector: Injector | None = None
     ) -> None:
         self.listener.act(name)
-        injected = str(struck.fault) if struck else ""
-        with self._runner(struck) as runner:
+        injected = str(injector.fault) if injector else ""
+        with self._runner(injector) as runner:
             try:
                 with self.record.act(
                     name, runner, self.box.watches, self.box.socket_owner, injected

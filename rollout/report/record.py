@@ -85,7 +85,7 @@ class Record:
     """One run of a command. The report is written when the context ends, with or without an error.
 
     `say` gets the place of the report. A report that cannot be written is reported there, too, and
-    changes no outcome. `results` and `said`, in sentences, are those of the last act.
+    changes no outcome. `results` and `act_summary` are those of the last act.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Record:
             with self._without_harm(f"{name} will be missing in the report"):
                 found = evidence.gather(runner.connection.target, runner.results, name == ROLLBACK)
                 done = tuple(runner.results)
-                self.tell(Act(name, began, ended, done, timelines, before, found, injected))
+                self.add(Act(name, began, ended, done, timelines, before, found, injected))
 
     def _timelines(self, probes: Path) -> dict[str, Timeline]:
         """By the label of each port of the site, also of those that were not watched."""
@@ -294,7 +294,7 @@ def _end(error: BaseException | None) -> dict[str, Any]:
     return {"code": None, "word": "interrupted", "what": name, "evidence": str(error), "todo": ""}
 
 
-def _checks(asked: Iterable[tuple[str, Iterable[Verdict]]]) -> list[dict[str, Any]]:
+def _checks(by_step: Iterable[tuple[str, Iterable[Verdict]]]) -> list[dict[str, Any]]:
     """Each check once: how often it ran, after which steps, and what its failures said."""
     found: dict[str, dict[str, Any]] = {}
     for step, verdicts in by_step:

@@ -222,7 +222,7 @@ def test_a_rehearsal_of_the_sample_prints_on_six_sheets(
     kept = Record(PLAN, "rehearse", "the stand-in", tmp_path, lambda text: None)
     with kept:
         for name in ("apply", "rollback", "apply again"):
-            kept.tell(act(name, results(done, verdicts=checks(100)), full(len(done))))
+            kept.add(act(name, results(done, verdicts=checks(100)), full(len(done))))
             kept.verified(checks(86))
         kept.verdicts = [{"step": each, **dict.fromkeys(COLUMNS, OK)} for each in done]
     shown(browser, 1280, "dark")
