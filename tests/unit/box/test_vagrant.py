@@ -187,7 +187,7 @@ def test_a_machine_that_vagrant_cannot_destroy_is_told_of_and_stays_for_another_
     said: list[str] = []
     with pytest.raises(Refused, match="vagrant up failed"):
         opened(said.append)
-    assert said[0].startswith("its machine is there still")
+    assert said[0].startswith("its machine still exists")
     assert list(fake.scratch.iterdir()) == [left]
 
 

@@ -78,7 +78,7 @@ def refused(written: Written, *changes: tuple[str, str]) -> str:
         written(*changes)
     message = str(caught.value)
     assert "my-site.toml: " in message
-    assert f"see {SAMPLE}, which says what each key means" in message
+    assert f"see {SAMPLE}, which explains each key" in message
     assert caught.value.code == 1
     return message
 
