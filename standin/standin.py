@@ -1,4 +1,4 @@
-"""The stand-in as its user holds it: build, boot, talk to it, break it, stop it."""
+"""`StandIn`, the interface for callers: build, boot, run commands, inject faults, stop."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ DOWN = "echo 'standin: the host is down' >&2; exit 255"
 
 
 class HostDown(Exception):
-    """The question went to a stand-in that is not running."""
+    """The stand-in is not running, so it cannot reply."""
 
 
 class QueryFailed(Exception):
-    """No database answered there, or it did not accept the statement."""
+    """No database answered there, or it refused the statement."""
 
 
 class StandIn:
@@ -52,7 +52,7 @@ class StandIn:
 
     @classmethod
     def build(cls, where: Path, base: BaseHost) -> StandIn:
-        """Lay the tree of a fresh base host below `where`, which is made; the power is off."""
+        """Install a fresh base host in the new directory `where`; the power is off."""
         where = where.resolve()
         where.mkdir(parents=True, exist_ok=True)
         machine = subprocess.Popen(
@@ -64,37 +64,37 @@ class StandIn:
             start_new_session=True,
         )
         standin = cls(where, machine)
-        standin._tell({"do": "build", "base": base.as_dict()})
+        standin._request({"do": "build", "base": base.as_dict()})
         return standin
 
     def rebuild(self, base: BaseHost) -> None:
-        """Power off, throw the tree away and lay another: far cheaper than a new stand-in."""
+        """Power off, delete the tree and install another: far cheaper than a new stand-in."""
         self._pid = 0
         self._pending = []
-        self._tell({"do": "clear"})
+        self._request({"do": "clear"})
         self._collect_shells()
-        self._tell({"do": "build", "base": base.as_dict()})
+        self._request({"do": "build", "base": base.as_dict()})
 
     def boot(self) -> None:
-        """Start from what is on disk. Returns when rc(8) is through, or the power went again."""
+        """Boot from the files on disk. Returns when rc(8) has ended, or the power failed again."""
         faults = [fault.as_dict() for fault in self._pending]
         wish = {"do": "boot", "faults": faults, "delay": self.delay}
-        self._pid = self._tell(wish)["pid"]
+        self._pid = self._request(wish)["pid"]
         self._pending = []
 
     def power_off(self, *, torn: bool = False) -> list[str]:
-        """Pull the plug: no process, mount or model is left, and the files are as they are.
+        """Pull the plug: processes, mounts and the model are gone, the files stay as they are.
 
-        `torn`: but for the tails of those that no fsync and no syncer has brought to the disk, see
-        linux/power_loss.py; their names are returned.
+        `torn`: files also lose the tails that neither an fsync nor the syncer has written to disk
+        (linux/power_loss.py); returns their names.
         """
-        cut: list[str] = self._tell({"do": "off", "torn": torn}).get("torn", [])
+        cut: list[str] = self._request({"do": "off", "torn": torn}).get("torn", [])
         self._pid = 0
         self._collect_shells()
         return cut
 
     def stop(self) -> None:
-        """End it for good. The tree stays for whoever wants to look, until `where` is deleted."""
+        """Stop for good. The tree stays for inspection until `where` is deleted."""
         if self._machine.poll() is None:
             self._machine.communicate()
         self.control.unlink(missing_ok=True)
@@ -112,11 +112,11 @@ class StandIn:
         return self._pid > 0 and Path(f"/proc/{self._pid}/root").exists()
 
     def shell(self) -> subprocess.Popen[bytes]:
-        """A new connection: sh as root, reading commands. Ends with 255 when the host is down."""
+        """A new connection: sh as root, reading commands. Exits with 255 when the host is down."""
         return self._shell(subprocess.PIPE)
 
     def terminal(self) -> subprocess.Popen[bytes]:
-        """The same for a person: its stdin is a terminal, one without an echo."""
+        """The same for a person: its stdin is a terminal without echo."""
         ours, theirs = pty.openpty()
         tty.setraw(theirs)
         shell = self._shell(theirs)
@@ -134,7 +134,7 @@ class StandIn:
         return shell
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        """One command over a connection of its own."""
+        """Run one command over a connection of its own."""
         shell = self.shell()
         out, err = shell.communicate(command.encode() + b"\n")
         return subprocess.CompletedProcess(
@@ -147,10 +147,10 @@ class StandIn:
     def who_answers(
         self, address: str, port: int = 0, proto: str = "tcp", source: str = "outside"
     ) -> str | None:
-        """Whose daemon a client would reach: "host", a jail's name, or None when nobody answers.
+        """The owner of the daemon that a client would reach: "host", a jail's name, or None.
 
         `source` is "outside", "host", a jail's name, or a client's address outside. A path instead
-        of an address asks for the unix socket there, as seen from `source`.
+        of an address means the unix socket there, as seen from `source`.
         """
         if not self.is_up:
             return None
@@ -159,7 +159,7 @@ class StandIn:
         return owner
 
     def certificate(self, address: str, port: int, source: str = "outside") -> str | None:
-        """The certificate, in PEM, that a TLS client is given; None when it is given none."""
+        """The certificate (PEM) that a TLS client gets; None when it gets none."""
         question = {"address": address, "port": port, "proto": "tcp", "source": source}
         found: str | None = self._ask({"ask": "certificate", **question})["answer"]
         return found
@@ -172,18 +172,18 @@ class StandIn:
         return count
 
     def sent(self, port: int) -> int | None:
-        """Bytes that an nc got to this port of somebody outside; None before it tried. Asked for
-        once."""
+        """Bytes that an nc sent to this port of an outside server; None before it tried. Reading
+        the number resets it."""
         count: int | None = self._ask({"ask": "sent", "port": port})["answer"]
         return count
 
     def query(
         self, statement: str, address: str, port: int = 3306, source: str = "outside"
     ) -> list[str]:
-        """Put a statement to the database that answers there: the lines of its result.
+        """Run a statement on the database that answers there; returns the lines of its result.
 
-        `INSERT INTO rows VALUES ('x')` is acknowledged when this returns; `SELECT * FROM rows`
-        gives them all. Raises QueryFailed when nobody answers.
+        `INSERT INTO rows VALUES ('x')` is durable when this returns; `SELECT * FROM rows` lists
+        them all. Raises QueryFailed when no database answers.
         """
         if not self.is_up:
             raise QueryFailed("the host is down")
@@ -195,14 +195,14 @@ class StandIn:
         return lines
 
     def break_at(self, pattern: str, nth: int = 1, mode: Mode = "fail") -> None:
-        """Let the nth command whose line fits the fnmatch pattern go wrong, once.
+        """Make the nth command whose line fits the fnmatch pattern go wrong, once.
 
-        The line is the bare name and the arguments as sh would quote them (shlex.join); commands
-        of FreeBSD's own and `sh ...` are seen. fail: exit 1 without running. fail-after: runs, then
-        exit 1. hang: never returns. cut: all connections end before it runs. power: the host is
-        off before it runs. hold: waits for `release` and then runs; hold-after: runs, then waits;
-        one is held at a time, and `held` tells. Asked of a host that is down, it is in force from
-        the first line of the boot.
+        The line is the bare name and the arguments as sh would quote them (shlex.join). Only
+        FreeBSD's own commands and `sh ...` can be matched. fail: exit 1 without running.
+        fail-after: runs, then exit 1. hang: never returns. cut: all connections end before it
+        runs. power: the host is off before it runs. hold: waits for `release` and then runs;
+        hold-after: runs, then waits; one command is held at a time, and `held` waits for that. Set
+        while the host is down, the fault is in force from the first line of the boot.
         """
         fault = Fault(pattern, nth, mode)
         if self.is_up:
@@ -211,27 +211,27 @@ class StandIn:
             self._pending.append(fault)
 
     def cut(self) -> None:
-        """The network goes: every open shell ends, with all that was not detached from it."""
+        """The network fails: every open shell ends, with all processes not detached from it."""
         if self.is_up:
             self._ask({"ask": "cut"})
         self._collect_shells()
 
     def held(self, seconds: float = 30) -> bool:
-        """Wait until a command is held (see `break_at`); False when none came in that time."""
+        """Wait until a command is held (see `break_at`); False when none is after that time."""
         came: bool = self._ask({"ask": "held", "seconds": seconds})["answer"]
         return came
 
     def release(self) -> None:
-        """Let the command that is held go on."""
+        """Let the held command continue."""
         self._ask({"ask": "release"})
 
     def kill(self, pattern: str) -> int:
-        """kill -9 every process whose command line fits the fnmatch pattern; how many."""
+        """kill -9 every process whose command line fits the fnmatch pattern; returns how many."""
         killed: int = self._ask({"ask": "kill", "pattern": pattern})["answer"]
         return killed
 
     def says(self, *argv: str) -> str:
-        """What one of FreeBSD's own commands says, of the model itself: no process is started."""
+        """The output of one of FreeBSD's own commands, from the model: no process is started."""
         words: str = self._ask({"ask": "says", "argv": list(argv)})["answer"]
         return words
 
@@ -242,7 +242,7 @@ class StandIn:
 
     @property
     def calls(self) -> list[str]:
-        """Every command line that a shim answered, since it was built."""
+        """Every command line that a shim passed to the model, since it was built."""
         return self._log("calls.log")
 
     def _log(self, name: str) -> list[str]:
@@ -258,11 +258,11 @@ class StandIn:
             shell.wait()
         self._shells = []
 
-    def _tell(self, wish: dict[str, Any]) -> dict[str, Any]:
+    def _request(self, request: dict[str, Any]) -> dict[str, Any]:
         stdin, stdout = self._machine.stdin, self._machine.stdout
         if stdin is None or stdout is None or self._machine.poll() is not None:
             raise HostDown(f"{self.name}: stopped")
-        stdin.write(json.dumps(wish) + "\n")
+        stdin.write(json.dumps(request) + "\n")
         stdin.flush()
         line = stdout.readline()
         if not line:
@@ -289,7 +289,7 @@ def _tool(name: str) -> str:
 
 
 def _namespace() -> list[str]:
-    """Who is not root here becomes root in a user namespace of his own."""
+    """The command that makes an unprivileged user root in a new user namespace."""
     if os.geteuid() == 0:
         return []
     return [_tool("unshare"), "--user", "--map-root-user", *_more_uids()]

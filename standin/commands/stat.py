@@ -58,7 +58,7 @@ class _File:
 
     @cached_property
     def owner(self) -> tuple[int, int]:
-        return owners.told(self.known_owners, self.status)
+        return owners.owners_of(self.known_owners, self.status)
 
 
 Field = Callable[[_File], str]

@@ -1,4 +1,4 @@
-"""jail.conf(5): what a jail of that name shall be."""
+"""jail.conf(5): reads the parameters of each jail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOKEN = re.compile(
     | (?P<word>(?:\$\{[^}]*\} | [^\s"'={};,+\#] | \+(?!=))+)""",
     re.VERBOSE | re.DOTALL,
 )
-# Parameters of jail(8), and of the kernel; the ones that are only ever on or off say so.
+# Parameters of jail(8) and of the kernel; these are only on or off.
 BOOLEAN = [
     "persist",
     "allow.raw_sockets",
@@ -85,7 +85,7 @@ VALUED = [
 
 
 class JailConfError(Exception):
-    """With the line, as jail(8) gives it."""
+    """Names the line, as jail(8) does."""
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Statement:
 
 
 def parse(text: str, file: str) -> dict[str, Params]:
-    """Jails by name, with the wildcard's and the top level's parameters taken in."""
+    """Jails by name, with the parameters of the wildcard and the top level merged in."""
     blocks = _blocks(_tokens(text, file), file)
     names = [name for name, _ in blocks if name not in ("", "*")]
     found: dict[str, Params] = {}
@@ -163,7 +163,7 @@ def _expand(value: str, variables: dict[str, str], params: Params) -> str:
 
 
 def _tokens(text: str, file: str) -> list[tuple[str, bool, int]]:
-    """Text, whether it is a mark, and its line."""
+    """Each token: its text, whether it is a punctuation mark, and its line."""
     found: list[tuple[str, bool, int]] = []
     place = 0
     while place < len(text):
@@ -182,7 +182,7 @@ def _tokens(text: str, file: str) -> list[tuple[str, bool, int]]:
 
 
 def _blocks(tokens: list[tuple[str, bool, int]], file: str) -> list[tuple[str, list[Statement]]]:
-    """Statements by the block they stand in; the top level is the block without a name."""
+    """Statements by the block that holds them; the top level is the block without a name."""
     blocks: list[tuple[str, list[Statement]]] = []
     inside = ""
     words: list[tuple[str, bool, int]] = []

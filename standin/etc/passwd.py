@@ -77,7 +77,7 @@ def write_accounts(rootdir: RootDir, found: list[Account]) -> None:
 
 
 def write_passwd(rootdir: RootDir, folder: str = "/etc") -> None:
-    """What pwd_mkdb -p makes of master.passwd, the databases included."""
+    """Write what pwd_mkdb -p makes of master.passwd, the databases included."""
     lines = (rootdir.read(f"{folder}/master.passwd") or "").splitlines()
     found = [Account.parse(line) for line in lines if line.count(":") == 9]
     passwd = "".join(account.passwd_line() + "\n" for account in found)
@@ -91,7 +91,7 @@ def write_groups(rootdir: RootDir, found: list[Group]) -> None:
 
 
 class Names:
-    """Of uids and gids, as the files have them at one moment; a number without one is its own."""
+    """Names of uids and gids at one moment; a number without a name stands for itself."""
 
     def __init__(self, rootdir: RootDir) -> None:
         # Of two entries with one number the first counts.

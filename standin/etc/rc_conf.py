@@ -18,7 +18,7 @@ YES = ("yes", "true", "on", "1")
 
 @dataclass
 class RcConf:
-    """Values and what sh complains about while it reads the files."""
+    """The values, and the complaints of sh while it reads the files."""
 
     values: dict[str, str] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ def _words(line: str) -> list[str] | None:
 
 
 def value_end(line: str, start: int) -> int:
-    """Where the value that starts there ends, so that a comment behind it can be kept."""
+    """Where the value that starts there ends, so that a comment after it can be kept."""
     quote = ""
     for place in range(start, len(line)):
         char = line[place]

@@ -1,3 +1,3 @@
-"""What the stand-in has of this Linux machine: its system calls, programs and processes, the files
-below a root directory with their owners and flags, and the way from a shim to the model and back.
+"""The parts of this Linux machine that the stand-in uses: system calls, programs and processes, the
+files below a root directory with their owners and flags, and the calls from a shim to the model.
 """

@@ -1,8 +1,8 @@
 """This machine's own commands, copied so that they run in a FreeBSD tree and in a thin jail.
 
-A thin jail sees /bin, /lib and /libexec of the host and nothing that Linux would want besides. So
-the copies ask for their ELF interpreter where FreeBSD has its own, in /libexec, and the libraries
-lie flat in /lib, which every loader searches.
+A thin jail sees /bin, /lib and /libexec of the host, and nothing else that Linux would need. So the
+copies name an ELF interpreter where FreeBSD has its own, in /libexec, and the libraries lie flat in
+/lib, which every loader searches.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PLAIN = {
     " tty uniq xargs yes zcat whoami cksum expand unexpand column rev",
     "/usr/sbin": "",
 }
-# Run by the shims, which turn FreeBSD's options and words into these and back.
+# Run by the shims, which translate FreeBSD's options and output to these and back.
 BEHIND_SHIMS = (
     "awk chmod cp date df du env false find flock install ln mkdir mktemp mv readlink rm rmdir sed"
     " setsid sleep tail timeout touch truncate wc chroot chown"
@@ -36,7 +36,7 @@ REAL = "/libexec/standin/real"
 
 
 def _wanted() -> dict[str, str]:
-    """Where each command goes in the tree, by its path there."""
+    """The source of each command, by its path in the tree."""
     wanted = {f"{REAL}/{name}": name for name in BEHIND_SHIMS.split()}
     for folder, names in PLAIN.items():
         wanted |= {f"{folder}/{name}": name for name in names.split() if "." not in name}
@@ -64,7 +64,7 @@ def _copy(binary: Path, target: Path) -> None:
 
 
 def _identity(wanted: dict[str, str]) -> str:
-    """A cache of other commands, or of commands that were upgraded since, is not ours."""
+    """Identifies a cache, so that one of other commands or of older versions is not used."""
     marks = [repr(sorted(wanted.items())), Path(__file__).read_text()]
     for name in sorted(set(wanted.values())):
         path = shutil.which(name)

@@ -17,11 +17,11 @@ BLOCK = 65536
 
 @dataclass(frozen=True)
 class Channel:
-    """Open for reading and writing, as long as anything of the stand-in lives.
+    """Open for reading and writing as long as any process of the stand-in lives.
 
-    A shim that found no writer at its slot would take the end of the file for its answer, fail, and
-    let the script go on: after the power went, too. So the process that waits for the death of all
-    others holds these open as well.
+    A shim that found no writer at its slot would read the end of the file as its reply, fail,
+    and let the script go on, even after a power cut. So the process that waits for the end of
+    all others holds these open as well.
     """
 
     calls: int
@@ -35,7 +35,7 @@ class Channel:
         return cls(calls, tuple(slots))
 
     def callers(self) -> list[int]:
-        """The pids that were written since."""
+        """The pids that were written since the last call."""
         with suppress(BlockingIOError):
             return [int(word) for word in os.read(self.calls, BLOCK).split()]
         return []
@@ -46,7 +46,7 @@ class Channel:
             os.read(self.slots[slot], BLOCK)
 
     def holds(self, slot: int) -> bool:
-        """Something that was not read yet."""
+        """Whether it holds something that was not read yet."""
         count = array("i", [0])
         fcntl.ioctl(self.slots[slot], termios.FIONREAD, count)
         return count[0] > 0

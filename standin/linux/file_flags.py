@@ -1,6 +1,6 @@
-"""chflags(1): kept in a file of ours, since not every file system here has them.
+"""chflags(1): kept in a file of the stand-in, since not every file system here has flags.
 
-They hold against the shims (rm, mv, cp, sed -i, install ...), not against a redirection of sh.
+They protect files from the shims (rm, mv, cp, sed -i, install ...), not from a redirection of sh.
 """
 
 from __future__ import annotations

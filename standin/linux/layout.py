@@ -1,4 +1,4 @@
-"""Where things lie: what the outside, the tree and the model must agree upon."""
+"""Paths that the outside, the tree and the model have to agree on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-# Of our own in the tree: the shims' way to the model, and this machine's commands.
+# Not FreeBSD's: the shims' way to the model, and this machine's commands.
 HIDDEN = "libexec/standin"
-# A caller's slot is its pid modulo the one, the file of an answer that is long modulo the other.
+# A pid modulo SLOTS is its slot; modulo LONG_LINES, the file that holds a long reply.
 SLOTS = 256
 LONG_LINES = 8192
 LONGEST_SOCKET_PATH = 100

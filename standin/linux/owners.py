@@ -1,7 +1,7 @@
-"""Owners of files: the kernel's, or a file of ours where only one user may be had.
+"""Owners of files: kept by the kernel, or in a file of the stand-in where only one user exists.
 
 In a user namespace without newuidmap(1) there is one uid, and chown(2) fails. Then stat, chown,
-install and the daemons' own checks go by this file; ls, find -user and cp -p do not know it.
+install and the daemons' own checks use this file; ls, find -user and cp -p do not know it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ UNMAPPED = (errno.EINVAL, errno.EPERM)
 
 
 def change(tree: Path, place: Path, uid: int, gid: int) -> None:
-    """-1 leaves one as it is, as chown(2) has it."""
+    """Change the owners of a file; -1 leaves one as it is, as in chown(2)."""
     known = noted(tree)
     ours = _key(place) in known
     try:
@@ -34,17 +34,17 @@ def change(tree: Path, place: Path, uid: int, gid: int) -> None:
 
 
 def of(tree: Path, place: Path) -> tuple[int, int]:
-    return told(noted(tree), os.lstat(place))
+    return owners_of(noted(tree), os.lstat(place))
 
 
-def told(known: dict[str, list[int]], found: os.stat_result) -> tuple[int, int]:
-    """The same for one whose status was asked already; `known` is what `noted` says."""
+def owners_of(known: dict[str, list[int]], found: os.stat_result) -> tuple[int, int]:
+    """The same for a file whose status is known already; `known` comes from `noted`."""
     pair = known.get(f"{found.st_dev}:{found.st_ino}") if known else None
     return (pair[0], pair[1]) if pair else (found.st_uid, found.st_gid)
 
 
 def noted(tree: Path) -> dict[str, list[int]]:
-    """Device and inode of a file -> its owners, of those whom the kernel cannot have."""
+    """Device and inode of a file -> its owners, for files whose owner the kernel cannot keep."""
     try:
         found: dict[str, list[int]] = json.loads(Path(_store(tree)).read_text())
     except FileNotFoundError:
@@ -53,7 +53,7 @@ def noted(tree: Path) -> dict[str, list[int]]:
 
 
 def has_one_user() -> bool:
-    """Whether this process lives where only one uid exists."""
+    """Whether only one uid exists in this process's namespace."""
     lines = Path("/proc/self/uid_map").read_text().splitlines()
     return sum(int(line.split()[2]) for line in lines) == 1
 

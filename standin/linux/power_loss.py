@@ -1,10 +1,10 @@
 """What UFS may lose with the power: the tail of a file since its last fsync.
 
-Soft updates keep directories and sizes consistent, but what a file holds goes to the disk by and by
-(kern.filedelay). Here seven eighths of it got there, which is neither what was nor what was to be.
-A new directory is lost with all that is in it unless it, or the one that it is in, was fsynced, as
-seen on a 13.2 a minute after its files were. A rename or an unlink, which FreeBSD may lose, too, is
-never lost here.
+Soft updates keep directories and sizes consistent, but the contents of a file go to the disk later
+(kern.filedelay). Here seven eighths of them got there: neither the old contents nor the new ones.
+A new directory is lost with everything in it unless it or its parent was fsynced; a real 13.2 did
+so a minute after the files in it were synced. A rename or an unlink, which FreeBSD may lose, too,
+is never lost here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from standin.linux import syscalls
 from standin.linux.layout import HIDDEN
 
 SYNCER_SECONDS = 120.0
-CLOCK = 1e-5  # seconds: how exact a time of a file is, read as a float
+CLOCK = 1e-5  # seconds: the precision of a file's time, read as a float
 LOG = "synced.log"
 NOT_FILES = (HIDDEN, "bin", "dev", "proc")
 
@@ -30,17 +30,17 @@ Synced = Mapping[str, tuple[int, int]]
 
 
 def mark(place: Path) -> str:
-    """The line that says what of a file, or of a directory, is on the disk from now on."""
+    """The line that records which part of a file, or of a directory, is on the disk from now on."""
     found = place.stat()
-    # A copy may set back the time of a directory when all is in it.
+    # A copy may set back the time of a directory when all its files are in it.
     when = found.st_ctime_ns if stat.S_ISDIR(found.st_mode) else found.st_mtime_ns
     return f"{_inode(place, found)} {found.st_size} {when}"
 
 
 def tear(where: Path, since: float) -> list[str]:
-    """Cut what was not on the disk yet, of every file below `where`/root; their names.
+    """Cut what was not on the disk yet off every file below `where`/root; returns their names.
 
-    `since` in seconds since the epoch: what was written before is on the disk.
+    `since` in seconds since the epoch: what was written earlier is on the disk.
     """
     synced: dict[str, tuple[int, int]] = {}
     log = where / LOG
@@ -65,7 +65,7 @@ def tear(where: Path, since: float) -> list[str]:
 
 
 def _is_lost(place: Path, found: os.stat_result, since: float, synced: Synced) -> bool:
-    """A directory that is not on the disk, nor the one that it is in since it was made."""
+    """Whether a directory is lost: neither it nor its parent is on the disk since it was made."""
     born = syscalls.birth(place)
     if born < since or _inode(place, found) in synced:
         return False
@@ -80,7 +80,7 @@ def _kept(place: Path, found: os.stat_result, since: float, synced: Synced) -> i
     size, mtime = synced.get(_inode(place, found), (0, 0))
     if (size, mtime) == (found.st_size, found.st_mtime_ns):
         return size
-    # Written anew from its beginning, or appended to: what the fsync saw is still there.
+    # Rewritten from its beginning, or appended to: what the fsync wrote is still there.
     there = size if size < found.st_size else 0
     return there + (found.st_size - there) * 7 // 8
 
@@ -90,8 +90,8 @@ def _inode(place: Path, found: os.stat_result) -> str:
 
 
 def _since(root: Path, since: float) -> Iterator[tuple[Path, os.stat_result]]:
-    """Directories and files that were made or changed since; a directory before what is in it,
-    which is not looked into when it was removed meanwhile.
+    """Directories and files that were made or changed since. A directory comes before its contents,
+    which are skipped when the caller removes the directory first.
     """
     skipped = {str(root / name) for name in NOT_FILES}
     folders = [str(root)]

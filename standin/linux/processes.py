@@ -1,4 +1,4 @@
-"""The processes of the stand-in, seen from its first one, whose children they all become."""
+"""The processes of the stand-in, as its process 1 sees them; orphans become its children."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from standin.linux.rootdir import RootDir
 
-PAUSE = 0.002  # seconds between two looks at what another process does
+PAUSE = 0.002  # seconds between two looks at another process
 PATH = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 ENVIRONMENT = {"HOME": "/", "PATH": PATH, "LD_LIBRARY_PATH": "/lib"}
-# Ignored by the first process, and so by all whom it starts unless they are reset.
+# Process 1 ignores them, and so do all processes that it starts unless they are reset.
 RESET = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM)
 
 
@@ -88,7 +88,7 @@ def all_pids() -> list[int]:
     return sorted(int(place.name) for place in Path("/proc").iterdir() if place.name.isdigit())
 
 
-# What every command costs is asked without pathlib, which takes as long as the kernel does.
+# Every command needs these, so they avoid pathlib, which costs as much time as the kernel.
 
 
 def root_of(pid: int) -> Path | None:
@@ -99,12 +99,12 @@ def root_of(pid: int) -> Path | None:
 
 
 def folder_of(pid: int) -> str:
-    """Its working directory, on this machine's side. OSError when it is gone."""
+    """Its working directory, on this machine's side. OSError when the process is gone."""
     return os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115
 
 
 def words_of(pid: int) -> list[str]:
-    """Its command line. OSError when it is gone."""
+    """Its command line. OSError when the process is gone."""
     with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
         return [word.decode(errors="surrogateescape") for word in file.read().split(b"\0")[:-1]]
 
@@ -122,7 +122,7 @@ def stat_of(pid: int) -> tuple[str, int, int]:
 
 
 async def stand_still(pid: int) -> None:
-    """Stop a process, and wait until it has: a signal alone may find it on its way into a read."""
+    """Stop a process, and wait until it has stopped: right after the signal it may still read."""
     with suppress(ProcessLookupError, FileNotFoundError):
         os.kill(pid, signal.SIGSTOP)
         while ") T" not in Path(f"/proc/{pid}/stat").read_text():
@@ -140,7 +140,7 @@ def ancestors(pid: int) -> list[int]:
 
 
 def end_connections() -> None:
-    """Kill every session whose leader came in from outside, and nothing that was detached."""
+    """Kill every session whose leader came in from outside, but nothing that was detached."""
     sessions = {pid: stat_of(pid) for pid in all_pids()}
     leaders = {
         pid

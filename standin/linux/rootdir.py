@@ -1,4 +1,4 @@
-"""A root directory, with the paths and files as one sees them in there: the host's, or a jail's."""
+"""A root directory, the host's or a jail's, with paths and files as a process in it sees them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_LINKS = 32
 
 @dataclass(frozen=True)
 class RootDir:
-    """`name` is a jail's, and empty for the host. `root` is its directory on this machine."""
+    """`name` is a jail's name, empty for the host. `root` is its directory on this machine."""
 
     name: str
     root: Path
@@ -21,7 +21,7 @@ class RootDir:
     def inner(self, path: str, cwd: str = "/", *, follow: bool = True) -> str:
         """The path with all symbolic links followed below this root, as chroot(2) would.
 
-        Without `follow` the last component is taken as it is. What does not exist is kept.
+        Without `follow` the last component is taken as it is. Missing components are kept.
         """
         todo = posixpath.join(cwd, path).split("/")[::-1]
         done: list[str] = []
@@ -50,9 +50,9 @@ class RootDir:
         return self.root / self.inner(path, cwd, follow=follow)[1:]
 
     def places(self, paths: Iterable[str], cwd: str = "/") -> Iterator[tuple[str, str]]:
-        """Of many paths each with its place on this machine, the last component not followed.
+        """Each path with its place on this machine, the last component not followed.
 
-        What leads to each is looked for once a directory: a fingerprint asks for hundreds of files.
+        Each parent directory is resolved only once: a fingerprint reads hundreds of files.
         """
         folders: dict[str, str] = {}
         for path in paths:
@@ -66,7 +66,7 @@ class RootDir:
             yield path, f"{folders[folder]}/{last}"
 
     def read(self, path: str) -> str | None:
-        """The text of a file; None when there is none."""
+        """The text of a file; None when it does not exist."""
         try:
             return self.path(path).read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
@@ -84,8 +84,8 @@ class RootDir:
 
 
 def _target(place: str) -> str:
-    """What a symbolic link says; empty for anything else."""
+    """The target of a symbolic link; empty for anything else."""
     try:
-        return os.readlink(place)  # noqa: PTH115 - asked too often for a Path each time
+        return os.readlink(place)  # noqa: PTH115 - called too often for a Path each time
     except OSError:
         return ""

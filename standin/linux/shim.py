@@ -1,4 +1,4 @@
-"""What a shim was called with, and the answer that its sh goes on with."""
+"""A shim's call (command, directory, jail, stdin), and the reply that its sh runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Unknown(Exception):
 
 
 class Failed(Exception):
-    """The command says so and ends, as err(3) does."""
+    """The command fails with this message, as err(3) does."""
 
     def __init__(self, text: str, exit: int = 1, out: str = "") -> None:
         super().__init__(text)
@@ -56,7 +56,7 @@ class Call:
         return shlex.join(self.argv)
 
     async def stdin(self) -> bytes:
-        """All of it. The model must go on meanwhile: the writer may be waiting for it."""
+        """All of stdin. Asynchronous, since the writer may itself be waiting for the model."""
         while not self._has_its_slot_at_0():
             await asyncio.sleep(PAUSE)
         source = os.open(f"/proc/{self.pid}/fd/9", os.O_RDONLY | os.O_NONBLOCK)
@@ -85,10 +85,10 @@ class Call:
 
     def is_of_our_user(self) -> bool:
         """Whether the model may act in the caller's place."""
-        return os.stat(f"/proc/{self.pid}").st_uid == os.geteuid()  # noqa: PTH116 - asked too often
+        return os.stat(f"/proc/{self.pid}").st_uid == os.geteuid()  # noqa: PTH116 - a hot path
 
     def is_at_terminal(self) -> bool:
-        """Whether its own stdin is one, which may be at 9 already."""
+        """Whether its own stdin, which may be at 9 already, is a terminal."""
         found = []
         for number in (0, 9):
             with suppress(FileNotFoundError):  # its sh closes 0 before it puts the slot there
@@ -110,7 +110,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """Text and an exit code, or else the sh code that the caller's process goes on with."""
+    """Text and an exit code, or else sh code that the caller's process then runs."""
 
     out: str = ""
     err: str = ""

@@ -1,4 +1,4 @@
-"""The few system calls of Linux that Python 3.11 has no name for."""
+"""The few Linux system calls that Python 3.11 does not offer."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ STATX_BYTES, BTIME_AT = 256, 80
 
 
 def birth(place: Path) -> float:
-    """When a file was made, in seconds since the epoch; 0 where the file system does not say."""
+    """When a file was made, in seconds since the epoch; 0 where the file system does not know."""
     answer = ctypes.create_string_buffer(STATX_BYTES)
     path = os.fsencode(place)
     _check(_libc.statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME, answer), str(place))

@@ -1,7 +1,7 @@
-"""The box that a stand-in runs in: it lays the tree, and has the power switch.
+"""The control process of a stand-in: it installs the tree, and has the power switch.
 
-Runs as a process of its own, with all modules loaded, so that a boot costs a fork. Reads one JSON
-object a line on stdin and answers with one; the end of stdin pulls the plug.
+It runs as a process of its own, with all modules loaded, so that a boot costs only a fork. It reads
+one JSON object per line on stdin and replies with one; the end of stdin pulls the plug.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Machine:
         self.laid = 0.0
 
     def build(self, base: BaseHost) -> dict[str, Any]:
-        """Never over files that are not ours: what is there must be cleared first."""
+        """Never overwrites foreign files: the caller must clear the directory first."""
         lay(self.where, base)
         self.laid = time.time()
         return {}
@@ -53,10 +53,10 @@ class Machine:
         return {}
 
     def boot(self, faults: list[Fault], delay: float) -> dict[str, Any]:
-        """Answers with the pid of the first process, or 0 when the power went during the boot."""
+        """Replies with the pid of the first process, or 0 when the power failed during the boot."""
         self.off()
         report, tell = os.pipe()
-        gc.freeze()  # of the modules the child's collections copy no page
+        gc.freeze()  # garbage collection in the child then copies no page of the modules
         self.box = os.fork()
         if self.box == 0:
             os.close(report)
@@ -69,7 +69,7 @@ class Machine:
 
     def off(self, *, torn: bool = False) -> dict[str, Any]:
         if self.box:
-            # Its first process goes before the one that waits for it, see Channel.
+            # The first process goes before the process that waits for it, see Channel.
             with suppress(ProcessLookupError):
                 os.kill(self.first or self.box, signal.SIGKILL)
             os.waitpid(self.box, 0)
@@ -91,7 +91,7 @@ def _line(report: int) -> str:
 
 
 def _enter(where: Path, tell: int, faults: list[Fault], delay: float) -> None:
-    """In the child: new namespaces, and in them the server as process 1."""
+    """In the child: enter new namespaces, and run the server there as process 1."""
     try:
         syscalls.die_with_parent()
         _quiet(where)

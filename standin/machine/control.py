@@ -1,4 +1,4 @@
-"""What may be asked over the control socket, one JSON object a line each way.
+"""The requests of the control socket, one JSON object per line in each direction.
 
     {"ask": "who_answers", "address": "203.0.113.2", "port": 80, "proto": "tcp"}
     {"ask": "certificate", "address": "203.0.113.2", "port": 443, "proto": "tcp"}
@@ -12,7 +12,7 @@
     {"ask": "kill", "pattern": "*host.sh run *"}
     {"ask": "says", "argv": ["mount", "-p"]}
 
-The answer is {"answer": ...} or {"error": "why"}. Nobody listens there while the power is off.
+The reply is {"answer": ...} or {"error": "why"}. Nothing listens there while the power is off.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _who(host: Host, question: dict[str, Any]) -> str | None:
 
 
 def _certificate(host: Host, question: dict[str, Any]) -> str | None:
-    """PEM, of whoever answers there."""
+    """The certificate (PEM) of the daemon that answers there."""
     found = _socket(host, question)
     return certificate(found.rootdir, found.daemon.kind.rc) if found else None
 
@@ -100,7 +100,7 @@ async def _kill(host: Host, question: dict[str, Any]) -> int:
             if pid > 1 and fnmatch.fnmatchcase(line, question["pattern"]):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
-    for pid in killed:  # on a busy machine one that was killed takes its time
+    for pid in killed:  # on a busy machine a killed process takes a while to end
         while root_of(pid) is not None:
             await asyncio.sleep(PAUSE)
     return len(killed)

@@ -1,4 +1,4 @@
-"""Installs a fresh host: FreeBSD's directories (hier(7)), our commands, the base host's files."""
+"""Installs a fresh host: FreeBSD's directories (hier(7)), the shims, the base host's files."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ STICKY = ("tmp", "var/tmp")
 
 
 def lay(where: Path, base: BaseHost) -> None:
-    """Everything below `where`/root. It must not exist yet."""
+    """Install everything below `where`/root, which must not exist yet."""
     commands.load()
     root = where / "root"
     root.mkdir(mode=0o755)
@@ -107,7 +107,7 @@ def _overlay(root: Path) -> None:
 def _channel(root: Path) -> None:
     hidden = root / HIDDEN
     os.mkfifo(hidden / "calls")
-    (hidden / "calls").chmod(0o622)  # whatever our umask: commands of people come through it, too
+    (hidden / "calls").chmod(0o622)  # whatever our umask: commands of users write here, too
     os.mkfifo(hidden / "never", 0o600)
     (hidden / "answers").mkdir()
     for slot in range(SLOTS):

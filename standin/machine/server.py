@@ -1,9 +1,9 @@
-"""The first process of a booted stand-in: it owns the model and answers the shims.
+"""The first process of a booted stand-in: it owns the model and replies to the shims.
 
-A shim writes its pid into the FIFO `calls` and reads one line of sh from its slot, which others may
-share. What was typed, where, and in which jail, is read from /proc, so that the shim itself costs
-only a start of sh. When this process ends, the kernel kills all others of the stand-in and drops
-its mounts.
+A shim writes its pid into the FIFO `calls` and reads one line of sh from its slot, which other
+shims may share. The server reads the command line, the directory and the jail from /proc, so that a
+shim costs only a start of sh. When this process ends, the kernel kills all other processes of the
+stand-in and drops its mounts.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Server:
         self.host = Host(where, Processes(where / "root", loop))
         self.channel = channel
         self._waiting: defaultdict[int, set[int]] = defaultdict(set)  # callers in each slot
-        self._answered: dict[int, int] = {}  # the last in each
+        self._answered: dict[int, int] = {}  # the last caller in each slot that got a reply
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -93,7 +93,7 @@ class Server:
         self.channel.answer(slot, pid, line)
 
     async def _read_apart(self, slot: int, pid: int, line: str = "") -> None:
-        """Lets `pid` read its line. The others in its slot would each take a part: they stand."""
+        """Let only `pid` read its line: the other shims in its slot are stopped meanwhile."""
         async with self._turns[slot]:
             others = self._waiting[slot] - {pid}
             for each in others:
@@ -113,7 +113,7 @@ class Server:
         if mode:
             self.host.faults.watch_sh()
         if mode == "power":
-            os._exit(0)  # and the kernel kills all others; the caller waits for an answer till then
+            os._exit(0)  # and the kernel kills all others; the caller waits for a reply till then
         if mode == "cut":
             end_connections()
         if mode == "fail":
@@ -130,7 +130,7 @@ class Server:
         return reply
 
     def _call(self, pid: int) -> Call:
-        words = words_of(pid)[1:]  # behind the sh that the shim is run by
+        words = words_of(pid)[1:]  # without the sh that runs the shim
         if words[0] == ASKING:
             del words[0]
         root = root_of(pid)
@@ -152,7 +152,7 @@ class Server:
 
 
 async def _perform(host: Host, call: Call) -> Reply:
-    """An answer, whatever goes wrong; what the stand-in does not know is noted."""
+    """Reply whatever goes wrong; note what the stand-in does not know."""
     try:
         return await commands.perform(host, call)
     except Unknown as unknown:
@@ -169,7 +169,7 @@ async def _perform(host: Host, call: Call) -> Reply:
 
 
 def _broken(host: Host, call: Call) -> Reply:
-    """A mistake of the stand-in's own must not pass for an answer of FreeBSD's."""
+    """Keep a bug of the stand-in from looking like a reply of FreeBSD's."""
     host.note_strange(f"{call.line}: {traceback.format_exc()}")
     return Reply(exit=70, err=f"{call.name}: the stand-in itself failed, see its strange.log\n")
 
@@ -188,7 +188,7 @@ async def _run(
 
 
 def serve(where: Path, channel: Channel, ready: int, faults: list[Fault], delay: float) -> None:
-    """Never returns. `ready` is told once the host is up."""
+    """Never returns. Writes to `ready` once the host is up."""
     commands.load()
     syscalls.die_with_parent()
     syscalls.make_mounts_private()

@@ -12,7 +12,7 @@ from standin.samples.files import Entry
 
 @dataclass(frozen=True)
 class BaseHost:
-    """`entries` are files and folders, `accounts` the texts of master.passwd and group."""
+    """`entries` are files and directories, `accounts` the texts of master.passwd and group."""
 
     accounts: Mapping[str, str]
     entries: Mapping[str, Entry]
@@ -21,12 +21,12 @@ class BaseHost:
 
     @classmethod
     def sample(cls) -> BaseHost:
-        """The server of the story: BIND, MySQL, Apache, sendmail, a hundred people, no ipfw."""
+        """The sample server: BIND, MySQL, Apache, sendmail, a hundred users, no ipfw."""
         return cls(files.accounts(100), files.server())
 
     @classmethod
     def busy(cls) -> BaseHost:
-        """The same with other people's work in it: their rules, their jail, their aliases."""
+        """The same with foreign configuration: other rules, another jail, other aliases."""
         return cls(files.accounts(100), files.server() | files.other_peoples())
 
     @classmethod
@@ -42,7 +42,7 @@ class BaseHost:
         return cls(files.recorded_accounts(), files.recorded(), without=without)
 
     def with_files(self, files: Mapping[str, str]) -> BaseHost:
-        """The same with these files besides, root's and world-readable."""
+        """The same with these files in addition, owned by root and world-readable."""
         more = {path: Entry(text) for path, text in files.items()}
         return BaseHost(self.accounts, {**self.entries, **more}, self.links, self.without)
 

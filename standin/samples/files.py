@@ -1,4 +1,4 @@
-"""The servers of the story, as the text of their files."""
+"""The sample servers, as the text of their files."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ mysql:*:88:
 nogroup:*:65533:
 nobody:*:65534:
 """
-# The recorded host had these people besides alice; with them its passwd has its recorded size.
+# The recorded host had these users besides alice; with them its passwd has its recorded size.
 RECORDED_PEOPLE = ("alice", "bob", "carola")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, or a folder where `text` is None."""
+    """A file, or a directory where `text` is None."""
 
     text: str | None = None
     mode: int = 0o644
@@ -259,7 +259,7 @@ old {
 
 
 def other_peoples() -> dict[str, Entry]:
-    """What must be found unchanged after a rollout, and after its way back."""
+    """Foreign files that a rollout and its rollback must leave unchanged."""
     return {
         "/etc/rc.conf": Entry(BUSY_RC_CONF),
         "/etc/ipfw.rules": Entry(BUSY_RULES),

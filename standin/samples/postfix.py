@@ -1,4 +1,4 @@
-"""A server whose mail is Postfix's and Dovecot's: the text of its files."""
+"""A server whose mail runs on Postfix and Dovecot: the text of its files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCRIPTS = {
 
 
 def accounts(others: dict[str, str]) -> dict[str, str]:
-    """The port's own account."""
+    """The same accounts with the one that the port of Postfix creates."""
     mine = {
         "/etc/master.passwd": "postfix:*:125:125::0:0:Postfix:/nonexistent:/usr/sbin/nologin\n",
         "/etc/group": "postfix:*:125:\n",
