@@ -1,4 +1,4 @@
-"""The shims: FreeBSD's commands over the model, one noun a file, and who answers for each."""
+"""The shims: FreeBSD's commands over the model, one noun per file, each with its function."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLACES: dict[str, str] = {}
 
 
 def command(*paths: str) -> Callable[[H], H]:
-    """Put a shim at each of these paths of the tree; the function answers for it."""
+    """Put a shim at each of these paths of the tree; the decorated function implements it."""
 
     def register(handler: H) -> H:
         for path in paths:
@@ -31,7 +31,7 @@ def command(*paths: str) -> Callable[[H], H]:
 
 
 async def perform(host: Host, call: Call) -> Reply:
-    """Raises Unknown and Failed as the command does."""
+    """Run the command. Raises Unknown and Failed as the command does."""
     handler = COMMANDS.get(call.name)
     if handler is None:
         raise Unknown(f"{call.name}: not known to the stand-in\n", 127)

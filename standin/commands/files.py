@@ -1,6 +1,6 @@
-"""File commands whose options or words differ from Linux's: turned into this machine's and back.
+"""File commands whose options or output differ from Linux's, translated to this machine's and back.
 
-What they print when they fail is rewritten the way BSD says it, `rm: PATH: reason`.
+Their error messages are rewritten as BSD prints them, `rm: PATH: reason`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from standin.linux.binaries import REAL
 from standin.linux.shim import Call, Failed, Reply, Unknown, getopt, real
 from standin.model.host import Host
 
-# GNU's "rm: cannot remove 'PATH': reason", and its kin, as BSD has it.
+# GNU's "rm: cannot remove 'PATH': reason", and similar ones, as BSD prints them.
 BSD_WORDS = (
     r"s/^([^:]*\/)?([a-z]+): [^':]*'([^']*)'( for reading)?: /\2: \3: /;"
     r"s/^([^:]*\/)([a-z]+): /\2: /;"
@@ -26,7 +26,7 @@ BSD_WORDS = (
 
 @dataclass(frozen=True)
 class Tool:
-    """`letters` are what FreeBSD's getopt takes; options not in `drop` go on as they are."""
+    """`letters` are the options in FreeBSD's getopt; options not in `drop` are passed on."""
 
     letters: str
     usage: str
@@ -58,7 +58,7 @@ TOOLS = {
 
 
 def filtered(*argv: str) -> str:
-    """sh code: run a command of this machine's and say its complaints the BSD way."""
+    """sh code: run a command of this machine and print its errors as BSD does."""
     run = shlex.join((f"{REAL}/{argv[0]}", *argv[1:]))
     sed = shlex.join((f"{REAL}/sed", "-E", BSD_WORDS))
     return (
@@ -86,13 +86,13 @@ def tool(host: Host, call: Call) -> Reply:
     if at_once and given.keys() <= {"f"} and call.is_of_our_user() and at_once(call, given, rest):
         return Reply()
     if call.name == "cp" and {"R", "a"} & given.keys():
-        # BSD: a slash behind the source means what is in it.
+        # BSD: a slash after the source means its contents.
         rest = [word + "." if word.endswith("/") else word for word in rest[:-1]] + rest[-1:]
     return Reply(then=filtered(call.name, *options, "--", *rest))
 
 
-# What the journal does all the time is done without a process of this machine's. False where it is
-# not that plain: then the real command does it, or says why not.
+# What the journal does all the time needs no process of this machine. False in less simple cases:
+# then the real command does it, or prints the reason why not.
 
 
 def _moved(call: Call, given: dict[str, str], words: list[str]) -> bool:
@@ -181,7 +181,7 @@ def sed(host: Host, call: Call) -> Reply:
 
 @command("/usr/bin/find")
 def find(host: Host, call: Call) -> Reply:
-    """-x keeps to one file system; -E, -s and -d are BSD's too."""
+    """-x stays on one file system; -E, -s and -d are BSD's, too."""
     words, options, front = list(call.args), [], []
     while words and re.fullmatch(r"-[EHLPXdsx]+", words[0]):
         for letter in words.pop(0)[1:]:
@@ -199,12 +199,12 @@ def find(host: Host, call: Call) -> Reply:
         raise Unknown("usage: find [-H | -L | -P] [-EXdsx] [-f path] path ... [expression]\n", 1)
     if "-printf" in words or "-regextype" in words:
         raise Unknown("find: -printf: unknown primary or operator\n", 1)
-    options.append("-nowarn")  # GNU's has advice for a person at a terminal
+    options.append("-nowarn")  # GNU's find would print advice for a person at a terminal
     return Reply(then=filtered("find", *front, *places, *options, *_bsd_primaries(words)))
 
 
 def _bsd_primaries(words: list[str]) -> list[str]:
-    """-perm +MODE is BSD's word for /MODE."""
+    """-perm +MODE is BSD's form of /MODE."""
     return [
         f"/{word[1:]}" if before == "-perm" and word.startswith("+") else word
         for before, word in zip(["", *words], words, strict=False)
@@ -250,12 +250,12 @@ def wc(host: Host, call: Call) -> Reply:
 
 
 UTC_FIELDS = frozenset(("%Y", "%m", "%d", "%H", "%M", "%S", "%s"))
-"""Told without a process of this machine's."""
+"""Formats that the model prints itself, without a process of this machine."""
 
 
 @command("/bin/date")
 def date(host: Host, call: Call) -> Reply:
-    """-r takes seconds or a file; what GNU means by -d is not FreeBSD's."""
+    """-r takes seconds or a file; FreeBSD has no -d as GNU has."""
     usage = "usage: date [-jnRu] [-r seconds|file] [-f input_fmt new_date] [+output_fmt]"
     found, rest = getopt(call, "jnRur:f:v:I:", usage, 1)
     if {"f", "v", "I"} & found.keys():
@@ -310,7 +310,7 @@ def chflags(host: Host, call: Call) -> Reply:
 
 @command("/usr/bin/fsync")
 def fsync(host: Host, call: Call) -> Reply:
-    """Nothing of a stand-in outlives this machine's own power, so its disks are spared."""
+    """Only records the sync: a stand-in need not survive a power loss of this machine."""
     _, rest = getopt(call, "", "usage: fsync file ...")
     for word in rest:
         try:

@@ -15,7 +15,7 @@ from standin.model.rules import Rule, RuleError, parse
 USAGE = 'ipfw: bad command, try "ipfw -h"\n'
 OPTIONS = "aqSfnNtdeh"
 FORCED = "without a person"
-"""What -f says, and a stdin that is no terminal: then what is missing can be deleted."""
+"""Set by -f, or when stdin is no terminal: then deleting a missing rule is no error."""
 
 
 @command("/sbin/ipfw")
@@ -122,7 +122,7 @@ def _list(host: Host, options: set[str], words: list[str]) -> Reply:
         ranges.append((int(low), int(high or low)))
     lines, shown = [], set()
     counters = [rule.counter for rule in host.firewall.rules]
-    # The rule at 65535 has seen some traffic on any host that can be talked to.
+    # The rule at 65535 has counted some traffic on any host that can be reached.
     packets = max([3, *(len(str(one.packets)) for one in counters)])
     wide = packets, max([5, *(len(str(one.bytes)) for one in counters)])
     for rule in (*host.firewall.rules, _default(host)):

@@ -1,4 +1,4 @@
-"""sendmail(8) in its many guises, and makemap(8)."""
+"""sendmail(8) under its several names, and makemap(8)."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def umount(host: Host, call: Call) -> Reply:
 
 
 def _umount(host: Host, call: Call, word: str, *, force: bool) -> str:
-    """What it complains about, or nothing."""
+    """Unmount one; returns the error message, or nothing."""
     if not os.path.lexists(call.rootdir.path(word, call.cwd)):
         return (
             f"umount: {word}: statfs: No such file or directory\n"
@@ -137,7 +137,7 @@ def _umount(host: Host, call: Call, word: str, *, force: bool) -> str:
 
 
 def _umount_all(host: Host, found: dict[str, str]) -> Reply:
-    """-a: what fstab(5) names; -A: everything but the root."""
+    """-a: what fstab(5) lists; -A: everything but the root."""
     kinds = found["t"].split(",") if "t" in found else None
     listed = {words[1] for words in fstab.read(host, found.get("F", "/etc/fstab"))}
     err = ""

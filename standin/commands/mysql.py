@@ -1,4 +1,4 @@
-"""mysql(1) and mysqladmin(1): statements put to whoever answers."""
+"""mysql(1) and mysqladmin(1): they send statements to the mysqld that answers."""
 
 from __future__ import annotations
 

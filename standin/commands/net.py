@@ -1,4 +1,4 @@
-"""Clients: nc, fetch, host, drill. Each asks whoever would answer it."""
+"""Network clients: nc, fetch, host, drill. The model decides which daemon answers each."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SERVICES |= {21: "ftp", 110: "pop3", 143: "imap", 587: "submission"}
 def reach(
     host: Host, call: Call, address: str, port: int, proto: str = "tcp", *, sender: str = ""
 ) -> SocketAt | None:
-    """From where this caller is."""
+    """Which daemon answers this caller."""
     if address == "localhost":
         address = "127.0.0.1"
     return who_answers(host, address, port, proto, call.rootdir.name or "host", sender=sender)
 
 
-# With these Apache ends the connection, whatever else was asked on it.
+# After these Apache ends the connection, whatever other requests it carried.
 DROPPED = (400, 408, 411, 413, 414, 500, 501, 503)
 
 
@@ -56,7 +56,7 @@ async def nc(host: Host, call: Call) -> Reply:
 async def _outwards(
     host: Host, call: Call, found: dict[str, str], address: str, port: int
 ) -> Reply:
-    """Somebody outside, who takes whatever comes."""
+    """Connect to a server outside that accepts every connection."""
     own = host.addresses_of(call.rootdir)
     nic = [str(one.ip) for one in host.network.interfaces[host.network.nic].inet]
     source = found.get("s") or next((one for one in own if one in nic), own[0])
@@ -74,7 +74,7 @@ def _succeeded(address: str, port: int, proto: str) -> Reply:
 
 
 async def _http(host: Host, call: Call, address: str, port: int) -> Reply:
-    """GETs over one connection, each answered in its turn."""
+    """GETs over one connection, answered one after the other."""
     asked = (await call.stdin_text()).replace("\r\n", "\n")
     answering = reach(host, call, address, port)
     if answering is None:
@@ -157,13 +157,13 @@ def _ask(
 
 
 def _nameservers(call: Call) -> list[str]:
-    """Those of resolv.conf(5), in their order."""
+    """The name servers of resolv.conf(5), in order."""
     rows = map(str.split, (call.rootdir.read("/etc/resolv.conf") or "").splitlines())
     return [words[1] for words in rows if words[:1] == ["nameserver"]]
 
 
 def _resolver(call: Call) -> str:
-    """Without one in resolv.conf(5) it is this machine."""
+    """The first name server; this machine when resolv.conf(5) has none."""
     return next(iter(_nameservers(call)), "127.0.0.1")
 
 

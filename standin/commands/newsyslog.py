@@ -1,4 +1,4 @@
-"""newsyslog(8), asked to rotate now (-F): what it does to files, and whom it tells."""
+"""newsyslog(8) with -F (rotate now): what it does to files, and which daemons it signals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def entries(rootdir: RootDir, file: str = MAIN) -> Iterator[Entry]:
 
 @command("/usr/sbin/newsyslog")
 def newsyslog(host: Host, call: Call) -> Reply:
-    """Only -F: by itself nothing is old or large enough in the time that a test takes."""
+    """Only -F: without it nothing is old or large enough during a test."""
     found, wanted = getopt(call, "CFNPnrsva:d:f:", USAGE, 1)
     if found.keys() - {"F"}:
         raise Unknown(f"{USAGE}\n", 1)
@@ -56,7 +56,7 @@ def newsyslog(host: Host, call: Call) -> Reply:
 
 
 def _rotate(host: Host, rootdir: RootDir, entry: Entry) -> str:
-    """What it complains about, or nothing."""
+    """Rotate one log; returns the error message, or nothing."""
     log = rootdir.path(entry.log)
     log.rename(f"{log}.0")
     log.touch()

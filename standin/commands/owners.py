@@ -1,4 +1,4 @@
-"""chown(8) and chgrp(1): this machine's, or by the file of ours where there is one user only."""
+"""chown(8), chgrp(1), chmod(1): by this machine, or in a file where only one user exists."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def chown(host: Host, call: Call) -> Reply:
 
 
 def _ids(call: Call, word: str) -> tuple[int, int]:
-    """By the caller's own passwd and group; -1 for what is not to change."""
+    """From the caller's own passwd and group; -1 for what stays."""
     user, mark, group = word.partition(":")
     if call.name == "chgrp":
         user, mark, group = "", ":", word
@@ -47,7 +47,7 @@ def _ids(call: Call, word: str) -> tuple[int, int]:
 
 @command("/bin/chmod")
 def chmod(host: Host, call: Call) -> Reply:
-    """-h changes a link itself; Linux has no modes of links, so one is passed over."""
+    """-h changes a link itself; Linux has no modes of links, so links are skipped."""
     usage = "usage: chmod [-fhv] [-R [-H | -L | -P]] mode file ..."
     words = list(call.args)
     letters = ""

@@ -1,4 +1,4 @@
-"""pkg(8), for the packages that the model knows: what they are, and their files."""
+"""pkg(8), for the packages that the model knows, and their files."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _create(call: Call) -> Reply:
 
 
 def _add(call: Call, into: RootDir) -> Reply:
-    """-r names another root to install into; the package is a file of this one."""
+    """-r names another root to install into; the package file itself is read from this one."""
     _, rest = getopt(call, "AfIMq", "Usage: pkg add [-IAfqM] <pkg-name> ...", 64)
     for word in rest:
         source = call.rootdir.path(word, call.cwd)

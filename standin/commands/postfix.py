@@ -90,7 +90,7 @@ def postqueue(host: Host, call: Call) -> Reply:
 
 @command("/usr/local/sbin/postfix")
 def postfix(host: Host, call: Call) -> Reply:
-    """drain kills the master, so that its pid file stays; starting is the rc script's business."""
+    """drain kills the master, so its pid file stays; the rc script starts Postfix, not this."""
     if call.args != ("drain",):
         raise Unknown("postfix: only drain is known to the stand-in\n", 1)
     daemon = start_stop.daemon_of(host, call.rootdir, POSTFIX)

@@ -1,4 +1,4 @@
-"""The daemons' own programs: they check a configuration; starting is their rc scripts' business."""
+"""The daemons' own programs, which only check a configuration; rc scripts start the daemons."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def named_checkconf(host: Host, call: Call) -> Reply:
 
 
 def _has_soa(call: Call, zone: str, path: str) -> bool:
-    """All that the stand-in looks for in a zone."""
+    """The only thing that the stand-in checks in a zone."""
     return any(record.kind == "SOA" for record in read(zone, call.rootdir.read(path) or ""))
 
 

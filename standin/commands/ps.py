@@ -1,4 +1,4 @@
-"""ps(1), pgrep(1) and pkill(1): the real processes, the daemons under their own names."""
+"""ps(1), pgrep(1) and pkill(1): the real processes, with daemons under their own names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Process:
     jid: int
 
     def started(self) -> str:
-        """When it was started, the same at every look, as people tell a reused pid by it."""
+        """Start time, always printed the same, since callers use it to recognise a reused pid."""
         ticks = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[19])
         boot = int(Path("/proc/stat").read_text().partition("\nbtime ")[2].split()[0])
         return time.strftime("%c", time.gmtime(boot + ticks // os.sysconf("SC_CLK_TCK")))
@@ -58,7 +58,7 @@ class Process:
 
 
 def processes(host: Host, call: Call, pids: Collection[int] | None = None) -> list[Process]:
-    """Those that the caller may see: a jail sees its own. With `pids` of these alone."""
+    """The processes that the caller may see: a jail sees its own. With `pids`, only these."""
     daemons = {daemon.pid: daemon for daemon in host.daemons}
     workers = {pid: daemon for daemon in host.daemons for pid in daemon.worker_pids}
     names = cache(Names)
@@ -109,7 +109,7 @@ def ps(host: Host, call: Call) -> Reply:
         letters = word[1:] if word.startswith("-") else word
         while letters:
             letter, letters = letters[0], letters[1:]
-            if letter in "aAxwdce":  # of one host's processes, all are root's own
+            if letter in "aAxwdce":  # no effect here: root sees all
                 continue
             if letter == "u":
                 columns = ["user", "pid", "state", "command"]
@@ -139,9 +139,9 @@ def ps(host: Host, call: Call) -> Reply:
 
 
 def _columns(value: str) -> list[str]:
-    """`pid,ppid` or `pid=`: a title may be given, an empty one everywhere leaves the line out.
+    """`pid,ppid` or `pid=`: a title is optional; when all titles are empty, the line is left out.
 
-    A title reaches to the end of the word, commas and all: `pid=,ppid=` is one column.
+    A title reaches to the end of the word, commas included: `pid=,ppid=` is one column.
     """
     found = []
     for word in re.findall(r"[^,=]+=.*|[^,=]+", value):

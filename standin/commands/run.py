@@ -33,10 +33,10 @@ def daemon(host: Host, call: Call) -> Reply:
     own, child = found.get("P", ""), found.get("p", "")
     prepare = f"pid_file={shlex.quote(child)}; own_file={shlex.quote(own)}; "
     prepare += f"echo $$ >{shlex.quote(own)}; " if own else ""
-    # Without a file to write, daemon(8) leaves nobody behind to watch the child.
+    # Without a file to write, daemon(8) leaves no process behind to watch the child.
     body = prepare + SUPERVISE if own or child else 'exec "$@"'
     folder = "/" if "c" in found else call.cwd
-    # pidfile(3): the file is there before daemon(8) returns, the number in it a moment later.
+    # pidfile(3): the file exists before daemon(8) returns, the number is in it a moment later.
     claim = f": >{shlex.quote(child or own)} || exit 3; " if child or own else ""
     if not {"f", "o"} & found.keys():
         start = real("setsid", SHELL, "-c", body, "daemon", *rest)
@@ -51,7 +51,7 @@ def daemon(host: Host, call: Call) -> Reply:
 
 @command("/usr/bin/timeout")
 async def timeout(host: Host, call: Call) -> Reply:
-    """FreeBSD's waits for what the command left behind, daemons too, and kills that at the end."""
+    """FreeBSD's waits for what the command left behind, daemons too, and kills it at the limit."""
     if call.args[:1] == ("--reap",):
         return await _reap(host, call)
     foreground = "--foreground" in call.args
@@ -73,7 +73,7 @@ async def timeout(host: Host, call: Call) -> Reply:
 
 
 async def _reap(host: Host, call: Call) -> Reply:
-    """Fails when something was still there at the limit, and had to be killed."""
+    """Fails when a process was still there at the limit, and had to be killed."""
     reaper, started, limit = int(call.args[1]), float(call.args[2]), _seconds(call.args[3])
     host.reapers.discard(reaper)
     loop = asyncio.get_running_loop()
@@ -117,7 +117,7 @@ def lockf(host: Host, call: Call) -> Reply:
 
 @command("/bin/csh", "/bin/tcsh")
 async def csh(host: Host, call: Call) -> Reply:
-    """Only what makes it different for a script: a quote must end on the line where it began."""
+    """Models only what a script notices: a quote must end on the line where it began."""
     if call.args[:1] == ("-c",) and len(call.args) == 2:
         text = call.args[1]
     elif not call.args:
@@ -133,12 +133,12 @@ async def csh(host: Host, call: Call) -> Reply:
 
 @command("/libexec/standin/bin/sh")
 def sh(host: Host, call: Call) -> Reply:
-    """Stands in /bin/sh while a fault waits; the fault was looked for before this is asked."""
+    """Replaces /bin/sh while a fault is pending; faults were checked before this runs."""
     return Reply(then=f"exec {shlex.join((SHELL, *call.args))}")
 
 
 @command(HELD)
 async def held(host: Host, call: Call) -> Reply:
-    """Behind a command that acted and shall wait; see StandIn.held."""
+    """Runs after a command that has acted and is to wait; see StandIn.held."""
     await host.faults.hold()
     return Reply()

@@ -1,4 +1,4 @@
-"""service(8), and the rc scripts of FreeBSD that are no daemons."""
+"""service(8), and FreeBSD's rc scripts that are no daemons."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def _control(host: Host, call: Call, name: str, word: str, rest: list[str]
 
 
 async def _part(host: Host, rootdir: RootDir, script: str, word: str) -> Reply:
-    """netif, ipfw and the like: what the boot does, once more."""
+    """netif, ipfw and the like: repeat what the boot does."""
     regardless, action = rc_subr.split(word)
     name = script.rpartition("/")[2]
     conf = RcConf.of(rootdir)
@@ -138,7 +138,7 @@ def rcorder_(host: Host, call: Call) -> Reply:
 
 @command("/libexec/standin/bin/rc")
 async def rc(host: Host, call: Call) -> Reply:
-    """What /etc/rc and /etc/rc.shutdown of the tree call."""
+    """Called by /etc/rc and /etc/rc.shutdown of the tree."""
     if call.args == ("start",):
         await boot.rc(host, call.rootdir)
         return Reply()
@@ -149,7 +149,7 @@ async def rc(host: Host, call: Call) -> Reply:
 
 @command("/libexec/standin/bin/rcscript")
 async def rcscript(host: Host, call: Call) -> Reply:
-    """A script of the model's own that was called by its path."""
+    """One of the model's own scripts, called by its path."""
     path, word = call.args
     reply = await _control(host, call, path.rpartition("/")[2], word, [])
     if reply.then:

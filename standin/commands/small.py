@@ -1,4 +1,4 @@
-"""jot, b64decode, crontab and which: small ones that need no model."""
+"""jot, b64decode, crontab and which: small commands that need no model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def jot(host: Host, call: Call) -> Reply:
 
 @command("/usr/bin/b64decode")
 async def b64decode(host: Host, call: Call) -> Reply:
-    """Only text comes out of it here; -r is for input without a header."""
+    """Decodes only text; -r is for input without a header."""
     found, rest = getopt(call, "cimprso:", "usage: b64decode [-cimprs] [-o output_file] [file]", 1)
     source = call.rootdir.path(rest[0], call.cwd).read_text() if rest else await call.stdin_text()
     lines = source.splitlines()

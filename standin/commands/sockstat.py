@@ -1,4 +1,4 @@
-"""sockstat(1): who listens where, in the host and in its jails."""
+"""sockstat(1): the listening sockets of the host and of its jails."""
 
 from __future__ import annotations
 

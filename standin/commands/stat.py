@@ -1,4 +1,4 @@
-"""stat(1), the digests and mtree(8): what there is to know about a file."""
+"""stat(1), the digests and mtree(8): the properties of files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from standin.model.host import Host
 
 STAT_USAGE = "usage: stat [-FLnq] [-f format | -l | -r | -s | -x] [-t timefmt] [file|handle ...]"
 SETTLED = 100_000_000
-"""Nanoseconds after which the next write has another ctime: the kernel's clock has ticks."""
+"""Nanoseconds after which the next write gets another ctime: the kernel's clock has ticks."""
 KINDS = {
     modes.S_IFDIR: ("Directory", "/"),
     modes.S_IFREG: ("Regular File", ""),
@@ -35,7 +35,7 @@ KINDS = {
 
 @dataclass
 class _File:
-    """One that is asked for; `word` is how."""
+    """A file on the command line; `word` is the argument that named it."""
 
     names: Names
     known_owners: dict[str, list[int]]
@@ -49,7 +49,7 @@ class _File:
 
     @property
     def full_mode(self) -> int:
-        """Linux has no modes of symbolic links; FreeBSD makes them by the umask."""
+        """Linux has no modes of symbolic links; FreeBSD sets them from the umask."""
         return self.status.st_mode & ~0o022 if self.is_link else self.status.st_mode
 
     @property
@@ -115,7 +115,7 @@ def stat(host: Host, call: Call) -> Reply:
 
 
 def _fields(text: str, times: str) -> list[Field]:
-    """A format, read once for all files; what stands between its fields is one, too."""
+    """A format, parsed once for all files; the text between its fields becomes a field, too."""
     parts = re.split(r"(%(?:OLp|OMp|Op|[SLMH][a-zA-Z]|[a-zA-Z%]))", text)
     return [_field(part, times) if place % 2 else _plain(part) for place, part in enumerate(parts)]
 
@@ -172,7 +172,7 @@ def _digests(call: Call, words: list[str], layout: str) -> Reply:
 
 
 def _hash(name: str, place: str | Path) -> str:
-    found = os.stat(place)  # noqa: PTH116 - asked for every file of a fingerprint
+    found = os.stat(place)  # noqa: PTH116 - called for every file of a fingerprint
     if time.time_ns() - found.st_ctime_ns < SETTLED:
         return _hash_now(name, str(place))
     return _hash_of(name, str(place), found.st_dev, found.st_ino, found.st_ctime_ns)
@@ -185,7 +185,7 @@ def _hash_now(name: str, place: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _hash_of(name: str, place: str, *_unchanged: int) -> str:
-    """The same, as long as nobody wrote the file: a fingerprint is taken many times a step."""
+    """The digest, cached until the file changes: a step takes many fingerprints."""
     return _hash_now(name, place)
 
 

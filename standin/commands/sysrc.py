@@ -40,7 +40,7 @@ class Files:
         ]
 
     def set(self, name: str, value: str) -> None:
-        """In the last file that has it, keeping what stands behind the value; else at the end."""
+        """In the last file that sets it, keeping what follows the value; else at the end."""
         assignment = f'{name}="{value}"'
         holding = self.holding(name)
         path = holding[-1] if holding else self.paths[0]
@@ -134,7 +134,7 @@ def _in_list(before: str, sign: str, word: str) -> str:
 
 
 def _set_badly(files: Files, name: str, value: str) -> Reply:
-    """sh reads ${bad-name} as `name` where `bad` is not set; the line is written all the same."""
+    """sh reads ${bad-name} as `name` where `bad` is not set; sysrc writes the line all the same."""
     path = files.paths[0]
     files.rootdir.write(path, (files.rootdir.read(path) or "") + f'{name}="{value}"\n')
     seen = name.partition("-")[2]

@@ -1,4 +1,4 @@
-"""uname, hostname, sysctl, kenv and kernel modules."""
+"""uname(1), hostname(1), sysctl(8), kenv(1) and kernel modules."""
 
 from __future__ import annotations
 

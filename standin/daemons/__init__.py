@@ -1,3 +1,3 @@
-"""The daemons of the model: which there are, what their configuration says, why one does not start,
-and what a client gets of one that runs: zones, rows, mail, PHP.
+"""The modelled daemons: their kinds, their configuration, the reasons why one does not start, and
+what a client gets from a running one: zones, rows, mail, PHP.
 """

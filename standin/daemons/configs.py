@@ -1,4 +1,4 @@
-"""What the daemons' own configuration files say, as far as a client could notice it."""
+"""The daemons' own configuration files, as far as a client could notice their settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _directives(text: str) -> tuple[list[str], ...]:
 
 
 def httpd_lines(rootdir: RootDir, file: str = HTTPD, depth: int = 0) -> list[list[str]]:
-    """All directives with the included files' in their places."""
+    """All directives, with those of included files in place."""
     found: list[list[str]] = []
     for words in _directives(rootdir.read(file) or ""):
         if words[0].lower() in ("include", "includeoptional") and depth < MOST_INCLUDES:
@@ -44,7 +44,7 @@ def httpd_lines(rootdir: RootDir, file: str = HTTPD, depth: int = 0) -> list[lis
 
 
 def apache_problem(rootdir: RootDir) -> str:
-    """The first thing that httpd -t would not take; "" when there is none."""
+    """The first thing that httpd -t would refuse; "" when there is none."""
     opened: list[str] = []
     for words in httpd_lines(rootdir):
         name = words[0].lower()
@@ -61,7 +61,7 @@ def apache_problem(rootdir: RootDir) -> str:
 
 
 def fpm_problem(rootdir: RootDir) -> str:
-    """The same of php-fpm -t."""
+    """The first thing that php-fpm -t would refuse; "" when there is none."""
     text = rootdir.read(FPM)
     if text is None:
         return f"failed to open configuration file '{FPM}'"
@@ -79,7 +79,7 @@ def apache_listens(rootdir: RootDir) -> list[Listen]:
 
 
 def apache_folder(rootdir: RootDir) -> str:
-    """The main document root: without it httpd does not start."""
+    """The main document root, without which httpd does not start."""
     inside = False
     for words in httpd_lines(rootdir):
         name = words[0].lower()
@@ -92,7 +92,7 @@ def apache_folder(rootdir: RootDir) -> str:
 
 
 def virtual_hosts(rootdir: RootDir) -> list[VirtualHost]:
-    """In the order of the files: the first answers for names that no other has."""
+    """In the order of the files: the first one serves names that no other has."""
     found: list[VirtualHost] = []
     names: list[str] = []
     root = ""
@@ -173,7 +173,7 @@ def mysql_socket(rootdir: RootDir) -> str:
 
 
 def sendmail_listens(rootdir: RootDir) -> list[Listen]:
-    """Only its own host's mail where sendmail_enable is off, but the submission is not."""
+    """With sendmail_enable off only local mail is accepted; the submission port stays open."""
     conf = RcConf.of(rootdir)
     if not conf.is_on("sendmail_enable") and conf.is_on("sendmail_submit_enable"):
         return [Listen("tcp4", "127.0.0.1", 25, 3)]
@@ -201,7 +201,7 @@ def sshd_listens(rootdir: RootDir) -> list[Listen]:
 
 
 def syslogd_listens(rootdir: RootDir) -> list[Listen]:
-    """Only -s and -ss keep it from the network."""
+    """Only -s and -ss keep it off the network."""
     flags = RcConf.of(rootdir).get("syslogd_flags")
     return [] if re.search(r"-s", flags) else [Listen("udp4", "*", 514, 8)]
 
@@ -212,7 +212,7 @@ DOVECOT = "/usr/local/etc/dovecot/dovecot.conf"
 
 
 def main_cf(rootdir: RootDir, file: str = MAIN_CF) -> dict[str, str]:
-    """Postfix's parameters as they are set; the last counts."""
+    """Postfix's parameters as they are set; the last value counts."""
     lines = (rootdir.read(file) or "").splitlines()
     pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
     return {name.strip(): value.strip() for name, _, value in pairs}
@@ -246,8 +246,8 @@ def dovecot_listens(rootdir: RootDir) -> list[Listen]:
 
 
 def certificate(rootdir: RootDir, rc: str) -> str | None:
-    """The PEM text that a daemon, named by its rc variable, presents to TLS clients; None without
-    one.
+    """The certificate (PEM) that a daemon, named by its rc variable, presents to TLS clients; None
+    without one.
     """
     if rc == "apache24":
         named = [w[1] for w in httpd_lines(rootdir) if w[0].lower() == "sslcertificatefile"]

@@ -1,4 +1,4 @@
-"""The daemons that the stand-in knows: what each is called, wants, listens on and leaves."""
+"""The daemons that the stand-in models: their names, files, users and sockets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Mail: who takes a message, whose mailbox it ends in, and what stays in which queue.
+"""Mail: which server accepts a message, whose mailbox gets it, and what stays in which queue.
 
-A message in a queue is two files, as sendmail has them: df with its text, qf with its recipients;
-in Postfix's it is one, whose first line is its recipient.
+A message in sendmail's queue is two files: df with its text, qf with its recipients. In Postfix's
+queue it is one file, whose first line is its recipient.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _numbers = iter(range(1, 1_000_000))
 
 
 def names(host: Host, rootdir: RootDir) -> list[str]:
-    """sendmail's class w: what it takes mail for as its own."""
+    """sendmail's class w: the names whose mail it accepts as local."""
     jail = host.jail_of(rootdir)
     if _has_postfix(rootdir):
         return _postfix_names(host, rootdir)
@@ -34,7 +34,7 @@ def names(host: Host, rootdir: RootDir) -> list[str]:
 
 
 def _has_postfix(rootdir: RootDir) -> bool:
-    """sendmail's programs are everywhere; who has a main.cf means Postfix."""
+    """sendmail's programs are on every host; a main.cf means that Postfix handles the mail."""
     return rootdir.read(configs.MAIN_CF) is not None
 
 
@@ -51,7 +51,7 @@ def aliases(rootdir: RootDir) -> dict[str, str]:
 
 
 def submit(host: Host, rootdir: RootDir, recipient: str, text: str) -> None:
-    """What sendmail(8) does for a program: hand it to 127.0.0.1, or keep it for later."""
+    """Submit mail as sendmail(8) does for a program: to 127.0.0.1, or queued for later."""
     if "/usr/local/sbin/sendmail" in _mailer_conf(rootdir):
         _one_file(rootdir, "maildrop", recipient, text)
         flush(host, rootdir)
@@ -65,7 +65,7 @@ def _mailer_conf(rootdir: RootDir) -> str:
 
 
 def flush(host: Host, rootdir: RootDir) -> None:
-    """A running Postfix tries all that it has; without one it waits where it is."""
+    """A running Postfix tries everything in its queue; without one the mail stays there."""
     if not any(each.kind.rc == "postfix" and each.rootdir == rootdir for each in host.daemons):
         return
     for folder in ("maildrop", "deferred"):
@@ -90,7 +90,7 @@ def _handed_over(host: Host, rootdir: RootDir, recipient: str, text: str) -> boo
 
 
 def take(host: Host, rootdir: RootDir, recipient: str, text: str) -> None:
-    """What an MTA does with a message that it has said yes to."""
+    """Handle a message that the MTA has accepted."""
     log = rootdir.path("/var/log/maillog")
     with log.open("a") as file:
         file.write(f"sm-mta: to={recipient}, {_message_id(text)}\n")
@@ -114,7 +114,7 @@ def _message_id(text: str) -> str:
 def _delivered(host: Host, rootdir: RootDir, recipient: str, text: str) -> bool:
     user, _, domain = recipient.partition("@")
     if domain and domain not in names(host, rootdir):
-        return False  # nothing is at the other end of the wire
+        return False  # no server answers at the other end of the wire
     account = _account(rootdir, aliases(rootdir).get(user, user)) or _account(rootdir, user)
     if account is None:
         return True  # bounced
@@ -136,7 +136,7 @@ def _queue(host: Host, rootdir: RootDir, folder: str, recipient: str, text: str)
 
 
 def waiting(rootdir: RootDir, folder: str) -> list[tuple[Path, Path]]:
-    """(qf, df) of each whole message."""
+    """(qf, df) of each complete message."""
     found = (
         (qf, qf.with_name(f"df{qf.name[2:]}")) for qf in sorted(rootdir.path(folder).glob("qf*"))
     )

@@ -1,4 +1,4 @@
-"""The rows of the stand-in's MySQL: a file in its data directory, synced before the answer."""
+"""The rows of the stand-in's MySQL: a file in its data directory, synced before the reply."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATUS = {"Innodb_buffer_pool_pages_dirty": "0", "Threads_connected": "1", "Upti
 
 
 class StatementError(Exception):
-    """As mysql(1) prints it."""
+    """The error as mysql(1) prints it."""
 
 
 def query(daemon: Daemon, statement: str) -> list[str]:

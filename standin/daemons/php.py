@@ -1,6 +1,6 @@
-"""Apache's scripts in people's homes: who would run one, by which handler, or why it is refused.
+"""Users' scripts under Apache: which user would run one, by which handler, or why it is refused.
 
-PHP itself is not modelled but for the few lines that tests/checks/accounts.sh lays down.
+PHP itself is not modelled except for the few lines that tests/checks/accounts.sh writes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FPM = next(kind for kind in KINDS if kind.rc == "php_fpm")
 
 
 class Refused(Exception):
-    """The status that the client gets."""
+    """The HTTP status that the client gets."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -40,7 +40,7 @@ class Unmodelled(Exception):
 
 @dataclass
 class Directory:
-    """A <Directory>: the handlers of the file names in it."""
+    """A <Directory> block: the handlers of the file names in it."""
 
     path: str
     handlers: list[tuple[str, str]] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Directory:
 
 @lru_cache(maxsize=8)
 def _pools(text: str) -> dict[str, dict[str, str]]:
-    """php-fpm's pools: the socket that each listens on -> directives."""
+    """php-fpm's pools: the socket of each -> its directives."""
     found: dict[str, dict[str, str]] = {}
     section: dict[str, str] = {}
     for line in text.splitlines():
@@ -62,7 +62,7 @@ def _pools(text: str) -> dict[str, dict[str, str]]:
 
 
 def respond(host: Host, rootdir: RootDir, path: str) -> tuple[int, str]:
-    """Status and body of a GET for a path, as the Apache of this root directory gives them."""
+    """Status and body of a GET for a path, as the Apache of this root directory sends them."""
     file = _mapped(rootdir, path)
     if file is None:
         return 404, ""
@@ -93,7 +93,7 @@ def _mapped(rootdir: RootDir, path: str) -> str | None:
 
 
 def _runs_as(host: Host, rootdir: RootDir, file: str, path: str) -> int | None:
-    """The uid of the process that runs it; None for a file that is sent as it is."""
+    """The uid of the process that runs the file; None for a file that is sent as it is."""
     found = [one for one in _directories(rootdir) if file.startswith(one.path)]
     handlers = [
         (one, handler)
@@ -130,7 +130,7 @@ def _by_pool(host: Host, rootdir: RootDir, file: str, socket: str) -> int:
 
 
 def _by_suexec(host: Host, rootdir: RootDir, file: str, path: str) -> int:
-    """Its rules that matter: below /~NAME/, owned by NAME, executable, nobody else writes it."""
+    """suexec's rules here: below /~NAME/, owned by NAME, executable, writable by no other."""
     place = rootdir.path(file)
     found = place.stat()
     uid = uid_of(rootdir, path[2:].partition("/")[0])
@@ -141,7 +141,7 @@ def _by_suexec(host: Host, rootdir: RootDir, file: str, path: str) -> int:
 
 
 def _by_suphp(host: Host, rootdir: RootDir, file: str) -> int:
-    """The owner's, where min_uid and allow_file_others_writeable of suphp.conf let it."""
+    """The owner, if min_uid and allow_file_others_writeable of suphp.conf permit it."""
     text = rootdir.read(SUPHP_CONF) or ""
     given = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
     place = rootdir.path(file)
@@ -182,7 +182,7 @@ def _directories(rootdir: RootDir) -> Iterator[Directory]:
 
 
 def _output(host: Host, rootdir: RootDir, text: str, uid: int) -> str:
-    """What the probe of tests/checks/accounts.sh prints."""
+    """The output of the probe of tests/checks/accounts.sh."""
     wanted = re.search(r"@file_get_contents\('([^']*)'\)", text)
     if wanted is None or "fileowner" not in text:
         raise Unmodelled("only the probe of tests/checks/accounts.sh can be run")
@@ -192,7 +192,7 @@ def _output(host: Host, rootdir: RootDir, text: str, uid: int) -> str:
 
 
 def _may(host: Host, rootdir: RootDir, place: Path, name: str, how: int) -> bool:
-    """Whether a user gets at a file: every directory above it open to him, itself for `how`."""
+    """Whether a user can reach a file: all directories above it are open, the file for `how`."""
     root = rootdir.root
     above = [one for one in place.parents if one.is_relative_to(root) and one != root]
     asked = [(one, os.X_OK) for one in above] + ([(place, how)] if how else [])

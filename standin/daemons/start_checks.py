@@ -1,4 +1,4 @@
-"""Whether a daemon would start: its files, its addresses, its ports, its data directory."""
+"""Decides whether a daemon would start: its files, addresses, ports and data directory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from standin.model.host import Host
 
 
 class CannotStart(Exception):
-    """What the daemon writes into its log."""
+    """The message that the daemon writes into its log."""
 
 
 def sockets(host: Host, rootdir: RootDir, kind: Kind) -> list[Socket]:
-    """The sockets it would have. Raises CannotStart for the first thing that is wrong."""
+    """The sockets that it would open. Raises CannotStart for the first fault."""
     if not os.access(rootdir.path(kind.binary), os.X_OK):
         raise CannotStart(f"{kind.binary}: not found")
     if kind.config and rootdir.read(kind.config) is None:

@@ -1,7 +1,7 @@
-"""Daemons as processes: started below their root, holding their files, noticed when they end.
+"""Starts and stops daemons as processes below their root, and notices when one ends.
 
-Each is a real process (a sleeping sh), so that kill, `kill -0`, a busy file system and the end of a
-jail need no model.
+Each is a real process (a sleeping sh) that holds its files open, so kill, `kill -0`, a busy file
+system and the end of a jail need no model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOGS = {"apache24": "/var/log/httpd-error.log", "mysql": "/var/log/mysql.err"}
 
 
 def daemon_of(host: Host, rootdir: RootDir, kind: Kind) -> Daemon | None:
-    """The running daemon that the pid file names: what rc.subr(8) believes."""
+    """The running daemon that the pid file names, which rc.subr(8) takes for the daemon."""
     word = (rootdir.read(kind.pidfile) or "").strip()
     for daemon in host.daemons:
         if daemon.kind == kind and daemon.rootdir.root == rootdir.root and word == str(daemon.pid):
@@ -35,7 +35,7 @@ def daemon_of(host: Host, rootdir: RootDir, kind: Kind) -> Daemon | None:
 
 
 async def start(host: Host, rootdir: RootDir, kind: Kind, caller: int = 0) -> Daemon | None:
-    """None when it did not come up; why is in its log.
+    """None when it did not come up; the reason is in its log.
 
     Raises ProcessLookupError when the caller was killed meanwhile: then nothing is started.
     """
@@ -90,7 +90,7 @@ async def _until_end(
             os.kill(pid, signal.SIGKILL)
     for listener in listeners:
         listener.close()
-    if code == 0:  # an orderly end, not a kill: it cleans up behind itself
+    if code == 0:  # an orderly end, not a kill: it removes its files
         if (daemon.rootdir.read(daemon.kind.pidfile) or "").strip() == str(daemon.pid):
             daemon.rootdir.path(daemon.kind.pidfile).unlink(missing_ok=True)
         for unix in daemon.kind.unix(daemon.rootdir):
@@ -117,7 +117,7 @@ def _log(rootdir: RootDir, kind: Kind, text: str) -> None:
 
 def _write_pid(rootdir: RootDir, file: str, pid: int) -> None:
     place = rootdir.path(file)
-    with suppress(OSError):  # no /var/run, or not writable: then nobody finds it by its pid file
+    with suppress(OSError):  # no /var/run, or not writable: then the pid file is missing
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(f"{pid}\n")
 
@@ -126,13 +126,13 @@ def _bind(rootdir: RootDir, path: str, daemon: Daemon) -> socket.socket | None:
     """A real socket in the tree, so that links to it and mounts over it can be followed."""
     if not path:
         return None
-    place = rootdir.path(path, follow=False)  # unlink(2) takes a link away, not what it leads to
+    place = rootdir.path(path, follow=False)  # unlink(2) removes a link, not its target
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         folder = os.open(place.parent, os.O_PATH)
         held = socket.socket(socket.AF_UNIX)
-        # Through /proc, since the tree's own path may be longer than a socket's name may be.
+        # Through /proc, since the tree's own path may be too long for a socket's name.
         held.bind(f"/proc/self/fd/{folder}/{place.name}")
         held.listen()
         os.close(folder)

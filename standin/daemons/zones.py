@@ -20,7 +20,7 @@ class Record:
 
 
 def lookup(rootdir: RootDir, name: str, kind: str) -> list[Record]:
-    """From the zones of the named that runs in this root directory."""
+    """The records of a name, from the zones of the named that runs in this root directory."""
     wanted = name.rstrip(".").lower()
     for zone, file in configs.zone_files(rootdir).items():
         if wanted == zone or wanted.endswith(f".{zone}"):

@@ -1,4 +1,4 @@
-"""The host as its kernel has it, gone with the power: network, firewall, mounts, jails, the daemons
-that run, the faults that wait; and what follows from that alone, such as who answers a client.
-`host.py` is the state. What acts on it imports it, and it imports none of that.
+"""The state of the host that a power cut deletes: network, firewall, mounts, jails, the running
+daemons, the pending faults; and what follows from that alone, such as who answers a client.
+`host.py` holds the state. The modules that change it import it, and it imports none of them.
 """

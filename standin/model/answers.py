@@ -1,4 +1,4 @@
-"""Who would answer a client: the way of its first packet in, and of the reply out."""
+"""Which daemon would answer a client: the way of its first packet in, and of the reply out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TSO_STOPS_AT = 65536  # bytes of an upload through libalias, with TSO on
 
 @dataclass(frozen=True)
 class SocketAt:
-    """Whose socket took the connection, and at which address it is bound."""
+    """The owner of the socket that took the connection, and the address that it is bound to."""
 
     daemon: Daemon
     address: str
@@ -30,7 +30,7 @@ class SocketAt:
 def who_answers(
     host: Host, address: str, port: int, proto: str, source: str, *, sender: str = ""
 ) -> SocketAt | None:
-    """`sender` is the host's address that its question comes from, where it is not the usual."""
+    """`sender` is the host's address that the client sends from, where it is not the usual one."""
     if address.startswith("/"):
         return _at_path(host, address, source)
     packet = _first_packet(host, address, port, proto, source)
@@ -54,7 +54,7 @@ def _way_in(host: Host, packet: Packet) -> Verdict | None:
     """How the last search ended before the packet reached a socket; None when it never did."""
     known = False
     if packet.interface != host.network.nic:
-        # It leaves before it arrives: both ways of lo0 are filtered.
+        # The packet leaves before it arrives: ipfw sees both directions of lo0.
         out = host.judge(replace(packet, direction="out", received_on=""))
         if out.kind == "drop":
             return None
@@ -67,7 +67,7 @@ def _way_in(host: Host, packet: Packet) -> Verdict | None:
 
 def given(host: Host, address: str, port: int) -> int | None:
     """Bytes that a client outside reads behind this port from the `nc -l` that waits on the host;
-    None while none waits. One client has it, or misses it.
+    None while none waits. Only one client gets them.
     """
     if not host.offers:
         return None
@@ -84,8 +84,8 @@ def given(host: Host, address: str, port: int) -> int | None:
 
 
 def taken(host: Host, source: str, address: str, port: int, length: int = 0) -> int | None:
-    """Bytes that arrive outside when an address of the host's sends so many; None without an
-    answer to the first packet."""
+    """Bytes that arrive outside when an address of the host sends so many; None without a reply to
+    the first packet."""
     nic = host.network.nic
     first = Packet("tcp", source, CLIENT_PORT, address, port, "out", nic, length=60 + length)
     out = host.judge(first)
@@ -116,7 +116,7 @@ def _first_packet(host: Host, address: str, port: int, proto: str, source: str) 
         if owner is None or not sender:
             return None
         return Packet(proto, sender, CLIENT_PORT, address, port, "in", "lo0", "lo0")
-    # From outside there is a way only to the addresses of the wire, not to those of lo1.
+    # From outside only the addresses of the network interface can be reached, not those of lo1.
     if owner is None or owner.is_loopback:
         return None
     sender = OUTSIDE if source == "outside" else source
@@ -125,7 +125,7 @@ def _first_packet(host: Host, address: str, port: int, proto: str, source: str) 
 
 
 def _answer_arrives(host: Host, sent: Packet, way: Verdict, length: int = 0) -> bool:
-    """The client takes an answer only from the address and port that it wrote to."""
+    """The client accepts a reply only from the address and port that it wrote to."""
     end = sent if way.kind == "fwd" else way.packet
     interface = sent.interface
     answer = Packet(
@@ -152,7 +152,7 @@ def _answer_arrives(host: Host, sent: Packet, way: Verdict, length: int = 0) -> 
 
 
 def _listener(host: Host, proto: str, address: str, port: int) -> SocketAt | None:
-    """An exact address first, then the host's wildcard, which takes forwarded ones too."""
+    """An exact address first, then the host's wildcard, which accepts forwarded packets, too."""
     exact: list[SocketAt] = []
     wildcard: list[SocketAt] = []
     for daemon in host.daemons:

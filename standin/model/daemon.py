@@ -1,4 +1,4 @@
-"""A daemon: what kind it is, and of one that runs its process and its sockets."""
+"""A kind of daemon, and a running daemon with its process and its sockets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from standin.linux.rootdir import RootDir
 
 @dataclass(frozen=True)
 class Listen:
-    """`address` is "*" where the daemon takes any."""
+    """`address` is "*" where the daemon accepts any."""
 
     proto: str
     address: str
@@ -45,21 +45,21 @@ class Kind:
     user: str
     pidfile: str
     rcvar: str = ""
-    # Other switches that start it too, if only for itself.
+    # Other rc variables that start it, too, if only for local use.
     also: tuple[str, ...] = ()
     config: str = ""
     listens: Callable[[RootDir], list[Listen]] = _nothing
     folder: Callable[[RootDir], str] = _no_folder
     unix: Callable[[RootDir], list[UnixSocket]] = lambda rootdir: []
     workers: tuple[str, ...] = ()
-    # The rc script says nothing and exits 0 when the daemon did not come up.
+    # The rc script prints nothing and exits 0 when the daemon did not come up.
     fails_in_silence: bool = False
-    # BIND goes on with the addresses that it could bind; others refuse to start.
+    # BIND continues with the addresses that it could bind; other daemons refuse to start.
     needs_every_address: bool = True
-    # It looks at its configuration first, and says so: on stdout, and the verdict on stderr.
+    # Its rc script checks the configuration first, and prints so on stdout, the verdict on stderr.
     is_checked: bool = False
     commands: tuple[str, ...] = ()
-    # What it calls itself in ps(1), by setproctitle(3).
+    # The name that it gives itself in ps(1), by setproctitle(3).
     title: str = ""
 
     @property
@@ -67,7 +67,7 @@ class Kind:
         return self.rcvar or f"{self.rc}_enable"
 
     def is_enabled(self, conf: RcConf) -> bool:
-        if conf.get(self.enable).upper() == "NONE":  # sendmail's word for all its switches
+        if conf.get(self.enable).upper() == "NONE":  # sendmail's value for all its rc variables
             return False
         return any(conf.is_on(name) for name in (self.enable, *self.also))
 

@@ -1,4 +1,4 @@
-"""What goes wrong on request: a command that fails or hangs, a connection cut, the power gone."""
+"""Injected faults: a command that fails or hangs, a cut connection, a power failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from standin.linux.layout import HIDDEN
 Mode = Literal["fail", "fail-after", "hang", "cut", "power", "hold", "hold-after"]
 MODES: tuple[str, ...] = get_args(Mode)
 HELD = "/libexec/standin/bin/held"
-"""The shim that a command is followed by, that shall be held once it has acted."""
+"""The shim that runs after a command which `hold-after` holds."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Faults:
         self._go = asyncio.Event()
 
     def watch_sh(self) -> None:
-        """While one may mean it, /bin/sh is the one that asks here first whether it shall break."""
+        """While a fault may match `sh ...`, make /bin/sh the sh that checks for faults first."""
         patterns = [fault.pattern for fault in self.waiting]
         asked = [each for each in patterns if each[:1] in ("s", *"*?[")]
         hidden = self._root / HIDDEN
@@ -57,7 +57,7 @@ class Faults:
         fresh.rename(self._root / "bin/sh")
 
     def due(self, line: str) -> Mode | None:
-        """What happens to this command, if anything."""
+        """The fault that hits this command, if any."""
         struck: Mode | None = None
         for fault in list(self.waiting):
             if fnmatch.fnmatchcase(line, fault.pattern):
@@ -68,13 +68,13 @@ class Faults:
         return struck
 
     async def hold(self) -> None:
-        """Keep the command that asks here, until `release`."""
+        """Keep the calling command waiting until `release`."""
         self._go.clear()
         self._struck.set()
         await self._go.wait()
 
     async def held(self, seconds: float) -> bool:
-        """Wait until a command is held; False when none came in that time."""
+        """Wait until a command is held; False when none is after that time."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._struck.wait(), seconds)
         return self._struck.is_set()

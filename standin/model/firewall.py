@@ -1,4 +1,4 @@
-"""The state of ipfw: rules, sets, nat instances; and what becomes of a packet."""
+"""The state of ipfw (rules, sets, nat instances), and its verdict on a packet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAT_PORT = 32768
 
 @dataclass(frozen=True)
 class Redirect:
-    """Of a port, or of an address: without a protocol it is for any, without ports they stay."""
+    """Of a port or an address. Without a protocol it takes any; without ports it keeps them."""
 
     proto: str
     address: str
@@ -46,7 +46,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Search:
-    """How one ended, the rules that counted the packet, and which addresses were taken for own."""
+    """How it ended, the rules that counted the packet, and which addresses were found to be own."""
 
     verdict: Verdict
     counted: tuple[Rule, ...]
@@ -55,7 +55,7 @@ class _Search:
 
 @dataclass
 class Firewall:
-    """`rules`, `disabled` and `nats` are never changed in place: by that `judge` sees a change."""
+    """`rules`, `disabled` and `nats` are replaced, not changed in place: `judge` compares them."""
 
     rules: tuple[Rule, ...] = ()
     disabled: frozenset[int] = frozenset()
@@ -68,7 +68,7 @@ class Firewall:
         return min(max((rule.number for rule in self.rules), default=0) + STEP, 65534)
 
     def add(self, rule: Rule) -> None:
-        """Behind the rules of the same number: both are kept."""
+        """Add a rule after the rules of the same number, which stay."""
         place = sum(1 for old in self.rules if old.number <= rule.number)
         self.rules = (*self.rules[:place], rule, *self.rules[place:])
 
@@ -88,8 +88,8 @@ class Firewall:
         self.rules = tuple(replace(rule, set=turned.get(rule.set, rule.set)) for rule in self.rules)
 
     def judge(self, packet: Packet, own: Callable[[str], bool], *, ends_at_nat: bool) -> Verdict:
-        """What becomes of a packet, and count it. The prober asks the same hundreds of times a
-        second, so a search is kept while nothing that it went by has changed.
+        """The verdict on a packet, which is counted. The prober sends the same packets hundreds of
+        times a second, so a search is cached until something that it depends on changes.
         """
         by = (self.rules, self.disabled, self.nats)
         # By identity: a rule that was deleted and added again counts from 0.
@@ -123,7 +123,7 @@ class Firewall:
         *,
         ends_at_nat: bool,
     ) -> Verdict:
-        """The rules of the enabled sets, in order of their numbers."""
+        """Try the rules of the enabled sets, in order of their numbers."""
         skip_to = 0
         known = False
         for rule in self.rules:
@@ -152,7 +152,7 @@ class Firewall:
 
 
 def translate(nat: Nat, packet: Packet) -> Packet:
-    """libalias: the way in by the redirects, the way out to the public address."""
+    """libalias: incoming packets by the redirects, outgoing ones to the public address."""
     if packet.direction == "in":
         for to in nat.redirects:
             public = to.public or nat.ip
@@ -174,13 +174,13 @@ def translate(nat: Nat, packet: Packet) -> Packet:
             return replace(packet, source=to.public or nat.ip, source_port=port)
     if packet.is_answer and packet.seen_by_nat:
         return packet
-    # An answer to what libalias never saw is to it the beginning of something new.
+    # libalias takes a reply to a packet that it never saw for the start of a new connection.
     port = NAT_PORT + packet.source_port % 1000 if packet.is_answer else packet.source_port
     return replace(packet, source=nat.ip, source_port=port)
 
 
 def parse_nat(number: int, words: list[str]) -> Nat:
-    """The words after `config`. ValueError for one that ipfw would not know."""
+    """The words after `config`. ValueError for a word that ipfw would not know."""
     rest, ip = list(words), ""
     redirects: list[Redirect] = []
     while rest:

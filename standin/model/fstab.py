@@ -1,4 +1,4 @@
-"""Mounts as fstab(5) names them, for the host's fstab and for jails'."""
+"""Mounts what fstab(5) lists, for the host's fstab and for those of jails."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def mount_line(host: Host, words: list[str]) -> Mount:
 
 
 def mount(host: Host, source: str, target: str, kind: str, options: list[str]) -> Mount:
-    """Raises OSError, with the path that it is about."""
-    # Inside another devfs there is no directory to mount on: an entry of the table is all it gets.
+    """Raises OSError with the path of the fault."""
+    # Inside another devfs there is no directory to mount on: only the mount table gets an entry.
     above = host.mounts.over(host.rootdir.inner(target))
     is_real = kind in REAL_KINDS and above.kind not in ("devfs", "fdescfs")
     if is_real and not host.rootdir.path(target).is_dir():
@@ -46,7 +46,7 @@ def mount(host: Host, source: str, target: str, kind: str, options: list[str]) -
 
 
 def umount_entry(host: Host, entry: Mount) -> None:
-    """As jail(8) does: one that is in use is left, with a word on the console."""
+    """Unmount as jail(8) does: a busy mount stays, with a message on the console."""
     try:
         host.mounts.umount(entry)
     except OSError as error:

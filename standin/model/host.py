@@ -1,4 +1,4 @@
-"""The model of the host: everything that goes with the power, and the way to what is on disk."""
+"""The model of the host: all state that a power cut deletes, and access to the files on disk."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Host:
         self.daemons: list[Daemon] = []
         self.faults = Faults(self.rootdir.root)
         self.reapers: set[int] = set()
-        # In bytes: what nc -l would give at an address and port, what nc got to a port outside.
+        # In bytes: what nc -l would send at an address and port, what nc sent to a port outside.
         self.offers: dict[tuple[str, int], int] = {}
         self.sent: dict[int, int] = {}
         self._logs: dict[str, TextIO] = {}
         self._last_jid = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        # Seconds that a daemon takes to start or stop; nobody watches them during the boot.
+        # Seconds that a daemon takes to start or stop; 0 during the boot, which nobody watches.
         self.delay = 0.0
 
     def rootdir_at(self, root: Path) -> RootDir:
@@ -54,7 +54,7 @@ class Host:
         return self.jails.get(rootdir.name)
 
     def jail(self, word: str) -> Jail | None:
-        """By name or jid."""
+        """The jail with this name or jid."""
         for jail in self.jails.values():
             if word in (jail.name, str(jail.jid)):
                 return jail
@@ -99,7 +99,7 @@ class Host:
         return owners.of(self.rootdir.root, place)
 
     def reaper_of(self, pid: int) -> int:
-        """The timeout(1) below which this process runs, if any."""
+        """The pid of the timeout(1) below which this process runs, if any."""
         return next((one for one in ancestors(pid) if one in self.reapers), 0)
 
     def watch(self, work: Coroutine[Any, Any, None]) -> None:
@@ -114,7 +114,7 @@ class Host:
         self._note("strange.log", text.rstrip("\n"))
 
     def note_synced(self, place: Path) -> None:
-        """What a power cut cannot take any more."""
+        """Record that a power cut cannot lose this any more."""
         self._note(power_loss.LOG, power_loss.mark(place))
 
     def note_console(self, text: str) -> None:

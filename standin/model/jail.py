@@ -34,6 +34,6 @@ def addresses(params: Params) -> list[str]:
 
 
 def split_address(word: str) -> tuple[str, str]:
-    """Of `lo1|10.0.0.2/32` the interface and the bare address."""
+    """Interface and bare address of `lo1|10.0.0.2/32`."""
     interface, _, address = word.rpartition("|")
     return interface, address.partition("/")[0].split()[0]

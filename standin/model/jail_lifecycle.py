@@ -1,4 +1,4 @@
-"""What jail(8) does when it makes or ends a jail."""
+"""The way jail(8) creates and removes a jail."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ STOP_TIMEOUT = 10.0
 
 
 class JailError(Exception):
-    """As jail(8) prints it, without its own name in front."""
+    """The message of jail(8), without its own name in front."""
 
 
 async def create(host: Host, params: Params) -> Jail:
-    """Addresses, mounts, the jail, exec.start; all taken back when one of them fails."""
+    """Addresses, mounts, the jail, exec.start; all are undone when one of them fails."""
     name, path = params.get("name"), params.get("path")
     if name in host.jails:
         raise JailError(f'"{name}" already exists')
@@ -74,7 +74,7 @@ def _add_addresses(host: Host, jail: Jail) -> None:
         if where is None:
             raise JailError(f"{jail.name}: ifconfig: interface {interface} does not exist")
         where.add(IPv4Interface(f"{address}/32"))
-        # Taken away at the stop, even when it was there before.
+        # Removed at the stop, even when it was there before.
         jail.added.append((where.name, address))
 
 
@@ -122,7 +122,7 @@ async def remove_bare(host: Host, jail: Jail) -> None:
 
 
 async def _kill_all(host: Host, jail: Jail) -> None:
-    """TERM, then KILL when stop.timeout is over."""
+    """TERM, then KILL after stop.timeout."""
     limit = float(jail.params.get("stop.timeout", str(STOP_TIMEOUT)))
     _signal(jail, signal.SIGTERM)
     waited = 0.0
@@ -132,7 +132,7 @@ async def _kill_all(host: Host, jail: Jail) -> None:
     _signal(jail, signal.SIGKILL)
     while _inside(jail):
         await asyncio.sleep(0.005)
-    # The daemons' ends are noted when their processes are reaped.
+    # The host notes the end of each daemon when it reaps the process.
     await asyncio.sleep(0)
 
 

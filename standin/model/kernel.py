@@ -1,4 +1,4 @@
-"""Kernel modules, the kernel's environment and its sysctls. All of it is gone with the power."""
+"""Kernel modules, the kernel's environment and its sysctls. A power cut deletes all of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 RELEASE = "13.2-RELEASE"
 OSRELDATE = "1302001"
-# A module file, the modules in it, and the files it wants loaded first.
+# A module file, the modules in it, and the files that must be loaded before it.
 MODULES: dict[str, tuple[str, ...]] = {
     "ipfw": (),
     "libalias": (),

@@ -1,4 +1,4 @@
-"""The mount table: real mounts in the private name space, and what FreeBSD would say of them."""
+"""The mount table: real mounts in the private namespace, described as FreeBSD would."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _column(text: str) -> str:
 
 
 class Mounts:
-    """Entries in the order they were mounted. Paths are those of the host, links resolved."""
+    """Entries in mount order. Paths are those of the host, with links resolved."""
 
     def __init__(self, rootdir: RootDir, devices: Path) -> None:
         self.rootdir = rootdir
@@ -49,7 +49,7 @@ class Mounts:
         self._devices = devices
 
     def prepare_devices(self) -> None:
-        """What every devfs mount shows: a tmpfs with this machine's harmless nodes."""
+        """Make what every devfs mount shows: a tmpfs with this machine's harmless nodes."""
         self._devices.mkdir(exist_ok=True)
         syscalls.mount("tmpfs", self._devices, "tmpfs", 0, "mode=755")
         for name in ("null", "zero", "random", "urandom", "full"):
@@ -64,7 +64,7 @@ class Mounts:
         return next((entry for entry in reversed(self.table) if entry.target == target), None)
 
     def over(self, path: str) -> Mount:
-        """The file system that this path, links resolved, lies on."""
+        """The file system that holds this path (links resolved)."""
         inside = [
             entry for entry in self.table if (path + "/").startswith(entry.target.rstrip("/") + "/")
         ]
@@ -96,7 +96,7 @@ class Mounts:
             syscalls.bind(self._devices, target, deep=True)
 
     def umount(self, entry: Mount, *, force: bool = False) -> None:
-        """Raises OSError(EBUSY) when somebody is in there, or a nullfs shows part of it."""
+        """Raises OSError(EBUSY) when a process is in there, or a nullfs shows part of it."""
         shown = [other for other in self.table if other.kind == "nullfs"]
         if not force and any(self.over(other.source) is entry for other in shown):
             raise OSError(errno.EBUSY, "Device busy", entry.target)

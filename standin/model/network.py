@@ -46,7 +46,7 @@ class Interface:
         return bool(self.flags & 0x8)
 
     def add(self, address: IPv4Interface | IPv6Interface) -> None:
-        """Adding one that is there says nothing and changes its mask, as SIOCAIFADDR does."""
+        """Adding an existing address silently changes its mask, as SIOCAIFADDR does."""
         self.bring_up()
         if isinstance(address, IPv6Interface):
             self.inet6 = [old for old in self.inet6 if old.ip != address.ip] + [address]

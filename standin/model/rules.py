@@ -1,4 +1,4 @@
-"""ipfw(8) rules: read, printed as ipfw prints them, and held against packets."""
+"""ipfw(8) rules: parsed, printed as ipfw prints them, and matched against packets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALUE_OPTIONS = ("icmptypes", "dst-port", "src-port", "limit")
 
 
 class RuleError(Exception):
-    """What ipfw says, and its exit code."""
+    """The message of ipfw, and its exit code."""
 
     def __init__(self, text: str, exit: int) -> None:
         super().__init__(text)
@@ -27,10 +27,10 @@ class RuleError(Exception):
 
 @dataclass(frozen=True)
 class Packet:
-    """The first packet of a connection, or of the answer to it, as it passes one point.
+    """The first packet of a connection, or of the reply to it, as it passes one point.
 
-    Of an answer: `is_known`, a rule with keep-state let the first packet through; `seen_by_nat`, it
-    came in through nat.
+    For a reply, `is_known` says that a keep-state rule let the first packet through, and
+    `seen_by_nat` that the first packet came in through nat.
     """
 
     proto: str
@@ -49,7 +49,7 @@ class Packet:
 
 @dataclass(frozen=True)
 class End:
-    """`from` or `to`: addresses (a leading "not" turns them) and ports."""
+    """`from` or `to`: addresses (a leading "not" inverts them) and ports."""
 
     words: tuple[str, ...]
     negated: bool
@@ -138,7 +138,7 @@ def parse(words: list[str], next_number: int) -> Rule:
     source, rest = _end("from", rest[1:])
     target, rest = _end("to", rest)
     options = ((("log", ""),) if logged else ()) + _options(rest)
-    if not target.ports:  # `dst-port 22` is the same rule as a port behind the address
+    if not target.ports:  # `dst-port 22` is the same rule as a port after the address
         ports = [value for name, value in options if name == "dst-port"]
         options = tuple(option for option in options if option[0] != "dst-port")
         target = replace(target, ports=",".join(ports))

@@ -1,1 +1,1 @@
-"""rc(8): the boot, the rc scripts in their order, and what `service NAME COMMAND` says and does."""
+"""rc(8): the boot, the rc scripts in their order, and the output of `service NAME COMMAND`."""

@@ -1,4 +1,4 @@
-"""loader(8) and rc(8): what a boot, or the start of a jail, makes of the files on disk."""
+"""loader(8) and rc(8): start the host, or a jail, from the files on disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def boot(host: Host) -> None:
 
 
 def _load(host: Host) -> None:
-    """What loader(8) leaves for the kernel: its environment, and modules."""
+    """Do the work of loader(8): the kernel's environment, and modules."""
     conf = RcConf()
     for line in (host.rootdir.read("/boot/loader.conf") or "").splitlines():
         name, mark, value = line.partition("#")[0].strip().partition("=")
@@ -54,7 +54,7 @@ def _clean_var_run(host: Host) -> None:
 
 
 async def rc(host: Host, rootdir: RootDir) -> None:
-    """Every enabled script of this root, in rcorder's order.
+    """Run every enabled script of this root, in rcorder's order.
 
     rc.conf is read once, and again when a script sends SIGALRM to $RC_PID.
     """
@@ -140,7 +140,7 @@ def _configure(host: Host, name: str, line: str) -> None:
             address += f"/{rest[rest.index('prefixlen') + 1]}"
         make = IPv4Interface if family == "inet" else IPv6Interface
         host.network.interfaces[name].add(make(address))
-    for word in words:  # -tso and the like stand among the rest
+    for word in words:  # -tso and the like stand among the other words
         host.set_capability(name, word)
 
 
@@ -162,7 +162,7 @@ async def jail(host: Host, conf: RcConf) -> None:
 
 
 async def nothing_to_do(host: Host, conf: RcConf) -> None:
-    """Scripts whose work leaves no trace that the model keeps."""
+    """Scripts that change nothing which the model keeps."""
 
 
 PARTS: dict[str, Part] = {

@@ -1,4 +1,4 @@
-"""/etc/rc.d/jail: jails by the names of their configuration."""
+"""/etc/rc.d/jail: starts and stops jails by the names of their configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from standin.rc import rc_subr
 
 
 def configured(host: Host, name: str, file: str | None = None) -> Params | None:
-    """Where rc.d/jail and jail(8) look: a file of its own first, then jail.conf."""
+    """Searches as rc.d/jail and jail(8) do: a file of the jail's own first, then jail.conf."""
     places = [file] if file else [f"/etc/jail.{name}.conf", f"/etc/jail.conf.d/{name}.conf"]
     for place in [*places, *([] if file else ["/etc/jail.conf"])]:
         text = host.rootdir.read(place)
@@ -76,7 +76,7 @@ async def _start(host: Host, names: list[str]) -> Reply:
 
 
 async def _stop(host: Host, names: list[str]) -> Reply:
-    """By its configuration, too: without one a jail goes on running (13.2), and exit 0."""
+    """Uses its configuration, too: without one a jail keeps running (13.2), with exit 0."""
     out, err = "Stopping jails:", ""
     for name in names:
         if jail := host.jails.get(name):

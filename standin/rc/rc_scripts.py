@@ -1,4 +1,4 @@
-"""FreeBSD's own rc scripts, as far as their order and their switches matter."""
+"""FreeBSD's own rc scripts, as far as their order and their rc variables matter."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def text(name: str, header: Header) -> str:
     lines += ["", ". /etc/rc.subr", "", f'name="{RC_NAMES.get(name, name)}"']
     lines += [f'rcvar="{header.rcvar}"'] if header.rcvar else []
     lines += ["load_rc_config $name"]
-    # What the model answers for it answers once rc.conf.d had its say.
+    # The model takes over its own scripts only after rc.conf.d was read.
     ends = (
         'exec /libexec/standin/bin/rcscript "$0" "$1"'
         if name in RC_NAMES

@@ -1,4 +1,4 @@
-"""rc.subr(8), for the daemons of the model: what `service NAME COMMAND` says and does."""
+"""rc.subr(8) for the modelled daemons: the effect and the output of `service NAME COMMAND`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def split(word: str) -> tuple[bool, str]:
 
 
 async def control(host: Host, rootdir: RootDir, kind: Kind, word: str, caller: int = 0) -> Reply:
-    """A daemon's rc script, called with this word."""
+    """Run a daemon's rc script with this word."""
     regardless, action = split(word)
     conf = RcConf.of(rootdir)
     noise = "".join(f"{complaint}\n" for complaint in conf.complaints * 2)
@@ -97,7 +97,7 @@ async def _act(host: Host, rootdir: RootDir, kind: Kind, action: str, caller: in
 
 
 def _look(rootdir: RootDir, kind: Kind, daemon: Daemon | None, action: str) -> Reply:
-    """What leaves it running, or not running, as it is."""
+    """Actions that neither start nor stop the daemon."""
     match action:
         case "status":
             return _status(kind, daemon.pid if daemon else 0)
@@ -159,6 +159,6 @@ def _not_running(kind: Kind) -> Reply:
 def _status(kind: Kind, pid: int) -> Reply:
     text = f"{kind.rc} is running as pid {pid}.\n" if pid else f"{kind.rc} is not running.\n"
     if kind.rc == "sendmail":
-        # Its rc script asks for the queue runner too, and the last answer is its exit code.
+        # Its rc script also checks the queue runner, whose result becomes the exit code.
         return Reply(text + "sendmail_msp_queue is not running.\n", exit=1)
     return Reply(text, exit=0 if pid else 1)

@@ -34,7 +34,7 @@ def read(path: str, text: str) -> Script:
 def scripts(rootdir: RootDir, folders: tuple[str, ...] = FOLDERS) -> list[Script]:
     """All rc scripts of a root, by name."""
     found = []
-    # Ports first among equals: a daemon of theirs is up before sshd lets people in.
+    # Ports first among equals: a daemon of theirs is up before sshd accepts logins.
     for folder in reversed(folders):
         place = rootdir.path(folder)
         names = sorted(entry.name for entry in place.iterdir()) if place.is_dir() else []
@@ -47,7 +47,7 @@ def scripts(rootdir: RootDir, folders: tuple[str, ...] = FOLDERS) -> list[Script
 
 
 def order(wanted: list[Script]) -> list[Script]:
-    """Each behind all that it requires, else as given. A circle is cut where it is met."""
+    """Each script after all that it requires, else as given. A circle is broken where it is met."""
     providers: dict[str, list[Script]] = {}
     for script in wanted:
         for word in script.provides:
