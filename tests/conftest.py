@@ -1,5 +1,5 @@
-"""What tests share: the laboratory's fixtures (a real FreeBSD guest, where an image is at hand),
-and a place for the reports of what they run.
+"""Shared by all tests: the laboratory's fixtures (a real FreeBSD guest, where an image is
+available), and a directory for the reports of their runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ pytest_plugins = ["tests.lab.fixtures"]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, Any, Any]:
-    """Thousands of tests are made, and none of them is garbage: nor is it looked for later."""
+    """Collecting thousands of tests makes no garbage, so the collector is off meanwhile."""
     gc.disable()
     try:
         return (yield)
@@ -27,8 +27,8 @@ def pytest_collection() -> Generator[None, Any, Any]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file of rehearsals, which keep a core busy, then one of tests that wait for a guard or a
-    limit, by turns: so xdist's workers are at both kinds at once.
+    """Alternate files of rehearsals, which keep a core busy, with files of tests that wait for a
+    guard or a limit: so xdist's workers run both kinds at the same time.
     """
     here = Path(__file__).parent
     works: list[list[pytest.Item]] = []

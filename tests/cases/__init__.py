@@ -1,1 +1,1 @@
-"""Hosts as people have them: each is moved the same, or refused with words. See `__main__`."""
+"""Varied hosts: each must behave the same after the move, or be refused. See `__main__`."""

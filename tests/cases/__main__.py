@@ -1,6 +1,6 @@
-"""Plays cases: `python -m tests.cases DIR_OR_FILE... [--on qemu]`; a line for each.
+"""Plays cases: `python -m tests.cases DIR_OR_FILE... [--on qemu]`; prints a line for each.
 
-"same", "refused: why", or "WRONG: what". Exit code 1 when one is wrong.
+"same", "refused: why", or "WRONG: what". Exit code 1 when any case is wrong.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _box(case: Case, plan: Plan, on: str) -> Iterator[Box]:
 
 
 def outcome(case: Case, on: str) -> Outcome:
-    """What came of a case, judged."""
+    """The result of a case, compared with what it expects."""
     try:
         plan = case.plan(_GUEST_SITE) if on == "qemu" else case.plan()
     except Refused as refused:
@@ -58,7 +58,7 @@ def outcome(case: Case, on: str) -> Outcome:
 @click.option("--on", type=click.Choice(["standin", "qemu"]), default="standin")
 @click.option("--only", default="", help="Cases whose name has this in it.")
 def main(places: tuple[Path, ...], on: str, only: str) -> None:
-    """Play every case, and print what came of it."""
+    """Play every case, and print its result."""
     wrong = 0
     for file in _files(places):
         if only not in file.stem:

@@ -1,4 +1,4 @@
-"""One case: a host told as what differs from the sample base host, and what must come out."""
+"""One case: a host, given as its difference from the sample base host, and the expected result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Table(BaseModel):
 
 
 class Ask(_Table):
-    """A question whose answer is the same before, after the apply, a restart and the rollback."""
+    """A command with the same output before, after the apply, a restart and the rollback."""
 
     port: int | None = None
     address: str = ""
@@ -50,7 +50,7 @@ class Ask(_Table):
 
 
 class At(_Table):
-    """Something typed in the middle: after a step is confirmed, or `while` it runs."""
+    """A command typed during the rollout: after a step is confirmed, or `while` it runs."""
 
     step: str
     sh: str
@@ -58,7 +58,7 @@ class At(_Table):
 
 
 class Meanwhile(_Table):
-    """Something written after the apply, whose effect must survive the rollback."""
+    """Data written after the apply, whose effect must survive the rollback."""
 
     sh: str | None = None
     sql: str | None = None
@@ -86,7 +86,7 @@ class Case(_Table):
     meanwhile: Meanwhile | None = None
 
     def plan(self, sample: Path = SAMPLE) -> Plan:
-        """The plan of its site: the sample's, with its own keys merged in."""
+        """The plan of its site: the sample's, with the case's own keys merged in."""
         data = tomllib.loads(sample.read_text(encoding="utf-8"))
         if self.base == "postfix":
             data["services"] = {

@@ -1,4 +1,4 @@
-"""The host that a case tells of, on a box, and how its questions are asked there."""
+"""The host of a case, set up on a box, and how its questions are asked there."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NOBODY = "nobody answers"
 
 
 class CannotBeMade(Exception):
-    """The box is not, and could not be made, the host of the case."""
+    """The box could not be set up as the host of the case."""
 
 
 class Host:
-    """One host. While `moved` is False, the jails' questions are put to the host itself."""
+    """One host. While `moved` is False, questions for jails go to the host itself."""
 
     def __init__(self, case: Case, plan: Plan, box: Box) -> None:
         self.case = case
@@ -29,7 +29,7 @@ class Host:
         self.moved = False
 
     def prepare(self) -> None:
-        """Make the base host the one of the case, restart it, and type what comes before."""
+        """Set up the base host of the case, restart it, and type its first commands."""
         self._typed(self._files())
         self.box.reboot()
         for line in self.case.before:
@@ -53,7 +53,7 @@ class Host:
         return "\n".join(lines)
 
     def _own(self) -> None:
-        """Give the paths of `owners` to whom they belong; some are made by `before`."""
+        """Give the paths of `owners` to their users; `before` creates some of them."""
         for path, words in self.case.owners.items():
             owner, _, mode = words.partition(" ")
             self._typed(f"chown -R {quote(owner)} {quote(path)} && chmod {mode} {quote(path)}")
@@ -72,7 +72,7 @@ class Host:
         return done.code, done.out + (done.err if done.code else "")
 
     def _jail(self, name: str) -> str:
-        """The jail of a service, or of that name; "" while that is still on the host."""
+        """The jail of a service, or of that name; "" while the service is still on the host."""
         site = self.plan.site
         if not self.moved:
             return ""
@@ -83,7 +83,7 @@ class Host:
         return [self.answer(ask) for ask in self.case.ask]
 
     def answer(self, ask: Ask) -> str:
-        """What a question is answered, in words that can be compared."""
+        """The answer to a question, as text that can be compared."""
         if ask.sql is not None:
             return self.sql(ask.sql)
         if ask.sh is not None:
@@ -95,7 +95,7 @@ class Host:
         return "somebody answers" if there else NOBODY
 
     def sql(self, statement: str) -> str:
-        """The rows, as a program on the host gets them by TCP."""
+        """The rows that a program on the host gets over TCP."""
         if isinstance(self.box.target, StandIn):
             try:
                 return "\n".join(self.box.target.query(statement, "127.0.0.1", source="host"))

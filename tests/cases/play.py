@@ -1,4 +1,4 @@
-"""Plays one case: the same answers all the way there and back, or a refusal before anything."""
+"""Plays one case: the same answers from start to rollback, or a refusal before any change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 
 
 class Wrong(Exception):
-    """Neither the same nor refused."""
+    """The host neither behaved the same nor was refused."""
 
 
 class _Types(Listener):
@@ -61,10 +61,10 @@ Open = Callable[[], AbstractContextManager[Box]]
 
 
 def played(case: Case, opened: Open, plan: Plan) -> Outcome:
-    """Play the case on a box of its own, and say what came of it.
+    """Play the case on a box of its own, and return the result.
 
-    What the answers must be is asked of a second box, on which nothing is moved and all else is
-    done alike: a question may change its own answer, as one does that sends a message.
+    The expected answers come from a second box, on which no service moves and all else is done
+    alike: a question may change its own answer, for example when it sends a message.
     """
     with opened() as box:
         host = Host(case, plan, box)
@@ -85,7 +85,7 @@ def played(case: Case, opened: Open, plan: Plan) -> Outcome:
 
 
 def _prepared(host: Host) -> list[str]:
-    """The answers before anything. Raises Wrong for a case whose host does not answer at all."""
+    """The answers before the move. Raises Wrong when the host of the case gives none."""
     host.prepare()
     before = host.answers()
     silent = [str(ask) for ask, a in zip(host.case.ask, before, strict=True) if a == NOBODY]
@@ -98,7 +98,7 @@ WHEN = ("after the apply", "after what was written then", "after the restart", "
 
 
 class Unmoved:
-    """The host on which nothing is moved."""
+    """A host whose services stay where they are."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -111,7 +111,7 @@ class Unmoved:
 
 
 class Moved:
-    """The host whose services go there and back."""
+    """A host whose services move into jails and back."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -135,7 +135,7 @@ class Moved:
 
 
 def _story(host: Host, way: Moved | Unmoved) -> Iterator[list[str]]:
-    """What is answered at each WHEN."""
+    """The answers at each WHEN."""
     way.there()
     yield host.answers()
     meanwhile = host.case.meanwhile
@@ -151,7 +151,7 @@ def _story(host: Host, way: Moved | Unmoved) -> Iterator[list[str]]:
 
 
 def _then(host: Host) -> list[str]:
-    """The answer to the question after what was written meanwhile."""
+    """The answer to the question about the data written after the apply."""
     meanwhile = host.case.meanwhile
     if meanwhile is None or meanwhile.then is None:
         return []
@@ -169,7 +169,7 @@ def _compare(case: Case, when: str, now: list[str], wanted: list[str]) -> None:
 
 
 def _refusal(host: Host) -> str:
-    """What check or plan refuses, or "". Raises Wrong where something was touched all the same."""
+    """What check or plan refuses, or "". Raises Wrong if the host was changed nevertheless."""
     try:
         with _runner(host, Listener()) as runner:
             _must_fit(runner)
@@ -189,7 +189,7 @@ def _runner(host: Host, listener: Listener) -> Iterator[Runner]:
 
 
 def _must_fit(runner: Runner) -> None:
-    """What check and plan ask. Raises Refused where one of them does."""
+    """Run the checks of check and plan. Raises Refused when one of them fails."""
     failed = [verdict for verdict in runner.verify() if not verdict.passed]
     if failed:
         raise Refused(
@@ -202,7 +202,7 @@ def _must_fit(runner: Runner) -> None:
 
 
 def judged(case: Case, outcome: Outcome) -> Outcome:
-    """Whether that is what must come out."""
+    """Whether the result is the expected one."""
     if outcome.kind == "WRONG":
         return outcome
     if outcome.kind not in case.must:

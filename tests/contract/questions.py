@@ -1,6 +1,6 @@
-"""What the recording does not hold: asked of the stand-in and of a real FreeBSD, and compared.
+"""Commands that the recording lacks, run on the stand-in and on a real FreeBSD, and compared.
 
-Each conversation starts on a freshly booted host, and its commands are asked in order.
+Each conversation starts on a freshly booted host, and its commands run in order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a real FreeBSD 13.2 answered, and how an answer is compared with it."""
+"""The recorded output of a real FreeBSD 13.2, and how other output is compared with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Recorded:
     answer: Answer
 
 
-# One command, typed in a shell of its own, and what came back.
+# Runs one command in a shell of its own, and returns its result.
 Ask = Callable[[str], Answer]
 
 
@@ -41,7 +41,7 @@ def read() -> list[Recorded]:
     ]
 
 
-# All that may differ between two hosts that behave alike: the numbers of processes.
+# The only thing that may differ between two hosts that behave alike: the process numbers.
 PID = re.compile(r"(?<=as pid )\d+|(?<=\(pid=)\d+|(?<=PIDS: )\d+|(?<=cellblock\[)\d+")
 SOCKSTAT_PID = re.compile(r"^(\S+ +\S+ +)\d+ +(\d+ +(?:stream|dgram|seqpac))", re.MULTILINE)
 

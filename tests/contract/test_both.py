@@ -1,4 +1,4 @@
-"""The same questions put to the stand-in and to a real FreeBSD, where one is at hand."""
+"""The same commands on the stand-in and on a real FreeBSD, where an image is available."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.contract import recording
 from tests.contract.questions import CONVERSATIONS
 from tests.contract.recording import Answer, Ask, comparable
 
-# Commands that the stand-in answers otherwise than a real one, and why.
+# Commands whose output differs between the stand-in and a real FreeBSD, and why.
 DIFFERS: dict[str, str] = {}
 
 
-# These tell of the host that was recorded, its disk, people and daemons' scripts, rather than of
-# FreeBSD; the image at hand may be of another one.
+# Their output depends on the recorded host (its disk, users and daemons' scripts), not on FreeBSD;
+# the available image may be another host.
 OF_THAT_HOST = frozenset(
     {
         "cat /var/run/apache24/httpd.pid | wc -l",
@@ -59,7 +59,7 @@ def ask_guest(guest: Guest) -> Ask:
 
 
 def compare(one: Ask, other: Ask, commands: tuple[str, ...]) -> dict[str, tuple[Answer, Answer]]:
-    """Where they disagree."""
+    """The commands whose results differ."""
     answers = {
         command: (comparable(one(command)), comparable(other(command))) for command in commands
     }
@@ -79,7 +79,7 @@ def test_they_agree(fresh_guest: Guest, tmp_path: Path, topic: str) -> None:
 
 
 def ask_all(guest: Guest, commands: list[str]) -> list[Answer]:
-    """One after the other over one connection, since a new one takes an emulated guest seconds."""
+    """All commands over one connection, since each new one takes an emulated guest seconds."""
     script = "mkdir /root/asked && cd /root/asked\n"
     for number, command in enumerate(commands):
         quoted = shlex.quote(command)
@@ -122,5 +122,5 @@ def test_the_standin_finds_nothing_strange_in_them(tmp_path: Path, topic: str) -
         standin.boot()
         for command in CONVERSATIONS[topic]:
             standin.run(command)
-        # The one that asks for what does not exist says so itself.
+        # The command that tests an unknown word reports it by itself.
         assert [line for line in standin.strange if "frobnicate" not in line] == []

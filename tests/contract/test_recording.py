@@ -1,4 +1,4 @@
-"""The recording of a real FreeBSD 13.2, put to the stand-in command by command, in its order."""
+"""Each command of the recording of a real FreeBSD 13.2, run on the stand-in in the same order."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from standin import BaseHost, StandIn
 from tests.contract import recording
 from tests.contract.recording import Answer, Recorded, comparable
 
-# Commands that the stand-in answers otherwise, by their text, and why. One that starts to agree
-# must leave this table.
+# Commands whose output differs on the stand-in, and why. Remove a command from this table once it
+# agrees.
 DIFFERS: dict[str, str] = {}
 RECORDED = recording.read()
 
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Answer]]:
-    """All are asked in order, since each leaves the host as the next one found it."""
+    """Run all in order, since each leaves the host in the state that the next one expects."""
     place = tmp_path_factory.mktemp("contract") / "standin"
     with StandIn.build(place, BaseHost.recorded()) as standin:
         standin.boot()

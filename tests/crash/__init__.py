@@ -1,4 +1,4 @@
-"""All failures, enumerated: every command of every step and of every undo is hit by each kind.
+"""Every failure at every command: each kind of fault hits each command of every step and undo.
 
-`make crash` runs them all on the stand-in; see docs/recovery.md.
+`make crash` runs all cases on the stand-in; see docs/recovery.md.
 """

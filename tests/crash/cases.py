@@ -1,4 +1,4 @@
-"""What can go wrong, where: the enumeration, and how one case of it is named."""
+"""All crash cases: which faults can hit which command, and the name of each case."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNDO = "undo-"
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of failure at one command of a step, while it is done or while it is undone."""
+    """A kind of failure at one command of a step, during the apply or during the undo."""
 
     step: str
     command: int
@@ -40,7 +40,7 @@ class Case:
 
     @property
     def by_rollback(self) -> bool:
-        """The undo is a rollback of the confirmed step; else it is that of a step that failed."""
+        """Whether the undo rolls back a confirmed step; else it undoes a step that failed."""
         return self.side == "undo" and self.kind in ("run", "guard")
 
     @property
@@ -49,9 +49,8 @@ class Case:
 
 
 def of_command(step: str, command: int) -> tuple[Case, ...]:
-    """Every case of one command. Those that confirm the step stand before those that roll it back:
-
-    so one run of the step serves two cases.
+    """Every case of one command. Cases that confirm the step precede those that roll it back, so
+    one run of the step serves two cases.
     """
     cases = [Case(step, command, side, kind) for kind in KINDS for side in _SIDES]
     confirming = [case for case in cases if case.ends_confirmed]

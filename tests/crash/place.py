@@ -1,4 +1,4 @@
-"""A stand-in that stands just before one step of the plan, or has that step confirmed."""
+"""A stand-in at one step of the plan: just before it, or with that step confirmed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESTS = ("applied", "confirmed", "undone", "stuck")
 
 
 class Neither(Exception):
-    """The end is not one of the two: as before, or confirmed and verified."""
+    """The step ended neither as before nor confirmed and verified."""
 
 
 class Line:
@@ -47,11 +47,11 @@ class Line:
         return self.shells[-1]
 
     def _forget(self) -> None:
-        """Those that were closed."""
+        """Drop the connections that were closed."""
         self.shells = [each for each in self.shells if each.stdin and not each.stdin.closed]
 
     def types(self, text: str) -> None:
-        """Into the youngest connection, and nobody waits for what it says."""
+        """Send a line over the newest connection, without waiting for its output."""
         self._forget()
         stdin = self.shells[-1].stdin
         assert stdin is not None
@@ -66,7 +66,7 @@ class Line:
 
 
 class Place:
-    """`before` and `applied` are the host's views in those two states of the step at hand."""
+    """`before` and `applied` are the host's views in those two states of the current step."""
 
     def __init__(self, plan: Plan, where: Path) -> None:
         self.plan = plan
@@ -93,23 +93,23 @@ class Place:
     # The operator.
 
     def comes(self) -> None:
-        """An operator at a new machine."""
+        """Connect from a new operator's machine."""
         self.line = Line(self.standin)
         self.connection = Connection(self.plan, self.line, Listener())
         self.connection.take()
 
     def goes(self) -> None:
-        """kill -9 of his machine."""
+        """kill -9 of the operator's machine."""
         self.line.dies()
         self.connection._drop()
 
     def says(self, *words: str) -> None:
         self.connection.session.output(" ".join((HOST_SH, *words)))
 
-    # Going on.
+    # Steps.
 
     def _skip(self) -> None:
-        """Past steps that only ask; compile the next one."""
+        """Skip steps that have only checks; compile the next one."""
         while not self.plan.steps[self.position].operations:
             self.position += 1
         position = self.position
@@ -120,7 +120,7 @@ class Place:
         self.applied = frozenset()
 
     def stand_before(self, position: int) -> None:
-        """Confirm steps, unasked, until the one at `position` is next."""
+        """Confirm steps, without running their checks, until the one at `position` is next."""
         while self.position < position:
             self.apply()
             self.position += 1
@@ -146,7 +146,7 @@ class Place:
         return self.connection.follow(self.directory)
 
     def apply(self) -> None:
-        """The step confirmed, if it is not yet; nothing goes wrong."""
+        """Confirm the step, without a fault, unless it is confirmed already."""
         if not self.confirmed:
             self.begin(self.with_limits())
             self.confirm(self.settle(), verify=False)
@@ -171,7 +171,7 @@ class Place:
             raise Neither("checks fail:\n" + "\n".join(failed))
 
     def roll_back(self) -> None:
-        """The step undone, if it is confirmed; nothing goes wrong."""
+        """Undo the step, without a fault, if it is confirmed."""
         if self.confirmed:
             self.says("start-undo", self.directory, "rollback")
             self.must_be_undone(self.settle())
@@ -184,7 +184,7 @@ class Place:
         if now != self.before:
             raise Neither(f"undone, but not as before:\n{differences(self.before, now)}")
 
-    # Looking, with nobody connected.
+    # Reading the journal, without a connection.
 
     @property
     def journal(self) -> Path:
@@ -193,17 +193,17 @@ class Place:
     @property
     def state(self) -> str:
         found = [each.suffix[1:] for each in self.journal.glob("state.*")]
-        return found[0] if len(found) == 1 else ""  # between two looks of glob
+        return found[0] if len(found) == 1 else ""  # glob reads the directory bit by bit
 
     def rests(self, *states: str, seconds: float = PATIENCE) -> None:
-        """Wait until the step rests by itself."""
+        """Wait until the host brings the step to one of these states by itself."""
         self._until(lambda: self.state in states, seconds, f"still {self.state}")
 
     def has_logged(self, text: str, seconds: float = PATIENCE) -> None:
         self._until(lambda: text in self.text("log"), seconds, f"the log never had {text!r}")
 
     def text(self, name: str) -> str:
-        """A file of the step's in the journal, as far as it is there."""
+        """The contents of a journal file of the step; empty while it does not exist."""
         path = self.journal / name
         return path.read_text(errors="replace") if path.exists() else ""
 

@@ -1,4 +1,4 @@
-"""One case played: what goes wrong, who comes to mend it, and what is left in the end."""
+"""Plays one case: the fault, the recovery, and the check of the state at the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AFTER_IT_ACTED = ("power-after", "power-torn")
 
 
 def play(place: Place, case: Case) -> str:
-    """The end: "confirmed" or "as before". Raises Neither."""
+    """Returns the end, "confirmed" or "as before". Raises Neither for any other."""
     if case.by_rollback:
         place.apply()
     else:
@@ -45,7 +45,7 @@ def _arm(place: Place, case: Case) -> None:
     if case.side == "undo" and not case.by_rollback:
         standin.break_at(script.format("do"), mode="fail-after")
     if case.kind == "power-note":
-        # `begun` of each command up to this one; on the way back `failed` and `undone` besides.
+        # One fsync per `begun` up to this command; during an undo also for `failed` and `undone`.
         nth = case.command if case.side == "do" else case.command + 2
         standin.break_at(f"fsync steps/{place.directory}/progress", nth=nth, mode="hold")
     elif case.kind in AFTER_IT_ACTED:
@@ -65,7 +65,7 @@ def _begin(place: Place, case: Case) -> None:
     else:
         place.begin(place.with_limits(hangs=hangs))
     if hangs:
-        # The short limit is the hanging command's, not that of what comes after it.
+        # The short limit is for the hanging command, not for those after it.
         place.has_logged(_title(place, case))
         limit = place.made.commands[hangs - 1].limit
         (place.journal / f"limit/{hangs:03}").write_text(f"{limit}\n")
@@ -91,7 +91,7 @@ def _operator(place: Place) -> None:
 def _killing(*what: str) -> Callable[[Place], None]:
     def kill(place: Place) -> None:
         killed = 0
-        # Who waited for the lock of one that is killed may begin meanwhile.
+        # When one process is killed, another that waited for the lock may start; kill it, too.
         while now := sum(place.standin.kill(f"*host.sh {word} *") for word in what):
             killed += now
         if not killed:
@@ -123,14 +123,14 @@ HITS: dict[str, Callable[[Place], None]] = {
 
 
 def _recovered(place: Place, case: Case) -> Entry:
-    """What comes next by docs/recovery.md, until the step rests."""
-    if case.kind in POWER:  # at boot, before anybody could come
+    """Follow docs/recovery.md until the step rests."""
+    if case.kind in POWER:  # by the host at boot, before an operator could connect
         entry = place.connection.entry(place.directory)
         if case.step != BRINGS_THE_BOOT_SCRIPT or entry.state in RESTS:
             return entry
         place.says("arm", place.directory)
         return place.settle()
-    if case.kind == "operator":  # by the host itself; somebody looks later
+    if case.kind == "operator":  # by the host itself; an operator connects later
         place.rests("undone", "stuck")
         place.comes()
         return place.connection.entry(place.directory)

@@ -1,4 +1,4 @@
-"""A few of all failures in each run of the tests, other ones each time; `make crash` plays all."""
+"""A random sample of all crash cases in each run of the tests; `make crash` plays all of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def dice() -> Iterator[random.Random]:
 
 
 def chosen(dice: random.Random) -> tuple[Plan, int]:
-    """A plan that leads soon to one of its steps, and the place of that step."""
+    """A plan that soon reaches one of its steps, and the position of that step."""
     made = ordered(*LEADING[dice.choice(sorted(LEADING))])
     acting = [place for place, step in enumerate(made.steps) if step.operations]
     return made, dice.choice(acting)
@@ -67,7 +67,7 @@ def test_every_kind_is_tried_at_every_command_both_ways() -> None:
 
 
 def test_the_sample_site_has_more_than_5000() -> None:
-    """With no host to look at; what a host has already is a few commands fewer."""
+    """Without a host's facts; a host that has some things already needs a few commands fewer."""
     made = plan.make(site.read(SAMPLE))
     bundles = [
         compile_step(position + 1, step, "", None) for position, step in enumerate(made.steps)
@@ -116,7 +116,7 @@ def test_an_undo_that_does_nothing_is_found(tmp_path: Path) -> None:
 
 
 def test_what_host_sh_does_not_look_at_is_looked_at(tmp_path: Path) -> None:
-    """Its own fingerprint passes over homes; the end is judged by more than that."""
+    """host.sh's own fingerprint skips home directories; the view at the end does not."""
     with Place(ordered(), tmp_path) as place:
         commands = list(place.made.commands)
         commands[0] = replace(commands[0], do=f"touch /root/left; {commands[0].do}")

@@ -1,7 +1,7 @@
-"""The host as an onlooker sees it from outside: what must be as before when a step is undone.
+"""The host's state read from outside: what must be as before when a step is undone.
 
-Wider than host.sh's own fingerprint, and taken without host.sh: every file of the tree to the byte,
-and all that the model says.
+It covers more than host.sh's own fingerprint, and does not use host.sh: every byte of every file of
+the tree, and the whole model.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from standin import StandIn
 from standin.linux.layout import HIDDEN
 
-# What a host writes by itself, a boot empties, or is the journal's or the stand-in's own; and the
-# message that the check of mail writes to root.
+# What a host writes by itself, what a boot empties, what belongs to the journal or the stand-in;
+# and the message that the check of mail sends to root.
 PASSED_OVER = (
     "var/mail/root",
     *(HIDDEN, "bin/sh", "var/db/cellblock"),
@@ -38,7 +38,7 @@ _PID = re.compile(r"^(\S+\s+\S+\s+)\d+", re.MULTILINE)
 
 
 class View:
-    """Takes the host's state as lines; remembers those of files that did not change."""
+    """Reads the host's state as lines; caches the lines of files that did not change."""
 
     def __init__(self, standin: StandIn) -> None:
         self.standin = standin

@@ -1,4 +1,4 @@
-"""Many stand-ins side by side, each walking through the plan and taking cases as they come."""
+"""Many stand-ins in parallel: each walks through the plan and takes the next case that is free."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CASE_SECONDS = 240
 LOOK_SECONDS = 60
 LAST_LINES = 12
 MOST_LINES = 40
-MEMORY = Path("/dev/shm")  # where a tree is written without a disk, if there is one
+MEMORY = Path("/dev/shm")  # to keep the tree off the disk, if it exists
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`end` is "confirmed", "as before", or empty with the `evidence` of what it was instead."""
+    """`end` is "confirmed", "as before", or empty with the `evidence` of what happened instead."""
 
     case: Case
     end: str
@@ -44,7 +44,7 @@ def _too_long(*_: object) -> None:
 
 
 class Walker:
-    """One place after the other along the plan; a place that a case spoiled is built anew."""
+    """Moves one place along the plan; builds a new one after a case has spoiled it."""
 
     def __init__(self, plan: Plan, where: Path) -> None:
         self.plan = plan
@@ -122,8 +122,8 @@ def _next(taken: Synchronized[int]) -> int:
 
 
 def outcomes(plan: Plan, wanted: Wanted, workers: int) -> Iterator[Outcome | list[str]]:
-    """Every wanted case's outcome as it comes; and from each worker what its stand-ins did not
-    know.
+    """The outcome of every wanted case as soon as it is known; and from each worker the lines of
+    what its stand-ins did not know.
     """
     fork = multiprocessing.get_context("fork")
     taken = [fork.Value("i", 0) for _ in plan.steps]

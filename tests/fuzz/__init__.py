@@ -1,1 +1,1 @@
-"""Anything as a site file, a journal or a host's answers: a clear refusal, or it is right."""
+"""Random site files, journals and host output: each is accepted or clearly refused."""

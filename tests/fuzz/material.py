@@ -1,4 +1,4 @@
-"""What is thrown: mutations of the sample site file, and lines as a host might say them, or not."""
+"""Generators of the random input: mutations of the sample site file, and lines of host output."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 def written(value: Any) -> str:
-    """As TOML; what stands alone in a line is a table of its own only at the top."""
+    """A value as TOML, with tables inline."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_quoted(k)} = {written(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
@@ -101,7 +101,7 @@ PLACES = list(_places(TABLES))
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """The sample with a few of its values replaced, taken away, doubled or joined by others."""
+    """The sample with a few of its values replaced, removed, doubled or joined by others."""
     tables = copy.deepcopy(TABLES)
     for _ in range(draw(st.integers(1, 3))):
         *above, last = draw(st.sampled_from(PLACES))
@@ -119,7 +119,7 @@ def mutated(draw: st.DrawFn) -> str:
             else:
                 parent[last] = draw(WORDS if how == "word" else VALUES)
         except (KeyError, IndexError, TypeError):
-            continue  # an earlier one took its place away
+            continue  # an earlier mutation removed its place
     return document(tables)
 
 
@@ -166,7 +166,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def likely(draw: st.DrawFn) -> str:
-    """The sample with other values of the right kind, so that most of it goes on to the steps."""
+    """The sample with other values of the right kind, so that most of them reach the steps."""
     tables = copy.deepcopy(TABLES)
     if draw(st.booleans()):
         tables["order"] = draw(st.lists(st.sampled_from(SUBJECTS), min_size=1, unique=True))

@@ -1,4 +1,4 @@
-"""Hosts that say anything: a clear refusal, never a traceback."""
+"""Hosts that print anything: a clear refusal, never a traceback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ POSITIONS = st.integers(0, len(PLAN.steps) - 1)
 
 
 class Babbling(Session):
-    """A session whose host says `said` to whatever it is asked."""
+    """A session whose host prints `said` for every command."""
 
     def __init__(self, said: str, code: int = 0) -> None:
         self.said = said
@@ -90,7 +90,7 @@ def test_facts(position: int, text: str) -> None:
 
 @st.composite
 def answered(draw: st.DrawFn) -> tuple[int, str]:
-    """To each question an answer, which need not fit it."""
+    """For each command some output, which need not fit it."""
     position = draw(POSITIONS)
     asked = len(bundle.fact_commands(PLAN.steps[position]))
     rows = [f"=== fact {n}\n{draw(spoken(HOST_LINES, 4))}" for n in range(asked)]
@@ -120,7 +120,7 @@ def test_what_scripts_of_ours_print(text: str) -> None:
 @tried
 @given(spoken(HOST_LINES, 15), st.sampled_from([0, 1, 6, 255]))
 def test_a_whole_command_with_a_host_that_babbles(text: str, code: int) -> None:
-    """Nothing is uploaded but host.sh and a step whose facts were answered."""
+    """Nothing is uploaded except host.sh and a step whose facts were readable."""
     for name in ("known", "apply", "rollback", "verify"):
         session = Babbling(text, code)
         run = Runner(PLAN, Nowhere(), Nowhere(), Listener())
@@ -145,7 +145,7 @@ def test_a_whole_command_with_a_host_that_babbles(text: str, code: int) -> None:
     )
 )
 def test_what_the_prober_wrote(lines: list[bytes]) -> None:
-    """Its file is on our disk, but a full one or a crash may leave anything in it."""
+    """The prober's file is on our disk, but a full disk or a crash may leave anything in it."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "probes.jsonl")
         path.write_bytes(b"\n".join(lines))

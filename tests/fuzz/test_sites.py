@@ -1,4 +1,4 @@
-"""Site files of every kind: a clear refusal that names the file, or a plan comes of it."""
+"""Site files of every kind: a clear refusal that names the file, or a plan."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ANSWERS = st.one_of(
 
 
 def taken(text: bytes) -> None:
-    """What every command does with a site file before it asks the host anything."""
+    """What every command does with a site file before it contacts the host."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "site.toml")
         path.write_bytes(text)
@@ -90,7 +90,7 @@ def test_any_answers(tables: dict[str, object]) -> None:
 
 
 def test_what_is_mutated_was_right_before() -> None:
-    """Or all of it would be refused for one and the same reason."""
+    """Otherwise all mutations would be refused for the same reason."""
     from tests.fuzz.material import TABLES
 
     with TemporaryDirectory() as folder:

@@ -1,1 +1,1 @@
-"""The laboratory: whole rollouts on a real FreeBSD guest, under real clients on its wire."""
+"""The laboratory: whole rollouts on a real FreeBSD guest, used by real clients on its network."""

@@ -1,6 +1,7 @@
-"""Who answers each public port, and who should by the host's own journal: `python -m` with SITE.
+"""Prints who answers each public port, and who should by the host's journal.
 
-To be run on the guest's wire. Prints a JSON object: port -> [who answers, who should].
+Runs on the guest's network as `python -m tests.lab.port_owners SITE`. Prints a JSON object:
+port -> [who answers, who should].
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Asks a host the checks of a site's first steps, from the guest's wire: `python -m` with words.
+"""Runs the checks of a site's first steps from the guest's network.
 
-SITE DONE: the site file, and how many steps are done. Prints a line for each check that fails, and
-then how many were asked.
+`python -m tests.lab.run_checks SITE DONE`: the site file, and how many steps are done. Prints a
+line for each check that fails, and then how many ran.
 """
 
 from __future__ import annotations

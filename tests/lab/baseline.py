@@ -1,6 +1,6 @@
-"""What a person at the keyboard can do: stop and start typed as one ssh command, under inserts.
+"""The outage of a manual cut-over: stop and start in one ssh command, while a client inserts rows.
 
-The tool's own cut-over is held against this gap, measured in the same run on the same guest.
+The outage of Cellblock's own cut-over is compared with it, in the same run on the same guest.
 """
 
 import time
@@ -11,16 +11,16 @@ from box.qemu.guest import Guest
 from box.remote import Answer
 from box.run_clients import inserting, verify
 
-SETTLE = 3.0  # seconds of plain service before and after, so that the gap is the typed one
+SETTLE = 3.0  # seconds of normal service before and after, so that the gap is the typed one
 
 
 class BaselineError(Exception):
-    """The commands as typed did not bring the service back, so there is nothing to compare with."""
+    """The typed commands did not bring the service back, so there is nothing to compare with."""
 
 
 @dataclass(frozen=True)
 class Typed:
-    """A stop and start by hand, as the inserting client saw it."""
+    """A stop and start by hand, as the inserting client noticed it."""
 
     inserted: Inserted
     verdict: Verdict
@@ -35,7 +35,7 @@ class Typed:
 def type_stop_and_start(
     guest: Guest, stop: str, start: str, rate: float = 200.0, settle: float = SETTLE
 ) -> Typed:
-    """Runs `stop` and, when it succeeded, `start` in one ssh command under the inserting client.
+    """Run `stop` and, if it succeeds, `start` in one ssh command while a client inserts rows.
 
     Both are lines for sh. Raises BaselineError when either fails or no row is acknowledged
     afterwards.
@@ -56,7 +56,8 @@ def type_stop_and_start(
 def one_line(stop: str, start: str) -> str:
     """Both as one command, whose daemon does not hold ssh's pipes open.
 
-    ssh ends only when nobody has its stdout any more, and a daemon keeps what it was started with.
+    ssh ends only when no process holds its stdout any more, and a daemon keeps the one that it was
+    started with.
     """
     return (
         f'said=$(mktemp) || exit; {{ {stop}\n}} >"$said" 2>&1 && {{ {start}\n}} >>"$said" 2>&1\n'

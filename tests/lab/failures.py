@@ -1,4 +1,4 @@
-"""What can go wrong on the real guest in the middle of a step, drawn at random and inflicted."""
+"""Random failures in the middle of a step on the real guest: drawn, caused and repaired."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from rollout.site import JOURNAL
 
 Then = Literal["apply", "rollback"]
 
-SHORT = 30  # seconds until the deadline, where nobody is meant to come before it
+SHORT = 30  # seconds until the deadline, where no operator comes before it
 RESTS = ("confirmed", "undone", "stuck")
 STRIKE_LIMIT = 600.0  # seconds: the earlier commands of the step, emulated, under clients
-REST_LIMIT = 900.0  # seconds: a command that hangs has up to four minutes
-BLINK = 20.0  # seconds; ssh gives a dead connection up after fifteen
+REST_LIMIT = 900.0  # seconds: a command that hangs may take up to four minutes
+BLINK = 20.0  # seconds; ssh gives up a dead connection after fifteen
 WORD = "cellblock-chaos:"
 
-# Where a daemon is kept from starting in its jail, and how: a data directory that it may not write,
-# or else the directory of its pid, which nobody may write then.
+# How a daemon is kept from starting in its jail: its data directory is mounted read-only, or the
+# directory of its pid file is made immutable.
 _READ_ONLY = "umount {at} && mount -t nullfs -o ro {of} {at}"
 SPOILT = {
     "mysql.cutover": _READ_ONLY.format(of="/var/db/mysql", at="/usr/jails/mysql/root/var/db/mysql"),
@@ -36,7 +36,7 @@ MENDED = {
     "mount -t nullfs /var/db/mysql /usr/jails/mysql/root/var/db/mysql",
     "web.standby": "chflags noschg /usr/jails/web/root/var/run/apache24",
 }
-# A disk of its own, or it would be minutes until the guest's is full.
+# A small disk of its own, since filling the guest's disk takes minutes.
 SMALL_DISK = f"""set -e
 mkdir -p {JOURNAL}
 disk=$(mdconfig -a -t swap -s 32m)
@@ -46,13 +46,13 @@ cp -Rp {JOURNAL}/. /mnt
 umount /mnt
 mount /dev/$disk {JOURNAL}
 """
-# rc.subr(8): what rc.conf.d/NAME says is read after the script's own settings.
+# rc.subr(8) reads rc.conf.d/NAME after the script's own settings.
 HANGING = {"mysql.cutover": "mysql", "web.retire": "apache24", "bind.retire": "named"}
 
 
 @dataclass(frozen=True)
 class Failure:
-    """`kind` at `step`, after the share `at` of its commands has begun; `then` it goes on."""
+    """`kind` at `step`, once the share `at` of its commands has begun; then the run does `then`."""
 
     kind: str
     step: str
@@ -72,7 +72,7 @@ def places(kind: str, steps: Sequence[str]) -> list[str]:
 
 
 def draw(dice: Random, steps: Sequence[str], number: int) -> list[Failure]:
-    """So many, in the order of the steps: each kind as often as any other, power twice."""
+    """`number` failures in step order: each kind equally often, but power twice as often."""
     kinds = [kind for kind in ("power", *KINDS) if places(kind, steps)]
     drawn = []
     for _ in range(number):
@@ -84,7 +84,7 @@ def draw(dice: Random, steps: Sequence[str], number: int) -> list[Failure]:
 
 @dataclass
 class Scene:
-    """The guest at the moment, and the operator's deploy.py that is at work on it."""
+    """The guest during a failure, and the operator's deploy.py that works on it."""
 
     guest: Guest
     running: subprocess.Popen[str]
@@ -101,7 +101,7 @@ class Scene:
     def rests(self) -> bool:
         try:
             return self.state() in RESTS
-        except (GuestError, subprocess.TimeoutExpired):  # the clients leave ssh little of it
+        except (GuestError, subprocess.TimeoutExpired):  # the clients leave ssh little time on it
             return False
 
     def wait(self, question: Callable[[], bool], what: str, limit: float) -> None:
@@ -109,9 +109,9 @@ class Scene:
 
 
 def watch(guest: Guest, failure: Failure) -> None:
-    """Have the guest say on its console when the step is so far, and when it rests again.
+    """Make the guest print on its console when the step gets that far, and when it rests again.
 
-    By no connection of ours: the link may be cut by then.
+    It needs no connection, since the link may be cut by then.
     """
     there = f"{JOURNAL}/steps/*-{failure.step}"
     lines = [
@@ -130,7 +130,7 @@ def _said(guest: Guest, word: str) -> bool:
 
 
 def struck(scene: Scene) -> None:
-    """Wait for the moment."""
+    """Wait until the step gets that far."""
     deadline = time.monotonic() + STRIKE_LIMIT
     while not _said(scene.guest, "struck"):
         assert scene.running.poll() is None, "the apply ended before the moment came"
@@ -168,7 +168,7 @@ def _disk(scene: Scene) -> None:
 
 
 def _nothing_more(scene: Scene) -> None:
-    """It was laid before the step began."""
+    """`lay` has caused the failure before the step began."""
 
 
 KINDS: dict[str, Callable[[Scene], None]] = {
@@ -193,7 +193,7 @@ CODES = {
 
 
 def lay(guest: Guest, failure: Failure) -> None:
-    """What is wrong before the step begins."""
+    """Cause a failure that exists before the step begins."""
     if failure.kind == "disk":
         _must(guest, SMALL_DISK)
     if failure.kind == "daemon":
@@ -205,7 +205,7 @@ def lay(guest: Guest, failure: Failure) -> None:
 
 
 def mend(guest: Guest, failure: Failure) -> None:
-    """What was wrong is not any more: a person has seen to it."""
+    """Repair it, as an administrator would."""
     if failure.kind == "disk":
         _must(guest, f"rm -f {JOURNAL}/full")
     if failure.kind == "daemon":

@@ -12,7 +12,7 @@ from tests.lab.wire import Wire, require_rights_and_tools
 
 @pytest.fixture(scope="session")
 def guest() -> Iterator[Guest]:
-    """A booted guest, in whatever state the last test left it; `fresh_guest` is the one to use."""
+    """A booted guest, in the state that the last test left; tests should use `fresh_guest`."""
     try:
         image = find_image()
         require_rights_and_tools()
@@ -26,6 +26,6 @@ def guest() -> Iterator[Guest]:
 
 @pytest.fixture
 def fresh_guest(guest: Guest) -> Guest:
-    """The guest as it was when it had just booted."""
+    """The guest as it was right after its boot."""
     guest.restore()
     return guest

@@ -1,4 +1,4 @@
-"""Somebody with a clean checkout of the project, a site file and ssh, on the guest's wire."""
+"""An operator on the guest's network: a clean checkout of the project, a site file and ssh."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LIMIT = 1800.0  # seconds that one command of deploy.py may take on an emulated 
 class Operator:
     """`home` is an empty directory; each command runs from a fresh clone below it.
 
-    With `order`, the site has only these subjects. `probes` a second: every look of the prober's
-    costs an emulated processor dear; fewer do where nobody asks how long an outage is.
+    With `order`, the site has only these subjects. `probes` per second: each probe costs much of
+    an emulated processor, so tests that do not measure an outage use fewer.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Operator:
         self.site.write_text(text, encoding="utf-8")
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
-        """deploy.py, running; in a process group of its own, so that all of it can be killed."""
+        """Start deploy.py in a process group of its own, so that all of it can be killed."""
         checkout = self.home / f"checkout-{len(list(self.home.iterdir()))}"
         quiet = ("git", "-c", "advice.detachedHead=false", "clone", "-q")
         subprocess.run([*quiet, str(PROJECT), str(checkout)], check=True)
@@ -55,13 +55,13 @@ class Operator:
         )
 
     def deploy(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """deploy.py from its start to its end."""
+        """Run deploy.py to its end."""
         running = self.begin(*words)
         out, err = running.communicate(timeout=LIMIT)
         return subprocess.CompletedProcess(words, running.returncode, out, err)
 
     def fingerprint(self) -> str:
-        """The host's state, by the same text that the host uses for itself, from outside of it."""
+        """The host's state as host.sh prints it, read over a connection of the test's own."""
         there = "/root/print"
         self.guest.sh(f"mkdir -p {there} && cat > {there}/host.sh <<'EOF'\n{host_sh()}\nEOF")
         self.guest.sh(f"printf 'service %s\\n' mysql-server apache24 named > {there}/watch")

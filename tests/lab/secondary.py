@@ -1,4 +1,4 @@
-"""A secondary name server on the guest's wire: a real BIND, where there is one (Debian: bind9)."""
+"""A secondary name server on the guest's network: a real BIND, if installed (Debian: bind9)."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ print(answer[0][0].serial if answer else 0)
 
 
 def missing() -> list[str]:
-    """The programs of a secondary that this machine has not."""
+    """The programs of a secondary that are not installed here."""
     return [name for name in PROGRAMS if shutil.which(name) is None]
 
 
 class Secondary:
-    """It takes the zone anew all the time while it is open, and keeps what its BIND said."""
+    """Transfers the zone again and again while it is open, and keeps BIND's log."""
 
     def __init__(self, guest: Guest, zone: str, where: Path) -> None:
         self._guest = guest
@@ -77,26 +77,26 @@ class Secondary:
             each.wait(timeout=30)
 
     def take_all_the_time(self) -> None:
-        """From now on until its end."""
+        """Transfer the zone repeatedly from now on until this closes."""
         rndc = f"rndc -c {quote(str(self._where / 'rndc.conf'))} retransfer {self._zone}"
         loop = f"while :; do {rndc}; sleep {EVERY}; done"
         self._start("sh", "-c", loop, log=subprocess.DEVNULL)
 
     def serial(self) -> int:
-        """Of the zone that it has; 0 of none."""
+        """The serial of its zone; 0 without a zone."""
         told = self._guest.argv(sys.executable, "-c", SERIAL, ADDRESS, self._zone)
         done = subprocess.run(told, capture_output=True, text=True, check=False, timeout=60)
         return int(done.stdout or 0)
 
     def wait_for(self, serial: int, seconds: float) -> None:
-        """Raises AssertionError with BIND's own words when the zone does not come."""
+        """Raises AssertionError with BIND's own words when the zone does not arrive in time."""
         deadline = time.monotonic() + seconds
         while self.serial() != serial:
             assert time.monotonic() < deadline, self._log.read_text()[-3000:]
             time.sleep(0.5)
 
     def transfers(self) -> list[str]:
-        """How each ended, in BIND's words: "success", or why not."""
+        """The result of each transfer in BIND's words: "success", or why not."""
         return re.findall(r"Transfer status: (.*)", self._log.read_text())
 
     def _start(self, *command: str, log: int) -> None:

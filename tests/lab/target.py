@@ -1,4 +1,4 @@
-"""The guest as a Target: contacts and sessions in this process, over ssh on the guest's wire."""
+"""The guest as a Target: this process connects to it over ssh on the guest's network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from box.qemu.guest import Guest
 
 
 def close_pipes(shell: subprocess.Popen[bytes]) -> None:
-    """Of a shell that was killed, and may have left something unread."""
+    """Close the pipes of a killed shell, which may hold unread output."""
     for pipe in (shell.stdin, shell.stdout, shell.stderr):
         if pipe is not None:
             with suppress(OSError):
@@ -34,7 +34,7 @@ class OnWire:
         return self.shells[-1]
 
     def cut(self) -> None:
-        """Every connection ends, as when the operator's machine dies."""
+        """End every connection, as when the operator's machine dies."""
         for shell in self.shells:
             shell.kill()
             shell.wait()

@@ -1,4 +1,4 @@
-"""A wire with nothing else on it: the guest at one end, all its clients at the other."""
+"""A private network: the guest at one end, all its clients at the other, nothing else on it."""
 
 import itertools
 import os
@@ -14,11 +14,11 @@ from box.qemu.network import ID, SSH
 from box.requirements import Missing, require_tools
 
 GUEST = "203.0.113.2"
-OPERATOR = "203.0.113.1"  # also the guest's gateway, and what a program speaks from by default
+OPERATOR = "203.0.113.1"  # also the guest's gateway, and the default source address of programs
 CLIENTS = ("203.0.113.10", "203.0.113.11", "203.0.113.12")
 TAP = "tap0"
 BRIDGE, FAR, NEAR = "br0", "far0", "near0"
-MAC = "02:00:cb:00:71:01"  # the same on every wire, for a guest that is restored remembers it
+MAC = "02:00:cb:00:71:01"  # the same on every wire, since a restored guest remembers it
 NAMESPACES = Path("/run/netns")
 
 _numbers = itertools.count(1)
@@ -27,7 +27,7 @@ _numbers = itertools.count(1)
 class Wire:
     """A network namespace: a tap and, beyond a bridge, the addresses of operator and clients.
 
-    It has no way out of itself, so nothing that is sent in it can leave this machine.
+    It has no route out, so nothing that is sent in it can leave this machine.
     """
 
     kind = "bridged"
@@ -64,7 +64,7 @@ class Wire:
         self._undo.close()
 
     def argv(self, *command: str) -> list[str]:
-        """That command as it must be started to run on this wire (`ip netns exec` execs it)."""
+        """The argv that runs that command on this wire (`ip netns exec` execs it)."""
         return ["ip", "netns", "exec", self.name, *command]
 
     def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
@@ -72,7 +72,7 @@ class Wire:
 
     @contextmanager
     def narrow(self, rate: str) -> Iterator[None]:
-        """What the guest sends comes no faster than that; `rate` is in tc(8)'s words, "100mbit"."""
+        """Limit what the guest sends to `rate`, in tc(8)'s notation: "100mbit"."""
         queue = ("qdisc", "add", "dev", FAR, "root", "tbf", "rate", rate)
         _run(*self.argv("tc", *queue, "burst", "64k", "latency", "400ms"))
         try:
@@ -81,12 +81,12 @@ class Wire:
             _run(*self.argv("tc", "qdisc", "del", "dev", FAR, "root"))
 
     def netdev(self) -> str:
-        """qemu's end of it."""
+        """qemu's end of the wire."""
         return f"tap,id={ID},ifname={TAP},script=no,downscript=no"
 
 
 def require_rights_and_tools() -> None:
-    """Raises Missing unless a namespace, a tap and a guest can be had here."""
+    """Raises Missing unless this machine can provide a namespace, a tap and a guest."""
     require_tools({**TOOLS, "ip": "iproute2", "setpriv": "util-linux"})
     if os.geteuid() != 0:
         raise Missing("a network namespace with a tap is wanted, and only root can make one here")
@@ -95,7 +95,7 @@ def require_rights_and_tools() -> None:
 
 
 def sweep() -> None:
-    """Removes the wires of processes that are no more."""
+    """Remove the wires of processes that have ended."""
     for namespace in filter(leftovers.is_abandoned, NAMESPACES.glob("cellblock-box-*")):
         subprocess.run(["ip", "netns", "del", namespace.name], check=False)
 

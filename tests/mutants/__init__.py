@@ -1,1 +1,1 @@
-"""Do the tests see it? Faults are put into a copy of the tree, one by one: `make mutants`."""
+"""Do the tests notice? Puts faults into a copy of the tree, one at a time: `make mutants`."""

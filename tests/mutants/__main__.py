@@ -1,8 +1,8 @@
-"""python -m tests.mutants [--list] [--workers N] [PATTERN...]: faults put in, one at a time.
+"""python -m tests.mutants [--list] [--workers N] [PATTERN...]: puts faults in, one at a time.
 
-Each goes into a copy of the tree, a worker's own, and the tests that should see it run there; the
-list says which went red. Exit code 1 when a fault was not seen by any. A PATTERN is a part of a
-line of --list.
+Each fault goes into a worker's own copy of the tree, and the tests that should notice it run there;
+the output lists which test failed. Exit code 1 when no test notices a fault. A PATTERN is a part of
+a line of --list.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIMIT = 600  # seconds for one fault
 
 
 def copied(to: Path) -> None:
-    """What the tests need of the project, and nothing of where it was run before."""
+    """Copy what the tests need of the project, without caches of earlier runs."""
     names = ("deploy.py", "pyproject.toml", "site.example.toml", "README.md")
     for name in names:
         shutil.copy2(PROJECT / name, to / name)
@@ -61,7 +61,7 @@ def seen(fault: Fault, tree: Path) -> tuple[bool, str]:
         code, said = run(tree, fault.tests)
     finally:
         place.write_text(before, encoding="utf-8")
-    if code not in (0, 1):  # none collected, or pytest itself at a loss
+    if code not in (0, 1):  # no test collected, or pytest itself failed
         raise SystemExit(f"{fault}: the tests could not be run: {said}")
     return code == 1, said
 

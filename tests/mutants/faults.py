@@ -1,4 +1,4 @@
-"""The faults: an undo that does nothing, an fsync that is left out, a check that never says no."""
+"""The faults: an undo that does nothing, an fsync that is left out, a check that always passes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOSTS_OWN = {
 
 @dataclass(frozen=True)
 class Fault:
-    """`text` is the whole file with the fault in it; `tests` is what pytest is given to see it."""
+    """`text` is the whole file with the fault in it; `tests` are those that should notice it."""
 
     kind: str
     file: str
@@ -64,7 +64,7 @@ def all_faults() -> Iterator[Fault]:
 
 
 def _tests_of(path: Path) -> tuple[str, ...]:
-    """The tests of a module of operations have its name, or several have one file together."""
+    """The test files of a module of operations: by its name, or one file for several modules."""
     together = {"packages": "packages_and_data", "data": "packages_and_data"}
     name = together.get(path.stem, path.stem)
     return (f"{OPERATIONS}/test_{name}_operations.py",)
@@ -89,7 +89,7 @@ def _undos(path: Path) -> Iterator[Fault]:
 
 
 def _new_files_undo() -> Fault:
-    """A file's new content is laid by the bundle itself."""
+    """The bundle itself writes a file's new content, so its undo is tested there."""
     path = PROJECT / "rollout" / "host" / "bundle.py"
     text = path.read_text(encoding="utf-8")
     before, undo, after = text.partition('f"rm -f {quote(command.staged)}"')

@@ -16,7 +16,7 @@ SHORT = '"preflight", "base", "network", "mysql"'
 def rehearse(
     where: Path, box: str, *words: str, order: str = "", **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    """Of box/site.toml, with another order if one is given; its report and notes lie in `where`."""
+    """With box/site.toml, or another order; `where` gets its report and record of the rehearsal."""
     text = (PROJECT / "box" / "site.toml").read_text(encoding="utf-8")
     if order:
         text = re.sub(r"(?m)^order = .*$", f"order = [{order}]", text)
@@ -36,7 +36,7 @@ def rehearse(
 
 
 def must_be_ok(done: subprocess.CompletedProcess[str], where: Path) -> None:
-    """Each step in each column, by what --json said; and noted as seen on a FreeBSD."""
+    """Every step in every column of the --json output; and recorded as rehearsed on a FreeBSD."""
     print(done.stdout[-5000:], done.stderr)
     assert done.returncode == 0
     told = [json.loads(line) for line in done.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""What the guest's tests of mail share: Postfix in sendmail's place, and alice's mailbox."""
+"""Shared by the guest's mail tests: Postfix in sendmail's place, and alice's mailbox."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from box.qemu.guest import Guest
 from tests.lab.operator import Operator
 from tests.rehearsal.sites import POSTFIX
 
-SMTPS = "{ port = 465 }, { port = 587,"  # the image's Postfix has it on
-# As the port's message says: who calls sendmail, means Postfix's. A daemon keeps what it is started
-# with, and ssh would wait for its end.
+SMTPS = "{ port = 465 }, { port = 587,"  # the image's Postfix has it enabled
+# As the port's message says: sendmail(8) then means Postfix's. A daemon keeps the pipes that it is
+# started with, and ssh would wait for them.
 _SERVED = """
 service sendmail onestop
 sysrc sendmail_enable=NONE postfix_enable=YES dovecot_enable=YES
@@ -28,7 +28,7 @@ def has_postfix(guest: Guest) -> bool:
 
 
 def let_postfix_serve(operator: Operator) -> None:
-    """Instead of sendmail, with Dovecot, on the guest and in the operator's site file."""
+    """Postfix and Dovecot instead of sendmail, on the guest and in the operator's site file."""
     served = operator.guest.sh(_SERVED)
     assert served.exit == 0, served.stdout + served.stderr
     text = operator.site.read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def let_postfix_serve(operator: Operator) -> None:
 
 
 def must_have_arrived(sent: Sent, mailbox: str) -> None:
-    """All that the server took, once each; and it took all that was sent."""
+    """Every message that the server accepted arrived once; and it accepted all that were sent."""
     verdict = judge(sent, mailbox)
     assert verdict.is_whole, f"lost {verdict.lost[:5]}, doubled {verdict.doubled[:5]}"
     assert not verdict.unacknowledged, verdict.unacknowledged[:5]

@@ -1,4 +1,4 @@
-"""What rehearsals on the stand-in share: a runner at whose gates somebody says yes, and a shell."""
+"""Shared by rehearsals on the stand-in: a runner whose gates are all confirmed, and a shell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def host(box: Box) -> StandIn:
 
 
 def typed(box: Box, command: str) -> str:
-    """What root's shell on the host prints for a command, which must end well."""
+    """The output of a command in root's shell on the host; it must succeed."""
     done = host(box).run(command)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""The sample site with fewer subjects: a rehearsal costs a second a step; few tests need all."""
+"""The sample site with fewer subjects: each step costs a second, and few tests need all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ configuration = ["/usr/local/etc/dovecot"]
 
 
 def ordered(*subjects: str) -> Plan:
-    """The plan of the sample with these subjects behind the first ones."""
+    """The plan of the sample with these subjects after the first ones."""
     return plan.make(site.read(SAMPLE).model_copy(update={"order": (*FIRST, *subjects)}))
 
 

@@ -1,4 +1,4 @@
-"""Accounts on the stand-in: each handler by real probes, and MySQL by its name, there and back."""
+"""Accounts on the stand-in: each handler by real probes, MySQL by its name, apply and rollback."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def test_scripts_run_as_their_owners(tmp_path: Path, handler: str) -> None:
         results = {result.step: result for result in runner.results}
         probe = "accounts scripts run as their owners: web"
         assert probe in {verdict.name for verdict in results["web.standby"].checks}
-        # All that a root-owned, a foreign and an open script are refused by is taken away: then the
-        # check must say so.
+        # Remove every protection against a root-owned, a foreign and an open script: then the check
+        # must fail.
         spoil(standin, handler)
         failed = [verdict for verdict in runner.verify() if not verdict.passed]
         assert [verdict.name for verdict in failed] == [probe]
         assert "ran, as uid" in failed[0].message
-        with Session(standin) as session:  # what is ours to tidy up
+        with Session(standin) as session:  # removes what the check left
             session.output("rm -f /usr/jails/web/local-etc/suphp.conf")
-        runner.rollback("web.jail")  # what is before it is taken back in other tests
+        runner.rollback("web.jail")  # other tests roll back the earlier steps
         assert standin.strange == []
 
 
@@ -80,7 +80,7 @@ def spoil(standin: StandIn, handler: str) -> None:
     command = {
         "fpm": f"sed -i '' -e /auto_prepend_file/d {conf}/php-fpm.conf",
         "suphp": f"sed -i '' -e s/others_writeable=false/others_writeable=true/ {conf}/suphp.conf",
-        # Without the handler the text itself is sent: nobody ran it.
+        # Without the handler the server sends the script's text: nothing ran it.
         "suexec": f"sed -i '' -e s/cgi-script/x-httpd-php/ {conf}/apache24/Includes/cellblock.conf",
     }[handler]
     with Session(standin) as session:

@@ -1,4 +1,4 @@
-"""A host that is not as the site file says: one clear message, and nothing was touched."""
+"""A host that differs from the site file gets one clear message, and stays unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 
 @dataclass(frozen=True)
 class Lying:
-    """A target some of whose commands are sh functions of ours."""
+    """A target some of whose commands are replaced by sh functions."""
 
     target: Target
     functions: str

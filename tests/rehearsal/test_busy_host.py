@@ -1,4 +1,4 @@
-"""A host that others have set up, too: each rule, jail, alias and setting of theirs stays."""
+"""A host with foreign rules, jails, aliases and settings: each of them stays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ THEIRS = r"^(rule|sets|jail|address|mount|service|line /etc/rc\.conf|line /boot/
 
 
 class Looking(Listener):
-    """Notes the host's fingerprint after each step."""
+    """Records the host's fingerprint after each step."""
 
     runner: Runner
 

@@ -73,7 +73,7 @@ def test_the_same_certificate_is_in_the_report(tmp_path: Path) -> None:
 
 
 def test_another_certificate_fails_the_step_and_is_in_the_report(tmp_path: Path) -> None:
-    """It was renewed on the host after it had been copied into the jail."""
+    """The certificate was renewed on the host after it had been copied into the jail."""
     made, renewed = planned(), new_certificate(tmp_path)
     with with_tls(made, tmp_path, new_certificate(tmp_path)) as box:
         applied(made, box, tmp_path / "first", "web.standby")

@@ -1,7 +1,7 @@
-"""Every check says no where what it claims is not so: a check that cannot fail shows nothing.
+"""Every check fails where its claim is false: a check that cannot fail proves nothing.
 
-Most claim what a step has made, so a host on which none has run is enough. The others hold there,
-and something is broken for each.
+Most checks claim what a step makes, so they fail on a host where no step has run. The others pass
+there, and the test breaks something for each.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MYSQL = {"name": "mysql.example.org", "address": "10.80.0.3"}
 
 @dataclass(frozen=True)
 class Case:
-    """`broken` is typed on the host; `functions` make its commands lie; `site` changes the site."""
+    """`broken` is typed on the host; `functions` replace its commands; `site` changes the site."""
 
     check: Check
     broken: str = ""
@@ -212,7 +212,7 @@ CASES = [
 
 
 class NoTransfer:
-    """Nothing ever comes, and nobody waits for it."""
+    """A transfer that never arrives, without the wait."""
 
     address = "192.0.2.1"
     port = 9

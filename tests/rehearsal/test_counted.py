@@ -1,4 +1,4 @@
-"""What the plan of the sample says that it adds is what it added, on the stand-in."""
+"""The plan's counts of what it adds match what it added, for the sample on the stand-in."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_counts_of_a_plan_are_the_difference_that_an_apply_makes(tmp_path: P
     }
     for kind, start in facts.items():
         assert added[kind] == _more(before, after, start), kind
-    # Where ipfw was not loaded, its own last rule is there besides.
+    # Where ipfw was not loaded, its own last rule is added, too.
     assert added["ipfw rule"] == _more(before, after, "rule ") - 1
     assert added["rc.conf variable"] == _more(before, after, "line /etc/rc.conf ")
 

@@ -1,4 +1,4 @@
-"""What hangs on a service, on the stand-in: it goes on after the move, or stood in the plan."""
+"""Files that refer to a service, on the stand-in: they keep working, or the plan names them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _the_log_is_read_where_it_was(box: Box) -> None:
 
 
 def _rotated_in_one_place(box: Box) -> None:
-    """By the jail's newsyslog with the jail's pid file; its cron has it run."""
+    """Rotated by the jail's newsyslog with the jail's pid file, which the jail's cron runs."""
     typed(box, "newsyslog -F")
     assert typed(box, f"ls {SLOW}* {ACCESS}*").split() == [SLOW, ACCESS, f"{ACCESS}.host"]
     assert typed(box, "jexec web cat /etc/cron.d/cellblock-newsyslog").endswith("newsyslog\n")

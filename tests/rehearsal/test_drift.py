@@ -1,4 +1,4 @@
-"""Other hands change the host between our steps: it is shown and kept, not undone by accident."""
+"""Foreign changes to the host between steps are shown and kept, never undone by accident."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_rollback_to_a_step_minds_only_what_it_undoes(made: Plan, box: Box, to
 
 @pytest.mark.whole
 def test_a_whole_rollout_leaves_nothing_that_looks_like_somebody_elses(tmp_path: Path) -> None:
-    """Of the whole sample, step by step, and once more after a restart of the server."""
+    """After each step of the whole sample, and again after a restart of the server."""
     made = plan.make(site.read(SAMPLE))
     told = Notes()
     with standin_box(made.site, tmp_path) as box:

@@ -1,4 +1,4 @@
-"""Failures put into a rehearsal on the stand-in: each ends as before, or confirmed and verified."""
+"""Faults injected into a rehearsal on the stand-in: each ends as before, or confirmed, verified."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.rehearsal.sites import ordered
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 DRAWN = [
-    Fault("base", "power", 0.0),  # nobody undoes at boot yet
+    Fault("base", "power", 0.0),  # before this step nothing undoes at boot
     Fault("base", "fail-after", 0.9),
     Fault("network", "connection", 0.3),
     Fault("network", "power", 0.5),
@@ -64,7 +64,7 @@ def test_each_kind_ends_as_it_must(
 def test_a_second_run_that_changes_something_is_found(
     made: Plan, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a command that is not needed any more; the operation forgot to ask."""
+    """By a command that is no longer needed; the operation does not check for that."""
 
     def once_more(runner: Runner, position: int) -> tuple[Command, ...]:
         grows = Command("a line", "echo more >> /etc/motd.template", "undo")

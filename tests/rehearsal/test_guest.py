@@ -1,4 +1,4 @@
-"""Whole rollouts on a real FreeBSD, under clients that do not know of them."""
+"""Whole rollouts on a real FreeBSD, whose clients do not notice them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.lab.operator import Operator
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]
 
-# Of clients a second; an emulated processor has no more to give beside the rollout itself.
+# Requests of clients per second; an emulated processor has no room for more beside the rollout.
 INSERTS = 50.0
 GETS = 2.0  # each of eight
 QUESTIONS = 5.0  # over each transport
@@ -34,7 +34,7 @@ FIRST = ("preflight", "base", "network")
 
 @dataclass(frozen=True)
 class Seen:
-    """What deploy.py printed, and what the clients saw meanwhile."""
+    """The output of deploy.py, and what its clients noticed."""
 
     out: str
     inserted: Inserted
@@ -86,10 +86,10 @@ def test_the_services_move_under_clients_and_back(fresh_guest: Guest, tmp_path: 
 def test_the_gap_of_mysql_is_that_of_stop_and_start_typed(
     fresh_guest: Guest, tmp_path: Path
 ) -> None:
-    """By turns, since the machine is noisy; the typed ones under the same clients.
+    """Alternating, since the machine is noisy; the typed turns run under the same clients.
 
-    The inserting client measures the gap, not the prober, whose looks the typed turns go without.
-    The host's own restart is told beside them: nothing moves in it.
+    The inserting client measures the gap, not the prober, which does not run in the typed turns.
+    The host's own restart, which moves nothing, is printed for comparison.
     """
     operator = Operator(fresh_guest, tmp_path, (*FIRST, "mysql"), probes=0.5)
     guest = operator.guest
@@ -112,7 +112,7 @@ def test_the_gap_of_mysql_is_that_of_stop_and_start_typed(
 
 
 def cutover_typed(made: Site) -> tuple[tuple[str, str], tuple[str, str]]:
-    """What a person types to move MySQL, its clients included: stop and start, there and back."""
+    """The lines that a person types to move MySQL with its clients: stop and start, and back."""
     sets = f"{made.places['mysql'].set} {made.places['localhost'].set}"
     socket = made.services["mysql"].socket
     here, there = "service mysql-server", "service -j mysql mysql-server"

@@ -17,7 +17,7 @@ PROBE = "accounts scripts run as their owners: web"
 PHP = '<?php $db = new mysqli("localhost", "shop", "SECRET");\n'
 AT_HAND, PEOPLE = 6, 100
 PAGE = "/usr/home/alice/public_html/db.php"
-# mtree(8) makes all homes and gives them away; a chown for each took a minute.
+# mtree(8) creates all homes and sets their owners; a chown for each took a minute.
 MORE_PEOPLE = """
 i=0; while [ $i -lt {number} ]; do
     echo "p$i:*:$((1100 + i)):1001::0:0:one of many:/usr/home/p$i:/bin/sh"; i=$((i + 1))
@@ -35,10 +35,10 @@ def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
 
 
 def set_up(operator: Operator, order: str, handler: str = "", probed: int = 100) -> None:
-    """The guest's site with another order, and with a handler where it has the programs for it."""
+    """The guest's site with another order, and with a handler where its programs are installed."""
     text = operator.site.read_text(encoding="utf-8")
     text = re.sub(r"(?m)^order = .*$", f"order = [{order}]", text)
-    if "mysql" not in order:  # nobody has made the directory of its socket then
+    if "mysql" not in order:  # otherwise no step makes the directory of its socket
         text = "".join(
             line for line in text.splitlines(keepends=True) if "/usr/jails/mysql/" not in line
         )
@@ -91,7 +91,7 @@ def test_the_steps_of_800_accounts_cost_what_those_of_8_do(operator: Operator) -
 
 
 def of_people(operator: Operator, people: int) -> dict[str, dict[str, float]]:
-    """What the web's steps take with so many accounts, the six that are there among them."""
+    """How long the web's steps take with so many accounts, the six existing ones included."""
     operator.guest.restore()
     done = operator.guest.sh(MORE_PEOPLE.format(number=people - AT_HAND), timeout=600)
     assert done.exit == 0, done.stderr

@@ -1,4 +1,4 @@
-"""A real FreeBSD that is not as the site file says: one clear message, and nothing was touched."""
+"""A real FreeBSD that differs from the site file gets one clear message, and stays unchanged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ print(good, failed)
 
 
 def refused(operator: Operator, expected: str) -> None:
-    """Apply says that, and the host is to the letter what it was."""
+    """Apply prints that, and the host's fingerprint stays the same."""
     before = operator.fingerprint()
     done = operator.deploy("apply", "--yes")
     print(done.stderr)
@@ -137,7 +137,7 @@ def test_a_policy_with_an_unknown_jail(fresh_guest: Guest, tmp_path: Path) -> No
 
 @contextmanager
 def served_over_ipv6(guest: Guest) -> Iterator[subprocess.Popen[str]]:
-    """A client that asks BIND over both transports and Apache, all through, over IPv6."""
+    """A client that uses BIND over both transports and Apache, all over IPv6, during the test."""
     assert isinstance(guest.network, wire.Wire)
     here = ["ip", "-n", guest.network.name, "address"]
     subprocess.run([*here, "add", f"{CLIENT6}/64", "dev", wire.NEAR, "nodad"], check=True)

@@ -1,7 +1,7 @@
-"""Whatever fails on a real FreeBSD under clients, it comes back by itself and nothing is lost.
+"""Any failure on a real FreeBSD under clients: the host recovers by itself, and nothing is lost.
 
 `make chaos` draws the failures at random, prints the seed, and plays each from a snapshot of the
-guest as it stood before the step.
+guest as it was before the step.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(6 * 3
 
 RUNS, SEED, ONLY = "CELLBLOCK_CHAOS_RUNS", "CELLBLOCK_CHAOS_SEED", "CELLBLOCK_CHAOS_ONLY"
 ORDER = "CELLBLOCK_CHAOS_ORDER"
-BEFORE = "before"  # the snapshot of the guest as it stands before the step at hand
+BEFORE = "before"  # the snapshot of the guest before the current step
 ANSWERS_WITHIN = 180.0  # seconds, after the step rests; emulated
 DELIVERED_WITHIN = 180.0
-# mail.local takes a mailbox's lock that the power left behind for dead after five minutes, and goes
-# on by itself (seen, twice); nobody waits for that thirty times.
+# After a power cut, mail.local ignores a stale mailbox lock only after five minutes, and then
+# continues by itself (seen twice); waiting for that thirty times takes too long.
 UNLOCK = "rm -f /var/mail/alice.lock"
-# A second; the emulated processor has the rollout to run besides.
+# Per second; the emulated processor has the rollout to run, too.
 INSERTS, GETS, QUESTIONS, MESSAGES = 10.0, 1.0, 2.0, 0.2
 TO = "alice@example.org"
 FLUSH = "sendmail -q; if jls -j mail jid >/dev/null 2>&1; then jexec mail sendmail -q; fi"
@@ -57,7 +57,7 @@ class Played:
 
 
 class Stage:
-    """The guest, an operator with time, and one whose steps have a short deadline."""
+    """The guest, an operator with a long deadline, and one with a short one."""
 
     def __init__(self, guest: Guest, home: Path) -> None:
         self.guest = guest
@@ -78,7 +78,7 @@ class Stage:
         assert done.returncode == 0, f"{words}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
 
     def play(self, failure: Failure) -> str:
-        """One failure, from the step's snapshot; how it ended. Raises AssertionError."""
+        """Play one failure from the step's snapshot; returns its end. Raises AssertionError."""
         failures.lay(self.guest, failure)
         before = self.operator.fingerprint()
         with ExitStack() as clients:
@@ -123,9 +123,9 @@ class Stage:
         )
         state = scene.state()
         if failure.step == "base" and state == "applying":
-            return "seen to by the next"  # nobody undoes at boot yet (docs/recovery.md)
+            return "seen to by the next"  # nothing undoes at boot yet (docs/recovery.md)
         assert state in ("undone", "confirmed"), f"{state}: {self._log(scene)}"
-        if failure.kind == "disk":  # people's services want one with room
+        if failure.kind == "disk":  # the users' services need a disk with room
             failures.mend(self.guest, failure)
         return state
 
@@ -133,7 +133,7 @@ class Stage:
         return self.guest.sh(f"cat {scene.there}/stuck; tail -n 30 {scene.there}/log").stdout
 
     def _all_answer(self) -> None:
-        """From the host, or from the jail, as the journal says."""
+        """The host or the jail answers each port, as the journal says."""
         deadline = time.monotonic() + ANSWERS_WITHIN
         while True:
             asked = subprocess.run(
@@ -164,7 +164,7 @@ class Stage:
             time.sleep(3)
 
     def _goes_on(self, failure: Failure) -> None:
-        """The step runs, or what stands before it is taken back."""
+        """Apply the step again, or roll back the ones before it."""
         at = self.steps.index(failure.step)
         if failure.then == "apply" or at == 0:
             self.deploy("apply", "--yes", "--to", failure.step)

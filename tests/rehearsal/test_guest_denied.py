@@ -1,4 +1,4 @@
-"""A step that denies ssh on a real FreeBSD: the host takes it back at its deadline, by itself."""
+"""A step that blocks ssh on a real FreeBSD: the host undoes it at its deadline, by itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)
 DEADLINE = 8  # seconds after the last command
 WITHIN = 10.0  # seconds after the deadline
 GIVEN_UP = 120.0
-TIMES = 2  # each way to deny it
+TIMES = 2  # runs of each way to block it
 STEP = "002-denied"
 
 CONFIG = "/etc/ssh/sshd_config"
@@ -53,7 +53,7 @@ WAYS = {
     "the address is gone": Way(f"{ALIAS} -alias", f"{ALIAS}/24 alias"),
 }
 
-# Until sshd greets somebody new; when that was, by this machine's clock.
+# Waits until sshd greets a new client, and prints when, by this machine's clock.
 KNOCKS = """\
 import socket, sys, time
 while True:
@@ -76,7 +76,7 @@ def denied(way: str) -> Commands:
 
 
 def ahead(guest: Guest) -> float:
-    """How many seconds the guest's clock is ahead of ours; to about one."""
+    """How many seconds the guest's clock is ahead of ours; accurate to about one."""
     asked = time.time()
     return float(guest.sh("date +%s").stdout) + 0.5 - (asked + time.time()) / 2
 

@@ -1,4 +1,4 @@
-"""What hangs on Apache, on a real FreeBSD: crontab, newsyslog and a renewal hook go on."""
+"""References to Apache on a real FreeBSD: crontab, newsyslog and a renewal hook keep working."""
 
 from __future__ import annotations
 

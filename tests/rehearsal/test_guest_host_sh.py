@@ -1,4 +1,4 @@
-"""host.sh under FreeBSD's own sh, on a real FreeBSD: what its tests under dash and bash say."""
+"""host.sh under FreeBSD's own sh, on a real FreeBSD: as its tests under dash and bash."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_without_a_confirm_the_host_undoes_it_and_a_late_one_says_so(
 
 @pytest.mark.parametrize("killed", ["run 002", "(guard|run) 002"], ids=["run", "run and guard"])
 def test_what_is_killed_in_the_middle_is_undone(host: Guest, begin: Begin, killed: str) -> None:
-    """With the guard killed, too, by the guard that the next operator starts."""
+    """If the guard is killed, too, by the guard that the next operator starts."""
     run = begin(step("one", makes("a"), makes("b", then="sleep 500", limit=600)))
     run.begin(1)
     until(host, lambda: "do-b" in acts(host))

@@ -1,4 +1,4 @@
-"""Mail moves on a real FreeBSD while somebody sends all the time: each message arrives once."""
+"""Mail moves on a real FreeBSD while a client sends all the time: each message arrives once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.rehearsal.mailed import must_have_arrived
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]
 
-# A second. Each message and each look of the prober (at two ports) is a process of sendmail's, and
-# an emulated processor has no more to give beside the rollout itself.
+# Per second. Each message and each probe (of two ports) is a process of sendmail's, and an emulated
+# processor has no room for more beside the rollout.
 MESSAGES = 0.5
 PROBES = 0.5
-FAR = "root@[192.0.2.9]"  # nobody is there: it stays in the queue
+FAR = "root@[192.0.2.9]"  # no server there: the message stays in the queue
 
 
 @pytest.fixture

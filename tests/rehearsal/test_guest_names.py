@@ -1,4 +1,4 @@
-"""BIND on a real FreeBSD: nobody's question stays unanswered, and its secondary goes on."""
+"""BIND on a real FreeBSD: no query stays unanswered, and its secondary keeps up."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)
 ZONE = "example.org"
 FILE = f"/usr/local/etc/namedb/primary/{ZONE}.db"
 FIRST = 2023042701
-TOLD_WITHIN = 60.0  # seconds from a reload to a secondary that has the zone
-QUESTIONS = 50.0  # a second, over each transport
-# A notify leaves under the address that secondaries know: that is egress's.
+TOLD_WITHIN = 60.0  # seconds from a reload until the secondary has the zone
+QUESTIONS = 50.0  # per second, over each transport
+# A notify is sent from the address that secondaries know: the egress address.
 ORDER = ("preflight", "base", "network", "traffic", "egress", "bind")
 TELLS = f"""
 cd /usr/local/etc/namedb &&
@@ -30,7 +30,7 @@ service named restart
 
 
 def renewed(guest: Guest, serial: int, where: str = "") -> None:
-    """The zone gets its next serial, and BIND, in a jail or not, is told of it."""
+    """The zone gets its next serial, and BIND, in a jail or not, reloads it."""
     change = f"sed -i '' 's/{serial - 1}/{serial}/' {FILE}"
     done = guest.sh(f"{change} && {where}rndc reload {ZONE}")
     assert done.exit == 0, done.stdout + done.stderr
@@ -66,7 +66,7 @@ def test_names_are_answered_and_zones_handed_on_all_the_way(
         assert not resolved.failures, failed
         assert len(transfers) > 10
         assert set(transfers) == {"success"}, transfers
-        # By its word alone: nobody asks for the zone any more.
+        # Only by BIND's notify: the secondary does not poll the zone any more.
         with Secondary(guest, ZONE, folder) as other:
             other.wait_for(serial, TOLD_WITHIN)
             serial += 1

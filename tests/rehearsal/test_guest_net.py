@@ -1,4 +1,4 @@
-"""Outbound, policy and traffic on a real FreeBSD: how fast, who reaches whom, what is noticed."""
+"""Outbound, policy and traffic on a real FreeBSD: throughput, access, and what verify notices."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ WIRE = "100mbit"
 """The speed of the server's wire. Without one an emulated processor is what is measured, and not
 whether the wire stays full: each packet's nat costs it a third more.
 """
-TRIES = 3  # the machine is noisy: the best of so many
+TRIES = 3  # the machine is noisy: the best of three counts
 EGRESS = site.read(PROJECT / "box" / "site.toml").places["egress"]
-# Not of all ports: that would cut ssh off, and with it whoever wants to look.
+# Not for all ports: that would block ssh, also for the person who wants to see why.
 NAT_TOO_WIDE = (
     f"ipfw -q add 40 nat {EGRESS.number} tcp from any not 1-8998 to not 10.80.0.0/24 "
     "out xmit vtnet0"
@@ -71,7 +71,7 @@ def _told(words: str) -> Transfer:
 
 
 def uploaded(guest: Guest, send: str, port: int = 443) -> Transfer:
-    """What arrives of an upload to a port that policy lets the web's jail open."""
+    """The result of an upload to a port that policy opens for the web's jail."""
     with _on_wire(guest, TAKE, port) as taking:
         assert taking.stdout is not None
         assert taking.stdout.readline() == "ready\n"
@@ -87,7 +87,7 @@ def downloaded(guest: Guest, give: str, port: int = 8999) -> Transfer:
 
 
 def best(transfer: Callable[[], Transfer]) -> float:
-    """The best rate in bytes a second, of transfers that came whole."""
+    """The best rate in bytes a second, of transfers that arrived complete."""
     found = [transfer() for _ in range(TRIES)]
     assert all(each.bytes == MIB * 2**20 for each in found), found
     return max(each.bytes / each.seconds for each in found)
@@ -99,7 +99,7 @@ def rates(guest: Guest) -> dict[str, float]:
         "upload, jail": best(lambda: uploaded(guest, jailed)),
         "download, jail": best(lambda: downloaded(guest, "jexec bind nc -N -l 10.80.0.2")),
     }
-    # The same ways without any nat; TSO stays off.
+    # The same routes without any nat; TSO stays off.
     guest.sh("ipfw -q add 45 fwd 10.80.0.2,8999 tcp from any to 203.0.113.2 8999 in")
     guest.sh(f"ipfw set disable {EGRESS.set}")
     figures["upload, no nat"] = best(lambda: uploaded(guest, "nc -N -w 30 -s 203.0.113.2"))
@@ -118,7 +118,7 @@ def well(operator: Operator) -> None:
 
 
 def seen(operator: Operator, by_hand: str, back: str) -> str:
-    """What verify says while something is put in by hand; and that all is well again afterwards."""
+    """What verify prints while a manual change is in place; once undone, all checks pass again."""
     operator.guest.sh(by_hand)
     done = operator.deploy("verify")
     operator.guest.sh(back)
@@ -172,7 +172,7 @@ def test_all_of_it_holds_before_and_after_a_reboot_and_goes_back(operator: Opera
     assert len(ours) >= 4
     assert all(each["passed"] for each in ours), ours
 
-    # cleanvar empties /var/run at boot, and the link to MySQL's socket was there.
+    # cleanvar empties /var/run at boot, and with it the link to MySQL's socket.
     socket = "/var/run/mysql/mysql.sock"
     assert guest.sh(f"readlink {socket}").stdout == f"/usr/jails/mysql/root{socket}\n"
     assert asked.returncode == 0, [each for each in verdicts.values() if not each["passed"]]

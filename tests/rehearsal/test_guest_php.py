@@ -1,4 +1,4 @@
-"""People's PHP on a real FreeBSD while MySQL and Apache move: no page fails but for MySQL's gap."""
+"""Users' PHP on a real FreeBSD while MySQL and Apache move: only MySQL's gap may fail a page."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.lab.operator import Operator
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(3600)]
 
 CONF = "/usr/local/etc/apache24/httpd.conf"
-RATE = 2.0  # of each client a second
-INSERTS = 20.0  # a second: they measure MySQL's gap
-SYN_AGAIN = 3.0  # seconds: who asked in the gap is answered at a second SYN, or the next who asks
+RATE = 2.0  # of each client per second
+INSERTS = 20.0  # per second: they measure MySQL's gap
+SYN_AGAIN = 3.0  # seconds: a client that connects in the gap gets in by its second SYN
 HELLO = '<?php echo "hello from ", "PHP";'
 SHOP = """<?php
 ini_set("mysqli.default_socket", "/var/run/mysql/mysql.sock");
@@ -30,7 +30,7 @@ if (!@mysqli_real_connect($db, $_GET["at"], "shop", "shop-secret", "shop")) {
 }
 echo "a shop with ", count(mysqli_fetch_all(mysqli_query($db, "SELECT 1"))), " answer";
 """
-PLACES = ("localhost", "127.0.0.1")  # the one is the socket, the other is not
+PLACES = ("localhost", "127.0.0.1")  # the first means the socket, the second does not
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
 
 
 def lay(guest: Guest, name: str, text: str) -> None:
-    """A page beside the one that the clients know."""
+    """A page beside the one that the clients request."""
     folder = guest.sh(f"awk -F'\"' '/^DocumentRoot/ {{ print $2 }}' {CONF}").stdout.strip()
     done = guest.sh(f"cat > {folder}/{name} <<'END'\n{text}\nEND\nchmod 644 {folder}/{name}")
     assert done.exit == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Postfix and Dovecot move on a real FreeBSD while somebody sends and somebody logs in."""
+"""Postfix and Dovecot move on a real FreeBSD while clients send mail and log in."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.rehearsal.mailed import has_postfix, let_postfix_serve, must_have_arr
 
 pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(7200)]
 
-# A second. The prober looks at six ports, and most of its looks are a new process of Dovecot's.
+# Per second. The prober probes six ports, and most probes are a new process of Dovecot's.
 MESSAGES = 5.0
 LOGINS = 1.0
 PROBES = 0.2
-EACH_WAY = 500 / MESSAGES  # seconds that the clients go on at the least
-FAR = "root@[192.0.2.9]"  # nobody is there: it stays in the queue
+EACH_WAY = 500 / MESSAGES  # minimum seconds that the clients run
+FAR = "root@[192.0.2.9]"  # no server there: the message stays in the queue
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def under_mail(operator: Operator, *words: str) -> tuple[Sent, LoggedIn]:
 
 
 def waiting(guest: Guest, queue: str) -> list[str]:
-    """Names of the messages to FAR in that queue, wherever in it they are."""
+    """Names of the messages to FAR anywhere in that queue."""
     asked = f"cd {queue} && grep -rl '192[.]0[.]2[.]9' active deferred incoming maildrop"
     return [line.rpartition("/")[2] for line in guest.sh(asked).stdout.split()]
 

@@ -1,4 +1,4 @@
-"""Databases that belong to accounts, on a real FreeBSD whose real MySQL goes on writing them."""
+"""Databases owned by accounts, on a real FreeBSD whose real MySQL keeps writing them."""
 
 from __future__ import annotations
 

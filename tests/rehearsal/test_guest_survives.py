@@ -1,4 +1,4 @@
-"""A real FreeBSD whose operator is killed, and one whose power goes in the middle of a step."""
+"""A real FreeBSD whose operator is killed, and one that loses power in the middle of a step."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def states(operator: Operator) -> dict[str, str]:
 
 
 def kill_when(operator: Operator, step: str, *words: str) -> None:
-    """Kills deploy.py, with all that it started, once the host has begun that step."""
+    """Kill deploy.py and all that it started, once the host has begun that step."""
     running = operator.begin(*words)
     try:
         operator.guest.wait_until(

@@ -1,6 +1,6 @@
-"""On a real FreeBSD: somebody with only the runbook moves MySQL by hand, and back.
+"""On a real FreeBSD: a person with only the runbook moves MySQL by hand, and back.
 
-Typed into an interactive /bin/sh on a terminal of root's, one line after the other.
+The lines are typed into an interactive /bin/sh on root's terminal, one after the other.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def operator(fresh_guest: Guest, tmp_path: Path) -> Operator:
 
 @pytest.fixture
 def terminal(operator: Operator) -> Iterator[Typist]:
-    """At a terminal: root's own login shell is csh, and from there the page's shell."""
+    """At a terminal: root's login shell is csh, and the runbook's shell is started from there."""
     login = ["-tt" if word == "-T" else word for word in operator.guest.ssh_argv("")[:-1]]
     assert "-tt" in login
     pipe = subprocess.PIPE
     shell = subprocess.Popen(login, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
     assert shell.stdout is not None
     said = b""
-    while not said.endswith(b"# "):  # what is typed before its prompt csh throws away
+    while not said.endswith(b"# "):  # csh drops what is typed before its prompt
         said += (more := os.read(shell.stdout.fileno(), 65536))
         assert more, said
     typist = Typist(shell, f"{SHELL}\nstty -echo")
@@ -51,7 +51,7 @@ def terminal(operator: Operator) -> Iterator[Typist]:
 
 
 class AtGuest(Person):
-    """Types the lines for another machine on the wire, and those meanwhile right after."""
+    """Types the lines for another machine there, and the lines to type meanwhile right after."""
 
     def __init__(self, typist: Typist, guest: Guest) -> None:
         super().__init__(typist)
@@ -63,7 +63,7 @@ class AtGuest(Person):
                 done = subprocess.run(
                     self.guest.argv("sh", "-c", f"{line.text}\nsleep 1"),
                     stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,  # what runs on in the background would hold it
+                    stderr=subprocess.DEVNULL,  # a background process would hold it open
                     text=True,
                     timeout=120,
                     check=False,
@@ -75,7 +75,7 @@ class AtGuest(Person):
 
 
 def asked(operator: Operator, done: int) -> None:
-    """The checks of these steps, as an apply asks them."""
+    """Run the checks of these steps, as an apply does."""
     answer = subprocess.run(
         operator.guest.argv(
             sys.executable, "-m", "tests.lab.asking", str(operator.site), str(done)
@@ -114,7 +114,7 @@ def test_mysql_moves_by_hand_and_back(operator: Operator, terminal: Typist, tmp_
 def test_apply_by_hand_waits_at_a_terminal_and_remembers_the_way_back(
     operator: Operator, terminal: Typist
 ) -> None:
-    """deploy.py on a terminal of the operator's, the typing on another one, of the server's."""
+    """deploy.py on a terminal of the operator's; the typing on another one, on the server."""
     before = operator.fingerprint()
     ours, theirs = pty.openpty()
     words = ["deploy.py", "apply", "--by-hand", "--to", "network", "--site", str(operator.site)]

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.measured, pytest.mark.timeout(7200)
 
 @pytest.fixture(autouse=True)
 def box() -> str:
-    """The box's name, of one that is at hand: nothing is fetched for a test."""
+    """The name of a box that is installed: tests download nothing."""
     name = os.environ.get("CELLBLOCK_VAGRANT_BOX", "")
     if shutil.which("vagrant") is None:
         pytest.skip("no vagrant on this machine")

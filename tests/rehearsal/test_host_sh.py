@@ -1,4 +1,4 @@
-"""host.sh on the stand-in: the power goes, the connection goes, commands hang; and back again."""
+"""host.sh on the stand-in: power cuts, lost connections, hanging commands, and the recovery."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def step(name: str, *operations: Any, **more: Any) -> Step:
 
 
 def planned(*steps: Step) -> Plan:
-    """After the product's own step `base`, which brings the rc.d script."""
+    """After the product's own step `base`, which installs the rc.d script."""
     hashes: list[str] = []
     for each in (BASE, *steps):
         hashes.append(each.chained(hashes[-1] if hashes else SAMPLE.hash))
@@ -127,12 +127,12 @@ def acts(host: StandIn) -> list[str]:
 def fingerprint(host: StandIn) -> list[str]:
     done = host.run(f"{FOLLOW} fingerprint")
     assert done.returncode == 0, done.stderr
-    # Pids and sockets of daemons are the boot's, and not what a step leaves behind.
+    # Pids and sockets of daemons belong to the boot, not to what a step leaves behind.
     return [line for line in done.stdout.splitlines() if line]
 
 
 def test_the_fingerprint_sees_the_hosts_parts(host: StandIn, run: Callable[..., Run]) -> None:
-    """An empty one would call everything undone."""
+    """With an empty fingerprint everything would count as undone."""
     run()
     kinds = {line.split()[0] for line in fingerprint(host)}
     assert {"line", "path", "hash", "address", "mount", "service"} <= kinds
@@ -154,7 +154,7 @@ def test_the_fingerprint_sees_the_hosts_parts(host: StandIn, run: Callable[..., 
 def test_after_a_power_cut_the_boot_undoes_what_was_not_confirmed(
     host: StandIn, run: Callable[..., Run]
 ) -> None:
-    """By the rc.d script of the step base, with nobody there; what was confirmed stays."""
+    """By the rc.d script of the step base, without an operator; confirmed steps stay."""
     begun = run(
         step("one", makes("a")),
         step("two", makes("b"), makes("c", live=True), makes("d", then="sleep 60", limit=90)),
@@ -191,7 +191,7 @@ def test_power_lost_at_any_line_comes_back_to_before_the_step(
     try:
         begun.connection.session.run(":")
         begun.begin(1)
-    except Exception as error:  # the power may go under the upload itself
+    except Exception as error:  # the power may fail during the upload itself
         assert "ended" in str(error) or "failed" in str(error), error
     until(lambda: not host.is_up)
     host.power_off()
@@ -213,7 +213,7 @@ def test_a_step_goes_on_while_the_network_is_gone(host: StandIn, run: Callable[.
 
 
 def test_a_network_that_goes_at_the_confirm(host: StandIn, run: Callable[..., Run]) -> None:
-    """Whether the confirm got there or not, both sides say the same in the end."""
+    """Whether or not the confirm arrived, both sides agree in the end."""
     begun = run(step("one", makes("a")))
     entry = begun.connection.follow(begun.begin(1))
     host.break_at("sh *host.sh confirm *", mode="cut")
@@ -271,11 +271,11 @@ def test_nothing_that_the_stand_in_does_not_know_was_asked(
     assert host.strange == []
 
 
-# The text itself.
+# The script's text.
 
 
 def shellcheck() -> str:
-    """From the dev extra of this very Python; without it these tests fail, they do not pass."""
+    """From the dev extra of this Python; without it these tests fail, they do not pass."""
     found = shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or shutil.which(
         "shellcheck"
     )
@@ -310,7 +310,7 @@ def test_the_script_of_the_boot_is_clean_sh(tmp_path: Path) -> None:
 
 
 def test_every_command_that_host_sh_runs_is_of_freebsds_base_system() -> None:
-    """No timeout of GNU's, no flock, no readlink -f; and nothing that is bash's alone."""
+    """No timeout of GNU's, no flock, no readlink -f; and nothing that only bash has."""
     text = journal.host_sh()
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     for foreign in ("timeout ", "flock ", "setsid ", "readlink ", "seq ", "local ", "[[ ", "&>"):

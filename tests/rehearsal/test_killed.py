@@ -1,4 +1,4 @@
-"""An operator's machine that dies in the middle, and other hands that change the host meanwhile."""
+"""An operator's machine that dies in the middle, and foreign changes to the host meanwhile."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def box(made: Plan, tmp_path: Path) -> Iterator[Box]:
 
 @pytest.fixture(scope="module")
 def littered(made: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """One for all that is planted: each looks for what it has planted itself."""
+    """One box for all planted files: each test looks for what it has planted itself."""
     with standin_box(made.site, tmp_path_factory.mktemp("littered")) as box:
         yield box
 

@@ -1,4 +1,4 @@
-"""An operator at a terminal who leaves a rehearsal with ^C: a clean screen, and nothing runs on."""
+"""^C during a rehearsal at a terminal: the screen is clean, and no process is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail on the stand-in: what waits in the queue goes along, and comes back."""
+"""Mail on the stand-in: the queue moves with the service, and comes back."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_step_that_fails_after_the_move_loses_no_message(made: Plan, box: Box)
         assert typed(box, "service sendmail onestatus | head -n 1").startswith(
             "sendmail is running"
         )
-        # The jail's server has it: it serves, and the host's queue is not touched twice.
+        # The jail's server has the queue: it delivers, and the host's queue is not changed twice.
         assert queued(box, "/var/spool/mqueue") == []
         assert queued(box, JAILS_QUEUE) == [df, qf]
         run.rollback()

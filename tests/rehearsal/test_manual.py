@@ -1,4 +1,4 @@
-"""apply --by-hand on the stand-in: a person types what he is shown; the host knows the way back."""
+"""apply --by-hand on the stand-in: a person types the lines shown; the host keeps the undo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.rehearsal.typist import Typist, seen
 
 
 class Person:
-    """Types what he is shown into an interactive shell of his own; at the step `cut` half of it."""
+    """Types the lines shown into an interactive shell; at the step `cut` half of them."""
 
     def __init__(self, box: Box, cut: str = "") -> None:
         self.box = box

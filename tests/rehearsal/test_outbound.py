@@ -1,5 +1,5 @@
-"""Policy, egress and traffic on the stand-in: in force at once and after a boot, and what is put in
-by hand against them is seen."""
+"""Policy, egress and traffic on the stand-in: in force at once and after a boot, and the checks
+notice manual changes that break them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TSO_ON = (
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, Runner]]:
-    """All of it applied, once for the tests that put back what they change."""
+    """All steps applied, once for the tests, each of which restores what it changes."""
     whole = ordered("traffic", "egress", "bind", "mysql", "web", "policy")
     with (
         standin_box(whole.site, tmp_path_factory.mktemp("outbound")) as box,
@@ -39,7 +39,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn,
 
 
 def failures(runner: Runner) -> str:
-    """What the checks of these steps have to say with all of them done."""
+    """The failures of the checks of these steps, once all of the steps are done."""
     steps = [step for step in runner.plan.steps if step.name in ("traffic", "egress", "policy")]
     asked = [check for step in steps for check in step.checks if check.until is None]
     assert len(asked) == 10
@@ -129,7 +129,7 @@ def test_traffic_is_counted_by_jail_without_touching_it(applied: tuple[StandIn, 
 
 
 def test_a_boot_changes_nothing(applied: tuple[StandIn, Runner]) -> None:
-    """Last of those that share one: the connection is gone afterwards."""
+    """Last of the tests that share the fixture: the boot ends the connection."""
     standin, runner = applied
     runner.connection.close()
     standin.power_off()

@@ -1,9 +1,9 @@
-"""Somebody has root in a jail and plants links towards the host's /etc: nothing outside it changes.
+"""A jail whose root plants links towards the host's /etc: no file outside the jail changes.
 
-Whatever becomes of the step (with its /etc gone a jail is no place for a daemon): no file of the
-host ever has a content or a mode that it does not have in a rollout without links. Every kind of
-link is tried before some steps and the undo of some, by turns; CELLBLOCK_LINKS=all tries every
-kind before every step and every undo.
+However the step ends (a jail without its /etc can run no daemon): no file of the host ever has a
+content or a mode that it does not have in a rollout without links. Every kind of link is tried
+before some steps and the undo of some, in rotation; CELLBLOCK_LINKS=all tries every kind before
+every step and every undo.
 """
 
 from __future__ import annotations
@@ -84,20 +84,20 @@ def state(path: Path) -> State:
 
 
 def outside(root: Path) -> dict[str, State]:
-    """Every file of the host that a jail has no business with, as it is."""
+    """The state of every file of the host that a jail must not change."""
     found = {}
     for place in OUTSIDE:
         for folder, _, names in os.walk(root / place):
             for path in (Path(folder), *(Path(folder, name) for name in names)):
                 inner = str(path.relative_to(root))
                 if not inner.startswith(("var/spool/mqueue-mail/", "var/spool/clientmqueue-mail/")):
-                    with suppress(FileNotFoundError):  # a daemon is at work
+                    with suppress(FileNotFoundError):  # a daemon may remove it meanwhile
                         found[inner] = state(path)
     return found
 
 
 class Walk:
-    """The sample's rollout, a step at a time, with nothing asked of the host's checks."""
+    """The sample's rollout, one step at a time, without running the checks."""
 
     def __init__(self, made: Plan, box: Box) -> None:
         self.made = made
@@ -151,7 +151,7 @@ def walk(made: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture(scope="module")
 def seen(made: Plan, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[State]]:
-    """Path -> what it is in a rollout without links, and on the way back."""
+    """Path -> its states in a rollout without links, and during its rollback."""
     found: dict[str, set[State]] = defaultdict(set)
 
     def note() -> None:
@@ -193,7 +193,7 @@ SHIFTS = range(len(KINDS)) if os.environ.get("CELLBLOCK_LINKS") == "all" else [N
 def test_no_link_out_of_a_jail_is_followed(
     walk: Walk, seen: dict[str, set[State]], shift: int | None
 ) -> None:
-    if shift is None:  # another one each time, chosen here: all of xdist's must collect the same
+    if shift is None:  # a random one, chosen here: all workers of xdist must collect the same tests
         shift = random.randrange(len(KINDS))
         print(f"shift {shift}")
     tried = 0
@@ -209,7 +209,7 @@ def test_no_link_out_of_a_jail_is_followed(
             if not done:  # stuck, where the undo could not get into the jail
                 walk.back(name)
                 if not getattr(walk, act)(name):
-                    break  # it wants hands: a daemon has lost its files meanwhile
+                    break  # it needs manual repair: a daemon has lost its files meanwhile
     assert tried > len(walk.names)
 
 
@@ -233,6 +233,6 @@ def test_what_a_jail_mounts_out_of_another_is_not_a_directory_of_the_hosts(
 
 @pytest.mark.whole
 def test_a_file_that_is_written_through_a_link_would_be_seen(walk: Walk) -> None:
-    """On a host as it is to begin with; among all states of a rollout, `seen` asks the same."""
+    """On a fresh host; in a rollout, the comparison with all states in `seen` works the same."""
     there = {path: {state} for path, state in walk.outside.items()}
     must_see_what_is_written_through_a_link(walk, there)

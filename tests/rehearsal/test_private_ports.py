@@ -1,4 +1,4 @@
-"""Which of its ports are public changes who reaches a service, not whether it moves."""
+"""The choice of public ports changes who can reach a service, not whether it moves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUBSETS = [each for n in range(len(PORTS) + 1) for each in combinations(PORTS, n
 
 
 def planned(private: Collection[Port], *subjects: str) -> Plan:
-    """The plan of the sample with these ports kept to the host and the jails."""
+    """The plan of the sample with these ports private to the host and the jails."""
 
     def kept(name: str, listen: Listen) -> Listen:
         public = (name, listen.port, listen.proto) not in private
@@ -57,7 +57,7 @@ def test_a_service_with_private_ports_moves_and_comes_back(
 ) -> None:
     subjects = list(dict.fromkeys(name for name, _, _ in private))
     if "web" in subjects and "mysql" not in subjects:
-        subjects.insert(0, "mysql")  # whose socket the web's jail mounts
+        subjects.insert(0, "mysql")  # the web's jail mounts its socket
     made = planned(private, *subjects)
     with standin_box(made.site, tmp_path) as box:
         assert {each.source for each in box.watches} >= {"host"}

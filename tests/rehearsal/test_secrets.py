@@ -1,4 +1,4 @@
-"""Secrets that are planted all over the host: nowhere to be read after a rollout and back."""
+"""Secrets planted all over the host: none can be read anywhere after a rollout and a rollback."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def planted() -> BaseHost:
 
 
 class Looking(PlainLines):
-    """Looks around after each step, too."""
+    """Searches for secrets after each step, too."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -75,13 +75,13 @@ class Looking(PlainLines):
 def holds_a_secret(path: Path) -> bool:
     try:
         return MARK.encode() in path.read_bytes()
-    except OSError:  # a fifo's or a socket's, or gone
+    except OSError:  # of a fifo or a socket, or a removed file
         return False
 
 
 def regular(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
-        # Not what is mounted from elsewhere: it is looked at there.
+        # Skips what is mounted from elsewhere: it is searched there.
         folders[:] = [name for name in folders if not Path(place, name).is_mount()]
         for name in names:
             path = Path(place, name)
@@ -90,7 +90,7 @@ def regular(folder: Path) -> Iterator[Path]:
 
 
 def open_to_all(root: Path) -> list[str]:
-    """Files with a secret in them that anybody may read who is on the host."""
+    """Files with a secret in them that every user of the host may read."""
     hidden = {Path(path) for path in SECRETS}
 
     def reachable(path: Path) -> bool:
@@ -152,7 +152,7 @@ def test_no_secret_is_in_what_a_rollout_leaves_writes_or_types(
     assert "mysql.cutover" in (state / "heard").read_text()
     printed = capsys.readouterr()
     with rehearsal.record:
-        pass  # it is written as this ends
+        pass  # written when this function ends
     assert {"report.html", "report.json"} <= {each.name for each in state.iterdir()}
     assert len(calls) > 1000, "the command lines were not noted"
     assert any(CLIENT.split()[1] in line for line in calls)

@@ -40,7 +40,7 @@ class Rehearsed:
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
-    """Of the sample's services the one that cannot overlap; make rehearse has all."""
+    """A rehearsal of MySQL, the service that cannot overlap; `make rehearse` runs all services."""
     where = tmp_path_factory.mktemp("rehearsed")
     file = written(where, "mysql")
     done = rehearse("--site", str(file), "--json", state=where / "state")
@@ -69,7 +69,7 @@ def test_forward_back_and_forward_again(rehearsed: Rehearsed) -> None:
             noticed = {s for s, w in result["outage"].items() if w["verdict"] == "outage"}
             assert noticed <= moved, f"{result['step']} cut off {noticed}"
     # Channels do not depend on the number of commands: the first step opens the connection that all
-    # use; each confirms over one of its own.
+    # use; each confirm opens one of its own.
     assert len({result["commands"] for result in acts["apply"]}) > 3
     assert {result["channels"] for result in acts["apply"]} == {1}
 
@@ -93,8 +93,8 @@ def test_the_page_shows_the_gap_of_mysql_where_it_was_and_no_other(rehearsed: Re
             for gap in service["gaps"]:
                 assert gap["steps"] == ["mysql.cutover"]
                 assert cutover["began"] < gap["start"] < gap["end"] < cutover["ended"]
-            expected += gaps * 2  # in the timeline, and once more large
-    # The stand-in's daemons are quick: on a busy machine a gap may fall between two probes.
+            expected += gaps * 2  # in the timeline, and once more enlarged
+    # The stand-in's daemons are fast: on a busy machine a gap may fall between two probes.
     assert expected, "no act shows the gap of MySQL"
     assert sorted(drawn) == sorted(expected)
 

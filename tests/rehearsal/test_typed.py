@@ -1,4 +1,4 @@
-"""A person who has only the runbook moves the sample by hand, and back: its lines, in order."""
+"""A person with only the runbook moves the sample by hand, and back: its lines, in order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def pages(site_file: Path, where: Path) -> list[Section]:
-    """The steps as deploy.py writes them down for that site, in their order."""
+    """The steps as deploy.py writes them for that site, in order."""
     words = ["runbook", "--site", str(site_file), "--output", str(where)]
     subprocess.run([sys.executable, "deploy.py", *words], cwd=PROJECT, check=True, timeout=120)
     found = sorted(where.glob("*.md"))
@@ -32,7 +32,7 @@ def pages(site_file: Path, where: Path) -> list[Section]:
 
 
 class Person:
-    """Types what the page says, and stops where it is not as the page says."""
+    """Types the page's lines, and stops when the output differs from the page."""
 
     def __init__(self, typist: Typist) -> None:
         self.typist = typist
@@ -70,7 +70,7 @@ def typist(box: Box) -> Iterator[Typist]:
 
 
 def asked(made: Plan, done: int, box: Box) -> None:
-    """The checks of the steps, as an apply asks them."""
+    """Run the checks of the steps, as an apply does."""
     with Session(box.target) as session:
         verdicts = checks.run(made.checks(done), session, made.site, box.outside)
     failed = [f"{each.name}: {each.message}" for each in verdicts if not each.passed]

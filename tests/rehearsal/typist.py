@@ -1,4 +1,4 @@
-"""A person with a runbook: reads its pages, types their lines into a shell, looks at what comes."""
+"""A person with a runbook: reads its pages, types their lines into a shell, compares the output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import IO
 from operations.command import ANY
 
 LIMIT = 300.0  # seconds that one line may take
-_LOGIN, _QUIET = 60.0, 3.0  # seconds until the first word, and after the last one
+_LOGIN, _QUIET = 60.0, 3.0  # seconds until the first output, and after the last
 _PS1, _PS2 = "typist-1> ", "typist-2> "
 _PARTS = {
     "Before you start": "before",
@@ -25,7 +25,7 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Line:
-    """A block's item. `sees` is None where the page does not say."""
+    """A block's item. `sees` is None where the page names no output."""
 
     title: str
     text: str
@@ -33,7 +33,7 @@ class Line:
 
     @property
     def on_host(self) -> bool:
-        """A line for another machine, or beside such a one, is not for this shell."""
+        """Whether this shell runs it: not a line for another machine, or one beside such a line."""
         return not self.title.startswith(("on another machine: ", "meanwhile, on the host: "))
 
 
@@ -62,10 +62,10 @@ def sections(page: str) -> list[Section]:
 
 
 def items(block: str) -> list[Line]:
-    """What a block has to type, in its order."""
+    """The lines that a block contains, in order."""
     found = []
-    # A file in a block has lines of its own that begin with "# "; each item but those of the way
-    # back, which are single lines, ends with what to see.
+    # A file in a block has lines of its own that begin with "# "; each item ends with its expected
+    # output, except those of the undo, which are single lines.
     ends = r"(?m)(^# expect: [^\n]*)\n\n" if "\n# expect: " in block else r"()\n\n(?=# )"
     parts = re.split(ends, block)
     for item in [*map("".join, zip(parts[::2], parts[1::2], strict=False)), parts[-1]]:
@@ -77,7 +77,7 @@ def items(block: str) -> list[Line]:
 
 
 def seen(sees: str, printed: str) -> bool:
-    """Whether a person would say that it is what the page says; white space is not looked at."""
+    """Whether a person would accept the output as the page's; white space is ignored."""
     parts = [r"\s+".join(map(re.escape, part.split())) for part in sees.split(ANY)]
     return re.fullmatch(r"\s*" + ".*".join(parts) + r"\s*", printed, re.DOTALL) is not None
 
@@ -86,7 +86,7 @@ class Typist:
     """Types one line after the other into a shell, and waits for its prompt after each."""
 
     def __init__(self, shell: subprocess.Popen[bytes], start: str) -> None:
-        """`start` is typed first, line by line: what makes an interactive sh of the shell."""
+        """`start` is typed first, line by line: it makes the shell an interactive sh."""
         assert shell.stdin is not None
         assert shell.stdout is not None
         self._shell = shell
@@ -96,7 +96,7 @@ class Typist:
         self._ready.register(self._out, selectors.EVENT_READ)
         for line in start.split("\n"):
             self._send(line)
-            self._until_quiet()  # what is typed too early, the shell before would read
+            self._until_quiet()  # otherwise the login shell would read what is typed too early
         # In two parts, so that the echo of this line is not taken for the prompt.
         ps1, ps2 = (f"'{each[:4]}''{each[4:]}'" for each in (_PS1, _PS2))
         self._send(f"PS1={ps1} PS2={ps2}")
@@ -111,7 +111,7 @@ class Typist:
                 pipe.close()
 
     def type(self, text: str) -> tuple[str, int]:
-        """What is printed while these lines are typed, and what $? is then."""
+        """The output while these lines are typed, and $? after them."""
         printed = "".join(self._typed(line) for line in text.split("\n"))
         return printed, int(self._typed("echo $?"))
 
