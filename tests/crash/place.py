@@ -50,7 +50,7 @@ class Line:
         """Drop the connections that were closed."""
         self.shells = [each for each in self.shells if each.stdin and not each.stdin.closed]
 
-    def types(self, text: str) -> None:
+    def send(self, text: str) -> None:
         """Send a line over the newest connection, without waiting for its output."""
         self._forget()
         stdin = self.shells[-1].stdin
@@ -58,7 +58,7 @@ class Line:
         stdin.write(text.encode() + b"\n")
         stdin.flush()
 
-    def dies(self) -> None:
+    def kill(self) -> None:
         self._forget()
         for shell in self.shells:
             shell.kill()
@@ -80,7 +80,7 @@ class Place:
         self.standin = self.box.target
         self._view = View(self.standin)
         self.line = Line(self.standin)
-        self.comes()
+        self.connect()
         self._skip()
 
     def __enter__(self) -> Self:
@@ -92,18 +92,18 @@ class Place:
 
     # The operator.
 
-    def comes(self) -> None:
+    def connect(self) -> None:
         """Connect from a new operator's machine."""
         self.line = Line(self.standin)
         self.connection = Connection(self.plan, self.line, Listener())
         self.connection.take()
 
-    def goes(self) -> None:
+    def kill_operator(self) -> None:
         """kill -9 of the operator's machine."""
-        self.line.dies()
+        self.line.kill()
         self.connection._drop()
 
-    def says(self, *words: str) -> None:
+    def host_sh(self, *words: str) -> None:
         self.connection.session.output(" ".join((HOST_SH, *words)))
 
     # Steps.
@@ -173,7 +173,7 @@ class Place:
     def roll_back(self) -> None:
         """Undo the step, without a fault, if it is confirmed."""
         if self.confirmed:
-            self.says("start-undo", self.directory, "rollback")
+            self.host_sh("start-undo", self.directory, "rollback")
             self.must_be_undone(self.settle())
 
     def must_be_undone(self, entry: Entry) -> None:
@@ -195,7 +195,7 @@ class Place:
         found = [each.suffix[1:] for each in self.journal.glob("state.*")]
         return found[0] if len(found) == 1 else ""  # glob reads the directory bit by bit
 
-    def rests(self, *states: str, seconds: float = PATIENCE) -> None:
+    def wait_until_state(self, *states: str, seconds: float = PATIENCE) -> None:
         """Wait until the host brings the step to one of these states by itself."""
         self._until(lambda: self.state in states, seconds, f"still {self.state}")
 

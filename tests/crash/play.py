@@ -57,7 +57,7 @@ def _arm(place: Place, case: Case) -> None:
 
 def _begin(place: Place, case: Case) -> None:
     if case.by_rollback:
-        place.says("start-undo", place.directory, "rollback")
+        place.host_sh("start-undo", place.directory, "rollback")
         return
     hangs = case.command if case.kind == "hang" else 0
     if case.kind == "operator" and case.side == "do":
@@ -77,14 +77,14 @@ def _title(place: Place, case: Case) -> str:
 
 
 def _connection(place: Place) -> None:
-    place.line.types(f"sh /var/db/cellblock/host.sh follow {place.directory}")
+    place.line.send(f"sh /var/db/cellblock/host.sh follow {place.directory}")
     place.standin.cut()
     place.standin.release()
 
 
 def _operator(place: Place) -> None:
-    place.line.types(f"sh /var/db/cellblock/host.sh follow {place.directory}")
-    place.goes()
+    place.line.send(f"sh /var/db/cellblock/host.sh follow {place.directory}")
+    place.kill_operator()
     place.standin.release()
 
 
@@ -103,11 +103,11 @@ def _killing(*what: str) -> Callable[[Place], None]:
 
 def _power(*, torn: bool) -> Callable[[Place], None]:
     def off(place: Place) -> None:
-        place.goes()
+        place.kill_operator()
         place.standin.power_off(torn=torn)
         time.sleep(BOOT_SECONDS)
         place.standin.boot()
-        place.comes()
+        place.connect()
 
     return off
 
@@ -128,18 +128,18 @@ def _recovered(place: Place, case: Case) -> Entry:
         entry = place.connection.entry(place.directory)
         if case.step != BRINGS_THE_BOOT_SCRIPT or entry.state in RESTS:
             return entry
-        place.says("arm", place.directory)
+        place.host_sh("arm", place.directory)
         return place.settle()
     if case.kind == "operator":  # by the host itself; an operator connects later
-        place.rests("undone", "stuck")
-        place.comes()
+        place.wait_until_state("undone", "stuck")
+        place.connect()
         return place.connection.entry(place.directory)
     if case.kind == "both":
-        place.says("arm", place.directory)
+        place.host_sh("arm", place.directory)
     entry = place.settle()
     if case.side == "undo" and case.kind in BY_ITSELF:
         if entry.state != "stuck":
             raise Neither(f"{entry.state}, though an undo failed: expected stuck")
-        place.says("start-undo", place.directory, "rollback")
+        place.host_sh("start-undo", place.directory, "rollback")
         entry = place.settle()
     return entry

@@ -39,7 +39,7 @@ def chosen(dice: random.Random) -> tuple[Plan, int]:
     return made, dice.choice(acting)
 
 
-def test_whatever_fails_the_end_is_one_of_two(dice: random.Random, tmp_path: Path) -> None:
+def test_every_failure_ends_as_before_or_confirmed(dice: random.Random, tmp_path: Path) -> None:
     made, position = chosen(dice)
     walker = Walker(made, tmp_path)
     step = made.steps[position].name
@@ -76,7 +76,7 @@ def test_the_sample_site_has_more_than_5000() -> None:
     assert sum(map(len, cases)) > 5000
 
 
-def test_what_confirms_a_step_stands_before_what_rolls_it_back() -> None:
+def test_cases_that_confirm_a_step_precede_those_that_roll_it_back() -> None:
     cases = of_command("network", 7)
     for place, case in enumerate(cases):
         if case.by_rollback:
@@ -94,7 +94,7 @@ def test_what_confirms_a_step_stands_before_what_rolls_it_back() -> None:
         ("mysql.cutover:7:fail", False),
     ],
 )
-def test_only_names_cases(only: str, holds: bool) -> None:
+def test_only_selects_cases(only: str, holds: bool) -> None:
     case = Case("mysql.cutover", 7, "undo", "power-torn")
     assert Wanted.parse(only).holds(case) == holds
 
@@ -115,7 +115,7 @@ def test_an_undo_that_does_nothing_is_found(tmp_path: Path) -> None:
             play(place, Case(place.made.step.name, there + 1, "do", "fail-after"))
 
 
-def test_what_host_sh_does_not_look_at_is_looked_at(tmp_path: Path) -> None:
+def test_the_view_covers_what_host_sh_skips(tmp_path: Path) -> None:
     """host.sh's own fingerprint skips home directories; the view at the end does not."""
     with Place(ordered(), tmp_path) as place:
         commands = list(place.made.commands)

@@ -62,7 +62,9 @@ class Walker:
 
     def close(self) -> None:
         if self._place is not None:
-            self.strange += [f"the stand-in said: {line}" for line in self._place.standin.strange]
+            self.strange += [
+                f"the stand-in did not know: {line}" for line in self._place.standin.strange
+            ]
             with suppress(Exception):
                 self._place.__exit__()
             self._place = None
@@ -95,13 +97,13 @@ def _work(
     plan: Plan,
     wanted: Wanted,
     taken: list[Synchronized[int]],
-    told: Queue[Outcome | list[str] | None],
+    results: Queue[Outcome | list[str] | None],
 ) -> None:
     memory = str(MEMORY) if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(dir=memory, prefix="crash") as where, ExitStack() as stack:
         walker = Walker(plan, Path(where))
-        stack.callback(told.put, None)
-        stack.callback(lambda: told.put(walker.strange))
+        stack.callback(results.put, None)
+        stack.callback(lambda: results.put(walker.strange))
         stack.callback(walker.close)
         try:
             for position, step in enumerate(plan.steps):
@@ -110,9 +112,9 @@ def _work(
                 commands = len(walker.place(position).made.commands)
                 while (command := _next(taken[position])) <= commands:
                     for case in wanted.of(step.name, command):
-                        told.put(walker.played(position, case))
+                        results.put(walker.played(position, case))
         except Exception:
-            walker.strange.append(f"a worker came to its end: {traceback.format_exc()}")
+            walker.strange.append(f"a worker failed: {traceback.format_exc()}")
 
 
 def _next(taken: Synchronized[int]) -> int:
@@ -127,17 +129,19 @@ def outcomes(plan: Plan, wanted: Wanted, workers: int) -> Iterator[Outcome | lis
     """
     fork = multiprocessing.get_context("fork")
     taken = [fork.Value("i", 0) for _ in plan.steps]
-    told: Queue[Outcome | list[str] | None] = fork.Queue()
-    there = [fork.Process(target=_work, args=(plan, wanted, taken, told)) for _ in range(workers)]
+    results: Queue[Outcome | list[str] | None] = fork.Queue()
+    there = [
+        fork.Process(target=_work, args=(plan, wanted, taken, results)) for _ in range(workers)
+    ]
     for worker in there:
         worker.start()
     ended = 0
     while ended < workers:
         try:
-            found = told.get(timeout=LOOK_SECONDS)
+            found = results.get(timeout=LOOK_SECONDS)
         except Empty:
             if not any(worker.is_alive() for worker in there):
-                yield ["all workers are gone, and not all of them came to their end"]
+                yield ["all workers ended, some of them too early"]
                 break
             continue
         if found is None:

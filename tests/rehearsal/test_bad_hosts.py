@@ -74,7 +74,7 @@ def refusal(made: Plan, box: Box, target: Target) -> str:
         ),
     ],
 )
-def test_a_host_that_will_not_do(made: Plan, box: Box, lie: str, expected: str) -> None:
+def test_an_unsuitable_host_is_refused(made: Plan, box: Box, lie: str, expected: str) -> None:
     assert expected in refusal(made, box, Lying(box.target, lie))
 
 

@@ -36,7 +36,7 @@ class Looking(Listener):
 
 
 @pytest.mark.whole
-def test_what_is_theirs_is_there_all_the_way(tmp_path: Path) -> None:
+def test_foreign_settings_stay_during_the_whole_rollout(tmp_path: Path) -> None:
     made = plan.make(site.read(SAMPLE))
     with standin_box(made.site, tmp_path, BaseHost.busy()) as box:
         rehearsal = Rehearsal(made, box, Listener(), tmp_path)
@@ -66,7 +66,7 @@ def apply(made: plan.Plan, box: Box, to: str) -> None:
         runner.apply(to)
 
 
-def test_a_rule_of_theirs_in_the_place_of_ours_is_refused(tmp_path: Path) -> None:
+def test_a_foreign_rule_with_one_of_our_numbers_is_refused(tmp_path: Path) -> None:
     made = ordered("mysql")
     number = made.site.places["mysql"].number
     with standin_box(made.site, tmp_path, BaseHost.busy()) as box:

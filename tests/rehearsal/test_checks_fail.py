@@ -269,13 +269,13 @@ def asked(box: Box, case: Case, there: Site, functions: str) -> checks.Verdict:
 
 
 @pytest.mark.parametrize("case", [each for each in CASES if not each.broken], ids=str)
-def test_a_check_of_what_is_not_there_fails(fresh: Box, sample: Site, case: Case) -> None:
+def test_a_check_fails_before_its_step(fresh: Box, sample: Site, case: Case) -> None:
     there = case.site(sample) if case.site else sample
     assert not asked(fresh, case, there, case.functions).passed
 
 
 @pytest.mark.parametrize("case", [each for each in CASES if each.broken], ids=str)
-def test_a_check_of_what_was_broken_fails(
+def test_a_check_fails_once_its_claim_is_broken(
     fresh: Box, spoilt: Box, sample: Site, case: Case
 ) -> None:
     before = asked(fresh, case, sample, ":")

@@ -119,7 +119,7 @@ def _nobody_follows_a_planted_link(box: Box) -> None:
     typed(box, f"jexec web rm {ACCESS}")
 
 
-def test_what_cannot_go_on_stands_at_the_gate(made: Plan, box: Box) -> None:
+def test_the_gate_names_what_stops_working(made: Plan, box: Box) -> None:
     typed(box, "echo '@daily root kill -HUP $(cat /var/run/apache24/httpd.pid)' >> /etc/crontab")
     with runner(made, box) as run:
         gate = run.gate(made.steps[made.position("web.cutover")])

@@ -56,7 +56,7 @@ THEIRS = (
 )
 
 
-def test_what_others_add_is_shown_by_apply_and_kept_by_a_rollback(
+def test_foreign_additions_are_shown_by_apply_and_kept_by_a_rollback(
     made: Plan, box: Box, told: Notes, tmp_path: Path
 ) -> None:
     before = Rehearsal(made, box, Listener(), tmp_path).fingerprint()
@@ -102,7 +102,7 @@ def test_what_others_add_is_shown_by_apply_and_kept_by_a_rollback(
     assert "mysql" not in left
 
 
-def test_a_rollback_stops_where_it_would_destroy_what_others_changed(
+def test_a_rollback_stops_before_it_destroys_foreign_changes(
     made: Plan, box: Box, told: Notes
 ) -> None:
     place = made.site.places["mysql"]
@@ -141,7 +141,7 @@ def test_a_rollback_stops_where_it_would_destroy_what_others_changed(
     )
 
 
-def test_a_rollback_to_a_step_minds_only_what_it_undoes(made: Plan, box: Box, told: Notes) -> None:
+def test_a_rollback_to_a_step_checks_only_what_it_undoes(made: Plan, box: Box, told: Notes) -> None:
     with runner(made, box, told) as run:
         run.apply()
     typed(box, f"echo '# mine' >> {JAIL_CONF}")
@@ -151,7 +151,7 @@ def test_a_rollback_to_a_step_minds_only_what_it_undoes(made: Plan, box: Box, to
 
 
 @pytest.mark.whole
-def test_a_whole_rollout_leaves_nothing_that_looks_like_somebody_elses(tmp_path: Path) -> None:
+def test_a_whole_rollout_causes_no_false_drift(tmp_path: Path) -> None:
     """After each step of the whole sample, and again after a restart of the server."""
     made = plan.make(site.read(SAMPLE))
     told = Notes()

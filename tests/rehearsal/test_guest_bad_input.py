@@ -159,7 +159,7 @@ def served_over_ipv6(guest: Guest) -> Iterator[subprocess.Popen[str]]:
         subprocess.run([*here, "del", f"{CLIENT6}/64", "dev", wire.NEAR], check=True)
 
 
-def test_who_serves_ipv6_is_refused_and_its_clients_see_nothing(
+def test_a_host_that_serves_ipv6_is_refused_and_its_clients_notice_nothing(
     fresh_guest: Guest, tmp_path: Path
 ) -> None:
     operator = Operator(fresh_guest, tmp_path, ORDER)

@@ -138,7 +138,7 @@ class Stage:
         while True:
             asked = subprocess.run(
                 self.guest.argv(
-                    sys.executable, "-m", "tests.lab.answering", str(self.operator.site)
+                    sys.executable, "-m", "tests.lab.port_owners", str(self.operator.site)
                 ),
                 cwd=PROJECT,
                 capture_output=True,
@@ -182,7 +182,7 @@ def _differences(before: str, now: str) -> str:
     return "not as before:\n" + "\n".join(lines[:20])
 
 
-def test_whatever_fails_it_comes_back_by_itself(fresh_guest: Guest, tmp_path: Path) -> None:
+def test_the_host_recovers_from_every_failure(fresh_guest: Guest, tmp_path: Path) -> None:
     stage = Stage(fresh_guest, tmp_path)
     seed = os.environ.get(SEED) or str(random.randrange(10**6))
     print(f"to repeat it: {SEED}={seed}")

@@ -34,7 +34,7 @@ def typed(guest: Guest, command: str) -> str:
     return done.stdout
 
 
-def test_what_names_apache_works_after_the_move(operator: Operator) -> None:
+def test_references_to_apache_work_after_the_move(operator: Operator) -> None:
     guest = operator.guest
     typed(guest, BEFORE)
     before = operator.fingerprint()

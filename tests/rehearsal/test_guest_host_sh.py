@@ -86,7 +86,7 @@ def test_a_command_that_hangs_is_killed_with_its_children_and_undone(
     assert host.sh("pgrep -f '[s]leep [45]00'").stdout == ""
 
 
-def test_what_is_confirmed_stays_and_a_person_at_the_console_takes_it_back(
+def test_a_confirmed_step_stays_until_it_is_undone_at_the_console(
     host: Guest, begin: Begin
 ) -> None:
     run = begin(step("one", makes("a")), step("two", makes("b"), makes("c")))
@@ -124,7 +124,7 @@ def test_what_is_killed_in_the_middle_is_undone(host: Guest, begin: Begin, kille
     assert acts(host) == ["do-a", "do-b", "undo-b", "undo-a"]
 
 
-def test_an_undo_that_is_killed_is_gone_on_with(host: Guest, begin: Begin) -> None:
+def test_a_killed_undo_is_continued(host: Guest, begin: Begin) -> None:
     run = begin(step("one", makes("a"), makes("b", then="false", undo="sleep 20")))
     run.begin(1)
     until(host, lambda: "undo-b" in acts(host))

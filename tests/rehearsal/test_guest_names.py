@@ -36,7 +36,7 @@ def renewed(guest: Guest, serial: int, where: str = "") -> None:
     assert done.exit == 0, done.stdout + done.stderr
 
 
-def test_names_are_answered_and_zones_handed_on_all_the_way(
+def test_queries_and_zone_transfers_work_during_the_whole_rollout(
     fresh_guest: Guest, tmp_path: Path
 ) -> None:
     if lacks := secondary.missing():

@@ -134,7 +134,7 @@ def sent_by_web(operator: Operator) -> int:
     )
 
 
-def test_all_of_it_holds_before_and_after_a_reboot_and_goes_back(operator: Operator) -> None:
+def test_the_rules_work_before_and_after_a_reboot_and_roll_back(operator: Operator) -> None:
     guest = operator.guest
     before = operator.fingerprint()
     done = operator.deploy("apply", "--yes")

@@ -92,7 +92,7 @@ def under_pages(operator: Operator, *words: str) -> None:
         must_fail_in_one_gap(each, gap + SYN_AGAIN)
 
 
-def test_pages_go_on_there_and_back(operator: Operator) -> None:
+def test_pages_keep_working_there_and_back(operator: Operator) -> None:
     if operator.guest.sh(f"grep -q 'LoadModule php' {CONF}").exit != 0:
         pytest.skip("this image's Apache has no PHP")
     lay(operator.guest, "hello.php", HELLO)

@@ -45,7 +45,7 @@ def kill_when(operator: Operator, step: str, *words: str) -> None:
         running.communicate()
 
 
-def test_another_clone_tells_the_truth_and_goes_on_after_kill_9(operator: Operator) -> None:
+def test_another_clone_shows_the_state_and_continues_after_kill_9(operator: Operator) -> None:
     before = operator.fingerprint()
     kill_when(operator, "network", "apply", "--to", "network")
     assert states(operator)["base"] == "confirmed"

@@ -78,7 +78,7 @@ def asked(operator: Operator, done: int) -> None:
     """Run the checks of these steps, as an apply does."""
     answer = subprocess.run(
         operator.guest.argv(
-            sys.executable, "-m", "tests.lab.asking", str(operator.site), str(done)
+            sys.executable, "-m", "tests.lab.run_checks", str(operator.site), str(done)
         ),
         cwd=PROJECT,
         capture_output=True,

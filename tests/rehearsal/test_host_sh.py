@@ -238,7 +238,7 @@ def test_a_command_that_hangs_is_killed_and_undone(host: StandIn, run: Callable[
     assert (entry.state, acts(host)) == ("undone", ["do-a", "do-b", "undo-b", "undo-a"])
 
 
-def test_what_a_command_that_hangs_has_started_is_killed_with_it(
+def test_children_of_a_command_that_hangs_are_killed_with_it(
     host: StandIn, run: Callable[..., Run]
 ) -> None:
     hangs = makes("a", then="(sleep 400; touch /root/late) & sleep 500", limit=1)
@@ -247,9 +247,7 @@ def test_what_a_command_that_hangs_has_started_is_killed_with_it(
     assert host.run("pgrep -f '^sleep [45]00'").stdout == ""
 
 
-def test_a_person_at_the_console_takes_everything_back(
-    host: StandIn, run: Callable[..., Run]
-) -> None:
+def test_everything_can_be_undone_at_the_console(host: StandIn, run: Callable[..., Run]) -> None:
     begun = run(step("one", makes("a")), step("two", makes("b"), makes("c")))
     begun.confirmed(1)
     begun.confirmed(2)
@@ -262,9 +260,7 @@ def test_a_person_at_the_console_takes_everything_back(
     assert host.run(f"{FOLLOW} undo").returncode == 0
 
 
-def test_nothing_that_the_stand_in_does_not_know_was_asked(
-    host: StandIn, run: Callable[..., Run]
-) -> None:
+def test_the_stand_in_knew_every_command(host: StandIn, run: Callable[..., Run]) -> None:
     run(step("one", makes("a"))).confirmed(1)
     host.run(f"{FOLLOW} undo; {FOLLOW} status; {FOLLOW} recover")
     assert [line for line in host.strange if "host.sh" in line or "sh -eu" in line] == []

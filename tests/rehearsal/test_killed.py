@@ -104,7 +104,7 @@ def test_a_planted_difference_is_found(
         rehearsal.must_equal(before, "with something planted")
 
 
-def test_what_others_changed_meanwhile_survives_a_rollback(made: Plan, box: Box) -> None:
+def test_foreign_changes_survive_a_rollback(made: Plan, box: Box) -> None:
     with runner(made, box) as run:
         run.apply("mysql.cutover")
     box.target.run("sysrc dumpdev=AUTO; echo '# mine' >> /etc/rc.conf; echo x > /etc/mine.conf")  # type: ignore[attr-defined]
@@ -114,7 +114,7 @@ def test_what_others_changed_meanwhile_survives_a_rollback(made: Plan, box: Box)
     assert kept.stdout == "AUTO\n# mine\nx\n"
 
 
-def test_a_file_of_ours_that_somebody_changed_is_not_overwritten(made: Plan, box: Box) -> None:
+def test_a_file_of_cellblock_with_foreign_changes_is_not_overwritten(made: Plan, box: Box) -> None:
     with runner(made, box) as run:
         run.apply("network")
     box.target.run("echo '# mine' >> /usr/local/etc/rc.d/cellblock_firewall")  # type: ignore[attr-defined]

@@ -59,7 +59,7 @@ def runner(made: Plan, box: Box, cut: str = "", by_hand: bool = True) -> Runner:
     return Runner(made, box.target, box.outside, Listener(), lambda step, gate: "me", manual=manual)
 
 
-def test_what_was_typed_is_rolled_back_like_any_other(made: Plan, box: Box, tmp_path: Path) -> None:
+def test_a_typed_step_is_rolled_back_like_any_other(made: Plan, box: Box, tmp_path: Path) -> None:
     rehearsal = Rehearsal(made, box, Listener(), tmp_path)
     before = rehearsal.fingerprint()
     with runner(made, box) as typing:
@@ -73,7 +73,9 @@ def test_what_was_typed_is_rolled_back_like_any_other(made: Plan, box: Box, tmp_
     rehearsal.must_equal(before, "after the rollback")
 
 
-def test_a_power_cut_while_he_types_is_undone_at_boot(made: Plan, box: Box, tmp_path: Path) -> None:
+def test_a_step_half_typed_at_a_power_cut_is_undone_at_boot(
+    made: Plan, box: Box, tmp_path: Path
+) -> None:
     rehearsal = Rehearsal(made, box, Listener(), tmp_path)
     with runner(made, box, by_hand=False) as machine:
         machine.apply("network")

@@ -48,7 +48,7 @@ def failures(runner: Runner) -> str:
     )
 
 
-def test_all_is_well_to_begin_with(applied: tuple[StandIn, Runner]) -> None:
+def test_all_checks_pass_at_first(applied: tuple[StandIn, Runner]) -> None:
     assert failures(applied[1]) == ""
 
 
@@ -96,7 +96,7 @@ def test_all_is_well_to_begin_with(applied: tuple[StandIn, Runner]) -> None:
         ("service jail onestop web", "service jail onestart web", "these jails: web"),
     ],
 )
-def test_what_is_put_in_by_hand_is_seen(
+def test_manual_changes_are_found(
     applied: tuple[StandIn, Runner],
     by_hand: str,
     back: str,

@@ -122,7 +122,7 @@ def made(tmp_path: Path) -> plan.Plan:
 
 
 @pytest.mark.whole
-def test_no_secret_is_in_what_a_rollout_leaves_writes_or_types(
+def test_a_rollout_leaks_no_secret(
     made: plan.Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = tmp_path / "state"
@@ -192,7 +192,7 @@ def test_a_password_on_a_command_line_is_refused_and_not_repeated(
     assert "--defaults-extra-file" in str(refused.value)
 
 
-def test_a_password_under_a_key_that_there_is_not_is_not_repeated(tmp_path: Path) -> None:
+def test_a_password_under_an_unknown_key_is_not_repeated(tmp_path: Path) -> None:
     text = SAMPLE.read_text(encoding="utf-8")
     text = text.replace("[services.mysql]", f'[services.mysql]\npassword = "{MARK}"')
     (tmp_path / "site.toml").write_text(text)

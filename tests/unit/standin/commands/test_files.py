@@ -70,7 +70,7 @@ def test_rm_leaves_the_same_by_either_way(server: StandIn, words: str) -> None:
     assert (own.stdout, own.stderr) == (real.stdout, real.stderr)
 
 
-def test_only_the_models_own_user_is_acted_for(server: StandIn) -> None:
+def test_the_model_acts_only_for_its_own_user(server: StandIn) -> None:
     server.run("mkdir /root/of-root; echo kept >/root/of-root/file; chmod 755 /root /root/of-root")
     www = server.run("chroot -u www -g www -G www / id -u")
     if www.returncode:
@@ -81,7 +81,7 @@ def test_only_the_models_own_user_is_acted_for(server: StandIn) -> None:
 
 
 @pytest.mark.parametrize("words", ["+%s", "-u +%Y-%m-%dT%H:%M:%SZ", "-u '+now %s'", "'+%s of %s'"])
-def test_the_date_is_told_as_by_the_real_one(server: StandIn, words: str) -> None:
+def test_date_prints_what_the_real_date_prints(server: StandIn, words: str) -> None:
     told = server.run(f"date {words}; /libexec/standin/real/date {words}; date {words}")
     first, real, last = told.stdout.splitlines()
     assert real in (first, last)

@@ -46,6 +46,6 @@ def test_wildcards_variables_and_lists() -> None:
         ("web { path = ; }", "syntax error near 'path'"),
     ],
 )
-def test_what_is_wrong_is_said(text: str, words: str) -> None:
+def test_errors_name_the_line(text: str, words: str) -> None:
     with pytest.raises(JailConfError, match=words):
         parse(text, "jail.conf")

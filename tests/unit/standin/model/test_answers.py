@@ -62,7 +62,7 @@ def test_fwd_moves_tcp_and_its_set_moves_it_back(host: StandIn) -> None:
     assert host.who_answers(PUBLIC, 80) == "web"
 
 
-def test_the_hosts_wildcard_takes_what_is_forwarded_to_nobody(host: StandIn) -> None:
+def test_the_hosts_wildcard_takes_packets_forwarded_to_a_closed_port(host: StandIn) -> None:
     host.run(f"ipfw -q add 1000 fwd {JAIL},80 tcp from any to {PUBLIC} 80 in")
     host.run("service -j web apache24 onestop")
     assert host.who_answers(PUBLIC, 80) == "host"
@@ -141,7 +141,7 @@ def test_without_default_to_accept_ipfw_shuts_everybody_out(boot: Boot) -> None:
 
 
 @pytest.mark.parametrize("missing", ["set 20 delete 1234", "delete 1234", "nat 8 delete"])
-def test_ipfw_fails_to_delete_what_is_missing_only_where_a_person_sits(
+def test_ipfw_delete_of_a_missing_rule_fails_only_at_a_terminal(
     host: StandIn, missing: str
 ) -> None:
     """main.c of ipfw(8): without a terminal -f is implied."""

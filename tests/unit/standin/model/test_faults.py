@@ -33,7 +33,7 @@ def test_a_file_that_sh_runs_can_be_named(server: StandIn) -> None:
     assert (server.root / "root/ran").read_text() == "ran\nran\n"
 
 
-def test_sh_asks_only_while_a_fault_may_mean_it(server: StandIn) -> None:
+def test_sh_checks_for_faults_only_while_one_may_match(server: StandIn) -> None:
     plain = (server.root / "libexec/standin/sh").stat().st_ino
 
     def is_plain() -> bool:
@@ -56,7 +56,7 @@ def test_sh_asks_only_while_a_fault_may_mean_it(server: StandIn) -> None:
     assert is_plain()
 
 
-def test_who_starts_sh_as_a_fault_strikes_is_not_hit(server: StandIn) -> None:
+def test_a_sh_that_starts_as_a_fault_strikes_is_not_hit(server: StandIn) -> None:
     """The kernel opens a script by its name a second time, and another sh may be there by then."""
     server.run("echo true >/one.sh; echo true >/two.sh")
     shell = server.shell()
@@ -157,7 +157,7 @@ done
 """
 
 
-def test_two_who_wait_in_one_slot_have_each_its_own_answer(server: StandIn) -> None:
+def test_two_callers_in_one_slot_each_get_their_own_reply(server: StandIn) -> None:
     """A slot is a pid modulo 256. The first waits longer, and takes the line of the second."""
     server.break_at("hostname", mode="hold")
     done = server.run(f"timeout 60 sh -c {quote(SHARED)}")

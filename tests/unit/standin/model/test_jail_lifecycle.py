@@ -54,7 +54,7 @@ def test_the_tree_of_the_jail_shows_nothing_of_ours(jailed: StandIn) -> None:
     assert set(names) == {".", ".."} | ours
 
 
-def test_processes_are_told_apart_by_jail(jailed: StandIn) -> None:
+def test_processes_show_their_jail(jailed: StandIn) -> None:
     inside = jailed.run("ps -J web -o pid=").stdout.split()
     assert inside
     assert jailed.run(f"ps -o jail= -p {inside[0]}").stdout == "web\n"
@@ -70,7 +70,7 @@ def test_what_runs_inside_keeps_the_jails_file_systems_busy(jailed: StandIn) -> 
     )
 
 
-def test_nothing_strange_was_asked(jailed: StandIn) -> None:
+def test_every_command_was_known(jailed: StandIn) -> None:
     assert jailed.strange == []
 
 
@@ -103,7 +103,7 @@ def test_jail_r_of_a_jail_that_jail_conf_does_not_know_leaves_its_mounts(server:
     assert "/usr/jails/web/bin" in server.run("mount -p").stdout
 
 
-def test_a_failing_exec_start_takes_everything_back(server: StandIn) -> None:
+def test_a_failing_exec_start_undoes_everything(server: StandIn) -> None:
     add_thin_jail(server, "web", ADDRESS)
     server.run("sed -i '' -e 's,/bin/sh /etc/rc\",/usr/bin/false\",' /etc/jail.conf.d/web.conf")
     done = server.run("service jail onestart web")

@@ -112,6 +112,6 @@ def test_nc_from_a_jail_reaches_outside_only_as_nat_lets_it(host: StandIn) -> No
     assert host.run(f"jexec other nc -z -w 2 {OUTSIDE} 443").returncode == 1
 
 
-def test_what_nc_does_not_know_is_no_success(host: StandIn) -> None:
+def test_an_option_unknown_to_nc_is_an_error(host: StandIn) -> None:
     assert host.run(f"nc -z -N {JAIL} 80").returncode != 0
     assert host.run(f"nc -k -l {JAIL} 80").returncode != 0

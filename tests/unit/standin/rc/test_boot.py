@@ -89,9 +89,7 @@ CHANGES = RC_SCRIPT.replace(
 
 
 @pytest.mark.parametrize("tells", [":", 'kill -ALRM "$RC_PID"'])
-def test_rc_conf_is_read_once_at_boot_and_again_when_rc_is_told(
-    server: StandIn, tells: str
-) -> None:
+def test_rc_conf_is_read_once_at_boot_and_again_on_sigalrm(server: StandIn, tells: str) -> None:
     install(server, "early", CHANGES.replace("$tells", tells))
     server.run("sysrc early_enable=YES")
     again(server)

@@ -80,7 +80,9 @@ def test_off_in_rc_conf_says_so_and_succeeds(server: StandIn) -> None:
          " && sed -i '' -e 's,/var/db/mysql,/var/db/mysql.ro,' /usr/local/etc/mysql/my.cnf", 0),
     ],
 )  # fmt: skip
-def test_why_one_does_not_start(server: StandIn, service: str, harm: str, exit: int) -> None:
+def test_reasons_why_a_daemon_does_not_start(
+    server: StandIn, service: str, harm: str, exit: int
+) -> None:
     server.run(f"service {service} onestop; mkdir -p /var/db/mysql.ro")
     done = server.run(f"conf=/usr/local/etc/apache24/httpd.conf; {harm}")
     assert done.returncode == 0, done.stderr

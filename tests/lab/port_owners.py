@@ -23,7 +23,7 @@ def main(site_file: str) -> None:
     target = Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
     with Session(target) as session:
         moved = {entry.name for entry in journal.read(session).done}
-    told = {}
+    owners = {}
     with closing(FromOutside(target)) as outside:
         for name, service in read.services.items():
             should = read.jail_of(name) if f"{name}.cutover" in moved else "host"
@@ -32,8 +32,8 @@ def main(site_file: str) -> None:
                     who = outside.who(str(host.wan_address), listen.port, listen.proto)
                 except OSError as error:
                     who = str(error)
-                told[f"{name} {listen.port}/{listen.proto}"] = [who, should]
-    print(json.dumps(told))
+                owners[f"{name} {listen.port}/{listen.proto}"] = [who, should]
+    print(json.dumps(owners))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main(site_file: str, done: str) -> None:
     for each in verdicts:
         if not each.passed:
             print(f"{each.name}: {each.message}")
-    print(f"{len(verdicts)} asked")
+    print(f"{len(verdicts)} checks ran")
 
 
 if __name__ == "__main__":
