@@ -1,4 +1,4 @@
-"""The shell completes commands, options and steps, as docs/commands.md says how to have it do."""
+"""The shell completes commands, options and steps, set up as docs/commands.md says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINES = {
     shell: re.search(rf"(?m)^    (.*CELLBLOCK_COMPLETE={shell}_source.*?) +#", PAGE)
     for shell in ("bash", "zsh", "fish")
 }
-# What a person who presses TAB has the shell do, without a person: the words so far are in WORDS.
+# What the shell does when a user presses TAB: the words so far are in WORDS.
 ASKING = {
     "bash": """
         {line}

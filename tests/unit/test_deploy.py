@@ -39,7 +39,7 @@ NO_PYINFRA = "import sys; sys.modules['pyinfra'] = None; import deploy; deploy.r
 
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """What stands on stderr when the input is bad. Any other exception would be a traceback."""
+    """What is printed on stderr for bad input. Any other exception would be a traceback."""
 
     def run(*words: str | Path) -> str:
         monkeypatch.setattr(sys, "argv", ["deploy.py", *map(str, words)])

@@ -1,4 +1,4 @@
-"""Nothing that a person can type, set, meet or be told is left out of the documentation."""
+"""The documentation covers all that a user can type, set, or read as a message."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ALL = plan.make(
 
 
 def section(page: str, title: str) -> str:
-    """What stands below a heading of the second level."""
+    """The text below a heading of the second level."""
     found = re.search(rf"(?ms)^## `?{re.escape(title)}`?\n(.*?)(?=^## |\Z)", page)
     assert found, f"there is no section {title!r}"
     return found[1]

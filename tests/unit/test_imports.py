@@ -1,4 +1,4 @@
-"""Imports go one way, from higher floors to lower ones; no circle; no folder is a pile."""
+"""Imports go one way, from higher floors to lower ones; no circle; no overfull folder."""
 
 from __future__ import annotations
 

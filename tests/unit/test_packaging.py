@@ -17,7 +17,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 VERSION = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
-# Of the repository, what is for those who read or change it; all else is the program.
+# Files of the repository for its readers and developers; all others are the program.
 NOT_THE_PROGRAM = re.compile(
     r"(\.|docs/|runbooks/|tests/(?!__init__|checks/))"
     r"|(CHANGELOG\.md|CONTRIBUTING\.md|README\.md|Makefile|pyproject\.toml)$"

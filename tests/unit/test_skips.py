@@ -1,4 +1,4 @@
-"""No test passes because nobody looked: what cannot be asked here is skipped, and says why."""
+"""No test passes without testing: what cannot run here is skipped, and says why."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tree(file: Path) -> ast.Module:
 
 
 def own(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """What stands in a function itself, not in the functions within it."""
+    """The nodes of a function itself, not of the functions within it."""
     waiting: list[ast.AST] = [*function.body]
     while waiting:
         node = waiting.pop()
@@ -41,7 +41,7 @@ EACH = pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(TESTS)) 
 
 @EACH
 def test_no_test_returns_before_its_end(file: Path) -> None:
-    """As in `if shellcheck is None: return`: green, and nothing was asked."""
+    """As in `if shellcheck is None: return`: green, and nothing was tested."""
     for function in named(file):
         for node in own(function):
             assert not isinstance(node, ast.Return), f"{file}:{node.lineno}: {function.name}"

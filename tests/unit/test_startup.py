@@ -1,4 +1,4 @@
-"""--help and a completion answer at once: they import no more than they show."""
+"""--help and completion respond at once: they import no more than they show."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROUNDS = 7
 
 
 def typed(words: str) -> dict[str, str]:
-    """The environment in which the shell asks how the last of these words goes on."""
+    """The environment in which the shell asks for completions of the last of these words."""
     return {COMPLETE: "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
 
 

@@ -1,4 +1,4 @@
-"""A web server of a few lines that does what its path says."""
+"""A tiny web server that does what the path of a request says."""
 
 import itertools
 import threading
@@ -26,7 +26,7 @@ class Pages(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body[:-5] if self.path.startswith("/cut") else body)
-        # /idle: closed without a word about it, as a stopping server closes what it kept
+        # /idle: closed without a reply, as a stopping server closes its idle connections
         self.close_connection |= self.path.startswith(("/cut", "/idle"))
 
     def log_message(self, format: str, *args: object) -> None:
@@ -37,7 +37,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is no trouble of the server."""
+        """A client that disconnects is no fault of the server."""
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A box that cannot be had is one clear message, exit code 1, and leaves nothing running."""
+"""A box that is not available: one clear message, exit code 1, and nothing is left running."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from box import leftovers
 from box.qemu import guest, network
 
 PROJECT = Path(__file__).parents[3]
-# A boot sector that says so on the serial line and stops.
+# A boot sector that prints so on the serial line and stops.
 SAYS = b"no kernel in this image\r\n\0"
 SECTOR = bytes.fromhex("be157c31c08ed8ac84c07406baf803eeebf5f4ebfd") + SAYS
 BOOTS_NOTHING = SECTOR.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20)
@@ -29,7 +29,7 @@ BOOTS_NOTHING = SECTOR.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20)
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    # Short: the path of a socket has room for some hundred bytes.
+    # Short: the path of a socket may have about a hundred bytes.
     scratch = Path(tempfile.mkdtemp(dir="/tmp"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CELLBLOCK_BOX_ACCEL", "tcg")
@@ -42,7 +42,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def qemus(scratch: Path) -> list[str]:
-    """The command lines of qemus that have their disk there."""
+    """The command lines of the qemu processes that have their disk there."""
     found = []
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -169,19 +169,19 @@ def test_a_rehearsal_that_is_ended_takes_its_guest_along(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # As at a terminal: whoever runs the tests in the background has ^C ignored.
+        # As at a terminal: processes in the background of a shell ignore ^C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 # one thread
     )
     try:
         wait_for(lambda: bool(qemus(state)), 60.0)
-        time.sleep(1.0)  # into the wait for its boot
+        time.sleep(1.0)  # until it waits for its boot
         running.send_signal(number)
         _, err = running.communicate(timeout=60)
     finally:
         running.kill()
     assert running.returncode == code, err
     wait_for(lambda: not qemus(state), 10.0)
-    if number == signal.SIGKILL:  # its scratch is for the next box to sweep up
+    if number == signal.SIGKILL:  # the next box removes its scratch directory
         [left] = state.glob("cellblock-box-*")
         leftovers.sweep()
         assert not left.exists()

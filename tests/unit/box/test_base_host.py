@@ -1,4 +1,4 @@
-"""What a fresh FreeBSD is given: every line is sh, every file is whole, and nothing is unasked."""
+"""The preparation of a fresh FreeBSD: every line is sh, every file is whole, nothing is extra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clients as processes, on this machine's own wire."""
+"""The clients as processes, on this machine's loopback."""
 
 import signal
 import subprocess
@@ -20,7 +20,7 @@ HERE = Ssh("127.0.0.1")
 
 @dataclass
 class Here:
-    """Stands where a guest would; its port is one of ours."""
+    """Takes the place of a guest; its port is one of this machine's."""
 
     scratch: Path
     port: int = 1

@@ -1,4 +1,4 @@
-"""People at the services, on this machine's own ports."""
+"""Clients of the services, on this machine's own ports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RECORDS: dict[str, Any] = {
 
 
 class Client:
-    """One that has seen what RECORDS says, if it was ever answered."""
+    """A client that has seen RECORDS, if it ever got an answer."""
 
     def __init__(self, name: str, answered: bool = True) -> None:
         self.name = name

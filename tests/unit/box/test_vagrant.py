@@ -1,4 +1,4 @@
-"""A box under Vagrant, by a vagrant that only notes what it is asked."""
+"""A box under Vagrant, with a fake vagrant that only records its command lines."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ esac
 
 
 class Fake:
-    """The vagrant of these tests, and what it was asked."""
+    """The fake vagrant, and its command lines."""
 
     def __init__(self, where: Path, scratch: Path) -> None:
         self.where = where
@@ -66,7 +66,7 @@ class Fake:
         return (self.where / "environment").read_text()
 
     def abandoned(self) -> Path:
-        """What a rehearsal leaves that is killed."""
+        """What a killed rehearsal leaves."""
         dead = subprocess.Popen(["true"])
         dead.wait()
         scratch = self.scratch / f"vagrant-cellblock-box-{dead.pid}-abc"
@@ -130,15 +130,15 @@ def test_a_rehearsal_that_is_ended_lets_vagrant_note_what_it_made_and_destroys_i
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # As at a terminal: whoever runs the tests in the background has ^C ignored.
+        # As at a terminal: processes in the background of a shell ignore ^C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 # one thread
     )
     try:
         wait_for(lambda: "up" in fake.asked)
-        time.sleep(0.3)  # until it has its trap
+        time.sleep(0.3)  # until its trap is set
         running.send_signal(number)
         wait_for(lambda: "destroy" in fake.asked)
-        running.send_signal(number)  # somebody impatient
+        running.send_signal(number)  # a user presses ^C
         _, err = running.communicate(timeout=120)
     finally:
         running.kill()

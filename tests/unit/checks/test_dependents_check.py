@@ -1,4 +1,4 @@
-"""What is found to name a daemon that moves, and what is not told of it."""
+"""Which references to a moving daemon are found, and which are left alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLE = site.read(Path(__file__).parents[3] / "site.example.toml")
 
 
 class Host:
-    """A tree below a directory, asked by a local sh in place of FreeBSD's."""
+    """A tree below a directory, read by a local sh in place of FreeBSD's."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -44,7 +44,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def found(host: Host, service: str = "web", there: Site = SAMPLE) -> list[str]:
-    """What is listed; only what begins with gate stops."""
+    """The references listed; only those that begin with gate stop a run."""
     listed = [str(each) for each in naming.found(host, there, service)]
     stopping = told(dependents.test_all_keep_working, host, there, service)
     assert stopping == [line for line in listed if ": gate: " in line]

@@ -1,4 +1,4 @@
-"""Whether the host resolves a name is asked of it, and its no is a no."""
+"""The check asks the host whether it resolves a name, and fails when it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A port that would go silent is told, and nothing else is taken for one."""
+"""The check reports a port that would stop answering, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.checks.conftest import sockets
 from tests.checks.manual.preflight import all_ports_are_in_the_site_file
 from tests.rehearsal.sites import SAMPLE
 
-# The columns are 13.2's, where Apache has a socket *:*, too; what its line says besides is made up.
+# The columns are 13.2's, where Apache has a socket *:*, too; the other values are made up.
 SERVED = """\
 www      apache2    880   4  tcp46  *:80                  *:*
 www      apache2    880   5  tcp4   *:*                   *:*
@@ -33,7 +33,7 @@ def sample() -> Site:
 
 
 def by_hand(told: str, there: Site, service: str) -> str:
-    """What a person sees who types it on such a host."""
+    """What a person sees after typing the command on such a host."""
     [look] = all_ports_are_in_the_site_file(there, service)
     sockstat = """sockstat() { printf %s "$told" | grep " $5" | grep -e ":${7:+$7 }"; }"""
     return subprocess.run(

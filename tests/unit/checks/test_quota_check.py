@@ -1,4 +1,4 @@
-"""What is still MySQL's own after it was to be given away is named, and fails the check."""
+"""The check fails and names what still belongs to MySQL after the change of owners."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCRIPT = "/usr/local/etc/cellblock/mysql.quota"
 
 
 class Host:
-    """Gives with this exit code, and then has these lines to show."""
+    """The change of owners exits with this code; then these lines are left."""
 
     def __init__(self, code: int, wrong: str) -> None:
         self.code = code

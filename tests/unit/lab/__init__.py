@@ -1,1 +1,1 @@
-"""Tests of the laboratory itself, for which no guest is wanted."""
+"""Tests of the laboratory itself; most need no guest."""

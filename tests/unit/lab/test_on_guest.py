@@ -1,4 +1,4 @@
-"""What the laboratory promises about a real guest."""
+"""What the laboratory guarantees about a real guest."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The wire itself, where this machine lets us lay one."""
+"""The wire itself, where this machine permits a network namespace."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Lets operations yield commands against facts that a test gives, and runs what they yield."""
+"""Makes operations yield commands for the facts of a test, and runs these commands."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _STUBS = {
 
 
 def unset(name: str, value: str) -> str:
-    """How a variable of rc.conf that was not there before is taken back; `value` as sh reads it."""
+    """The undo of a variable that rc.conf did not set before; `value` as sh reads it."""
     ours = f"grep -qs ^{name}= /etc/rc.conf /etc/rc.conf.local && sysrc -c {name}={value}"
     return f"if {ours}; then sysrc -x {name}; fi && fsync /etc/rc.conf*"
 
 
 class _Told:
-    """Stands where pyinfra has its host. A fact that nobody gave is a KeyError."""
+    """Replaces pyinfra's host. A fact that the test did not give is a KeyError."""
 
     def __init__(self, facts: Mapping[Any, Any]) -> None:
         self._facts = facts
@@ -57,7 +57,7 @@ def yielded(
 def reversible(
     operation: Any, facts: Mapping[Any, Any] | None = None, **arguments: Any
 ) -> list[Reversible]:
-    """The same for an operation that lays down no file."""
+    """The same for an operation that writes no file."""
     found = yielded(operation, facts, **arguments)
     assert all(isinstance(command, Reversible) for command in found), found
     return [command for command in found if isinstance(command, Reversible)]
@@ -68,7 +68,7 @@ def pairs(commands: list[Reversible]) -> list[tuple[str, str | None]]:
 
 
 def recorded(command: str, nth: int = 0) -> list[str]:
-    """The lines that a real FreeBSD 13.2 printed, the nth time that it was asked this."""
+    """The lines that a real FreeBSD 13.2 printed at the nth run of this command."""
     found = [each for each in json.loads(_RECORDING.read_text()) if each["command"] == command]
     return str(found[nth]["stdout"]).splitlines()
 

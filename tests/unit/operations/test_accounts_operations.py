@@ -1,4 +1,4 @@
-"""Configuration for each account: one awk, refused where a name cannot stand in it."""
+"""Configuration for each account: one awk, refused where a name cannot be written into it."""
 
 from __future__ import annotations
 

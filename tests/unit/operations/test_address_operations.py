@@ -1,4 +1,4 @@
-"""Interfaces and aliases, beside those that are there."""
+"""Interfaces and aliases beside the existing ones."""
 
 from __future__ import annotations
 
@@ -112,6 +112,6 @@ def test_aliases_that_are_there_are_left_alone() -> None:
 
 
 def test_an_alias_of_lo10_is_none_of_lo1() -> None:
-    """Or the address would be gone after the next boot."""
+    """Otherwise the address would be gone after the next boot."""
     conf = {"ifconfig_lo10_alias0": "inet 10.80.0.2/32"}
     assert aliased(conf, (), "10.80.0.2") == [alias(0, "10.80.0.2"), live("10.80.0.2")]

@@ -1,4 +1,4 @@
-"""A command that knows its way back is still a command of pyinfra's."""
+"""A command with an undo is still a command of pyinfra's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts read what a real FreeBSD printed, and ask for nothing that changes by itself."""
+"""Facts parse what a real FreeBSD printed, and read nothing that changes by itself."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_rc_conf_is_read_as_sh_would() -> None:
 
 
 def test_a_value_of_rc_conf_over_several_lines_is_read_whole() -> None:
-    """Or the undo of rc.variable would write a torn value back."""
+    """Otherwise the undo of rc.variable would write back a torn value."""
     found = RcConf().process(['jail_list="db', '  www"', 'sshd_enable="YES"'])
     assert found["jail_list"].split() == ["db", "www"]
     assert found["sshd_enable"] == "YES"
@@ -223,7 +223,7 @@ def test_a_glob_in_jail_conf_begins_no_comment() -> None:
     [
         ("named is running as pid 615.", True),
         ("named is not running.", False),
-        # What sendmail's script says, which looks after its queue runner, too.
+        # The output of sendmail's script, which also reports its queue runner.
         ("sendmail is running as pid 615.\\nsendmail_msp_queue is not running.", True),
         ("sendmail is not running.\\nsendmail_msp_queue is running as pid 7.", False),
         ("nosuch does not exist in /etc/rc.d", False),
@@ -233,7 +233,7 @@ def test_a_glob_in_jail_conf_begins_no_comment() -> None:
 def test_a_service_runs_or_not_by_what_is_said_of_it_first(
     tmp_path: LocalPath, said: str, runs: bool, code: int
 ) -> None:
-    """Not by the exit code; and its pid is not in the answer."""
+    """Not by the exit code; and its pid is not part of the fact."""
     script = f"printf '{said}\\n'; exit {code}"
     told = typed(ServiceRuns().command("named"), tmp_path, service=script)
     assert told.stdout == ("yes\n" if runs else "no\n")
@@ -323,7 +323,7 @@ def test_a_log_that_grows_is_the_same_log(tmp_path: LocalPath) -> None:
 
 @pytest.mark.parametrize(("asked", "up"), [(1, True), (3, True), (60, False)])
 def test_a_daemon_is_waited_for_until_it_runs(tmp_path: LocalPath, asked: int, up: bool) -> None:
-    """Apache's start returns before its pid file is there: one look would say that it failed."""
+    """Apache's start returns before its pid file exists: a single check would call it failed."""
     service = (
         f'echo >> asked; [ "$(wc -l < asked)" -ge {asked} ] && echo "httpd is running as pid 7."'
     )

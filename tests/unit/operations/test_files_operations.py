@@ -257,7 +257,7 @@ def test_the_undo_of_a_directory_leaves_what_others_put_there(tmp_path: LocalPat
 
 @pytest.fixture
 def unread(tmp_path: LocalPath) -> Reversible:
-    """Of a host that nobody has read: the command that makes tmp_path/jails, and what it keeps."""
+    """Without facts of the host: the command that makes tmp_path/jails, and what it keeps."""
     (tmp_path / "keep").mkdir()
     facts = {IsDirectory: IsDirectory.default()}
     [command] = reversible(files.directory, facts, path=str(tmp_path / "jails"))
@@ -472,7 +472,7 @@ def replacing() -> list[Reversible]:
 
 @pytest.mark.parametrize("command", replacing(), ids=["put", "line", "headed", "removed"])
 def test_what_takes_a_files_place_is_on_the_disk_before(command: Reversible) -> None:
-    """Or a power cut leaves an empty file under the name of a good one."""
+    """Otherwise a power cut leaves an empty file under the name of a good one."""
     texts = [text for text in (command.do, command.undo or "") if "mv -f" in text]
     assert texts
     for text in texts:

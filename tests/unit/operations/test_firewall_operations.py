@@ -1,4 +1,4 @@
-"""ipfw rules of ours beside those of others."""
+"""Cellblock's ipfw rules beside foreign ones."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ OURS = [
 
 
 def test_rules_are_added_in_their_order_at_one_number_to_a_set_that_is_off() -> None:
-    """ipfw keeps rules of one number in the order in which they came."""
+    """ipfw keeps rules of one number in the order in which they were added."""
     assert added(LAST) == OURS
 
 
@@ -155,7 +155,7 @@ def test_a_half_of_our_rules_beside_a_foreign_one_is_refused_too() -> None:
 
 
 def test_our_rule_at_another_number_than_ours_is_refused() -> None:
-    """Or our undo, which goes by the number, would leave it there."""
+    """Otherwise the undo, which uses the number, would leave it there."""
     with pytest.raises(OperationError, match=r"rule 501 exists .set 20"):
         added(Rule(500, 20, HTTP), Rule(501, 20, HTTPS), LAST)
 
@@ -192,5 +192,5 @@ def test_a_set_that_is_switched_off_comes_back_even_after_a_restart() -> None:
         "&& [ -e /r/localhost.rules ]; then ipfw -q /r/localhost.rules; fi; "
         "ipfw -q set enable 26; fi"
     )
-    # Undone last first: the file is there before the set asks for it.
+    # Undone last first: the file exists before the set needs it.
     assert (file.do, file.keep) == ("rm -f /r/localhost.rules", ("/r/localhost.rules",))

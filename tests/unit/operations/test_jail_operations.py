@@ -1,4 +1,4 @@
-"""The tree of a thin jail, what gets into it and what does not, its start and its boot."""
+"""The tree of a thin jail, what is copied into it and what is not, its start and its boot."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_var_gets_the_hosts_directories_and_no_file() -> None:
 
 @pytest.mark.parametrize("broken", [1, 2], ids=["packing", "unpacking"])
 def test_a_torn_copy_never_passes(tmp_path: LocalPath, broken: int) -> None:
-    """The exit code of a pipe is its last command's: a full disk would have gone unseen."""
+    """The exit code of a pipe is its last command's: a full disk would go unnoticed."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "php.ini").write_text("x")
     fails = f'echo x >>asked; [ "$(wc -l <asked)" -ne {broken} ] || exit 1; exec /bin/tar "$@"'
@@ -323,7 +323,7 @@ def test_what_another_jail_has_mounted_is_not_waited_for(tmp_path: LocalPath) ->
 
 
 def test_a_jail_that_only_dies_is_not_waited_for(tmp_path: LocalPath) -> None:
-    """jls -d has it as long as a socket of its is in TIME_WAIT."""
+    """jls -d lists it as long as one of its sockets is in TIME_WAIT."""
     assert stopped(tmp_path, 'case "$*" in *-d*) exit 0 ;; esac; exit 1') == 0
 
 

@@ -1,4 +1,4 @@
-"""Logs of a daemon that moves: whose newsyslog rotates them, and where they are read."""
+"""Logs of a daemon that moves: which newsyslog rotates them, and where they are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARK = "# cellblock: in jail web: "
 
 @pytest.fixture
 def etc(tmp_path: Path) -> Path:
-    """Where /etc is in a command; `typed` runs it beside."""
+    """The path of /etc in a command; `typed` runs it beside."""
     etc = tmp_path / "here" / "etc"
     (etc / "newsyslog.conf.d").mkdir(parents=True)
     (etc / "newsyslog.conf").write_text(MAIN)

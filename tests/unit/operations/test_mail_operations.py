@@ -1,4 +1,4 @@
-"""Mail's queues: a message goes over whole, once, whatever breaks off in the middle."""
+"""Mail queues: a message moves whole and once, whatever interrupts the move."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def moving(queue: Queue) -> Reversible:
 def test_what_is_left_goes_over_and_only_whole_messages(tmp_path: Path, queue: Queue) -> None:
     put(tmp_path / "mqueue", "df1", "qf1", "xf1", "df2", "hf2", "df3", "tf3")
     assert run(moving(queue).do, tmp_path).returncode == 0
-    # df3 and tf3: a client that went away before it was told that its message is taken.
+    # df3 and tf3: a client that disconnected before its message was accepted.
     assert lies(tmp_path) == {
         "mqueue": ["df3", "tf3"],
         "mqueue-mail": ["df1", "df2", "hf2", "qf1", "xf1"],
@@ -125,7 +125,7 @@ def test_broken_off_anywhere_each_message_is_whole_in_one_queue(
 def test_a_rename_that_the_power_cut_left_in_both_places_is_one_message(
     tmp_path: Path, queue: Queue
 ) -> None:
-    """Soft updates write the new name before they take away the old one."""
+    """Soft updates write the new name before they remove the old one."""
     put(tmp_path / "mqueue", "df1", "qf1")
     for name in ("df1", "qf1"):
         os.link(tmp_path / "mqueue" / name, tmp_path / "mqueue-mail" / name)
@@ -171,7 +171,7 @@ def test_nothing_moves_while_mail_of_the_jail_is_under_way(tmp_path: Path, queue
 
 
 def test_only_who_waits_for_a_client_or_a_far_host_is_ended(tmp_path: Path) -> None:
-    """A message that is being taken or given could otherwise come twice."""
+    """A message in transfer could otherwise arrive twice."""
     [command] = reversible(mail.ended, processes="sendmail")
     titles = (
         " 11 sendmail: server a [192.0.2.1] cmd read (sendmail)",
@@ -201,7 +201,7 @@ def test_an_smtpd_that_waits_for_its_client_is_ended_once_no_message_is_being_ta
     pgrep = f"case $* in *' cleanup') echo asked >> {noted}; [ $(wc -l < {noted}) -lt 3 ];; esac"
     ends = 'echo "$@" >> ' + str(noted)
     done = run(command.do, tmp_path, pgrep=pgrep, sleep=":", ps=":", pkill=ends)
-    assert done.returncode != 0  # this one goes on all the same
+    assert done.returncode != 0  # this process keeps running
     assert noted.read_text().splitlines()[:4] == ["asked", "asked", "asked", "-j none -x smtpd"]
     [other] = reversible(mail.ended, processes="sendmail")
     assert "pkill" not in other.do
@@ -209,7 +209,7 @@ def test_an_smtpd_that_waits_for_its_client_is_ended_once_no_message_is_being_ta
 
 ROWS = (
     "root sendmail 11 4 tcp4 203.0.113.2:46250 198.51.100.7:25",  # to a far host
-    "? ? ? ? tcp4 203.0.113.2:25 198.51.100.7:61000",  # nobody's any more
+    "? ? ? ? tcp4 203.0.113.2:25 198.51.100.7:61000",  # of a process that has ended
     "postfix smtpd 12 6 tcp4 203.0.113.2:25 198.51.100.7:61001",
     "dovenull imap-login 13 6 tcp4 203.0.113.2:143 198.51.100.7:61002",
 )
@@ -220,7 +220,7 @@ def test_who_is_connected_may_come_to_an_end(tmp_path: Path, jail: str) -> None:
     [command] = reversible(mail.sessions_ended, ports=[25, 143], jail=jail)
     noted = tmp_path / "noted"
     noted.touch()
-    # One row fewer each time it is asked; the first two are nobody's to wait for.
+    # One row fewer at each run; the first two need no waiting.
     rows = " ".join(f"'{row}'" for row in reversed(ROWS))
     sockstat = (
         f'n=$(wc -l < {noted}); echo "$@" >> {noted}; set -- {rows}; shift $n; '
@@ -251,7 +251,7 @@ def test_a_message_of_postfix_is_one_file_and_keeps_its_folder(tmp_path: Path) -
     (tmp_path / "mqueue-mail/incoming").mkdir(parents=True)
     put(tmp_path / "mqueue/deferred/A", "A1")
     put(tmp_path / "mqueue/active", "B2")
-    # As the user postfix, whom this machine need not have.
+    # As the user postfix, which this machine may not have.
     install = 'for last; do :; done; exec mkdir -p "$last"'
     assert run(moving(queue).do, tmp_path, install=install).returncode == 0
     there = tmp_path / "mqueue-mail"
@@ -260,7 +260,7 @@ def test_a_message_of_postfix_is_one_file_and_keeps_its_folder(tmp_path: Path) -
 
 
 def test_the_null_client_is_stopped_again_before_the_hosts_server_starts() -> None:
-    """Or rc.d/sendmail would find its queue runner there, and start nothing."""
+    """Otherwise rc.d/sendmail would find its queue runner there, and start nothing."""
     [command] = reversible(mail.submission)
     assert command.do == "service sendmail start || true"
     assert str(command.undo).endswith("; service sendmail onestop || true")

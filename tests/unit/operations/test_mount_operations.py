@@ -58,7 +58,7 @@ def test_where_nobody_has_read_the_host_its_own_directories_decide(tmp_path: Loc
 
 
 def table(facts: dict[type[IsDirectory], State], mounts: list[Nullfs]) -> list[str]:
-    """The lines of a table; files.put sees the same facts, so it must not find a directory."""
+    """The lines of a table; files.put uses the same facts, so it must not find a directory."""
     asked: list[str] = []
 
     class Listener:

@@ -100,7 +100,7 @@ def test_rndc_conf_is_not_named_conf(tmp_path: Path) -> None:
 
 
 def zones(tmp_path: Path, host: dict[str, str], jail: dict[str, str]) -> int:
-    """How the wait for the jail's zones ends, within a second."""
+    """The result of the wait for the jail's zones, within a second."""
     listed = "".join(f"echo '{zone} IN _default primary'; " for zone in host)
     answers = "".join(
         f"[ \"$*\" = '{asked} {zone} SOA' ] && echo '{said}'; "

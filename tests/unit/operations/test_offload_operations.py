@@ -1,4 +1,4 @@
-"""TSO and its kin are switched off, and back on as they were."""
+"""TSO and similar capabilities are switched off, and back on as they were."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people have in MySQL, given to them and taken back."""
+"""Users' data in MySQL: their owners are set, and restored."""
 
 from __future__ import annotations
 

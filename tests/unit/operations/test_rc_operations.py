@@ -1,4 +1,4 @@
-"""What rc.conf and rc scripts are told, and how it is taken back."""
+"""Changes to rc.conf and rc scripts, and their undo."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_variable_that_was_set_to_nothing_gets_nothing_back() -> None:
     assert command.undo == "sysrc jail_list='' && fsync /etc/rc.conf*"
 
 
-SYSRC = (  # over files with a line a variable
+SYSRC = (  # over files with one variable per line
     'files="@/rc.conf @/rc.conf.local"; while :; do case $1 in -f) files=$2; shift 2 ;; '
     "-n | -ni | -c | -x | -ix) how=$1; shift ;; *) break ;; esac; done; name=${1%%[-+=]*}; "
     'old=$(cat $files 2>/dev/null | sed -n "s/^$name=//p" | tail -1); '
@@ -70,7 +70,7 @@ SYSRC = (  # over files with a line a variable
 def test_where_nobody_could_read_rc_conf_the_undo_reads_its_before_image(
     tmp_path: Path, of: tuple[object, str, str], before: str, ran: bool
 ) -> None:
-    """As in a runbook: what the administrator had set is not known when it is written."""
+    """As in a runbook: the administrator's value is not known when the page is written."""
     operation, name, value = of
     [command] = reversible(operation, {RcConf: None}, name=name, value=value)
     assert command.keep == ("/etc/rc.conf", "/etc/rc.conf.local")
@@ -104,7 +104,7 @@ def test_a_variable_that_has_the_value_is_left_alone() -> None:
 
 
 def test_a_variable_lives_on_the_disk() -> None:
-    """So a reboot does not take it back, and the undo at boot must."""
+    """A reboot does not undo it, so the undo at boot must."""
     [command] = reversible(rc.variable, {RcConf: {}}, name="a", value="b")
     assert (command.live, command.keep) == (False, ())
     assert command.says == 'set a="b" in rc.conf'
@@ -179,7 +179,7 @@ def test_a_graceful_stop_is_waited_for_since_it_only_asks() -> None:
 
 
 def test_what_starts_again_can_be_left_to_rc_conf() -> None:
-    """After an undo of rc.conf that failed, what was started by the wrong one is ended first."""
+    """After a failed undo of rc.conf, the daemon that the wrong value started is stopped first."""
     [command] = reversible(rc.stop, {ServiceRuns: True}, script="sendmail", back=("stop", "start"))
     assert command.undo == (
         "service sendmail stop || true; service sendmail start || true; " + comes_up("sendmail")
@@ -276,7 +276,7 @@ def test_a_daemon_that_ran_nowhere_is_only_started_in_its_jail() -> None:
 
 
 def test_service_on_the_host_is_not_led_away_over_somebodys_own_settings() -> None:
-    """What stands in rc.conf.d sets flags, too."""
+    """The lines in rc.conf.d set flags, too."""
     arguments = {"path": "/usr/local/etc/rc.conf.d/apache24", "content": "exec service -j web\n"}
     with pytest.raises(OperationError, match=r"rc\.conf\.d/apache24 exists already"):
         yielded(rc.asked_in_jail, {PathFact: State("file", "644", "root:wheel", "x")}, **arguments)

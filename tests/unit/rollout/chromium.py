@@ -1,4 +1,4 @@
-"""A real browser without a screen, for the pages that people read."""
+"""A real headless browser, for the HTML pages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLAGS = (
 
 @contextmanager
 def chromium(profile: Path, page: str) -> Iterator[webdriver.Chrome]:
-    """Skips, saying that the page is not looked at, where there is none."""
+    """Skips, saying that the page is not tested, where no browser is installed."""
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if binary is None or driver is None:

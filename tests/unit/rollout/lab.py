@@ -1,4 +1,4 @@
-"""What the runner's tests share: steps on the small host whose commands say what they did."""
+"""Shared by the runner's tests: steps on the small host whose commands record what they did."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _says(yes: bool) -> gates.Answer:
 
 
 class Lab:
-    """Steps on the small host: each command says in `acts` what it did."""
+    """Steps on the small host: each command records in `acts` what it did."""
 
     def __init__(self, host: SmallHost) -> None:
         self.host = host
@@ -55,7 +55,7 @@ class Lab:
         return self.root / "etc" / name
 
     def where(self, name: str) -> Path:
-        """A place on the host that its fingerprint does not see."""
+        """A path on the host that its fingerprint does not cover."""
         return self.host.where / name
 
     def makes(self, name: str, then: str = "", undo: str = "", **more: Any) -> Use:
@@ -92,7 +92,7 @@ def leave_applied(lab: Lab, *steps: Step, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def start(runner: Runner, position: int = 0, token: str = "t") -> str:  # noqa: S107 # no secret
-    """Upload a step and start it, and look no further; its directory."""
+    """Upload a step and start it without waiting; returns its directory."""
     assert isinstance(runner.connection.target, SmallHost)
     if not runner.connection.channels:
         runner.connection.take()

@@ -1,4 +1,4 @@
-"""A program on a pseudo terminal, as a person has it; and a run for it to tell."""
+"""A program on a pseudo terminal, as a user has it, and a run for it to show."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROJECT = Path(__file__).parents[3]
 
 
 def _at_terminal() -> None:
-    """As a login shell has it: whoever runs the tests in the background has ^C ignored."""
+    """As in a login shell: processes in the background of a shell ignore ^C."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -60,7 +60,7 @@ class Screen:
         self._stream = pyte.ByteStream(self._shown)
 
     def until(self, pattern: str, limit: float = 60) -> None:
-        """Read on until what came fits."""
+        """Read until the output matches."""
         deadline = time.monotonic() + limit
         while not re.search(pattern, self.text):
             over = self._process.poll() is not None and not self._more(0)
@@ -72,7 +72,7 @@ class Screen:
         os.write(self.master, keys.encode())
 
     def end(self, limit: float = 60) -> int:
-        """Its exit code, once it has ended; what it wrote last is in `text`."""
+        """Its exit code, once it has ended; its last output is in `text`."""
         deadline = time.monotonic() + limit
         while self._process.poll() is None:
             if time.monotonic() > deadline:
@@ -85,12 +85,12 @@ class Screen:
 
     @property
     def shown(self) -> list[str]:
-        """What a person sees now: the lines that are not empty."""
+        """The lines on the screen that are not empty."""
         return [line.rstrip() for line in self._shown.display if line.strip()]
 
     @property
     def sane(self) -> bool:
-        """The cursor is shown, no colour is left on, and keys do what they did."""
+        """The cursor is shown, colours are reset, and the terminal modes are restored."""
         cursor = self._shown.cursor
         plain = cursor.attrs == self._shown.default_char
         same: bool = termios.tcgetattr(self._slave) == self.before
@@ -124,7 +124,7 @@ def answers(file: Path) -> Path:
 
 
 def main(ends: str) -> None:
-    """What the child on the terminal does: tell a run; end it, or wait in its middle."""
+    """The child on the terminal: shows a run; ends it, or waits in its middle."""
     made = plan.make(site.read(PROJECT / "site.example.toml"))
     manner = Manner(quiet=ends == "quiet", as_json=ends == "json", verbose=ends == "verbose")
     with TemporaryDirectory() as folder, show_run(made, "apply", manner) as listener:

@@ -1,4 +1,4 @@
-"""Reports to look at: what the engine makes of acts that we say what they were."""
+"""Reports for tests: what the report makes of acts with given results."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def timeline(
     after: str = "host",
     certificates: Sequence[Presented] = (),
 ) -> Timeline:
-    """Answers of the host, and of `after` behind the gap; moments are those of the act."""
+    """Answers of the host, and of `after` after the gap; times are those of the act."""
     probes = []
     for n in range(int(seconds * PROBES)):
         at = n / PROBES + 0.3
@@ -164,7 +164,7 @@ def left(
 
 
 def broken() -> tuple[Act, errors.CellblockError]:
-    """A run whose last step stayed stuck half-way."""
+    """A run whose last step is stuck half-way."""
     what = "mysql.cutover is stuck: everything was undone, but the host is not as before"
     done = results(names(), ends="stuck", verdicts=checks(9, failed=2), reason=what)
     differs = Compared(320, ["- service mysql-server runs", "+ rule 00056 set 26 <deny> all"])
@@ -173,7 +173,7 @@ def broken() -> tuple[Act, errors.CellblockError]:
 
 
 def failed() -> tuple[Act, errors.CellblockError]:
-    """A rehearsal in which a command was made to fail, and the step was rolled back."""
+    """A rehearsal in which an injected failure hit a command, and the step was rolled back."""
     what = "mysql.cutover: command 007 failed (1): ipfw rule 56; it was rolled back"
     done = results(["mysql.cutover"], ends="rolledback", verdicts=(), reason=what)
     log = [

@@ -1,4 +1,4 @@
-"""A run as the tests of the terminal have it told: what the runner would say of one step."""
+"""A run for the tests of the terminal: the events that the runner would send for one step."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def result(outcome: str = "confirmed", reason: str = "") -> Result:
 
 
 def logged(text: str) -> str:
-    """A line of the host's own in its log."""
+    """A line of the host's log."""
     return f"2026-11-24T02:45:32Z 012-{STEP.name}: {text}"
 
 
 def replay(to: Listener) -> None:
-    """One step from its gate to its end."""
+    """The events of one step from its gate to its end."""
     to.act("apply")
     to.gate(STEP, GATE)
     to.step(STEP, "running 2 commands", 2)

@@ -1,4 +1,4 @@
-"""A small host of this machine, on which host.sh really runs, and steps to run there."""
+"""A small host on this machine, on which host.sh really runs, and steps to run there."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class SmallHost:
         self.environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "SMALL_HOST": str(where)}
 
     def host_sh(self) -> str:
-        """The product's, but that it looks for commands and files in our directory."""
+        """The real script, except that it finds commands and files in the test's directory."""
         text, paths = re.subn(r"(?m)^PATH=.*", f"PATH={self.bin}:/usr/bin:/bin", HOST_SH)
         text, places = re.subn(
             r"(?<![\w/])/(etc|usr/local/etc|usr/jails|var/log|var/spool|boot)\b",
@@ -96,7 +96,7 @@ class SmallHost:
     def shell(self) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE
         argv = [str(self.bin / "sh")]
-        if self.half_open:  # the client's end may die without the host's hearing of it
+        if self.half_open:  # the client's end may die without the host's noticing
             err = self.where / f"err.{len(self.shells)}"
             os.mkfifo(err)
             relay = f"exec 3<&0; cat {err} >&2 & setsid {self.bin}/sh <&3 2>{err} | cat"
@@ -118,7 +118,7 @@ class SmallHost:
         return shell
 
     def cut(self) -> None:
-        """The network goes: every connection ends, with all that was not detached from it."""
+        """The network fails: every connection ends, with all processes not detached from it."""
         for shell in self.shells:
             if shell.poll() is None:
                 os.killpg(shell.pid, signal.SIGKILL)
@@ -137,7 +137,7 @@ class SmallHost:
         )
 
     def state(self, directory: str) -> str:
-        """Of a step; there is one at every moment, and never two."""
+        """The state of a step; there is one at every moment, and never two."""
         found = [each.name for each in (self.journal / "steps" / directory).glob("state.*")]
         assert len(found) == 1, found
         return found[0].removeprefix("state.")
@@ -145,7 +145,7 @@ class SmallHost:
     def wait(self, directory: str, *states: str, seconds: float = 20) -> str:
         deadline = time.monotonic() + seconds
         while True:
-            with suppress(AssertionError):  # between two looks of glob
+            with suppress(AssertionError):  # glob reads the directory bit by bit
                 if (now := self.state(directory)) in states:
                     return now
             assert time.monotonic() < deadline, f"still not {states}: {self.log(directory)}"
@@ -225,7 +225,7 @@ def planned(*steps: Step) -> Plan:
 
 
 class Noted(Listener):
-    """Keeps what it was told."""
+    """Keeps the events that it receives."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -1,4 +1,4 @@
-"""What audit.sh says, read: by account, once each, and never a line of anybody's file."""
+"""The output of audit.sh, parsed: by account, once each, and never a line of a user's file."""
 
 from __future__ import annotations
 

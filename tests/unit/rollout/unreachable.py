@@ -1,4 +1,4 @@
-"""What a test gives for the outside, or for the host, when it must not be asked."""
+"""Stand for the outside, or for the host, where a test must not contact them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rollout.rehearsal.box import Box
 
 
 class Unreachable:
-    """No transfer and no certificate is asked of it."""
+    """No transfer and no certificate may be requested."""
 
     def __init__(self) -> None:
         self.certificates = Certificates()
@@ -23,7 +23,7 @@ class Unreachable:
 
 
 class Nowhere(Unreachable):
-    """A target, and somebody outside, that must not be asked."""
+    """A target and an outside that must not be contacted."""
 
     name = "nowhere"
 
@@ -35,7 +35,7 @@ class Nowhere(Unreachable):
 
 
 def nowhere() -> Box:
-    """A box that must not be asked, nor broken."""
+    """A box that must not be contacted, nor broken."""
 
     def never() -> None:
         raise AssertionError("the box was touched")

@@ -1,4 +1,4 @@
-"""Stand-ins for the tests: one that a module shares, and one of a test's own."""
+"""Stand-ins for the tests: one shared by a module, and a fresh one for each test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture(scope="session")
 def reused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    """The one that is laid anew for each test: starting its machine is the slow part."""
+    """One machine, with a new tree for each test: starting the machine is the slow part."""
     place = tmp_path_factory.mktemp("reused") / "s"
     with StandIn.build(place, BaseHost.sample()) as standin:
         yield standin
@@ -50,7 +50,7 @@ THIN = "bin lib libexec sbin usr/bin usr/include usr/lib usr/libexec usr/sbin us
 
 
 def add_thin_jail(standin: StandIn, name: str, address: str, rc_conf: str = "") -> None:
-    """Lay and configure a thin jail of the usual kind; it is not started."""
+    """Install and configure a thin jail of the usual kind; it is not started."""
     done = standin.run(
         f"""set -eu
 ifconfig lo1 >/dev/null 2>&1 || ifconfig lo1 create

@@ -1,4 +1,4 @@
-"""The rules that lead a service's public ports into its jail."""
+"""The rules that forward a service's public ports into its jail."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def grown(where: Path, jails: int, ports: str, first_set: int = 20) -> Site:
 
 
 def test_no_two_services_have_a_rule_number_or_a_set_in_common(tmp_path: Path) -> None:
-    """Or the second one's step would be refused in the middle of the rollout."""
+    """Otherwise the second one's step would be refused in the middle of the rollout."""
     crowded = grown(tmp_path, 2, "{{ port = {} }}, {{ port = {} }}")
     taken: set[int] = set()
     sets: set[int] = set()

@@ -107,7 +107,7 @@ def test_policy_allows_the_pair_and_its_answers_and_nothing_from_there_back() ->
 
 
 def test_policy_never_ends_the_search_for_what_it_lets_through() -> None:
-    """fwd and nat stand behind it."""
+    """fwd and nat come after it."""
     first = min(SAMPLE.places[name].number for name in SAMPLE.services)
     assert first > SAMPLE.places["policy"].number
     for body in policy.bodies(SAMPLE):

@@ -1,4 +1,4 @@
-"""Templates: a variable that nobody gave is refused by name, and what comes out is what is read."""
+"""Templates: a missing variable is refused by name, and the output parses as what was meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample site's steps: every command has a way back, every check is there."""
+"""The sample site's steps: every command has an undo, every check exists."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_plan_lists_what_hangs_on_each_service_that_moves() -> None:
 
 
 def test_service_on_the_host_is_led_into_the_jail_but_for_what_stays() -> None:
-    """And nothing of it stands in MySQL's gap."""
+    """And none of this runs during MySQL's gap."""
     led = {
         step.name: command.says
         for step in PLAN.steps
@@ -174,7 +174,7 @@ def test_the_old_daemon_goes_behind_a_gate_where_the_new_one_could_overlap() -> 
 
 
 def test_questions_go_to_the_jail_only_when_its_named_has_the_zones() -> None:
-    """And on the way back to the host's only when that one has them."""
+    """And on rollback to the host's only when that one has them."""
     says = [command.says for command in commands(PLAN.steps[NAMES.index("bind.cutover")])]
     held = says.index(
         "freeze the dynamic zones of the host's named: written to disk, updates refused"
@@ -188,7 +188,7 @@ def test_questions_go_to_the_jail_only_when_its_named_has_the_zones() -> None:
 
 
 def test_nothing_stands_between_the_two_daemons_of_mysql() -> None:
-    """Each command more is outage."""
+    """Each further command is outage."""
     [handover] = [
         command
         for command in commands(PLAN.steps[NAMES.index("mysql.cutover")])

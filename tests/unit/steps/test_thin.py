@@ -105,7 +105,7 @@ def test_nothing_is_mounted_over_what_a_mount_already_covers() -> None:
 
 
 def test_only_what_the_host_may_lack_is_optional() -> None:
-    """What is needed and not there must fail as the jail starts, not be passed over."""
+    """A missing necessity must fail as the jail starts, not be skipped."""
     optional = {target for target, each in mounts().items() if each.optional}
     assert optional == {f"{ROOT}/usr/local/{name}" for name in LOCAL}
 
@@ -196,7 +196,7 @@ def test_a_directory_with_a_name_that_begins_alike_is_not_usr_local_etc() -> Non
 
 
 def test_a_jail_asks_the_resolvers_of_the_lan_or_else_a_named_that_moves() -> None:
-    """And the public address, as long as nobody answers in the jail."""
+    """And the public address, as long as no daemon answers in the jail."""
     [conf] = [each for each in used(SAMPLE, "jail.private") if each["name"] == "etc/resolv.conf"]
     assert conf["content"] == "nameserver 10.80.0.2\nnameserver 203.0.113.2\n"
     stays = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "mysql", "web")})

@@ -1,4 +1,4 @@
-"""The inserting client against a server of a few lines that can lose what it promised."""
+"""The inserting client against a tiny server that can lose what it acknowledged."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The client that asks a name server, against small servers of this machine."""
+"""The client that queries a name server, against small servers on this machine."""
 
 import socket
 import socketserver
@@ -34,7 +34,7 @@ def empty(reply: dns.message.Message) -> None:
 
 
 class Both:
-    """A name server over both transports, at one port."""
+    """A name server on both transports, at one port."""
 
     def __init__(self, change: Reply) -> None:
         def answer(wire: bytes) -> bytes:

@@ -26,9 +26,9 @@ INSERTED = Inserted(
     [
         ([1.0, 1.5, 4.0, 9.5], Gap(start=4.0, seconds=5.5)),
         ([9.5, 4.0, 1.0], Gap(start=4.0, seconds=5.5)),  # of several threads, so not in order
-        ([6.0, 6.5, 9.0], Gap(start=6.5, seconds=2.5)),  # it took long to come
+        ([6.0, 6.5, 9.0], Gap(start=6.5, seconds=2.5)),  # it took long to arrive
         ([1.0, 2.0], Gap(start=2.0, seconds=8.0)),  # it never came back
-        ([], Gap(start=0.0, seconds=10.0)),  # it never came
+        ([], Gap(start=0.0, seconds=10.0)),  # it never arrived
     ],
 )
 def test_longest_gap(answers: list[float], gap: Gap) -> None:

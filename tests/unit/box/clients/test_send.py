@@ -13,7 +13,7 @@ from box.clients.stopping import Stop
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Takes every message, or says `no` at its end."""
+    """Accepts every message, or refuses it with `no` at its end."""
 
     def __init__(self, no: str = "") -> None:
         self.no = no

@@ -7,7 +7,7 @@ from rollout.errors import Refused
 
 
 def qemu_that(does: str, where: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A qemu of one line in the PATH, and a device node that opens."""
+    """A one-line qemu in the PATH, and a device node that opens."""
     program = where / "qemu-system-x86_64"
     program.write_text(f"#!/bin/sh\n{does}\n")
     program.chmod(0o755)

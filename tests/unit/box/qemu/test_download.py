@@ -1,4 +1,4 @@
-"""The official image, fetched from a small server of ours that stands where FreeBSD's would."""
+"""The official image, downloaded from a small local server in place of FreeBSD's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUM = hashlib.sha512(PACKED).hexdigest()
 
 
 class Mirror(BaseHTTPRequestHandler):
-    """Has what `there` says, by its path."""
+    """Serves what `there` holds, by path."""
 
     there: dict[str, bytes]
 

@@ -79,7 +79,7 @@ def test_waiting_ends_with_the_machine(tmp_path: Path) -> None:
 def test_a_guest_that_this_cpu_cannot_run_is_emulated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As nested KVM ends: the firmware ran, and the loader does not."""
+    """Nested KVM fails like this: the firmware runs, and the loader does not."""
     guest = Nearby(tmp_path, "exit 0")
     (tmp_path / "disk").touch()
     guest.scratch = tmp_path

@@ -1,4 +1,4 @@
-"""The monitor against a qemu of a few lines."""
+"""The monitor against a tiny fake qemu."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ EVENT = {"event": "RTC_CHANGE", "data": {"offset": 0}}
 
 
 class FakeQemu(threading.Thread):
-    """Greets, answers the handshake, then gives the next answer to each command."""
+    """Greets, replies to the handshake, then gives the next reply to each command."""
 
     def __init__(self, path: Path, answers: list[Answer]) -> None:
         super().__init__(daemon=True)

@@ -37,7 +37,7 @@ def test_the_volume_is_what_cloud_init_and_nuageinit_look_for(sown: seed.Sown) -
 def test_the_script_lays_our_key_and_the_host_key_that_we_know(
     sown: seed.Sown, tmp_path: Path
 ) -> None:
-    """Run here, with its /etc and /root in a directory of ours."""
+    """Run here, with its /etc and /root in a temporary directory."""
     root = tmp_path / "root"
     (root / "etc/ssh").mkdir(parents=True)
     (root / "bin").mkdir()

@@ -1,4 +1,4 @@
-"""Checks are asked through pytest: each has an answer, and no answer is never a yes."""
+"""Checks run through pytest: each has a result, and a check without a result has failed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Here:
 
 
 class Users(Unreachable):
-    """Asks nobody: port 80 is answered by the jail, all others by the host."""
+    """Needs no network: the jail answers port 80, the host all other ports."""
 
     def who(self, address: str, port: int, proto: str) -> str | None:
         return "web" if port == 80 else "host"
@@ -44,7 +44,7 @@ Ask = Callable[..., list[Verdict]]
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
-    """pytest collects garbage at its end, which takes long with all that the outer one holds."""
+    """pytest runs the garbage collector at its end, which is slow inside another pytest."""
     gc.freeze()
     yield
     gc.unfreeze()
@@ -52,7 +52,7 @@ def quick() -> Iterator[None]:
 
 @pytest.fixture
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
-    """Writes a file of checks, `claims`, and asks some of it."""
+    """Writes a file of checks, `claims`, and runs some of them."""
     with Session(Here()) as session:
 
         def run(text: str, *wanted: Check, first: bool = False) -> list[Verdict]:
@@ -78,7 +78,7 @@ def test_a_check_that_holds_is_a_yes(ask: Ask) -> None:
 def test_another_module_of_the_same_file_name_is_not_taken_for_it(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As pytest has one of its own when it runs us: its test_files.py is not tests/checks'."""
+    """As under pytest itself: its test_files.py is not that of tests/checks."""
     monkeypatch.setitem(sys.modules, "test_claims", ModuleType("test_claims"))
     assert passed(ask("def test_holds(): pass\n", check("holds"))) == [True]
 
@@ -141,7 +141,7 @@ def test_only_what_is_wanted_is_asked(ask: Ask) -> None:
     assert passed(ask(text, check("a"))) == [True]
 
 
-# A check that was not answered is a no.
+# A check without a result has failed.
 
 
 def test_a_function_that_is_not_there(ask: Ask) -> None:
@@ -225,7 +225,7 @@ def test_asking_leaves_no_files_behind(ask: Ask, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_among_the_checks_is_no_failed_check(ask: Ask) -> None:
-    """pytest keeps it to itself; a step would be undone for it, and said to have failed."""
+    """pytest swallows it; the step would be undone, and reported as failed."""
     text = "def test_stops(): raise KeyboardInterrupt\ndef test_other(): pass\n"
     with pytest.raises(KeyboardInterrupt):
         ask(text, check("stops"), check("other"))
@@ -236,7 +236,7 @@ SENT = "os.kill(os.getpid(), signal.SIGINT)\n"
 
 @pytest.fixture
 def asked(tmp_path: Path) -> Iterator[Path]:
-    """As at a terminal: whoever runs the tests in the background has ^C ignored."""
+    """As at a terminal: processes in the background of a shell ignore ^C."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield tmp_path / "asked"
     signal.signal(signal.SIGINT, before)
@@ -252,7 +252,7 @@ def test_ctrl_c_in_a_check_ends_it_there(ask: Ask, asked: Path) -> None:
 def test_ctrl_c_while_pytest_is_at_its_own_work_waits_for_the_next_check(
     ask: Ask, asked: Path
 ) -> None:
-    """Anywhere in there it would leave the capture half taken, and a traceback on the screen."""
+    """Elsewhere it would leave output captured, and print a traceback."""
     text = "import os, signal\n"
     text += f"try:\n    {SENT}except KeyboardInterrupt:\n    raise SystemExit('too early')\n"
     text += f"def test_a(): open({str(asked)!r}, 'w')\n"

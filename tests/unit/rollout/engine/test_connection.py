@@ -1,4 +1,4 @@
-"""Our hold on a host: it may end at any moment, and the step goes on. On a small host of dash."""
+"""The connection to a host: it may end at any moment, and the step continues. On a small host."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOKEN = "0123456789abcdef"  # noqa: S105 # a step's, not a secret
 
 
 def made(path: Path | str) -> Use:
-    """Makes an empty file, and notes in `undone` that it was taken away again."""
+    """Makes an empty file, and records its removal in `undone`."""
     path = Path(path)
     return use(
         typed,
@@ -42,7 +42,7 @@ def step(name: str, *operations: Use, **more: Any) -> Step:
 
 
 def begin(held: Connection, position: int = 0) -> str:
-    """Upload a step and start it, as the runner does; its directory."""
+    """Upload a step and start it, as the runner does; returns its directory."""
     assert isinstance(held.target, SmallHost)
     wanted = held.plan.steps[position]
     answers = bundle.gather_facts(wanted, held.session.output)
@@ -61,7 +61,7 @@ Hold = Callable[..., Connection]
 
 @pytest.fixture
 def hold(host: SmallHost) -> Iterator[Hold]:
-    """A contact with the host for these steps, its lock taken."""
+    """A connection to the host for these steps, which holds the lock."""
     held: list[Connection] = []
 
     def open_(*steps: Step, told: Listener | None = None) -> Connection:
@@ -151,7 +151,7 @@ def test_a_host_that_comes_back_is_waited_for(host: SmallHost, hold: Hold) -> No
 def test_who_comes_again_and_finds_nobody_at_the_step_has_it_undone(
     host: SmallHost, hold: Hold
 ) -> None:
-    """As after a restart in the step that brings the script of the boot."""
+    """As after a restart in the step that installs the boot script."""
     held = hold(step("a", slow(host, 60)))
     directory = begin(held)
     host.wait(directory, "applying")
@@ -164,7 +164,7 @@ def test_who_comes_again_and_finds_nobody_at_the_step_has_it_undone(
 def test_a_connection_that_the_host_still_holds_does_not_lock_its_own_run_out(
     host: SmallHost, hold: Hold
 ) -> None:
-    """The network went: sshd and its shell, the lock's owner, live on until their own time-out."""
+    """The network failed: sshd and its shell, which owns the lock, live until their time-out."""
     host.half_open = True
     told = Noted()
     held = hold(step("a", slow(host, 1)), told=told)
@@ -242,7 +242,7 @@ def test_a_confirm_while_the_undo_is_under_way_waits_for_its_end(
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits here for an operator who may have been killed."""
+    """Do not wait for an operator who may have been killed."""
     monkeypatch.setattr(connection, "_LOCK_FOR", 1.0)
 
 
@@ -270,7 +270,7 @@ def test_the_lock_of_a_run_that_is_gone_is_taken_over(host: SmallHost, hold: Hol
 def test_an_operator_killed_while_a_step_runs_does_not_keep_the_lock(
     host: SmallHost, hold: Hold
 ) -> None:
-    """His shell on the host follows the step, and would do so to its end."""
+    """The operator's shell on the host follows the step, and would do so to its end."""
     a = step("a", slow(host, 8))
     first = hold(a)
     directory = begin(first)
@@ -292,7 +292,7 @@ def test_an_operator_killed_while_a_step_runs_does_not_keep_the_lock(
 
 
 def test_of_many_who_want_the_lock_one_gets_it(host: SmallHost, hold: Hold) -> None:
-    """The stale one of a dead run lies there for all of them to take over."""
+    """All of them try to take over the stale lock of a dead run."""
     hold(step("a", made(host.root / "etc/x")))
     host.cut()
     shells = [host.shell() for _ in range(6)]

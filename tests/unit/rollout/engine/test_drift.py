@@ -1,4 +1,4 @@
-"""What others changed since our steps, as drift.sh prints it, and what of it an undo would take."""
+"""Foreign changes since our steps, as drift.sh prints them, and those that an undo would lose."""
 
 from __future__ import annotations
 

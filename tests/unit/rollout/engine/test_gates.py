@@ -1,4 +1,4 @@
-"""Gates: answers from a file, from --yes or from the terminal, and what the host keeps of them."""
+"""Gates: answers from a file, from --yes or from the terminal, and what the host records."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_yes_is_recorded_in_the_operators_name(capsys: pytest.CaptureFixture[str
 
 
 def test_the_host_keeps_who_said_yes_to_what_and_status_tells_it(lab: Lab) -> None:
-    """What the gate's checks found is kept with it: that is what was said yes to."""
+    """The findings of the gate's checks are kept with it: the answer was given to them."""
     gate = replace(GATE, unless=(check("file::is_there", path="/nowhere"),))
     step = lab.step("one", lab.makes("a"), gate=gate)
     with lab.runner(step, yes=True) as runner:
@@ -148,6 +148,6 @@ def test_a_step_without_a_gate_keeps_no_answer(lab: Lab) -> None:
 
 
 def test_an_answer_is_one_line_whatever_it_says(lab: Lab) -> None:
-    """A line of its own in the journal would be read as something else."""
+    """A second line in the journal would be parsed as something else."""
     kept = gates.record(Gate("One?\nTwo?", ("a\nb",)), "me")
     assert kept["said"].count("\n") == 1

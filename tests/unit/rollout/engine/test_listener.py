@@ -1,4 +1,4 @@
-"""Whatever one is told, all are."""
+"""Every listener gets every event."""
 
 from __future__ import annotations
 

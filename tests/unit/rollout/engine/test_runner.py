@@ -1,4 +1,4 @@
-"""Runs of steps, forward, on a small host on which host.sh really runs."""
+"""Applies steps on a small host on which host.sh really runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.rollout.small_host import SmallHost, small_host
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHost]:
-    """Under one sh: what goes forward leaves little of host.sh to differ."""
+    """Under one sh: applying steps depends little on which."""
     yield from small_host(tmp_path / "h", "dash", monkeypatch)
 
 
@@ -54,7 +54,7 @@ def test_a_step_costs_one_new_connection_whatever_it_has_of_commands(lab: Lab) -
     runner.apply()
     costs = [(result.channels, result.trips) for result in runner.results]
     assert [channels for channels, _ in costs] == [1, 1]
-    # One check more is asked after the second step.
+    # One more check runs after the second step.
     assert costs[1][1] - costs[0][1] == 1
     assert len(lab.host.shells) == 3
 
@@ -81,7 +81,7 @@ def test_what_is_asked_and_how_long_is_left_is_told(lab: Lab) -> None:
 def test_checks_that_outlast_the_deadline_are_not_what_the_step_failed_by(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The host has undone it meanwhile, so they fail; that is no refusal, and not their fault."""
+    """The host has undone the step meanwhile, so they fail; the deadline is the reason."""
 
     def outlast(*_: Any, **__: Any) -> list[Verdict]:
         lab.host.wait("001-one", "undone")
@@ -199,7 +199,7 @@ def test_what_an_earlier_run_left_running_is_waited_for(lab: Lab) -> None:
 
 
 def asks_until(lab: Lab, name: str, later: str) -> Step:
-    """A step that only asks: what it wants is there until another takes it away."""
+    """A step with checks only: they pass until another step removes what they look for."""
     asked = check("file::is_there", until=later, path=str(lab.path(name)))
     return Step("asks", "Because.", (), (asked,))
 
@@ -238,7 +238,7 @@ def test_what_an_unconfirmed_step_took_away_is_no_fault(
 
 
 class Content(FactBase[str]):
-    """What is in a file."""
+    """The contents of a file."""
 
     default = str
 
@@ -251,7 +251,7 @@ class Content(FactBase[str]):
 
 @operation()
 def rewritten(path: str, acts: str) -> Commands:
-    """Puts another text into a file, and the one that it read before back."""
+    """Replaces the text of a file; the undo restores the text that it read before."""
     before = pyinfra_host.get_fact(Content, path=path)
     yield Reversible(
         f"echo do >> {acts}; printf %s new > {path}",
@@ -261,7 +261,7 @@ def rewritten(path: str, acts: str) -> Commands:
 
 
 def changed_meanwhile(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Use]:
-    """A file, and its rewriting; somebody writes there between the plan and the run."""
+    """A file, and an operation that rewrites it; it changes between the plan and the run."""
     path = lab.path("file")
     path.write_text("old")
     real = bundle.upload_script

@@ -1,4 +1,4 @@
-"""After an undo: what others have built upon something of ours stays, and nothing else of ours."""
+"""After an undo: foreign files that depend on a file of ours stay, all else of ours is gone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.rollout.small_host import STUBS, typed
 
 @pytest.fixture
 def lab(lab: Lab) -> Lab:
-    """FreeBSD's words for what is at a path."""
+    """FreeBSD's output for what is at a path."""
     body = STUBS["stat"].replace("exec /usr/bin/stat", "/usr/bin/stat").rstrip()
     body += " | /bin/sed -e 's/ directory / Directory /'"
     (lab.host.bin / "stat").write_text(f"#!/bin/sh\n{body}\n")
@@ -19,7 +19,7 @@ def lab(lab: Lab) -> Lab:
 
 
 def model(lab: Lab, name: str, text: str = "") -> str:
-    """A file of the small host with what a command of FreeBSD's prints; written if asked to."""
+    """A file of the small host with the output of a FreeBSD command; written if `text` is given."""
     path = lab.host.where / "model" / name
     if text:
         path.write_text(text)
@@ -27,7 +27,7 @@ def model(lab: Lab, name: str, text: str = "") -> str:
 
 
 def undone(lab: Lab) -> str:
-    """The journal's word after an undo by hand."""
+    """The state in the journal after an undo by hand."""
     lab.host.ask("undo")
     return lab.host.state("001-one")
 

@@ -1,4 +1,4 @@
-"""A step compiled to sh: what is printed is what runs, and it arrives as it was."""
+"""A step compiled to sh: what is printed is what runs, and it arrives unchanged."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_an_operation_that_refuses_is_told_with_its_step_and_its_arguments() -> 
 
 @operation()
 def one_way() -> Any:
-    """Nothing takes this back."""
+    """An operation without an undo."""
     yield Reversible("newfs /dev/x", undo=None, says="make a file system")
 
 
@@ -141,7 +141,7 @@ def test_a_marked_step_behind_a_gate_may_have_no_undo() -> None:
 
 @operation()
 def foreign() -> Any:
-    """As pyinfra's own operations are."""
+    """An operation as pyinfra's own are."""
     yield StringCommand("reboot")
 
 
@@ -150,7 +150,7 @@ def test_a_command_that_knows_no_undo_at_all_is_a_mistake_of_ours() -> None:
         compiled(step(use(foreign)))
 
 
-# Facts, asked in one script.
+# Facts, read by one script.
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ ODD = {
 
 
 def asked_twice(tmp_path: Path, output: bytes) -> tuple[Answers, str, str]:
-    """The answers, the sum that the bundle has, and the one that the host finds (facts_hold)."""
+    """The facts, the sum in the bundle, and the sum that the host computes (facts_hold)."""
     (tmp_path / "answer").write_bytes(output)
     lines = ("cat answer", "false", "echo other", "cat nosuch; exit 3")
     with Session(Here(tmp_path)) as session:
@@ -207,7 +207,7 @@ def test_answers_survive_the_way(tmp_path: Path, output: bytes, rows: list[str])
 
 @pytest.mark.parametrize("output", ODD.values(), ids=ODD)
 def test_a_host_that_did_not_change_is_not_said_to_have(tmp_path: Path, output: bytes) -> None:
-    """Or no step could ever run there."""
+    """Otherwise no step could ever run there."""
     _, ours, hosts = asked_twice(tmp_path, output)
     assert ours == hosts
 
@@ -271,7 +271,7 @@ CONTENTS = {
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
 def test_new_content_arrives_byte_for_byte(dash: Dash, tmp_path: Path, content: str) -> None:
-    """The undo knows our file by its hash: another newline, and it is somebody else's."""
+    """The undo identifies the file by its hash: one more newline would make it foreign."""
     path = tmp_path / "it's.conf"
     [command] = compiled(step(use(laid, path=str(path), content=content))).commands
     dash(f"set -eu\n{command.do}\n")

@@ -1,4 +1,4 @@
-"""Nobody confirms, or the run is killed: the host undoes the step by itself."""
+"""Without a confirm, or when the run is killed, the host undoes the step by itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_without_a_confirm_the_host_undoes_the_step_by_itself(
 def test_at_the_deadline_nothing_is_looked_at_before_the_first_undo(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that is cut off waits for its undo alone: the fingerprint is there already."""
+    """A server that is cut off only waits for its undo: the fingerprint exists already."""
     find = lab.host.bin / "find"
     word = f"$(ls {lab.host.journal}/steps/001-one | grep state)"
     looks = f'case "$*" in *sha256*) echo print-{word} >> {lab.acts_file} ;; esac'
@@ -46,7 +46,7 @@ def test_at_the_deadline_nothing_is_looked_at_before_the_first_undo(
 def test_what_was_looked_at_near_the_deadline_is_forgotten_with_a_confirm(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or a rollback would take for ours what others did since."""
+    """Otherwise a rollback would take later foreign changes for the step's own."""
     step = lab.step("one", lab.makes("a"), confirm_within=9)
     leave_applied(lab, step, monkeypatch=monkeypatch)
     there = lab.host.journal / "steps" / "001-one"
@@ -64,7 +64,7 @@ RACES = 8
 
 
 def test_confirm_and_expiry_race_and_exactly_one_wins(lab: Lab) -> None:
-    """RACES times: the guard sees the deadline pass just as the confirm comes."""
+    """RACES times: the deadline passes for the guard just as the confirm arrives."""
     runner = lab.runner(lab.step("one", lab.makes("a"), confirm_within=3600))
     first = start(runner, token="t")  # noqa: S106 # not a secret
     lab.host.wait(first, "applied")
@@ -106,7 +106,7 @@ def test_a_run_that_is_killed_is_undone_by_the_guard(lab: Lab) -> None:
 
 
 def test_a_run_and_its_guard_both_killed_are_seen_to_by_the_next_apply(lab: Lab) -> None:
-    """As the out-of-memory killer may do it: nobody is left on the host to undo the step."""
+    """As the out-of-memory killer may do: no process is left on the host to undo the step."""
     gate = lab.where("go")
     hangs = lab.makes("b", then=f"test -e {gate} || sleep 62")
     runner = lab.runner(lab.step("one", lab.makes("a"), hangs))
@@ -159,7 +159,7 @@ def test_a_run_that_is_killed_at_its_last_fingerprint_leaves_no_half_of_one(lab:
 
 
 def test_a_guard_of_a_run_that_never_began_owes_nothing(lab: Lab) -> None:
-    """And a run that comes after it all finds no guard, but a state that it may take."""
+    """And a run that starts later finds no guard, but a state from which it may start."""
     runner = lab.runner(lab.step("one", lab.makes("a")))
     name = start(runner)
     lab.host.wait(name, "applied")

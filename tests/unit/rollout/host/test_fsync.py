@@ -1,4 +1,4 @@
-"""What must survive a power cut is on the disk before anything hangs on it."""
+"""What must survive a power cut is on the disk before anything depends on it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHost]
 
 
 def synced(lab: Lab) -> list[str]:
-    """What was given to fsync, in order: the step's state, the path, the last line of the file."""
+    """The arguments of fsync in order: the step's state, the path, the last line of the file."""
     return (lab.host.where / "synced").read_text().splitlines()
 
 
 @pytest.fixture
 def noting(lab: Lab) -> Lab:
-    """fsync says what it was given, and in which state the step was then."""
+    """fsync records its argument and the state of the step."""
     journal, note = lab.host.journal, lab.host.where / "synced"
     lines = (
         "#!/bin/sh",
@@ -72,29 +72,29 @@ def test_what_a_run_and_its_undo_write_is_on_the_disk_in_time(noting: Lab) -> No
             rf"{state} {step} "
             for state in ("applying", "applied", "confirmed", "undoing", "undone")
         ),
-        # The before-image and the word that a command begins, before it does.
+        # The before-image and the line `begun`, before the command runs.
         rf"applying {step}/before/002 ",
         rf"applying {step}/before/002/1 before",
         rf"applying {step}/progress begun 001",
         rf"applying {step}/progress begun 002",
-        # All that the word "applied" promises.
+        # All that the state "applied" promises.
         *(
             rf"applying {step}/{name} "
             for name in ("deadline", r"print\.applied\.new", r"print\.before\.new")
         ),
         rf"applying {step}/progress done 002",
-        # And what the step itself wrote, sooner than UFS would by itself.
+        # And what the step itself wrote, sooner than UFS would write it.
         rf"applying {re.escape(str(conf))} x",
         rf"applying {re.escape(str(conf.parent))} ",
         rf"undoing {step}/progress undone 002",
         rf"undoing {step}/progress undone 001",
     ):
         assert any(re.match(wanted, line) for line in there), f"{wanted}: {there}"
-    # A name is not on the disk with its file: before the first command the fingerprint has its own.
+    # fsync of a file does not save its name: the fingerprint's is saved before the first command.
     begun = there.index(f"applying {step}/progress begun 001")
     printed = next(n for n, line in enumerate(there) if "/print.before.new " in line)
     assert f"applying {step} " in there[printed:begun]
-    # What an undo gave back, and its name, before that counts; all of it once more at the end.
+    # What an undo restored, and its name, before it counts; all of it once more at the end.
     counts = next(n for n, line in enumerate(there) if line.endswith("undone 002"))
     given_back = {f"undoing {conf} before", f"undoing {conf.parent} "}
     assert given_back <= set(there[:counts])
@@ -102,7 +102,7 @@ def test_what_a_run_and_its_undo_write_is_on_the_disk_in_time(noting: Lab) -> No
 
 
 class Typist:
-    """Types nothing, and says that he is through."""
+    """Types nothing, and reports that the step is done."""
 
     def typed(self, step: str, commands: Sequence[object]) -> str:
         return ""
@@ -142,7 +142,7 @@ def test_what_is_to_be_tried_again_is_on_the_disk_before_the_step_is_no_more_stu
 
 
 class Typed:
-    """A session that notes what was typed."""
+    """A session that records what was typed."""
 
     def __init__(self) -> None:
         self.text = ""

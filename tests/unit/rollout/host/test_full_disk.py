@@ -1,4 +1,4 @@
-"""A disk that is full, or fills while a step runs: what cannot be written down is not done."""
+"""A disk that is full, or fills during a step: what cannot be recorded is not done."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_command_that_the_journal_cannot_note_is_not_run(lab: Lab) -> None:
 
 @pytest.mark.parametrize("name", ["deadline", "print.applied.new"])
 def test_a_step_is_not_called_applied_without_its_deadline(lab: Lab, name: str) -> None:
-    """Nobody would undo it: the guard waits for a time that it cannot read."""
+    """Nothing would undo it: the guard waits for a deadline that it cannot read."""
     full(lab.host, "fsync", f'[ "${{1##*/}}" = {name} ]')
     with pytest.raises(RolledBack, match="the journal cannot be written"):
         lab.runner(lab.step("one", lab.makes("a"))).apply()

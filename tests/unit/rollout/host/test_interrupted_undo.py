@@ -1,4 +1,4 @@
-"""An undo that is killed is gone on with, by whoever comes first, and once."""
+"""An undo that is killed is continued once, by the next process that finds it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_two_who_come_to_undo_do_it_once(lab: Lab, monkeypatch: pytest.MonkeyPat
 def test_an_undo_whose_lock_was_lost_leaves_the_rest_to_who_has_it(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """lockf(1) killed alone: two must not undo side by side."""
+    """Only lockf(1) is killed: two processes must not undo at the same time."""
     slow = lab.makes("b", undo=f"sleep 6; rm -f {lab.path('b')}")
     step = lab.step("one", lab.makes("a"), slow, confirm_within=3)
     leave_applied(lab, step, monkeypatch=monkeypatch)

@@ -1,4 +1,4 @@
-"""The host's own record, as host.sh tells it, and whether it is of this plan."""
+"""The journal as host.sh prints it, and whether it belongs to this plan."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_the_journal_of_another_site_is_refused_by_its_name(
 
 
 def test_to_go_back_it_is_enough_that_the_journal_is_of_this_site() -> None:
-    """The host has every undo itself."""
+    """The host itself has every undo."""
     changed = (entry(1, hash="feedfeedfeedfeed"), entry(2, directory="003-postgres"))
     journal.must_belong(Journal(changed, site="dcserver ffff"), PLAN)
     journal.must_belong(Journal(), PLAN)
@@ -178,7 +178,7 @@ class Here:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
-    """`fsync` and `lockf` are FreeBSD's; the journal is a directory that is not there yet."""
+    """`fsync` and `lockf` are FreeBSD's; the journal's directory does not exist yet."""
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     (bin_ / "fsync").write_text('#!/bin/sh\nfor each; do test -e "$each" || exit 66; done\n')
@@ -223,7 +223,7 @@ def test_taking_the_lock_lays_down_the_plan_and_what_reads_it(here: Here, tmp_pa
 def test_who_reads_the_journal_while_another_takes_the_lock_reads_whole_files(
     here: Here, tmp_path: Path
 ) -> None:
-    """A host that took a fingerprint just then missed all that is watched, and said stuck."""
+    """Otherwise a fingerprint taken at that moment lacked facts, and the step became stuck."""
     names = ("host.sh", "watch", "plan")
     with Session(here) as session:
         journal.take(session, PLAN, "ours")

@@ -1,4 +1,4 @@
-"""The power goes: at boot what was not confirmed is undone, before anything else starts."""
+"""After a power cut the boot undoes what was not confirmed, before anything else starts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.unit.rollout.lab import Lab, leave_applied, start, until
 
 
 def reboot(lab: Lab, undoes: bool = True) -> None:
-    """The power went and came again; what a real kernel would have lost, the tests arrange."""
+    """The power failed and came back; the tests remove what a real kernel would have lost."""
     lab.host.kill()
     done = lab.host.ask("recover")
     assert (done.returncode, done.stderr) == (0 if undoes else 1, "")
@@ -64,7 +64,7 @@ def test_at_boot_nothing_at_all_is_no_error(lab: Lab) -> None:
 
 
 def test_what_is_begun_is_on_the_disk_before_it_is_done(lab: Lab) -> None:
-    """Or a power cut would leave something done that nobody knows to undo."""
+    """Otherwise a power cut would leave a change whose undo is not recorded."""
     seen = f'case $1 in */progress) echo on-disk >> {lab.acts_file};; esac; test -e "$1"'
     (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")
     lab.runner(lab.step("one", lab.makes("a"), lab.makes("b"))).apply()
@@ -86,7 +86,7 @@ def test_half_a_line_in_the_progress_is_passed_over(lab: Lab, left: str) -> None
 
 
 def test_what_an_undo_is_compared_with_is_on_the_disk_before_the_first_command(lab: Lab) -> None:
-    """Or after a power cut the undo would be called stuck for a fingerprint that is torn."""
+    """Otherwise a torn fingerprint after a power cut would make the undo end as stuck."""
     seen = f'case $1 in */print.before.new) echo on-disk >> {lab.acts_file};; esac; test -e "$1"'
     (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")
     lab.runner(lab.step("one", lab.makes("a"))).apply()
@@ -94,7 +94,7 @@ def test_what_an_undo_is_compared_with_is_on_the_disk_before_the_first_command(l
 
 
 def test_what_a_step_wrote_is_on_the_disk_before_it_can_be_confirmed(lab: Lab) -> None:
-    """Or a power cut soon after would leave a confirmed step with half of its files."""
+    """Otherwise a power cut soon after would leave a confirmed step with half of its files."""
     said = f'echo "fsync-${{each##*/}}" >> {lab.acts_file}'
     seen = f'for each; do case $each in */etc/*) {said};; esac; test -e "$each" || exit 66; done'
     (lab.host.bin / "fsync").write_text(f"#!/bin/sh\n{seen}\n")

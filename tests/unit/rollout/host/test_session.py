@@ -1,4 +1,4 @@
-"""A session: one shell on the host, one command after the other, each with its own answer."""
+"""A session: one shell on the host, one command after the other, each with its own result."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_no_output_is_no_output(session: Session) -> None:
 
 
 def test_what_is_not_utf_8_is_kept_to_the_byte_and_breaks_nothing(session: Session) -> None:
-    """Or a host with one such byte in rc.conf would always seem to have changed."""
+    """Otherwise a host with one such byte in rc.conf would always seem to have changed."""
     result = session.run(r"printf 'a\377\000b\200\n'; printf '\376' >&2; exit 4")
     assert (result.code, result.out, result.err) == (4, "a\udcff\x00b\udc80\n", "\udcfe")
     assert result.out.encode(errors="surrogateescape") == b"a\xff\x00b\x80\n"
@@ -160,7 +160,7 @@ def test_lines_are_told_as_they_come(session: Session) -> None:
 
 
 def test_a_command_that_is_interrupted_ends_the_connection_at_once(session: Session) -> None:
-    """What it still says is nobody's answer; and nobody who pressed ^C waits for its end."""
+    """Its later output belongs to no command; and ^C does not wait for its end."""
 
     def interrupt(_: str) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The way back: a step that fails, and one that is taken back later, on the small host."""
+"""Undo on the small host: of a step that fails, and of one that is rolled back later."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_child_born_while_its_parents_are_being_killed_dies_with_them(lab: Lab
 
 
 def test_the_limit_of_a_run_that_was_killed_kills_nobody(lab: Lab) -> None:
-    """By then the pid may be another's; what the run left behind is its undo's to stop."""
+    """By then another process may have the pid; the undo stops what the run left behind."""
     made = start(lab.runner(lab.step("one", lab.makes("a", then="sleep 73", limit=2))))
     until(lambda: bool(lab.host.pids("sleep", "73")))
     assert lab.host.kill("host.sh", "guard")  # it would undo the step, and end the command first
@@ -216,7 +216,7 @@ def test_a_point_of_no_return_is_not_gone_back_over(lab: Lab) -> None:
 
 
 def test_the_way_back_is_open_under_another_plan_of_the_same_site(lab: Lab) -> None:
-    """The host has every undo itself."""
+    """The host itself has every undo."""
     with lab.runner(lab.step("one", lab.makes("a"))) as forward:
         forward.apply()
     other = lab.step("one", lab.makes("a"), lab.makes("more"))
@@ -285,7 +285,7 @@ def test_an_undo_by_hand_does_not_cut_into_a_run(lab: Lab) -> None:
 
 
 def test_what_others_changed_since_stays_and_is_allowed_for(lab: Lab) -> None:
-    """People go on with their work between a step and its undo."""
+    """Others keep working on the host between a step and its undo."""
     (lab.root / "etc/rc.conf").write_text('theirs="1"\ngone="1"\n')
     lab.path("kept").write_text("x")
     lab.path("lost").touch()
@@ -303,7 +303,7 @@ def test_what_others_changed_since_stays_and_is_allowed_for(lab: Lab) -> None:
 
 
 def test_a_file_of_ours_that_somebody_took_over_is_told_and_not_lost(lab: Lab) -> None:
-    """Its undo is left out there; the host is as before but for what they made of it."""
+    """Its undo is skipped there; the host is as before except for the foreign file."""
     guarded = lab.makes("a", undo=f"test ! -s {lab.path('a')} && rm -f {lab.path('a')}")
     with lab.runner(lab.step("one", guarded)) as runner:
         runner.apply()

@@ -1,4 +1,4 @@
-"""The plan: an order that can be kept, or one that is refused before anything happens."""
+"""The plan: a valid order, or one that is refused before anything happens."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_new_subject_is_one_file_and_its_name_in_the_order(subject: Subject) -
 
 
 def without(where: Path, *tables: str, **changes: str) -> Site:
-    """The sample less some of its tables."""
+    """The sample without some of its tables."""
     parts = re.split(r"^(?=\[)", SAMPLE.path.read_text(), flags=re.MULTILINE)
     text = "".join(part for part in parts if part.partition("\n")[0] not in tables)
     for old, new in changes.items():

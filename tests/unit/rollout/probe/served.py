@@ -64,7 +64,7 @@ def der(pem: Path) -> bytes:
 
 @contextmanager
 def serving(talk: Talk, port: int = 0) -> Iterator[int]:
-    """Talks to each client in a thread of its own; the port."""
+    """Serves each client in a thread of its own; yields the port."""
     listener = socket.create_server(("127.0.0.1", port), backlog=128)
     talks: list[Thread] = []
 

@@ -1,4 +1,4 @@
-"""A host whose public ports are found at ports of this machine's."""
+"""A host whose public ports are reached through forwarded ports of this machine."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class NoSocketOwner:
 
 @pytest.fixture
 def gives() -> Iterator[tuple[str, int]]:
-    """A port that ends the first connection at once, as qemu's do, and then gives 1000 bytes."""
+    """A port that closes the first connection at once, as qemu's do, and then sends 1000 bytes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            with suppress(OSError):  # it is closed, and nobody came any more
+            with suppress(OSError):  # it is closed, and no client came
                 for data in (b"", bytes(1000)):
                     connection, _ = server.accept()
                     with connection:
@@ -100,7 +100,7 @@ def test_the_owner_is_asked_for_by_the_hosts_own_port(
 
 
 def test_a_download_comes_through_the_door(outside: FromOutside) -> None:
-    """Though that is open before anybody stands behind it."""
+    """Though the forwarded port is open before a server stands behind it."""
     assert outside.read("203.0.113.2", 8999, 5.0).bytes == 1000
 
 

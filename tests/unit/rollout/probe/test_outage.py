@@ -1,4 +1,4 @@
-"""What was seen is read the way a client felt it, and nothing is claimed that nobody saw."""
+"""Probe results give the outages that a client felt, and claim nothing that was not watched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports that are not public are watched through ssh, or it is said that they are not."""
+"""Private ports are watched through ssh, or reported as not watched."""
 
 from __future__ import annotations
 

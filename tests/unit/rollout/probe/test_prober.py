@@ -33,7 +33,7 @@ done
 
 
 class Server:
-    """Says an SMTP banner to everybody, on one port, while it is up."""
+    """Sends an SMTP banner to every client, on one port, while it is up."""
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -144,7 +144,7 @@ def test_the_socket_owner_is_asked_at_times_and_after_a_gap(tmp_path: Path, serv
 
 
 def test_the_host_is_not_asked_for_owners_in_a_cut_over(tmp_path: Path, server: Server) -> None:
-    """Nor for those of the other services: what the host can spare is for the one that is away."""
+    """Nor for the other services: the host's spare time is for the service that is down."""
     steady = Server()
     steady.start()
     watches = [watching(server), watching(steady, "web")]

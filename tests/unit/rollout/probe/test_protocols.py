@@ -1,5 +1,5 @@
-"""Each kind of probe against a small server on the loopback: what is an answer, and what only looks
-like one.
+"""Each kind of probe against a small server on the loopback: what counts as an answer, and what
+only resembles one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Talk = Callable[[socket.socket], None]
 
 @contextmanager
 def serving(talk: Talk, listener: socket.socket | None = None) -> Iterator[int]:
-    """Talks to one client after the other; the port."""
+    """Serves one client after the other; yields the port."""
     listener = listener or socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -174,7 +174,7 @@ def test_mysql_that_denies_a_stranger_answers(code: int) -> None:
     [
         ([refusal(0, 1040)], None, "1040"),  # too many connections
         ([refusal(0, 1129)], None, "1129"),  # host is blocked
-        ([refusal(0, 1130)], None, "1130"),  # it sees us under an address that may not connect
+        ([refusal(0, 1130)], None, "1130"),  # it sees an address that may not connect
         ([GREETING, refusal(2, 1040)], None, "1040"),
         ([GREETING, refusal(2, 1045)], "monitor", "1045"),
         ([GREETING], None, "Lost connection"),

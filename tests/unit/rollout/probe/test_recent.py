@@ -1,4 +1,4 @@
-"""What the services answered just now, from a file that another process is writing."""
+"""The latest answers of the services, read from a file that another process is writing."""
 
 from __future__ import annotations
 

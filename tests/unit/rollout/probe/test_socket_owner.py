@@ -78,7 +78,7 @@ def row(pid: str, foreign: str, local: str = "203.0.113.2:80") -> str:
 
 
 def ask(socket_owner: SocketOwner, connection: socket.socket, limit: float = 5.0) -> str | None:
-    """Asks until it knows, for as long as the shell takes to start."""
+    """Asks until the owner is known, since the shell takes a moment to start."""
     deadline = time.monotonic() + limit
     while (who := socket_owner.who(connection, 80)) is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -165,7 +165,7 @@ def test_a_cut_connection_is_made_again(tmp_path: Path, connection: socket.socke
 
 
 def test_a_silent_host_is_given_up(connection: socket.socket, tmp_path: Path) -> None:
-    """It takes the question and never answers, as when the line is lost without a word."""
+    """It receives the question and never answers, as on a connection that was lost silently."""
     starts = tmp_path / "starts"
     socket_owner = SocketOwner(
         ["sh", "-c", f"echo >>{starts}; echo ready; sleep 60"], limit=0.1, patience=0.2
@@ -175,7 +175,7 @@ def test_a_silent_host_is_given_up(connection: socket.socket, tmp_path: Path) ->
         while time.monotonic() < deadline and (not starts.exists() or starts.stat().st_size < 2):
             assert socket_owner.who(connection, 80) is None
             time.sleep(0.02)
-        assert starts.stat().st_size >= 2  # it was called anew
+        assert starts.stat().st_size >= 2  # it was started again
     finally:
         socket_owner.close()
 

@@ -95,7 +95,7 @@ def test_a_self_signed_service_answers_and_its_certificate_is_taken(
 
 @pytest.mark.parametrize("kind", TLS)
 def test_a_daemon_whose_tls_does_not_work_is_no_answer(kind: str) -> None:
-    """As one that lost its key: it still takes connections, and its clients get nothing."""
+    """Like one that lost its key: it still accepts connections, but its clients get nothing."""
 
     def broken(client: socket.socket) -> None:
         if "starttls" in kind:

@@ -1,4 +1,4 @@
-"""Who answers a datagram: the host's nat counts the one that we sent."""
+"""Who answers a datagram: the host's nat rule counts the one that we sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ web 10.80.0.4,10.80.0.44
 
 
 class Host:
-    """A local sh whose ipfw tells what `said` holds."""
+    """A local sh whose ipfw prints what `said` holds."""
 
     name = "here"
 

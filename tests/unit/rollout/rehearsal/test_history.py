@@ -1,4 +1,4 @@
-"""What was rehearsed, and what an apply says of it."""
+"""The record of rehearsals, and what an apply prints about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rehearsal compares the host with before, and a planted difference makes it fail."""
+"""A rehearsal compares the host with before, and fails when a difference is planted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Notes(Listener):
 
 
 class Staged(Rehearsal):
-    """Acts are noted instead of played; `ends` says what becomes of each."""
+    """Records acts instead of playing them; `ends` gives the end of each."""
 
     def __init__(self, where: Path, ends: dict[str, Exception] | None = None) -> None:
         self.notes = Notes()
@@ -159,7 +159,7 @@ def test_each_failure_ends_as_before_or_confirmed(tmp_path: Path) -> None:
     assert [each.step for each in rehearsal.faults] == [each.step for each in draw(3, 7, STEPS)]
     assert rehearsal.notes.notes[0] == "chaos: 3 failures, seed 7"
     compared = [note for note in rehearsal.notes.notes if "compared with before: identical" in note]
-    assert len(compared) == 3  # the two that were taken back, and the end
+    assert len(compared) == 3  # the two that were undone, and the end
     assert "chaos 2: undone" in rehearsal.played
     assert rehearsal.played.count("verify") == 2  # after the one confirmed, and after all
 

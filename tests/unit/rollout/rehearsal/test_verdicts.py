@@ -19,7 +19,7 @@ def test_what_was_not_tried_is_not_said_to_be_well() -> None:
     found = Verdicts(PLAN)
     assert list(row(found, "base").values()) == ["base", *["-"] * len(COLUMNS)]
     assert not found.proven
-    assert "preflight" not in {each["step"] for each in found.rows}  # it only asks
+    assert "preflight" not in {each["step"] for each in found.rows}  # it has only checks
 
 
 def test_a_failure_stays_one() -> None:
@@ -30,7 +30,7 @@ def test_a_failure_stays_one() -> None:
 
 
 def test_a_step_answers_for_its_own_checks() -> None:
-    """The rest of the site does not make a step fail, nor well."""
+    """Checks of other steps neither fail it nor make it pass."""
     found = Verdicts(PLAN)
     mine = {checks.named(check) for check in PLAN.steps[PLAN.position("mysql.cutover")].checks}
     others = {

@@ -19,7 +19,7 @@ def imaps(*shown: Presented) -> Act:
 
 
 def ended(where: Path, *acts: Act) -> list[str]:
-    """What is said as the run ends."""
+    """What is printed as the run ends."""
     said: list[str] = []
     with Record(PLAN, "apply", "root@203.0.113.2", where, said.append) as kept:
         for each in acts:

@@ -1,4 +1,4 @@
-"""What the host says to a report: its own fingerprints and logs, of this run and of no other."""
+"""The host's evidence for a report: its own fingerprints and logs, of this run and no other."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_of_a_step_that_is_stuck_it_has_what_differs(lab: Lab) -> None:
 
 
 def test_a_step_that_waits_at_its_gate_has_not_begun(lab: Lab) -> None:
-    """Neither does it have what an earlier run left of it."""
+    """It also shows nothing that an earlier run left of it."""
     step = lab.step("one", lab.makes("a"), gate=GATE)
     with lab.runner(step, yes=True) as forth:
         forth.apply()

@@ -1,4 +1,4 @@
-"""The page: its figures are the JSON's, hostile text is inert, it wants nothing from outside."""
+"""The page: its figures are the JSON's, hostile text is inert, it loads nothing from outside."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOSTILE = '</pre></script><script>document.title="x"</script><img src=x onerror=
 
 @dataclass
 class Read(HTMLParser):
-    """What stands on a page, as a browser would take it apart."""
+    """The contents of a page, as a browser would parse it."""
 
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ def read(text: str) -> Read:
 
 
 def at(data: Any, pointer: str) -> Any:
-    """What a JSON pointer leads to (RFC 6901)."""
+    """The value that a JSON pointer refers to (RFC 6901)."""
     for key in pointer.split("/")[1:]:
         plain = key.replace("~1", "/").replace("~0", "~")
         data = data[int(plain)] if isinstance(data, list) else data[plain]

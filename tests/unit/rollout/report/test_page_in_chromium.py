@@ -1,4 +1,4 @@
-"""The page in a real browser: read, clicked through, by the keyboard, narrow, dark and printed."""
+"""The page in a real browser: reading, clicking, keyboard, narrow, dark and printed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: webdriver.Chrome, report: Path) -> webdriver.Chrome:
-    """The page, just opened, on a wide screen by day."""
+    """The page, just opened, on a wide screen in light mode."""
     shown(browser, 1280)
     browser.get((report / "report.html").as_uri())
     return browser
@@ -140,7 +140,7 @@ def test_everything_that_folds_unfolds_by_a_click(page: webdriver.Chrome) -> Non
 
 
 def test_the_keyboard_alone_will_do(page: webdriver.Chrome) -> None:
-    """Every link, fold and scrolled region that is seen is reached by Tab, and Enter unfolds."""
+    """Tab reaches every visible link, fold and scrolled region, and Enter unfolds."""
     wanted = page.find_elements(By.CSS_SELECTOR, "a[href], summary, [tabindex='0']")
     wanted = [each for each in wanted if ask(page, "return arguments[0].checkVisibility()", each)]
     reached: list[Any] = []

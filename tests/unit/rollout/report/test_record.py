@@ -1,4 +1,4 @@
-"""What a run leaves behind, however it ended; and that leaving it changes nothing of its end."""
+"""The report of a run, however it ended; and writing it never changes how the run ends."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_what_the_site_file_has_in_confidence_is_not_in_the_report(tmp_path: Pat
 
 
 def keys(value: Any) -> set[str]:
-    """Every key of ours; those of "outcomes", "outage" and "expected_outage" are others' words."""
+    """Every key of ours; "outcomes", "outage" and "expected_outage" hold foreign keys."""
     if isinstance(value, list):
         return {key for each in value for key in keys(each)}
     if not isinstance(value, dict):

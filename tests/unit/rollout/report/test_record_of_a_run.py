@@ -38,7 +38,7 @@ class Server(TCPServer):
 
 @contextmanager
 def answering(port: int = 0) -> Iterator[int]:
-    """A port that takes every connection."""
+    """A port that accepts every connection."""
     with Server(("127.0.0.1", port), BaseRequestHandler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
@@ -67,7 +67,7 @@ def test_what_was_seen_stands_beside_what_was_done(lab: Lab, tmp_path: Path) -> 
         port = server.enter_context(answering())
         with record.act("apply", runner, [watch(port)], None):
             runner.apply("one")
-            time.sleep(0.5)  # the last answer is to come after the step, on a busy machine too
+            time.sleep(0.5)  # the last answer must come after the step, on a busy machine, too
             server.close()
             time.sleep(0.3)
             server.enter_context(answering(port))

@@ -1,4 +1,4 @@
-"""The picture of a server says what the fingerprint says, and no more."""
+"""The picture of a server shows what the fingerprint says, and no more."""
 
 from __future__ import annotations
 

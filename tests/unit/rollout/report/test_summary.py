@@ -1,4 +1,4 @@
-"""The result in sentences: what is said, and above all what is never said."""
+"""The result in sentences: what they say, and above all what they never claim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service's line in the report has no holes, and says "answered" only where somebody looked."""
+"""A service's line in the report has no holes, and shows "answered" only where it was watched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that a person types: the host is ready for his way back before he begins."""
+"""Steps that a person types: the host has the undo ready before the person begins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHost]
 
 
 class Person:
-    """Types the first `most` lines in a shell of his own; then says `word`."""
+    """Types the first `most` lines in a shell of its own; then answers `word`."""
 
     def __init__(self, host: SmallHost, most: int | None = None, word: str | None = "") -> None:
         self.host = host
@@ -79,7 +79,7 @@ def test_a_person_at_the_console_takes_a_typed_step_back(lab: Lab) -> None:
 
 @pytest.mark.parametrize("most", [0, 1, 2])
 def test_what_a_person_says_went_wrong_is_undone_wherever_he_was(lab: Lab, most: int) -> None:
-    """Nobody knows how far he came: every undo is typed, and is right for what was not done."""
+    """Nobody knows which lines were typed: every undo runs, and is right for what was not done."""
     person = Person(lab.host, most, "it said 'no such jail'; $HOME")
     steps = lab.step("one", lab.makes("a"), lab.makes("b")), lab.step("two", lab.makes("c"))
     with lab.runner(*steps, typist=person) as runner, pytest.raises(RolledBack) as caught:
@@ -174,7 +174,7 @@ def test_what_was_left_half_typed_is_taken_back(lab: Lab, way: str) -> None:
 
 
 def test_what_was_laid_down_and_never_shown_is_taken_back(lab: Lab) -> None:
-    """The connection went while the host got ready."""
+    """The connection was lost while the host prepared the step."""
     left(lab, two(lab), most=0)
     (lab.host.journal / "steps/001-one/progress").unlink()
     (lab.host.journal / "steps/001-one/print.before").write_text("half")

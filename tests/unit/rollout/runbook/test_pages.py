@@ -1,4 +1,4 @@
-"""The runbook: the same commands, for a person's hands."""
+"""The runbook: the same commands, for a person to type."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_every_undo_is_there_last_first(position: int) -> None:
 
 @STEPS
 def test_each_check_has_a_line_to_type_and_what_to_see(position: int) -> None:
-    """That what they say holds, tests/rehearsal/test_typed.py asks."""
+    """tests/rehearsal/test_typed.py checks that these lines are right."""
     text = "\n".join(blocks(section(SAMPLE.steps[position].name), CHECK))
     for each in SAMPLE.steps[position].checks:
         looked = manual_lines(each, SAMPLE.site)
@@ -136,7 +136,7 @@ def test_a_check_without_lines_is_refused_by_name() -> None:
 
 @STEPS
 def test_what_a_page_takes_for_so_is_to_be_looked_at_before(position: int) -> None:
-    """What lies where a file of ours will lie would be lost: nobody has read the host."""
+    """Without facts of the host, a file in the way of one of ours would be lost."""
     text = section(SAMPLE.steps[position].name)
     before = "\n".join(blocks(text, "Before you start"))
     for path in re.findall(r"(?m)^# \d+\. create (\S+)$", "\n".join(blocks(text, TYPE))):
@@ -145,7 +145,7 @@ def test_what_a_page_takes_for_so_is_to_be_looked_at_before(position: int) -> No
 
 
 def quoted_away(line: str) -> str:
-    """Without what stands in quotes, and then without what a subshell would end."""
+    """Without quoted text, and then without what a subshell would end."""
     line = re.sub(r"'[^']*'", "", line)
     before = ""
     while before != line:
@@ -189,7 +189,7 @@ def test_a_gate_stops_the_reader_before_the_first_command(position: int) -> None
 
 @operation()
 def replaced(path: str) -> Any:
-    """A command whose undo wants a before-image."""
+    """A command whose undo needs a before-image."""
     yield Reversible(f"echo new > {path}", undo=f'cp -p "$KEEP/1" {path}', says="x", keep=(path,))
 
 
@@ -261,7 +261,7 @@ def test_a_line_typed_twice_does_not_lose_the_before_image(
 def test_typing_one_command_does_not_close_what_the_next_ones_make(
     tmp_path: Path, operation_: Any, number: int
 ) -> None:
-    """One shell reads all of it: with a umask left behind, directories would be root's alone."""
+    """One shell reads all of it: a changed umask would make later directories root's alone."""
     given = {"path": f"{tmp_path}/x.conf", "content": "x\n"}
     if operation_ is jail.configuration:
         given = {"root": str(tmp_path)}

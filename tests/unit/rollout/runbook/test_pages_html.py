@@ -20,7 +20,7 @@ VOID = {"meta", "input", "br", "link", "img"}
 
 
 class Read(HTMLParser):
-    """What a browser would make of it, as far as tests want to know."""
+    """A page as a browser would parse it, as far as the tests need."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -151,7 +151,7 @@ def test_where_the_browser_has_no_clipboard_the_line_is_copied_all_the_same(
 def test_a_folded_line_is_one_line_when_it_is_selected(
     browser: webdriver.Chrome, pages: Path
 ) -> None:
-    """What is shown on several lines has no line break of the page's in it."""
+    """A line shown on several lines contains no line break of the page."""
     for name, text in HTML.items():
         browser.get((pages / name).as_uri())
         selected = browser.execute_script(

@@ -1,4 +1,4 @@
-"""A run as events: one JSON object a line, the last one with the results."""
+"""A run as events: one JSON object per line, the last one with the results."""
 
 from __future__ import annotations
 

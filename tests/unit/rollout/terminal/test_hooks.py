@@ -1,4 +1,4 @@
-"""The user's command hears of events, and can neither change nor delay anything."""
+"""The user's command receives events, and can neither change nor delay the run."""
 
 from __future__ import annotations
 

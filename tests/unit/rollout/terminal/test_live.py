@@ -1,4 +1,4 @@
-"""The picture that changes in place: what is in it at each point of a run."""
+"""The live view: its contents at each point of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.rollout.runs import STEP
 STEPS = ("preflight", "base", "network", "mysql.jail", "mysql.cutover")
 
 
-AT = 1_700_000_000.0  # what both clocks say in these tests
+AT = 1_700_000_000.0  # the value of both clocks in these tests
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def view(monkeypatch: pytest.MonkeyPatch) -> Live:
 
 
 def seen(view: Live, later: float = 0.0, width: int = 100) -> list[str]:
-    """The lines of the picture, so many seconds from now."""
+    """The lines of the live view, so many seconds from now."""
     view._console.size = ConsoleDimensions(width, 30)
     console = Console(file=io.StringIO(), width=width, height=30, record=True)
     console.print(view.frame(AT + later, AT + later))

@@ -1,4 +1,4 @@
-"""How a run is told on a real terminal, and off it."""
+"""How a run is shown on a real terminal, and elsewhere."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_leaving_the_picture_with_ctrl_c_is_clean_and_says_what_the_host_will_do
 
 @pytest.mark.slow
 def test_the_picture_goes_on_while_pytest_has_the_standard_output(screen: Open) -> None:
-    """As it has while the checks of a step are asked, in this very process."""
+    """As it does while the checks of a step run, in this very process."""
     run = screen("checks")
     run.until("rollback in 9[34] s", limit=20)
 

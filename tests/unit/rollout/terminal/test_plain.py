@@ -105,7 +105,7 @@ def test_a_terminal_is_not_made_to_obey_what_a_log_says() -> None:
 
 
 def test_a_run_goes_on_when_nobody_reads_it_any_more() -> None:
-    """As behind head(1): it is not for the reader to end a rollout in the middle of a step."""
+    """As behind head(1): a reader that stops must not end a rollout in the middle of a step."""
     code = (
         "import sys\n"
         "from rollout.terminal.plain import PlainLines\n"

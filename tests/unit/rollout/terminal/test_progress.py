@@ -1,4 +1,4 @@
-"""^C, at every point of a run: what it leaves, and what the host does with it."""
+"""^C at every point of a run: what it leaves, and what the host does with it."""
 
 from __future__ import annotations
 

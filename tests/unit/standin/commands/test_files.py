@@ -1,4 +1,4 @@
-"""File commands as BSD has them."""
+"""File commands behave as BSD's do."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_behaves(shared: StandIn, command: str, exit: int, stdout: str, stderr: 
     assert (done.returncode, done.stdout, done.stderr) == (exit, stdout, stderr)
 
 
-# What the model does itself, where it is plain, must be what the command of this machine's does:
-# that is told to by an option that changes nothing here.
+# What the model does itself in simple cases must equal what this machine's command does, which
+# an option that changes nothing selects.
 LAID = "mkdir -p /r/d/in; cd /r; echo a >a; echo b >b; ln a same; ln -s b link; ln -s d folder; "
 LOOK = "; echo $?; ls -R1 /r; cat /r/a /r/b /r/link; rm -rf /r"
 
@@ -143,7 +143,7 @@ def test_packages_can_be_carried_into_another_root(server: StandIn) -> None:
 
 
 def test_a_digest_is_of_what_is_in_the_file_now(server: StandIn) -> None:
-    """Kept while nobody writes the file, by its name, through a link, and written in place."""
+    """Cached until the file changes: by its name, through a link, and when written in place."""
     server.run("echo one > /root/x; ln -s x /root/link; sleep 0.2; sha256 -q /root/x /root/link")
     told = server.run(
         "for word in two six ten; do echo $word > /root/x; sha256 -q /root/x /root/link; done"

@@ -1,4 +1,4 @@
-"""Mail in the stand-in: who takes it, whose box it is in, and what waits in which queue."""
+"""Mail in the stand-in: which server accepts it, whose mailbox gets it, and what is queued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where only one user exists, as in a user namespace without newuidmap, owners are kept by us."""
+"""Where only one user exists (a user namespace without newuidmap), a file keeps the owners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a power cut takes from the files, when it is asked to."""
+"""What a power cut takes from the files, on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model reads of a caller in /proc, while the caller's own sh goes on."""
+"""What the model reads of a caller in /proc, while the caller's own sh continues."""
 
 from __future__ import annotations
 

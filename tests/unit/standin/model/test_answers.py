@@ -32,7 +32,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture
 def host(loaded: StandIn) -> Iterator[StandIn]:
-    """The same, with nobody's rules left behind."""
+    """The same, without rules left by other tests."""
     yield loaded
     loaded.run("ipfw -f flush; ipfw set enable 20; ipfw nat 7 delete; service apache24 onestart")
     loaded.run("service -j web apache24 onestart")

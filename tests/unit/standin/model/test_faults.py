@@ -1,4 +1,4 @@
-"""What goes wrong on request, and what is left of it."""
+"""Injected faults, and what they leave."""
 
 from __future__ import annotations
 

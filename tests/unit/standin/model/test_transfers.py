@@ -31,7 +31,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture
 def host(loaded: StandIn) -> Iterator[StandIn]:
-    """The same, with nobody's rules left behind and TSO on."""
+    """The same, without rules left by other tests, and with TSO on."""
     yield loaded
     loaded.run("ipfw -f flush; ipfw nat 7 delete; ifconfig vtnet0 tso lro vlanhwtso")
 

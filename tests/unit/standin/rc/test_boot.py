@@ -1,4 +1,4 @@
-"""What survives the power: the disk, and nothing else."""
+"""What survives a power cut: the disk, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Daemons: how their rc scripts talk, and why one does not start."""
+"""Daemons: what their rc scripts print, and why one does not start."""
 
 from __future__ import annotations
 
