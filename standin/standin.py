@@ -266,7 +266,7 @@ class StandIn:
         stdin.flush()
         line = stdout.readline()
         if not line:
-            raise HostDown(f"{self.name}: its machine ended, see {self.where}/console.log")
+            raise HostDown(f"{self.name}: its control process ended, see {self.where}/console.log")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -279,7 +279,7 @@ class StandIn:
             connection.sendall(json.dumps(question).encode() + b"\n")
             line = connection.makefile("r").readline()
         if not line:
-            raise HostDown(f"{self.name}: the power went")
+            raise HostDown(f"{self.name}: the power failed")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

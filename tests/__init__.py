@@ -1,1 +1,1 @@
-"""A package, so that nobody else's `tests` is found in its place."""
+"""A package, so that Python finds no foreign `tests` instead."""

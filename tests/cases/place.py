@@ -61,7 +61,7 @@ class Host:
     def _typed(self, text: str) -> None:
         code, said = self.sh(text)
         if code:
-            raise CannotBeMade(f"could not be made: {text!r} ended with {code}: {said}")
+            raise CannotBeMade(f"could not be set up: {text!r} ended with {code}: {said}")
 
     def sh(self, command: str, where: str = "host") -> tuple[int, str]:
         """Exit code and output of a command, typed on the host or in the jail of a service."""

@@ -90,7 +90,7 @@ def _prepared(host: Host) -> list[str]:
     before = host.answers()
     silent = [str(ask) for ask, a in zip(host.case.ask, before, strict=True) if a == NOBODY]
     if silent:
-        raise Wrong(f"the case itself: nobody answers {', '.join(silent)} to begin with")
+        raise Wrong(f"the case itself: no answer to {', '.join(silent)} before the move")
     return before
 
 
@@ -176,7 +176,7 @@ def _refusal(host: Host) -> str:
     except Refused as refused:
         code, _ = host.sh(f"test -e {JOURNAL}")
         if code == 0:
-            raise Wrong(f"refused, and {JOURNAL} is there: {refused}") from None
+            raise Wrong(f"refused, but {JOURNAL} exists: {refused}") from None
         return str(refused)
     return ""
 

@@ -19,7 +19,7 @@ from tests.crash.workers import Outcome, outcomes
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
 ENDS = ("as before", "confirmed", "")
 A_CORE = 6
-"""Stand-ins a core: a case waits more than it works."""
+"""Stand-ins per core: a case mostly waits."""
 
 
 def table(seen: list[Outcome]) -> str:
@@ -82,7 +82,7 @@ def main() -> int:
     if failed:
         print(f"{len(failed)} ended neither as before nor confirmed: {' '.join(failed)}")
     if not seen:
-        print("nothing fits --only")
+        print("no case matches --only")
     return int(bool(failed or strange or not seen))
 
 

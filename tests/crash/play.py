@@ -13,9 +13,9 @@ BY_ITSELF = ("fail", "fail-after", "hang")
 POWER = ("power-note", "power-before", "power-after", "power-torn")
 TORN = ("power-note", "power-torn")
 BRINGS_THE_BOOT_SCRIPT = "base"
-"""Until that step is confirmed nobody undoes at boot: the next apply or rollback does."""
+"""Until that step is confirmed nothing undoes at boot: the next apply or rollback does."""
 BOOT_SECONDS = 1.0
-"""No machine is up again within the second, and the lock tells two owners apart by theirs."""
+"""No real machine boots within a second, and the lock distinguishes owners by the boot second."""
 AFTER_IT_ACTED = ("power-after", "power-torn")
 
 

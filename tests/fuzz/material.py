@@ -20,7 +20,7 @@ SAMPLE = (PROJECT / "site.example.toml").read_text(encoding="utf-8")
 TABLES = tomllib.loads(SAMPLE)
 
 EXAMPLES = int(os.environ.get("CELLBLOCK_FUZZ", "25"))
-"""How many are tried of each kind; CELLBLOCK_FUZZ=5000 takes an hour."""
+"""How many inputs each test tries; CELLBLOCK_FUZZ=5000 takes an hour."""
 
 tried = settings(
     max_examples=EXAMPLES,
@@ -161,7 +161,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "first_rule": st.integers(1, 60000),
     "first_set": st.integers(1, 20),
 }
-"""Values that a site file may well have, if not all of them together."""
+"""Values that a site file may have, though not all of them together."""
 
 
 @st.composite

@@ -125,16 +125,16 @@ def watch(guest: Guest, failure: Failure) -> None:
     guest.sh(f"daemon -f sh -c '{'; '.join(lines)}'")
 
 
-def _said(guest: Guest, word: str) -> bool:
+def _printed(guest: Guest, word: str) -> bool:
     return f"{WORD} {word}" in guest.console()
 
 
 def struck(scene: Scene) -> None:
     """Wait until the step gets that far."""
     deadline = time.monotonic() + STRIKE_LIMIT
-    while not _said(scene.guest, "struck"):
-        assert scene.running.poll() is None, "the apply ended before the moment came"
-        assert time.monotonic() < deadline, "the moment never came"
+    while not _printed(scene.guest, "struck"):
+        assert scene.running.poll() is None, "the apply ended before the step got that far"
+        assert time.monotonic() < deadline, "the step never got that far"
         time.sleep(0.02)
 
 
@@ -146,7 +146,7 @@ def _power(scene: Scene) -> None:
 def _link(scene: Scene) -> None:
     scene.guest.cut_link()
     try:
-        scene.wait(lambda: _said(scene.guest, "rests"), "at rest by itself", REST_LIMIT)
+        scene.wait(lambda: _printed(scene.guest, "rests"), "at rest by itself", REST_LIMIT)
     finally:
         scene.guest.restore_link()
 
@@ -189,7 +189,7 @@ CODES = {
     "daemon": (2,),
     "stop": (2,),
 }
-"""What deploy.py may end with."""
+"""The exit codes that deploy.py may have."""
 
 
 def lay(guest: Guest, failure: Failure) -> None:

@@ -89,9 +89,9 @@ def require_rights_and_tools() -> None:
     """Raises Missing unless this machine can provide a namespace, a tap and a guest."""
     require_tools({**TOOLS, "ip": "iproute2", "setpriv": "util-linux"})
     if os.geteuid() != 0:
-        raise Missing("a network namespace with a tap is wanted, and only root can make one here")
+        raise Missing("a network namespace with a tap is required, and only root can make one here")
     if not Path("/dev/net/tun").exists():
-        raise Missing("/dev/net/tun is not there, so the guest can have no wire")
+        raise Missing("/dev/net/tun does not exist, so the guest cannot be connected")
 
 
 def sweep() -> None:

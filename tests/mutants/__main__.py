@@ -88,7 +88,7 @@ def must_be_green(file: str, trees: SimpleQueue[Path]) -> None:
     with lent(trees) as tree:
         code, said = run(tree, [file])
     if code != 0:
-        raise SystemExit(f"without a fault, too, {file} is red: {said}")
+        raise SystemExit(f"{file} fails without any fault: {said}")
 
 
 def chosen(patterns: list[str]) -> list[Fault]:
@@ -121,7 +121,7 @@ def main() -> int:
     survived = [fault for fault, red in ends if not red]
     kinds = Counter(fault.kind for fault, _ in ends)
     told = ", ".join(f"{count} {kind}s" for kind, count in kinds.items())
-    print(f"{len(ends)} faults ({told}), {len(survived)} not seen")
+    print(f"{len(ends)} faults ({told}), {len(survived)} not noticed")
     return 1 if survived else 0
 
 

@@ -31,7 +31,7 @@ HOSTS_OWN = {
     ("rollout/host/looking.sh", "runs"): "tests/rehearsal/test_host_sh.py::*[fingerprint sees]",
     ("rollout/host/looking.sh", "as_before"): f"{UNIT}/host/test_undo.py",
 }
-"""What the host asks itself, and the tests that should see it always say yes."""
+"""Checks in host.sh, and the tests that should notice when one always passes."""
 
 
 @dataclass(frozen=True)

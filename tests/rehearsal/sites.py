@@ -26,7 +26,7 @@ ports = [
 ]
 configuration = ["/usr/local/etc/dovecot"]
 """
-"""Mail by Postfix and Dovecot, in the place of a site's [services.mail]."""
+"""Mail by Postfix and Dovecot, instead of a site's [services.mail]."""
 
 
 def ordered(*subjects: str) -> Plan:

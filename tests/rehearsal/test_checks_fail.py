@@ -31,7 +31,7 @@ UIDS = (1001, 1999)
 PLACE = site.read(SAMPLE).places["mysql"]
 LOADED = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload ipfw"
 PYTHON = re.compile(r"CommandResult|Error\b|\bNone\b|\[['\"]|^assert |<\w+\.")
-"""What a message to a person must not have in it: reprs, and names of exceptions."""
+"""What a message must not contain: reprs, and names of exceptions."""
 MYSQL = {"name": "mysql.example.org", "address": "10.80.0.3"}
 
 

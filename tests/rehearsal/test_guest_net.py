@@ -23,8 +23,8 @@ MIB = 24
 GIVE = f"dd if=/dev/zero bs=64k count={MIB * 16} 2>/dev/null"
 ENOUGH = 0.9  # of the rate without nat and with TSO off
 WIRE = "100mbit"
-"""The speed of the server's wire. Without one an emulated processor is what is measured, and not
-whether the wire stays full: each packet's nat costs it a third more.
+"""The speed of the server's network. Without a limit the test would measure the emulated processor,
+for which nat makes each packet a third dearer, and not whether the network stays full.
 """
 TRIES = 3  # the machine is noisy: the best of three counts
 EGRESS = site.read(PROJECT / "box" / "site.toml").places["egress"]

@@ -43,14 +43,14 @@ IN_EACH_JAIL = {
     "new files lead out": "for f in php-fpm.conf php-fpm.conf.before .packed.tar .my.cnf; "
     'do ln -sfh /etc "$j/local-etc/$f"; ln -sfh /etc "$j/root/etc/$f"; done',
 }
-"""What root of a jail can do in it; `$j` is the jail's directory on the host."""
+"""What a jail's root can do in it; `$j` is the jail's directory on the host."""
 AT_HOME = {
     "a home is a link": "swap /usr/home/user001 /etc",
     "public_html is a link": "swap /usr/home/user002/public_html /etc",
     "a document root is a link": "swap /usr/local/www/example.org /etc",
     "a page is a link": "swap /usr/local/www/apache24/data/index.html /etc/rc.conf",
 }
-"""What people can do where they may write, on the host and in jails."""
+"""What users can do where they may write, on the host and in jails."""
 KINDS = [*IN_EACH_JAIL, *AT_HOME]
 
 SWAP = """

@@ -94,7 +94,7 @@ def test_everything_moves_by_hand_and_back(tmp_path: Path, box: Box, typist: Typ
     assert before[-1] != before[0]
     for done, section in reversed(list(enumerate(steps))):
         person.types(section.back)
-        rehearsal.must_equal(before[done], f"after {section.step} was taken back")
+        rehearsal.must_equal(before[done], f"after {section.step} was undone")
         if done:
             asked(made, done, box)
     assert not list((tmp_path / "standin/root/root/cellblock-keep").iterdir())

@@ -34,7 +34,7 @@ SUBJECTS = sorted(
     for module in pkgutil.iter_modules(steps.__path__)
     if hasattr(importlib.import_module(f"steps.{module.name}"), "REQUIRES")
 )
-# With what the sample leaves out, so that all steps are looked at.
+# With what the sample leaves out, so that all steps are covered.
 ALL = plan.make(
     SAMPLE.model_copy(
         update={

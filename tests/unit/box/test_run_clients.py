@@ -34,7 +34,7 @@ class Here:
         return list(command)
 
     def sh(self, command: str, timeout: float = 1.0) -> Answer:
-        raise AssertionError("nobody is there to be asked")
+        raise AssertionError("there is no guest to contact")
 
     def wait_until(self, question: Callable[[], bool], what: str, limit: float) -> None:
         raise AssertionError("nothing is waited for")

@@ -24,7 +24,7 @@ _STUBS = {
     "stat": '[ "$1$2" = "-f%Lp %Su:%Sg" ] && exec /usr/bin/stat -c "%a %U:%G" "$3"',
     "ln": '[ "$1" = -sfh ] && shift && exec /bin/ln -sfn "$@"',
 }
-"""What FreeBSD has and Linux spells differently."""
+"""FreeBSD commands that have another name or other options on Linux."""
 
 
 def unset(name: str, value: str) -> str:

@@ -42,7 +42,7 @@ RECORDED = (Path(__file__).parents[2] / "contract" / "freebsd-13.2.json").read_t
 )
 ON_13_2 = "65535 set 31 allow ip from any to any"
 ON_15_0 = f"65535 set 31 count ip from any to any not // orphaned dynamic states counter\n{ON_13_2}"
-"""What `ipfw -S list` printed on a real 13.2 and a real 15.0 without a rule of anybody's."""
+"""What `ipfw -S list` printed on a real 13.2 and a real 15.0 without any added rule."""
 
 
 @pytest.mark.parametrize("without_rules", [ON_13_2, ON_15_0])

@@ -62,7 +62,7 @@ def test_a_tree_lets_daemons_that_are_not_root_in(tmp_path: LocalPath) -> None:
     home = tmp_path / "web"
     by_root(tree(str(home), "var/db/mysql")[0], tmp_path)
     for each in ("root", "root/usr", "root/var", "root/var/db", "root/etc"):
-        assert mode(home / each) == "755", f"nobody but root can get at what is below {each}"
+        assert mode(home / each) == "755", f"only root can reach what is below {each}"
 
 
 def test_the_undo_of_a_tree_takes_it_away_and_may_run_twice(tmp_path: LocalPath) -> None:

@@ -30,7 +30,7 @@ def chromium(profile: Path, page: str) -> Iterator[webdriver.Chrome]:
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if binary is None or driver is None:
-        pytest.skip(f"no chromium with its chromedriver here: the {page} is not looked at")
+        pytest.skip(f"no chromium with its chromedriver here: the {page} is not tested")
     options = Options()
     options.binary_location = binary
     for flag in (*FLAGS, f"--user-data-dir={profile}"):

@@ -22,7 +22,7 @@ GATE = Gate("Is it well?", ("the log",))
 
 class Nobody(Unreachable):
     def who(self, address: str, port: int, proto: str) -> str | None:
-        raise AssertionError("nobody asks from outside here")
+        raise AssertionError("nothing probes from outside here")
 
 
 def _says(yes: bool) -> gates.Answer:

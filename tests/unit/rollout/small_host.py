@@ -53,7 +53,7 @@ STUBS = {
     "kldstat": "exit 1",
     "service": 'test -e "@where@/model/$1.runs"',
 }
-"""What FreeBSD has and this machine has not, or spells differently."""
+"""FreeBSD commands that this machine lacks, or that have other options here."""
 
 
 class SmallHost:

@@ -31,7 +31,7 @@ class Nowhere(Unreachable):
         raise AssertionError("a connection was opened")
 
     def who(self, address: str, port: int, proto: str) -> str | None:
-        raise AssertionError("somebody was asked")
+        raise AssertionError("the test contacted a host")
 
 
 def nowhere() -> Box:

@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parents[3]
 SAMPLE = site.read(PROJECT / "site.example.toml")
 _WEB = SAMPLE.services["web"]
 _SECURE = _WEB.model_copy(update={"ports": (*_WEB.ports, Listen(port=443, probe="https"))})
-# With what the sample leaves out, so that all steps are looked at.
+# With what the sample leaves out, so that all steps are covered.
 PLAN = plan.make(
     SAMPLE.model_copy(
         update={

@@ -13,7 +13,7 @@ from box.clients.stopping import Stop
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Knows alice. It has `messages`, one per login, then the last again; it refuses command `no`."""
+    """Knows alice. It has `messages`, one per login, then the last; it refuses command `no`."""
 
     def __init__(self, messages: list[int], no: str = "") -> None:
         self.messages = messages

@@ -163,7 +163,7 @@ def test_a_guard_of_a_run_that_never_began_owes_nothing(lab: Lab) -> None:
     runner = lab.runner(lab.step("one", lab.makes("a")))
     name = start(runner)
     lab.host.wait(name, "applied")
-    assert lab.host.pids("guard", name), "nobody watches the deadline"
+    assert lab.host.pids("guard", name), "no guard watches the deadline"
 
 
 def test_a_run_whose_pid_is_somebody_elses_by_now_has_ended(lab: Lab) -> None:

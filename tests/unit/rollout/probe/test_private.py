@@ -33,7 +33,7 @@ def serve(here, there):
 for _, here, _, there in ends:
     threading.Thread(target=serve, args=(here, there)).start()
 """
-"""In ssh's place: the command of a shell, and forwarded ports behind which somebody says hello."""
+"""Replaces ssh: runs the command in a shell, and forwards ports to a server that says hello."""
 
 
 def with_ports(*ports: Listen) -> Site:

@@ -102,7 +102,7 @@ def test_the_owner_of_the_connection(
     try:
         for pid, who in (("1001", "host"), ("2001", "web"), ("3001", "mysql.inner")):
             host.holds(
-                row("2002", f"127.0.0.1:{port + 1}"),  # somebody else's connection
+                row("2002", f"127.0.0.1:{port + 1}"),  # another client's connection
                 row("2003", "203.0.113.2:80", local=f"127.0.0.1:{port}"),  # a client on the host
                 row("?", f"127.0.0.1:{port}"),
                 row(pid, f"127.0.0.1:{port}"),

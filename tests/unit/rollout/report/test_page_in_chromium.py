@@ -197,7 +197,7 @@ TEXTS = [
     *((name, "shade") for name in ("ink", "quiet")),
     *((f"on-{name}", name) for name in ("host", "jail", "unknown")),
 ]
-# What is drawn is told apart from the page and from each other, by those too who see no colours.
+# Drawn parts differ from the page and from each other, also without colours.
 SHAPES = [("host", "paper"), ("out", "paper"), ("host", "jail"), ("quiet", "paper")]
 
 

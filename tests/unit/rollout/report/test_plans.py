@@ -1,4 +1,4 @@
-"""A plan for people: one screen, one step, or every command."""
+"""A plan for readers: one screen, one step, or every command."""
 
 from __future__ import annotations
 

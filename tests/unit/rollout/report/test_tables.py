@@ -1,4 +1,4 @@
-"""The results of a run: the same values for people and for --json."""
+"""The results of a run: the same values in the tables and in --json."""
 
 from __future__ import annotations
 
