@@ -193,7 +193,7 @@ def test_no_gate_is_described_that_is_not_there() -> None:
     assert described == {step.name for step in GATED}
 
 
-# What programs are told.
+# Output for programs.
 
 
 def named(page: str) -> set[str]:
@@ -202,9 +202,9 @@ def named(page: str) -> set[str]:
 
 def test_every_event_of_json_is_described() -> None:
     source = Path(events.__file__).read_text(encoding="utf-8")
-    told = set(re.findall(r'_tell\(\s*"([a-z]+)"', source))
-    assert len(told) > 5
-    assert named(section(COMMANDS_PAGE, "How a run is shown")) == told
+    printed = set(re.findall(r'_print\(\s*"([a-z]+)"', source))
+    assert len(printed) > 5
+    assert named(section(COMMANDS_PAGE, "How a run is shown")) == printed
 
 
 def test_every_outcome_of_a_step_is_described() -> None:
