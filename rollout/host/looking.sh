@@ -70,6 +70,35 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
     } | sort -u
 }
 
+mentioned() { # step : the places in /etc and /usr/local/etc that it names, one per line; trees end with /
+    cat steps/"$1"/do/*.sh steps/"$1"/undo/*.sh steps/"$1"/keep/* steps/"$1"/owns 2>/dev/null |
+        tr -c 'A-Za-z0-9/._+@%:-' '\n' | grep -e '^/etc/.' -e '^/usr/local/etc/.' | sort -u
+}
+
+written_meanwhile() { # step : files that it does not name, and that others wrote while it ran or was undone
+    # A daemon's own journal or a renewed certificate lies in the same trees. Such a file is neither
+    # expected to be as before nor counted as a difference; the log names it.
+    dir=steps/$1
+    mentioned "$1" >"$dir/print.mentioned"
+    comm -3 "$dir/print.expected" "$dir/print.after" | awk -v base=/etc -v ports=/usr/local/etc '
+        FILENAME != "-" { named[$0]; if (/\/$/) trees[$0]; next }
+        {
+            place = $1 == "hash" ? $3 : $1 == "path" ? $2 : ""
+            if (index(place, base "/") != 1 && index(place, ports "/") != 1 || place in named) next
+            for (tree in trees) if (index(place, tree) == 1) next
+            sub(/^\t/, "")
+            print
+        }' "$dir/print.mentioned" - | sort -u >"$dir/print.meanwhile"
+    [ -s "$dir/print.meanwhile" ] || return 0
+    for print in expected after; do
+        comm -23 "$dir/print.$print" "$dir/print.meanwhile" >"$dir/print.new"
+        mv "$dir/print.new" "$dir/print.$print"
+    done
+    awk '{ print $1 == "hash" ? $3 : $2 }' "$dir/print.meanwhile" | sort -u | while read -r place; do
+        say "$place: written by others while the step ran or was undone; kept"
+    done
+}
+
 as_before() { # step : is the host as before the step, apart from what others changed since?
     dir=steps/$1
     if [ ! -e "$dir/print.before" ]; then return; fi # the run ended before its first command
@@ -85,6 +114,7 @@ as_before() { # step : is the host as before the step, apart from what others ch
     fi
     comm -23 "$dir/print.before" "$dir/print.others-" |
         sort -u - "$dir/print.others+" >"$dir/print.expected"
+    written_meanwhile "$1"
     # What others added on top of something of ours stays, and so does that.
     : >"$dir/print.stays"
     awk -v stays="$dir/print.stays" '

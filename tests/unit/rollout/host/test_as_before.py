@@ -120,3 +120,28 @@ def test_a_line_of_ours_that_is_left_in_it_is_found(lab: Lab, name: str) -> None
     applied(lab, f"echo ours >> {path}", ":")
     path.write_text("a\nours\ntheirs\n")
     assert undone(lab) == "stuck"
+
+
+def test_a_file_that_others_write_while_a_step_runs_is_kept(lab: Lab) -> None:
+    """As a renewed certificate, or the journal of a daemon whose data lies there."""
+    theirs, ours = lab.path("theirs.pem"), lab.path("ours")
+    theirs.write_text("old\n")
+    applied(lab, f"touch {ours}; printf 'new\\n' > {theirs.parent}/'their's.pem", f"rm -f {ours}")
+    assert undone(lab) == "undone", lab.host.read("001-one", "differences")
+    assert theirs.read_text() == "new\n"
+    assert f"{theirs}: written by others while the step ran" in lab.host.log("001-one")
+
+
+def test_a_file_that_the_step_names_must_be_as_before(lab: Lab) -> None:
+    named = lab.path("named.conf")
+    named.write_text("old\n")
+    applied(lab, f"printf 'new\\n' > {named}", ":")
+    assert undone(lab) == "stuck"
+    assert str(named) in lab.host.read("001-one", "differences")
+
+
+def test_a_file_in_a_tree_that_the_step_owns_must_be_as_before(lab: Lab) -> None:
+    tree = lab.path("tree")
+    tree.mkdir()
+    applied(lab, f"cd {tree}/ && touch left", ":")
+    assert undone(lab) == "stuck"
