@@ -48,10 +48,13 @@ def _print(data: Any, text: str, as_json: bool) -> None:
     click.echo(json.dumps(data, indent=2) if as_json else text)
 
 
-def _planned(site_file: Path) -> Plan:
+def _planned(site_file: Path, step: str | None = None) -> Plan:
+    """The plan. Raises Refused, too, if it has no `step`, before a connection takes its time."""
     from rollout import plan, site
 
-    return plan.make(site.read(site_file))
+    made = plan.make(site.read(site_file))
+    made.upto(step)
+    return made
 
 
 def _ssh(made: Plan) -> Ssh:
@@ -132,7 +135,7 @@ def plan_(site_file: Path, step: str | None, to: str | None, *, full: bool, as_j
 
     if step and (to or full):
         raise click.UsageError("expected STEP, or --to and --full, not both")
-    made = _planned(site_file)
+    made = _planned(site_file, step or to)
     with _runner(made) as runner:
         known = runner.known()
         last = made.upto(step or to)
@@ -199,7 +202,7 @@ def apply(
     from rollout.runbook.manual import Manual, at_terminal
     from rollout.terminal.output import Manner, show_run
 
-    made = _planned(site_file)
+    made = _planned(site_file, to)
     answer = gates.chosen(made, yes, answers)
     manual = Manual(at_terminal()) if by_hand else None
     asks = not yes and not answers and sys.stdin.isatty()
@@ -245,7 +248,7 @@ def rollback(
     from rollout.engine import gates
     from rollout.terminal.output import Manner, show_run
 
-    made = _planned(site_file)
+    made = _planned(site_file, to)
     with show_run(made, "rollback", Manner(quiet, as_json, verbose)) as listener:
         _watched(
             made,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 from collections import Counter
@@ -37,9 +38,13 @@ class Plan:
         for position, step in enumerate(self.steps):
             if step.name == name:
                 return position
+        names = [step.name for step in self.steps]
+        close = [each for each in names if name and name in each]
+        close = close or difflib.get_close_matches(name, names, n=1)
         raise Refused(
-            f"there is no step {name!r} in this plan",
-            todo=f"expected one of: {', '.join(step.name for step in self.steps)}",
+            f"there is no step {name!r} in this plan"
+            + (f"; did you mean {' or '.join(close)}?" if close else ""),
+            todo=f"expected one of: {', '.join(names)}",
         )
 
     def directory(self, position: int) -> str:

@@ -148,6 +148,19 @@ def test_an_ssh_that_is_refused_is_a_host_that_cannot_be_reached(
     assert "  -> log in once by ssh" in told
 
 
+@pytest.mark.parametrize("words", [("plan",), ("apply", "--to"), ("rollback", "--to")])
+def test_a_wrong_step_is_refused_before_a_connection_is_opened(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("rollout.host.session.Ssh.shell", _never)
+    told = refused(*words, "mysql.cutovr", "--site", SAMPLE)
+    assert "there is no step 'mysql.cutovr' in this plan; did you mean mysql.cutover?" in told
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("a connection was opened")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_directory_as_site_file_is_a_message_for_every_command(
     refused: Refused, command: str, tmp_path: Path

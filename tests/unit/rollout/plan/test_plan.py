@@ -213,9 +213,25 @@ def test_to_names_the_last_step_of_a_run() -> None:
 
 
 def test_to_an_unknown_step_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(Refused, match=r"no step 'tow' in this plan\n.*one, two, three"):
+    with pytest.raises(Refused, match=r"no step 'tow' in this plan; did .*\n.*one, two, three"):
         THREE.upto("tow")
 
 
 def test_steps_are_numbered_in_their_order() -> None:
     assert [THREE.directory(n) for n in range(3)] == ["001-one", "002-two", "003-three"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("mysql.cutovr", "did you mean mysql.cutover?"),
+        ("mysql", "did you mean mysql.jail or mysql.cutover"),
+        ("nosuch", "in this plan"),
+        ("", "in this plan"),
+    ],
+)
+def test_a_misspelt_step_gets_the_one_that_was_meant(typed: str, meant: str) -> None:
+    with pytest.raises(Refused) as caught:
+        plan.make(SAMPLE).upto(typed)
+    assert meant in caught.value.what
+    assert ("did you mean" in caught.value.what) == ("did you mean" in meant)
