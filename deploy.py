@@ -32,7 +32,7 @@ if __package__:
 
 from box.kinds import KINDS
 from rollout import SAMPLE
-from rollout.errors import CellblockError, Interrupted, Refused, Stuck
+from rollout.errors import CellblockError, Interrupted, Refused, Stuck, Unreachable
 from rollout.terminal import options
 
 # Each command imports what it needs, so that --help and completion are fast.
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from rollout.engine.runner import ManualEntry, Runner
     from rollout.host.session import Ssh
     from rollout.plan import Plan
+    from rollout.report.plans import Ahead
 
 
 def _print(data: Any, text: str, as_json: bool) -> None:
@@ -83,10 +84,10 @@ def main() -> None:
 
     \b
     Examples:
-      cellblock rehearse                    # needs no server and no site file
-      cellblock plan mysql.cutover          # what happens to MySQL, for how long
-      cellblock status                      # it failed: why, and what to do now
-      cellblock apply --help                # each command has its own help
+      cellblock rehearse                       # needs no server and no site file
+      cellblock plan --offline mysql.cutover   # what happens to MySQL, for how long; no server
+      cellblock status                         # it failed: why, and what to do now
+      cellblock apply --help                   # each command has its own help
 
     apply, rollback and rehearse write a report, a page to read or to show to others; its path is
     printed at the end. All are kept in ~/.local/state/cellblock.
@@ -112,12 +113,21 @@ def check(site_file: Path, as_json: bool) -> None:
 
 
 @main.command(name="plan")
-@options.site
+@options.offline
+@options.site_or_sample
 @click.argument("step", required=False, shell_complete=options.steps)
 @options.to()
 @click.option("--full", is_flag=True, help="Print all commands of all steps.")
 @options.document
-def plan_(site_file: Path, step: str | None, to: str | None, *, full: bool, as_json: bool) -> None:
+def plan_(
+    site_file: Path,
+    step: str | None,
+    to: str | None,
+    *,
+    offline: bool,
+    full: bool,
+    as_json: bool,
+) -> None:
     """Show what apply would do. Changes nothing.
 
     One line per step: what it does, how many commands, who notices, for how long, and gates.
@@ -126,16 +136,50 @@ def plan_(site_file: Path, step: str | None, to: str | None, *, full: bool, as_j
 
     \b
     Examples:
-      cellblock plan                       # one screen: the steps that are left
-      cellblock plan mysql.cutover         # what would happen to MySQL, and for how long
-      cellblock plan --full | less         # every command that will run
-      cellblock plan --to mysql.cutover    # no further than apply --to would go
+      cellblock plan                            # one screen: the steps that are left
+      cellblock plan mysql.cutover              # what would happen to MySQL, and for how long
+      cellblock plan --offline mysql.cutover    # the same without a server
+      cellblock plan --full | less              # every command that will run
+      cellblock plan --to mysql.cutover         # no further than apply --to would go
     """
     from rollout.report import plans
 
     if step and (to or full):
         raise click.UsageError("expected STEP, or --to and --full, not both")
-    made = _planned(site_file, step or to)
+    with _offline_offered(site_file, step):
+        made = _planned(site_file, step or to)
+        ahead = _offline(made, step, to) if offline else _ahead(made, step, to)
+    data = plans.data(ahead)
+    text = plans.full(data) if step or full else plans.short(ahead)
+    _print(data, f"{plans.OFFLINE}\n\n{text}" if offline else text, as_json)
+
+
+@contextmanager
+def _offline_offered(site_file: Path, step: str | None) -> Iterator[None]:
+    """A plan that lacks its server or its site file also says how to plan without them."""
+    try:
+        yield
+    except CellblockError as error:
+        if isinstance(error, Unreachable) or not site_file.exists():
+            words = f"without a server: cellblock plan --offline {step or ''}".strip()
+            error.todo = f"{error.todo}; {words}" if error.todo else words
+        raise
+
+
+def _offline(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
+    """The steps as compiled without a server."""
+    from rollout.host import bundle
+
+    last = made.upto(step or to)
+    return [
+        (bundle.compile_step(n + 1, each, made.hashes[n], None), each.gate, ())
+        for n, each in enumerate(made.steps[:last])
+        if step in (None, each.name)
+    ]
+
+
+def _ahead(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
+    """The steps that are left on the server, compiled for it as it is now."""
     with _runner(made) as runner:
         known = runner.known()
         last = made.upto(step or to)
@@ -147,12 +191,10 @@ def plan_(site_file: Path, step: str | None, to: str | None, *, full: bool, as_j
                 todo="status shows the state of each step; runbook has its commands",
             )
         left = [n for n in range(last) if made.directory(n) not in done]
-        ahead = [
+        return [
             (runner.compiled(n), runner.gate(made.steps[n]), runner.found(made.steps[n]))
             for n in (left[-1:] if step else left)
         ]
-    data = plans.data(ahead)
-    _print(data, plans.full(data) if step or full else plans.short(ahead), as_json)
 
 
 @main.command()
@@ -340,6 +382,7 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
 
 @main.command(name="runbook")
 @options.site_or_sample
+@click.argument("step", required=False, shell_complete=options.steps)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -349,19 +392,26 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
     "--html", is_flag=True, help="HTML instead of Markdown: an index, checkboxes, copy buttons."
 )
 @options.document
-def runbook_(site_file: Path, output: Path | None, html: bool, as_json: bool) -> None:
+def runbook_(
+    site_file: Path, step: str | None, output: Path | None, *, html: bool, as_json: bool
+) -> None:
     """Print the steps as a runbook that a person can follow by hand. Needs no host.
+
+    With STEP it prints that step alone.
 
     \b
     Examples:
       cellblock runbook | less
+      cellblock runbook mysql.cutover
       cellblock runbook --output runbooks     # one file per service
       cellblock runbook --html --output runbooks
     """
     from rollout.runbook import pages
 
-    made = _planned(site_file)
-    texts = pages.pages(made, "html" if html else "md")
+    if step and output:
+        raise click.UsageError("expected STEP, or --output for all steps, not both")
+    made = _planned(site_file, step)
+    texts = pages.pages(made, "html" if html else "md", step)
     if output is None:
         _print(texts, "\n".join(texts.values()), as_json)
         return

@@ -15,6 +15,12 @@ from rollout.report import changes
 Ahead = tuple[Bundle, Gate | None, Iterable[str]]
 """A step that is left, with its gate, and what its checks for the plan found on the host."""
 
+OFFLINE = (
+    "Made without a server: for one whose daemons run, and on which Cellblock has\n"
+    "changed nothing yet. Without --offline it is made for your server as it is."
+)
+"""The first lines of a plan that was made without a server."""
+
 _WIDTH = 79
 _DOES = 36  # columns, so that the table fits into 80
 

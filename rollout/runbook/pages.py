@@ -100,13 +100,14 @@ class Page:
     key: str
 
 
-def pages(plan: Plan, kind: str = "md") -> dict[str, str]:
+def pages(plan: Plan, kind: str = "md", step: str | None = None) -> dict[str, str]:
     """File name -> text, one page per subject, in the plan's order. `kind` is "md" or "html".
 
-    HTML also has an index. The pages are for a host whose daemons run, and on which Cellblock has
-    changed nothing yet.
+    HTML also has an index. With `step` there is one page, with that step alone. The pages are for a
+    host whose daemons run, and on which Cellblock has changed nothing yet.
     """
-    sections = groupby(_sections(plan), key=lambda each: each.step.name.partition(".")[0])
+    wanted = (each for each in _sections(plan) if step in (None, each.step.name))
+    sections = groupby(wanted, key=lambda each: each.step.name.partition(".")[0])
     template = _ENVIRONMENT.get_template(f"runbook.{kind}.j2")
     found: dict[str, list[Section]] = {}
     for subject, them in sections:
@@ -116,7 +117,7 @@ def pages(plan: Plan, kind: str = "md") -> dict[str, str]:
         for number, (subject, them) in enumerate(found.items(), 1)
     ]
     texts = {}
-    if kind == "html":
+    if kind == "html" and step is None:
         texts["index.html"] = _ENVIRONMENT.get_template("index.html.j2").render(
             site=plan.site, pages=there
         )

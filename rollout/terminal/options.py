@@ -30,6 +30,16 @@ def site(command: Command) -> Command:
     )(command)
 
 
+def offline(command: Command) -> Command:
+    """For a command that needs no server with this option; goes above `site_or_sample`."""
+    return click.option(
+        "--offline",
+        is_flag=True,
+        is_eager=True,
+        help="Make it without a server; without a site file, for the sample site.",
+    )(command)
+
+
 def site_or_sample(command: Command) -> Command:
     """For a command that needs no server: gives it `site_file`, by default the sample."""
     return click.option(
@@ -37,12 +47,12 @@ def site_or_sample(command: Command) -> Command:
         "site_file",
         type=click.Path(path_type=Path),
         callback=_or_sample,
-        help=f"The site file; default: {_SITE}, and where there is none the sample site.",
+        help=f"The site file; default: {_SITE}, or without a server the sample if there is none.",
     )(command)
 
 
 def _or_sample(context: click.Context, _: click.Parameter, value: Path | None) -> Path:
-    if value is not None or _SITE.exists():
+    if value is not None or _SITE.exists() or not context.params.get("offline", True):
         return value or _SITE
     if not context.resilient_parsing:  # else it completes a line that is being typed
         click.echo(f"there is no {_SITE} here: this is for the sample site, {SAMPLE}", err=True)

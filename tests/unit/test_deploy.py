@@ -228,6 +228,53 @@ def test_a_runbook_that_cannot_be_written_is_refused(refused: Refused, tmp_path:
     assert "a-file" in told
 
 
+def test_a_plan_without_a_server_is_for_the_sample_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rollout.host.session.Ssh.shell", _never)
+    told = CliRunner().invoke(deploy.main, ["plan", "--offline", "mysql.cutover"])
+    assert told.exit_code == 0, told.output
+    assert told.stdout.startswith("Made without a server: ")
+    assert "expected outage: mysql up to 15 s" in told.stdout
+    assert f"there is no site.toml here: this is for the sample site, {SAMPLE}" in told.stderr
+    assert "mysql.jail" not in told.stdout
+    whole = CliRunner().invoke(deploy.main, ["plan", "--offline", "--to", "mysql.cutover"])
+    assert "mysql.jail" in whole.stdout
+    assert "web.jail" not in whole.stdout
+
+
+def test_a_plan_without_its_site_file_says_what_works_without_a_server(
+    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = refused("plan", "mysql.cutover")
+    assert told.endswith("; without a server: cellblock plan --offline mysql.cutover\n")
+
+
+def test_a_plan_that_reaches_no_server_says_what_works_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ssh").write_text("#!/bin/sh\necho 'Connection timed out' >&2\nexit 255\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(sys, "argv", ["deploy.py", "plan", "--site", str(SAMPLE)])
+    with pytest.raises(SystemExit) as ended:
+        deploy.run()
+    assert ended.value.code == errors.Unreachable.code
+    told = capsys.readouterr().err
+    assert told.endswith("its firewall; without a server: cellblock plan --offline\n")
+
+
+def test_a_runbook_of_one_step_is_that_step_alone(refused: Refused, tmp_path: Path) -> None:
+    words = ["runbook", "--site", str(SAMPLE), "mysql.cutover"]
+    for kind, heading in ([], "\n## "), (["--html"], "<h2 "):
+        printed = CliRunner().invoke(deploy.main, [*words, *kind]).output
+        assert printed.count(heading) == 1
+        assert "mysql.cutover" in printed
+    assert "not both" in refused(*words, "--output", tmp_path)
+
+
 def test_a_runbook_is_printed_or_written_without_a_host(tmp_path: Path) -> None:
     printed = CliRunner().invoke(deploy.main, ["runbook", "--site", str(SAMPLE)])
     assert printed.exit_code == 0
