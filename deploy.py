@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from rollout.host.session import Ssh
     from rollout.plan import Plan
     from rollout.report.plans import Ahead
+
+_PATIENCE = 1.0  # seconds: a connection that takes longer is announced
 
 
 def _print(data: Any, text: str, as_json: bool) -> None:
@@ -603,6 +606,7 @@ def _runner(
     from rollout.engine.gates import nobody
     from rollout.engine.listener import Listener
     from rollout.engine.runner import Runner
+    from rollout.host.session import CONNECT_WITHIN
     from rollout.probe.outside import FromOutside, watches
 
     target = _ssh(made)
@@ -612,7 +616,17 @@ def _runner(
             made, target, outside, listener or Listener(), answer or nobody, manual=manual
         ) as runner,
     ):
-        runner.connection.connect()
+        waiting = Timer(
+            _PATIENCE,
+            click.echo,
+            (f"connecting to {target.name} (up to {CONNECT_WITHIN} s)",),
+            {"err": True},
+        )
+        waiting.start()
+        try:
+            runner.connection.connect()
+        finally:
+            waiting.cancel()
         outside.certificates.watch(watches(made.site))
         yield runner
 

@@ -18,6 +18,7 @@ from rollout.plan import Plan
 from rollout.site import JOURNAL
 
 _FOLLOW_FOR = 1800.0  # seconds: longer than any step may take
+_LEFT_ALONE = "the host undoes by itself what was not confirmed; nothing was started from here"
 _LOCK_FOR = 10.0  # seconds: the shell of a killed run first finishes its command
 _TRY_FOR = 60.0  # seconds to try to reach a host that does not answer
 
@@ -56,11 +57,10 @@ class Connection:
         try:
             self.session.run(":")
         except Unreachable as error:
-            host = self.plan.site.host
+            site = self.plan.site
             raise Unreachable(
-                f"{self.plan.site.path}: host.address = {host.address!r}, host.port = {host.port}, "
-                f"host.user = {host.user!r}: {error.what}",
-                evidence=error.evidence,
+                f"{error.what} (port {site.host.port}; [host] in {site.path})",
+                evidence=f"{error.evidence}\n{_LEFT_ALONE}",
                 todo=error.todo,
             ) from None
 

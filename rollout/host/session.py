@@ -23,6 +23,9 @@ from testinfra.backend.base import BaseBackend, CommandResult
 
 from rollout.errors import Refused, Unreachable
 
+CONNECT_WITHIN = 30
+"""Seconds for ssh to connect."""
+
 
 class Target(Protocol):
     """A host to connect to. `shell` opens a new connection to a POSIX sh that reads its stdin."""
@@ -54,7 +57,7 @@ class Ssh:
     def argv(self, *command: str) -> list[str]:
         options = {
             "BatchMode": "yes",
-            "ConnectTimeout": "30",
+            "ConnectTimeout": str(CONNECT_WITHIN),
             "ControlMaster": "no",
             "ControlPath": "none",
             "ServerAliveCountMax": "3",

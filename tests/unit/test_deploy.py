@@ -143,8 +143,10 @@ def test_an_ssh_that_is_refused_is_a_host_that_cannot_be_reached(
         deploy.run()
     told = capsys.readouterr().err
     assert ended.value.code == errors.Unreachable.code, told
-    assert f"{SAMPLE}: host.address = '203.0.113.2', host.port = 22, host.user = 'root'" in told
-    assert "root@203.0.113.2: the host key is unknown" in told
+    assert f"root@203.0.113.2: the host key is unknown (port 22; [host] in {SAMPLE})" in told
+    assert told.count("203.0.113.2") == 1
+    assert "the host undoes by itself what was not confirmed; nothing was started from here" in told
+    assert "connecting to" not in told, "it did not take a second"
     assert "  -> log in once by ssh" in told
 
 
@@ -159,6 +161,19 @@ def test_a_wrong_step_is_refused_before_a_connection_is_opened(
 
 def _never(*_: object) -> None:
     raise AssertionError("a connection was opened")
+
+
+def test_a_connection_that_takes_long_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ssh").write_text("#!/bin/sh\nsleep 1\necho 'timed out' >&2\nexit 255\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(deploy, "_PATIENCE", 0.05)
+    monkeypatch.setattr(sys, "argv", ["deploy.py", "status", "--site", str(SAMPLE)])
+    with pytest.raises(SystemExit):
+        deploy.run()
+    assert capsys.readouterr().err.startswith("connecting to root@203.0.113.2 (up to 30 s)\n")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -340,14 +340,17 @@ def test_a_step_whose_log_ended_before_it_rests(
         held.follow("001-a")
 
 
-def test_a_host_that_was_never_reached_names_the_keys_of_the_site_file(host: SmallHost) -> None:
+def test_a_host_that_was_never_reached_names_the_table_of_the_site_file(host: SmallHost) -> None:
     host.down = True
     held = Connection(planned(), host, Noted())
     with pytest.raises(Unreachable) as caught:
         held.connect()
     assert caught.value.code == 5
-    assert f"host.address = '{SAMPLE.host.address}'" in str(caught.value)
-    assert "the connection was refused" in str(caught.value)
+    first, *rest = str(caught.value).splitlines()
+    assert "the connection was refused" in first
+    assert first.endswith(f"(port {SAMPLE.host.port}; [host] in {SAMPLE.path})")
+    said = "the host undoes by itself what was not confirmed; nothing was started from here"
+    assert f"    {said}" in rest
     held.close()
 
 
