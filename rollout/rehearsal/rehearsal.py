@@ -194,8 +194,8 @@ class Rehearsal:
                 for result in runner.results:
                     back = name == ROLLBACK
                     good = "undone" if back else "confirmed"
-                    self.verdicts.say(
-                        result.step, "undo" if back else "apply", result.outcome == good
+                    self.verdicts.ran(
+                        result.step, "undo" if back else "apply", result.outcome, good
                     )
 
     def _verify(self, column: Column) -> None:

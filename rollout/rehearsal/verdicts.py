@@ -23,11 +23,15 @@ MEANS: dict[Column, str] = {
 }
 OK = "ok"
 FAILED = "FAILED"
+INTERRUPTED = "interrupted"
 UNTRIED = "-"
 
 
 class Verdicts:
-    """One row per step that has commands. A column is untried until it is set; FAILED is final."""
+    """One row per step that has commands. A column is untried until it is set.
+
+    FAILED and interrupted are final.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._steps = [step for step in plan.steps if step.operations]
@@ -35,8 +39,15 @@ class Verdicts:
 
     def say(self, step: str, column: Column, ok: bool) -> None:
         found = self._found.get(step)
-        if found is not None and found.get(column) != FAILED:
+        if found is not None and found.get(column) not in (FAILED, INTERRUPTED):
             found[column] = OK if ok else FAILED
+
+    def ran(self, step: str, column: Column, outcome: str, good: str) -> None:
+        """Set a column by how the step ended; a step that was only stopped did not fail."""
+        if outcome != "interrupted":
+            self.say(step, column, outcome == good)
+        elif step in self._found:
+            self._found[step][column] = INTERRUPTED
 
     def checked(self, column: Column, verdicts: Iterable[Verdict]) -> None:
         """Set a column by each step's own checks; some may no longer apply after a later step."""

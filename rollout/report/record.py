@@ -17,10 +17,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from click import Abort
+
 from rollout.engine.checks import Verdict
 from rollout.engine.listener import Result
 from rollout.engine.runner import Runner
-from rollout.errors import CellblockError, Refused
+from rollout.errors import CellblockError, Interrupted, Refused
 from rollout.plan import Plan
 from rollout.probe import outage
 from rollout.probe.outage import Owner, Timeline
@@ -289,6 +291,14 @@ def _end(error: BaseException | None) -> dict[str, Any]:
             "what": error.what,
             "evidence": error.evidence,
             "todo": error.todo,
+        }
+    if isinstance(error, (KeyboardInterrupt, Abort)):
+        return {
+            "code": Interrupted.code,
+            "word": ENDS[Interrupted.code],
+            "what": str(error) or "you pressed ^C",
+            "evidence": "",
+            "todo": "",
         }
     name = type(error).__name__
     return {"code": None, "word": "interrupted", "what": name, "evidence": str(error), "todo": ""}

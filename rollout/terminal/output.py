@@ -57,7 +57,7 @@ def ended_by_sigterm() -> Iterator[None]:
     """Within this context SIGTERM has the effect of ^C, so that everything is cleaned up."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("SIGTERM came")
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

@@ -149,7 +149,7 @@ def act(
 
 
 def left(
-    where: Path, *acts: Act, error: Exception | None = None, **changes: Any
+    where: Path, *acts: Act, error: BaseException | None = None, **changes: Any
 ) -> tuple[dict[str, Any], str]:
     """What a run of these acts leaves in `where`: the JSON's value and the page's text."""
     made = replace(PLAN, site=PLAN.site.model_copy(update=changes)) if changes else PLAN

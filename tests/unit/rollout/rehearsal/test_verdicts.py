@@ -29,6 +29,17 @@ def test_a_failure_stays_one() -> None:
     assert row(found, "base")["apply"] == "FAILED"
 
 
+def test_a_step_that_was_only_stopped_did_not_fail() -> None:
+    found = Verdicts(PLAN)
+    found.ran("base", "apply", "confirmed", "confirmed")
+    found.ran("base", "apply", "interrupted", "confirmed")
+    found.ran("network", "apply", "rolledback", "confirmed")
+    found.ran("traffic", "undo", "undone", "undone")
+    assert row(found, "base")["apply"] == "interrupted"
+    assert row(found, "network")["apply"] == "FAILED"
+    assert row(found, "traffic")["undo"] == "ok"
+
+
 def test_a_step_answers_for_its_own_checks() -> None:
     """Checks of other steps neither fail it nor make it pass."""
     found = Verdicts(PLAN)

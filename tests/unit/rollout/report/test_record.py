@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Abort
 
 from rollout import errors
 from rollout.errors import Refused, RolledBack, Unreachable, Waiting
@@ -46,15 +47,27 @@ def test_the_page_is_made_from_the_json_alone(tmp_path: Path) -> None:
         (Waiting("a question"), 4, "waiting at a gate"),
         (Unreachable("gone"), 5, "host unreachable"),
         (ZeroDivisionError("x"), None, "interrupted"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (Abort(), 130, "interrupted"),
     ],
 )
 def test_it_says_how_the_run_ended(
-    tmp_path: Path, error: Exception | None, code: int | None, word: str
+    tmp_path: Path, error: BaseException | None, code: int | None, word: str
 ) -> None:
     data, text = left(tmp_path, act(), error=error)
     assert (data["end"]["code"], data["end"]["word"]) == (code, word)
     assert word in text
     assert data["end"]["evidence"] in text
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(KeyboardInterrupt(), "you pressed ^C"), (KeyboardInterrupt("SIGTERM came"), "SIGTERM came")],
+)
+def test_an_interrupt_is_told_in_words(tmp_path: Path, error: KeyboardInterrupt, said: str) -> None:
+    data, text = left(tmp_path, act(), error=error)
+    assert data["end"]["what"] == said
+    assert "KeyboardInterrupt" not in text
 
 
 def test_every_exit_code_has_a_word() -> None:
