@@ -192,7 +192,7 @@ class Runner:
             self.listener.step(step, f"{doing} {step_run.commands} commands", step_run.commands)
             entry = self._run(made, gate)
         if entry.state != "applied":
-            raise self._failure(entry)
+            raise self._failure(entry, step_run.commands)
         step_run.verdicts = self._checked(position, entry)
         self.connection.confirm(entry)
 
@@ -265,11 +265,12 @@ class Runner:
             )
         return verdicts
 
-    def _failure(self, entry: Entry) -> CellblockError:
-        """The error for a step that did not reach "applied"."""
+    def _failure(self, entry: Entry, commands: int) -> CellblockError:
+        """The error for a step of so many commands that did not reach "applied"."""
         if entry.state != "undone":
             return _stuck(entry)
         log = f"{JOURNAL}/steps/{entry.directory}/log"
+        why = journal.in_words(entry.reason, commands) or "it failed"
         evidence = self.session.run(f"tail -n 15 {log}").out
         if entry.reason.startswith(("the host changed", "the disk is full")):
             return Refused(
@@ -279,11 +280,10 @@ class Runner:
                 "then apply again",
             )
         return RolledBack(
-            f"{entry.name}: {entry.reason or 'it failed'}; it was rolled back; "
-            "compared with before: identical",
+            f"{entry.name}: {why}; it was rolled back; compared with before: identical",
             evidence=evidence,
-            todo=f"nothing is left to repair; the whole log is {log} on the host; "
-            f"mend the cause, see cellblock plan {entry.name}, then apply again",
+            todo=f"nothing has to be repaired; the whole log is {log} on the host; "
+            f"correct the cause (see cellblock plan {entry.name}), then cellblock apply",
         )
 
     # Back.

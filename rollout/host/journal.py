@@ -19,6 +19,7 @@ STATES = ("prepared", "applying", "applied", "confirmed", "undoing", "undone", "
 RESTING = ("applied", "confirmed", "undone", "stuck")
 """The states in which nothing is running; only `applied` has a deadline."""
 
+_COMMAND_FAILED = re.compile(r"command (\d+) failed \((.+?)\): (.*)", re.DOTALL)
 _HOST_SH = Path(__file__).with_name("host.sh")
 _LOOKING = '. "$journal/looking.sh"'
 
@@ -54,6 +55,16 @@ class Entry:
     def being_typed(self) -> bool:
         """Whether a person is typing it, or was interrupted while typing."""
         return bool(self.hand) and self.state == "applying"
+
+
+def in_words(reason: str, commands: int = 0) -> str:
+    """The host's reason for an undo, with a command that failed in words, of so many if known."""
+    found = _COMMAND_FAILED.fullmatch(reason)
+    if found is None:
+        return reason
+    number, code, title = found.groups()
+    why = f"exit code {code}" if code.isdigit() else code
+    return f"command {int(number)}{f' of {commands}' * bool(commands)} failed, {why}: {title}"
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,10 @@ class Rehearsal:
         )
 
     def broken(self, step: str, command: int) -> None:
-        """Let one command of a step fail. Raises RolledBack if the host is then as before it."""
+        """Let one command of a step fail. Raises RolledBack if the host is then as before it, and
+        Refused, before any step runs, for a command that the step does not have.
+        """
+        self._must_have(step, command)
         with self._judging():
             self._broken(step, command)
 
@@ -98,25 +101,29 @@ class Rehearsal:
         position = self.plan.position(step)
         if position:
             self._act("apply", lambda runner: runner.apply(self.plan.steps[position - 1].name))
-        there = len(self.compiled(position).commands)
-        if command > there:
-            raise Refused(
-                f"{step} has {there} commands on this host: there is no command {command} to break",
-                todo=f"name one from 1 to {there}",
-            )
+        self._must_have(step, command)  # the steps before it may have left it fewer
         before = self.fingerprint()
         try:
             self._faulted(Fault(step, "fail", number=command), f"apply {step}")
         except RolledBack as error:
             self.must_equal(before, f"after the failure of {step}")
             raise RolledBack(
-                f"{error.what} (a failure that --break injected)",
+                f"(a failure that --break injected) {error.what}",
                 evidence=error.evidence,
-                todo="there is nothing to repair: the box is deleted, and no server was touched",
+                todo="nothing has to be repaired: the box is deleted, and no server was touched; "
+                "on a live server: correct the cause, then cellblock apply",
             ) from None
         raise Stuck(
             f"a failure was injected at command {command} of {step}, but the step did not fail"
         )
+
+    def _must_have(self, step: str, command: int) -> None:
+        there = len(self.compiled(self.plan.position(step)).commands)
+        if command > there:
+            raise Refused(
+                f"{step} has {there} commands on this host: there is no command {command} to break",
+                todo=f"name one from 1 to {there}",
+            )
 
     def chaos(self, count: int, seed: int) -> None:
         """Inject random failures from this seed. After each, the host must be as before the step,

@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from rollout.host.journal import Entry, Journal
+from rollout.host.journal import Entry, Journal, in_words
 from rollout.plan import Plan
 from rollout.plan.step import Step
 from rollout.site import JOURNAL
@@ -77,7 +77,7 @@ def _summary(plan: Plan, journal: Journal) -> str:
 
 def _sentence(entry: Entry) -> str:
     """A sentence on a step that is neither confirmed nor regularly undone; else ""."""
-    because = f": {entry.stuck or entry.reason}" if entry.stuck or entry.reason else ""
+    because = f": {entry.stuck or in_words(entry.reason)}" if entry.stuck or entry.reason else ""
     if entry.being_typed:
         return f"{entry.name} was interrupted during manual entry."
     if entry.state == "undone" and entry.reason and entry.reason != "rollback":
@@ -142,7 +142,7 @@ def _keeping(plan: Plan, entry: Entry) -> str:
 def _note(entry: Entry) -> str:
     return (
         entry.stuck
-        or entry.reason
+        or in_words(entry.reason)
         or ("interrupted during manual entry" if entry.being_typed else "")
     )
 

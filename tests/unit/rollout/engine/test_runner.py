@@ -101,6 +101,9 @@ def test_a_step_that_failed_says_why_in_its_result(lab: Lab) -> None:
         runner.apply()
     [result] = runner.results
     assert (result.outcome, result.reason) == ("rolledback", caught.value.what)
+    assert caught.value.what.startswith("one: command 1 of 1 failed, exit code 3: ")
+    assert caught.value.todo.startswith("nothing has to be repaired; the whole log is ")
+    assert caught.value.todo.endswith("then cellblock apply")
 
 
 def test_a_step_that_is_interrupted_is_not_called_confirmed(

@@ -14,7 +14,7 @@ import pytest
 from rollout import plan, site
 from rollout.errors import Locked, Refused
 from rollout.host import journal
-from rollout.host.journal import Entry, Journal
+from rollout.host.journal import Entry, Journal, in_words
 from rollout.host.session import Session
 from rollout.plan import Plan
 
@@ -35,6 +35,24 @@ state 004-mysql.jail prepared 4444444444444444
 locked 815 Thu_Nov_23_16:04:01_2026 1f0a2b3c jane on desk since 2026-11-23T16:04:02Z
 now 1700770000
 """
+
+
+@pytest.mark.parametrize(
+    ("reason", "commands", "told"),
+    [
+        ("command 003 failed (1): a (b): c", 7, "command 3 of 7 failed, exit code 1: a (b): c"),
+        ("command 012 failed (78): x", 0, "command 12 failed, exit code 78: x"),
+        (
+            "command 001 failed (before-image failed): x",
+            2,
+            "command 1 of 2 failed, before-image failed: x",
+        ),
+        ("2 checks failed", 7, "2 checks failed"),
+        ("", 7, ""),
+    ],
+)
+def test_a_command_that_failed_is_told_in_words(reason: str, commands: int, told: str) -> None:
+    assert in_words(reason, commands) == told
 
 
 def test_a_status_is_read_step_by_step_in_their_order() -> None:

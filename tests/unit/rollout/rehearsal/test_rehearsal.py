@@ -117,8 +117,10 @@ def test_a_planted_difference_is_named(tmp_path: Path, after: list[str], told: s
 
 def test_a_broken_command_is_that_of_its_step_and_number(tmp_path: Path) -> None:
     rehearsal = Staged(tmp_path, {"apply web.cutover": RolledBack("it was undone")})
-    with pytest.raises(RolledBack, match="a failure that --break injected"):
+    with pytest.raises(RolledBack, match=r"^\(a failure that --break injected\)") as caught:
         rehearsal.broken("web.cutover", 2)
+    assert caught.value.todo.startswith("nothing has to be repaired")
+    assert "on a live server: correct the cause, then cellblock apply" in caught.value.todo
     assert rehearsal.faults == [Fault("web.cutover", "fail", number=2)]
     assert rehearsal.played[0] == "apply"
     assert "compared with before: identical" in rehearsal.notes.notes[-1]
@@ -140,7 +142,8 @@ def test_a_command_that_is_not_there_cannot_be_broken(tmp_path: Path) -> None:
     rehearsal = Staged(tmp_path)
     with pytest.raises(Refused, match="network has 5 commands on this host: there is no command 6"):
         rehearsal.broken("network", 6)
-    assert rehearsal.faults == []
+    assert rehearsal.played == [], "steps ran before it was refused"
+    assert not hasattr(rehearsal.notes, "summary"), "the refusal is told twice"
 
 
 def test_an_unknown_step_is_refused_before_anything_is_played(tmp_path: Path) -> None:

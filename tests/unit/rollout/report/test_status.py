@@ -98,7 +98,7 @@ def test_a_host_on_which_nothing_was_begun() -> None:
         (
             [("one", "undone", {"reason": "command 003 failed (1): x"})],
             {},
-            "one failed and was undone: command 003 failed (1): x. 0 of 2",
+            "one failed and was undone: command 3 failed, exit code 1: x. 0 of 2",
             f"steps/002-one/log on the host and cellblock plan one {SITE}",
         ),
         ([("one", "undone", {"reason": "rollback"})], {}, "0 of 2 steps", "cellblock plan --site"),
