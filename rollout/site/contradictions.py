@@ -79,9 +79,9 @@ def _services(site: Site) -> Iterator[str]:
 def _policy(site: Site) -> Iterator[str]:
     """The problems of [policy] and [egress], one line each, with the key."""
     yield from _outbound(site)
-    for n, allow in enumerate(site.policy.allow):
+    for n, allow in enumerate(site.policy.allow, 1):
         for problem in _allow(site, allow):
-            yield f"policy.allow.{n}: {problem}"
+            yield f"policy.allow, entry {n}: {problem}"
     port = site.egress.probe_port
     if port == site.host.port or (port, "tcp") in _served(site):
         yield f"egress.probe_port = {port}: is in use; expected a TCP port that is free"
@@ -143,4 +143,7 @@ def _unserved(site: Site, allow: Allow) -> Iterator[str]:
             yield f'ports: {word} is served by jail {owner}; expected to = "{owner}"'
         elif allow.to not in (HOST, owner):
             ours = [f"{port}/{proto}" for (port, proto), jail in served.items() if jail == allow.to]
-            yield f"ports: no service in jail {allow.to} has {word}; expected {', '.join(ours)}"
+            yield (
+                f"ports: no service in jail {allow.to} has {word}; expected "
+                f"{', '.join(ours) or 'a port of one of its services'}"
+            )

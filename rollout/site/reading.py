@@ -27,9 +27,10 @@ def parse(data: dict[str, Any], path: Path) -> Site:
     try:
         site = Site.model_validate(data)
     except ValidationError as error:
+        wrong = toml.problems(error.errors(), Site)
         raise Refused(
-            f"{path}: {error.error_count()} value(s) are not as expected",
-            evidence="\n".join(map(toml.problem, error.errors())),
+            f"{path}: {len(wrong)} value(s) are not as expected",
+            evidence="\n".join(wrong),
             todo=f"see {SAMPLE}, which explains each key",
         ) from None
     site = site.read_from(path)

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
+from collections.abc import Iterable, Sequence
 from datetime import date, time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 from rollout.errors import Refused
 
 _LONGEST = 200  # characters of a value that are shown
 _DEEPEST = 3  # tables within tables that are shown
+_IN_WORDS = {
+    "bool_parsing": "expected true or false",
+    "bool_type": "expected true or false",
+    "dict_type": "expected a table",
+    "float_parsing": "expected a number",
+    "float_type": "expected a number",
+    "int_from_float": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_type": "expected a whole number",
+    "model_type": "expected a table",  # pydantic would name a class of ours
+    "string_type": "expected text in quotes",
+    "tuple_type": "expected a list",
+}
+"""Errors of pydantic that it tells in words of Python."""
 _SECRET = re.compile(r"client$|pass|secret|token", re.IGNORECASE)
 
 
@@ -19,6 +37,8 @@ def load(path: Path, todo: str = "") -> dict[str, Any]:
     """Read a TOML file. Raises Refused, with this `todo`, when it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # an editor may write a BOM
+    except IsADirectoryError:
+        raise Refused(f"{path}: is a directory; expected a TOML file", todo=todo) from None
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror}", todo=todo) from None
     except UnicodeDecodeError as error:
@@ -28,32 +48,85 @@ def load(path: Path, todo: str = "") -> dict[str, Any]:
             todo="save the file as UTF-8",
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise Refused(f"{path}: not TOML: {error}", todo=todo) from None
+        raise Refused(f"{path}: not TOML: {error}", todo="correct that line") from None
     except RecursionError:
         raise Refused(f"{path}: brackets are nested too deeply", todo=todo) from None
     except ValueError:  # from int(), which reads no more digits than sys.get_int_max_str_digits()
         raise Refused(f"{path}: a number has too many digits", todo=todo) from None
 
 
-def problem(item: Any, *above: str) -> str:
+def problems(items: Sequence[Any], model: type[BaseModel], *above: str) -> list[str]:
+    """A line for each error of pydantic in this model. `above` is the key of the table.
+
+    Not for a list that pydantic calls too short since it left out what is wrong in it.
+    """
+    wrong = [item["loc"] for item in items]
+    return [
+        problem(item, *above, known=_keys(model, item["loc"][:-1]))
+        for item in items
+        if item["type"] != "too_short" or not any(_within(item["loc"], each) for each in wrong)
+    ]
+
+
+def _within(table: Sequence[Any], key: Sequence[Any]) -> bool:
+    return len(key) > len(table) and tuple(key[: len(table)]) == tuple(table)
+
+
+def problem(item: Any, *above: str, known: Iterable[str] = ()) -> str:
     """A line for one error of pydantic: key, value and what was expected.
 
-    `above` is the key of the table.
+    `above` is the key of the table, `known` are the keys that it may have.
     """
-    key = ".".join(_printable(str(part)) for part in (*above, *item["loc"]))
+    key = _key((*above, *item["loc"]))
     if item["type"] == "missing":
         return f"{key}: missing, and needed"
     value = '"..."' if _SECRET.search(key) else shown(item["input"])  # it is written to logs, too
-    return f"{key} = {value}: {_expected(item)}"
+    return f"{key} = {value}: {_expected(item, known)}"
 
 
-def _expected(item: Any) -> str:
+def _key(parts: Iterable[Any]) -> str:
+    """A dotted key; the position in a list is told as people count."""
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f", entry {part + 1}"
+        elif text.rpartition(", ")[2].startswith("entry "):
+            text += f": {_printable(str(part))}"
+        else:
+            text += f".{_printable(str(part))}" if text else _printable(str(part))
+    return text
+
+
+def _expected(item: Any, known: Iterable[str]) -> str:
     if item["type"] == "extra_forbidden":
-        return "unknown key"
-    if item["type"] in ("model_type", "dict_type"):  # pydantic would name a class of ours
-        return "expected a table"
+        close = difflib.get_close_matches(str(item["loc"][-1]), list(known), n=1)
+        return f"unknown key; did you mean {close[0]}?" if close else "unknown key"
+    if item["type"] in _IN_WORDS:
+        return _IN_WORDS[item["type"]]
     text: str = item["msg"]
     return text.removeprefix("Value error, ").replace("Input should be ", "expected ")
+
+
+def _keys(model: type[BaseModel], table: Sequence[Any]) -> list[str]:
+    """The keys that a table of the file may have; `table` is its place in the model."""
+    kind: Any = model
+    for part in table:
+        fields = _fields(kind)
+        kind = fields.get(part) if fields else _table_in(kind)
+    return list(_fields(kind))
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """The keys of a model, with their types; none of another type."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return {}
+    found = kind.model_fields.items()
+    return {field.alias or name: field.annotation for name, field in found}
+
+
+def _table_in(kind: Any) -> Any:
+    """The model in a list or a dictionary of models."""
+    return next((each for each in get_args(kind) if _fields(each)), None)
 
 
 def shown(value: Any) -> str:

@@ -180,12 +180,14 @@ def test_a_connection_that_takes_long_is_announced(
 def test_a_directory_as_site_file_is_a_message_for_every_command(
     refused: Refused, command: str, tmp_path: Path
 ) -> None:
-    assert f"{tmp_path}: cannot be read: Is a directory" in refused(command, "--site", tmp_path)
+    assert f"{tmp_path}: is a directory; expected a TOML file" in refused(
+        command, "--site", tmp_path
+    )
 
 
 def test_answers_that_cannot_be_read_are_refused(refused: Refused, tmp_path: Path) -> None:
     told = refused("apply", "--site", SAMPLE, "--answers", tmp_path)
-    assert f"{tmp_path}: cannot be read: Is a directory" in told
+    assert f"{tmp_path}: is a directory; expected a TOML file" in told
     assert 'expected tables like [bind.retire] with answer = "yes"' in told
 
 

@@ -63,7 +63,7 @@ UNKNOWN = "no such jail; expected one of bind, mysql, web, mail"
 @pytest.mark.parametrize(
     ("allow", "told"),
     [
-        (line("wbe", "mysql", "3306/tcp"), f"policy.allow.0: from = 'wbe': {UNKNOWN}"),
+        (line("wbe", "mysql", "3306/tcp"), f"policy.allow, entry 1: from = 'wbe': {UNKNOWN}"),
         (line("web", "myqsl", "3306/tcp"), f"to = 'myqsl': {UNKNOWN}, host, internet"),
         (line("host", "mysql", "3306/tcp"), "from = 'host': expected a jail"),
         (line("internet", "web", "80/tcp"), "from = 'internet': expected a jail"),
@@ -77,9 +77,9 @@ UNKNOWN = "no such jail; expected one of bind, mysql, web, mail"
         (line("web", "mysql", "0/tcp"), "expected a port and its protocol"),
         (line("web", "mysql", "70000/tcp"), "expected a port and its protocol"),
         (line("web", "mysql", "80/sctp"), "expected a port and its protocol"),
-        (line("web", "mysql"), "policy.allow.0.ports"),
-        ('{ from = "web", ports = ["80/tcp"] }', "policy.allow.0.to: missing, and needed"),
-        ('{ frm = "web" }', "policy.allow.0.frm = 'web': unknown key"),
+        (line("web", "mysql"), "policy.allow, entry 1: ports"),
+        ('{ from = "web", ports = ["80/tcp"] }', "policy.allow, entry 1: to: missing, and needed"),
+        ('{ frm = "web" }', "policy.allow, entry 1: frm = 'web': unknown key"),
     ],
 )
 def test_a_policy_that_cannot_be_is_refused(written: Written, allow: str, told: str) -> None:

@@ -90,7 +90,7 @@ UNKNOWN_KEYS = [
     (
         "port",
         ("port = 80, probe", "port = 80, tls = true, probe"),
-        "services.web.ports.0.tls = true",
+        "services.web.ports, entry 1: tls = true",
     ),
     ("table", ("[run]", "[extra]\nx = 1\n[run]"), "extra = { x = 1 }"),
 ]
@@ -202,7 +202,7 @@ def test_a_base_tree_that_is_not_named(written: Written) -> None:
 )
 def test_a_path_that_sh_or_fstab_could_not_say(written: Written, path: str) -> None:
     told = refused(written, ('data = ["/usr/local/www"]', f'data = ["{path}"]'))
-    assert "services.web.data.0 = " in told
+    assert "services.web.data, entry 1 = " in told
     assert "expected an absolute path of letters, digits and . _ + @ - /" in told
 
 
@@ -242,8 +242,8 @@ def test_a_parameter_that_would_break_jail_conf(written: Written, name: str, val
         ("10.80.0.0/24", "10.80.0.0/33", "lan.network = '10.80.0.0/33'"),
         ("first_set = 20", "first_set = 31", "firewall.first_set = 31"),
         ("confirm_within = 120", "confirm_within = 0", "run.confirm_within = 0"),
-        ('order = ["preflight"', 'order = [1, "preflight"', "order.0 = 1"),
-        ('probe = "http"', 'probe = "gopher"', "services.web.ports.0.probe = 'gopher'"),
+        ('order = ["preflight"', 'order = [1, "preflight"', "order, entry 1 = 1"),
+        ('probe = "http"', 'probe = "gopher"', "services.web.ports, entry 1: probe = 'gopher'"),
     ],
 )
 def test_a_value_that_is_not_as_expected(written: Written, old: str, new: str, told: str) -> None:
@@ -297,7 +297,9 @@ def test_a_number_that_nobody_can_print(written: Written, old: str, key: str) ->
 
 @pytest.mark.parametrize("uid", ["-1", HUGE])
 def test_a_uid_that_no_account_can_have(written: Written, uid: str) -> None:
-    assert "jails.web.uids." in refused(written, ("\nuids = [1001, 1999]", f"\nuids = [0, {uid}]"))
+    assert "jails.web.uids, entry " in refused(
+        written, ("\nuids = [1001, 1999]", f"\nuids = [0, {uid}]")
+    )
 
 
 def test_a_value_of_any_length_is_told_shortly(written: Written) -> None:
@@ -364,7 +366,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_directory_instead_of_a_file(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="cannot be read: Is a directory"):
+    with pytest.raises(Refused, match="is a directory; expected a TOML file"):
         site.read(tmp_path)
 
 
@@ -429,3 +431,57 @@ def test_a_home_directory_is_the_operators(
 ) -> None:
     monkeypatch.setenv("HOME", "/home/op")
     assert written(("# key = ", "key = ")).host.key == Path("/home/op/.ssh/id_ed25519")
+
+
+@pytest.mark.parametrize(
+    ("change", "meant"),
+    [
+        (
+            ('user = "root"', 'user = "root"\nusr = "x"'),
+            "host.usr = 'x': unknown key; did you mean user?",
+        ),
+        (('hostname = "www', 'hostnam = "x"\nhostname = "www'), "did you mean hostname?"),
+        (("port = 80, probe", "port = 80, pubic = true, probe"), "did you mean public?"),
+        (("[run]", "[jail]\nx = 1\n[run]"), "jail = { x = 1 }: unknown key; did you mean jails?"),
+    ],
+    ids=["table", "table of tables", "list", "top"],
+)
+def test_a_misspelt_key_gets_the_one_that_was_meant(
+    written: Written, change: tuple[str, str], meant: str
+) -> None:
+    assert meant in refused(written, change)
+
+
+def test_an_unknown_key_is_not_matched_with_another_tables(written: Written) -> None:
+    told = refused(written, ('user = "root"', 'user = "root"\nhostname = "x"'))
+    assert "host.hostname = 'x': unknown key\n" in told
+
+
+def test_a_whole_number_is_asked_for_in_words(written: Written) -> None:
+    told = refused(written, ("port = 22 ", 'port = "ssh" '))
+    assert "host.port = 'ssh': expected a whole number\n" in told
+
+
+def test_what_only_follows_from_a_problem_is_not_told(written: Written) -> None:
+    told = refused(
+        written,
+        ('hostname = "www', 'services = ["a b"]\nhostname = "www'),
+        ('services = ["web"]', ""),
+    )
+    assert "1 value(s)" in told
+    assert "jails.web.services, entry 1 = 'a b': expected a name" in told
+    assert "at least" not in told
+    empty = refused(written, ('services = ["web"]', "services = []"))
+    assert "jails.web.services = []: " in empty
+
+
+def test_a_syntax_error_is_to_be_corrected_in_its_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("name = dcserver\n")
+    with pytest.raises(Refused, match="not TOML") as caught:
+        site.read(tmp_path / "bad.toml")
+    assert caught.value.todo == "correct that line"
+
+
+def test_what_is_expected_of_a_policy_is_told_for_a_jail_without_ports(written: Written) -> None:
+    told = refused(written, ('services = ["mail"]', 'services = ["mial"]'))
+    assert "no service in jail mail has 25/tcp; expected a port of one of its services" in told
