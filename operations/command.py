@@ -69,12 +69,13 @@ class Look(NamedTuple):
     """A line that a person types to check something, and what it prints if all is well.
 
     `where` it is typed: on the host, on another machine ("elsewhere"), or on the host right after
-    such a line ("meanwhile").
+    such a line ("meanwhile"). `claim` is what it shows, where no check says so.
     """
 
     line: str
     sees: str = ""
     where: Literal["host", "elsewhere", "meanwhile"] = "host"
+    claim: str = ""
 
 
 ANY = "..."

@@ -102,7 +102,10 @@ class Capabilities(FactBase[tuple[str, ...] | None]):
     @staticmethod
     def assumed(interface: str) -> Look:
         on = f" {ANY} ".join(Capabilities.default() or ())
-        return Look(f"ifconfig {quote(interface)} | grep options=", f"{ANY} {on} {ANY}")
+        claim = f"{interface} offloads work to its card"
+        return Look(
+            f"ifconfig {quote(interface)} | grep options=", f"{ANY} {on} {ANY}", claim=claim
+        )
 
     def command(self, interface: str) -> str:
         return (
@@ -121,7 +124,8 @@ class Module(FactBase[bool]):
 
     @staticmethod
     def assumed(module: str) -> Look:
-        return Look(f"kldstat -q -m {quote(module)} || echo not loaded", "not loaded")
+        line = f"kldstat -q -m {quote(module)} || echo not loaded"
+        return Look(line, "not loaded", claim=f"{module} is not loaded yet")
 
     def command(self, module: str) -> str:
         return f"kldstat -q -m {quote(module)} && echo yes || echo no"
@@ -137,7 +141,7 @@ class Kenv(FactBase[str]):
 
     @staticmethod
     def assumed(variable: str) -> Look:
-        return Look(f"kenv -q {quote(variable)}")
+        return Look(f"kenv -q {quote(variable)}", claim=f"{variable} is not set yet")
 
     def command(self, variable: str) -> str:
         return f"kenv -q {quote(variable)} 2>/dev/null || true"
@@ -203,7 +207,7 @@ class JailConf(FactBase[tuple[str, ...]]):
 
     @staticmethod
     def assumed() -> Look:
-        return Look("grep '{' /etc/jail.conf 2>/dev/null")
+        return Look("grep '{' /etc/jail.conf 2>/dev/null", claim="no jail in /etc/jail.conf")
 
     def command(self) -> str:
         return "cat /etc/jail.conf 2>/dev/null || true"
@@ -243,7 +247,9 @@ class ServiceRuns(FactBase[bool]):
     @staticmethod
     def assumed(script: str, jail: str = "") -> Look:
         return Look(
-            f"service {f'-j {jail} ' * bool(jail)}{script} onestatus", f"{ANY} is running {ANY}"
+            f"service {f'-j {jail} ' * bool(jail)}{script} onestatus",
+            f"{ANY} is running {ANY}",
+            claim=f"{script} runs {f'in jail {jail}' if jail else 'on the host'}",
         )
 
     def command(self, script: str, jail: str = "") -> str:
@@ -346,7 +352,9 @@ class Path(FactBase[State]):
 
     @staticmethod
     def assumed(path: str) -> Look | None:
-        return Look(f"ls -d {quote(path)}", f"{ANY} No such file or directory")
+        return Look(
+            f"ls -d {quote(path)}", f"{ANY} No such file or directory", claim=f"no {path} yet"
+        )
 
     def command(self, path: str) -> str:
         at = quote(path)

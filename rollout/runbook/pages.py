@@ -180,7 +180,7 @@ def _assumed(step: Step) -> Iterator[Line]:
         look = _assumption(fact, arguments)
         if look is not None and look.line not in listed:
             listed.add(look.line)
-            yield Line("precondition", look.line, look.sees)
+            yield Line(f"precondition: {look.claim}", look.line, look.sees)
 
 
 def _assumption(fact: type[FactBase[Any]], arguments: dict[str, Any]) -> Look | None:

@@ -304,3 +304,17 @@ def test_the_committed_runbooks_are_those_of_the_sample() -> None:
     }
     stale = sorted(name for name in {*PAGES, *committed} if PAGES.get(name) != committed.get(name))
     assert not stale, f"runbooks/ is stale ({', '.join(stale)}): run make runbooks"
+
+
+def test_every_precondition_says_what_it_shows() -> None:
+    text = "\n".join(pages.pages(SAMPLE).values())
+    assert "# precondition: no /usr/jails/web yet\n" in text
+    assert "# precondition: apache24 runs on the host\n" in text
+    assert not re.search(r"^# precondition(: *)?$", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", ["md", "html"])
+def test_a_precondition_may_end_with_another_value_than_0(kind: str) -> None:
+    for name, text in pages.pages(SAMPLE, kind).items():
+        said = "After each numbered command" in " ".join(text.split())
+        assert said or name == "index.html"
