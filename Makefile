@@ -27,8 +27,9 @@ develop: .venv/ready-to-develop
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cellblock wants Python 3.11 or later; name one with make PYTHON=...")'
 	@echo "Setting up .venv with cellblock and the packages that it runs with: once, half a minute to two."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --disable-pip-version-check -e .
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e .
 	@touch $@
+	@echo "Ready. Type next: . .venv/bin/activate && cellblock rehearse"
 
 .venv/ready-to-develop: .venv/ready
 	@echo "Adding to .venv what lints and tests cellblock: once, as long again."

@@ -63,17 +63,17 @@ class PlainLines(Listener):
         self.say(f"{result.step}: {', '.join(parts)}, {result.ended - result.began:.1f} s")
 
     def ended(self, results: Sequence[dict[str, Any]], summary: str) -> None:
-        self._table(summary, self.results_table(results) if results else "")
-
-    def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
-        self._table(summary, verdicts.table(rows) if rows else "")
-
-    def _table(self, summary: str, table: str) -> None:
-        """The result in sentences, then the table."""
         if summary:
             self.say(f"\n{wrapped(summary)}\n")
-        if table:
-            self.say(f"{table}\n")
+        if results:
+            self.say(f"{self.results_table(results)}\n")
+
+    def verdicts(self, rows: Sequence[dict[str, str]], summary: str) -> None:
+        """The table first: at the end of a rehearsal the result must stay on the screen."""
+        if rows:
+            self.say(f"\n{verdicts.table(rows)}")
+        if summary:
+            self.say(f"\n{wrapped(summary)}\n")
 
     def results_table(self, results: Sequence[dict[str, Any]]) -> str:
         return tables.results_table(results)

@@ -322,7 +322,7 @@ def test_many_outages_are_counted_and_not_left_out_in_silence(tmp_path: Path) ->
 
 def test_what_the_sample_is_called_is_on_the_page(tmp_path: Path) -> None:
     _, text = left(tmp_path, act())
-    assert f"<h1>apply of {SAMPLE.name}</h1>" in text
+    assert f"<h1>Apply to {SAMPLE.name}</h1>" in text
 
 
 @pytest.mark.parametrize("value", ["a\u202eb", "a\x00b", "a\ud800b"])

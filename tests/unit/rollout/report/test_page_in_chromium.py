@@ -279,7 +279,7 @@ def test_hostile_text_does_nothing_in_a_browser(browser: webdriver.Chrome, tmp_p
     left(tmp_path, act(HOSTILE, done, logs=logs), error=ValueError(HOSTILE))
     shown(browser, 1280)
     browser.get((tmp_path / "report.html").as_uri())
-    assert browser.title == "apply of dcserver: interrupted"
+    assert browser.title == "Apply to dcserver: interrupted"
     assert ask(browser, "return document.scripts.length + document.images.length") == 0
     assert ask(browser, "return document.querySelectorAll('[onerror], [onload]').length") == 0
     assert HOSTILE in browser.find_element(By.CSS_SELECTOR, "#end pre").text

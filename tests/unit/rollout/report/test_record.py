@@ -70,6 +70,14 @@ def test_an_interrupt_is_told_in_words(tmp_path: Path, error: KeyboardInterrupt,
     assert "KeyboardInterrupt" not in text
 
 
+def test_the_page_has_a_title_in_words(tmp_path: Path) -> None:
+    data, text = left(tmp_path, act())
+    assert "<h1>Apply to dcserver</h1>" in text
+    assert "<title>Apply to dcserver: done</title>" in text
+    assert "<h1>Rehearsal of dcserver</h1>" in page.render({**data, "command": "rehearse"})
+    assert "<h1>Rollback of dcserver</h1>" in page.render({**data, "command": "rollback"})
+
+
 def test_every_exit_code_has_a_word() -> None:
     assert set(ENDS) == {0} | {each.code for each in all_errors()}
 

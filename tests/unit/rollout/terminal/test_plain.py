@@ -66,11 +66,11 @@ def test_an_undo_says_why_and_its_checks_have_no_deadline(
     ]
 
 
-def test_a_rehearsal_has_its_result_above_the_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rehearsal_has_its_result_below_the_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
     told = PlainLines()
     told.verdicts([{"step": "base", "apply": "ok"}], "Rolled back and compared: identical.")
     said = capsys.readouterr().out
-    assert said.index("Rolled back") < said.index("step")
+    assert said.index("step") < said.index("Rolled back")
     told.verdicts([], "web.cutover failed.")
     assert capsys.readouterr().out == "\nweb.cutover failed.\n\n"
 
