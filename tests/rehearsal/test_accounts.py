@@ -68,7 +68,7 @@ def test_scripts_run_as_their_owners(tmp_path: Path, handler: str) -> None:
         spoil(standin, handler)
         failed = [verdict for verdict in runner.verify() if not verdict.passed]
         assert [verdict.name for verdict in failed] == [probe]
-        assert "ran, as uid" in failed[0].message
+        assert "it ran as uid" in failed[0].message
         with Session(standin) as session:  # removes what the check left
             session.output("rm -f /usr/jails/web/local-etc/suphp.conf")
         runner.rollback("web.jail")  # other tests roll back the earlier steps
@@ -92,7 +92,7 @@ def spoil(standin: StandIn, handler: str) -> None:
 def test_a_configuration_that_apache_refuses_goes_before_it_serves(tmp_path: Path) -> None:
     file = written(tmp_path, WEB, handler='"fpm"', modules='"libexec/nowhere"')
     with running(file) as (runner, standin):
-        with pytest.raises(RolledBack, match=r"web\.accounts: command 008 failed") as told:
+        with pytest.raises(RolledBack, match=r"web\.accounts: command 8 of 10 failed") as told:
             runner.apply("web.standby")
         assert "Cannot load libexec/nowhere/mod_proxy.so" in told.value.evidence
         assert standin.strange == []
@@ -107,9 +107,15 @@ def account(line: str) -> BaseHost:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("twin:*:1001:1001::0:0:User &:/usr/home/user001:/bin/sh\n", "1001 is user001 and twin"),
+        (
+            "twin:*:1001:1001::0:0:User &:/usr/home/user001:/bin/sh\n",
+            "1001 belongs to user001 and twin",
+        ),
         ("lost:*:1500:1500::0:0:User &:/usr/home/lost:/bin/sh\n", "lost (/usr/home/lost)"),
-        ("1501:*:1501:1501::0:0:User &:/usr/home/user001:/bin/sh\n", "cannot take: 1501"),
+        (
+            "1501:*:1501:1501::0:0:User &:/usr/home/user001:/bin/sh\n",
+            "cannot be used in a configuration file: 1501",
+        ),
     ],
     ids=["a uid twice", "no home", "a name of digits"],
 )
@@ -131,7 +137,7 @@ def test_localhost_goes_only_when_nobody_needs_it(tmp_path: Path) -> None:
     base = BaseHost.sample()
     base = replace(base, entries={**base.entries, PAGE: Entry(PHP, 0o646, "user007", "user007")})
     with running(written(tmp_path, BY_NAME), base) as (runner, standin):
-        with pytest.raises(RolledBack, match=r"mysql\.retire: command 003 failed") as told:
+        with pytest.raises(RolledBack, match=r"mysql\.retire: command 3 of 7 failed") as told:
             runner.apply()
         assert "1 lines of people's files" in told.value.evidence
         with Session(standin) as session:

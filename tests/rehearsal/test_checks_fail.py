@@ -286,6 +286,10 @@ def test_a_check_fails_once_its_claim_is_broken(
     assert before.passed or before.message != verdict.message, "it failed before, too"
 
 
+# It compares two moments of one run; test_certificates.py makes it fail.
+ELSEWHERE = {"service::presents_the_same_certificate"}
+
+
 def test_every_check_is_among_them() -> None:
     there = {
         f"{path.stem.removeprefix('test_')}::{node.name.removeprefix('test_')}"
@@ -293,4 +297,4 @@ def test_every_check_is_among_them() -> None:
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef) and re.match("test_", node.name)
     }
-    assert {case.check.test for case in CASES} == there
+    assert {case.check.test for case in CASES} | ELSEWHERE == there

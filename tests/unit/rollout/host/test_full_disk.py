@@ -72,7 +72,7 @@ def test_the_undo_has_room_of_its_own(lab: Lab) -> None:
     room = lab.host.journal / ROOM
     there = lab.makes("a", then=f"stat -f %N {room}; test $(wc -c <{room}) = 4194304")
     given_up = lab.makes("b", then="false", undo=f"rm -f {lab.path('b')}; test ! -e {room}")
-    with pytest.raises(RolledBack, match="command 002 failed"):
+    with pytest.raises(RolledBack, match="command 2 of 2 failed"):
         lab.runner(lab.step("one", there, given_up)).apply()
     assert lab.host.state("001-one") == "undone"
 
