@@ -83,7 +83,7 @@ def test_a_step_that_fails_after_the_move_loses_no_message(made: Plan, box: Box)
         (
             "sed -i '' -e 's,^O Queue.*,O QueueDirectory=/var/spool/mqueue/q*,' "
             "/etc/mail/sendmail.cf",
-            "no queue groups",
+            "without queue groups",
         ),
     ],
     ids=["a map", "aliases", "queue groups"],
