@@ -92,6 +92,22 @@ class Networks(FactBase[tuple[IPv4Interface, ...] | None]):
         )
 
 
+class OwnAddresses(FactBase[tuple[IPv4Interface, ...] | None]):
+    """The same; a plan without a host is for one whose only address is `wan`, and 127.0.0.1."""
+
+    default = Networks.default
+
+    @staticmethod
+    def assumed(wan: str) -> Look:
+        return Look("ifconfig -a inet | awk '$1 == \"inet\" && $2 !~ /^127[.]/ {print $2}'", wan)
+
+    def command(self, wan: str) -> str:
+        return Networks().command()
+
+    def process(self, output: list[str]) -> tuple[IPv4Interface, ...]:
+        return Networks().process(output)
+
+
 class Capabilities(FactBase[tuple[str, ...] | None]):
     """The enabled options of an interface (RXCSUM, TSO4, LRO, ...); None if it does not exist."""
 

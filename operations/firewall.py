@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -10,7 +11,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files
 from operations.command import Commands, Reversible
-from operations.facts import Kenv, Module, Nats, Rules
+from operations.facts import Kenv, Module, Nats, OwnAddresses, Rules
 
 _LOADED = "ipfw list >/dev/null 2>&1"
 _DEFAULT = "net.inet.ip.fw.default_to_accept"
@@ -96,10 +97,10 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
 def nat(number: int, config: str) -> Commands:
     """Configure a nat instance. It has no effect until a rule sends packets to it.
 
-    `config` as in ipfw(8), in the order in which ipfw prints it: ip, flags, redirections.
+    `config` as in ipfw(8): ip, flags, redirections. ipfw prints the redirections last first.
     """
     there = host.get_fact(Nats).get(number)
-    if there == config:
+    if there is not None and _parts(there) == _parts(config):
         host.noop(f"nat {number} is configured already")
         return
     if there is not None:
@@ -111,6 +112,50 @@ def nat(number: int, config: str) -> Commands:
         says=f"configure ipfw nat {number}: {config}",
         owns={f"ipfw nat {number}": ""},
     )
+
+
+def _parts(config: str) -> tuple[str, list[str]]:
+    first, *redirections = config.split(" redirect_")
+    return first, sorted(redirections)
+
+
+@operation()
+def redirecting(
+    number: int,
+    set: int,
+    bodies: Sequence[str],
+    *,
+    nats: Mapping[int, tuple[str, Sequence[str]]],
+    wan: str,
+    apart: Sequence[str],
+    path: str,
+) -> Commands:
+    """Nat instances that send what comes for an address of the host to a jail, and their rules.
+
+    `nats` is number -> the jail's address and the host's addresses: all that it has without those
+    in the networks of `apart` if none are given. 127.0.0.1 is always one. The rules are added to a
+    disabled set and saved in `path` for the next boot.
+    """
+    found = [each.ip for each in host.get_fact(OwnAddresses, wan=wan) or ()]
+    others = [ip_network(each) for each in apart]
+    own = sorted(
+        each
+        for each in found
+        if not each.is_loopback and not any(each in other for other in others)
+    )
+    configs = {}
+    for instance, (jail, given) in nats.items():
+        public = dict.fromkeys([wan, *(given or map(str, own)), "127.0.0.1"])
+        # Not redirect_port: once libalias has forgotten a client's port, it does not send the next
+        # query from that port to the jail (docs/decisions/0021).
+        redirections = [f"redirect_addr {jail} {each}" for each in public]
+        configs[instance] = " ".join([f"ip {wan} same_ports", *redirections])
+    for instance, config in configs.items():
+        yield from nat._inner(instance, config)
+    yield from rules._inner(number, set, bodies)
+    lines = [f"nat {instance} config {config}\n" for instance, config in configs.items()]
+    lines += [f"add {number} set {set} {body}\n" for body in bodies]
+    yield from files.put._inner(path, "".join(lines))
 
 
 @operation()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operations import address, files, firewall, rc
-from rollout.plan.step import Step, check, use
+from rollout.plan.step import Gate, Step, check, use
 from rollout.site import Site
 from steps import forward
 from steps.base import RULES
@@ -35,6 +35,8 @@ def steps(site: Site) -> tuple[Step, ...]:
                     mode="555",
                 ),
                 use(rc.variable, name="cellblock_firewall_enable", value="YES"),
+                # rc.firewall and most rule scripts begin with a flush, which removes our rules.
+                use(rc.word, name="firewall_coscripts", value=_SCRIPT),
                 *answers,
             ),
             checks=(
@@ -44,11 +46,27 @@ def steps(site: Site) -> tuple[Step, ...]:
                 ),
                 check("network::ipfw_is_loaded"),
                 check("service::script_is_enabled", script="cellblock_firewall"),
+                check("network::rules_return_with_the_firewall", script=_SCRIPT),
                 *(
-                    [check("network::ipfw_set_is_enabled", set=site.places["answers"].set)]
+                    [
+                        check("network::ipfw_set_is_enabled", set=site.places["answers"].set),
+                        *(
+                            check("network::udp_is_redirected_at_every_address", service=name)
+                            for name in forward.over_udp(site)
+                        ),
+                    ]
                     if answers
                     else []
                 ),
+            ),
+            gate=Gate(
+                question="Rules of the host deny some clients, and Cellblock's rules, which come "
+                "before them, let these in to the services. Go on?",
+                look_at=(
+                    "to keep such a block: give its rule a number below first_rule of [firewall], "
+                    "and set first_rule above it",
+                ),
+                unless=(check("preflight::no_rule_after_ours_denies_clients"),),
             ),
         ),
     )

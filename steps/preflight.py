@@ -22,6 +22,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::login_is_root"),
         check("preflight::host_has_the_wan_address"),
         check("preflight::host_has_the_public_addresses_of_jails"),
+        check("preflight::rules_of_the_host_let_ours_work"),
     ]
     for name in site.order:
         checks += _more(site, name)
@@ -32,6 +33,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 "preflight::rcvar_is_what_the_script_reads",
                 "preflight::daemon_listens_on_its_ports",
                 "preflight::all_ports_are_in_the_site_file",
+                "preflight::ports_are_forwarded_where_the_daemon_listens",
                 "preflight::daemon_serves_no_ipv6_clients",
                 *(["preflight::socket_is_the_daemons"] if service.socket else []),
                 *(["preflight::configuration_is_valid"] if service.configtest else []),

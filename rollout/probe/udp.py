@@ -39,7 +39,9 @@ def who(target: Target, address: str, port: int, door: tuple[str, int] | None = 
 
 def _redirected(output: str, address: str, port: int) -> dict[str, int]:
     """Jail -> the packets to this address and port that a nat rule has redirected into it."""
-    rule = re.compile(rf"\d+ +(\d+) +\d+ nat (\d+) udp from .* to {re.escape(address)} {port} in")
+    rule = re.compile(
+        rf"\d+ +(\d+) +\d+ nat (\d+) udp from .* to (?:me|\S*{re.escape(address)}\S*) {port} in"
+    )
     redirection = re.compile(
         rf"ipfw nat (\d+) config .*\bredirect_addr ([\d.]+) {re.escape(address)}\b.*"
     )

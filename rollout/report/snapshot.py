@@ -100,12 +100,12 @@ def _led(
     site: Site, listen: Listen, rules: Sequence[Rule], nats: dict[int, str]
 ) -> tuple[str | None, str]:
     """Where the first rule in force that takes the port leads, and that rule."""
-    end = f"{site.host.wan_address} {listen.port}"
+    ends = tuple(f"{to} {listen.port} " for to in _reached(site, listen))
     for rule in rules:
         match = re.match(r"(fwd|nat) (\S+) (tcp|udp) from (.+?) to (.+)", rule.body)
         if not rule.enabled or match is None or match[3] != listen.proto:
             continue
-        if not f"{match[5].replace('dst-port ', '')} ".startswith(f"{end} "):
+        if not f"{match[5].replace('dst-port ', '')} ".startswith(ends):
             continue
         address = match[2].partition(",")[0]
         if match[1] == "nat":
@@ -113,6 +113,12 @@ def _led(
         if address:
             return _whose(site, address), f"rule {rule.number}: {rule.body}"
     return None, ""
+
+
+def _reached(site: Site, listen: Listen) -> set[str]:
+    """How rules may name the address: as a site file does, or as earlier versions did."""
+    named = {each.reached_at for each in site.services.values() if listen in each.ports}
+    return {str(site.host.wan_address), *named}
 
 
 def _redirected(config: str, listen: Listen) -> str:

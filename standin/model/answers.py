@@ -59,6 +59,7 @@ def _way_in(host: Host, packet: Packet) -> Verdict | None:
         if out.kind == "drop":
             return None
         known = out.is_known
+        packet = replace(out.packet, direction="in", received_on=packet.received_on)
     verdict = host.judge(replace(packet, is_known=known))
     if verdict.kind == "drop":
         return None
@@ -132,13 +133,15 @@ def _answer_arrives(host: Host, sent: Packet, way: Verdict, length: int = 0) -> 
         sent.proto,
         end.target,
         end.target_port,
-        sent.source,
-        sent.source_port,
+        way.packet.source,
+        way.packet.source_port,
         "out",
         interface,
         is_answer=True,
         is_known=way.is_known,
         seen_by_nat=way.through_nat,
+        asked_at=sent.target,
+        client=sent.source if way.packet.source != sent.source else "",
         length=60 + length,
     )
     verdict = host.judge(answer)
@@ -148,7 +151,8 @@ def _answer_arrives(host: Host, sent: Packet, way: Verdict, length: int = 0) -> 
         return False
     if interface == host.network.nic:
         return True
-    return host.judge(replace(answer, direction="in", received_on=interface)).kind != "drop"
+    back = host.judge(replace(seen, direction="in", received_on=interface))
+    return back.kind != "drop" and back.packet.target == sent.source
 
 
 def _listener(host: Host, proto: str, address: str, port: int) -> SocketAt | None:

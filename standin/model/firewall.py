@@ -154,6 +154,8 @@ class Firewall:
 def translate(nat: Nat, packet: Packet) -> Packet:
     """libalias: incoming packets by the redirects, outgoing ones to the public address."""
     if packet.direction == "in":
+        if packet.client:
+            return replace(packet, target=packet.client)
         for to in nat.redirects:
             public = to.public or nat.ip
             if (
@@ -164,7 +166,9 @@ def translate(nat: Nat, packet: Packet) -> Packet:
                 port = to.port or packet.target_port
                 return replace(packet, target=to.address, target_port=port)
         return packet
-    for to in nat.redirects:
+    # What came in through a redirection leaves through the same one.
+    found = sorted(nat.redirects, key=lambda to: to.public != packet.asked_at)
+    for to in found:
         if (
             to.proto in ("", packet.proto)
             and packet.source == to.address
@@ -197,5 +201,7 @@ def parse_nat(number: int, words: list[str]) -> Nat:
             rest.pop(0)
         elif word not in ("same_ports", "log", "deny_in", "reset", "unreg_only"):
             raise ValueError(word)
-    text = f"ipfw nat {number} config {' '.join(words)}"
+    plain, *redirections = " ".join(words).split(" redirect_")
+    shown = " redirect_".join([plain, *reversed(redirections)])
+    text = f"ipfw nat {number} config {shown}"
     return Nat(number, text, ip, tuple(redirects))

@@ -29,8 +29,14 @@ class RuleError(Exception):
 class Packet:
     """The first packet of a connection, or of the reply to it, as it passes one point.
 
+<<<<<<< HEAD
     For a reply, `is_known` says that a keep-state rule let the first packet through, and
     `seen_by_nat` that the first packet came in through nat.
+=======
+    Of an answer: `is_known`, a rule with keep-state let the first packet through; `seen_by_nat`, it
+    came in through nat; `asked_at`, the address that the client asked; `client`, who that is, if
+    nat gave it another address on the way out.
+>>>>>>> 3f03ebd (Every address of the host is forwarded, and the host's own firewall keeps its say)
     """
 
     proto: str
@@ -44,6 +50,8 @@ class Packet:
     is_answer: bool = False
     is_known: bool = False
     seen_by_nat: bool = False
+    asked_at: str = ""
+    client: str = ""
     length: int = 60
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from operations.facts import Nats
 from rollout.site import Site
+from tests.checks.test_preflight import own_addresses
 
 
 def test_interface_has_address(
@@ -34,10 +37,40 @@ def test_ipfw_is_loaded(host: Any) -> None:
     assert answer.rc == 0, f"ipfw list fails: {answer.stderr.strip()}"
 
 
+def test_rules_return_with_the_firewall(host: Any, script: str) -> None:
+    """`service ipfw restart` flushes the rules; afterwards it runs the scripts of this variable."""
+    there = host.run("sysrc -n firewall_coscripts").stdout.strip()
+    assert script in there.split(), (
+        f'firewall_coscripts in rc.conf: expected {script}, found "{there}": `service ipfw '
+        "restart` would remove Cellblock's rules, and nothing would add them again"
+    )
+
+
+_RESTORE = "`service cellblock_firewall start` adds the missing rules"
+
+
 def test_ipfw_set_is_enabled(rules: list[str], set: int) -> None:
     ours = [rule for rule in rules if f" set {set} " in rule]
-    assert ours, f"ipfw set {set} has no rules"
+    assert ours, (
+        f"ipfw set {set} has no rules: someone removed them, perhaps by a flush; {_RESTORE}"
+    )
     assert not [rule for rule in ours if "DISABLED" in rule], f"ipfw set {set} is disabled"
+
+
+def test_udp_is_redirected_at_every_address(
+    host: Any, interfaces: dict[str, str], site: Site, service: str
+) -> None:
+    """An address that the host was given since would answer over TCP alone."""
+    number = site.places[service].number
+    named = {str(each) for each in site.services[service].addresses}
+    config = Nats().process(host.check_output("ipfw nat show config").splitlines()).get(number, "")
+    redirected = set(re.findall(r"redirect_addr \S+ (\S+)", config))
+    missing = sorted((named or own_addresses(interfaces, site)) - redirected)
+    assert not missing, (
+        f"ipfw nat {number} redirects no datagrams for {', '.join(missing)}: services.{service} "
+        "does not answer there over UDP; roll back to before the step network and apply again, or "
+        f"name the addresses that it serves in services.{service}.addresses"
+    )
 
 
 def test_ipfw_rules_are_saved_for_boot(
@@ -46,7 +79,9 @@ def test_ipfw_rules_are_saved_for_boot(
     number, set = site.places[part]
     live = [f"add {number}{row[5:]}" for row in rules if row.startswith(f"{number:05} ")]
     on_disk = [row for row in host.check_output("cat %s", path).splitlines() if row[:4] == "add "]
-    assert live, f"ipfw has no rule {number}: expected {len(on_disk)} of them, in set {set}"
+    assert live, (
+        f"ipfw has no rule {number}: expected {len(on_disk)} of them, in set {set}; {_RESTORE}"
+    )
     lost = [f"only in ipfw: {row}" for row in live if row not in on_disk]
     more = [f"only in the file: {row}" for row in on_disk if row not in live]
     assert live == on_disk, (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from rollout.site import Listen, Site
+from tests.checks.firewalls import blocks, obstacles
 
 if TYPE_CHECKING:
     from tests.checks.conftest import Listening
@@ -45,6 +47,22 @@ def test_host_has_the_public_addresses_of_jails(interfaces: dict[str, str], site
         if f"inet {address} " not in there
     ]
     assert not missing, f"no interface of the host has these addresses: {'; '.join(missing)}"
+
+
+def test_rules_of_the_host_let_ours_work(host: Any, site: Site) -> None:
+    """ipfw takes the first rule that fits: one before ours may keep packets from the jails."""
+    said = host.run("sysctl -n net.inet.ip.fw.one_pass 2>/dev/null; ipfw -S list 2>/dev/null")
+    one_pass, _, listed = said.stdout.partition("\n")
+    found = obstacles(site, listed.splitlines(), ends_at_nat=one_pass.strip() != "0")
+    assert not found, "; ".join(found)
+
+
+def test_no_rule_after_ours_denies_clients(host: Any, site: Site) -> None:
+    """A block table, say: who is in it would reach the services again."""
+    found = blocks(site, host.run("ipfw -S list 2>/dev/null").stdout.splitlines())
+    assert not found, (
+        f"clients that these rules of the host deny would reach the services: {'; '.join(found)}"
+    )
 
 
 def test_rcvar_is_what_the_script_reads(host: Any, site: Site, service: str) -> None:
@@ -122,6 +140,45 @@ def test_daemon_serves_no_ipv6_clients(
             f"{listen.port}/{listen.proto}: only IPv4 is moved, so they would be cut off; let the "
             "daemon listen on IPv4 only, or take the service out of `order`"
         )
+
+
+def test_ports_are_forwarded_where_the_daemon_listens(
+    interfaces: dict[str, str],
+    jails: dict[str, list[str]],
+    listening: list[Listening],
+    site: Site,
+    service: str,
+) -> None:
+    """Not at more addresses than today, nor at fewer; and nothing is taken from another jail."""
+    wanted = site.services[service]
+    theirs = {each for name, has in jails.items() if name not in site.jails for each in has}
+    own = own_addresses(interfaces, site)
+    forwarded = {str(each) for each in wanted.addresses} or own
+    for listen in wanted.ports:
+        bound = {one.address for one in _at(listen, listening) if not one.proto.endswith("6")}
+        served = own - theirs if "*" in bound else own & bound
+        if not listen.public or not bound or served == forwarded:
+            continue
+        port = f"services.{service}: port {listen.port}/{listen.proto}"
+        assert served, f"{port}: its daemon listens on no address of the host: set public = false"
+        named = ", ".join(f'"{each}"' for each in sorted(served))
+        where = sorted(forwarded ^ served)
+        assert served == forwarded, (
+            f"{port}: its daemon answers at {', '.join(sorted(served))}, and Cellblock would "
+            f"forward {', '.join(sorted(forwarded))}, which differs at {', '.join(where)}: in "
+            f"[services.{service}], set addresses = [{named}]"
+        )
+
+
+def own_addresses(interfaces: dict[str, str], site: Site) -> set[str]:
+    """The host's IPv4 addresses, without loopback ones and those of the site's jails."""
+    found = map(ip_address, re.findall(r"\sinet (\S+) ", "".join(interfaces.values())))
+    public = {each for jail in site.jails.values() for each in jail.public_addresses}
+    return {
+        str(each)
+        for each in found
+        if not each.is_loopback and each not in site.lan.network and each not in public
+    }
 
 
 def _at(listen: Listen, listening: list[Listening]) -> list[Listening]:

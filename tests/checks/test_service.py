@@ -128,11 +128,12 @@ def _redirected(host: Any, site: Site, service: str, listen: Listen) -> bool:
     jail's daemon can have answered it.
     """
     number, wan = site.places[service].number, site.host.wan_address
+    to = site.services[service].reached_at
     asked = f"nc -z -w 5 {wan} {listen.port}"
     if listen.proto == "udp":
         asked = f"drill @{wan} {listen.name or '.'} SOA"
     counted = (
-        f"count() {{ ipfw -a list | awk '$1 == {number} && / to {wan} {listen.port} in recv lo0/ "
+        f"count() {{ ipfw -a list | awk '$1 == {number} && / to {to} {listen.port} in recv lo0/ "
         "{n += $2} END {print n + 0}'; }"
     )
     done = host.run(f'{counted}; n=$(count); {asked} >/dev/null 2>&1 && [ "$(count)" -gt "$n" ]')

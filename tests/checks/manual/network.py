@@ -25,6 +25,19 @@ def ipfw_is_loaded(site: Site) -> Iterator[Look]:
     yield Look("kldstat -q -m ipfw && kldstat -q -m ipfw_nat && echo loaded", "loaded")
 
 
+def rules_return_with_the_firewall(site: Site, script: str) -> Iterator[Look]:
+    yield Look(f"sysrc -n firewall_coscripts | grep -w {script}", f"{ANY}{script}{ANY}")
+
+
+def udp_is_redirected_at_every_address(site: Site, service: str) -> Iterator[Look]:
+    wanted = site.services[service].addresses or (site.host.wan_address,)
+    for address in wanted:
+        yield Look(
+            f"ipfw nat {site.places[service].number} show config | grep -w {address}",
+            f"{ANY} {address}{ANY}",
+        )
+
+
 def ipfw_set_is_enabled(site: Site, set: int) -> Iterator[Look]:
     """A set is enabled or disabled as a whole; ipfw marks each rule of a disabled one DISABLED."""
     yield Look(f"ipfw -S list | grep ' set {set} ' | grep -v DISABLED", f"{ANY} set {set} {ANY}")

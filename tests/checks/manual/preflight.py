@@ -29,6 +29,28 @@ def host_has_the_public_addresses_of_jails(site: Site) -> Iterator[Look]:
         yield Look(f"ifconfig -a | grep -w 'inet {address}'", f"inet {address} {ANY}")
 
 
+def rules_of_the_host_let_ours_work(site: Site) -> Iterator[Look]:
+    """No rule before ours may take their packets; a person reads all that stand there."""
+    first = site.firewall.first_rule
+    yield Look(f"ipfw list 2>/dev/null | awk '$1 + 0 < {first}'")
+
+
+def no_rule_after_ours_denies_clients(site: Site) -> Iterator[Look]:
+    last = max(place.number for place in site.places.values())
+    denies = "$2 ~ /^(deny|reject|reset|unreach)$/ && !/ from (any|me) /"
+    yield Look(f"ipfw list 2>/dev/null | awk '$1 + 0 > {last} && {denies}'")
+
+
+def ports_are_forwarded_where_the_daemon_listens(site: Site, service: str) -> Iterator[Look]:
+    """Each address of the host but loopback ones and the jails'."""
+    wanted = site.services[service].addresses or (site.host.wan_address,)
+    port = next((each.port for each in site.services[service].ports if each.public), 0)
+    at = "|".join(str(each).replace(".", "[.]") for each in wanted)
+    yield Look(
+        f"sockstat -4lq -j 0 -p {port} | awk '$6 !~ /^(127[.]|([*]|{at}):)/'",
+    )
+
+
 def rcvar_is_what_the_script_reads(site: Site, service: str) -> Iterator[Look]:
     wanted = site.services[service]
     yield Look(f"service {wanted.rc} rcvar | grep '^{wanted.rcvar}='", f"{wanted.rcvar}={ANY}")

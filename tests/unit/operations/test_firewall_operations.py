@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 import pytest
 from pyinfra.api.exceptions import OperationError
 
 from operations import firewall
-from operations.facts import Kenv, Module, Nats, Rule, Rules
-from tests.unit.operations.asking import pairs, recorded, reversible
+from operations.command import Reversible
+from operations.facts import Kenv, Module, Nats, OwnAddresses, Rule, Rules, State
+from operations.facts import Path as At
+from tests.unit.operations.asking import pairs, recorded, reversible, yielded
 
 HTTP = "fwd 10.80.0.2,80 tcp from any to 203.0.113.2 80 in"
 HTTPS = "fwd 10.80.0.2,443 tcp from any to 203.0.113.2 443 in"
@@ -87,6 +90,52 @@ def test_a_nat_instance_comes_and_goes_by_its_number() -> None:
 
 def test_a_nat_instance_of_ours_is_not_configured_again() -> None:
     assert reversible(firewall.nat, {Nats: {52: NAT}}, number=52, config=NAT) == []
+
+
+def test_ipfw_prints_the_redirections_last_first() -> None:
+    """Seen on 15.0."""
+    given = "ip 203.0.113.2 same_ports redirect_addr 10.80.0.2 203.0.113.2 redirect_addr {}"
+    local = "10.80.0.2 127.0.0.1"
+    printed = f"ip 203.0.113.2 same_ports redirect_addr {local} redirect_addr 10.80.0.2 203.0.113.2"
+    assert (
+        reversible(firewall.nat, {Nats: {52: printed}}, number=52, config=given.format(local)) == []
+    )
+    other = given.format("10.80.0.2 203.0.113.3")
+    with pytest.raises(OperationError, match="ipfw nat 52 exists"):
+        reversible(firewall.nat, {Nats: {52: printed}}, number=52, config=other)
+
+
+@pytest.mark.parametrize(
+    ("given", "public"),
+    [((), ["192.168.7.1", "203.0.113.3"]), (("203.0.113.2", "203.0.113.3"), ["203.0.113.3"])],
+)
+def test_datagrams_are_redirected_at_each_address_of_the_host(
+    given: tuple[str, ...], public: list[str]
+) -> None:
+    """Or at those that are given; never at a jail's."""
+    has = ("203.0.113.2", "127.0.0.1", "10.80.0.3", "203.0.113.20", "203.0.113.3", "192.168.7.1")
+    facts = {
+        Nats: {},
+        Rules: (),
+        OwnAddresses: tuple(IPv4Interface(each) for each in has),
+        At: State(),
+    }
+    first = yielded(
+        firewall.redirecting,
+        facts,
+        number=8,
+        set=27,
+        bodies=["nat 3 udp from 10.80.0.2 53 to any out"],
+        nats={3: ("10.80.0.2", given)},
+        wan="203.0.113.2",
+        apart=["10.80.0.0/24", "203.0.113.20"],
+        path="/answers.rules",
+    )[0]
+    config = "".join(
+        f" redirect_addr 10.80.0.2 {each}" for each in ["203.0.113.2", *public, "127.0.0.1"]
+    )
+    assert isinstance(first, Reversible)
+    assert first.do == f"ipfw -q nat 3 config ip 203.0.113.2 same_ports{config}"
 
 
 def test_somebody_elses_nat_instance_is_not_overwritten() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -26,29 +27,60 @@ def bodies(site: Site, service: str, **more: Any) -> list[str]:
 
 
 def test_a_public_port_is_forwarded_as_it_comes_in() -> None:
-    assert bodies(SAMPLE, "web") == ["fwd 10.80.0.4,80 tcp from any to 203.0.113.2 80 in"]
+    assert bodies(SAMPLE, "web") == [
+        "skipto 6 ip from any to 10.80.0.0/24,127.0.0.0/8 in",
+        "fwd 10.80.0.4,80 tcp from any to me 80 in",
+        "allow tcp from me 80 to any out established",
+    ]
+
+
+def test_at_the_addresses_that_the_site_names_if_it_does() -> None:
+    both = (IPv4Address("203.0.113.2"), IPv4Address("203.0.113.3"))
+    new = SAMPLE.services["web"].model_copy(update={"addresses": both})
+    named = SAMPLE.model_copy(update={"services": {**SAMPLE.services, "web": new}})
+    assert bodies(named, "web") == [
+        "fwd 10.80.0.4,80 tcp from any to 203.0.113.2,203.0.113.3 80 in",
+        "allow tcp from 203.0.113.2,203.0.113.3 80 to any out established",
+    ]
+
+
+def test_a_jails_public_address_is_not_the_hosts() -> None:
+    jail = SAMPLE.jails["mail"].model_copy(
+        update={"public_addresses": (IPv4Address("203.0.113.20"),)}
+    )
+    public = SAMPLE.model_copy(update={"jails": {**SAMPLE.jails, "mail": jail}})
+    assert bodies(public, "web")[0].endswith("to 10.80.0.0/24,203.0.113.20,127.0.0.0/8 in")
 
 
 def test_with_localhost_the_host_and_the_other_jails_reach_it_where_they_always_did() -> None:
     assert bodies(SAMPLE, "mysql", localhost=True) == [
-        "fwd 10.80.0.3,3306 tcp from any to 203.0.113.2 3306 in",
         "fwd 10.80.0.3,3306 tcp from any to 127.0.0.1 3306",
         "fwd 10.80.0.3,3306 tcp from any to 10.80.0.2 3306",
         "fwd 10.80.0.3,3306 tcp from any to 10.80.0.4 3306",
         "fwd 10.80.0.3,3306 tcp from any to 10.80.0.5 3306",
+        "skipto 5 ip from any to 10.80.0.0/24,127.0.0.0/8 in",
+        "fwd 10.80.0.3,3306 tcp from any to me 3306 in",
+        "allow tcp from me 3306 to any out established",
     ]
 
 
 def test_a_port_that_is_not_public_is_redirected_for_the_host_and_the_jails_alone() -> None:
     quiet = changed("mysql", Listen(port=3306, public=False))
-    [rule] = [body for body in bodies(quiet, "mysql", localhost=True) if "203.0.113.2" in body]
-    assert rule == "fwd 10.80.0.3,3306 tcp from any to 203.0.113.2 3306 in recv lo0"
+    [rule] = [body for body in bodies(quiet, "mysql", localhost=True) if " me " in body]
+    assert rule == "fwd 10.80.0.3,3306 tcp from any to me 3306 in recv lo0"
 
 
 def test_over_udp_too() -> None:
     quiet = changed("bind", Listen(port=53, proto="udp", public=False))
-    assert bodies(quiet, "bind") == [
-        "nat 52 udp from not 10.80.0.0/24 to 203.0.113.2 53 in recv lo0"
+    assert bodies(quiet, "bind")[1:] == ["nat 3 udp from not 10.80.0.0/24 to me 53 in recv lo0"]
+
+
+def test_over_udp_127_0_0_1_is_answered_by_way_of_the_public_address() -> None:
+    """To a jail 127.0.0.1 is its own address, when it answers a client, too."""
+    assert bodies(SAMPLE, "bind", localhost=True)[:3] == [
+        "nat 3 udp from 127.0.0.1 to 127.0.0.1 53 out",
+        "nat 3 udp from 203.0.113.2 to 127.0.0.1 53 in",
+        "nat 3 udp from 127.0.0.1 53 to 203.0.113.2 in",
     ]
 
 
@@ -65,7 +97,7 @@ def test_the_rules_on_the_disk_are_those_in_the_kernel() -> None:
 def test_every_service_has_a_set_and_a_number_of_its_own() -> None:
     found = [forward.rules(SAMPLE, name)[0].arguments for name in SAMPLE.services]
     assert [each["set"] for each in found] == [22, 23, 24, 25]
-    assert [each["number"] for each in found] == [52, 53, 54, 55]
+    assert [each["number"] for each in found] == [3, 4, 5, 6]
 
 
 def grown(where: Path, jails: int, ports: str, first_set: int = 20) -> Site:
@@ -118,31 +150,30 @@ def test_more_services_than_sets_are_refused(tmp_path: Path, jails: int, first_s
 
 def test_tcp_goes_in_by_fwd_and_udp_by_nat() -> None:
     """fwd carries TCP alone: an answer to a forwarded datagram leaves from the jail's address."""
-    assert bodies(SAMPLE, "bind") == [
-        "nat 52 udp from not 10.80.0.0/24 to 203.0.113.2 53 in",
-        "fwd 10.80.0.2,53 tcp from any to 203.0.113.2 53 in",
+    assert bodies(SAMPLE, "bind")[1:3] == [
+        "nat 3 udp from not 10.80.0.0/24 to me 53 in",
+        "fwd 10.80.0.2,53 tcp from any to me 53 in",
     ]
 
 
 def test_answers_over_udp_leave_with_the_public_address() -> None:
-    nat, rules, disk, switch = (used.arguments for used in forward.answers(SAMPLE))
-    config = "ip 203.0.113.2 same_ports redirect_addr 10.80.0.2 203.0.113.2"
-    body = "nat 52 udp from 10.80.0.2 53 to not 10.80.0.0/24 out"
-    assert nat == {"number": 52, "config": config}
-    assert rules == {"number": 57, "set": 27, "bodies": [body]}
-    assert disk["content"] == f"nat 52 config {config}\nadd 57 set 27 {body}\n"
+    rules, switch = (used.arguments for used in forward.answers(SAMPLE))
+    assert (rules["number"], rules["set"]) == (8, 27)
+    assert rules["bodies"] == ["nat 3 udp from 10.80.0.2 53 to not 10.80.0.0/24 out"]
+    assert rules["nats"] == {3: ("10.80.0.2", ())}
+    assert rules["apart"] == ["10.80.0.0/24"]
     assert switch == {"set": 27}
 
 
 def test_localhost_has_a_set_of_its_own_that_may_go_later() -> None:
     live, disk = (used.arguments for used in forward.localhost(SAMPLE, "mysql"))
-    assert (live["number"], live["set"]) == (56, 26)
+    assert (live["number"], live["set"]) == (7, 26)
     addresses = ("127.0.0.1", "10.80.0.2", "10.80.0.4", "10.80.0.5")
     assert live["bodies"] == [
         f"fwd 10.80.0.3,3306 tcp from any to {address} 3306" for address in addresses
     ]
     assert disk["path"].endswith("/localhost.rules")
-    assert disk["content"].splitlines() == [f"add 56 set 26 {body}" for body in live["bodies"]]
+    assert disk["content"].splitlines() == [f"add 7 set 26 {body}" for body in live["bodies"]]
 
 
 def test_a_site_that_moves_no_udp_service_has_no_nat_for_answers() -> None:

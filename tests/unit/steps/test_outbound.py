@@ -20,7 +20,7 @@ WHOLE = site.read(Path(__file__).parents[3] / "site.example.toml")
 ORDER = ("preflight", "base", "network", "traffic", "egress", "mysql", "web", "policy")
 SAMPLE = WHOLE.model_copy(update={"order": ORDER})  # two jails are enough to see the rules
 EGRESS = SAMPLE.places["egress"]
-SKIP = "skipto 52"
+SKIP = "skipto 3"
 
 
 def changed(**jails: dict[str, Any]) -> Site:
@@ -173,14 +173,14 @@ def counted(site: Site) -> list[str]:
 
 def test_traffic_counts_each_way_of_each_jail_once_and_changes_nothing() -> None:
     bodies = counted(SAMPLE)
-    assert all(body.startswith("count ") for body in bodies)
+    assert all(body.startswith(("count ", "skipto 2 ip ")) for body in bodies)
     assert [body for body in bodies if body.endswith("// web received")] == [
         "count ip from any to 10.80.0.4 in // web received",
-        "count tcp from any to 203.0.113.2 80 in // web received",
+        "count tcp from any to me 80 in // web received",
     ]
     assert [body for body in bodies if body.endswith("// web sent")] == [
         "count ip from 10.80.0.4 to any out // web sent",
-        "count tcp from 203.0.113.2 80 to any out // web sent",
+        "count tcp from me 80 to any out // web sent",
     ]
     assert bodies[-1].endswith("32768-65535 in recv vtnet0 // by-nat received")
     assert not [body for body in counted(NOBODY) if "by-nat" in body]
