@@ -11,7 +11,7 @@ from rollout.engine.listener import Listener
 from rollout.engine.runner import Runner
 from rollout.errors import CellblockError, Refused
 from rollout.plan import Plan
-from rollout.plan.step import Gate
+from rollout.plan.step import Gate, Step
 from rollout.rehearsal.box import Box
 from rollout.site import JOURNAL
 from tests.cases.case import At, Case
@@ -39,17 +39,15 @@ class _Types(Listener):
         self._host = host
         self._at = at if at and at.during else None
 
+        self._runs = False
+
+    def step(self, step: Step, doing: str, commands: int = 0) -> None:
+        self._runs = self._at is not None and step.name == self._at.step
+
     def line(self, text: str) -> None:
-        if self._at and re.search(rf"-{re.escape(self._at.step)}: applying$|^\d\d\d ", text):
-            if self._step != self._at.step:
-                return
+        if self._at and self._runs:  # the host's log has begun, so its commands run
             at, self._at = self._at, None
             self._host.sh(at.sh)
-
-    _step = ""
-
-    def step(self, step: object, doing: str, commands: int = 0) -> None:
-        self._step = getattr(step, "name", "")
 
 
 def _yes(step: str, gate: Gate) -> str:
