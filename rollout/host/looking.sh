@@ -3,12 +3,16 @@
 # shellcheck shell=sh disable=SC2154 # host.sh sets $journal and $state
 
 runs() { # rc-script : is it running? Not by its exit code: that is 1 for sendmail without a queue runner
-    said=$(service "$1" onestatus 2>/dev/null)
-    case ${said%%" running"*} in # if it has several daemons, the first counts
-    "$said") return 1 ;;
-    *" is") ;;
-    *) return 1 ;;
-    esac
+    service "$1" onestatus 2>/dev/null | {
+        while read -r line; do # of several daemons the first counts, and sendmail's queue runner never
+            case $line in
+            sendmail_msp_queue*) ;;
+            *" is running"*) return 0 ;;
+            *" running"*) return 1 ;;
+            esac
+        done
+        return 1
+    }
 }
 
 fingerprint() { # prints the host's state as sorted lines, one fact per line

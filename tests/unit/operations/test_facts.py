@@ -35,7 +35,10 @@ from operations.facts import (
     ServiceRuns,
     State,
 )
+from rollout import host as host_half
 from tests.unit.operations.asking import recorded, typed
+
+LOOKING = (LocalPath(host_half.__file__).parent / "looking.sh").read_text(encoding="utf-8")
 
 QUESTIONS: dict[type[FactBase[Any]], dict[str, Any]] = {
     RcConf: {},
@@ -226,6 +229,9 @@ def test_a_glob_in_jail_conf_begins_no_comment() -> None:
         # The output of sendmail's script, which also reports its queue runner.
         ("sendmail is running as pid 615.\\nsendmail_msp_queue is not running.", True),
         ("sendmail is not running.\\nsendmail_msp_queue is running as pid 7.", False),
+        # 15.0's, once rc.conf enables the queue runner alone or the host's submission.
+        ("sendmail_msp_queue is running as pid 1455.", False),
+        ("sendmail_submit is running as pid 998.", True),
         ("nosuch does not exist in /etc/rc.d", False),
     ],
 )
@@ -237,6 +243,8 @@ def test_a_service_runs_or_not_by_what_is_said_of_it_first(
     script = f"printf '{said}\\n'; exit {code}"
     told = typed(ServiceRuns().command("named"), tmp_path, service=script)
     assert told.stdout == ("yes\n" if runs else "no\n")
+    looking = f"{LOOKING}runs named && echo yes || echo no"
+    assert typed(looking, tmp_path, service=script).stdout == told.stdout
     assert ServiceRuns().process(told.stdout.splitlines()) is runs
 
 
