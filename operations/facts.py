@@ -221,8 +221,8 @@ def runs(script: str, jail: str = "") -> str:
     """sh that succeeds if an rc script's daemon runs, on the host or in a running jail.
 
     Not by the exit code: sendmail's script also controls a queue runner, and ends with 1 if that is
-    off. The first line about running is the daemon's own, unless it is the queue runner's: with only
-    that enabled 15.0 prints no other line (seen on 15.0; 13.2 prints both).
+    off. The first line about running is the daemon's own, unless it is the queue runner's: with
+    only that enabled 15.0 prints no other line (13.2 prints both).
     """
     where = f"-j {quote(jail)} " if jail else ""
     first = "/ running/ && !/^sendmail_msp_queue/ {on = / is running/; exit} END {exit !on}"
