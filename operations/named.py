@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -12,16 +13,26 @@ from operations.facts import Networks
 
 _AWK = Path(__file__).with_name("named.awk")
 
-# The zones that this named is configured for, and the serial of a named's authoritative answer.
-# Asked from a LAN address (drill -I), the public address is always the host's own named, even while
-# other clients are forwarded.
-_ZONES = (
-    "named-checkconf -l | "
-    "awk '$2 == \"IN\" && $4 ~ /^(primary|master|secondary|slave)$/ {print $1}'"
+# The zones that this named is configured for.
+_ZONES = "awk '$2 == \"IN\" && $4 ~ /^(primary|master|secondary|slave)$/ {print $1}' | sort -u"
+# Reads names of zones; prints each with the serial of a named's authoritative answer, if it gives
+# one. drill(1) prints its question first, with the words of a record (ldns 1.8.3): only what stands
+# in the answer section is one. Asked from a LAN address (drill -I), the public address is always
+# the host's own named, even while other clients are forwarded. A named that does not answer at all,
+# for which drill waits and then fails, is asked no more in this round.
+_SERIALS = (
+    'serials() { while read -r zone rest && [ -n "$zone" ]; do echo "= $zone"; '
+    'drill "$@" "$zone" SOA </dev/null 2>/dev/null || break; done | '
+    'awk \'$1 == "=" {zone = $2; aa = answer = 0} /^;; flags:/ {aa = / aa /} '
+    '/^;; [A-Z]+ SECTION:/ {answer = $2 == "ANSWER"} '
+    'aa && answer && $4 == "SOA" {print zone, $7}\'; }'
 )
-_SERIAL = (
-    'serial() { drill "$@" SOA 2>/dev/null | '
-    "awk '/flags:.* aa / {aa = 1} aa && $4 == \"SOA\" {print $7; exit}'; }"
+# Of the zones that the first named has and the second has not: name, the first's serial, and the
+# second's.
+_BEHIND = (
+    "awk '!NF {second = 1; next} second {has[$1] = $2; next} {wanted[$1] = $2} "
+    "END {for (zone in wanted) if (has[zone] != wanted[zone]) "
+    'print zone, wanted[zone], has[zone] ? has[zone] : "none"}\''
 )
 # From ifconfig: each address's network, computed from its hexadecimal mask, octet by octet.
 _NETS = (
@@ -78,50 +89,82 @@ def updates_held() -> Commands:
 
 
 @operation()
-def zones_in_jail(jail: str, public: str, address: str) -> Commands:
+def zones_in_jail(jail: str, public: str, address: str, limit: int = 60) -> Commands:
     """Wait until the jail's named has the host's zones, with the same serials.
 
     A named that has its socket but not yet its zones answers, but wrongly. `public` is the host's
     address, `address` the jail's. Zones for which the host itself gives no answer are skipped.
+    A zone that is still not the same after `limit` seconds is named, with both serials.
     """
+    there = _Named(f"in jail {jail}", f"@{address}")
     yield Reversible(
-        _the_same(f"-I {address} @{public}", f"@{address}"),
+        _the_same(_Named("on the host", f"-I {address} @{public}"), there, limit),
         undo=":",
         live=True,
         says=f"wait until the named of jail {jail} has the host's zones",
+        limit=limit + _ASKING,
     )
 
 
 @operation()
-def zones_anew_in_jail(script: str, jail: str, public: str, address: str) -> Commands:
+def zones_anew_in_jail(
+    script: str, jail: str, public: str, address: str, limit: int = 60
+) -> Commands:
     """Restart the jail's named, which must not serve clients yet, and wait like zones_in_jail."""
+    there = _Named(f"in jail {jail}", f"@{address}")
     yield Reversible(
         f"service -j {quote(jail)} {quote(script)} onerestart && "
-        + _the_same(f"-I {address} @{public}", f"@{address}"),
+        + _the_same(_Named("on the host", f"-I {address} @{public}"), there, limit),
         undo=":",
         live=True,
         says=f"restart the named of jail {jail} and wait until it has the current zones",
         sees=ANY,
+        limit=limit + _ASKING,
     )
 
 
 @operation()
-def zones_on_the_way_back(script: str, public: str, address: str) -> Commands:
+def zones_on_the_way_back(
+    script: str, jail: str, public: str, address: str, limit: int = 60
+) -> Commands:
     """Does nothing now; the undo restarts the host's named, so that it reads the jail's changes."""
+    here = _Named("on the host", f"-I {address} @{public}")
     yield Reversible(
         ":",
         undo=f"service {quote(script)} onerestart && "
-        + _the_same(f"@{address}", f"-I {address} @{public}"),
+        + _the_same(_Named(f"in jail {jail}", f"@{address}"), here, limit),
         live=True,
         says="do nothing now; the undo restarts the host's named while the jail's still serves",
+        limit=limit + _ASKING,
     )
 
 
-def _the_same(has: str, shall: str) -> str:
+class _Named(NamedTuple):
+    """A named: where it runs, and how drill(1) asks it."""
+
+    where: str
+    asked: str
+
+
+_ASKING = 240  # seconds for asking for thousands of zones, besides the wait
+
+
+def _the_same(has: _Named, shall: _Named, limit: int) -> str:
+    """Two questions a zone, and no other process: 2,000 zones take some 20 s.
+
+    A sleep(1) counts the limit, since the clock may be set meanwhile.
+    """
+    behind = (
+        f'late=$({{ echo "$zones" | serials {has.asked}; echo; '
+        f'echo "$zones" | serials {shall.asked}; }} | {_BEHIND})'
+    )
+    told = quote(f'{{print "zone " $1 ": serial " $2 " {has.where}, " $3 " {shall.where}"}}')
     return (
-        f"{_SERIAL}; for zone in $({_ZONES}); do "
-        f'wanted=$(serial {has} "$zone"); [ -n "$wanted" ] || continue; '
-        f'until [ "$(serial {shall} "$zone")" = "$wanted" ]; do sleep 0.2; done; done'
+        f'{_SERIALS}; zones=$(named-checkconf -l) && zones=$(echo "$zones" | {_ZONES}) && '
+        f'{behind} && if [ -n "$late" ]; then sleep {limit} >/dev/null 2>&1 & timer=$!; '
+        'while [ -n "$late" ] && kill -0 $timer 2>/dev/null; do sleep 0.2; zones=$late; '
+        f"{behind}; done; kill $timer 2>/dev/null || true; fi && "
+        f'if [ -n "$late" ]; then echo "$late" | awk {told}; false; fi'
     )
 
 

@@ -153,7 +153,7 @@ def _ask(
     found = reach(host, call, server, 53, proto, sender=sender)
     if found is None or found.daemon.kind.rc != "named":
         return None
-    return zones.lookup(found.rootdir, *question)
+    return zones.lookup(found.daemon, *question)
 
 
 def _nameservers(call: Call) -> list[str]:
@@ -192,6 +192,7 @@ def host_(host: Host, call: Call) -> Reply:
 @command("/usr/bin/drill")
 def drill(host: Host, call: Call) -> Reply:
     server, names, proto, sender, words = _resolver(call), [], "udp", "", list(call.args)
+    short = "-Q" in words
     while words:
         word = words.pop(0)
         if word.startswith("@"):
@@ -200,7 +201,7 @@ def drill(host: Host, call: Call) -> Reply:
             sender = words.pop(0)
         elif word == "-t":
             proto = "tcp"
-        elif word.startswith("-") and word not in ("-4", "-u"):
+        elif word.startswith("-") and word not in ("-4", "-u", "-Q"):
             raise Unknown(f"drill: {word} is not known to the stand-in\n", 1)
         elif not word.startswith("-"):
             names.append(word)
@@ -210,6 +211,8 @@ def drill(host: Host, call: Call) -> Reply:
     records = _ask(host, call, server, (name, kind), proto, sender=sender)
     if records is None:
         raise Failed("Error: error sending query: No (valid) nameservers defined in the resolver\n")
+    if short:
+        return Reply("".join(f"{one.value}\n" for one in records))
     status = "NOERROR" if records else "NXDOMAIN"
     lines = [f";; ->>HEADER<<- opcode: QUERY, rcode: {status}, id: 4711"]
     lines.append(f";; flags: qr aa rd ; QUERY: 1, ANSWER: {len(records)}, AUTHORITY: 0")

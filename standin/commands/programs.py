@@ -84,6 +84,7 @@ def rndc(host: Host, call: Call) -> Reply:
         raise Failed("rndc: connect failed: 127.0.0.1#953: connection refused\n")
     match call.args:
         case ("reload", *_):
+            start_stop.reload(daemon)
             return Reply("server reload successful\n")
         case ("status",):
             return Reply("server is up and running\n")

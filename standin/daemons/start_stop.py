@@ -13,7 +13,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from standin.daemons import start_checks
+from standin.daemons import start_checks, zones
 from standin.daemons.mysql import ROWS
 from standin.linux import owners
 from standin.linux.processes import root_of
@@ -64,11 +64,19 @@ async def start(host: Host, rootdir: RootDir, kind: Kind, caller: int = 0) -> Da
     for _ in kind.workers:
         worker = host.processes.spawn(rootdir, [PROGRAM])
         daemon.worker_pids.append(worker.pid)
+    if kind.rc == "named":
+        zones.load(daemon)
     host.daemons.append(daemon)
     _write_pid(rootdir, kind.pidfile, child.pid)
     listeners = [held for unix in kind.unix(rootdir) if (held := _bind(rootdir, unix.path, daemon))]
     host.watch(_until_end(host, daemon, child.ended, listeners))
     return daemon
+
+
+def reload(daemon: Daemon) -> None:
+    os.kill(daemon.pid, signal.SIGHUP)
+    if daemon.kind.rc == "named":
+        zones.load(daemon)
 
 
 async def stop(host: Host, daemon: Daemon) -> None:

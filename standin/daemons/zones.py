@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from standin.daemons import configs
-from standin.linux.rootdir import RootDir
+from standin.model.daemon import Daemon
 
 KINDS = ("A", "AAAA", "MX", "NS", "SOA", "TXT", "CNAME")
 
@@ -19,13 +19,18 @@ class Record:
     value: str
 
 
-def lookup(rootdir: RootDir, name: str, kind: str) -> list[Record]:
-    """The records of a name, from the zones of the named that runs in this root directory."""
+def load(daemon: Daemon) -> None:
+    """What a named does when it starts, and when it is told to reload."""
+    files = configs.zone_files(daemon.rootdir)
+    daemon.loaded = {zone: daemon.rootdir.read(file) or "" for zone, file in files.items()}
+
+
+def lookup(daemon: Daemon, name: str, kind: str) -> list[Record]:
+    """From the zones that this named has loaded."""
     wanted = name.rstrip(".").lower()
-    for zone, file in configs.zone_files(rootdir).items():
+    for zone, text in daemon.loaded.items():
         if wanted == zone or wanted.endswith(f".{zone}"):
-            records = read(zone, rootdir.read(file) or "")
-            return [one for one in records if one.name == wanted and one.kind == kind]
+            return [one for one in read(zone, text) if one.name == wanted and one.kind == kind]
     return []
 
 

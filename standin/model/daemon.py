@@ -100,3 +100,5 @@ class Daemon:
     reaper: int = 0
     variables: dict[str, str] = field(default_factory=dict)
     inodes: set[tuple[int, int]] = field(default_factory=set)
+    # What it read when it started or was told to reload: zone -> its text.
+    loaded: dict[str, str] = field(default_factory=dict)

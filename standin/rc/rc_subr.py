@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 
 from standin.daemons import configs, start_stop
 from standin.daemons.kinds import BY_SCRIPT
@@ -108,7 +107,7 @@ def _look(rootdir: RootDir, kind: Kind, daemon: Daemon | None, action: str) -> R
         case _ if daemon is None:
             return _not_running(kind)
         case _:
-            os.kill(daemon.pid, signal.SIGHUP)
+            start_stop.reload(daemon)
             return Reply()
 
 

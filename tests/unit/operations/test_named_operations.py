@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import threading
+import time
 from ipaddress import IPv4Interface
 from pathlib import Path
 
@@ -99,44 +102,152 @@ def test_rndc_conf_is_not_named_conf(tmp_path: Path) -> None:
     assert (tmp_path / "namedb" / "rndc.conf").read_text() == text
 
 
-def zones(tmp_path: Path, host: dict[str, str], jail: dict[str, str]) -> int:
-    """The result of the wait for the jail's zones, within a second."""
-    listed = "".join(f"echo '{zone} IN _default primary'; " for zone in host)
-    answers = "".join(
-        f"[ \"$*\" = '{asked} {zone} SOA' ] && echo '{said}'; "
-        for asked, table in ((f"-I {JAIL} @{HOST}", host), (f"@{JAIL}", jail))
-        for zone, said in table.items()
-    )
+# As drill 1.8.3 prints it, asked a BIND 9.18: the question has the words of a record, too.
+ANSWER = """\
+;; ->>HEADER<<- opcode: QUERY, rcode: NOERROR, id: 4643
+;; flags: qr aa rd ; QUERY: 1, ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 0\x20
+;; QUESTION SECTION:
+;; example.org.\tIN\tSOA
+
+;; ANSWER SECTION:
+example.org.\t300\tIN\tSOA\tns1.example.org. hostmaster.example.org. 7 3600 900 604800 300
+
+;; AUTHORITY SECTION:
+
+;; ADDITIONAL SECTION:
+
+;; Query time: 14 msec
+;; SERVER: 127.0.0.1
+;; WHEN: Sun Nov 29 03:32:32 2026
+;; MSG SIZE  rcvd: 80
+"""
+NOT_LOADED = """\
+;; ->>HEADER<<- opcode: QUERY, rcode: SERVFAIL, id: 31467
+;; flags: qr rd ; QUERY: 1, ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 0\x20
+;; QUESTION SECTION:
+;; example.org.\tIN\tSOA
+
+;; ANSWER SECTION:
+
+;; AUTHORITY SECTION:
+
+;; ADDITIONAL SECTION:
+
+;; Query time: 0 msec
+;; SERVER: 127.0.0.1
+;; WHEN: Sun Nov 29 03:32:32 2026
+;; MSG SIZE  rcvd: 32
+"""
+OLDER = ANSWER.replace(" 7 ", " 6 ")
+FROM_A_CACHE = ANSWER.replace("qr aa rd", "qr rd ra")
+OF_THE_PARENT = (
+    ANSWER.replace("NOERROR", "NXDOMAIN")
+    .replace("\n\n;; ANSWER SECTION:", "\n\n;; ANSWER SECTION:\n\n;; AUTHORITY SECTION:")
+    .replace("300\n\n;; AUTHORITY SECTION:", "300")
+)
+AT_HOST, AT_JAIL = f"-I {JAIL} @{HOST}", f"@{JAIL}"
+
+
+def waits(
+    tmp_path: Path, answers: dict[str, str], awk: str = "awk", zones: str = "example.org"
+) -> subprocess.CompletedProcess[str]:
+    """How the wait of one second for the jail's zones ends; an answer may be sh that prints it."""
+    (tmp_path / "asked").mkdir()
+    for at, said in answers.items():
+        (tmp_path / "asked" / f"{at} example.org SOA").write_text(said)
     [command] = reversible(
-        named.zones_anew_in_jail, script="named", jail="bind", public=HOST, address=JAIL
+        named.zones_anew_in_jail, script="named", jail="bind", public=HOST, address=JAIL, limit=1
     )
-    stubs = {"service": "", "named-checkconf": f"{listed}:", "drill": f"{answers}:"}
-    text = f"timeout 1 sh -eu <<'E'\n{command.do}\nE"
-    return typed(text, tmp_path, None, **stubs).returncode
+    listed = "".join(f"echo '{zone} IN _default primary'; " for zone in zones.split())
+    stubs = {"service": "", "named-checkconf": f"{listed}:", "drill": f'cat "{tmp_path}/asked/$*"'}
+    text = f"timeout 20 sh -eu <<'E'\n{command.do.replace('awk ', f'{awk} ')}\nE"
+    return typed(text, tmp_path, None, **stubs)
 
 
-def soa(serial: int, flags: str = "qr aa rd") -> str:
-    return f";; flags: {flags} ; QUERY: 1\nexample.org. 300 IN SOA ns1. root. {serial} 1 1 1 1"
+@pytest.mark.parametrize("awk", AWKS)
+def test_the_jails_named_is_waited_for_to_the_same_serial(tmp_path: Path, awk: str) -> None:
+    done = waits(tmp_path, {AT_HOST: ANSWER, AT_JAIL: ANSWER}, awk)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_jails_named_is_waited_for_to_the_same_serial(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    assert zones(tmp_path / "a", {"example.org": soa(7)}, {"example.org": soa(7)}) == 0
+@pytest.mark.parametrize("awk", AWKS)
+@pytest.mark.parametrize(
+    ("there", "serial"),
+    [
+        ("", "none"),
+        (NOT_LOADED, "none"),
+        (OLDER, "6"),
+        (FROM_A_CACHE, "none"),
+        (OF_THE_PARENT, "none"),
+    ],
+)
+def test_a_zone_that_never_catches_up_is_named_with_both_serials(
+    tmp_path: Path, there: str, serial: str, awk: str
+) -> None:
+    done = waits(tmp_path, {AT_HOST: ANSWER, AT_JAIL: there}, awk)
+    assert done.returncode == 1
+    assert done.stdout == f"zone example.org: serial 7 on the host, {serial} in jail bind\n"
 
 
-@pytest.mark.parametrize("there", [{}, {"example.org": soa(6)}, {"example.org": soa(7, "qr rd")}])
-def test_an_older_zone_or_no_authority_is_not_enough(tmp_path: Path, there: dict[str, str]) -> None:
-    (tmp_path / "a").mkdir()
-    assert zones(tmp_path / "a", {"example.org": soa(7)}, there) == 124
+def test_a_zone_that_catches_up_late_is_enough(tmp_path: Path) -> None:
+    there = tmp_path / "asked" / f"{AT_JAIL} example.org SOA"
+    new = tmp_path / "new"
+    new.write_text(ANSWER)
+    late = threading.Timer(0.5, lambda: new.replace(there))
+    late.start()
+    done = waits(tmp_path, {AT_HOST: ANSWER, AT_JAIL: OLDER})
+    late.join()
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_a_zone_that_the_host_does_not_serve_either_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    assert zones(tmp_path / "a", {"example.org": ""}, {}) == 0
+    assert waits(tmp_path, {AT_HOST: NOT_LOADED, AT_JAIL: NOT_LOADED}).returncode == 0
+
+
+def test_a_named_that_is_silent_is_not_asked_for_every_zone(tmp_path: Path) -> None:
+    [command] = reversible(named.zones_in_jail, jail="bind", public=HOST, address=JAIL, limit=1)
+    listed = 'for n in 1 2 3; do echo "z$n IN _default primary"; done'
+    drill = f'echo "$*" >> {tmp_path}/log; exit 1'
+    done = typed(
+        f"sh -eu <<'E'\n{command.do}\nE", tmp_path, **{"named-checkconf": listed, "drill": drill}
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "log").read_text() == f"{AT_HOST} z1 SOA\n{AT_JAIL} z1 SOA\n"
+
+
+def test_a_named_without_zones_is_not_waited_for(tmp_path: Path) -> None:
+    assert waits(tmp_path, {}, zones="").returncode == 0
+
+
+def test_a_list_of_zones_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
+    [command] = reversible(named.zones_in_jail, jail="bind", public=HOST, address=JAIL)
+    done = typed(f"sh -eu <<'E'\n{command.do}\nE", tmp_path, **{"named-checkconf": "exit 1"})
+    assert done.returncode != 0
+
+
+def test_two_thousand_zones_fit_into_the_limit(tmp_path: Path) -> None:
+    """Each named is asked for each zone once: not a process more."""
+    (tmp_path / "answer").write_text(ANSWER)
+    [command] = reversible(named.zones_in_jail, jail="bind", public=HOST, address=JAIL)
+    listed = (
+        'i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); echo "z$i.example IN _default primary"; done'
+    )
+    stubs = {
+        "named-checkconf": listed,
+        "drill": f'echo "$*" >> {tmp_path}/log; while IFS= read -r line; do echo "$line"; done'
+        f" < {tmp_path}/answer",
+    }
+    began = time.monotonic()
+    done = typed(f"sh -eu <<'E'\n{command.do}\nE", tmp_path, **stubs)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert len((tmp_path / "log").read_text().splitlines()) == 4000
+    assert time.monotonic() - began < command.limit
 
 
 def test_the_way_back_does_nothing_forward() -> None:
-    [command] = reversible(named.zones_on_the_way_back, script="named", public=HOST, address=JAIL)
+    [command] = reversible(
+        named.zones_on_the_way_back, script="named", jail="bind", public=HOST, address=JAIL
+    )
     assert command.do == ":"
     assert command.undo is not None
     assert command.undo.startswith("service named onerestart && ")

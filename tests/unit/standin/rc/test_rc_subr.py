@@ -145,3 +145,15 @@ def test_zones_are_answered(shared: StandIn) -> None:
         "ns1.example.org.",
         "hostmaster.example.org.",
     ]
+
+
+@pytest.mark.parametrize(
+    "word", ["service named reload", "rndc reload", "service named onerestart"]
+)
+def test_a_zone_is_answered_as_it_was_loaded(server: StandIn, word: str) -> None:
+    asked = "drill example.org SOA @203.0.113.2 | awk '/^example.org/ {print $7}'"
+    file = "/usr/local/etc/namedb/primary/example.org.db"
+    server.run(f"sed -i '' -e 's/2023042701/2023042702/' {file}")
+    assert server.run(asked).stdout == "2023042701\n"
+    server.run(word)
+    assert server.run(asked).stdout == "2023042702\n"
