@@ -19,6 +19,10 @@ from operations.facts import Path, RcConf, ServiceRuns, comes_up, runs
 _SAVED = "fsync /etc/rc.conf*"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILES = ("/etc/rc.conf", "/etc/rc.conf.local")
+_FOLDERS = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
+
+_ASSIGNED = "s/^[[:space:]]*(export[[:space:]]+)?({prefix}_[A-Za-z0-9_]+)=.*/\\2/p"
+_NOT_CARRIED = "sendmail_([a-z]+_)*enable"  # the host's other sendmail daemons are not the jail's
 
 HOSTS_OWN = ("sendmail",)
 """Scripts that control something on the host even after their daemon has moved: a null client. So
@@ -122,6 +126,49 @@ def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> C
         f"then sysrc -j {quote(jail)} {name}={quote(before)} && {saved}; else {stopped}; fi",
         says=f'set {name}="{value}" in rc.conf of jail {jail}',
         sees=f"{name}: {ANY} -> {value}",
+    )
+
+
+def read_for(prefix: str) -> str:
+    """sh that prints the files that rc.subr(8) reads for a script, in its order: the last wins."""
+    places = (f"{each}/{prefix} {each}/{prefix}/*" for each in _FOLDERS)
+    files = " ".join((*_FILES, *places))
+    return f'for file in {files}; do if [ -f "$file" ]; then echo "$file"; fi; done'
+
+
+def variables(rcvar: str) -> str:
+    """sh that prints an rc script's variables as NAME='VALUE', but not `rcvar` itself.
+
+    Their names begin with the script's own, as rcvar's does. The files are read by sh, as rc.subr
+    does; a value may refer to another.
+    """
+    prefix = _checked(rcvar).removesuffix("_enable")
+    names = (
+        f"sed -nE {quote(_ASSIGNED.format(prefix=prefix))} $files /dev/null "
+        f"| sort -u | grep -vxE {quote(f'{rcvar}|{_NOT_CARRIED}')}"
+    )
+    value = "$(printf %s \"$value\" | sed \"s/'/'\\\\\\\\''/g\")"
+    return (
+        f"(set +eu; files=$({read_for(prefix)}); names=$({names}); "
+        'for file in $files; do . "$file"; done >/dev/null 2>&1; '
+        'for name in $names; do eval "value=\\$$name"; '
+        f'printf "%s=\'%s\'\\n" "$name" "{value}"; done)'
+    )
+
+
+@operation()
+def variables_in_jail(rcvar: str, root: str) -> Commands:
+    """Write an rc script's variables, as the host has them, into rc.conf of a jail.
+
+    Without them the jail's daemon would have other data, options or files: the MySQL ports' script,
+    for example, passes mysql_dbdir and makes a new, empty database where it finds none. Only before
+    the jail has ever run. Undone with the jail's tree.
+    """
+    file = f"{root}/etc/rc.conf"
+    yield Reversible(
+        f"{variables(rcvar)} >> {quote(file)}",
+        undo=":",
+        says=f"copy the host's rc variables {rcvar.removesuffix('_enable')}_* to {file}",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from operations import files, jail, logs, mount, packages
+from operations import files, jail, logs, mount, packages, rc
 from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
@@ -103,6 +103,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     ]
     return [
         *uses,
+        *(use(rc.variables_in_jail, rcvar=each.rcvar, root=root) for each in services),
         use(
             logs.rotated_in_jail,
             root=root,

@@ -164,8 +164,9 @@ def mysql_listens(rootdir: RootDir) -> list[Listen]:
 
 
 def mysql_folder(rootdir: RootDir) -> str:
-    rc = RcConf.of(rootdir).get("mysql_dbdir")
-    return _my_cnf(rootdir, "datadir", rc or "/var/db/mysql").rstrip("/")
+    """The rc script passes mysql_dbdir as --datadir, which beats my.cnf."""
+    rc = RcConf.for_script(rootdir, "mysql").get("mysql_dbdir")
+    return (rc or _my_cnf(rootdir, "datadir", "/var/db/mysql")).rstrip("/")
 
 
 def mysql_socket(rootdir: RootDir) -> str:

@@ -10,6 +10,7 @@ from standin.linux.rootdir import RootDir
 
 DEFAULTS = "/etc/defaults/rc.conf"
 FILES = ("/etc/rc.conf", "/etc/rc.conf.local")
+FOLDERS = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
 # Nearly all lines are of this kind, and shlex is slow.
 PLAIN_LINE = re.compile(r'[ \t]*([A-Za-z_]\w*)="([^"$\\`]*)"[ \t]*(?:#.*)?')
 ASSIGNMENT = re.compile(r"[ \t]*([A-Za-z_][A-Za-z0-9_]*)=")
@@ -28,6 +29,14 @@ class RcConf:
         conf = cls()
         for file in (DEFAULTS, *FILES) if defaults else FILES:
             conf.read(file, rootdir.read(file) or "")
+        return conf
+
+    @classmethod
+    def for_script(cls, rootdir: RootDir, name: str) -> RcConf:
+        """With the files that rc.subr(8) reads besides for one script."""
+        conf = cls.of(rootdir)
+        for folder in FOLDERS:
+            conf.read(f"{folder}/{name}", rootdir.read(f"{folder}/{name}") or "")
         return conf
 
     def read(self, file: str, text: str) -> None:

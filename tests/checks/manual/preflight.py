@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from operations import rc
 from operations.command import ANY, Look
 from rollout.site import Site
 
@@ -32,6 +33,11 @@ def host_has_the_public_addresses_of_jails(site: Site) -> Iterator[Look]:
 def rcvar_is_what_the_script_reads(site: Site, service: str) -> Iterator[Look]:
     wanted = site.services[service]
     yield Look(f"service {wanted.rc} rcvar | grep '^{wanted.rcvar}='", f"{wanted.rcvar}={ANY}")
+
+
+def rc_variables_name_what_the_jail_has(site: Site, service: str) -> Iterator[Look]:
+    """Each path in them must be one that the jail will have."""
+    yield Look(rc.variables(site.services[service].rcvar), ANY)
 
 
 def socket_is_the_daemons(site: Site, service: str) -> Iterator[Look]:

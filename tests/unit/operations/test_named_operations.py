@@ -209,7 +209,10 @@ def test_a_named_that_is_silent_is_not_asked_for_every_zone(tmp_path: Path) -> N
     listed = 'for n in 1 2 3; do echo "z$n IN _default primary"; done'
     drill = f'echo "$*" >> {tmp_path}/log; exit 1'
     done = typed(
-        f"sh -eu <<'E'\n{command.do}\nE", tmp_path, **{"named-checkconf": listed, "drill": drill}
+        f"sh -eu <<'E'\n{command.do}\nE",
+        tmp_path,
+        None,
+        **{"named-checkconf": listed, "drill": drill},
     )
     assert done.returncode == 0
     assert (tmp_path / "log").read_text() == f"{AT_HOST} z1 SOA\n{AT_JAIL} z1 SOA\n"
@@ -221,7 +224,7 @@ def test_a_named_without_zones_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_list_of_zones_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
     [command] = reversible(named.zones_in_jail, jail="bind", public=HOST, address=JAIL)
-    done = typed(f"sh -eu <<'E'\n{command.do}\nE", tmp_path, **{"named-checkconf": "exit 1"})
+    done = typed(f"sh -eu <<'E'\n{command.do}\nE", tmp_path, None, **{"named-checkconf": "exit 1"})
     assert done.returncode != 0
 
 
@@ -238,7 +241,7 @@ def test_two_thousand_zones_fit_into_the_limit(tmp_path: Path) -> None:
         f" < {tmp_path}/answer",
     }
     began = time.monotonic()
-    done = typed(f"sh -eu <<'E'\n{command.do}\nE", tmp_path, **stubs)
+    done = typed(f"sh -eu <<'E'\n{command.do}\nE", tmp_path, None, **stubs)
     assert (done.returncode, done.stdout) == (0, "")
     assert len((tmp_path / "log").read_text().splitlines()) == 4000
     assert time.monotonic() - began < command.limit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from operations import files, firewall, rc
 from operations.command import NewFile, Reversible
 from operations.facts import Path as PathFact
 from operations.facts import RcConf, Replaceable, ServiceRuns, State, comes_up, runs
-from tests.unit.operations.asking import pairs, reversible, typed, unset, yielded
+from tests.unit.operations.asking import DASH, pairs, reversible, typed, unset, yielded
 
 
 def test_a_variable_that_was_not_set_is_removed_again_if_it_is_still_ours() -> None:
@@ -284,3 +286,35 @@ def test_service_on_the_host_is_not_led_away_over_somebodys_own_settings() -> No
     assert isinstance(new, NewFile)
     assert new.content == "exec service -j web\n"
     assert isinstance(put, Reversible)
+
+
+def test_variables_are_those_of_the_last_file_that_rc_subr_reads(tmp_path: Path) -> None:
+    for folder in ("etc", "usr/local/etc"):
+        (tmp_path / folder / "rc.conf.d").mkdir(parents=True)
+    (tmp_path / "etc/rc.conf").write_text(
+        'mysql_enable="YES"\nbase=/data\nmysql_dbdir="/first"\nmysqld=1\n'
+        """  mysql_args='--it'"'"'s --x="a b"' # as ever\n"""
+    )
+    (tmp_path / "etc/rc.conf.local").write_text('export mysql_dbdir="$base/mysql"\n')
+    (tmp_path / "etc/rc.conf.d/mysql").write_text("mysql_optfile=/a\n")
+    (tmp_path / "usr/local/etc/rc.conf.d/mysql").mkdir()
+    (tmp_path / "usr/local/etc/rc.conf.d/mysql/site").write_text("mysql_optfile=/b\n")
+    line = rc.variables("mysql_enable")
+    for folder in ("/etc", "/usr/local/etc"):
+        line = line.replace(f" {folder}/rc.conf", f" {tmp_path}{folder}/rc.conf")
+    done = subprocess.run([DASH, "-eu", "-c", line], capture_output=True, text=True, check=True)
+    assert shlex.split(done.stdout) == [
+        """mysql_args=--it's --x="a b\"""",
+        "mysql_dbdir=/data/mysql",
+        "mysql_optfile=/b",
+    ]
+
+
+def test_variables_that_start_the_hosts_other_sendmail_daemons_stay_there() -> None:
+    assert "sendmail_enable|sendmail_([a-z]+_)*enable" in rc.variables("sendmail_enable")
+
+
+def test_variables_are_undone_with_the_jails_tree() -> None:
+    [command] = reversible(rc.variables_in_jail, rcvar="mysql_enable", root="/j/root")
+    assert command.do == f"{rc.variables('mysql_enable')} >> /j/root/etc/rc.conf"
+    assert command.undo == ":"

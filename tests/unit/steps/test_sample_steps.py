@@ -135,7 +135,7 @@ def test_service_on_the_host_is_led_into_the_jail_but_for_what_stays() -> None:
         f"{name}.cutover": f"create /usr/local/etc/rc.conf.d/{rc}"
         for name, rc in (("bind", "named"), ("mysql", "mysql"), ("web", "apache24"))
     }
-    assert not [c for step in PLAN.steps for c in commands(step) if "rc.conf.d/sendmail" in c.do]
+    assert not [c for step in PLAN.steps for c in commands(step) if "rc.conf.d/sendmail" in c.says]
 
 
 def test_logs_change_hands_only_when_the_hosts_daemon_has_stopped() -> None:

@@ -157,3 +157,15 @@ def test_a_zone_is_answered_as_it_was_loaded(server: StandIn, word: str) -> None
     assert server.run(asked).stdout == "2023042701\n"
     server.run(word)
     assert server.run(asked).stdout == "2023042702\n"
+
+
+@pytest.mark.parametrize(
+    "file", ["/etc/rc.conf.local", "/etc/rc.conf.d/mysql", "/usr/local/etc/rc.conf.d/mysql"]
+)
+def test_mysql_dbdir_beats_my_cnf(server: StandIn, file: str) -> None:
+    server.run(
+        "service mysql-server onestop; mkdir -p /data /usr/local/etc/rc.conf.d /etc/rc.conf.d; "
+        f"mv /var/db/mysql /data/mysql; echo mysql_dbdir=/data/mysql > {file}"
+    )
+    assert server.run("service mysql-server onestart").returncode == 0
+    assert server.query("SELECT COUNT(*) FROM rows", PUBLIC) == ["1000"]
