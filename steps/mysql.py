@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operations import data, files, rc
-from rollout.plan.step import Step, Use, check, use
+from rollout.plan.step import Check, Step, Use, check, use
 from rollout.site import Site
 from steps import dependents, forward
 from steps.base import RULES
@@ -14,6 +14,12 @@ REQUIRES = ("network",)
 _NAME = "mysql"
 
 LINK_AT_BOOT = f"{RULES}/mysql.links"
+
+
+def preflight(site: Site) -> tuple[Check, ...]:
+    """What must be right on the host before anything begins."""
+    until = "mysql.cutover"
+    return (check("mysql::server_uses_the_data_of_the_site_file", until=until, service=_NAME),)
 
 
 def steps(site: Site) -> tuple[Step, ...]:
@@ -62,6 +68,7 @@ def _cutover(site: Site) -> Step:
             check("service::does_not_run_on_host", service=_NAME),
             check("service::starts_at_boot_in_jail", service=_NAME),
             check("service::answers_from_jail", service=_NAME),
+            check("mysql::jails_server_uses_the_hosts_data", service=_NAME),
             *(
                 [check("service::socket_leads_into_jail", until=later, service=_NAME)]
                 if socket

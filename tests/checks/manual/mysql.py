@@ -1,0 +1,26 @@
+"""MySQL's data: the running server's own, and the same in the jail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from operations.command import ANY, Look
+from rollout.site import Site
+
+
+def server_uses_the_data_of_the_site_file(site: Site, service: str) -> Iterator[Look]:
+    """Its working directory is its data directory."""
+    wanted = site.services[service]
+    pid = f"sockstat -46lq -j 0 -p {wanted.ports[0].port} | awk 'NR == 1 {{print $3}}'"
+    data = wanted.data[0] if wanted.data else "the directory in services.mysql.data"
+    yield Look(f"procstat -f $({pid}) | awk '$3 == \"cwd\" {{print $10}}'", data)
+
+
+def jails_server_uses_the_hosts_data(site: Site, service: str) -> Iterator[Look]:
+    wanted, jail = site.services[service], site.jail_of(service)
+    port = wanted.ports[0].port
+    pid = f"jexec {jail} sockstat -46lq -p {port} | awk 'NR == 1 {{print $3}}'"
+    for each in wanted.data[:1]:
+        there = f"{site.root(jail)}{each}"
+        yield Look(f"procstat -f $({pid}) | awk '$3 == \"cwd\" {{print $10}}'", there)
+        yield Look(f"stat -f %i {each} {there} | uniq | wc -l", f"{ANY}1")

@@ -1,0 +1,76 @@
+"""MySQL's data: the running server's own, and the same in the jail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from rollout.site import Site
+from tests.checks.conftest import sockets
+
+if TYPE_CHECKING:
+    from tests.checks.conftest import Listening
+
+_ITS_FILES = ("ibdata1", "aria_log_control", "mysql.ibd")
+
+
+def test_server_uses_the_data_of_the_site_file(
+    host: Any, listening: list[Listening], site: Site, service: str
+) -> None:
+    """With other data in its jail, the rc script would make a new, empty database there."""
+    wanted = site.services[service]
+    ports = {str(listen.port) for listen in wanted.ports}
+    found = _directory(host, {one.pid for one in listening if one.port in ports})
+    if not found and wanted.client:
+        found = host.run(f"{wanted.client} -N -e 'SELECT @@datadir'").stdout.strip().rstrip("/")
+    told = ", ".join(f'"{each}"' for each in wanted.data)
+    assert found, (
+        f"services.{service}: procstat -f does not show the data directory of the running server; "
+        f"set services.{service}.client to a client that may SELECT @@datadir"
+    )
+    real = [host.run("realpath %s", each).stdout.strip() for each in wanted.data]
+    assert _is_in(found, real), (
+        f"services.{service}.data = [{told}]: the running server has its data in {found} (its "
+        f"datadir, as procstat -f shows); in the jail it would find a new, empty database; set "
+        f'services.{service}.data = ["{found}"]'
+    )
+
+
+def test_jails_server_uses_the_hosts_data(host: Any, site: Site, service: str) -> None:
+    """Not by their names: the directory in the jail is the host's if its inode is the same."""
+    wanted, jail = site.services[service], site.jail_of(service)
+    root = site.root(jail)
+    ports = ",".join(str(listen.port) for listen in wanted.ports)
+    rows = sockets(host.check_output("jexec %s sockstat -46lq -p %s", jail, ports))
+    found = _directory(host, {one.pid for one in rows})
+    there = [root + each for each in wanted.data]
+    assert _is_in(found, there), (
+        f"the server in jail {jail}: expected its data in {' or '.join(there)}; "
+        f"procstat -f shows {found or 'no data directory'}"
+    )
+    here = found.removeprefix(root)
+    inodes = host.check_output("stat -f %%i %s %s", here, found).split()
+    assert len(set(inodes)) == 1, (
+        f"{here} in jail {jail} is not the host's: the server there has other data "
+        f"(inodes {' and '.join(inodes)})"
+    )
+    assert host.check_output("ls -A %s", here), f"{here} is empty: the server has no data"
+
+
+def _directory(host: Any, pids: Iterable[str]) -> str:
+    """A MySQL server's working directory is its data directory; else that of its files counts.
+
+    Each line is PID COMM FD T V FLAGS REF OFFSET PRO NAME.
+    """
+    said = host.run(f"procstat -f {' '.join(sorted(pids))}").stdout.splitlines()
+    rows = [row.split(None, 9) for row in said]
+    names = {row[2]: PurePosixPath(row[9].strip()) for row in rows if len(row) > 9}
+    cwd = names.get("cwd", PurePosixPath("-"))
+    if cwd.is_absolute():
+        return str(cwd)
+    return next((str(each.parent) for each in names.values() if each.name in _ITS_FILES), "")
+
+
+def _is_in(path: str, directories: list[str]) -> bool:
+    return any(PurePosixPath(path).is_relative_to(each) for each in directories if each)
