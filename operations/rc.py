@@ -201,9 +201,10 @@ def stop(
     if not host.get_fact(ServiceRuns, script=script):
         host.noop(f"{script} does not run")
         return
+    stopped = f"{ends or f'service {quote(script)} {stop}'}{_awaited(script, ends or stop)}"
     yield Reversible(
-        f"{ends or f'service {quote(script)} {stop}'}{_awaited(script, ends or stop)}",
-        undo=_started_again(script, back),
+        f"{_told_to_stop(script)}; {stopped} && {_STOPPED}",
+        undo=f"{_gone(script)} && {{ {_started_again(script, back)}; }}",
         live=True,
         says=f"stop {script} on the host",
         sees=ANY,
@@ -263,12 +264,15 @@ def handover(
         yield from start._inner(script=script, jail=jail, limit=limit)
         return
     name, there = quote(script), quote(jail)
-    stopped = " && ".join([f"service {name} onestop >&2", *(each.do for each in between)])
+    stop = f"{_told_to_stop(script)}; service {name} onestop >&2"
+    stopped = " && ".join([stop, *(each.do for each in between)])
     waiting = quote(f"read go && exec service {name} onestart </dev/null")
-    back = "; ".join([*(str(each.undo) for each in reversed(between)), _started_again(script)])
+    undone = "; ".join(str(each.undo) for each in reversed(between))
+    back = f"{undone + '; ' if undone else ''}{_gone(script)} && {{ {_started_again(script)}; }}"
     yield Reversible(
         # The jail's shell is already waiting when the daemon stops, so jexec(8) adds no outage.
-        f"{{ {stopped} && echo go; }} | jexec {there} sh -c {waiting} && {comes_up(script, jail)}",
+        f"{{ {stopped} && echo go; }} | jexec {there} sh -c {waiting} && {comes_up(script, jail)} "
+        f"&& {_STOPPED}",
         # No check between the jail's stop and the host's start: it would add to the outage.
         undo=f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
         f"|| ! {runs(script, jail)}; then {back}; else false; fi",
@@ -314,6 +318,30 @@ def _started_again(script: str, back: Sequence[str] = ("onestart",)) -> str:
     """On the host. onestart fails if the daemon already runs, so only the state counts."""
     started = "; ".join(f"service {quote(script)} {each} || true" for each in back)
     return f"{started}; {comes_up(script)}"
+
+
+_STOPPED = 'rm -f "$KEEP/told"'  # or the undo would wait for whoever has the pid by then
+
+
+def _told_to_stop(script: str) -> str:
+    """Notes for the undo which processes are about to be told to stop, until they have."""
+    return f'service {quote(script)} onestatus > "$KEEP/told" 2>/dev/null || true'
+
+
+def _gone(script: str) -> str:
+    """In the undo: ends when the processes are gone that were told to stop.
+
+    One may still be dying, after a stop that took longer than its limit: to rc.subr that one runs
+    already, so nothing would be started, and then nobody would serve. onestop, for the rest, ends
+    one that the run had noted and not told yet.
+    """
+    pid = r"s/.* is running as pid \([0-9 ]*\).*/\1/p"
+    pids = f'sed -n {quote(pid)} "$KEEP/told" 2>/dev/null | head -n 1'
+    return (
+        f'{{ old=$({pids}); if [ -n "$old" ] && kill -0 $old 2>/dev/null; then '
+        f"service {quote(script)} onestop || true; "
+        "while kill -0 $old 2>/dev/null; do sleep 0.2; done; fi; }"
+    )
 
 
 def _awaited(script: str, stop: str, jail: str = "") -> str:

@@ -59,6 +59,7 @@ def _cutover(site: Site) -> Step:
                 sets=[site.places[name].set for name in (_NAME, "localhost")],
                 socket=socket,
                 target=f"{root}{socket}",
+                limit=service.stop_within,
             ),
             *dependents.asked(site, _NAME),
             *dependents.moved_logs(site, _NAME),

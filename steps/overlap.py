@@ -43,7 +43,7 @@ def standby(
                 before="NO",
             ),
             *asked,
-            use(rc.start, script=service.rc, jail=jail, stop=stop),
+            use(rc.start, script=service.rc, jail=jail, stop=stop, limit=service.stop_within),
             *then,
         ),
         checks=(
@@ -110,7 +110,7 @@ def retire(
         operations=(
             use(rc.variable, name=service.rcvar, value="NO"),
             *before,
-            use(rc.stop, script=service.rc, stop=stop),
+            use(rc.stop, script=service.rc, stop=stop, limit=service.stop_within),
             *dependents.moved_logs(site, name),
         ),
         checks=(

@@ -202,6 +202,7 @@ class Service(_Table):
     names: tuple[Word, ...] = ()
     programs: tuple[Word, ...] = ()
     configtest: Word | None = None
+    stop_within: Annotated[int, Field(ge=10, le=86400)] = 240
     client: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
 
     @property

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -166,26 +169,76 @@ def test_a_running_jails_rc_conf_is_written_from_inside_it_alone() -> None:
     ]
 
 
+STOPPED = 'rm -f "$KEEP/told"'
+
+
+def noted(script: str) -> str:
+    return f'service {script} onestatus > "$KEEP/told" 2>/dev/null || true'
+
+
+def back(script: str, start: str) -> str:
+    """The undo of a stop: who was told to stop is gone before anything starts."""
+    pid = r"""sed -n 's/.* is running as pid \([0-9 ]*\).*/\1/p' "$KEEP/told" """
+    pid += "2>/dev/null | head -n 1"
+    return (
+        f'{{ old=$({pid}); if [ -n "$old" ] && kill -0 $old 2>/dev/null; then '
+        f"service {script} onestop || true; while kill -0 $old 2>/dev/null; do sleep 0.2; done; "
+        f"fi; }} && {{ {start}; }}"
+    )
+
+
+@pytest.mark.parametrize("operation", ["stop", "handover"])
+def test_an_undo_waits_for_the_end_of_a_daemon_that_is_still_dying(
+    tmp_path: Path, operation: str
+) -> None:
+    """While it dies rc.subr says that it runs already, and starts nothing."""
+    jail = {"jail": "db"} if operation == "handover" else {}
+    [command] = reversible(
+        getattr(rc, operation), {ServiceRuns: True}, script="mysql-server", **jail
+    )
+    dying = subprocess.Popen(["sleep", "1"])
+    reaper = threading.Thread(target=dying.wait)
+    reaper.start()
+    (tmp_path / "pid").write_text(f"{dying.pid}")
+    service = f"""
+case $2 in
+onestatus) if kill -0 $(cat {tmp_path}/pid) 2>/dev/null
+    then echo "mysql is running as pid $(cat {tmp_path}/pid)."
+    else echo 'mysql is not running.'; fi;;
+onestop) [ -e {tmp_path}/again ] || {{ : > {tmp_path}/again; exit 1; }};;
+onestart) kill -0 $(cat {tmp_path}/pid) 2>/dev/null || {{ sleep 30 >/dev/null 2>&1 &
+    echo $! > {tmp_path}/pid; }};;
+esac"""
+    stubs = {"service": service, "jexec": 'shift; exec "$@"', "jls": "exit 1"}
+    assert typed(command.do, tmp_path, tmp_path, **stubs).returncode != 0
+    undone = typed(str(command.undo), tmp_path, tmp_path, **stubs)
+    reaper.join()
+    new = int((tmp_path / "pid").read_text())
+    assert (undone.returncode, new != dying.pid) == (0, True)
+    os.kill(new, signal.SIGTERM)
+
+
 def test_a_daemon_is_stopped_and_started_again() -> None:
     [command] = reversible(rc.stop, {ServiceRuns: True}, script="mysql-server", limit=99)
-    assert command.do == "service mysql-server onestop"
-    assert command.undo == f"service mysql-server onestart || true; {comes_up('mysql-server')}"
+    assert command.do == f"{noted('mysql-server')}; service mysql-server onestop && {STOPPED}"
+    up = comes_up("mysql-server")
+    assert command.undo == back("mysql-server", f"service mysql-server onestart || true; {up}")
     assert (command.live, command.limit) == (True, 99)
 
 
 def test_a_graceful_stop_is_waited_for_since_it_only_asks() -> None:
     [command] = reversible(rc.stop, {ServiceRuns: True}, script="apache24", stop="gracefulstop")
     assert command.do == (
-        f"service apache24 gracefulstop && while {runs('apache24')}; do sleep 0.2; done"
+        f"{noted('apache24')}; service apache24 gracefulstop "
+        f"&& while {runs('apache24')}; do sleep 0.2; done && {STOPPED}"
     )
 
 
 def test_what_starts_again_can_be_left_to_rc_conf() -> None:
     """After a failed undo of rc.conf, the daemon that the wrong value started is stopped first."""
     [command] = reversible(rc.stop, {ServiceRuns: True}, script="sendmail", back=("stop", "start"))
-    assert command.undo == (
-        "service sendmail stop || true; service sendmail start || true; " + comes_up("sendmail")
-    )
+    both = "service sendmail stop || true; service sendmail start || true"
+    assert command.undo == back("sendmail", f"{both}; {comes_up('sendmail')}")
 
 
 def test_a_daemon_that_does_not_run_is_neither_stopped_nor_ever_started() -> None:
@@ -214,7 +267,10 @@ def test_a_daemon_of_a_jail_lets_its_requests_end_where_it_can() -> None:
 
 def test_a_daemon_whose_stop_cuts_off_what_is_under_way_is_ended_by_a_command_of_its_own() -> None:
     [stop] = reversible(rc.stop, {ServiceRuns: True}, script="postfix", ends="postfix drain")
-    assert stop.do == f"postfix drain && while {runs('postfix')}; do sleep 0.2; done"
+    assert stop.do == (
+        f"{noted('postfix')}; postfix drain && while {runs('postfix')}; do sleep 0.2; done "
+        f"&& {STOPPED}"
+    )
     [start] = reversible(rc.start, script="postfix", jail="mail", ends="postfix drain")
     still = runs("postfix", "mail")
     assert start.undo == (
@@ -230,13 +286,14 @@ def test_a_daemon_is_handed_over_by_one_command() -> None:
     inside = runs("mysql-server", "db")
     up = comes_up("mysql-server", "db")
     assert command.do == (
-        "{ service mysql-server onestop >&2 && echo go; } | jexec db sh -c "
-        f"'read go && exec service mysql-server onestart </dev/null' && {up}"
+        f"{{ {noted('mysql-server')}; service mysql-server onestop >&2 && echo go; }} "
+        "| jexec db sh -c "
+        f"'read go && exec service mysql-server onestart </dev/null' && {up} && {STOPPED}"
     )
+    here = f"service mysql-server onestart || true; {comes_up('mysql-server')}"
     assert command.undo == (
         "if ! jls -j db jid >/dev/null 2>&1 || service -j db mysql-server onestop "
-        f"|| ! {inside}; then service mysql-server onestart || true; {comes_up('mysql-server')}; "
-        "else false; fi"
+        f"|| ! {inside}; then {back('mysql-server', here)}; else false; fi"
     )
     assert (command.live, command.limit) == (True, 99)
 
@@ -254,7 +311,7 @@ def test_who_connects_anew_meets_the_daemon_that_is_there() -> None:
     [switch] = reversible(firewall.switch, set=7, more=[8])
     [link] = reversible(files.link, {Replaceable: State("absent")}, path="/s", target="/j/s")
     assert f"onestop >&2 && {switch.do} && {link.do} && echo go; }}" in command.do
-    assert f"then {link.undo}; {switch.undo}; service mysql-server onestart" in str(command.undo)
+    assert f"then {link.undo}; {switch.undo}; {{ old=$(sed" in str(command.undo)
 
 
 def test_a_daemon_that_does_not_stop_is_not_started_in_its_jail(tmp_path: Path) -> None:
@@ -265,7 +322,7 @@ def test_a_daemon_that_does_not_stop_is_not_started_in_its_jail(tmp_path: Path) 
             f"case $2 in (onestop) {'exit 0' if stops else 'exit 1'};; "
             f'(onestart) : > {started};; esac; echo "x is running"'
         )
-        ran = typed(command.do, tmp_path, None, service=service, jexec='shift; exec "$@"')
+        ran = typed(command.do, tmp_path, tmp_path, service=service, jexec='shift; exec "$@"')
         assert (ran.returncode == 0) is stops
         assert started.exists() is stops
 

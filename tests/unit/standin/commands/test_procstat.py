@@ -20,4 +20,4 @@ def test_a_jails_daemon_has_the_hosts_paths(server: StandIn) -> None:
     add_thin_jail(server, "web", "10.80.0.4")
     server.run("service jail onestart web")
     said = server.run("procstat -f $(jexec web cat /var/run/syslog.pid)").stdout
-    assert " /usr/jails/web/root/usr/sbin/syslogd \n" in said
+    assert "root v d r-------   -       - -   /usr/jails/web \n" in said
