@@ -194,7 +194,7 @@ run() { # step
 settled() { # syncs the files and directories that the step changed
     # Measured by power cuts on UFS with journaled soft updates: whatever was not fsynced in the last
     # minute or more is lost, also renames and removals, and a new directory with the fsynced files in it.
-    find -x /etc /usr/local/etc /usr/jails /var/log /var/spool \
+    find -x /etc /usr/local/etc "$(trees)" /var/log /var/spool \
         \( -type d -o -type f ! -path '/var/*' \) -cnewer "$dir/token" -exec fsync {} + 2>/dev/null
 }
 

@@ -190,7 +190,8 @@ def take(session: Session, plan: Plan, run: str) -> str:
     who = operator()
     lines = [f"site {plan.site.name} {plan.site.hash}"]
     lines += [f"step {plan.directory(n)} {hash}" for n, hash in enumerate(plan.hashes)]
-    watch = [f"service {service.rc}" for service in plan.site.services.values()]
+    watch = [f"jails {plan.site.base.jails}"]
+    watch += [f"service {service.rc}" for service in plan.site.services.values()]
     for service in plan.site.services.values():
         watch += [f"path {path}" for path in (*service.data, *service.logs)]
         watch += [f"path {service.socket}"] if service.socket else []

@@ -15,6 +15,10 @@ runs() { # rc-script : is it running? Not by its exit code: that is 1 for sendma
     }
 }
 
+trees() { # where the jails' trees are, as it was uploaded: [base] jails of the site file
+    sed -n 's/^jails //p' watch
+}
+
 fingerprint() { # prints the host's state as sorted lines, one fact per line
     {
         # Files that others edit too are printed line by line, and lists in rc.conf word by word, to
@@ -33,8 +37,9 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
                 next
             }
             { print "line", FILENAME, $0 }' "$@" /dev/null
-        if [ -d /usr/jails ]; then
-            find -x /usr/jails \( -path '/usr/jails/*/root/*' -o -path '/usr/jails/*/log/*' \) -prune -o \
+        jails=$(trees)
+        if [ -d "$jails" ]; then
+            find -x "$jails" \( -path "$jails/*/root/*" -o -path "$jails/*/log/*" \) -prune -o \
                 -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
         fi
         if kldstat -q -m ipfw; then echo 'module ipfw'; fi

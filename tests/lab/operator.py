@@ -64,5 +64,6 @@ class Operator:
         """The host's state as host.sh prints it, read over a connection of the test's own."""
         there = "/root/print"
         self.guest.sh(f"mkdir -p {there} && cat > {there}/host.sh <<'EOF'\n{host_sh()}\nEOF")
-        self.guest.sh(f"printf 'service %s\\n' mysql-server apache24 named > {there}/watch")
+        watched = "'jails /usr/jails' 'service mysql-server' 'service apache24' 'service named'"
+        self.guest.sh(f"printf '%s\\n' {watched} > {there}/watch")
         return self.guest.sh(f"sh {there}/host.sh fingerprint").stdout

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from rollout.errors import Refused, RolledBack, Stuck
 from rollout.plan.step import use
+from tests.unit.rollout import small_host
 from tests.unit.rollout.lab import GATE, Lab, start, until
-from tests.unit.rollout.small_host import typed
+from tests.unit.rollout.small_host import SAMPLE, typed
 
 
 def test_a_failing_command_is_undone_last_first_itself_included(lab: Lab) -> None:
@@ -58,6 +60,33 @@ def test_an_undo_that_leaves_something_behind_is_not_called_undone(lab: Lab) -> 
     with pytest.raises(Stuck, match="the host is not as before"):
         lab.runner(lab.step("one", litter, lab.makes("c", then="false"))).apply()
     assert str(lab.path("b")) in lab.host.read("001-one", "differences")
+
+
+@pytest.fixture
+def elsewhere(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """[base] jails of the site file, which is not /usr/jails."""
+    jails = lab.root / "srv/the jails"
+    jails.mkdir(parents=True)
+    base = SAMPLE.base.model_copy(update={"jails": str(jails)})
+    monkeypatch.setattr(small_host, "SAMPLE", SAMPLE.model_copy(update={"base": base}))
+    return jails
+
+
+def test_what_is_left_among_the_jails_is_seen_wherever_they_are(lab: Lab, elsewhere: Path) -> None:
+    litter = lab.makes("b", then=f"mkdir '{elsewhere}/web'")
+    with pytest.raises(Stuck, match="the host is not as before"):
+        lab.runner(lab.step("one", litter, lab.makes("c", then="false"))).apply()
+    assert f"path {elsewhere}/web" in lab.host.read("001-one", "differences")
+
+
+def test_the_trees_of_jails_are_on_the_disk_wherever_they_are(lab: Lab, elsewhere: Path) -> None:
+    synced = lab.where("synced")
+    fsync = lab.host.bin / "fsync"
+    fsync.write_text(f'{fsync.read_text()}printf "%s\\n" "$@" >> {synced}\n')
+    made = lab.makes("b", then=f"mkdir '{elsewhere}/web'; touch '{elsewhere}/web/fstab'")
+    lab.runner(lab.step("one", made)).apply()
+    for each in (elsewhere, elsewhere / "web", elsewhere / "web/fstab"):
+        assert str(each) in synced.read_text().splitlines()
 
 
 def test_a_command_over_its_limit_is_killed_with_its_children_and_undone(lab: Lab) -> None:
