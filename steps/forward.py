@@ -9,7 +9,7 @@ and the client drops it (measured on 13.2). So UDP goes in, and its answers go o
 
 from __future__ import annotations
 
-from rollout.plan.step import Use
+from rollout.plan.step import Check, Use, check
 from rollout.site import Listen, Site
 from steps import ruleset
 
@@ -54,6 +54,34 @@ def _local(site: Site, service: str, listen: Listen) -> list[str]:
     others = [other for other in site.jails.values() if other is not jail]
     return [
         f"{to} {address} {listen.port}" for address in ("127.0.0.1", *(o.address for o in others))
+    ]
+
+
+def back(site: Site) -> list[Use]:
+    """The rules in the other direction: 127.0.0.1 of a jail reaches services that stay on the host.
+
+    They stand in the place of the service, which has no other rules while it stays. TCP only, and
+    only for what the jail itself sends.
+    """
+    addresses = [site.jails[name].address for name in site.built]
+    found: list[Use] = []
+    for name in site.staying:
+        bodies = [
+            f"fwd 127.0.0.1,{port} tcp from {address} to {address} {port}"
+            for port in site.services[name].tcp_ports
+            for address in addresses
+        ]
+        found += ruleset.part(site, name, bodies) if bodies else []
+    return found
+
+
+def back_checks(site: Site, jail: str) -> list[Check]:
+    """The jail reaches at 127.0.0.1 what stays, as far as the host does; later the policy rules."""
+    until = "policy" if "policy" in site.order else None
+    return [
+        check("jail::reaches_localhost_of_the_host", until=until, jail=jail, service=name)
+        for name in site.staying
+        if site.services[name].tcp_ports
     ]
 
 

@@ -19,6 +19,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     addresses = [str(jail.address) for jail in jails]
     interface = site.lan.interface
     answers = forward.answers(site)
+    back = forward.back(site)
     return (
         Step(
             name="network",
@@ -36,6 +37,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 ),
                 use(rc.variable, name="cellblock_firewall_enable", value="YES"),
                 *answers,
+                *back,
             ),
             checks=(
                 *(

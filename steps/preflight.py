@@ -48,6 +48,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check("preflight::configuration_exists", until=moved, path=path)
                 for path in service.configuration
             ]
+    checks += _mounts(site)
     checks += _accounts(site)
     return (
         Step(
@@ -58,6 +59,17 @@ def steps(site: Site) -> tuple[Step, ...]:
             checks=tuple(checks),
         ),
     )
+
+
+def _mounts(site: Site) -> list[Check]:
+    """The host has what jails mount, but for what is in the tree of another jail."""
+    trees = [f"{site.root(name)}/" for name in site.built]
+    return [
+        check("preflight::mount_source_exists", jail=name, path=each.source)
+        for name in site.built
+        for each in site.mounts(name)
+        if not any(each.source.startswith(tree) for tree in trees)
+    ]
 
 
 def _accounts(site: Site) -> list[Check]:

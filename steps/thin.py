@@ -12,7 +12,7 @@ from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
 from rollout.site import Jail, Site
-from steps import egress
+from steps import egress, forward
 from steps.render import render
 
 _LOCAL = "/usr/local"
@@ -58,6 +58,7 @@ def _jail_step(
             check("jail::base_is_read_only", jail=name),
             check("jail::has_no_passwords", jail=name),
             check("jail::starts_at_boot", jail=name),
+            *forward.back_checks(site, name),
             check("service::runs_on_host", until=f"{service}.cutover", service=service),
         ),
         gate=egress.shut_in(site, service),
@@ -173,16 +174,15 @@ def _foreign(site: Site, name: str) -> list[str]:
     trees = [site.root(other) for other in site.jails if other != name]
     return [
         each.source
-        for each in site.jails[name].mounts
+        for each in site.mounts(name)
         if any(Path(each.source).is_relative_to(tree) for tree in trees)
     ]
 
 
 def _must_be_there(site: Site, name: str) -> None:
     """A directory of another jail can be mounted only after that jail is built."""
-    before = site.built[: site.built.index(name)]
-    later = [each for each in site.jails if each not in (*before, name)]
-    for each in site.jails[name].mounts:
+    later = site.built[site.built.index(name) + 1 :]
+    for each in site.mounts(name):
         for owner in later:
             if Path(each.source).is_relative_to(site.root(owner)):
                 raise Refused(
@@ -208,7 +208,7 @@ def _mounts(site: Site, name: str, home: str) -> list[Nullfs]:
         mounts += [
             Nullfs(path, root + path, writable=True) for path in (*service.data, *service.logs)
         ]
-    mounts += [Nullfs(each.source, root + each.point, each.writable) for each in jail_.mounts]
+    mounts += [Nullfs(each.source, root + each.point, each.writable) for each in site.mounts(name)]
     if any(site.services[each].log_files for each in jail_.services):
         # For the host, to read: the jail can neither redirect this mount nor write through it.
         shown = site.shown_logs(name)

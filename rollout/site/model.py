@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path, PurePosixPath
@@ -41,6 +42,14 @@ def _word(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
         raise ValueError("expected a name of letters, digits, _ and -")
     return name
+
+
+def _outside(path: str, trees: Iterable[str]) -> str:
+    """A path without the tree that it is in, if it is in one."""
+    return next(
+        (path.removeprefix(tree) for tree in trees if path.startswith(f"{tree}/")),
+        path,
+    )
 
 
 def _expanded(path: Path) -> Path:
@@ -322,6 +331,23 @@ class Site(_Table):
         """The jails that services of the order move into, in the order in which they are built."""
         moved = (self.jail_of(name) for name in self.order if name in self.services)
         return tuple(dict.fromkeys(moved))
+
+    @property
+    def staying(self) -> tuple[str, ...]:
+        """The services that the order does not move."""
+        return tuple(name for name in self.services if name not in self.order)
+
+    def mounts(self, jail: str) -> tuple[Mount, ...]:
+        """The mounts of a jail, each with the source that it has in this order.
+
+        A path in the tree of a jail that this order does not build means the same path on the host:
+        the service stays there, and so does what the mount is for.
+        """
+        trees = [self.root(other) for other in self.jails if other not in self.built]
+        return tuple(
+            each.model_copy(update={"source": _outside(each.source, trees), "target": each.point})
+            for each in self.jails[jail].mounts
+        )
 
     @property
     def uids(self) -> tuple[tuple[int, int], ...]:

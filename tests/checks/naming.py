@@ -154,7 +154,7 @@ def _in_configuration(site: Site, name: str, place: str, text: str) -> Iterator[
 
 
 def _mounted(site: Site, jail: str, path: str) -> bool:
-    return any(PurePosixPath(path).is_relative_to(each.point) for each in site.jails[jail].mounts)
+    return any(PurePosixPath(path).is_relative_to(each.point) for each in site.mounts(jail))
 
 
 def _certificates(host: Any, site: Site, name: str) -> Iterator[Found]:

@@ -36,6 +36,17 @@ def test_has_no_passwords(host: Any, jail: str) -> None:
     assert not with_password, f"accounts with a password in jail {jail}: {', '.join(with_password)}"
 
 
+def test_reaches_localhost_of_the_host(host: Any, site: Site, jail: str, service: str) -> None:
+    """In a jail 127.0.0.1 is the jail's own address: a rule leads from there to the host."""
+    for port in site.services[service].tcp_ports:
+        ask = f"nc -z -w 10 127.0.0.1 {port}"
+        if host.run(ask).rc == 0:
+            assert host.run(f"jexec {jail} {ask}").rc == 0, (
+                f"services.{service} stays on the host and answers there at 127.0.0.1:{port}, but "
+                f"does not answer a program in jail {jail} that asks 127.0.0.1:{port}"
+            )
+
+
 def test_starts_at_boot(jails_at_boot: list[str], jail: str) -> None:
     assert jail in jails_at_boot, (
         f"jail {jail} would not start at boot: expected it in jail_list, and jail_enable=YES, in "

@@ -197,3 +197,11 @@ def test_configuration_exists(host: Any, path: str) -> None:
     assert host.file(path).exists, (
         f"{path}: the site file names it as configuration, but the host does not have it"
     )
+
+
+def test_mount_source_exists(host: Any, jail: str, path: str) -> None:
+    """Without it the jail would not start."""
+    assert host.file(path).is_directory, (
+        f"jails.{jail}.mounts: {path} is not a directory of the host: create it, or remove the "
+        "mount"
+    )

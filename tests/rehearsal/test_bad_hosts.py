@@ -67,6 +67,10 @@ def refusal(made: Plan, box: Box, target: Target) -> str:
     [
         ("uname() { echo Linux 6.1; }", "the host is Linux: expected FreeBSD"),
         ("uname() { echo FreeBSD 12.4-RELEASE; }", "12.4-RELEASE: expected 13 or later"),
+        (
+            'test() { [ "$2" != /usr/home ] && command test "$@"; }',
+            "jails.web.mounts: /usr/home is not a directory of the host: create it, or remove the",
+        ),
         ("id() { echo 1001; }", "uid 1001: expected root (0); see host.user"),
         (
             "df() { echo Filesystem; echo /dev/vtbd0p3 1000 900 100 90% /; }",

@@ -33,5 +33,11 @@ def has_no_passwords(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"jexec {jail} awk -F: '$2 != \"*\" {{print $1}}' /etc/master.passwd")
 
 
+def reaches_localhost_of_the_host(site: Site, jail: str, service: str) -> Iterator[Look]:
+    for port in site.services[service].tcp_ports:
+        ask = f"nc -z -w 10 127.0.0.1 {port}"
+        yield Look(f"if {ask}; then jexec {jail} {ask} && echo the same; fi", "the same")
+
+
 def starts_at_boot(site: Site, jail: str) -> Iterator[Look]:
     yield Look("sysrc -n jail_enable jail_list", f"YES {ANY}{jail}{ANY}")

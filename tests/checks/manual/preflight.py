@@ -78,3 +78,7 @@ def configuration_is_valid(site: Site, service: str) -> Iterator[Look]:
 
 def configuration_exists(site: Site, path: str) -> Iterator[Look]:
     yield Look(f"ls -d {path}", path)
+
+
+def mount_source_exists(site: Site, jail: str, path: str) -> Iterator[Look]:
+    yield Look(f"[ -d {path} ] && echo a directory", "a directory")

@@ -145,6 +145,22 @@ def test_localhost_has_a_set_of_its_own_that_may_go_later() -> None:
     assert disk["content"].splitlines() == [f"add 56 set 26 {body}" for body in live["bodies"]]
 
 
+def test_what_stays_is_reached_at_127_0_0_1_of_every_jail() -> None:
+    order = ("preflight", "base", "network", "web", "mail")
+    rules, disk, switch, *more = forward.back(SAMPLE.model_copy(update={"order": order}))
+    assert (rules.arguments["number"], rules.arguments["set"]) == (52, 22)
+    assert rules.arguments["bodies"] == [
+        "fwd 127.0.0.1,53 tcp from 10.80.0.4 to 10.80.0.4 53",
+        "fwd 127.0.0.1,53 tcp from 10.80.0.5 to 10.80.0.5 53",
+    ]
+    assert disk.arguments["path"] == "/usr/local/etc/cellblock/rules/bind.rules"
+    assert switch.arguments == {"set": 22}
+    assert more[0].arguments["bodies"][0] == (
+        "fwd 127.0.0.1,3306 tcp from 10.80.0.4 to 10.80.0.4 3306"
+    )
+    assert forward.back(SAMPLE) == []
+
+
 def test_a_site_that_moves_no_udp_service_has_no_nat_for_answers() -> None:
     stays = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "web")})
     assert forward.answers(stays) == []

@@ -218,12 +218,21 @@ def test_a_service_to_be_fitted_comes_first_in_a_jail_that_it_shares(tmp_path: P
         plan.make(site.read(tmp_path / "site.toml"))
 
 
-@pytest.mark.parametrize("order", [("web",), ("web", "mysql")])
-def test_a_mount_out_of_a_jail_that_is_not_built_yet_is_refused(order: tuple[str, ...]) -> None:
-    early = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", *order)})
+def test_a_mount_out_of_a_jail_that_is_built_later_is_refused() -> None:
+    early = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "web", "mysql")})
     there = r'jails\.web\.mounts: "/usr/jails/mysql/.*" is in jails\.mysql, which is not built'
     with pytest.raises(Refused, match=there):
         plan.make(early)
+
+
+def test_a_mount_out_of_a_jail_that_is_not_built_is_the_same_path_on_the_host() -> None:
+    """Its service stays there. Nobody in another jail could plant a link in it."""
+    alone = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "web")})
+    point = f"{ROOT}/var/run/mysql"
+    assert mounts(alone)[point] == Nullfs("/var/run/mysql", point)
+    assert mounts(SAMPLE)[point] == Nullfs("/usr/jails/mysql/root/var/run/mysql", point)
+    [conf] = [each for each in used(alone, "files.put") if each["path"].endswith("/web.conf")]
+    assert "exec.prepare" not in conf["content"]
 
 
 def test_the_host_daemon_still_serves_after_this_step() -> None:
