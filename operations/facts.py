@@ -199,22 +199,52 @@ class Jails(FactBase[tuple[str, ...]]):
 # A quoted string is skipped as a whole: the /* of a glob in it begins no comment.
 _COMMENT = re.compile(r"""("[^"]*"|'[^']*')|/\*.*?\*/|#[^\n]*|//[^\n]*""", re.DOTALL)
 
+# Any other string than the quoted name of a jail is a value.
+_QUOTED = re.compile(r"""(?:"([^"]*)"|'([^']*)')(\s*\{)?""")
+_JAIL = re.compile(r"(?<![^\s;{}])([\w.-]+)\s*\{")
+
+_INCLUDED = (
+    'awk -v at="${1%/*}" \'/^[ \\t]*[.]include/ '
+    '{sub(/^[ \\t]*[.]include/, ""); gsub(/["\\047; \\t]/, ""); '
+    'print (index($0, "/") == 1 ? "" : at "/") $0}\' "$1"'
+)
+JAIL_CONF = (
+    'conf() { [ -r "$1" ] && [ "$2" -lt 9 ] || return 0; echo "$1"; '
+    f'for each in $({_INCLUDED}); do conf "$each" $(($2 + 1)); done; }}; conf /etc/jail.conf 0'
+)
+"""sh that prints the paths of jail.conf(5) and of the files that it includes, a line each."""
+
+
+def jails_of(text: str) -> list[str]:
+    """The jails that the text of a jail.conf(5) defines, in order; no wildcards."""
+    text = _COMMENT.sub(lambda found: found[1] or "", text)
+    return _JAIL.findall(_QUOTED.sub(_name_of, text))
+
+
+def _name_of(quoted: re.Match[str]) -> str:
+    return f"{quoted[1] or quoted[2]} {{" if quoted[3] else ""
+
 
 class JailConf(FactBase[tuple[str, ...]]):
-    """The jails that /etc/jail.conf itself defines: an empty jail_list starts those at boot."""
+    """The jails that /etc/jail.conf and what it includes define.
+
+    An empty jail_list starts those at boot.
+    """
 
     default = tuple
 
     @staticmethod
     def assumed() -> Look:
-        return Look("grep '{' /etc/jail.conf 2>/dev/null", claim="no jail in /etc/jail.conf")
+        return Look(
+            "grep -e '{' -e '[.]include' /etc/jail.conf 2>/dev/null",
+            claim="no jail in /etc/jail.conf",
+        )
 
     def command(self) -> str:
-        return "cat /etc/jail.conf 2>/dev/null || true"
+        return f'{JAIL_CONF} | while read -r file; do awk 1 "$file"; done'
 
     def process(self, output: list[str]) -> tuple[str, ...]:
-        text = _COMMENT.sub(lambda found: found[1] or "", "\n".join(output))
-        return tuple(re.findall(r"^\s*\"?([\w.-]+)\"?\s*\{", text, flags=re.MULTILINE))
+        return tuple(dict.fromkeys(jails_of("\n".join(output))))
 
 
 def runs(script: str, jail: str = "") -> str:

@@ -202,14 +202,14 @@ def started(name: str, root: str, limit: int = 120) -> Commands:
 def at_boot(name: str) -> Commands:
     """Start a jail of jail.conf.d at boot, without changing which other jails start.
 
-    An empty jail_list with jail_enable="YES" means all jails of /etc/jail.conf: once the list names
-    a jail, the others would stay down unless it names them, too.
+    An empty jail_list with jail_enable="YES" means all jails of /etc/jail.conf and of what it
+    includes: once the list names a jail, the others would stay down unless it names them, too.
     """
     conf = host.get_fact(RcConf) or {}
     own = host.get_fact(JailConf)
     starts = conf.get("jail_enable", "NO").upper() in ("YES", "TRUE", "ON", "1")
     if starts and not conf.get("jail_list", "").split() and own:
-        yield from rc.variable._inner("jail_list", " ".join([*own, name]))
+        yield from rc.variable._inner("jail_list", " ".join(dict.fromkeys([*own, name])))
         return
     yield from rc.word._inner("jail_list", name)
     if not starts:

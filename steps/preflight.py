@@ -48,6 +48,10 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check("preflight::configuration_exists", until=moved, path=path)
                 for path in service.configuration
             ]
+    checks += [
+        check("preflight::name_of_jail_is_free", until=f"{_first(site, jail)}.jail", jail=jail)
+        for jail in site.built
+    ]
     checks += _mounts(site)
     checks += _accounts(site)
     return (
@@ -59,6 +63,11 @@ def steps(site: Site) -> tuple[Step, ...]:
             checks=tuple(checks),
         ),
     )
+
+
+def _first(site: Site, jail: str) -> str:
+    """The service with which a jail is built."""
+    return next(name for name in site.order if name in site.jails[jail].services)
 
 
 def _mounts(site: Site) -> list[Check]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass, field
+
+from standin.linux.rootdir import RootDir
 
 TOKEN = re.compile(
     r"""\s+ | \#[^\n]* | //[^\n]* | /\*.*?\*/
@@ -122,6 +125,28 @@ class Statement:
     values: list[str]
     add: bool
     line: int
+
+
+_INCLUDE = re.compile(r"""^\s*\.include\s*["']?([^"';\n]+)["']?\s*;""", re.MULTILINE)
+
+
+def read(rootdir: RootDir, file: str) -> str | None:
+    """A file with what it includes in the place of each `.include`; None if there is no such file.
+
+    The last part of what it names may be a pattern; it is relative to the file's directory.
+    """
+    found = rootdir.read(file)
+    if found is None:
+        return None
+
+    def included(match: re.Match[str]) -> str:
+        folder, _, pattern = posixpath.join(posixpath.dirname(file), match[1]).rpartition("/")
+        there = rootdir.path(folder)
+        names = sorted(each.name for each in there.glob(pattern))
+        texts = (read(rootdir, f"{folder}/{name}") for name in names)
+        return "\n".join(each for each in texts if each is not None)
+
+    return _INCLUDE.sub(included, found)
 
 
 def parse(text: str, file: str) -> dict[str, Params]:

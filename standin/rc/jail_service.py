@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from standin.etc import jail_conf
 from standin.etc.jail_conf import JailConfError, Params
 from standin.etc.rc_conf import RcConf
@@ -11,12 +13,17 @@ from standin.model import jail_lifecycle
 from standin.model.host import Host
 from standin.rc import rc_subr
 
+CONF = "/etc/jail.conf"
+
 
 def configured(host: Host, name: str, file: str | None = None) -> Params | None:
-    """Searches as rc.d/jail and jail(8) do: a file of the jail's own first, then jail.conf."""
-    places = [file] if file else [f"/etc/jail.{name}.conf", f"/etc/jail.conf.d/{name}.conf"]
-    for place in [*places, *([] if file else ["/etc/jail.conf"])]:
-        text = host.rootdir.read(place)
+    """Searches as rc.d/jail and jail(8) do: a file of the jail's own first, then jail.conf.
+
+    What jail.conf includes out of jail.conf.d is not looked for there by itself.
+    """
+    places = [file] if file else _places(host, name)
+    for place in places:
+        text = jail_conf.read(host.rootdir, place)
         if text is not None:
             params = jail_conf.parse(text, place).get(name)
             if params is not None:
@@ -24,12 +31,16 @@ def configured(host: Host, name: str, file: str | None = None) -> Params | None:
     return None
 
 
+def _places(host: Host, name: str) -> list[str]:
+    own = [f"/etc/jail.{name}.conf"]
+    if not re.search(r"(?m)^\s*\.include\s*[\"']?/etc/jail.conf.d/", host.rootdir.read(CONF) or ""):
+        own.append(f"/etc/jail.conf.d/{name}.conf")
+    return [*own, CONF]
+
+
 def all_names(host: Host) -> list[str]:
-    texts = {"/etc/jail.conf": host.rootdir.read("/etc/jail.conf") or ""}
-    folder = host.rootdir.path("/etc/jail.conf.d")
-    if folder.is_dir():
-        texts |= {place.name: place.read_text() for place in sorted(folder.glob("*.conf"))}
-    return [name for file, text in texts.items() for name in jail_conf.parse(text, file)]
+    """What an empty jail_list starts: the jails of jail.conf, and of what it includes."""
+    return list(jail_conf.parse(jail_conf.read(host.rootdir, CONF) or "", CONF))
 
 
 async def control(host: Host, rootdir: RootDir, word: str, names: list[str]) -> Reply:
@@ -37,7 +48,7 @@ async def control(host: Host, rootdir: RootDir, word: str, names: list[str]) -> 
     conf = RcConf.of(rootdir)
     if not regardless and not conf.is_on("jail_enable"):
         return Reply(rc_subr.not_enabled("jail", "jail_enable", word))
-    wanted = names or conf.get("jail_list").split() or all_names(host)
+    wanted = names or conf.get("jail_list").split()
     match action:
         case "start":
             return await _start(host, wanted)
@@ -56,8 +67,12 @@ async def control(host: Host, rootdir: RootDir, word: str, names: list[str]) -> 
 
 
 async def _start(host: Host, names: list[str]) -> Reply:
-    """Exit 0 whatever happens, as the real script."""
+    """Those, or all. Exit 0 whatever happens, as the real script."""
     out, err = "Starting jails:", ""
+    try:
+        names = names or all_names(host)
+    except JailConfError as error:
+        return Reply(f"{out}jail: {error}\n.\n")
     for name in names:
         try:
             params = configured(host, name)

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from operations import rc
+from operations.facts import JAIL_CONF, jails_of
 from operations.jail import BASE, LOCAL
 from rollout.site import Listen, Site
 
@@ -204,4 +205,22 @@ def test_mount_source_exists(host: Any, jail: str, path: str) -> None:
     assert host.file(path).is_directory, (
         f"jails.{jail}.mounts: {path} is not a directory of the host: create it, or remove the "
         "mount"
+    )
+
+
+def test_name_of_jail_is_free(host: Any, rc_conf: str, site: Site, jail: str) -> None:
+    """Ours would be taken for it: jail(8), jexec and rc.conf know a jail by its name."""
+    own = f"/etc/jail.{jail}.conf /etc/jail.conf.d/{jail}.conf {site.base.jails}/{jail}"
+    answer = host.check_output(
+        f"jls -j {jail} path 2>/dev/null | sed 's/^/jls: a jail of that name runs in /'; "
+        f"ls -d {own} 2>/dev/null; "
+        f"{JAIL_CONF} | while read -r file; do "
+        'awk \'{print FILENAME ":" FNR ":\\t" $0}\' "$file"; done'
+    )
+    rows = [row.partition("\t") for row in answer.splitlines()]
+    said = [place.rstrip(":") for place, _, text in rows if not text or jail in jails_of(text)]
+    said += re.findall(rf"(?m)^\s*(jail_{re.escape(jail)}_\w+)=", rc_conf)
+    assert not said, (
+        f"[jails.{jail}]: the host has something of that name already ({'; '.join(said)}): give "
+        "the jail of the site file another name, or remove what is there"
     )

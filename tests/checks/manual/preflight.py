@@ -82,3 +82,9 @@ def configuration_exists(site: Site, path: str) -> Iterator[Look]:
 
 def mount_source_exists(site: Site, jail: str, path: str) -> Iterator[Look]:
     yield Look(f"[ -d {path} ] && echo a directory", "a directory")
+
+
+def name_of_jail_is_free(site: Site, jail: str) -> Iterator[Look]:
+    own = f"/etc/jail.{jail}.conf /etc/jail.conf.d/{jail}.conf {site.base.jails}/{jail}"
+    yield Look(f"jls -j {jail} path 2>/dev/null; ls -d {own} 2>/dev/null")
+    yield Look(f"grep -w {jail} /etc/jail.conf 2>/dev/null; grep -s '^jail_{jail}_' /etc/rc.conf")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from standin.etc.jail_conf import JailConfError, parse
+from standin.etc.jail_conf import JailConfError, parse, read
+from standin.linux.rootdir import RootDir
 
 TEXT = """
 # what all have
@@ -49,3 +52,13 @@ def test_wildcards_variables_and_lists() -> None:
 def test_errors_name_the_line(text: str, words: str) -> None:
     with pytest.raises(JailConfError, match=words):
         parse(text, "jail.conf")
+
+
+def test_what_is_included_stands_in_the_place_of_the_line(tmp_path: Path) -> None:
+    (tmp_path / "etc" / "jails").mkdir(parents=True)
+    (tmp_path / "etc" / "jail.conf").write_text('exec.clean;\n.include "jails/*.conf";\n')
+    (tmp_path / "etc" / "jails" / "db.conf").write_text("db { path = /a; }")
+    found = read(RootDir("", tmp_path), "/etc/jail.conf")
+    assert found is not None
+    assert parse(found, "jail.conf")["db"].is_on("exec.clean")
+    assert read(RootDir("", tmp_path), "/etc/none") is None
