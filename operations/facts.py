@@ -429,6 +429,31 @@ class Replaceable(Path):
         return _kind_of(path, file="", directory="")
 
 
+class MountedBelow(FactBase[tuple[tuple[str, str], ...]]):
+    """What is mounted below these directories: the directory, and the rest of the path.
+
+    In the order in which they must be mounted, links in the directories followed.
+    """
+
+    default = tuple
+
+    @staticmethod
+    def assumed(directories: Sequence[str]) -> Look:
+        return Look(MountedBelow().command(directories))
+
+    def command(self, directories: Sequence[str]) -> str:
+        below = 'index($2, at "/") == 1 {print from " " substr($2, length(at) + 1)}'
+        return (
+            f"for each in {' '.join(map(quote, directories))}; do "
+            'if at=$(realpath "$each" 2>/dev/null); then '
+            f'mount -p | awk -v from="$each" -v at="$at" {quote(below)}; fi; done'
+        )
+
+    def process(self, output: list[str]) -> tuple[tuple[str, str], ...]:
+        rows = (line.partition(" ") for line in output)
+        return tuple(sorted((directory, rest) for directory, _, rest in rows))
+
+
 class LeadsTo(FactBase[bool]):
     """Whether a path is a symbolic link to that target."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files
 from operations.command import Commands, NewFile, Reversible, quote, staged
-from operations.facts import IsDirectory, Path
+from operations.facts import IsDirectory, MountedBelow, Path
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,42 @@ class Nullfs:
 def table(path: str, mounts: Sequence[Nullfs], needed: str = "") -> Commands:
     """Write the fstab of a jail. jail(8) mounts in this order and unmounts in reverse.
 
+    nullfs(5) does not show what is mounted below a directory: each such file system of the host
+    gets a line of its own after that of its directory.
+
     While `needed` succeeds (see files.put) the undo fails: jail(8) needs the file to unmount.
 
     A jail's mounts are made only when it starts: in the tree of a running jail the host could
     follow a link that the jail has planted.
     """
+    kinds = {each: _kind(each.source) for each in mounts if each.optional}
+    mounts = _with_mounted_below(mounts)
     for mount in mounts:
         for place in (mount.source, mount.target):
             if any(letter.isspace() for letter in place):
                 raise OperationError(
                     f"{place!r} contains white space, which fstab(5) does not allow"
                 )
-    kinds = {each: _kind(each.source) for each in mounts if each.optional}
     there = [each for each in mounts if kinds.get(each, "directory") in ("directory", "unknown")]
     text = "".join(mount.line() + "\n" for mount in there)
     if "unknown" in kinds.values():
         yield from _sifted(path, text, needed)
     else:
         yield from files.put._inner(path, text, needed=needed)
+
+
+def _with_mounted_below(mounts: Sequence[Nullfs]) -> list[Nullfs]:
+    theirs = [each.source for each in mounts if each.followed]
+    below = host.get_fact(MountedBelow, directories=theirs)
+    found: list[Nullfs] = []
+    for mount in mounts:
+        found.append(mount)
+        found += [
+            replace(mount, source=mount.source + rest, target=mount.target + rest, optional=False)
+            for directory, rest in below
+            if directory == mount.source
+        ]
+    return found
 
 
 def _kind(directory: str) -> str:

@@ -56,6 +56,7 @@ def _jail_step(
             check("jail::runs", jail=name),
             check("jail::has_its_address", jail=name),
             check("jail::base_is_read_only", jail=name),
+            check("jail::has_what_is_mounted_below", jail=name),
             check("jail::has_no_passwords", jail=name),
             check("jail::starts_at_boot", jail=name),
             *forward.back_checks(site, name),

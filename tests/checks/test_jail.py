@@ -29,6 +29,28 @@ def test_base_is_read_only(mounts: list[list[str]], site: Site, jail: str) -> No
         assert [point, "nullfs", "ro"] in mounts, f"{point} is not a read-only nullfs mount"
 
 
+def test_has_what_is_mounted_below(
+    host: Any, mounts: list[list[str]], site: Site, jail: str
+) -> None:
+    """A file system that is mounted below what the jail mounts is not in that mount."""
+    services = [site.services[each] for each in site.jails[jail].services]
+    shown = {path: path for each in services for path in (*each.data, *each.logs)}
+    shown |= {each.source: each.point for each in site.mounts(jail)}
+    real = host.check_output(f"realpath {' '.join(shown)}").split() if shown else []
+    points = [mount[0] for mount in mounts]
+    lost = [
+        point
+        for at, target in zip(real, shown.values(), strict=True)
+        for point in points
+        if point.startswith(f"{at}/")
+        and f"{site.root(jail)}{target}{point.removeprefix(at)}" not in points
+    ]
+    assert not lost, (
+        f"jail {jail} does not have what is mounted on the host at {', '.join(lost)}: it has what "
+        "lies under it"
+    )
+
+
 def test_has_no_passwords(host: Any, jail: str) -> None:
     rows = host.check_output("jexec %s cat /etc/master.passwd", jail).splitlines()
     assert rows, f"/etc/master.passwd of jail {jail} is empty"

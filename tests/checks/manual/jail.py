@@ -29,6 +29,16 @@ def base_is_read_only(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"mount -p | awk '{awk}'")
 
 
+def has_what_is_mounted_below(site: Site, jail: str) -> Iterator[Look]:
+    services = [site.services[each] for each in site.jails[jail].services]
+    shown = {path: path for each in services for path in (*each.data, *each.logs)}
+    shown |= {each.source: each.point for each in site.mounts(jail)}
+    for source, target in shown.items():
+        count = "mount -p | awk -v at=$(realpath %s)/ 'index($2, at) == 1' | wc -l"
+        there = f"{site.root(jail)}{target}"
+        yield Look(f"[ $({count % source}) = $({count % there}) ] && echo the same", "the same")
+
+
 def has_no_passwords(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"jexec {jail} awk -F: '$2 != \"*\" {{print $1}}' /etc/master.passwd")
 

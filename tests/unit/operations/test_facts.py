@@ -24,6 +24,7 @@ from operations.facts import (
     Kenv,
     LeadsTo,
     Module,
+    MountedBelow,
     Nats,
     Networks,
     Path,
@@ -57,6 +58,7 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, Any]] = {
     Rotated: {"logs": ["/var/log/httpd-access.log", "/var/log/mysql/"]},
     Path: {"path": "/etc/rc.conf"},
     IsDirectory: {"path": "/usr/local/man"},
+    MountedBelow: {"directories": ["/usr/home", "/srv"]},
     Replaceable: {"path": "/var/run/mysql/mysql.sock"},
     LeadsTo: {"path": "/var/run/mysql/mysql.sock", "target": "/j/sock"},
 }

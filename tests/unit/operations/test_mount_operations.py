@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path as LocalPath
+from typing import Any
 
 import pytest
 from pyinfra.api.exceptions import OperationError
@@ -10,7 +11,7 @@ from pyinfra.context import ctx_host
 
 from operations import mount
 from operations.command import NewFile, Reversible
-from operations.facts import IsDirectory, Path, State
+from operations.facts import IsDirectory, MountedBelow, Path, State
 from operations.mount import Nullfs
 from tests.unit.operations.asking import typed, yielded
 
@@ -18,7 +19,8 @@ MOUNTS = [Nullfs("/bin", "/j/web/bin"), Nullfs("/var/db/mysql", "/j/web/var/db/m
 
 
 def test_a_table_has_a_line_a_mount_in_the_order_given() -> None:
-    new, _ = yielded(mount.table, {Path: State()}, path="/j/fstab", mounts=MOUNTS)
+    facts = {Path: State(), MountedBelow: ()}
+    new, _ = yielded(mount.table, facts, path="/j/fstab", mounts=MOUNTS)
     assert isinstance(new, NewFile)
     assert new.content == (
         "/bin\t/j/web/bin\tnullfs\tro\t0\t0\n/var/db/mysql\t/j/web/var/db/mysql\tnullfs\trw\t0\t0\n"
@@ -45,7 +47,7 @@ def test_where_nobody_has_read_the_host_its_own_directories_decide(tmp_path: Loc
     mounts = [Nullfs(f"{tmp_path}/bin", "/j/bin", optional=True)]
     mounts += [Nullfs(f"{tmp_path}/man", "/j/man", optional=True)]
     path = tmp_path / "fstab"
-    facts = {IsDirectory: IsDirectory.default(), Path: State()}
+    facts = {IsDirectory: IsDirectory.default(), Path: State(), MountedBelow: ()}
     new, sifted = yielded(mount.table, facts, path=str(path), mounts=mounts)
     assert isinstance(new, NewFile)
     assert isinstance(sifted, Reversible)
@@ -62,7 +64,9 @@ def table(facts: dict[type[IsDirectory], State], mounts: list[Nullfs]) -> list[s
     asked: list[str] = []
 
     class Listener:
-        def get_fact(self, fact: type[IsDirectory], path: str) -> State:
+        def get_fact(self, fact: Any, path: str = "", **_: Any) -> Any:
+            if fact is MountedBelow:
+                return ()
             asked.append(path)
             return facts[fact] if fact is IsDirectory else State()
 
@@ -83,5 +87,36 @@ def test_a_mount_is_read_only_unless_it_says_otherwise() -> None:
     "bad", [Nullfs("/a b", "/j/a"), Nullfs("/a", "/j/a\tb"), Nullfs("/a", "/j/a\nb")]
 )
 def test_white_space_is_refused_since_fstab_cannot_say_it(bad: Nullfs) -> None:
+    facts = {Path: State(), MountedBelow: ()}
     with pytest.raises(OperationError, match="contains white space"):
-        yielded(mount.table, {Path: State()}, path="/j/fstab", mounts=[*MOUNTS, bad])
+        yielded(mount.table, facts, path="/j/fstab", mounts=[*MOUNTS, bad])
+
+
+def test_a_file_system_below_gets_a_line_of_its_own_after_its_directory() -> None:
+    mounts = [Nullfs("/home", "/j/home", True), Nullfs("/srv", "/j/srv")]
+    below = (("/home", "/ann"), ("/home", "/ann/www"), ("/srv", "/x"))
+    facts = {Path: State(), MountedBelow: below}
+    new, _ = yielded(mount.table, facts, path="/j/fstab", mounts=mounts)
+    assert isinstance(new, NewFile)
+    assert [row.split()[:4] for row in new.content.splitlines()] == [
+        ["/home", "/j/home", "nullfs", "rw"],
+        ["/home/ann", "/j/home/ann", "nullfs", "rw"],
+        ["/home/ann/www", "/j/home/ann/www", "nullfs", "rw"],
+        ["/srv", "/j/srv", "nullfs", "ro"],
+        ["/srv/x", "/j/srv/x", "nullfs", "ro"],
+    ]
+
+
+def test_what_is_mounted_below_is_found_behind_a_link(tmp_path: LocalPath) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to("home")
+    table = "\n".join(
+        f"tmpfs {tmp_path}/{at} tmpfs rw 0 0" for at in ("home/b/c", "home/b", "homes")
+    )
+    stub = f"mount() {{ echo {table!r}; }}".replace("\\n", "\n")
+    line = MountedBelow().command([f"{tmp_path}/none", f"{tmp_path}/link"])
+    told = typed(f"{stub}; {line}", tmp_path)
+    assert MountedBelow().process(told.stdout.splitlines()) == (
+        (f"{tmp_path}/link", "/b"),
+        (f"{tmp_path}/link", "/b/c"),
+    )
