@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -10,7 +11,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import rc
 from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
-from operations.facts import JailConf, Jails, Path, RcConf
+from operations.facts import JailConf, Jails, Path, RcConf, Replaceable
 
 BASE = (
     *("bin", "lib", "libexec", "sbin"),
@@ -119,10 +120,19 @@ def copies(source: str, into: str, names: Sequence[str], scripts: Sequence[str] 
     """Copy configuration, with owners and modes, from `source` into a directory of a jail.
 
     `scripts` are rc scripts in its rc.d, except the base system's, which come with the jail's /etc.
+    A name that is a symbolic link is copied as what it leads to, which is not in the jail.
     Only before the jail has ever run: afterwards the host must not write into its tree. Undone with
     the tree.
     """
-    wanted = " ".join(quote(name) for name in names)
+    links = [name for name in names if _is_link(f"{source.rstrip('/')}/{name}")]
+    wanted = " ".join(quote(name) for name in names if name not in links)
+    # With "/." tar goes through the link.
+    wanted += "".join(f" $(if [ -d {at}/. ]; then echo {at}/.; fi)" for at in map(quote, links))
+    led = "".join(
+        f" && if [ -f {at} ]; then mkdir -p {quote(str(PurePosixPath(into, name).parent))} "
+        f"&& cp -p {at} {quote(f'{into}/{name}')}; fi"
+        for name, at in zip(links, map(quote, links), strict=True)
+    )
     found = "".join(
         f" $(if [ ! -e /etc/rc.d/{each} ]; then echo rc.d/{each}; fi)"
         for each in map(quote, scripts)
@@ -132,12 +142,16 @@ def copies(source: str, into: str, names: Sequence[str], scripts: Sequence[str] 
     yield Reversible(
         f"mkdir -p {quote(into)} && cd {quote(source)} && "
         f"(umask 077 && tar -cf {packed} -T /dev/null{found} {wanted}) "
-        f"&& tar -xpf {packed} -C {quote(into)} && rm {packed}",
+        f"&& tar -xpf {packed} -C {quote(into)} && rm {packed}{led}",
         undo=":",
         says=f"copy {', '.join([*names, *(f'rc.d/{each}' for each in scripts)])} "
         f"from {source} to {into}",
         limit=120,
     )
+
+
+def _is_link(path: str) -> bool:
+    return str(host.get_fact(Replaceable, path=path).kind) == "link"
 
 
 @operation()

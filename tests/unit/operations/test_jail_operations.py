@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import jail
 from operations.command import NewFile
-from operations.facts import JailConf, Jails, Path, RcConf, State
+from operations.facts import JailConf, Jails, Path, RcConf, Replaceable, State
 from tests.unit.operations.asking import DASH, pairs, reversible, typed, unset, yielded
 
 
@@ -192,8 +192,9 @@ def test_a_torn_copy_never_passes(tmp_path: LocalPath, broken: int) -> None:
         assert asked == broken, f"{text}: tar ran {asked} times"
 
 
-def copied(source: LocalPath, into: LocalPath, *names: str) -> str:
-    [command] = reversible(jail.copies, source=str(source), into=str(into), names=names)
+def copied(source: LocalPath, into: LocalPath, *names: str, kind: str = "directory") -> str:
+    facts = {Replaceable: State(kind)}
+    [command] = reversible(jail.copies, facts, source=str(source), into=str(into), names=names)
     assert (command.undo, command.limit) == (":", 120)
     return command.do
 
@@ -211,6 +212,25 @@ def test_configuration_is_copied_with_its_modes(tmp_path: LocalPath) -> None:
     assert {each.name for each in into.iterdir()} == {"rc.d", "my conf"}
     assert mode(into / "rc.d" / "mysql") == "555"
     assert mode(into / "my conf") == "710"
+
+
+def test_configuration_that_is_a_link_is_copied_as_what_it_leads_to(tmp_path: LocalPath) -> None:
+    clone, source, into = tmp_path / "clone", tmp_path / "etc", tmp_path / "local-etc"
+    clone.mkdir(mode=0o710)
+    source.mkdir()
+    (clone / "httpd.conf").write_text("x")
+    (clone / "on.conf").symlink_to("httpd.conf")
+    (source / "apache24").symlink_to(clone)
+    (source / "php.ini").symlink_to(clone / "httpd.conf")
+    done = by_root(copied(source, into, "apache24", "php.ini", kind="link"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not (into / "apache24").is_symlink()
+    assert mode(into / "apache24") == "710"
+    assert (into / "apache24" / "httpd.conf").read_text() == "x"
+    assert (into / "apache24" / "on.conf").is_symlink()
+    assert not (into / "php.ini").is_symlink()
+    assert (into / "php.ini").read_text() == "x"
+    assert {each.name for each in into.iterdir()} == {"apache24", "php.ini"}
 
 
 def test_copied_configuration_can_be_read_by_daemons_that_are_not_root(tmp_path: LocalPath) -> None:
