@@ -182,6 +182,52 @@ def private(root: str, name: str, content: str, mode: str = "644") -> Commands:
     )
 
 
+@operation()
+def resolver(root: str, own: Sequence[str], instead: Sequence[str], further: bool) -> Commands:
+    """Write the resolv.conf of a jail that has never run: the host's, with other name servers.
+
+    `instead` take the place of the name servers in `own`, the host's own addresses, and stand there
+    alone if none is left. Other name servers are taken only with `further`: a jail without a way
+    out would wait for each of them in vain. Undone with the jail's tree.
+    """
+    servers = "\\n".join(f"nameserver {each}" for each in instead)
+    awk = (
+        '$1 == "nameserver" {if (index(own, " " $2 " ")) {if (!n++) print new} '
+        "else if (further) {n++; print} next} {print} END {if (!n) print new}"
+    )
+    yield Reversible(
+        f"awk -v own={quote(f' {chr(32).join(own)} ')} -v new={quote(servers)} "
+        f"-v further={int(further)} {quote(awk)} $(ls /etc/resolv.conf 2>/dev/null) /dev/null "
+        f"> {quote(f'{root}/etc/resolv.conf')}",
+        undo=":",
+        says=f"create {root}/etc/resolv.conf from the host's",
+    )
+
+
+@operation()
+def hosts(root: str, content: str, names: Sequence[str]) -> Commands:
+    """Write the hosts file of a jail that has never run: `content`, then the host's own entries.
+
+    `names` are those that `content` has: they are left out of the host's. Undone with the jail's
+    tree.
+    """
+    path = f"{root}/etc/hosts"
+    yield NewFile(path, content)
+    new = quote(staged(path))
+    awk = (
+        '{whole = $0; sub(/#.*/, "")} NF > 1 {line = $1; n = 0; for (i = 2; i <= NF; i++) '
+        'if (index(ours, " " tolower($i) " ")) n++; else line = line "\\t" $i; '
+        "if (!n) print whole; else if (line != $1) print line}"
+    )
+    ours = quote(f" {' '.join(names).lower()} ")
+    yield Reversible(
+        f"awk -v ours={ours} {quote(awk)} $(ls /etc/hosts 2>/dev/null) /dev/null >> {new} "
+        f"&& chmod 644 {new} && mv -f {new} {quote(path)}",
+        undo=":",
+        says=f"create {path}, with the host's entries",
+    )
+
+
 def lives(name: str, root: str) -> str:
     """sh that succeeds if a jail runs or has mounts: jail(8) needs its configuration to end them.
 

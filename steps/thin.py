@@ -59,6 +59,7 @@ def _jail_step(
             check("jail::has_what_is_mounted_below", jail=name),
             check("jail::has_no_passwords", jail=name),
             check("jail::starts_at_boot", jail=name),
+            check("jail::finds_names_as_the_host", until=f"{service}.cutover", jail=name),
             *forward.back_checks(site, name),
             check("service::runs_on_host", until=f"{service}.cutover", service=service),
         ),
@@ -103,6 +104,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
         use(jail.private, root=root, name=f"etc/{file}", content=content)
         for file, content in _etc(site, name, [service.rcvar for service in services]).items()
     ]
+    uses += _names(site, name)
     return [
         *uses,
         *(use(rc.variables_in_jail, rcvar=each.rcvar, root=root) for each in services),
@@ -142,12 +144,34 @@ def _point(root: str, private: str, target: str) -> str:
 
 
 def _etc(site: Site, name: str, rcvars: list[str]) -> dict[str, str]:
-    jail_ = site.jails[name]
-    return {
-        "rc.conf": render("jail/rc.conf", name=name, rcvars=rcvars),
-        "resolv.conf": render("jail/resolv.conf", resolvers=_resolvers(site)),
-        "hosts": render("jail/hosts", jail=jail_, jails=site.jails.values()),
-    }
+    return {"rc.conf": render("jail/rc.conf", name=name, rcvars=rcvars)}
+
+
+def _names(site: Site, name: str) -> list[Use]:
+    """How the jail finds other machines: as the host does."""
+    root, jail_, jails = site.root(name), site.jails[name], site.jails.values()
+    led_out = jail_.outbound != "none" and not site.lan.resolvers
+    return [
+        use(
+            jail.resolver,
+            root=root,
+            own=_own_resolvers(site),
+            instead=[str(each) for each in _resolvers(site)],
+            further=led_out,
+        ),
+        use(
+            jail.hosts,
+            root=root,
+            content=render("jail/hosts", jail=jail_, jails=jails),
+            names=["localhost", *(each.hostname for each in jails)],
+        ),
+    ]
+
+
+def _own_resolvers(site: Site) -> list[str]:
+    """What stands in the host's resolv.conf for a name server of its own."""
+    bind = [site.jails[site.jail_of("bind")].address] if "bind" in site.order else []
+    return [str(each) for each in ("127.0.0.1", "::1", site.host.wan_address, *bind)]
 
 
 def _resolvers(site: Site) -> tuple[IPv4Address, ...]:

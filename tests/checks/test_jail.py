@@ -58,6 +58,27 @@ def test_has_no_passwords(host: Any, jail: str) -> None:
     assert not with_password, f"accounts with a password in jail {jail}: {', '.join(with_password)}"
 
 
+def test_finds_names_as_the_host(host: Any, jail: str) -> None:
+    files = "cat /etc/hosts /etc/resolv.conf 2>/dev/null || true"
+    wanted, has = (
+        _names(host.check_output(files)),
+        _names(host.check_output(f"jexec {jail} sh -c '{files}'")),
+    )
+    assert wanted <= has, (
+        f"/etc/hosts and /etc/resolv.conf of jail {jail} lack what the host's have: "
+        f"{', '.join(sorted(wanted - has))}"
+    )
+
+
+def _names(text: str) -> set[str]:
+    """The names of hosts(5), and the lines of resolv.conf(5) but for the name servers."""
+    rows = [row.partition("#")[0].split() for row in text.splitlines()]
+    asked = {" ".join(row) for row in rows if row[:1] in (["search"], ["domain"], ["options"])}
+    return asked | {
+        name.lower() for row in rows for name in row[1:] if row[0][:1].isdigit() or ":" in row[0]
+    }
+
+
 def test_reaches_localhost_of_the_host(host: Any, site: Site, jail: str, service: str) -> None:
     """In a jail 127.0.0.1 is the jail's own address: a rule leads from there to the host."""
     for port in site.services[service].tcp_ports:

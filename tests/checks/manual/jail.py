@@ -43,6 +43,16 @@ def has_no_passwords(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"jexec {jail} awk -F: '$2 != \"*\" {{print $1}}' /etc/master.passwd")
 
 
+def finds_names_as_the_host(site: Site, jail: str) -> Iterator[Look]:
+    other = "cat /etc/hosts /etc/resolv.conf 2>/dev/null | awk '$1 !~ /^(#|nameserver)/ && NF > 1'"
+    words = (
+        f"{other} | tr -s ' \\t' '\\n\\n' | grep '[a-zA-Z]' | sort -u | while read -r word; do "
+        f'jexec {jail} grep -qiwF -e "$word" /etc/hosts /etc/resolv.conf </dev/null '
+        '|| echo "$word"; done'
+    )
+    yield Look(words)
+
+
 def reaches_localhost_of_the_host(site: Site, jail: str, service: str) -> Iterator[Look]:
     for port in site.services[service].tcp_ports:
         ask = f"nc -z -w 10 127.0.0.1 {port}"

@@ -9,7 +9,7 @@ import pytest
 from pyinfra.api.exceptions import OperationError
 
 from operations import jail
-from operations.command import NewFile
+from operations.command import NewFile, Reversible
 from operations.facts import JailConf, Jails, Path, RcConf, Replaceable, State
 from tests.unit.operations.asking import DASH, pairs, reversible, typed, unset, yielded
 
@@ -316,6 +316,68 @@ def stopped(tmp_path: LocalPath, jls: str, mount: str = "") -> int:
     [command] = reversible(jail.started, {Jails: ()}, name="web", root=ROOT)
     undo = str(command.undo)
     return typed(undo, tmp_path, jls=jls, mount=mount, service="", sleep="").returncode
+
+
+def resolved(root: LocalPath, text: str | None, further: bool = True) -> str:
+    (root / "etc").mkdir(exist_ok=True)
+    (root / "j" / "etc").mkdir(parents=True, exist_ok=True)
+    if text is not None:
+        (root / "etc" / "resolv.conf").write_text(text)
+    [command] = reversible(
+        jail.resolver,
+        root=f"{root}/j",
+        own=["127.0.0.1", "203.0.113.2"],
+        instead=["10.80.0.2", "203.0.113.2"],
+        further=further,
+    )
+    done = by_root(command.do.replace("ls /etc/", f"ls {root}/etc/"), root)
+    assert done.returncode == 0, done.stderr
+    return (root / "j" / "etc" / "resolv.conf").read_text()
+
+
+OURS = "nameserver 10.80.0.2\nnameserver 203.0.113.2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (None, OURS),
+        (
+            "search a.b\nnameserver 127.0.0.1\noptions timeout:2\n",
+            f"search a.b\n{OURS}options timeout:2\n",
+        ),
+        ("nameserver 203.0.113.2\nnameserver 127.0.0.1\n", OURS),
+        ("nameserver 192.0.2.53\nsearch a.b\n", "nameserver 192.0.2.53\nsearch a.b\n"),
+    ],
+)
+def test_a_jail_asks_whom_the_host_asks(text: str | None, wanted: str, tmp_path: LocalPath) -> None:
+    assert resolved(tmp_path, text) == wanted
+
+
+def test_without_a_way_out_no_other_name_server_is_asked(tmp_path: LocalPath) -> None:
+    assert resolved(tmp_path, "search a\nnameserver 192.0.2.53\n", further=False) == (
+        f"search a\n{OURS}"
+    )
+
+
+def test_the_hosts_own_names_come_after_those_of_the_jails(tmp_path: LocalPath) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "j" / "etc").mkdir(parents=True)
+    (tmp_path / "etc" / "hosts").write_text(
+        "# ours\n127.0.0.1\tlocalhost Box.example.org\n203.0.113.2 WWW.example.org box # x\n"
+        "10.80.0.9 www.example.org\n192.168.7.5 db2.internal relay # y"
+    )
+    content = "127.0.0.1\tlocalhost\n10.80.0.4\twww.example.org\n"
+    names = ["localhost", "www.example.org"]
+    new, command = yielded(jail.hosts, root=f"{tmp_path}/j", content=content, names=names)
+    assert isinstance(new, NewFile)
+    assert isinstance(command, Reversible)
+    LocalPath(new.staged).write_text(new.content)
+    done = by_root(command.do.replace("ls /etc/", f"ls {tmp_path}/etc/"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "j" / "etc" / "hosts").read_text() == content + (
+        "127.0.0.1\tBox.example.org\n203.0.113.2\tbox\n192.168.7.5 db2.internal relay # y\n"
+    )
 
 
 THIRD_TIME_GONE = 'echo x >>asked; [ "$(wc -l <asked)" -lt 4 ]'

@@ -29,7 +29,6 @@ VALUES: dict[str, dict[str, Any]] = {
         "foreign": ["/usr/jails/mysql/root/var/run/mysql", "/usr/jails/mysql/root/tmp"],
     },
     "jail/rc.conf": {"name": "web", "rcvars": ["apache24_enable"]},
-    "jail/resolv.conf": {"resolvers": ["203.0.113.2", "203.0.113.3"]},
     "mail/mailer.conf": {},
     "mysql/notice": {
         "account": "alice",
@@ -120,11 +119,6 @@ def test_the_rc_conf_of_a_jail_starts_nothing_yet() -> None:
     rows = render("jail/rc.conf", **VALUES["jail/rc.conf"]).splitlines()
     assert 'apache24_enable="NO"' in rows
     assert not [row for row in rows if '="YES"' in row]
-
-
-def test_the_resolvers_of_a_jail() -> None:
-    text = render("jail/resolv.conf", **VALUES["jail/resolv.conf"])
-    assert text == "nameserver 203.0.113.2\nnameserver 203.0.113.3\n"
 
 
 def test_a_notice_says_where_and_what_to_write() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -197,11 +198,20 @@ def test_a_directory_with_a_name_that_begins_alike_is_not_usr_local_etc() -> Non
 
 def test_a_jail_asks_the_resolvers_of_the_lan_or_else_a_named_that_moves() -> None:
     """And the public address, as long as no daemon answers in the jail."""
-    [conf] = [each for each in used(SAMPLE, "jail.private") if each["name"] == "etc/resolv.conf"]
-    assert conf["content"] == "nameserver 10.80.0.2\nnameserver 203.0.113.2\n"
+    [ours] = used(SAMPLE, "jail.resolver")
+    assert ours["instead"] == ["10.80.0.2", "203.0.113.2"]
+    assert ours["own"] == ["127.0.0.1", "::1", "203.0.113.2", "10.80.0.2"]
     stays = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "mysql", "web")})
-    [conf] = [each for each in used(stays, "jail.private") if each["name"] == "etc/resolv.conf"]
-    assert conf["content"] == "nameserver 203.0.113.2\n"
+    [ours] = used(stays, "jail.resolver")
+    assert (ours["instead"], ours["further"]) == (["203.0.113.2"], True)
+    lan = SAMPLE.lan.model_copy(update={"resolvers": (IPv4Address("192.0.2.53"),)})
+    [ours] = used(SAMPLE.model_copy(update={"lan": lan}), "jail.resolver")
+    assert (ours["instead"], ours["further"]) == (["192.0.2.53"], False)
+
+
+def test_a_jail_without_a_way_out_asks_no_name_server_outside() -> None:
+    [ours] = used(changed({"outbound": "none"}), "jail.resolver")
+    assert not ours["further"]
 
 
 def test_a_service_to_be_fitted_comes_first_in_a_jail_that_it_shares(tmp_path: Path) -> None:
@@ -236,7 +246,8 @@ def test_a_mount_out_of_a_jail_that_is_not_built_is_the_same_path_on_the_host() 
 
 
 def test_the_host_daemon_still_serves_after_this_step() -> None:
-    [still] = [each for each in jail_step(SAMPLE, "web").checks if each.until]
+    checks = jail_step(SAMPLE, "web").checks
+    [still] = [each for each in checks if each.until and each.test.startswith("service::")]
     assert (still.test, still.until) == ("service::runs_on_host", "web.cutover")
 
 
