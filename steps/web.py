@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout.plan.step import Gate, Step
+from rollout.plan.step import Check, Gate, Step, check
 from rollout.site import Site
 from steps import accounts, overlap
 from steps.thin import jail_steps
@@ -11,6 +11,10 @@ REQUIRES = ("network",)
 
 _NAME = "web"
 _STOP = "onegracefulstop"  # requests in progress may finish
+
+
+def preflight(site: Site) -> tuple[Check, ...]:
+    return (check("web::named_paths_are_in_the_jail", until="web.cutover", service=_NAME),)
 
 
 def steps(site: Site) -> tuple[Step, ...]:
