@@ -439,7 +439,8 @@ class MountedBelow(FactBase[tuple[tuple[str, str], ...]]):
 
     @staticmethod
     def assumed(directories: Sequence[str]) -> Look:
-        return Look(MountedBelow().command(directories))
+        claim = f"nothing is mounted below {', '.join(directories)}"
+        return Look(MountedBelow().command(directories), claim=claim)
 
     def command(self, directories: Sequence[str]) -> str:
         below = 'index($2, at "/") == 1 {print from " " substr($2, length(at) + 1)}'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +41,7 @@ def _name(site: Site) -> Step:
     jail = site.jails[site.jail_of(_MYSQL)]
     before = site.order[: site.order.index("mysql_by_name")]
     jails = dict.fromkeys(site.jail_of(name) for name in before if name in site.services)
-    known = {"name": jail.hostname, "address": str(jail.address)}
+    known: dict[str, Any] = {"name": jail.hostname, "address": str(jail.address)}
     return Step(
         name="mysql.name",
         does="a host name that leads to MySQL",

@@ -59,7 +59,9 @@ def _jail_step(
             check("jail::has_what_is_mounted_below", jail=name),
             check("jail::has_no_passwords", jail=name),
             check("jail::starts_at_boot", jail=name),
-            check("jail::finds_names_as_the_host", until=f"{service}.cutover", jail=name),
+            check(
+                "jail::finds_names_as_the_host", until=f"{service}.cutover", ahead=True, jail=name
+            ),
             *forward.back_checks(site, name),
             check("service::runs_on_host", until=f"{service}.cutover", service=service),
         ),

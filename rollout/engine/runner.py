@@ -324,7 +324,7 @@ class Runner:
     def _back(self, entry: Entry, step_run: _StepRun) -> None:
         self._undo(entry, "rollback")
         before = entry.number - 1
-        wanted = list(self.plan.checks(before))
+        wanted = list(self.plan.checks(before, back=True))
         self.listener.checking(entry.name, len(wanted))
         step_run.verdicts = self.run_checks(wanted)
         failed = _failed(step_run.verdicts)

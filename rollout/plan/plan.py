@@ -55,12 +55,15 @@ class Plan:
         """The number of steps that a run `--to name` has; all steps without a name."""
         return len(self.steps) if name is None else self.position(name) + 1
 
-    def checks(self, done: int) -> Iterator[Check]:
-        """The checks that must hold when the first `done` steps are done and no later one is."""
+    def checks(self, done: int, *, back: bool = False) -> Iterator[Check]:
+        """The checks that must hold when the first `done` steps are done and no later one is.
+
+        On the way `back`, those that look ahead are left out.
+        """
         names = [step.name for step in self.steps[:done]]
         for step in self.steps[:done]:
             for check in step.checks:
-                if check.until is None or check.until not in names:
+                if (check.until is None or check.until not in names) and not (back and check.ahead):
                     yield check
 
 

@@ -45,11 +45,14 @@ class Check:
 
     `test` is FILE::FUNCTION without "test_" and ".py": "jail::runs" is test_runs in test_jail.py.
     It runs after its step and after every later one, up to and not including the step `until`.
+    With `ahead` it compares a jail that waits with the host, for the steps to come: it is not asked
+    on the way back, when the host may have gone on and nobody uses the jail.
     """
 
     test: str
     values: tuple[tuple[str, Any], ...] = ()
     until: str | None = None
+    ahead: bool = False
 
     @property
     def node(self) -> str:
@@ -57,8 +60,8 @@ class Check:
         return f"test_{file}.py::test_{function}"
 
 
-def check(test: str, *, until: str | None = None, **values: Any) -> Check:
-    return Check(test, tuple(values.items()), until)
+def check(test: str, *, until: str | None = None, ahead: bool = False, **values: Any) -> Check:
+    return Check(test, tuple(values.items()), until, ahead)
 
 
 @dataclass(frozen=True)

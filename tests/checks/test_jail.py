@@ -66,7 +66,8 @@ def test_finds_names_as_the_host(host: Any, jail: str) -> None:
     )
     assert wanted <= has, (
         f"/etc/hosts and /etc/resolv.conf of jail {jail} lack what the host's have: "
-        f"{', '.join(sorted(wanted - has))}"
+        f"{', '.join(sorted(wanted - has))}: they are written when the jail is built, so undo that "
+        "step and apply it again"
     )
 
 

@@ -187,25 +187,27 @@ def of(*steps_: Step) -> Plan:
     return Plan(SAMPLE, steps_, tuple(step.name for step in steps_))
 
 
-A, B, C, LASTING = (
+A, B, C, LASTING, AHEAD = (
     check("x::a", until="two"),
     check("x::b"),
     check("x::c"),
     check("x::d", until="no"),
+    check("x::e", until="three", ahead=True),
 )
 THREE = of(
-    Step("one", "", (), (A, LASTING)), Step("two", "", (), (B,)), Step("three", "", (), (C,))
+    Step("one", "", (), (A, LASTING, AHEAD)), Step("two", "", (), (B,)), Step("three", "", (), (C,))
 )
 
 
 @pytest.mark.parametrize(
     ("done", "expected"),
-    [(0, []), (1, [A, LASTING]), (2, [LASTING, B]), (3, [LASTING, B, C])],
+    [(0, []), (1, [A, LASTING, AHEAD]), (2, [LASTING, AHEAD, B]), (3, [LASTING, B, C])],
 )
 def test_a_check_is_asked_after_its_step_and_until_the_one_that_ends_it(
     done: int, expected: list[object]
 ) -> None:
     assert list(THREE.checks(done)) == expected
+    assert list(THREE.checks(done, back=True)) == [each for each in expected if each is not AHEAD]
 
 
 def test_to_names_the_last_step_of_a_run() -> None:
