@@ -101,7 +101,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     laid = [use(mail.queue_made, queue=queue, jail=name) for queue in flavour.queues]
     mounts = [Nullfs(place, root + queue.directory, writable=True) for queue, place in places]
     return (
-        *jail_steps(site, _NAME, [*laid, *_fitted(site, root)], mounts),
+        *jail_steps(site, _NAME, [*laid, *_fitted(site, root)], mounts, moves_others=True),
         _standby(site, flavour),
         _cutover(site),
         _retire(site, flavour),

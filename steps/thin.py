@@ -26,15 +26,29 @@ def local_etc(site: Site, name: str) -> str:
 
 
 def jail_steps(
-    site: Site, service: str, fitted: Sequence[Use] = (), mounts: Sequence[Nullfs] = ()
+    site: Site,
+    service: str,
+    fitted: Sequence[Use] = (),
+    mounts: Sequence[Nullfs] = (),
+    *,
+    moves_others: bool = False,
 ) -> tuple[Step, ...]:
     """A jail that runs and serves nothing yet; no step if an earlier service has built it.
 
     `fitted` adapts the copied configuration before the jail first runs; `mounts` are in addition to
-    those of the site file. The host's daemon is not touched.
+    those of the site file. The host's daemon is not touched. `moves_others`: the service moves
+    those of its jail that are not in the order.
     """
     name = site.jail_of(service)
     first = next(each for each in site.order if each in site.jails[name].services)
+    others = [each for each in site.jails[name].services if each not in site.order]
+    if others and not moves_others and service == first:
+        raise Refused(
+            f'{site.path}: jails.{name}.services: "{others[0]}" shares the jail with "{service}", '
+            "and is not in the order: it would not move",
+            evidence=site.order_line,
+            todo=f'put "{others[0]}" into the order, or into a jail of its own',
+        )
     if fitted and service != first:
         raise Refused(
             f'{site.path}: order: "{service}" shares jails.{name} with "{first}" and comes later',

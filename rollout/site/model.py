@@ -334,8 +334,9 @@ class Site(_Table):
 
     @property
     def staying(self) -> tuple[str, ...]:
-        """The services that the order does not move."""
-        return tuple(name for name in self.services if name not in self.order)
+        """The services that the order does not move, by themselves or with one of their jail."""
+        moving = {each for jail in self.built for each in self.jails[jail].services}
+        return tuple(name for name in self.services if name not in moving)
 
     def mounts(self, jail: str) -> tuple[Mount, ...]:
         """The mounts of a jail, each with the source that it has in this order.

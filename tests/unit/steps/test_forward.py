@@ -161,6 +161,15 @@ def test_what_stays_is_reached_at_127_0_0_1_of_every_jail() -> None:
     assert forward.back(SAMPLE) == []
 
 
+def test_what_moves_with_another_service_of_its_jail_is_not_sent_back_to_the_host() -> None:
+    mail = SAMPLE.jails["mail"].model_copy(update={"services": ("mail", "mysql")})
+    jails = {**SAMPLE.jails, "mysql": SAMPLE.jails["mysql"], "mail": mail}
+    site = SAMPLE.model_copy(
+        update={"order": ("preflight", "base", "network", "mail"), "jails": jails}
+    )
+    assert site.staying == ("bind", "web")
+
+
 def test_a_site_that_moves_no_udp_service_has_no_nat_for_answers() -> None:
     stays = SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "web")})
     assert forward.answers(stays) == []

@@ -267,3 +267,11 @@ def test_the_check_of_the_boot_takes_for_yes_what_rc_subr_does(yes: str) -> None
 def test_the_check_of_the_boot_sees_a_jail_that_would_stay_down(told: str) -> None:
     with pytest.raises(AssertionError):
         jail_checks.test_starts_at_boot(enabled_jails(told), "web")
+
+
+def test_a_service_that_nothing_moves_does_not_share_the_jail_of_one_that_moves() -> None:
+    order = tuple(each for each in SAMPLE.order if each != "mysql")
+    shared = changed({"services": ("web", "mysql")}).model_copy(update={"order": order})
+    with pytest.raises(Refused, match=r'jails\.web\.services: "mysql" shares the jail with "web"'):
+        jail_steps(shared, "web")
+    jail_steps(shared, "web", moves_others=True)
