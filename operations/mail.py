@@ -67,15 +67,63 @@ POSTFIX = Queue(
 )
 
 
+_ITSELF = (
+    'sub(/^> /, "") && NF {v[++n] = $1} '
+    "END {gsub(/[$]w/, v[2], v[1]); gsub(/[$]m/, v[3], v[1]); print v[1], v[3]}"
+)
+_PARTS = '{print $1, substr($1, index($1, ".") + 1)}'
+OWN_NAME = {
+    "sendmail": rf"printf '$j\n$w\n$m\n' | /usr/sbin/sendmail -bt | awk '{_ITSELF}'",
+    "postfix": "name=$(postconf -hx myorigin); "
+    f'case $name in (/*) name=$(cat "$name");; esac; echo "$name" | awk \'{_PARTS}\'',
+}
+"""sh by an MTA's rc script that prints what the MTA calls itself, and its domain.
+
+sendmail prints $j as it is defined, which may be with $w or $m.
+"""
+HOSTNAME = f"hostname | awk '{_PARTS}'"
+"""The same for an MTA that is not known."""
+
+
+@operation()
+def own_name_kept(file: str, asked: str) -> Commands:
+    """Let a jail's sendmail call itself what the host's MTA does, if the jail has `file`, its cf.
+
+    Without this $j is the jail's hostname. sendmail accepts a sender whose domain cannot be looked
+    up only if it is $j (check_mail in proto.m4): mail of a host whose name is not in DNS would be
+    refused with 553 5.1.8. `asked` is sh that prints the name and its domain. Undone with the
+    jail's tree.
+    """
+    lines = (
+        '$1 !~ /^[0-9A-Za-z._-]+$/ {bad = 1; exit} {print "Dj" $1} '
+        '$2 ~ /^[0-9A-Za-z._-]+$/ && $2 != "Undefined" {print "Dm" $2} END {exit bad || NR != 1}'
+    )
+    yield Reversible(
+        f"if [ -f {quote(file)} ]; then {asked} | awk {quote(lines)} >> {quote(file)}; fi",
+        undo=":",
+        says=f"in {file}, set the name by which the host's mail server calls itself",
+    )
+
+
 @operation()
 def names_kept(etc: str, relays: Sequence[str], sendmail: str = "/usr/sbin/sendmail") -> Commands:
     """Let a jail's sendmail accept mail for every name of the host, and relay for `relays`.
 
     What sendmail finds out by itself, hostname and addresses, differs in a jail, so the host's
-    class w is written to `etc`/local-host-names. Programs that could relay because they came from
-    127.0.0.1 now come from the jails' addresses. Undone with the jail's tree.
+    class w is written to `etc`/local-host-names, which sendmail.cf has to name. Programs that
+    could relay because they came from 127.0.0.1 now come from the jails' addresses. Undone with the
+    jail's tree.
     """
-    names = f"{etc}/local-host-names"
+    names, cf = f"{etc}/local-host-names", quote(f"{etc}/sendmail.cf")
+    yield Reversible(
+        "".join(
+            f"grep -q '^F{kind}.*{file}' {cf} || echo 'F{kind}-o /etc/mail/{file}' >> {cf}; "
+            for kind, file in (("w", "local-host-names"), ("R", "relay-domains"))
+        )
+        + f"tail -n 1 {cf} >/dev/null",
+        undo=":",
+        says=f"let {etc}/sendmail.cf read local-host-names and relay-domains",
+    )
     word = r"^(\[[0-9A-Za-z:.]+\]|[0-9A-Za-z._-]+)$"
     yield Reversible(
         f"(cat {quote(names)} 2>/dev/null; echo '$=w' | {sendmail} -bt | sed -e 's/^> //') "
@@ -125,11 +173,15 @@ def postfix_fitted(etc: str, public: str, relays: Sequence[str]) -> Commands:
 
 @operation()
 def dovecot_fitted(file: str) -> Commands:
-    """Let a Dovecot, copied into a jail that has never run, listen on the jail's addresses."""
+    """Let a Dovecot, copied into a jail that has never run, listen on the jail's addresses.
+
+    Its hostname (for greetings of LMTP and POP3's APOP, and Message-Ids) stays the host's.
+    """
+    name = 'name=$(doveconf -h hostname); [ -n "$name" ] || name=$(hostname)'
     yield Reversible(
-        f"printf 'listen = *\\n' >> {quote(file)}",
+        f"{name}; printf 'listen = *\\nhostname = %s\\n' \"$name\" >> {quote(file)}",
         undo=":",
-        says=f"in {file}, listen on the jail's address",
+        says=f"in {file}, listen on the jail's address, and keep the host's name",
     )
 
 

@@ -16,7 +16,7 @@ from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import Site
-from steps import dependents, forward
+from steps import dependents, forward, submission
 from steps.render import render
 from steps.thin import jail_steps, local_etc
 
@@ -114,6 +114,11 @@ def _fitted(site: Site, root: str) -> list[Use]:
         return [
             use(mail.names_kept, etc=f"{root}/etc/mail", relays=relays),
             use(
+                mail.own_name_kept,
+                file=f"{root}/etc/mail/sendmail.cf",
+                asked=submission.own_name(site),
+            ),
+            use(
                 mail.readdressed,
                 file=f"{root}/etc/mail/sendmail.cf",
                 old=str(site.host.wan_address),
@@ -174,6 +179,7 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
                 "service::listens_on_the_jails_address",
             ),
             check("mail::is_accepted_for_every_host_name", until="mail.retire"),
+            check("mail::calls_itself_the_same", until="mail.retire", ahead=True),
             check("mail::accounts_are_in_the_jail"),
             *(
                 check("service::runs_on_host", until="mail.retire", service=name)

@@ -12,7 +12,7 @@ from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
 from rollout.site import Jail, Site
-from steps import egress, forward
+from steps import egress, forward, submission
 from steps.render import render
 
 _LOCAL = "/usr/local"
@@ -113,7 +113,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     ]
     if outside:
         uses.append(use(jail.copies, source="/", into=root, names=outside))
-    uses += fitted
+    uses += [*submission.fitted(site, name), *fitted]
     if jail_.software == "pkg":
         uses.append(use(packages.cloned, root=root, names=jail_.packages, store=f"{home}/packages"))
     uses += [

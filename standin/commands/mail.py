@@ -34,7 +34,10 @@ async def _submitted(host: Host, call: Call) -> Reply:
         raise _unknown(call)
     text = await call.stdin_text()
     for recipient in call.args:
-        mail.submit(host, call.rootdir, recipient, text)
+        try:
+            mail.submit(host, call.rootdir, recipient, text)
+        except mail.NotSubmitted as error:
+            return Reply(exit=error.exit, err=str(error))
     return Reply()
 
 
@@ -51,12 +54,19 @@ def _listed(host: Host, call: Call, folder: str) -> Reply:
 
 
 def _tested(host: Host, call: Call, text: str) -> Reply:
-    if text.strip() != "$=w":
-        raise Unknown("sendmail -bt: only $=w is known to the stand-in\n", 64)
-    known = "\n".join(mail.names(host, call.rootdir))
+    own = mail.own_name(host, call.rootdir)
+    known = {
+        "$=w": "\n".join(mail.names(host, call.rootdir)),
+        "$j": own,
+        "$w": mail.hostname(host, call.rootdir),
+        "$m": own.partition(".")[2] or "Undefined",
+    }
+    asked = text.split()
+    if not set(asked) <= known.keys():
+        raise Unknown(f"sendmail -bt: only {', '.join(known)} are known to the stand-in\n", 64)
     return Reply(
         "ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)\n"
-        f"Enter <ruleset> <address>\n> {known}\n> "
+        "Enter <ruleset> <address>\n" + "".join(f"> {known[word]}\n" for word in asked) + "> "
     )
 
 

@@ -21,6 +21,7 @@ def parameters(host: Host, call: Call) -> dict[str, str]:
     defaults = {
         "myhostname": name,
         "mydestination": "$myhostname, localhost",
+        "myorigin": "$myhostname",
         "mynetworks": "127.0.0.1/32",
         "inet_interfaces": "all",
         "queue_directory": mail.POSTFIX,

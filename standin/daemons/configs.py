@@ -232,8 +232,23 @@ def postfix_listens(rootdir: RootDir) -> list[Listen]:
     return found
 
 
+def dovecot_lines(rootdir: RootDir, file: str = DOVECOT, depth: int = 0) -> list[str]:
+    """Its settings as they are written, with those of included files in place."""
+    found: list[str] = []
+    for line in (rootdir.read(file) or "").splitlines():
+        words = line.split()
+        if words[:1] in (["!include"], ["!include_try"]) and depth < MOST_INCLUDES:
+            folder, _, name = words[1].rpartition("/")
+            folder = folder if folder.startswith("/") else f"{file.rpartition('/')[0]}/{folder}"
+            for place in sorted(rootdir.path(folder).glob(name)):
+                found += dovecot_lines(rootdir, f"{folder}/{place.name}", depth + 1)
+        elif words and not words[0].startswith("#"):
+            found.append(line)
+    return found
+
+
 def dovecot_listens(rootdir: RootDir) -> list[Listen]:
-    text = rootdir.read(DOVECOT) or ""
+    text = "\n".join(dovecot_lines(rootdir))
     protocols = (re.findall(r"^protocols\s*=\s*(.*)$", text, re.MULTILINE) or ["imap pop3"])[-1]
     told = (re.findall(r"^listen\s*=\s*(.*)$", text, re.MULTILINE) or ["*"])[-1]
     ports = {"imap": (143, 993), "pop3": (110, 995)}

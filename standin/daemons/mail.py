@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from standin.daemons import configs
+from standin.daemons import configs, zones
 from standin.etc.passwd import Account, accounts
 from standin.linux import owners
 from standin.linux.rootdir import RootDir
@@ -19,18 +19,29 @@ from standin.model.host import Host
 MTAS = ("sendmail", "postfix")
 POSTFIX = "/var/spool/postfix"
 QUEUE, SUBMISSION = "/var/spool/mqueue", "/var/spool/clientmqueue"
+SENDMAIL_CF, SUBMIT_CF = "/etc/mail/sendmail.cf", "/etc/mail/submit.cf"
 _numbers = iter(range(1, 1_000_000))
 
 
 def names(host: Host, rootdir: RootDir) -> list[str]:
     """sendmail's class w: the names whose mail it accepts as local."""
-    jail = host.jail_of(rootdir)
     if _has_postfix(rootdir):
         return _postfix_names(host, rootdir)
-    own = jail.hostname if jail else host.kernel.sysctls["kern.hostname"]
+    own = hostname(host, rootdir)
     listed = (rootdir.read("/etc/mail/local-host-names") or "").split()
     addresses = [f"[{address}]" for address in host.addresses_of(rootdir)]
     return list(dict.fromkeys([*listed, own, own.partition(".")[0], "localhost", *addresses]))
+
+
+def hostname(host: Host, rootdir: RootDir) -> str:
+    jail = host.jail_of(rootdir)
+    return jail.hostname if jail else host.kernel.sysctls["kern.hostname"]
+
+
+def own_name(host: Host, rootdir: RootDir, file: str = SENDMAIL_CF) -> str:
+    """sendmail's $j: of several lines Dj the last one counts; without one it is the hostname."""
+    told = re.findall(r"(?m)^Dj(\S+)", rootdir.read(file) or "")
+    return str(told[-1]) if told else hostname(host, rootdir)
 
 
 def _has_postfix(rootdir: RootDir) -> bool:
@@ -50,9 +61,20 @@ def aliases(rootdir: RootDir) -> dict[str, str]:
     return {name.strip(): to.strip() for name, _, to in pairs}
 
 
+class NotSubmitted(Exception):
+    """sendmail(1) ends with this message and exit code: nobody took the mail."""
+
+    def __init__(self, text: str, exit: int) -> None:
+        super().__init__(text)
+        self.exit = exit
+
+
 def submit(host: Host, rootdir: RootDir, recipient: str, text: str) -> None:
     """Submit mail as sendmail(8) does for a program: to 127.0.0.1, or queued for later."""
     if "/usr/local/sbin/sendmail" in _mailer_conf(rootdir):
+        if not _has_postfix(rootdir):
+            missing = f"open {configs.MAIN_CF}: No such file or directory"
+            raise NotSubmitted(f"sendmail: fatal: {missing}\n", 75)
         _one_file(rootdir, "maildrop", recipient, text)
         flush(host, rootdir)
     elif not _handed_over(host, rootdir, recipient, text):
@@ -85,20 +107,69 @@ def _handed_over(host: Host, rootdir: RootDir, recipient: str, text: str) -> boo
     found = who_answers(host, "127.0.0.1", 25, "tcp", rootdir.name or "host")
     if found is None or found.daemon.kind.rc not in MTAS:
         return False
+    domain = own_name(host, rootdir, SUBMIT_CF)
+    if not _sender_is_accepted(host, found.rootdir, domain):
+        _log(
+            rootdir,
+            f"sendmail[700]: A1: from=root, msgid={_message_id(text)}",
+            f"sendmail[700]: A1: to={recipient}, mailer=relay, relay=[127.0.0.1], dsn=5.1.8, "
+            f"reply=553 5.1.8 <root@{domain}>... Domain of sender address root@{domain} does not "
+            "exist, stat=Data format error",
+        )
+        raise NotSubmitted("", 65)  # EX_DATAERR, without a word; the sender gets it back
     take(host, found.rootdir, recipient, text)
     return True
 
 
+def _sender_is_accepted(host: Host, rootdir: RootDir, domain: str) -> bool:
+    """sendmail's check_mail (proto.m4): a sender's domain is $j, or can be looked up."""
+    if _has_postfix(rootdir) or domain in (own_name(host, rootdir), "localhost"):
+        return True
+    hosts = (line.partition("#")[0].split() for line in _lines(rootdir, "/etc/hosts"))
+    if any(domain in words[1:] for words in hosts):
+        return True
+    servers = (line.split() for line in _lines(rootdir, "/etc/resolv.conf"))
+    for words in servers:
+        if words[:1] != ["nameserver"]:
+            continue
+        found = who_answers(host, words[1], 53, "udp", rootdir.name or "host")
+        if found is not None and found.daemon.kind.rc == "named":
+            return any(zones.lookup(found.daemon, domain, kind) for kind in ("A", "MX"))
+    return False
+
+
+def _lines(rootdir: RootDir, file: str) -> list[str]:
+    return (rootdir.read(file) or "").splitlines()
+
+
+def _log(rootdir: RootDir, *lines: str) -> None:
+    with rootdir.path("/var/log/maillog").open("a") as file:
+        file.writelines(f"Nov 28 12:00:00 host {line}\n" for line in lines)
+
+
 def take(host: Host, rootdir: RootDir, recipient: str, text: str) -> None:
     """Handle a message that the MTA has accepted."""
-    log = rootdir.path("/var/log/maillog")
-    with log.open("a") as file:
-        file.write(f"sm-mta: to={recipient}, {_message_id(text)}\n")
-    if not _delivered(host, rootdir, recipient, text):
-        if _has_postfix(rootdir):
-            _one_file(rootdir, "deferred", recipient, text)
-            return
+    sent = _delivered(host, rootdir, recipient, text)
+    if not sent and _has_postfix(rootdir):
+        _one_file(rootdir, "deferred", recipient, text)
+    elif not sent:
         _queue(host, rootdir, QUEUE, recipient, text)
+    _log(rootdir, *_logged(rootdir, recipient, text, sent))
+
+
+def _logged(rootdir: RootDir, recipient: str, text: str, sent: bool) -> tuple[str, str]:
+    """The line that has the message's id, and the one that tells what became of it."""
+    if _has_postfix(rootdir):
+        status = "sent (delivered to mailbox)" if sent else "deferred (connection timed out)"
+        return (
+            f"postfix/cleanup[701]: 4F1: message-id={_message_id(text)}",
+            f"postfix/{'local' if sent else 'smtp'}[702]: 4F1: to=<{recipient}>, status={status}",
+        )
+    what = "local, dsn=2.0.0, stat=Sent" if sent else "esmtp, dsn=4.0.0, stat=Deferred: timed out"
+    return (
+        f"sm-mta[701]: B1: from=<root>, msgid={_message_id(text)}, proto=ESMTP",
+        f"sm-mta[702]: B1: to={recipient}, mailer={what}",
+    )
 
 
 def _account(rootdir: RootDir, name: str) -> Account | None:
@@ -108,7 +179,7 @@ def _account(rootdir: RootDir, name: str) -> Account | None:
 def _message_id(text: str) -> str:
     head = text.partition("\n\n")[0]
     found = [line for line in head.splitlines() if line.lower().startswith("message-id:")]
-    return "msgid=" + (found[0].partition(":")[2].strip() if found else "")
+    return found[0].partition(":")[2].strip() if found else ""
 
 
 def _delivered(host: Host, rootdir: RootDir, recipient: str, text: str) -> bool:
@@ -147,6 +218,10 @@ def run_queue(host: Host, rootdir: RootDir, folder: str) -> None:
     for qf, df in waiting(rootdir, folder):
         recipient, text = qf.read_text().removeprefix("R").strip(), df.read_text()
         send = _handed_over if folder == SUBMISSION else _delivered
-        if send(host, rootdir, recipient, text):
+        try:
+            done = send(host, rootdir, recipient, text)
+        except NotSubmitted:
+            done = True  # bounced
+        if done:
             qf.unlink()
             df.unlink()

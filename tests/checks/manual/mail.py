@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from shlex import quote
 
+from operations import mail
 from operations.command import ANY, Look
 from rollout.site import Site
 from tests.checks import test_mail
@@ -24,6 +25,13 @@ def queue_can_be_moved(site: Site) -> Iterator[Look]:
 
 def is_accepted_for_every_host_name(site: Site) -> Iterator[Look]:
     yield from _missing(site, test_mail.names_question(site), "| grep -v -e ' ' -e IPv6 -e '^>$'")
+
+
+def calls_itself_the_same(site: Site) -> Iterator[Look]:
+    """Both lines print the same."""
+    asked = mail.OWN_NAME[site.services["mail"].rc]
+    yield Look(asked, ANY)
+    yield Look(f"jexec {site.jail_of('mail')} sh -c {quote(asked)}", ANY)
 
 
 def accounts_are_in_the_jail(site: Site) -> Iterator[Look]:

@@ -294,16 +294,55 @@ def test_a_message_is_on_the_disk_in_one_queue_before_it_leaves_the_other(
 
 def test_the_jail_takes_mail_for_every_name_of_the_host(tmp_path: Path) -> None:
     (tmp_path / "local-host-names").write_text("example.org\n")
-    [names, relay] = reversible(
+    (tmp_path / "sendmail.cf").write_text("Fw-o /etc/mail/local-host-names %[^\\#]\n")
+    [read, names, relay] = reversible(
         mail.names_kept, etc=str(tmp_path), relays=["10.80.0.4", "10.80.0.5"], sendmail="sendmail"
     )
     said = ("ADDRESS TEST MODE", "Enter <ruleset> <address>", "> dcserver", "[203.0.113.2]", "> ")
     told = "printf '%s\\n' " + " ".join(f"'{line}'" for line in said)
-    for command in (names, relay):
+    for command in (read, names, relay):
         assert run(command.do, tmp_path, sendmail=told).returncode == 0
+    assert (tmp_path / "sendmail.cf").read_text().splitlines() == [
+        "Fw-o /etc/mail/local-host-names %[^\\#]",
+        "FR-o /etc/mail/relay-domains",
+    ]
     assert (tmp_path / "local-host-names").read_text().split() == [
         "[203.0.113.2]",
         "dcserver",
         "example.org",
     ]
     assert (tmp_path / "relay-domains").read_text() == "10.80.0.4\n10.80.0.5\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        (
+            "> box.example.org\n> box.example.org\n> example.org\n> ",
+            "Djbox.example.org Dmexample.org",
+        ),
+        ("> $w.example.org\n> box\n> example.org\n> ", "Djbox.example.org Dmexample.org"),
+        ("> box\n> box\n> Undefined\n> ", "Djbox"),
+    ],
+)
+def test_a_jails_sendmail_calls_itself_what_the_hosts_does(
+    tmp_path: Path, said: str, lines: str
+) -> None:
+    """The prompts and the lines after them are those of sendmail -bt (main.c)."""
+    cf = tmp_path / "sendmail.cf"
+    asked = mail.OWN_NAME["sendmail"].replace("/usr/sbin/sendmail", "sendmail")
+    [command] = reversible(mail.own_name_kept, file=str(cf), asked=asked)
+    assert run(command.do, tmp_path, sendmail=f"printf '{said}'").returncode == 0
+    assert not cf.exists()
+    cf.write_text("Djold\n")
+    assert run(command.do, tmp_path, sendmail=f"printf '{said}'").returncode == 0
+    assert cf.read_text().split() == ["Djold", *lines.split()]
+
+
+def test_a_name_that_is_none_is_not_written(tmp_path: Path) -> None:
+    cf = tmp_path / "sendmail.cf"
+    cf.write_text("")
+    for asked in ("echo", "true", "echo 'a;b c'"):
+        [command] = reversible(mail.own_name_kept, file=str(cf), asked=asked)
+        assert run(command.do, tmp_path).returncode != 0
+        assert cf.read_text() == ""
