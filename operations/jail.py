@@ -23,6 +23,9 @@ LOCAL = ("bin", "include", "lib", "libdata", "libexec", "man", "sbin", "share")
 """The directories of /usr/local that jails share. Not /usr/local itself: a directory below it could
 not be mounted writable over its own read-only mount (EDEADLK from nullfs, seen on 13.2)."""
 
+PROGRAMS = (*(f"/{each}" for each in BASE), *(f"/usr/local/{each}" for each in LOCAL), "/etc/ssl")
+"""What every thin jail has: programs, libraries and the base system's certificates."""
+
 _ETC = (
     "rc rc.d rc.subr rc.shutdown network.subr rc.firewall defaults login.conf login.conf.db "
     "services services.db protocols rpc netconfig nsswitch.conf host.conf localtime termcap ttys "

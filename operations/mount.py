@@ -35,8 +35,12 @@ class Nullfs:
 
 
 @operation()
-def table(path: str, mounts: Sequence[Nullfs], needed: str = "") -> Commands:
+def table(
+    path: str, mounts: Sequence[Nullfs], needed: str = "", more: Sequence[Nullfs] = ()
+) -> Commands:
     """Write the fstab of a jail. jail(8) mounts in this order and unmounts in reverse.
+
+    `more` follow, as they are.
 
     nullfs(5) does not show what is mounted below a directory: each such file system of the host
     gets a line of its own after that of its directory.
@@ -47,7 +51,7 @@ def table(path: str, mounts: Sequence[Nullfs], needed: str = "") -> Commands:
     follow a link that the jail has planted.
     """
     kinds = {each: _kind(each.source) for each in mounts if each.optional}
-    mounts = _with_mounted_below(mounts)
+    mounts = [*_with_mounted_below(mounts), *more]
     for mount in mounts:
         for place in (mount.source, mount.target):
             if any(letter.isspace() for letter in place):

@@ -37,11 +37,14 @@ def asked(site: Site, name: str) -> list[Use]:
     service = site.services[name]
     if service.rc in rc.HOSTS_OWN:
         return []
-    own = service.rcvar.removesuffix("_enable")
-    content = render("service/rc.conf.d", rc=service.rc, jail=site.jail_of(name))
-    return [
-        use(rc.asked_in_jail, path=f"{ASKED}/{own}", content=content),
-    ]
+    return [asked_in_jail(site.jail_of(name), service.rc, service.rcvar)]
+
+
+def asked_in_jail(jail: str, script: str, rcvar: str) -> Use:
+    """The same for one rc script."""
+    path = f"{ASKED}/{rcvar.removesuffix('_enable')}"
+    content = render("service/rc.conf.d", rc=script, jail=jail)
+    return use(rc.asked_in_jail, path=path, content=content)
 
 
 def moved_logs(site: Site, name: str) -> list[Use]:

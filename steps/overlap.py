@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from operations import firewall, rc
+from operations import companion, firewall, rc
 from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import Site
 from steps import dependents, forward
@@ -34,6 +34,7 @@ def standby(
         does="start the jail's daemon, unused",
         why=why,
         operations=(
+            *_companions_started(site, name),
             use(
                 rc.jail_variable,
                 name=service.rcvar,
@@ -51,9 +52,53 @@ def standby(
             check("service::starts_at_boot_in_jail", service=name),
             check("service::listens_on_the_jails_address", service=name),
             check("service::runs_on_host", until=until, service=name),
+            *_companion_checks(site, name, "service::companions_run_in_jail"),
             *checks,
         ),
     )
+
+
+def _companions_started(site: Site, name: str) -> Iterator[Use]:
+    """Before the daemon that needs them."""
+    jail = site.jail_of(name)
+    root = site.root(jail)
+    for each in site.companions(name):
+        yield from (
+            use(companion.where_enabled, script=each.rc, then=then)
+            for then in (
+                use(
+                    rc.jail_variable,
+                    name=each.rcvar,
+                    value="YES",
+                    jail=jail,
+                    root=root,
+                    before="NO",
+                ),
+                use(rc.start, script=each.rc, jail=jail),
+            )
+        )
+
+
+def _companions_asked(site: Site, name: str) -> Iterator[Use]:
+    for each in site.companions(name):
+        asked = dependents.asked_in_jail(site.jail_of(name), each.rc, each.rcvar)
+        yield use(companion.where_enabled, script=each.rc, then=asked)
+
+
+def _companions_stopped(site: Site, name: str) -> Iterator[Use]:
+    """On the host, after the daemon that needed them."""
+    for each in site.companions(name):
+        yield from (
+            use(companion.where_enabled, script=each.rc, then=then)
+            for then in (
+                use(rc.variable, name=each.rcvar, value="NO"),
+                use(rc.stop, script=each.rc),
+            )
+        )
+
+
+def _companion_checks(site: Site, name: str, test: str) -> list[Check]:
+    return [check(test, service=name)] if site.companions(name) else []
 
 
 def cutover(
@@ -78,6 +123,7 @@ def cutover(
             use(firewall.switch, set=switch),
             *after,
             *dependents.asked(site, name),
+            *_companions_asked(site, name),
         ),
         checks=(
             check("network::ipfw_set_is_enabled", set=switch),
@@ -111,10 +157,12 @@ def retire(
             use(rc.variable, name=service.rcvar, value="NO"),
             *before,
             use(rc.stop, script=service.rc, stop=stop, limit=service.stop_within),
+            *_companions_stopped(site, name),
             *dependents.moved_logs(site, name),
         ),
         checks=(
             check("service::does_not_run_on_host", service=name),
+            *_companion_checks(site, name, "service::companions_do_not_run_on_host"),
             check("service::answers_from_jail", service=name),
             *dependents.logs_checks(site, name),
             *checks,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from operations import files, jail, logs, mount, packages, rc
+from operations import apache, carried, companion, files, jail, logs, packages, rc
 from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
@@ -16,7 +16,7 @@ from steps import egress, forward, submission
 from steps.render import render
 
 _LOCAL = "/usr/local"
-_LOCAL_ETC = "/usr/local/etc"
+_LOCAL_ETC = carried.LOCAL_ETC
 
 
 def local_etc(site: Site, name: str) -> str:
@@ -113,24 +113,57 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     ]
     if outside:
         uses.append(use(jail.copies, source="/", into=root, names=outside))
+    further = _further(site, name)
+    uses.append(use(carried.brought, further=further, root=root, private=private))
+    companions = [each for one in jail_.services for each in site.companions(one)]
+    uses += [
+        use(
+            companion.where_enabled,
+            script=each.rc,
+            then=use(
+                companion.copied,
+                script=each.rc,
+                configuration=each.configuration,
+                into=private,
+                address=str(jail_.address),
+            ),
+        )
+        for each in companions
+    ]
     uses += [*submission.fitted(site, name), *fitted]
+    rcvars = [*(each.rcvar for each in services), *(each.rcvar for each in companions)]
     if jail_.software == "pkg":
         uses.append(use(packages.cloned, root=root, names=jail_.packages, store=f"{home}/packages"))
     uses += [
         use(jail.private, root=root, name=f"etc/{file}", content=content)
-        for file, content in _etc(site, name, [service.rcvar for service in services]).items()
+        for file, content in _etc(site, name, rcvars).items()
     ]
     uses += _names(site, name)
     return [
         *uses,
         *(use(rc.variables_in_jail, rcvar=each.rcvar, root=root) for each in services),
+        *(
+            use(
+                companion.where_enabled,
+                script=each.rc,
+                then=use(rc.variables_in_jail, rcvar=each.rcvar, root=root),
+            )
+            for each in companions
+        ),
         use(
             logs.rotated_in_jail,
             root=root,
             logs=[log for service in services for log in service.log_files],
             shared=[each for each in shared if each != _LOCAL_ETC],
         ),
-        use(mount.table, path=f"{home}/fstab", mounts=mounts, needed=jail.lives(name, root)),
+        use(
+            carried.table,
+            further=further,
+            root=root,
+            path=f"{home}/fstab",
+            mounts=mounts,
+            needed=jail.lives(name, root),
+        ),
         use(
             files.put,
             path=f"/etc/jail.conf.d/{name}.conf",
@@ -147,6 +180,18 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
         use(jail.at_boot, name=name),
         use(jail.started, name=name, root=root),
     ]
+
+
+def _further(site: Site, name: str) -> carried.Further:
+    """What the configuration of a jail's services names besides."""
+    services = [site.services[each] for each in site.jails[name].services]
+    return carried.Further(
+        names=tuple(
+            apache.Configuration(each.configuration) for each in services if each.rc == "apache24"
+        ),
+        there=(*site.paths(name), *jail.PROGRAMS),
+        trees=site.base.jails,
+    )
 
 
 def _point(root: str, private: str, target: str) -> str:

@@ -14,7 +14,10 @@ _STOP = "onegracefulstop"  # requests in progress may finish
 
 
 def preflight(site: Site) -> tuple[Check, ...]:
-    return (check("web::named_paths_are_in_the_jail", until="web.cutover", service=_NAME),)
+    return (
+        check("web::named_paths_are_in_the_jail", until="web.cutover", service=_NAME),
+        check("web::local_backends_are_reached", until="web.cutover", service=_NAME),
+    )
 
 
 def steps(site: Site) -> tuple[Step, ...]:
@@ -27,7 +30,12 @@ def steps(site: Site) -> tuple[Step, ...]:
             why="The jail's Apache answers on its own address while the host's keeps serving.",
             stop=_STOP,
             until="web.retire",
-            checks=accounts.probes(site, _NAME),
+            checks=(
+                check(
+                    "web::jail_has_what_is_named", ahead=True, until="web.cutover", service=_NAME
+                ),
+                *accounts.probes(site, _NAME),
+            ),
         ),
         overlap.cutover(
             site,

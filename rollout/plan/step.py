@@ -34,6 +34,8 @@ class Use:
         given = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
         return f"{noun}.{self.operation.__name__}({given})"
 
+    __repr__ = __str__  # it may be an argument of another, and then counts in the hash of the step
+
 
 def use(operation: Any, **arguments: Any) -> Use:
     return Use(operation, arguments)

@@ -14,12 +14,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 from pyinfra.api.facts import FactBase
 
+from operations import companion
 from operations.command import Look
 from rollout.host import bundle
 from rollout.host.bundle import Command
 from rollout.host.session import facts_from
 from rollout.plan import Plan
-from rollout.plan.step import Check, Step
+from rollout.plan.step import Check, Step, Use
 from rollout.runbook.folding import folded
 from rollout.runbook.manual_checks import manual_lines
 
@@ -174,7 +175,10 @@ def _assumed(step: Step) -> Iterator[Line]:
     """What the page assumes about the host, since it was made without it."""
     with facts_from(None) as host:
         for used in step.operations:
-            list(used.commands())
+            if isinstance(used.arguments.get("then"), Use):  # where_enabled: here it is not
+                host.get_fact(companion.Enabled, script=used.arguments["script"])
+            else:
+                list(used.commands())
     listed: set[str] = set()
     for fact, arguments in host.requested:
         look = _assumption(fact, arguments)

@@ -196,6 +196,14 @@ class Listen(_Table):
 _PASSWORD = re.compile(r"(^|\s)(-p\S|--password\b|(?i:-\S*pass(word|wd)?[= ]\S))|MYSQL_PWD")
 
 
+class Companion(_Table):
+    """A second daemon that a service needs, and that moves with it where the host enables it."""
+
+    rc: Name
+    rcvar: Name
+    configuration: tuple[HostPath, ...] = ()
+
+
 class Service(_Table):
     """[services.NAME]: a daemon. Paths are the host's, and the same in its jail."""
 
@@ -213,6 +221,7 @@ class Service(_Table):
     configtest: Word | None = None
     stop_within: Annotated[int, Field(ge=10, le=86400)] = 240
     client: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
+    companions: tuple[Companion, ...] = ()
 
     @property
     def tcp_ports(self) -> tuple[int, ...]:
@@ -337,6 +346,23 @@ class Site(_Table):
         """The services that the order does not move, by themselves or with one of their jail."""
         moving = {each for jail in self.built for each in self.jails[jail].services}
         return tuple(name for name in self.services if name not in moving)
+
+    def companions(self, service: str) -> tuple[Companion, ...]:
+        """Those of a service that cellblock does not configure itself (`accounts.handler`)."""
+        found = self.services[service].companions
+        return tuple(
+            each for each in found if self.accounts.handler != "fpm" or each.rc != self.accounts.fpm
+        )
+
+    def paths(self, jail: str) -> tuple[str, ...]:
+        """What a jail has of the host's files besides its programs, by this site file."""
+        places = [each.point for each in self.mounts(jail)]
+        for name in self.jails[jail].services:
+            each = self.services[name]
+            places += [*each.configuration, *each.data, *each.logs, *each.log_files]
+            for companion in self.companions(name):
+                places += companion.configuration
+        return tuple(places)
 
     def mounts(self, jail: str) -> tuple[Mount, ...]:
         """The mounts of a jail, each with the source that it has in this order.

@@ -37,6 +37,27 @@ def test_does_not_run_on_host(host: Any, site: Site, service: str) -> None:
     )
 
 
+def test_companions_run_in_jail(host: Any, site: Site, service: str) -> None:
+    """Those that the host enables, or did until they moved."""
+    jail = site.jail_of(service)
+    for each in site.companions(service):
+        there = host.run("sysrc -j %s -n %s", jail, each.rcvar).stdout.strip().upper() == "YES"
+        if host.run("service %s enabled", each.rc).rc == 0:
+            assert there, f"{each.rc} would stay down in jail {jail} after a reboot"
+        if there:
+            assert host.run(runs(each.rc, jail)).rc == 0, f"{each.rc} does not run in jail {jail}"
+
+
+def test_companions_do_not_run_on_host(host: Any, site: Site, service: str) -> None:
+    jail = site.jail_of(service)
+    for each in site.companions(service):
+        if host.run("sysrc -j %s -n %s", jail, each.rcvar).stdout.strip().upper() == "YES":
+            assert host.run(runs(each.rc)).rc != 0, f"{each.rc} still runs on the host"
+            assert host.run("service %s enabled", each.rc).rc != 0, (
+                f"{each.rc} would start on the host at boot, and runs in jail {jail}"
+            )
+
+
 def test_starts_at_boot_in_jail(host: Any, site: Site, service: str) -> None:
     jail, rcvar = site.jail_of(service), site.services[service].rcvar
     at_boot = host.run("sysrc -j %s -n %s", jail, rcvar).stdout.strip()

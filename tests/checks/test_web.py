@@ -3,137 +3,96 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from fnmatch import fnmatch
-from pathlib import PurePosixPath
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import Any
 
-from operations.jail import BASE, LOCAL
+from operations import apache
+from operations.carried import Ask, Further
+from operations.companion import Enabled
+from operations.facts import Rotated
+from operations.jail import PROGRAMS
 from rollout.site import Site
-
-ARGUMENT = {
-    "alias": 2,
-    "scriptalias": 2,
-    "documentroot": 1,
-    "authuserfile": 1,
-    "authgroupfile": 1,
-    "errorlog": 1,
-    "customlog": 1,
-    "transferlog": 1,
-    "sslcertificatefile": 1,
-    "sslcertificatekeyfile": 1,
-    "sslcertificatechainfile": 1,
-    "sslcacertificatefile": 1,
-    "include": 1,
-    "includeoptional": 1,
-}
-"""Directives that name a path -> which of their words it is."""
-_LOGS = ("errorlog", "customlog", "transferlog")
-_HANDLERS = ("sethandler", "proxypass", "proxypassmatch")
-_READ = "|".join((*ARGUMENT, *_HANDLERS, "serverroot", "loadmodule"))
-_WORD = re.compile(r'"([^"]*)"|(\S+)')
-_PHP = ("/usr/local/etc/php.ini", "/usr/local/etc/php")
-
-
-class Line(NamedTuple):
-    file: str
-    number: str
-    words: list[str]
-
-    @property
-    def directive(self) -> str:
-        return self.words[0].lower()
 
 
 def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> None:
-    named = dict(_named(host, site, service))
-    there = host.run(f"ls -d {' '.join(map(quote, named))} 2>/dev/null") if named else None
-    found = set(there.stdout.splitlines()) if there else set()
-    lost = [
-        f"{named[path]}: {path}"
-        for path in sorted(found)
-        if not in_jail(site, site.jail_of(service), path)
-    ]
-    jail = site.jail_of(service)
+    """By a mount, as a copy, or brought along; else the place that names them is told."""
+    ask, jail, further = _asking(host), site.jail_of(service), _further(site, service)
+    lost = [f"{each.said}: {each.path}" for each in further.lost(ask)]
+    if pools := _pools(host, ask, site, service):
+        lost = [each for each in lost if each.rpartition(" ")[2] not in pools]
     assert not lost, (
         f"services.{service}: jail {jail} would not have these: {'; '.join(lost)}: add each to "
         f"services.{service}.configuration (is copied), to services.{service}.data or .logs, or "
-        f"its directory to jails.{jail}.mounts; or take {service} out of `order`"
+        f"its directory to jails.{jail}.mounts; the daemon of a socket, to "
+        f"services.{service}.companions; or take {service} out of `order`"
+    )
+    shown = further.shown(ask)
+    rotated = ask(Rotated, logs=[f"{each.path}/" for each in shown])
+    assert not rotated, (
+        f"services.{service}: the host's newsyslog rotates logs in a directory that jail {jail} "
+        f"will be able to write to ({'; '.join(rotated)}): add the directory to "
+        f"services.{service}.logs, so that the jail rotates them"
     )
 
 
-def in_jail(site: Site, jail: str, path: str) -> bool:
-    """Whether a path of the host is in the jail, by a mount or as a copy."""
-    services = [site.services[each] for each in site.jails[jail].services]
-    places = [each.point for each in site.mounts(jail)]
-    for each in services:
-        places += [*each.configuration, *each.data, *each.logs, *each.log_files]
-    places += [f"/{each}" for each in BASE] + [f"/usr/local/{each}" for each in LOCAL]
-    at = PurePosixPath(path)
-    # /home may be a link to usr/home, in the jail as on the host.
-    ways = [at, PurePosixPath(f"/usr{path}")] if at.is_relative_to("/home") else [at]
-    return any(way.is_relative_to(place) for way in ways for place in places)
-
-
-def _named(host: Any, site: Site, service: str) -> Iterator[tuple[str, str]]:
-    """Each path that the configuration names, and where."""
-    lines = list(_loaded(_lines(host, site.services[service].configuration)))
-    root = _server_root(lines)
-    for line in lines:
-        place = f"{line.file}:{line.number}"
-        if line.directive in ARGUMENT and len(line.words) > ARGUMENT[line.directive]:
-            path = line.words[ARGUMENT[line.directive]]
-            if not path.startswith(("|", "syslog")) and not re.search(r"[$%*?\[]", path):
-                yield _path(root, path, line.directive), place
-        elif line.directive in _HANDLERS and site.accounts.handler != "fpm":
-            yield from ((each, place) for each in re.findall(r"unix:([^|]+)", line.words[-1]))
-        elif line.directive == "loadmodule" and line.words[1].startswith("php"):
-            yield from ((each, f"{place} (PHP reads it)") for each in _PHP)
-
-
-def _path(root: str, path: str, directive: str) -> str:
-    """Of a log the directory must be there. /var/log is in every jail."""
-    whole = PurePosixPath(root, path)
-    return str(whole.parent if directive in _LOGS and str(whole.parent) != "/var/log" else whole)
-
-
-def _server_root(lines: list[Line]) -> str:
-    return next((line.words[1] for line in lines if line.directive == "serverroot"), "/usr/local")
-
-
-def _lines(host: Any, places: tuple[str, ...]) -> list[Line]:
-    """The directives that are read here, in all files, whether Apache loads them or not."""
-    pattern = f"^[[:space:]]*({_READ})[[:space:]]"
-    said = host.run(
-        f"find -H {' '.join(places)} -type f -exec grep -nHIsiE {quote(pattern)} {{}} + || true"
-    ).stdout
-    rows = (row.split(":", 2) for row in said.splitlines())
-    return [
-        Line(row[0], row[1], [one or other for one, other in _WORD.findall(row[2])])
-        for row in rows
-        if len(row) == 3  # FILE:NUMBER:TEXT
+def test_local_backends_are_reached(host: Any, site: Site, service: str) -> None:
+    """In a jail 127.0.0.1 is the jail: who listens there must be known, and led to."""
+    ask, jail = _asking(host), site.jail_of(service)
+    known = {str(port) for each in site.services.values() for port in each.tcp_ports}
+    pools = _pools(host, ask, site, service)
+    lines = ask(apache.Directives, places=site.services[service].configuration).lines
+    lost = [
+        f"{place}: {url}"
+        for url, port, place in apache.backends(lines)
+        if port not in known and not re.search(rf"(?m)^\s*listen\s*=.*\b{port}\s*$", pools)
     ]
+    assert not lost, (
+        f"services.{service}: jail {jail} would not reach these: {'; '.join(lost)}: describe the "
+        "daemon that listens there as [services.NAME], with that port, and leave NAME out of "
+        f"`order`; or let it move along in services.{service}.companions"
+    )
 
 
-def _loaded(lines: list[Line]) -> Iterator[Line]:
-    """The lines of httpd.conf and of what it includes."""
-    root = _server_root(lines)
-    todo = [line.file for line in lines if line.file.endswith("/httpd.conf")][:1]
-    done: set[str] = set()
-    while todo:
-        file = todo.pop()
-        done.add(file)
-        for line in lines:
-            if line.file != file or len(line.words) == 1:
-                continue
-            yield line
-            if line.directive.startswith("include"):
-                wanted = str(PurePosixPath(root, line.words[1]))
-                files = dict.fromkeys(each.file for each in lines)
-                todo += [
-                    each
-                    for each in files
-                    if each not in (*done, *todo)
-                    and (fnmatch(each, wanted) or each.startswith(f"{wanted}/"))
-                ]
+def test_jail_has_what_is_named(host: Any, site: Site, service: str) -> None:
+    """Not only by the site file: asked in the jail, for each path that exists on the host."""
+    ask, jail = _asking(host), site.jail_of(service)
+    named = apache.Configuration(site.services[service].configuration).named(ask)
+    paths = {each.path: each.said for each in named if each.kind != "other"}
+    asked = f'for each in {" ".join(map(quote, paths))}; do [ -e "$each" ] || echo "$each"; done'
+    missing = host.check_output("jexec %s sh -c %s", jail, asked).splitlines()
+    assert not missing, f"jail {jail} does not have these: " + "; ".join(
+        f"{paths[each]}: {each}" for each in missing
+    )
+
+
+def _asking(host: Any) -> Ask:
+    """Facts, asked as a check asks."""
+
+    def ask(fact: Any, **arguments: Any) -> Any:
+        if not all(arguments.values()):
+            return fact.default()
+        return fact().process(host.run(fact().command(**arguments)).stdout.splitlines())
+
+    return ask
+
+
+def _further(site: Site, service: str) -> Further:
+    return Further(
+        names=(apache.Configuration(site.services[service].configuration),),
+        there=(*site.paths(site.jail_of(service)), *PROGRAMS),
+        trees=site.base.jails,
+    )
+
+
+def _pools(host: Any, ask: Ask, site: Site, service: str) -> str:
+    """The configuration of the companions that move along, and that of cellblock's own php-fpm."""
+    places = [
+        path
+        for each in site.companions(service)
+        if ask(Enabled, script=each.rc)
+        for path in each.configuration
+    ]
+    if site.accounts.handler == "fpm":
+        places.append("/usr/local/etc/php-fpm.conf")
+    found = f"find -H {' '.join(map(quote, places))} -type f -exec cat {{}} +"
+    return str(host.run(f"{found} 2>/dev/null || true").stdout) if places else ""

@@ -218,6 +218,7 @@ CASES = [
         "quota::databases_belong_to_their_accounts", script="/usr/local/etc/cellblock/mysql.quota"
     ),
     lacking("service::runs_in_jail", service="web"),
+    broken("service::companions_run_in_jail", "sysrc php_fpm_enable=YES", service="web"),
     lacking("service::does_not_run_on_host", service="web"),
     lacking("service::starts_at_boot_in_jail", service="web"),
     lacking("service::listens_on_the_jails_address", service="web"),
@@ -230,6 +231,12 @@ CASES = [
     ),
     lacking("service::answers_from_jail", service="web"),
     lacking("service::socket_leads_into_jail", service="mysql"),
+    lacking("web::jail_has_what_is_named", service="web"),
+    broken(
+        "web::local_backends_are_reached",
+        "echo 'ProxyPass /x http://127.0.0.1:3000/' >> /usr/local/etc/apache24/httpd.conf",
+        service="web",
+    ),
     broken(
         "web::named_paths_are_in_the_jail",
         "mkdir /root/pages && echo 'Alias /x /root/pages' >> /usr/local/etc/apache24/httpd.conf",
@@ -313,8 +320,11 @@ def test_a_check_fails_once_its_claim_is_broken(
     assert before.passed or before.message != verdict.message, "it failed before, too"
 
 
-# It compares two moments of one run; test_certificates.py makes it fail.
-ELSEWHERE = {"service::presents_the_same_certificate"}
+# They need two moments of one run: test_certificates.py and test_named_paths.py make them fail.
+ELSEWHERE = {
+    "service::presents_the_same_certificate",
+    "service::companions_do_not_run_on_host",
+}
 
 
 def test_every_check_is_among_them() -> None:

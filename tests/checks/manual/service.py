@@ -28,6 +28,20 @@ def does_not_run_on_host(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"sysrc -n {wanted.rcvar}", "NO")
 
 
+def companions_run_in_jail(site: Site, service: str) -> Iterator[Look]:
+    for each in site.companions(service):
+        asked = f"sysrc -j {site.jail_of(service)} -n {each.rcvar} | grep -qi yes"
+        running = f"service -j {site.jail_of(service)} {each.rc} onestatus"
+        yield Look(f"if {asked}; then {running} | grep -c ' is running'; else echo 1; fi", "1")
+
+
+def companions_do_not_run_on_host(site: Site, service: str) -> Iterator[Look]:
+    for each in site.companions(service):
+        asked = f"sysrc -j {site.jail_of(service)} -n {each.rcvar} | grep -qi yes"
+        running = f"service {each.rc} onestatus 2>&1"
+        yield Look(f"if {asked}; then {running} | grep -c ' is running'; else echo 0; fi", "0")
+
+
 def starts_at_boot_in_jail(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"sysrc -j {site.jail_of(service)} -n {site.services[service].rcvar}", "YES")
 

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from operations import apache
 from operations.command import Look
-from operations.jail import BASE, LOCAL
+from operations.jail import PROGRAMS
 from rollout.site import Site
 
 
 def named_paths_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
     """By all files, loaded or not: a person sees which count."""
-    jail = site.jail_of(service)
-    places = [each.point for each in site.mounts(jail)]
-    for each in (site.services[name] for name in site.jails[jail].services):
-        places += [*each.configuration, *each.data, *each.logs, *each.log_files]
-    places += [f"/{each}" for each in BASE] + [f"/usr/local/{each}" for each in LOCAL]
+    places = "|".join(f"{each}/?" for each in (*site.paths(site.jail_of(service)), *PROGRAMS))
     named = '^[^#]*(DocumentRoot|Auth(User|Group)File|Alias|Certificate|Log|unix:)[^#]*[ ":]/'
-    skip = f'[ ":](/home/|/usr/home/|/var/log/|{"|".join(f"{each}/?" for each in places)})'
+    skip = f'[ ":](/home/|/usr/home/|/var/log/|{places})'
     where = " ".join(site.services[service].configuration)
     yield Look(f"find -H {where} -type f -exec grep -hIsE '{named}' {{}} + | grep -vE '{skip}'")
+
+
+def local_backends_are_reached(site: Site, service: str) -> Iterator[Look]:
+    """By all files, too."""
+    named = "^[^#]*[^|]://(127[.]|localhost)"
+    where = " ".join(site.services[service].configuration)
+    yield Look(f"find -H {where} -type f -exec grep -hIsE '{named}' {{}} +")
+
+
+def jail_has_what_is_named(site: Site, service: str) -> Iterator[Look]:
+    """Only the lines that Apache loads are checked by a run; a sample is missing on both sides."""
+    jail = site.jail_of(service)
+    wanted = f"find -H {' '.join(site.services[service].configuration)} -type f -exec grep -hisE"
+    directive = f"'^[[:space:]]*({'|'.join(apache.ARGUMENT)})[[:space:]]'"
+    paths = "grep -o '/[^ \"]*' | sort -u"
+    each = f"if [ -d $path ]; then jexec {jail} test -e $path || echo $path; fi"
+    yield Look(f"for path in $({wanted} {directive} {{}} + | {paths}); do {each}; done")

@@ -50,7 +50,7 @@ def used(site: Site, operation: str) -> list[dict[str, Any]]:
 
 
 def mounts(site: Site = SAMPLE) -> dict[str, Nullfs]:
-    [table] = used(site, "mount.table")
+    [table] = used(site, "carried.table")
     found = {each.target: each for each in table["mounts"]}
     assert len(found) == len(table["mounts"]), "a mount point is there twice"
     return found
@@ -122,7 +122,7 @@ def test_two_services_of_one_jail_build_it_once(order: tuple[str, str], builder:
     )
     assert [step.name for each in order for step in jail_steps(made, each)] == [f"{builder}.jail"]
     [step] = jail_steps(made, builder)
-    [table] = [dict(u.arguments) for u in step.operations if str(u).startswith("mount.table(")]
+    [table] = [dict(u.arguments) for u in step.operations if str(u).startswith("carried.table(")]
     targets = [each.target for each in table["mounts"]]
     assert len(targets) == len(set(targets))
     for each in order:

@@ -1,0 +1,195 @@
+"""What Apache's configuration names: pages, passwords, logs, certificates, PHP, backends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
+from shlex import quote
+from typing import NamedTuple
+
+from pyinfra.api.facts import FactBase
+
+from operations.carried import Ask, Named
+from operations.command import Look
+
+ARGUMENT = {
+    "alias": 2,
+    "scriptalias": 2,
+    "documentroot": 1,
+    "authuserfile": 1,
+    "authgroupfile": 1,
+    "errorlog": 1,
+    "customlog": 1,
+    "transferlog": 1,
+    "sslcertificatefile": 1,
+    "sslcertificatekeyfile": 1,
+    "sslcertificatechainfile": 1,
+    "sslcacertificatefile": 1,
+    "include": 1,
+    "includeoptional": 1,
+}
+"""Directives that name a path -> which of their words it is."""
+_LOGS = ("errorlog", "customlog", "transferlog")
+_HANDLERS = ("sethandler", "proxypass", "proxypassmatch")
+_READ = "|".join((*ARGUMENT, *_HANDLERS, "serverroot"))
+_WORD = re.compile(r'"([^"]*)"|(\S+)')
+_BACKEND = re.compile(r"(?<![|\w])(\w+)://(?:127\.\d+\.\d+\.\d+|localhost)(?::(\d+))?(?=[/\s]|$)")
+_PORTS = {"ajp": "8009", "fcgi": "8000", "https": "443", "scgi": "4000", "wss": "443"}
+"""The ports of backends that name none (modules/proxy)."""
+_PHP = ("/usr/local/etc/php.ini", "/usr/local/etc/php")
+
+_PATHS = (
+    'BEGIN {root = "/usr/local"; n = split(php, own, " "); for (i = 1; i <= n; i++) print own[i]} '
+    '{sub(/^[^:]*:[^:]*:/, ""); gsub(/"/, " "); gsub(/[|]/, " "); gsub(/unix:/, " ")} '
+    'tolower($1) == "serverroot" {root = $2} '
+    r"{for (i = 2; i <= NF; i++) if ($i ~ /[\/]/ && $i !~ /:/) "
+    r'{at = $i ~ /^[\/]/ ? $i : root "/" $i; sub(/[\/]+$/, "", at); if (at == "") continue; '
+    r'print at; if (sub(/[\/][^\/]*$/, "", at) && at != "") print at}}'
+)
+"""awk: each path in the lines, and its directory."""
+_BELOW = 'index($1, at "/") == 1 {print "@", substr($1, length(at) + 1), from}'
+
+
+class Line(NamedTuple):
+    file: str
+    number: str
+    words: tuple[str, ...]
+
+    @property
+    def directive(self) -> str:
+        return self.words[0].lower()
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.number}"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the configuration says, and what there is on the host of the paths in it.
+
+    `below` are mounts in directories that it names: the directory, and the rest of the path.
+    """
+
+    lines: tuple[Line, ...] = ()
+    kinds: tuple[tuple[str, str], ...] = ()
+    below: tuple[tuple[str, str], ...] = ()
+
+
+class Directives(FactBase[Said]):
+    """The directives that name something, of httpd.conf and of the files that it includes."""
+
+    default = Said
+
+    @staticmethod
+    def assumed(places: Sequence[str]) -> Look:
+        named = f"grep -rhisE '^[[:space:]]*({'|'.join(ARGUMENT)})[[:space:]]'"
+        kept = "grep -v -e '#' -e /usr/local/www -e /usr/local/etc/apache24 -e /var/log"
+        return Look(
+            f"{named} {' '.join(places)} | {kept}",
+            claim=f"the files in {', '.join(places)} name no further directories",
+        )
+
+    def command(self, places: Sequence[str]) -> str:
+        pattern = f"^[[:space:]]*({_READ})[[:space:]]"
+        where = " ".join(map(quote, places))
+        return (
+            f"said=$(find -H {where} -type f -exec grep -nHIsiE {quote(pattern)} {{}} +); "
+            'printf "%s\\n" "$said"; paths=$(printf "%s\\n" "$said" '
+            f"| awk -v php={quote(' '.join(_PHP))} {quote(_PATHS)} | sort -u); "
+            'mounts=$(mount -p | awk "{print \\$2}"); printf "%s\\n" "$paths" '
+            '| while read -r each; do if [ -d "$each" ]; then echo "= directory $each"; '
+            'printf "%s\\n" "$mounts" | awk -v at="$(realpath "$each")" -v from="$each" '
+            f"{quote(_BELOW)}; "
+            'elif [ -f "$each" ]; then echo "= file $each"; '
+            'elif [ -e "$each" ]; then echo "= other $each"; fi; done'
+        )
+
+    def process(self, output: list[str]) -> Said:
+        """Lines of grep, FILE:NUMBER:TEXT, then "= KIND PATH" and "@ REST DIRECTORY"."""
+        rows = [row.split(":", 2) for row in output if row.startswith("/")]
+        lines = [
+            Line(row[0], row[1], tuple(one or two for one, two in _WORD.findall(row[2])))
+            for row in rows
+            if len(row) == 3
+        ]
+        marked = [row.split(" ", 2) for row in output if row[:2] in ("= ", "@ ")]
+        return Said(
+            tuple(_loaded(lines)),
+            tuple((row[2], row[1]) for row in marked if row[0] == "="),
+            tuple((row[2], row[1]) for row in marked if row[0] == "@"),
+        )
+
+
+def _loaded(lines: list[Line]) -> Iterator[Line]:
+    """The lines of httpd.conf and of what it includes: the port has samples beside them."""
+    root = _server_root(lines)
+    todo = [line.file for line in lines if line.file.endswith("/httpd.conf")][:1]
+    done: set[str] = set()
+    while todo:
+        file = todo.pop()
+        done.add(file)
+        for line in lines:
+            if line.file != file or len(line.words) == 1:
+                continue
+            yield line
+            if line.directive.startswith("include"):
+                wanted = str(PurePosixPath(root, line.words[1]))
+                files = dict.fromkeys(each.file for each in lines)
+                todo += [
+                    each
+                    for each in files
+                    if each not in (*done, *todo)
+                    and (fnmatch(each, wanted) or each.startswith(f"{wanted}/"))
+                ]
+
+
+def _server_root(lines: Sequence[Line]) -> str:
+    return next((line.words[1] for line in lines if line.directive == "serverroot"), "/usr/local")
+
+
+def named(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+    """Each path that these lines name, and the place where they do."""
+    root = _server_root(lines)
+    for line in lines:
+        if line.directive in ARGUMENT and len(line.words) > ARGUMENT[line.directive]:
+            path = line.words[ARGUMENT[line.directive]]
+            if not path.startswith(("|", "syslog")) and not re.search(r"[$%*?\[]", path):
+                yield _path(root, path, line.directive), line.place
+        elif line.directive in _HANDLERS:
+            yield from ((each, line.place) for each in re.findall(r"unix:([^|]+)", line.words[-1]))
+    yield from ((each, "PHP's own configuration") for each in _PHP)
+
+
+def _path(root: str, path: str, directive: str) -> str:
+    """Of a log the directory must be there. /var/log is in every jail."""
+    whole = PurePosixPath(root, path)
+    return str(whole.parent if directive in _LOGS and str(whole.parent) != "/var/log" else whole)
+
+
+def backends(lines: Sequence[Line]) -> Iterator[tuple[str, str, str]]:
+    """Each address of this machine that a request is handed to: URL, port, and the place."""
+    for line in lines:
+        if line.directive in _HANDLERS:
+            for found in _BACKEND.finditer(line.words[-1]):
+                yield found[0], found[2] or _PORTS.get(found[1], "80"), line.place
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Apache's configuration, as something that names paths."""
+
+    places: tuple[str, ...]
+
+    def named(self, ask: Ask) -> tuple[Named, ...]:
+        """What there is on the host, asked now."""
+        said: Said = ask(Directives, places=self.places)
+        kinds = dict(said.kinds)
+        return tuple(
+            Named(path, kinds[path], place, tuple(rest for at, rest in said.below if at == path))
+            for path, place in sorted(dict(named(said.lines)).items())
+            if path in kinds
+        )

@@ -1,0 +1,142 @@
+"""What a daemon's configuration names besides what the site file says: brought into its jail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from shlex import quote
+from typing import Any, NamedTuple, Protocol
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from operations import mount
+from operations.command import Commands, Reversible
+from operations.mount import Nullfs
+
+LOCAL_ETC = "/usr/local/etc"
+_SYSTEMS = ("/boot", "/dev", "/etc", "/proc", "/rescue", "/root", "/var/db", "/var/run")
+"""Nothing in these directories of the host is shown to a jail without being asked for."""
+
+
+class Named(NamedTuple):
+    """A path that a configuration names: what is there, and the line that names it.
+
+    `kind` is directory, file or other. `below` are the mounts in it, as the rests of their paths.
+    """
+
+    path: str
+    kind: str
+    said: str
+    below: tuple[str, ...] = ()
+
+
+Ask = Callable[..., Any]
+"""Gives a fact: its class, and its arguments by name."""
+
+
+class Names(Protocol):
+    """A configuration that names paths."""
+
+    def named(self, ask: Ask) -> tuple[Named, ...]: ...
+
+
+@dataclass(frozen=True)
+class Further:
+    """What some configurations name and a jail does not have by its site file.
+
+    `there` are the paths that it has; `trees` is where jails live on the host.
+    """
+
+    names: tuple[Names, ...]
+    there: tuple[str, ...]
+    trees: str
+
+    def _lacking(self, ask: Ask) -> list[Named]:
+        found = [each for name in self.names for each in name.named(ask)]
+        return [each for each in found if not is_in(each.path, self.there)]
+
+    def copied(self, ask: Ask) -> list[Named]:
+        """Configuration, which is copied as the rest of it is."""
+        return [each for each in self._lacking(ask) if _is_local(each)]
+
+    def shown(self, ask: Ask) -> list[Named]:
+        """Directories that are mounted, since the daemon writes or others change what is there."""
+        found = {each.path: each for each in self._lacking(ask) if self._is_shown(each)}
+        return [
+            found[path]
+            for path in sorted(found)
+            if not is_in(path, [other for other in found if other != path])
+        ]
+
+    def lost(self, ask: Ask) -> list[Named]:
+        """What is not brought along: sockets, single files, and the system's own directories."""
+        lacking = self._lacking(ask)
+        return [each for each in lacking if not _is_local(each) and not self._is_shown(each)]
+
+    def _is_shown(self, named: Named) -> bool:
+        """Not a directory that has jails, or the system's own, in it."""
+        others = ("/usr/local", "/usr/home", "/var/log", self.trees, *_SYSTEMS)
+        return (
+            named.kind == "directory"
+            and not is_in(named.path, (*_SYSTEMS, LOCAL_ETC, self.trees))
+            and not any(is_in(each, (named.path,)) for each in others)
+        )
+
+
+def _is_local(named: Named) -> bool:
+    return named.kind in ("directory", "file") and named.path.startswith(f"{LOCAL_ETC}/")
+
+
+def is_in(path: str, places: Sequence[str]) -> bool:
+    """Whether a path is one of these places, or below one; /home may be a link to usr/home."""
+    at = PurePosixPath(path)
+    ways = [at, PurePosixPath(f"/usr{path}")] if at.is_relative_to("/home") else [at]
+    return any(way.is_relative_to(place) for way in ways for place in places)
+
+
+@operation()
+def brought(further: Further, root: str, private: str) -> Commands:
+    """Copy what else the configuration names below /usr/local/etc, and prepare mount points.
+
+    A link is copied as what it leads to. Only before the jail has ever run. Undone with the tree.
+    """
+    for each in further.copied(host.get_fact):
+        into = private + each.path.removeprefix(LOCAL_ETC)
+        yield Reversible(
+            (_folder_copied if each.kind == "directory" else _file_copied)(each.path, into),
+            undo=":",
+            says=f"copy {each.path}, which is named in {each.said}, to {into}",
+        )
+    if points := [root + each.path for each in further.shown(host.get_fact)]:
+        yield Reversible(
+            f"mkdir -p {' '.join(map(quote, points))}",
+            undo=":",
+            says=f"create the mount points {', '.join(points)}",
+        )
+
+
+def _file_copied(path: str, into: str) -> str:
+    return f"mkdir -p {quote(into.rpartition('/')[0])} && cp -p {quote(path)} {quote(into)}"
+
+
+def _folder_copied(path: str, into: str) -> str:
+    packed = quote(f"{into}/.packed.tar")
+    return (
+        f"mkdir -p {quote(into)} && (umask 077 && cd {quote(path)} && tar -cf {packed} "
+        f"--exclude ./.packed.tar .) && tar -xpf {packed} -C {quote(into)} && rm {packed}"
+    )
+
+
+@operation()
+def table(
+    further: Further, root: str, path: str, mounts: Sequence[Nullfs], needed: str = ""
+) -> Commands:
+    """Write the fstab of a jail (mount.table), with the directories that are brought along."""
+    more = [
+        Nullfs(each.path + rest, root + each.path + rest, writable=True)
+        for each in further.shown(host.get_fact)
+        for rest in ("", *each.below)
+    ]
+    yield from mount.table._inner(path=path, mounts=mounts, needed=needed, more=more)
