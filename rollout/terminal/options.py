@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from rollout import SAMPLE
-from rollout.errors import CellblockError
+from rollout.terminal import step_names
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
@@ -84,14 +84,8 @@ def to(says: str = "The last step; see plan for their names.") -> Option:
 
 def steps(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     """The step names of the site file, for completion in the shell."""
-    from rollout import plan  # here, since importing it takes longer than printing --help
-    from rollout import site as site_file
-
-    try:
-        made = plan.make(site_file.read(context.params.get("site_file") or _SITE))
-    except CellblockError:
-        return []
-    return [step.name for step in made.steps if step.name.startswith(begun)]
+    names = step_names.of(context.params.get("site_file") or _SITE)
+    return [name for name in names if name.startswith(begun)]
 
 
 def chaos(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:

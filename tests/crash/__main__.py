@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import signal
 import sys
 import time
 from collections import Counter
@@ -52,6 +53,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=A_CORE * (os.cpu_count() or 1))
     parser.add_argument("--order", help="these subjects only, as in the site file")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the workers would go on
     sample = site.read(SAMPLE)
     if given.order:
         sample = sample.model_copy(update={"order": tuple(given.order.split(","))})

@@ -69,18 +69,31 @@ def test_nothing_heavy_is_imported(asked: Asked) -> None:
     assert not found & HEAVY
 
 
-def test_a_step_is_completed_from_the_plan_and_nothing_else() -> None:
-    found = imported(*A_STEP)
+def test_a_step_is_completed_from_the_plan_once_and_then_from_what_was_kept(
+    tmp_path: Path,
+) -> None:
+    words, more = A_STEP
+    kept = {**more, "XDG_CACHE_HOME": str(tmp_path)}
+    found = imported(words, kept)
     assert "steps" in found
     assert found & HEAVY <= PLANNED
+    assert not imported(words, kept) & HEAVY
 
 
 @pytest.mark.parametrize(
     ("asked", "answer"),
-    [(HELP, "Usage: "), (COMMAND_HELP, "--chaos"), (A_COMMAND, "rollback"), (AN_OPTION, "--quiet")],
+    [
+        (HELP, "Usage: "),
+        (COMMAND_HELP, "--chaos"),
+        (A_COMMAND, "rollback"),
+        (AN_OPTION, "--quiet"),
+        (A_STEP, "web.cutover"),
+    ],
 )
-def test_it_takes_a_few_times_as_long_as_an_empty_program(asked: Asked, answer: str) -> None:
-    words, more = asked
+def test_it_takes_a_few_times_as_long_as_an_empty_program(
+    asked: Asked, answer: str, tmp_path: Path
+) -> None:
+    words, more = asked[0], {**asked[1], "XDG_CACHE_HOME": str(tmp_path)}
     assert answer in run(["deploy.py", *words], more)[0]
     rounds = [
         (run(["deploy.py", *words], more)[2], run(["-c", "pass"], {})[2]) for _ in range(ROUNDS)
