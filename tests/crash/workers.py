@@ -6,9 +6,10 @@ import multiprocessing
 import signal
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.crash.place import Place
 from tests.crash.play import play
 
 CASE_SECONDS = 240
+END_SECONDS = 20
 LOOK_SECONDS = 60
 LAST_LINES = 12
 MOST_LINES = 40
@@ -135,8 +137,24 @@ def outcomes(plan: Plan, wanted: Wanted, workers: int) -> Iterator[Outcome | lis
     ]
     for worker in there:
         worker.start()
+    try:
+        yield from _until_the_end(results, there)
+    except BaseException:
+        for worker in there:
+            worker.terminate()
+        for worker in there:
+            worker.join(END_SECONDS)
+            worker.kill()  # one that cannot put its last outcomes anywhere
+        raise
+    for worker in there:
+        worker.join()
+
+
+def _until_the_end(
+    results: Queue[Outcome | list[str] | None], there: Sequence[BaseProcess]
+) -> Iterator[Outcome | list[str]]:
     ended = 0
-    while ended < workers:
+    while ended < len(there):
         try:
             found = results.get(timeout=LOOK_SECONDS)
         except Empty:
@@ -148,5 +166,3 @@ def outcomes(plan: Plan, wanted: Wanted, workers: int) -> Iterator[Outcome | lis
             ended += 1
         else:
             yield found
-    for worker in there:
-        worker.join()
