@@ -67,6 +67,8 @@ POSTFIX = Queue(
 )
 
 
+ACCESS, MAIN_CF = "/etc/mail/access", "/usr/local/etc/postfix/main.cf"
+
 _ITSELF = (
     'sub(/^> /, "") && NF {v[++n] = $1} '
     "END {gsub(/[$]w/, v[2], v[1]); gsub(/[$]m/, v[3], v[1]); print v[1], v[3]}"
@@ -137,6 +139,58 @@ def names_kept(etc: str, relays: Sequence[str], sendmail: str = "/usr/sbin/sendm
         f"printf '%s\\n' {wanted} >> {quote(f'{etc}/relay-domains')}",
         undo=":",
         says=f"allow {', '.join(relays)} to relay, like 127.0.0.1, in {etc}/relay-domains",
+    )
+
+
+@operation()
+def relayed(script: str, address: str) -> Commands:
+    """Let the host's MTA relay for a jail, whose programs it knew as 127.0.0.1 until now.
+
+    sendmail looks into its access map for each connection, and a reload of Postfix ends none, so
+    nobody notices. The undo puts the old files back, unless others changed them: then it takes the
+    jail's address out of them.
+    """
+    if script == "postfix":
+        yield _relayed_by_postfix(address)
+    elif script == "sendmail":
+        yield _relayed_by_sendmail(address)
+    else:
+        host.noop(f"{script} is not known: what it answers the jail is compared later")
+
+
+def _relayed_by_sendmail(address: str) -> Reversible:
+    at, line = ACCESS, f"Connect:{address}"
+    make = f"makemap hash {at} < {at}"
+    return Reversible(
+        f"printf '%s\\tRELAY\\n' {quote(line)} >> {at} && {make} && fsync {at} {at}.db",
+        undo=f"if grep -qs {quote(f'^{line}[[:space:]]')} {at}; then "
+        f"sed -i '' -e {quote(f'/^{line}[[:space:]]/d')} {at}; "
+        f'if [ ! -e "$KEEP/1" ] && [ ! -s {at} ]; then rm -f {at} {at}.db; '
+        f'elif [ -e "$KEEP/2" ] && cmp -s {at} "$KEEP/1"; then cp -p "$KEEP/2" {at}.db; '
+        f"else {make}; fi; fi",
+        keep=(at, f"{at}.db"),
+        says=f"let the host's sendmail relay for {address}, as for 127.0.0.1, in {at}",
+    )
+
+
+def _relayed_by_postfix(address: str) -> Reversible:
+    at = MAIN_CF
+    known = "postconf -h mynetworks"
+    mine = f'case " $({known}) " in (*" {address} "*)'
+    again = "if postfix status 2>/dev/null; then postfix reload; fi"
+    # What this command made of the file from before, to see whether others changed it since.
+    made = (
+        'cp -p "$KEEP/1" "$KEEP/main.cf" && '
+        f'postconf -c "$KEEP" -e "mynetworks=$(postconf -c "$KEEP" -hx mynetworks) {address}"'
+    )
+    return Reversible(
+        f'postconf -e "mynetworks=$(postconf -hx mynetworks) {address}" && fsync {at} && {again}',
+        undo=f'if [ -e "$KEEP/1" ]; then {mine} if {made} && cmp -s "$KEEP/main.cf" {at}; '
+        f'then cp -p "$KEEP/1" {at}; else postconf -e "mynetworks=$({known} | sed -e '
+        f"'s/ {address.replace('.', '[.]')}//')\"; fi; {again};; esac; fi",
+        keep=(at,),
+        says=f"let the host's Postfix relay for {address}, as for 127.0.0.1, in {at}",
+        sees=ANY,
     )
 
 

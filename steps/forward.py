@@ -58,21 +58,28 @@ def _local(site: Site, service: str, listen: Listen) -> list[str]:
 
 
 def back(site: Site) -> list[Use]:
-    """The rules in the other direction: 127.0.0.1 of a jail reaches services that stay on the host.
+    """The rules in the other direction: 127.0.0.1 of a jail reaches what runs on the host.
 
-    They stand in the place of the service, which has no other rules while it stays. TCP only, and
+    For a service that stays they stand in its place, which has no other rules. For one that moves
+    later they stand behind all services: the rules of its cut-over are found first. TCP only, and
     only for what the jail itself sends.
     """
-    addresses = [site.jails[name].address for name in site.built]
     found: list[Use] = []
     for name in site.staying:
-        bodies = [
-            f"fwd 127.0.0.1,{port} tcp from {address} to {address} {port}"
-            for port in site.services[name].tcp_ports
-            for address in addresses
-        ]
-        found += ruleset.part(site, name, bodies) if bodies else []
-    return found
+        if bodies := _back(site, name):
+            found += ruleset.part(site, name, bodies)
+    moving = [name for name in site.services if name not in site.staying]
+    later = [body for name in moving for body in _back(site, name)]
+    return found + (ruleset.part(site, "back", later) if later else [])
+
+
+def _back(site: Site, service: str) -> list[str]:
+    others = [site.jails[name] for name in site.built if service not in site.jails[name].services]
+    return [
+        f"fwd 127.0.0.1,{port} tcp from {jail.address} to {jail.address} {port}"
+        for port in site.services[service].tcp_ports
+        for jail in others
+    ]
 
 
 def back_checks(site: Site, jail: str) -> list[Check]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from rollout.errors import Refused
 from rollout.plan.step import Step, check
 from rollout.site import HOST, INTERNET, PROTOS, Allow, Proto, Site
-from steps import ruleset
+from steps import ruleset, submission
 
 REQUIRES = ("network",)
 
@@ -33,7 +33,12 @@ def steps(site: Site) -> tuple[Step, ...]:
             tell=(
                 "administrators of programs in jails: what [policy] does not allow is now denied",
             ),
-            checks=(*ruleset.checks(site, _NAME), check("policy::is_enforced_for_every_pair")),
+            checks=(
+                *ruleset.checks(site, _NAME),
+                check("policy::is_enforced_for_every_pair"),
+                *submission.under_policy(site),
+            ),
+            gate=submission.gate(site),
         ),
     )
 

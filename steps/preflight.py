@@ -6,6 +6,7 @@ import importlib
 
 from rollout.plan.step import Check, Step, check
 from rollout.site import Site
+from steps import submission
 
 REQUIRES: tuple[str, ...] = ()
 
@@ -52,6 +53,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::name_of_jail_is_free", until=f"{_first(site, jail)}.jail", jail=jail)
         for jail in site.built
     ]
+    checks += submission.preflight(site)
     checks += _mounts(site)
     checks += _accounts(site)
     return (

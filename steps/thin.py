@@ -77,6 +77,7 @@ def _jail_step(
                 "jail::finds_names_as_the_host", until=f"{service}.cutover", ahead=True, jail=name
             ),
             *forward.back_checks(site, name),
+            *submission.checks(site, name),
             check("service::runs_on_host", until=f"{service}.cutover", service=service),
         ),
         gate=egress.shut_in(site, service),
@@ -205,7 +206,8 @@ def _point(root: str, private: str, target: str) -> str:
 
 
 def _etc(site: Site, name: str, rcvars: list[str]) -> dict[str, str]:
-    return {"rc.conf": render("jail/rc.conf", name=name, rcvars=rcvars)}
+    sends = "mail" in site.services and not submission.is_mails(site, name)
+    return {"rc.conf": render("jail/rc.conf", name=name, rcvars=rcvars, runs_queue=sends)}
 
 
 def _names(site: Site, name: str) -> list[Use]:

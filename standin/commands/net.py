@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from standin.commands import command
-from standin.daemons import configs, php, zones
+from standin.daemons import configs, mail, php, zones
 from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
 from standin.model.answers import SocketAt, taken, who_answers
 from standin.model.host import Host
@@ -31,6 +32,12 @@ DROPPED = (400, 408, 411, 413, 414, 500, 501, 503)
 
 @command("/usr/bin/nc")
 async def nc(host: Host, call: Call) -> Reply:
+    if call.args[:1] == ("--smtp",):
+        return await _smtp(host, call, call.args[1], int(call.args[2]))
+    return await _nc(host, call)
+
+
+async def _nc(host: Host, call: Call) -> Reply:
     usage = "usage: nc [-46DdEFhklNnrStUuvz] [-w timeout] [-s source] [destination] [port]"
     found, rest = getopt(call, "46nuvzlNw:s:U", usage, 1)
     if "U" in found and len(rest) == 1:
@@ -48,7 +55,7 @@ async def nc(host: Host, call: Call) -> Reply:
     if host.network.owner(address) is None and address != "localhost":
         return await _outwards(host, call, found, address, port)
     if "z" not in found:
-        return await _http(host, call, address, port)
+        return await _talked(host, call, address, port)
     reached = reach(host, call, address, port, proto) is not None
     return _succeeded(rest[0], port, proto) if reached else Reply(exit=1)
 
@@ -73,14 +80,32 @@ def _succeeded(address: str, port: int, proto: str) -> Reply:
     return Reply(err=f"Connection to {address} {port} port [{proto}/{name}] succeeded!\n")
 
 
-async def _http(host: Host, call: Call, address: str, port: int) -> Reply:
-    """GETs over one connection, answered one after the other."""
-    asked = (await call.stdin_text()).replace("\r\n", "\n")
+async def _talked(host: Host, call: Call, address: str, port: int) -> Reply:
     answering = reach(host, call, address, port)
     if answering is None:
         return Reply(exit=1)
+    if answering.daemon.kind.rc in mail.MTAS:
+        # A client may wait for the first answers before it says more.
+        first = shlex.quote(mail.greeting(host, answering.rootdir))
+        return Reply(then=f"printf %s {first}; exec nc --smtp {address} {port}")
     if answering.daemon.kind.rc != "apache24":
-        raise Unknown("nc: only Apache is talked to in the stand-in\n", 70)
+        raise Unknown("nc: only Apache and mail servers are talked to in the stand-in\n", 70)
+    return await _http(host, call, answering)
+
+
+async def _smtp(host: Host, call: Call, address: str, port: int) -> Reply:
+    lines = [line for line in (await call.stdin_text()).split("\r\n") if line]
+    answering = reach(host, call, address, port)
+    if answering is None:
+        return Reply(exit=1)
+    client = mail.client_of(host, call.rootdir.name or "host", address)
+    rest = lines[1:] if lines and lines[0].startswith("EHLO") else lines
+    return Reply(mail.converse(host, answering.rootdir, client, rest))
+
+
+async def _http(host: Host, call: Call, answering: SocketAt) -> Reply:
+    """GETs over one connection, answered one after the other."""
+    asked = (await call.stdin_text()).replace("\r\n", "\n")
     out = ""
     for path in re.findall(r"^GET (\S+) HTTP/1\.1$", asked, re.MULTILINE):
         try:

@@ -12,10 +12,11 @@ from standin.daemons.kinds import KINDS
 from standin.linux.shim import Call, Failed, Reply, Unknown
 from standin.model.host import Host
 
+FOLDER = "/usr/local/etc/postfix"
 POSTFIX = next(kind for kind in KINDS if kind.rc == "postfix")
 
 
-def parameters(host: Host, call: Call) -> dict[str, str]:
+def parameters(host: Host, call: Call, folder: str = FOLDER) -> dict[str, str]:
     jail = host.jail_of(call.rootdir)
     name = jail.hostname if jail else host.kernel.sysctls["kern.hostname"]
     defaults = {
@@ -27,7 +28,7 @@ def parameters(host: Host, call: Call) -> dict[str, str]:
         "queue_directory": mail.POSTFIX,
         "alias_database": "hash:/etc/mail/aliases",
     }
-    return defaults | configs.main_cf(call.rootdir)
+    return defaults | configs.main_cf(call.rootdir, f"{folder}/main.cf")
 
 
 def _expanded(known: dict[str, str], value: str) -> str:
@@ -36,27 +37,37 @@ def _expanded(known: dict[str, str], value: str) -> str:
 
 @command("/usr/local/sbin/postconf")
 def postconf(host: Host, call: Call) -> Reply:
-    known = parameters(host, call)
-    match call.args:
-        case ("-x",):
+    words = list(call.args)
+    folder = FOLDER
+    if words[:1] == ["-c"]:
+        folder, words = words[1], words[2:]
+    known = parameters(host, call, folder)
+    match words:
+        case ["-x"]:
             rows = (f"{name} = {_expanded(known, value)}\n" for name, value in known.items())
             return Reply("".join(rows))
-        case ("-h" | "-hx" as how, name) if name in known:
+        case ["-h" | "-hx" as how, name] if name in known:
             return Reply((_expanded(known, known[name]) if "x" in how else known[name]) + "\n")
-        case ("-c", folder, "-e", *pairs) if pairs:
-            file = f"{folder}/main.cf"
-            text = call.rootdir.read(file)
-            if text is None:
-                raise Failed(f"postconf: fatal: open {file}: No such file or directory\n")
-            named = {pair.partition("=")[0] for pair in pairs}
-            kept = [
-                line for line in text.splitlines() if line.partition("=")[0].strip() not in named
-            ]
-            kept += [" = ".join(pair.split("=", 1)) for pair in pairs]
-            call.rootdir.write(file, "\n".join(kept) + "\n")
+        case ["-e", *pairs] if pairs:
+            _edit(call, f"{folder}/main.cf", pairs)
             return Reply()
         case _:
             raise Unknown(f"postconf: {' '.join(call.args)} is not known to the stand-in\n", 1)
+
+
+def _edit(call: Call, file: str, pairs: list[str]) -> None:
+    """A parameter that is there is replaced in its line, another one comes last."""
+    text = call.rootdir.read(file)
+    if text is None:
+        raise Failed(f"postconf: fatal: open {file}: No such file or directory\n")
+    lines = text.splitlines()
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        at = [n for n, line in enumerate(lines) if line.partition("=")[0].strip() == name]
+        new = f"{name} = {value}"
+        lines = [new if n in at[:1] else line for n, line in enumerate(lines) if n not in at[1:]]
+        lines += [] if at else [new]
+    call.rootdir.write(file, "\n".join(lines) + "\n")
 
 
 @command("/usr/local/sbin/postmap", "/usr/local/sbin/postalias")
@@ -92,10 +103,15 @@ def postqueue(host: Host, call: Call) -> Reply:
 @command("/usr/local/sbin/postfix")
 def postfix(host: Host, call: Call) -> Reply:
     """drain kills the master, so its pid file stays; the rc script starts Postfix, not this."""
-    if call.args != ("drain",):
-        raise Unknown("postfix: only drain is known to the stand-in\n", 1)
+    if call.args not in (("drain",), ("status",), ("reload",)):
+        raise Unknown("postfix: only drain, status and reload are known to the stand-in\n", 1)
     daemon = start_stop.daemon_of(host, call.rootdir, POSTFIX)
+    script = "postfix/postfix-script:"
     if daemon is None:
-        raise Failed("postfix/postfix-script: fatal: the Postfix mail system is not running\n")
-    os.kill(daemon.pid, signal.SIGKILL)
-    return Reply(err="postfix/postfix-script: stopping the Postfix mail system\n")
+        fatal = "" if call.args == ("status",) else "fatal: "
+        raise Failed(f"{script} {fatal}the Postfix mail system is not running\n")
+    if call.args == ("drain",):
+        os.kill(daemon.pid, signal.SIGKILL)
+        return Reply(err=f"{script} stopping the Postfix mail system\n")
+    does = f"the Postfix mail system is running: PID: {daemon.pid}"
+    return Reply(err=f"{script} {does if call.args == ('status',) else 'refreshing'}\n")

@@ -100,4 +100,10 @@ KINDS = (
         "unbound", "/var/run/local_unbound.pid", config="/var/unbound/unbound.conf",
     ),
 )  # fmt: skip
+QUEUE_RUNNER = Kind(
+    "sendmail_msp_queue", "/etc/rc.d/sendmail", "sendmail", "/usr/libexec/sendmail/sendmail",
+    "root", "/var/spool/clientmqueue/sm-client.pid", config="/etc/mail/submit.cf",
+    title="sendmail: Queue runner@00:30:00 for /var/spool/clientmqueue",
+)  # fmt: skip
+"""sendmail's rc script controls it, too."""
 BY_SCRIPT = {kind.script: kind for kind in KINDS}

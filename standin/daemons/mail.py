@@ -104,21 +104,87 @@ def _one_file(rootdir: RootDir, folder: str, recipient: str, text: str) -> None:
 
 
 def _handed_over(host: Host, rootdir: RootDir, recipient: str, text: str) -> bool:
-    found = who_answers(host, "127.0.0.1", 25, "tcp", rootdir.name or "host")
+    source = rootdir.name or "host"
+    found = who_answers(host, "127.0.0.1", 25, "tcp", source)
     if found is None or found.daemon.kind.rc not in MTAS:
         return False
+    client = client_of(host, source, "127.0.0.1")
     domain = own_name(host, rootdir, SUBMIT_CF)
-    if not _sender_is_accepted(host, found.rootdir, domain):
-        _log(
-            rootdir,
-            f"sendmail[700]: A1: from=root, msgid={_message_id(text)}",
-            f"sendmail[700]: A1: to={recipient}, mailer=relay, relay=[127.0.0.1], dsn=5.1.8, "
-            f"reply=553 5.1.8 <root@{domain}>... Domain of sender address root@{domain} does not "
-            "exist, stat=Data format error",
-        )
-        raise NotSubmitted("", 65)  # EX_DATAERR, without a word; the sender gets it back
+    for answer in (
+        sender_answer(host, found.rootdir, f"root@{domain}"),
+        recipient_answer(host, found.rootdir, client, recipient),
+    ):
+        if answer.startswith("4"):
+            return False
+        if answer.startswith("55"):
+            _log(
+                rootdir,
+                f"sendmail[700]: A1: from=root, msgid={_message_id(text)}",
+                f"sendmail[700]: A1: to={recipient}, mailer=relay, relay=[127.0.0.1], "
+                f"reply={answer}, stat=Data format error",
+            )
+            raise NotSubmitted("", 65)  # EX_DATAERR, without a word; the sender gets it back
     take(host, found.rootdir, recipient, text)
     return True
+
+
+def client_of(host: Host, source: str, address: str) -> str:
+    """The address from which a server sees the host (source "host") or a jail come."""
+    own = host.jails[source].addresses if source in host.jails else [address]
+    return own[0]
+
+
+def greeting(host: Host, rootdir: RootDir) -> str:
+    """What the server says first, and to EHLO."""
+    name = own_name(host, rootdir)
+    if _has_postfix(rootdir):
+        name = configs.main_cf(rootdir).get("myhostname", hostname(host, rootdir))
+    return f"220 {name} ESMTP\r\n250-{name}\r\n250 HELP\r\n"
+
+
+def converse(host: Host, rootdir: RootDir, client: str, lines: list[str]) -> str:
+    """The server's answers to all lines after EHLO."""
+    said = ""
+    for line in lines:
+        verb = line.upper().partition(":")[0]
+        address = line.partition("<")[2].partition(">")[0]
+        if verb == "MAIL FROM":
+            said += sender_answer(host, rootdir, address)
+        elif verb == "RCPT TO":
+            said += recipient_answer(host, rootdir, client, address)
+        else:
+            said += {"RSET": "250 2.0.0 Reset state", "QUIT": "221 2.0.0 closing"}[verb]
+        said += "\r\n"
+    return said
+
+
+def sender_answer(host: Host, rootdir: RootDir, sender: str) -> str:
+    domain = sender.partition("@")[2]
+    if domain and not _sender_is_accepted(host, rootdir, domain):
+        return f"553 5.1.8 <{sender}>... Domain of sender address {sender} does not exist"
+    return f"250 2.1.0 <{sender}>... Sender ok"
+
+
+def recipient_answer(host: Host, rootdir: RootDir, client: str, recipient: str) -> str:
+    user, _, domain = recipient.partition("@")
+    if domain and domain not in names(host, rootdir):
+        if _relays_for(host, rootdir, client):
+            return f"250 2.1.5 <{recipient}>... Recipient ok"
+        if _has_postfix(rootdir):
+            return f"454 4.7.1 <{recipient}>: Relay access denied"
+        return f"550 5.7.1 <{recipient}>... Relaying denied"
+    if _account(rootdir, user) is None and user not in aliases(rootdir):
+        return f"550 5.1.1 <{recipient}>... User unknown"
+    return f"250 2.1.5 <{recipient}>... Recipient ok"
+
+
+def _relays_for(host: Host, rootdir: RootDir, client: str) -> bool:
+    if _has_postfix(rootdir):
+        words = re.split(r"[, ]+", configs.main_cf(rootdir).get("mynetworks", "127.0.0.1/32"))
+        return client in [word.partition("/")[0] for word in words]
+    access = [line.split() for line in _lines(rootdir, "/etc/mail/access")]
+    relays = (rootdir.read("/etc/mail/relay-domains") or "").split()
+    return client == "127.0.0.1" or client in relays or [f"Connect:{client}", "RELAY"] in access
 
 
 def _sender_is_accepted(host: Host, rootdir: RootDir, domain: str) -> bool:

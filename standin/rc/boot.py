@@ -12,13 +12,14 @@ from ipaddress import IPv4Interface, IPv6Interface
 from standin.etc.rc_conf import RcConf
 from standin.linux.processes import ENVIRONMENT
 from standin.linux.rootdir import RootDir
+from standin.linux.shim import Reply
 from standin.model import fstab
 from standin.model.host import Host
 from standin.model.mounts import Mount
 from standin.model.network import mask_length
 from standin.rc import jail_service, rcorder
 from standin.rc.rc_scripts import foreign
-from standin.rc.rc_subr import control, kind_of
+from standin.rc.rc_subr import control, control_runner, has_queue_runner, kind_of
 
 Part = Callable[[Host, RcConf], Awaitable[None]]
 
@@ -73,6 +74,8 @@ async def rc(host: Host, rootdir: RootDir) -> None:
         if kind is not None:
             if kind.is_enabled(conf):
                 await control(host, rootdir, kind, "onestart")
+            elif has_queue_runner(rootdir, kind):
+                await control_runner(host, rootdir, "start", Reply())
         elif script.path in PARTS:
             if not rootdir.name:
                 await PARTS[script.path](host, conf)

@@ -6,7 +6,7 @@ import os
 import re
 
 from standin.daemons import configs, start_stop
-from standin.daemons.kinds import BY_SCRIPT
+from standin.daemons.kinds import BY_SCRIPT, QUEUE_RUNNER
 from standin.etc.rc_conf import RcConf
 from standin.linux.rootdir import RootDir
 from standin.linux.shim import Reply
@@ -49,8 +49,35 @@ def split(word: str) -> tuple[bool, str]:
     return regardless, word
 
 
+def has_queue_runner(rootdir: RootDir, kind: Kind) -> bool:
+    """Only if rc.conf itself says so: with the default alone none ran on the recorded host."""
+    conf = RcConf.of(rootdir, defaults=False)
+    return kind.rc == "sendmail" and conf.is_on("sendmail_msp_queue_enable")
+
+
+async def control_runner(
+    host: Host, rootdir: RootDir, word: str, daemons: Reply, caller: int = 0
+) -> Reply:
+    """sendmail's script goes on with the queue runner; the worse exit code is its own."""
+    action = split(word)[1]
+    if action not in ("start", "stop", "restart", "status"):
+        return daemons
+    reply = await _act(host, rootdir, QUEUE_RUNNER, action, caller)
+    return Reply(daemons.out + reply.out, daemons.err + reply.err, max(daemons.exit, reply.exit))
+
+
 async def control(host: Host, rootdir: RootDir, kind: Kind, word: str, caller: int = 0) -> Reply:
-    """Run a daemon's rc script with this word."""
+    """Run an rc script with this word."""
+    reply = await _daemons(host, rootdir, kind, word, caller)
+    if has_queue_runner(rootdir, kind):
+        return await control_runner(host, rootdir, word, reply, caller)
+    if kind.rc == "sendmail" and split(word)[1] == "status" and reply.out:
+        return Reply(reply.out + "sendmail_msp_queue is not running.\n", reply.err, 1)
+    return reply
+
+
+async def _daemons(host: Host, rootdir: RootDir, kind: Kind, word: str, caller: int) -> Reply:
+    """The part of an rc script for the daemon itself."""
     regardless, action = split(word)
     conf = RcConf.of(rootdir)
     noise = "".join(f"{complaint}\n" for complaint in conf.complaints * 2)
@@ -157,7 +184,4 @@ def _not_running(kind: Kind) -> Reply:
 
 def _status(kind: Kind, pid: int) -> Reply:
     text = f"{kind.rc} is running as pid {pid}.\n" if pid else f"{kind.rc} is not running.\n"
-    if kind.rc == "sendmail":
-        # Its rc script also checks the queue runner, whose result becomes the exit code.
-        return Reply(text + "sendmail_msp_queue is not running.\n", exit=1)
     return Reply(text, exit=0 if pid else 1)

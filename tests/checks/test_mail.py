@@ -10,6 +10,7 @@ from typing import Any
 from operations import mail
 from operations.mail import POSTFIX, SENDMAIL, Queue
 from rollout.site import Site
+from tests.checks import smtp
 
 _NAMES = "echo '$=w' | /usr/sbin/sendmail -bt | sed -e 's/^> //'"
 
@@ -106,7 +107,7 @@ PEOPLE = (
 
 def test_calls_itself_the_same(host: Any, site: Site) -> None:
     """The name in greetings and of senders without a domain."""
-    jail, asked = site.jail_of("mail"), mail.OWN_NAME[site.services["mail"].rc]
+    jail, asked = site.jail_of("mail"), _own_name(site)
     wanted = host.check_output(asked).split()
     found = host.check_output(f"jexec {jail} sh -c {quote(asked)}").split()
     assert wanted, f"the host's MTA does not say what it calls itself: {asked}"
@@ -114,6 +115,81 @@ def test_calls_itself_the_same(host: Any, site: Site) -> None:
         f"the mail server in jail {jail} calls itself {' '.join(found) or 'nothing'}, the host's "
         f"{' '.join(wanted)}: mail in that name would be refused"
     )
+
+
+def test_base_has_sendmail(host: Any) -> None:
+    assert host.run("test -x /usr/libexec/sendmail/sendmail").rc == 0, (
+        "the host has no /usr/libexec/sendmail/sendmail: programs in jails send mail with it"
+    )
+
+
+# The settings of PHP that name a program which sends mail, with file and line.
+SENDMAIL_PATH = (
+    "grep -rnsE '^[^;]*sendmail_path' /usr/local/etc/php.ini /usr/local/etc/php "
+    "/usr/local/etc/php-fpm.conf /usr/local/etc/php-fpm.d || true"
+)
+
+
+def test_php_sends_by_sendmail(host: Any) -> None:
+    wrong = []
+    for line in host.check_output(SENDMAIL_PATH).splitlines():
+        place, _, setting = line.partition("sendmail_path")
+        program = setting.partition("=")[2].strip(" \"'").split()
+        if program[:1] not in ([], ["/usr/sbin/sendmail"], ["sendmail"]):
+            file, number = place.split(":")[:2]
+            wrong.append(f"{file}:{number}: sendmail_path = {' '.join(program)}")
+    assert not wrong, (
+        f"{'; '.join(wrong)}: the jails do not have what that program needs; expected "
+        "/usr/sbin/sendmail -t -i, which hands the mail to the same server"
+    )
+
+
+def test_access_map_is_up_to_date(host: Any, site: Site) -> None:
+    """It gets a line for each jail, and is made anew: no other change may begin to count then."""
+    if not _is_sendmail(site):
+        return
+    at = mail.ACCESS
+    assert host.run(f"grep -q '^Kaccess hash .*{at}$' /etc/mail/sendmail.cf").rc == 0, (
+        f"/etc/mail/sendmail.cf has no access map {at} (FEATURE(access_db)): it is to let sendmail "
+        "relay for the jails, whose programs it knew as 127.0.0.1"
+    )
+    assert host.run(f"[ ! -e {at} ] || {{ [ -e {at}.db ] && [ ! {at} -nt {at}.db ]; }}").rc == 0, (
+        f"{at} was changed after {at}.db was made: run makemap hash {at} < {at}, or take the "
+        "change back"
+    )
+
+
+def test_queue_runner_runs_in_jail(host: Any, jail: str) -> None:
+    said = host.run(f"service -j {jail} sendmail onestatus").stdout
+    assert "sendmail_msp_queue is running" in said, (
+        f"no queue runner runs in jail {jail}: mail of its programs that cannot be handed over at "
+        "once would be kept for ever"
+    )
+
+
+FAR = "nobody@mail.invalid"  # RFC 2606: no such machine
+
+
+def test_is_taken_from_jails_as_from_the_host(host: Any, site: Site, senders: str) -> None:
+    """By who serves 127.0.0.1 now: for an account of this system, and for another machine."""
+    names = senders.split()
+    sender = f"root@{host.check_output(_own_name(site)).split()[0]}"
+    asked = smtp.questions(sender, ["root", FAR])
+    askers = {"": ("", "127.0.0.1"), **{name: (name, "127.0.0.1") for name in names}}
+    said = smtp.answers(host, asked, askers)
+    wrong = [
+        f"jail {name}: the mail server {line}"
+        for name in names
+        for line in smtp.differences(asked, said[""], said[name])
+    ]
+    assert not wrong, (
+        "mail of programs in a jail is not taken as that of the host's programs: "
+        f"{'; '.join(wrong)}"
+    )
+
+
+def _own_name(site: Site) -> str:
+    return mail.OWN_NAME.get(site.services["mail"].rc, mail.HOSTNAME)
 
 
 def test_accounts_are_in_the_jail(host: Any, site: Site) -> None:

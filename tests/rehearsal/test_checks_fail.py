@@ -127,6 +127,15 @@ CASES = [
     broken("mail::queue_can_be_moved", "mv /var/spool/mqueue /x && ln -s /x /var/spool/mqueue"),
     lacking("mail::is_accepted_for_every_host_name"),
     lacking("mail::calls_itself_the_same"),
+    broken("mail::base_has_sendmail", "rm /usr/libexec/sendmail/sendmail"),
+    broken(
+        "mail::php_sends_by_sendmail",
+        "mkdir /usr/local/etc/php; echo 'sendmail_path=/usr/local/bin/msmtp -t' "
+        "> /usr/local/etc/php/mail.ini",
+    ),
+    broken("mail::access_map_is_up_to_date", "echo 192.0.2.1 REJECT >> /etc/mail/access"),
+    lacking("mail::queue_runner_runs_in_jail", jail="web"),
+    lacking("mail::is_taken_from_jails_as_from_the_host", senders="web"),
     lacking("mail::accounts_are_in_the_jail"),
     lacking("mail::ports_are_closed_on_host", service="mail"),
     broken("mail::host_queue_is_empty", "touch /var/spool/mqueue/dfA1 /var/spool/mqueue/qfA1"),

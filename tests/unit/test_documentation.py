@@ -17,7 +17,7 @@ import deploy
 import steps
 from rollout import errors, plan, site
 from rollout.plan.step import Step
-from rollout.site import Site
+from rollout.site import Policy, Site
 from rollout.terminal import events, hooks
 
 PROJECT = Path(__file__).parents[2]
@@ -170,7 +170,8 @@ SHUT_IN = ALL.site.model_copy(
         "jails": {
             name: jail.model_copy(update={"outbound": "none"})
             for name, jail in ALL.site.jails.items()
-        }
+        },
+        "policy": Policy(),
     }
 )
 GATED = list(

@@ -8,7 +8,7 @@ from shlex import quote
 from operations import mail
 from operations.command import ANY, Look
 from rollout.site import Site
-from tests.checks import test_mail
+from tests.checks import smtp, test_mail
 
 _NAMES = "/root/cellblock-names"
 
@@ -32,6 +32,37 @@ def calls_itself_the_same(site: Site) -> Iterator[Look]:
     asked = mail.OWN_NAME[site.services["mail"].rc]
     yield Look(asked, ANY)
     yield Look(f"jexec {site.jail_of('mail')} sh -c {quote(asked)}", ANY)
+
+
+def base_has_sendmail(site: Site) -> Iterator[Look]:
+    yield Look("[ -x /usr/libexec/sendmail/sendmail ] && echo it is there", "it is there")
+
+
+def php_sends_by_sendmail(site: Site) -> Iterator[Look]:
+    """It must name no other program than /usr/sbin/sendmail."""
+    yield Look(f"{{ {test_mail.SENDMAIL_PATH}; }} | grep -v /usr/sbin/sendmail")
+
+
+def access_map_is_up_to_date(site: Site) -> Iterator[Look]:
+    if site.services["mail"].rc == "sendmail":
+        at = mail.ACCESS
+        yield Look(f"grep -c '^Kaccess hash .*{at}$' /etc/mail/sendmail.cf", "1")
+        yield Look(f"if [ {at} -nt {at}.db ]; then echo makemap was forgotten; fi")
+
+
+def queue_runner_runs_in_jail(site: Site, jail: str) -> Iterator[Look]:
+    yield Look(
+        f"service -j {jail} sendmail onestatus | grep _queue",
+        f"sendmail_msp_queue is running as pid {ANY}",
+    )
+
+
+def is_taken_from_jails_as_from_the_host(site: Site, senders: str) -> Iterator[Look]:
+    """Each line prints the same: what the server answers on the host, and in each jail."""
+    asked = "\\r\\n".join(smtp.questions("root", ["root", test_mail.FAR]))
+    talk = f"(sleep 2; printf 'EHLO localhost\\r\\n'; sleep 2; printf '{asked}\\r\\nQUIT\\r\\n') | "
+    for where in ("", *(f"jexec {name} " for name in senders.split())):
+        yield Look(f"{talk}{where}nc -w 30 127.0.0.1 25 | grep -v '^250[- ][A-Z]'", ANY)
 
 
 def accounts_are_in_the_jail(site: Site) -> Iterator[Look]:

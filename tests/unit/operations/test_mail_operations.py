@@ -339,6 +339,60 @@ def test_a_jails_sendmail_calls_itself_what_the_hosts_does(
     assert cf.read_text().split() == ["Djold", *lines.split()]
 
 
+@pytest.fixture
+def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(mail, "ACCESS", str(tmp_path / "access"))
+    monkeypatch.setattr(mail, "MAIN_CF", str(tmp_path / "main.cf"))
+    (tmp_path / "keep").mkdir()
+    return tmp_path
+
+
+def relaying(script: str, etc: Path) -> Reversible:
+    """With the before-images that host.sh makes."""
+    [command] = reversible(mail.relayed, script=script, address="10.80.0.4")
+    for number, path in enumerate(command.keep, 1):
+        if Path(path).exists():
+            (etc / f"keep/{number}").write_bytes(Path(path).read_bytes())
+    return command
+
+
+MAKEMAP = 'cat > "$2.db"'
+IN_PLACE = '[ "$1 $2" = "-i " ] && { shift 2; exec /bin/sed -i "$@"; }; exec /bin/sed "$@"'
+
+
+def relayed(text: str, etc: Path) -> None:
+    done = typed(text, etc, etc / "keep", makemap=MAKEMAP, sed=IN_PLACE)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("before", [None, "192.0.2.1\tREJECT\n"])
+def test_sendmail_relays_for_a_jail_until_the_undo(etc: Path, before: str | None) -> None:
+    if before is not None:
+        (etc / "access").write_text(before)
+        (etc / "access.db").write_text("made by hand")
+    command = relaying("sendmail", etc)
+    relayed(command.do, etc)
+    assert (etc / "access").read_text() == f"{before or ''}Connect:10.80.0.4\tRELAY\n"
+    assert (etc / "access.db").read_text() == (etc / "access").read_text()
+    for _ in range(2):
+        relayed(str(command.undo), etc)
+        there = {path.name: path.read_text() for path in etc.glob("access*")}
+        assert there == ({"access": before, "access.db": "made by hand"} if before else {})
+
+
+def test_what_others_wrote_into_the_access_map_meanwhile_stays(etc: Path) -> None:
+    command = relaying("sendmail", etc)
+    relayed(command.do, etc)
+    with (etc / "access").open("a") as file:
+        file.write("192.0.2.9\tREJECT\n")
+    relayed(str(command.undo), etc)
+    assert (etc / "access").read_text() == (etc / "access.db").read_text() == "192.0.2.9\tREJECT\n"
+
+
+def test_an_mta_that_is_not_known_is_left_alone() -> None:
+    assert reversible(mail.relayed, script="exim", address="10.80.0.4") == []
+
+
 def test_a_name_that_is_none_is_not_written(tmp_path: Path) -> None:
     cf = tmp_path / "sendmail.cf"
     cf.write_text("")

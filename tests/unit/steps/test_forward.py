@@ -86,7 +86,7 @@ def grown(where: Path, jails: int, ports: str, first_set: int = 20) -> Site:
 
 def test_no_two_services_have_a_rule_number_or_a_set_in_common(tmp_path: Path) -> None:
     """Otherwise the second one's step would be refused in the middle of the rollout."""
-    crowded = grown(tmp_path, 2, "{{ port = {} }}, {{ port = {} }}")
+    crowded = grown(tmp_path, 1, "{{ port = {} }}, {{ port = {} }}")
     taken: set[int] = set()
     sets: set[int] = set()
     for service in crowded.services:
@@ -97,19 +97,19 @@ def test_no_two_services_have_a_rule_number_or_a_set_in_common(tmp_path: Path) -
         assert live.arguments["set"] not in sets, service
         taken.add(live.arguments["number"])
         sets.add(live.arguments["set"])
-    assert len(taken) == len(crowded.services) == 6
+    assert len(taken) == len(crowded.services) == 5
 
 
 def test_the_last_set_that_can_be_switched_is_used(tmp_path: Path) -> None:
-    many = grown(tmp_path, 2, "{{ port = {} }}")
+    many = grown(tmp_path, 1, "{{ port = {} }}")
     assert list(many.places) == [
         *("traffic", "policy", *many.services),
-        *("localhost", "answers", "egress"),
+        *("localhost", "answers", "egress", "back"),
     ]
-    assert many.places["egress"].set == 30
+    assert many.places["back"].set == 30
 
 
-@pytest.mark.parametrize(("jails", "first_set"), [(3, 20), (12, 11)])
+@pytest.mark.parametrize(("jails", "first_set"), [(2, 20), (11, 11)])
 def test_more_services_than_sets_are_refused(tmp_path: Path, jails: int, first_set: int) -> None:
     """Set 31 is ipfw's own and cannot be switched off."""
     with pytest.raises(Refused, match="would need sets up to 31; ipfw has them up to 30"):
@@ -147,7 +147,8 @@ def test_localhost_has_a_set_of_its_own_that_may_go_later() -> None:
 
 def test_what_stays_is_reached_at_127_0_0_1_of_every_jail() -> None:
     order = ("preflight", "base", "network", "web", "mail")
-    rules, disk, switch, *more = forward.back(SAMPLE.model_copy(update={"order": order}))
+    site = SAMPLE.model_copy(update={"order": order})
+    rules, disk, switch, *more = forward.back(site)
     assert (rules.arguments["number"], rules.arguments["set"]) == (52, 22)
     assert rules.arguments["bodies"] == [
         "fwd 127.0.0.1,53 tcp from 10.80.0.4 to 10.80.0.4 53",
@@ -158,7 +159,17 @@ def test_what_stays_is_reached_at_127_0_0_1_of_every_jail() -> None:
     assert more[0].arguments["bodies"][0] == (
         "fwd 127.0.0.1,3306 tcp from 10.80.0.4 to 10.80.0.4 3306"
     )
-    assert forward.back(SAMPLE) == []
+
+
+def test_until_its_cutover_a_service_is_reached_on_the_host_from_every_other_jail() -> None:
+    """Behind the services: what the cut-over switches on is found first."""
+    rules, *_ = forward.back(SAMPLE)
+    place = SAMPLE.places["back"]
+    assert (rules.arguments["number"], rules.arguments["set"]) == (place.number, place.set)
+    assert place.number > max(SAMPLE.places[name].number for name in SAMPLE.services)
+    assert [body for body in rules.arguments["bodies"] if body.startswith("fwd 127.0.0.1,25 ")] == [
+        f"fwd 127.0.0.1,25 tcp from 10.80.0.{n} to 10.80.0.{n} 25" for n in (2, 3, 4)
+    ]
 
 
 def test_what_moves_with_another_service_of_its_jail_is_not_sent_back_to_the_host() -> None:

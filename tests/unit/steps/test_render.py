@@ -28,7 +28,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "fstab": "/usr/jails/web/fstab",
         "foreign": ["/usr/jails/mysql/root/var/run/mysql", "/usr/jails/mysql/root/tmp"],
     },
-    "jail/rc.conf": {"name": "web", "rcvars": ["apache24_enable"]},
+    "jail/rc.conf": {"name": "web", "rcvars": ["apache24_enable"], "runs_queue": False},
     "mail/mailer.conf": {},
     "mysql/notice": {
         "account": "alice",

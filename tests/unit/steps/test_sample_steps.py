@@ -213,7 +213,11 @@ def test_the_jails_address_is_never_the_hosts_and_vice_versa() -> None:
         for command in commands(step):
             words = command.do.split()
             ours = step.name in ("traffic", "egress", "policy")
-            if words[:3] == ["ipfw", "-q", "add"] and not ours:
+            if (
+                words[:3] == ["ipfw", "-q", "add"]
+                and not ours
+                and not words[7].startswith("127.0.0.1,")
+            ):
                 sets.setdefault(words[5], set()).add(step.name)
                 assert words[6:8] in (
                     ["nat", "52"],
