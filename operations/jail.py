@@ -208,23 +208,28 @@ def resolver(root: str, own: Sequence[str], instead: Sequence[str], further: boo
 
 
 @operation()
-def hosts(root: str, content: str, names: Sequence[str]) -> Commands:
+def hosts(root: str, content: str, names: Sequence[str], own: str) -> Commands:
     """Write the hosts file of a jail that has never run: `content`, then the host's own entries.
 
-    `names` are those that `content` has: they are left out of the host's. Undone with the jail's
-    tree.
+    `names` are those that `content` has: they are left out of the host's. The host's own name leads
+    to its address `own` where nothing else says so: sendmail refuses a sender whose domain cannot
+    be looked up, but not if the client is at 127.0.0.1, which the host's programs are no more (seen
+    on 15.0: 451 4.1.8). Undone with the jail's tree.
     """
     path = f"{root}/etc/hosts"
     yield NewFile(path, content)
     new = quote(staged(path))
     awk = (
         '{whole = $0; sub(/#.*/, "")} NF > 1 {line = $1; n = 0; for (i = 2; i <= NF; i++) '
-        'if (index(ours, " " tolower($i) " ")) n++; else line = line "\\t" $i; '
-        "if (!n) print whole; else if (line != $1) print line}"
+        "{if (tolower($i) == tolower(name)) named = 1; "
+        'if (index(ours, " " tolower($i) " ")) n++; else line = line "\\t" $i} '
+        "if (!n) print whole; else if (line != $1) print line} "
+        'END {if (!named && !index(ours, " " tolower(name) " ")) print own "\\t" name}'
     )
     ours = quote(f" {' '.join(names).lower()} ")
     yield Reversible(
-        f"awk -v ours={ours} {quote(awk)} $(ls /etc/hosts 2>/dev/null) /dev/null >> {new} "
+        f"awk -v ours={ours} -v own={quote(own)} -v name=$(hostname) {quote(awk)} "
+        f"$(ls /etc/hosts 2>/dev/null) /dev/null >> {new} "
         f"&& chmod 644 {new} && mv -f {new} {quote(path)}",
         undo=":",
         says=f"create {path}, with the host's entries",

@@ -226,6 +226,7 @@ def _names(site: Site, name: str) -> list[Use]:
             jail.hosts,
             root=root,
             content=render("jail/hosts", jail=jail_, jails=jails),
+            own=str(site.host.wan_address),
             names=["localhost", *(each.hostname for each in jails)],
         ),
     ]

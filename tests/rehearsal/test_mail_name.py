@@ -48,7 +48,7 @@ def test_the_hosts_own_mail_is_taken_in_a_name_that_cannot_be_looked_up(
 def test_a_jail_with_another_name_is_undone_before_anybody_uses_it(made: Plan, box: Box) -> None:
     with runner(made, box) as run:
         run.apply("mail.jail")
-        typed(box, "sed -i '' -e '/^D/d' /usr/jails/mail/root/etc/mail/sendmail.cf")
+        typed(box, f"sed -i '' -e '/{NAME}/d' /usr/jails/mail/root/etc/hosts")
         with pytest.raises(RolledBack, match=f"calls itself mail.example.org .*{NAME}"):
             run.apply()
 
@@ -57,6 +57,6 @@ def test_mail_that_the_jail_refuses_is_told_with_the_reason(made: Plan, box: Box
     """As on a 15.0, where sendmail on the host ended with nothing to say."""
     with runner(made, box) as run:
         run.apply("mail.standby")
-        typed(box, "sed -i '' -e '/^D/d' /usr/jails/mail/root/etc/mail/sendmail.cf")
+        typed(box, f"sed -i '' -e '/{NAME}/d' /usr/jails/mail/root/etc/hosts")
         with pytest.raises(RolledBack, match=f"553 5.1.8 .*root@{NAME} does not exist"):
             run.apply("mail.cutover")

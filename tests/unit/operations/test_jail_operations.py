@@ -360,7 +360,13 @@ def test_without_a_way_out_no_other_name_server_is_asked(tmp_path: LocalPath) ->
     )
 
 
-def test_the_hosts_own_names_come_after_those_of_the_jails(tmp_path: LocalPath) -> None:
+@pytest.mark.parametrize(
+    ("name", "added"),
+    [("box", ""), ("WWW.example.org", ""), ("new.internal", "203.0.113.2\tnew.internal\n")],
+)
+def test_the_hosts_own_names_come_after_those_of_the_jails(
+    name: str, added: str, tmp_path: LocalPath
+) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "j" / "etc").mkdir(parents=True)
     (tmp_path / "etc" / "hosts").write_text(
@@ -369,15 +375,17 @@ def test_the_hosts_own_names_come_after_those_of_the_jails(tmp_path: LocalPath) 
     )
     content = "127.0.0.1\tlocalhost\n10.80.0.4\twww.example.org\n"
     names = ["localhost", "www.example.org"]
-    new, command = yielded(jail.hosts, root=f"{tmp_path}/j", content=content, names=names)
+    new, command = yielded(
+        jail.hosts, root=f"{tmp_path}/j", content=content, names=names, own="203.0.113.2"
+    )
     assert isinstance(new, NewFile)
     assert isinstance(command, Reversible)
     LocalPath(new.staged).write_text(new.content)
-    done = by_root(command.do.replace("ls /etc/", f"ls {tmp_path}/etc/"), tmp_path)
+    there = command.do.replace("ls /etc/", f"ls {tmp_path}/etc/")
+    done = typed(f"umask 022; {there}", tmp_path, hostname=f"echo {name}")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "j" / "etc" / "hosts").read_text() == content + (
-        "127.0.0.1\tBox.example.org\n203.0.113.2\tbox\n192.168.7.5 db2.internal relay # y\n"
-    )
+    theirs = "127.0.0.1\tBox.example.org\n203.0.113.2\tbox\n192.168.7.5 db2.internal relay # y\n"
+    assert (tmp_path / "j" / "etc" / "hosts").read_text() == content + theirs + added
 
 
 THIRD_TIME_GONE = 'echo x >>asked; [ "$(wc -l <asked)" -lt 4 ]'
