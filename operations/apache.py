@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pyinfra.api.facts import FactBase
 
-from operations.carried import Ask, Named
+from operations.carried import KINDS, Ask, Named, kinds
 from operations.command import Look
 
 ARGUMENT = {
@@ -50,7 +50,6 @@ _PATHS = (
     r'print at; if (sub(/[\/][^\/]*$/, "", at) && at != "") print at}}'
 )
 """awk: each path in the lines, and its directory."""
-_BELOW = 'index($1, at "/") == 1 {print "@", substr($1, length(at) + 1), from}'
 
 
 class Line(NamedTuple):
@@ -100,12 +99,7 @@ class Directives(FactBase[Said]):
             f"said=$(find -H {where} -type f -exec grep -nHIsiE {quote(pattern)} {{}} +); "
             'printf "%s\\n" "$said"; paths=$(printf "%s\\n" "$said" '
             f"| awk -v php={quote(' '.join(_PHP))} {quote(_PATHS)} | sort -u); "
-            'mounts=$(mount -p | awk "{print \\$2}"); printf "%s\\n" "$paths" '
-            '| while read -r each; do if [ -d "$each" ]; then echo "= directory $each"; '
-            'printf "%s\\n" "$mounts" | awk -v at="$(realpath "$each")" -v from="$each" '
-            f"{quote(_BELOW)}; "
-            'elif [ -f "$each" ]; then echo "= file $each"; '
-            'elif [ -e "$each" ]; then echo "= other $each"; fi; done'
+            f'printf "%s\\n" "$paths" | {{ {KINDS}; }}'
         )
 
     def process(self, output: list[str]) -> Said:
@@ -116,12 +110,8 @@ class Directives(FactBase[Said]):
             for row in rows
             if len(row) == 3
         ]
-        marked = [row.split(" ", 2) for row in output if row[:2] in ("= ", "@ ")]
-        return Said(
-            tuple(_loaded(lines)),
-            tuple((row[2], row[1]) for row in marked if row[0] == "="),
-            tuple((row[2], row[1]) for row in marked if row[0] == "@"),
-        )
+        there, below = kinds(output)
+        return Said(tuple(_loaded(lines)), tuple(there.items()), below)
 
 
 def _loaded(lines: list[Line]) -> Iterator[Line]:
@@ -187,9 +177,9 @@ class Configuration:
     def named(self, ask: Ask) -> tuple[Named, ...]:
         """What there is on the host, asked now."""
         said: Said = ask(Directives, places=self.places)
-        kinds = dict(said.kinds)
+        there = dict(said.kinds)
         return tuple(
-            Named(path, kinds[path], place, tuple(rest for at, rest in said.below if at == path))
+            Named(path, there[path], place, tuple(rest for at, rest in said.below if at == path))
             for path, place in sorted(dict(named(said.lines)).items())
-            if path in kinds
+            if path in there
         )

@@ -32,6 +32,27 @@ class Named(NamedTuple):
     below: tuple[str, ...] = ()
 
 
+_BELOW = 'index($1, at "/") == 1 {print "@", substr($1, length(at) + 1), from}'
+KINDS = (
+    'mounts=$(mount -p | awk "{print \\$2}"); while read -r each; do '
+    'if [ -d "$each" ]; then echo "= directory $each"; '
+    'printf "%s\\n" "$mounts" | awk -v at="$(realpath "$each")" -v from="$each" '
+    f"{quote(_BELOW)}; "
+    'elif [ -f "$each" ]; then echo "= file $each"; '
+    'elif [ -e "$each" ]; then echo "= other $each"; fi; done'
+)
+"""sh that reads paths, and prints "= KIND PATH" and, for what is mounted in one, "@ REST PATH"."""
+
+
+def kinds(output: Sequence[str]) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+    """From those lines: path -> kind, and each path with the rest of a mount point in it."""
+    rows = [row.split(" ", 2) for row in output if row[:2] in ("= ", "@ ")]
+    return (
+        {row[2]: row[1] for row in rows if row[0] == "="},
+        tuple((row[2], row[1]) for row in rows if row[0] == "@"),
+    )
+
+
 Ask = Callable[..., Any]
 """Gives a fact: its class, and its arguments by name."""
 

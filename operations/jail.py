@@ -30,7 +30,7 @@ _ETC = (
     "rc rc.d rc.subr rc.shutdown network.subr rc.firewall defaults login.conf login.conf.db "
     "services services.db protocols rpc netconfig nsswitch.conf host.conf localtime termcap ttys "
     "gettytab shells syslog.conf newsyslog.conf periodic mtree ssl pam.d mail pkg locate.rc "
-    "csh.cshrc csh.login profile motd.template devfs.conf libmap.conf os-release"
+    "csh.cshrc csh.login profile motd.template devfs.conf libmap.conf os-release hosts.allow"
 )
 # Not all of /etc: password hashes, ssh host keys and the host's rc.conf, fstab and crontab do not
 # belong in a jail.

@@ -23,6 +23,7 @@ from steps.thin import jail_steps, local_etc
 REQUIRES = ("network",)
 
 _NAME = "mail"
+_CUTOVER = f"{_NAME}.cutover"
 _SENDMAIL = "/usr/sbin/sendmail"
 
 
@@ -80,6 +81,9 @@ def preflight(site: Site) -> tuple[Check, ...]:
     return (
         check("mail::maps_can_be_rebuilt", until=before),
         check("mail::queue_can_be_moved", until=before),
+        check("mail::named_paths_are_in_the_jail", until=_CUTOVER, service=_NAME),
+        check("mail::local_helpers_are_reached", until=_CUTOVER, service=_NAME),
+        check("mail::named_accounts_are_in_the_jail", until=_CUTOVER, service=_NAME),
         *(
             check(test, until=before, service=name)
             for name in moved(site)[:-1]
@@ -179,6 +183,7 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
                 "service::listens_on_the_jails_address",
             ),
             check("mail::is_accepted_for_every_host_name", until="mail.retire"),
+            check("mail::jail_has_what_is_named", until=_CUTOVER, ahead=True, service=_NAME),
             check("mail::calls_itself_the_same", until="mail.retire", ahead=True),
             check("mail::accounts_are_in_the_jail"),
             *(

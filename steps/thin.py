@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from operations import apache, carried, companion, files, jail, logs, packages, rc
+from operations import apache, carried, companion, files, jail, logs, mailers, packages, rc
 from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
@@ -186,11 +186,13 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
 def _further(site: Site, name: str) -> carried.Further:
     """What the configuration of a jail's services names besides."""
     services = [site.services[each] for each in site.jails[name].services]
+    mail = tuple(each.rc for each in services if mailers.are_known(each.rc))
     return carried.Further(
-        names=tuple(
-            apache.Configuration(each.configuration) for each in services if each.rc == "apache24"
+        names=(
+            *(apache.Configuration(e.configuration) for e in services if e.rc == "apache24"),
+            *([mailers.Configuration(mail)] if mail else []),
         ),
-        there=(*site.paths(name), *jail.PROGRAMS),
+        there=(*site.paths(name), *jail.PROGRAMS, *(mailers.OWN if mail else ())),
         trees=site.base.jails,
     )
 

@@ -27,6 +27,7 @@ def parameters(host: Host, call: Call, folder: str = FOLDER) -> dict[str, str]:
         "inet_interfaces": "all",
         "queue_directory": mail.POSTFIX,
         "alias_database": "hash:/etc/mail/aliases",
+        "alias_maps": "hash:/etc/mail/aliases",
     }
     return defaults | configs.main_cf(call.rootdir, f"{folder}/main.cf")
 
@@ -46,6 +47,14 @@ def postconf(host: Host, call: Call) -> Reply:
         case ["-x"]:
             rows = (f"{name} = {_expanded(known, value)}\n" for name, value in known.items())
             return Reply("".join(rows))
+        case ["-nx"]:
+            told = configs.main_cf(call.rootdir, f"{folder}/main.cf")
+            return Reply(
+                "".join(f"{name} = {_expanded(known, value)}\n" for name, value in told.items())
+            )
+        case ["-M"]:
+            text = call.rootdir.read(f"{folder}/master.cf") or ""
+            return Reply("".join(f"{line}\n" for line in text.splitlines() if line[:1].strip("#")))
         case ["-h" | "-hx" as how, name] if name in known:
             return Reply((_expanded(known, known[name]) if "x" in how else known[name]) + "\n")
         case ["-e", *pairs] if pairs:

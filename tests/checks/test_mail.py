@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 import secrets
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from operations import mail
+from operations import mail, mailers
+from operations.carried import LOCAL_ETC, Further, is_in
+from operations.jail import PROGRAMS
 from operations.mail import POSTFIX, SENDMAIL, Queue
 from rollout.site import Site
 from tests.checks import smtp
+from tests.checks.asking import asking
+
+if TYPE_CHECKING:
+    from tests.checks.conftest import Listening
 
 _NAMES = "echo '$=w' | /usr/sbin/sendmail -bt | sed -e 's/^> //'"
 
@@ -59,6 +65,95 @@ def test_maps_can_be_rebuilt(host: Any, site: Site) -> None:
     said = host.check_output(map_question(site)).splitlines()
     wrong = [line for line in said if not line.startswith("WARNING")]
     assert not wrong, f"mail maps that cannot be rebuilt from their text: {'; '.join(wrong)}"
+
+
+def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> None:
+    """By a mount, as a copy, or brought along; else the setting that names them is told."""
+    jail = site.jail_of(service)
+    further = Further(
+        names=(mailers.Configuration(_scripts(site, jail)),),
+        there=(*site.paths(jail), *PROGRAMS, *mailers.OWN),
+        trees=site.base.jails,
+    )
+    lost = [f"{each.said}: {each.path}" for each in further.lost(asking(host))]
+    assert not lost, (
+        f"jail {jail} would not have these: {'; '.join(lost)}: add each to services.{service}."
+        f"configuration (is copied) or .data, or its directory to jails.{jail}.mounts; or take "
+        f"{service} out of `order`"
+    )
+
+
+def test_local_helpers_are_reached(
+    host: Any, listening: list[Listening], site: Site, service: str
+) -> None:
+    """Milters, filters and policy servers at 127.0.0.1, which is the jail itself in a jail."""
+    jail = site.jail_of(service)
+    own = {
+        one.pid
+        for name in site.jails[jail].services
+        for each in site.services[name].tcp_ports
+        for one in listening
+        if one.port == str(each)
+    }
+    helpers = {one.port for one in listening if one.pid not in own}
+    known = {str(port) for port in site.tcp_ports}
+    lost = [
+        f"{said}: 127.0.0.1:{port}"
+        for port, said in _settings(host, site, jail).ports
+        if port in helpers - known
+    ]
+    assert not lost, (
+        f"jail {jail} would not reach these: {'; '.join(lost)}: describe the daemon that listens "
+        "there as [services.NAME], with that port and public = false, and leave NAME out of `order`"
+    )
+
+
+def test_named_accounts_are_in_the_jail(host: Any, site: Site, service: str) -> None:
+    jail = site.jail_of(service)
+    named = dict(_settings(host, site, jail).accounts)
+    asked = f"for name in {' '.join(named)}; do echo $name $(id -u $name 2>/dev/null); done"
+    rows = [row.split() for row in host.check_output(asked).splitlines()] if named else []
+    low, high = site.jails[jail].uids or (1, 0)
+    lost = [
+        f"{named[row[0]]}: account {row[0]}, uid {row[1]}"
+        for row in rows
+        if len(row) == 2 and 1000 <= int(row[1]) < 65530 and not low <= int(row[1]) <= high
+    ]
+    assert not lost, (
+        f"jail {jail} would not have these: {'; '.join(lost)}: give jails.{jail}.uids a range that "
+        "has the uid"
+    )
+
+
+def test_jail_has_what_is_named(host: Any, site: Site, service: str) -> None:
+    """Asked in the jail: each path that exists on the host; of directories that are mounted, the
+    same one, since the jail has an empty one of that name where the mount is missing.
+    """
+    jail = site.jail_of(service)
+    said = _settings(host, site, jail)
+    kinds, named = dict(said.kinds), dict(said.paths)
+    own = (*site.services[service].configuration, *PROGRAMS, *mailers.OWN, LOCAL_ETC)
+    mounted = [path for path, kind in kinds.items() if kind == "directory" and not is_in(path, own)]
+    paths = " ".join(quote(path) for path, kind in kinds.items() if kind != "other")
+    asked = (
+        f'for each in {paths}; do [ -e "$each" ] && echo "$each" '
+        f'$(case \' {" ".join(mounted)} \' in (*" $each "*) stat -f %i "$each";; esac); done'
+    )
+    here = host.check_output(asked).splitlines()
+    there = host.check_output("jexec %s sh -c %s", jail, asked).splitlines()
+    missing = [row.split()[0] for row in here if row not in there]
+    assert not missing, f"jail {jail} does not have these: " + "; ".join(
+        f"{named[each]}: {each}" for each in missing
+    )
+
+
+def _settings(host: Any, site: Site, jail: str) -> mailers.Said:
+    said: mailers.Said = asking(host)(mailers.Settings, scripts=_scripts(site, jail))
+    return said
+
+
+def _scripts(site: Site, jail: str) -> tuple[str, ...]:
+    return tuple(site.services[name].rc for name in site.jails[jail].services)
 
 
 def test_queue_can_be_moved(host: Any, site: Site) -> None:

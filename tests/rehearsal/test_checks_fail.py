@@ -125,6 +125,25 @@ CASES = [
     ),
     broken("mail::maps_can_be_rebuilt", "echo 'no colon' >> /etc/mail/aliases"),
     broken("mail::queue_can_be_moved", "mv /var/spool/mqueue /x && ln -s /x /var/spool/mqueue"),
+    broken(
+        "mail::named_paths_are_in_the_jail",
+        "touch /root/users; echo 'Kusers text /root/users' >> /etc/mail/sendmail.cf",
+        service="mail",
+    ),
+    broken(
+        "mail::local_helpers_are_reached",
+        "echo 'Listen 127.0.0.1:8891' >> /usr/local/etc/apache24/httpd.conf; "
+        "service apache24 onerestart; "
+        "echo 'Xmilter, S=inet:8891@localhost' >> /etc/mail/sendmail.cf",
+        service="mail",
+    ),
+    broken(
+        "mail::named_accounts_are_in_the_jail",
+        "pw useradd vmail -u 5000 -d /nonexistent; "
+        "echo 'Mpipe, P=/bin/cat, user=vmail' >> /etc/mail/sendmail.cf",
+        service="mail",
+    ),
+    lacking("mail::jail_has_what_is_named", service="mail"),
     lacking("mail::is_accepted_for_every_host_name"),
     lacking("mail::calls_itself_the_same"),
     broken("mail::base_has_sendmail", "rm /usr/libexec/sendmail/sendmail"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from shlex import quote
 
-from operations import mail
+from operations import mail, mailers
 from operations.command import ANY, Look
 from rollout.site import Site
 from tests.checks import smtp, test_mail
@@ -15,6 +15,35 @@ _NAMES = "/root/cellblock-names"
 
 def maps_can_be_rebuilt(site: Site) -> Iterator[Look]:
     yield Look(f"({test_mail.map_question(site)}) | grep -v ^WARNING")
+
+
+def named_paths_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
+    """Each path (+) must be in the jail: by the site file, copied, or mounted."""
+    yield from _named(site, service)
+
+
+def local_helpers_are_reached(site: Site, service: str) -> Iterator[Look]:
+    """Each port (>) must be one of the mail server itself, or of a service of the site file."""
+    yield from _named(site, service)
+
+
+def named_accounts_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
+    """Each account (&) must be the system's, or have a uid in the jail's range."""
+    yield from _named(site, service)
+
+
+def _named(site: Site, service: str) -> Iterator[Look]:
+    jail = site.jails[site.jail_of(service)]
+    scripts = [site.services[name].rc for name in jail.services]
+    yield Look(mailers.Settings().command(scripts), ANY)
+
+
+def jail_has_what_is_named(site: Site, service: str) -> Iterator[Look]:
+    """The paths (=) that the host has: each must be in the jail, too."""
+    for look in _named(site, service):
+        asked = f"{look.line} | sed -n 's/^= [df][a-z]* //p' | while read -r each; do "
+        inside = f'jexec {site.jail_of(service)} test -e "$each"'
+        yield Look(f'{asked}{inside} || echo "$each"; done')
 
 
 def queue_can_be_moved(site: Site) -> Iterator[Look]:

@@ -1,0 +1,127 @@
+"""What the configuration of sendmail, Postfix and Dovecot names: paths, ports, accounts.
+
+Asked of the programs themselves where they tell (postconf, doveconf); only the name of a setting is
+kept, since a value may hold a password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from shlex import quote
+
+from pyinfra.api.facts import FactBase
+
+from operations.carried import KINDS, Ask, Named, kinds
+from operations.command import Look
+
+OWN = (
+    *("/etc/mail", "/var/spool/mqueue", "/var/spool/clientmqueue", "/var/spool/postfix"),
+    *("/var/db/postfix", "/var/run/dovecot", "/var/log", "/dev"),
+    *("/tmp", "/var/tmp"),  # noqa: S108 # names, for a comparison
+    *(f"/etc/{name}" for name in ("hosts", "resolv.conf", "services", "passwd", "group")),
+)
+"""What a mail jail has of its own: its queue, caches that daemons make anew, the system's files.
+
+The directories in /var are made with the host's owners (jail.configuration)."""
+
+# An alias is a program, a file or an :include: if a slash or a bar is in its value.
+_ALIASES = "xargs -n 1 grep -nHE '^[^#]*[:,][^#]*[|/]' /dev/null 2>/dev/null"
+_SAYS = {
+    "sendmail": "grep -nHE '^(K|F|X|M|O [A-Za-z.]+=)' /etc/mail/sendmail.cf; "
+    "sed -nE 's/^O AliasFile=//p' /etc/mail/sendmail.cf | tr ',' '\\n' | sed -e 's/.*://' | "
+    f"{_ALIASES}",
+    "postfix": "postconf -nx | sed -e 's/^/postconf::/'; postconf -M | sed -e 's/^/master.cf::/'; "
+    f"postconf -hx alias_maps | grep -oE '/[^, ]+' | {_ALIASES}",
+    "dovecot": "doveconf -n | sed -e 's/^/doveconf::/'",
+}
+"""sh that prints FILE:NUMBER:TEXT, by rc script."""
+
+_NAMED = r"""
+{at = index($0, ":"); file = substr($0, 1, at - 1); text = substr($0, at + 1)
+ at = index(text, ":"); number = substr(text, 1, at - 1); text = substr(text, at + 1)
+ said = number == "" ? file : file ":" number
+ if (number == "") {name = text; sub(/^[ \t]+/, "", name); sub(/[ \t=].*/, "", name)
+  said = said ": " name}
+ rest = text
+ while (match(rest, /(^|[^A-Za-z0-9_.$%~}\/-])\/[A-Za-z0-9_.+@\/-]+[%$*{]?/)) {
+  path = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
+  sub(/^[^\/]/, "", path); if (path ~ /[%$*{]$/) sub(/\/[^\/]*$/, "", path)
+  sub(/\/+$/, "", path); if (path != "" && path !~ /^\/\//) print "+ " path "\t" said}
+ rest = text
+ while (match(rest, /(127\.0\.0\.1|localhost)\]?:[0-9]+|inet6?:[0-9]+@(127\.0\.0\.1|localhost)/)) {
+  port = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
+  sub(/@.*/, "", port); sub(/.*:/, "", port); print "> " port "\t" said}
+ rest = text
+ while (match(rest, /(^|[ \t,])(mail_uid|mail_gid|uid|user)[ \t]*=[ \t]*[a-z_][A-Za-z0-9_-]*/)) {
+  user = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
+  sub(/.*[ \t=]/, "", user); print "& " user "\t" said}}
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is named, each with the setting or line that names it; what there is at each path."""
+
+    paths: tuple[tuple[str, str], ...] = ()
+    ports: tuple[tuple[str, str], ...] = ()
+    accounts: tuple[tuple[str, str], ...] = ()
+    kinds: tuple[tuple[str, str], ...] = ()
+    below: tuple[tuple[str, str], ...] = ()
+
+
+class Settings(FactBase[Said]):
+    """What the configurations of these daemons name, by their rc scripts."""
+
+    default = Said
+
+    @staticmethod
+    def assumed(scripts: Sequence[str]) -> Look:
+        return Look(
+            f"{{ {_says(scripts)}; }} | grep -oE '/var/[a-z/]+|/home/[a-z/]+|/usr/home' | sort -u",
+            claim=f"{', '.join(scripts)} name no directories but those of the site file",
+        )
+
+    def command(self, scripts: Sequence[str]) -> str:
+        awk = re.sub(r"([{;]?)\n", lambda end: f"{end[1] or ';'} ", _NAMED.strip())
+        return (
+            f"named=$({{ {_says(scripts)}; }} 2>/dev/null | awk {quote(awk)} | sort -u); "
+            'printf "%s\\n" "$named"; '
+            "printf '%s\\n' \"$named\" | sed -n 's/^+ \\([^\t]*\\).*/\\1/p' | sort -u | "
+            f"{{ {KINDS}; }}"
+        )
+
+    def process(self, output: list[str]) -> Said:
+        """Lines "+ PATH<tab>SAID", "> PORT...", "& ACCOUNT...", and those of KINDS."""
+
+        def pairs(mark: str) -> tuple[tuple[str, str], ...]:
+            rows = (row[2:].partition("\t") for row in output if row.startswith(mark))
+            return tuple((first, said) for first, _, said in rows)
+
+        there, below = kinds(output)
+        return Said(pairs("+ "), pairs("> "), pairs("& "), tuple(there.items()), below)
+
+
+def _says(scripts: Sequence[str]) -> str:
+    return "; ".join(_SAYS[each] for each in scripts if each in _SAYS)
+
+
+def are_known(script: str) -> bool:
+    return script in _SAYS
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The configuration of some mail daemons, as something that names paths."""
+
+    scripts: tuple[str, ...]
+
+    def named(self, ask: Ask) -> tuple[Named, ...]:
+        said: Said = ask(Settings, scripts=self.scripts)
+        there = dict(said.kinds)
+        return tuple(
+            Named(path, there[path], place, tuple(rest for at, rest in said.below if at == path))
+            for path, place in sorted(dict(said.paths).items())
+            if path in there
+        )

@@ -1,0 +1,80 @@
+"""What the configuration of mail daemons names. The settings are from the manuals of postconf(5),
+doveconf(1), and from FreeBSD's sendmail.cf."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from operations import mailers
+from tests.unit.operations.asking import typed
+
+
+def said(where: Path, script: str, text: str) -> mailers.Said:
+    """What the fact makes of this output of postconf -nx or doveconf -n."""
+    (where / "text").write_text(text)
+    stubs = {
+        "postconf": f'[ "$1" = -nx ] && cat {where}/text',
+        "doveconf": f"cat {where}/text",
+        "mount": "printf '/dev/x\\t%s/vmail/big\\tufs rw 1 1\\n' " + str(where),
+    }
+    done = typed(mailers.Settings().command([script]), where, None, **stubs)
+    assert done.returncode == 0, done.stderr
+    return mailers.Settings().process(done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("virtual_mailbox_base = /var/vmail", "/var/vmail"),
+        (
+            "virtual_mailbox_maps = proxy:hash:/usr/local/etc/postfix/vmailbox",
+            "/usr/local/etc/postfix/vmailbox",
+        ),
+        ("mail_location = maildir:/var/vmail/%d/%n/Maildir", "/var/vmail"),
+        ("mail_location = mbox:~/mail:INBOX=/var/mail/u%n", "/var/mail"),
+        ("ssl_cert = </etc/certs/mail.pem", "/etc/certs/mail.pem"),
+        ("  args = uid=vmail gid=vmail home=/srv/mail/%d", "/srv/mail"),
+        ('mailbox_command = /usr/local/bin/procmail -a "$EXTENSION"', "/usr/local/bin/procmail"),
+        ("data_directory = $config_directory/x", None),
+        ("relayhost = smtp://mail/x", None),
+    ],
+)
+def test_paths_are_found_up_to_what_differs_by_user(
+    tmp_path: Path, line: str, path: str | None
+) -> None:
+    name = line.split(maxsplit=1)[0]
+    found = said(tmp_path, "dovecot", f"{line}\n")
+    assert found.paths == (((path, f"doveconf: {name}"),) if path else ())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "smtpd_milters = inet:127.0.0.1:8891, unix:/var/run/milter",
+        "content_filter = smtp-amavis:[127.0.0.1]:8891",
+        "smtpd_relay_restrictions = check_policy_service inet:localhost:8891",
+        "Xopendkim, S=inet:8891@localhost",
+    ],
+)
+def test_ports_of_this_machine_are_found(tmp_path: Path, line: str) -> None:
+    found = said(tmp_path, "postfix", f"{line}\n")
+    assert [port for port, _ in found.ports] == ["8891"]
+
+
+def test_accounts_are_found_and_no_value_is_kept(tmp_path: Path) -> None:
+    text = "mail_uid = vmail\nservice x {\n  user = root\n}\nargs = uid=virt password=secret\n"
+    found = said(tmp_path, "dovecot", text)
+    assert {name for name, _ in found.accounts} == {"vmail", "root", "virt"}
+    assert "secret" not in str(found)
+
+
+def test_what_there_is_at_each_path_is_told_with_what_is_mounted_in_it(tmp_path: Path) -> None:
+    for name in ("vmail/big", "etc"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "etc/users").touch()
+    text = f"base = {tmp_path}/vmail\nusers = {tmp_path}/etc/users\nno = {tmp_path}/no\n"
+    found = said(tmp_path, "postfix", text)
+    assert dict(found.kinds) == {f"{tmp_path}/vmail": "directory", f"{tmp_path}/etc/users": "file"}
+    assert found.below == ((f"{tmp_path}/vmail", "/big"),)
