@@ -48,7 +48,7 @@ def test_the_hosts_own_mail_is_taken_in_a_name_that_cannot_be_looked_up(
 def test_a_jail_with_another_name_is_undone_before_anybody_uses_it(made: Plan, box: Box) -> None:
     with runner(made, box) as run:
         run.apply("mail.jail")
-        typed(box, f"sed -i '' -e '/{NAME}/d' /usr/jails/mail/root/etc/hosts")
+        typed(box, "sed -i '' -e '/^D/d' /usr/jails/mail/root/etc/mail/sendmail.cf")
         with pytest.raises(RolledBack, match=f"calls itself mail.example.org .*{NAME}"):
             run.apply()
 
