@@ -190,7 +190,8 @@ def _relayed_by_sendmail(address: str) -> Reversible:
         undo=f"if grep -qs {quote(f'^{line}[[:space:]]')} {at}; then "
         f"sed -i '' -e {quote(f'/^{line}[[:space:]]/d')} {at}; "
         f'if [ ! -e "$KEEP/1" ] && [ ! -s {at} ]; then rm -f {at} {at}.db; '
-        f'elif [ -e "$KEEP/2" ] && cmp -s {at} "$KEEP/1"; then cp -p "$KEEP/2" {at}.db; '
+        f'elif [ -e "$KEEP/2" ] && cmp -s {at} "$KEEP/1"; then '
+        f'cp -p "$KEEP/1" {at} && cp -p "$KEEP/2" {at}.db; '
         f"else {make}; fi; fi",
         keep=(at, f"{at}.db"),
         says=f"let the host's sendmail relay for {address}, as for 127.0.0.1, in {at}",

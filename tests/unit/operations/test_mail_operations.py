@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -348,11 +349,11 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def relaying(script: str, etc: Path) -> Reversible:
-    """With the before-images that host.sh makes."""
+    """With the before-images that host.sh makes, which have the times of the files."""
     [command] = reversible(mail.relayed, script=script, address="10.80.0.4")
     for number, path in enumerate(command.keep, 1):
         if Path(path).exists():
-            (etc / f"keep/{number}").write_bytes(Path(path).read_bytes())
+            shutil.copy2(path, etc / f"keep/{number}")
     return command
 
 
@@ -370,6 +371,8 @@ def test_sendmail_relays_for_a_jail_until_the_undo(etc: Path, before: str | None
     if before is not None:
         (etc / "access").write_text(before)
         (etc / "access.db").write_text("made by hand")
+        for name in ("access", "access.db"):
+            os.utime(etc / name, (1_700_000_000, 1_700_000_000))
     command = relaying("sendmail", etc)
     relayed(command.do, etc)
     assert (etc / "access").read_text() == f"{before or ''}Connect:10.80.0.4\tRELAY\n"
@@ -378,6 +381,8 @@ def test_sendmail_relays_for_a_jail_until_the_undo(etc: Path, before: str | None
         relayed(str(command.undo), etc)
         there = {path.name: path.read_text() for path in etc.glob("access*")}
         assert there == ({"access": before, "access.db": "made by hand"} if before else {})
+        times = {path.stat().st_mtime for path in etc.glob("access*")}
+        assert len(times) < 2, "a text that is newer than its map is refused by check"
 
 
 def test_what_others_wrote_into_the_access_map_meanwhile_stays(etc: Path) -> None:
