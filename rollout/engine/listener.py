@@ -41,8 +41,8 @@ class Listener:
     A listener must not raise: a run does not fail because it could not be shown.
     """
 
-    def act(self, name: str) -> None:
-        """A run begins: "apply", "rollback", or one act of a rehearsal."""
+    def act(self, name: str, part: str = "") -> None:
+        """A run begins: "apply", "rollback", or an act of a rehearsal, which says "part 1 of 5"."""
 
     def watching(self, results: Path) -> None:
         """From now on the prober writes the answers of the services to this file."""
@@ -85,9 +85,9 @@ class Listeners(Listener):
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = listeners
 
-    def act(self, name: str) -> None:
+    def act(self, name: str, part: str = "") -> None:
         for each in self._listeners:
-            each.act(name)
+            each.act(name, part)
 
     def watching(self, results: Path) -> None:
         for each in self._listeners:

@@ -44,6 +44,7 @@ class Rehearsal:
         self.files = files
         self.record = Record(plan, "rehearse", box.target.name, files, listener.note)
         self.verdicts = Verdicts(plan)
+        self._part = ""
 
     def _runner(self, injector: Injector | None = None) -> Runner:
         if injector is None:
@@ -74,15 +75,20 @@ class Rehearsal:
         with self._judging(self.verdicts):
             before = self.fingerprint()
             with self.box.traffic(self.listener.note):
+                self._begin(1, 5)
                 self._act("apply", lambda runner: runner.apply())
                 self._verify("verify")
+                self._begin(2, 5)
                 self._act("rollback", lambda runner: runner.rollback())
                 self._baselines()
                 self.must_equal(before, "after the rollback")
+                self._begin(3, 5)
                 self._act("apply again", lambda runner: runner.apply())
                 self._verify("verify")
+            self._begin(4, 5)
             self._again()
-            self.listener.note("restarting the box")
+            self._begin(5, 5)
+            self.listener.note(f"--- {self._part}: restarting the box")
             self.box.reboot()
             self._verify("reboot")
         history.note(
@@ -99,10 +105,13 @@ class Rehearsal:
 
     def _broken(self, step: str, command: int) -> None:
         position = self.plan.position(step)
+        parts = 2 if position else 1
         if position:
+            self._begin(1, parts)
             self._act("apply", lambda runner: runner.apply(self.plan.steps[position - 1].name))
         self._must_have(step, command)  # the steps before it may have left it fewer
         before = self.fingerprint()
+        self._begin(parts, parts)
         try:
             self._faulted(Fault(step, "fail", number=command), f"apply {step}")
         except RolledBack as error:
@@ -139,9 +148,12 @@ class Rehearsal:
         names = [step.name for step in self.plan.steps if step.operations]
         ends = []
         for number, drawn in enumerate(faults.draw(count, seed, names), 1):
+            self._begin(number, count + 2)
             ends.append(self._one(f"chaos {number}", drawn))
+        self._begin(count + 1, count + 2)
         self._act("apply what is left", lambda runner: runner.apply())
         self._verify("verify")
+        self._begin(count + 2, count + 2)
         self._act("rollback", lambda runner: runner.rollback())
         self.must_equal(before, "after chaos and the rollback")
         self.listener.note(tabulate(ends, ["failure", "ended"]))
@@ -185,15 +197,23 @@ class Rehearsal:
 
     # Parts of them.
 
+    def _begin(self, number: int, of: int) -> None:
+        self._part = f"part {number} of {of}"
+
     def _act(
         self, name: str, run: Callable[[Runner], Any], injector: Injector | None = None
     ) -> None:
-        self.listener.act(name)
+        self.listener.act(name, self._part)
         injected = str(injector.fault) if injector else ""
         with self._runner(injector) as runner:
             try:
                 with self.record.act(
-                    name, runner, self.box.watches, self.box.socket_owner, injected
+                    name,
+                    runner,
+                    self.box.watches,
+                    self.box.socket_owner,
+                    injected=injected,
+                    part=self._part,
                 ):
                     run(runner)
             finally:
@@ -234,7 +254,7 @@ class Rehearsal:
 
     def _again(self) -> None:
         """Run all steps a second time: the commands that they yield where they are done."""
-        self.listener.note("running all steps a second time")
+        self.listener.note(f"--- {self._part}: running all steps a second time")
         found: list[str] = []
         ran = 0
         with self._runner() as runner:

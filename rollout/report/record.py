@@ -66,7 +66,7 @@ def folder(site: str, command: str) -> Path:
 @dataclass(frozen=True)
 class Act:
     """A run that ended. `confirmed` are the steps that were confirmed before it began; `injected`
-    is the failure that a rehearsal put into it.
+    is the failure that a rehearsal put into it, `part` which of the rehearsal's parts it is.
     """
 
     name: str
@@ -77,6 +77,7 @@ class Act:
     confirmed: list[str]
     found: Evidence
     injected: str = ""
+    part: str = ""
 
     @property
     def owners(self) -> list[tuple[str, tuple[Owner, ...]]]:
@@ -131,7 +132,9 @@ class Record:
         runner: Runner,
         watches: Sequence[Watch],
         socket_owner: Sequence[str] | None,
+        *,
         injected: str = "",
+        part: str = "",
     ) -> Iterator[None]:
         """Run while the prober watches, and keep the result; `results` has the figures."""
         probes = self.files / f"{re.sub('[^a-z0-9]+', '-', name.partition(',')[0])}.jsonl"
@@ -151,7 +154,7 @@ class Record:
             with self._without_harm(f"{name} will be missing in the report"):
                 found = evidence.gather(runner.connection.target, runner.results, name == ROLLBACK)
                 done = tuple(runner.results)
-                self.add(Act(name, began, ended, done, timelines, before, found, injected))
+                self.add(Act(name, began, ended, done, timelines, before, found, injected, part))
 
     def _timelines(self, probes: Path) -> dict[str, Timeline]:
         """By the label of each port of the site, also of those that were not watched."""
@@ -174,6 +177,7 @@ class Record:
         found = act.found
         return {
             "name": act.name,
+            "part": act.part,
             "injected": act.injected,
             "began": round(act.began, 3),
             "seconds": round(act.ended - act.began, 3),

@@ -29,9 +29,9 @@ class Events(Listener):
     def _print(self, event: str, **more: Any) -> None:
         out(json.dumps({"event": event, "time": now(), **more}))
 
-    def act(self, name: str) -> None:
-        self._acts.append({"name": name, "results": [], "summary": ""})
-        self._print("act", name=name)
+    def act(self, name: str, part: str = "") -> None:
+        self._acts.append({"name": name, "part": part, "results": [], "summary": ""})
+        self._print("act", name=name, part=part)
 
     def watching(self, results: Path) -> None:
         self._print("watching", probes=str(results))

@@ -22,7 +22,7 @@ from rollout.engine.listener import Result
 from rollout.plan.step import Gate, Step
 from rollout.probe.recent import SPAN, Now, Recent
 from rollout.report import tables
-from rollout.terminal.plain import PlainLines, harmless
+from rollout.terminal.plain import PlainLines, harmless, headed
 
 _COMMAND = re.compile(r"(\d{3}) (.+)")  # host.sh logs number and title of each command
 _STATE = re.compile(r"\S+Z \d{3}-\S+: ([a-z]+)")  # and each new state of the step
@@ -73,10 +73,10 @@ class Live(PlainLines):
     def say(self, text: str) -> None:
         self._console.print(Text(harmless(text)), soft_wrap=True)
 
-    def act(self, name: str) -> None:
-        self._act, self._began = name, time.monotonic()
+    def act(self, name: str, part: str = "") -> None:
+        self._act, self._began = headed(name, part), time.monotonic()
         self._at("", "gathering facts")
-        self.say(f"--- {name}")
+        super().act(name, part)
         self._show()
 
     def watching(self, results: Path) -> None:

@@ -34,6 +34,11 @@ def wrapped(text: str) -> str:
     return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
+def headed(name: str, part: str) -> str:
+    """An act, after the part of the rehearsal that it is."""
+    return f"{part}: {name}" if part else name
+
+
 def out(text: str) -> None:
     """Print a line. If the reader has gone, as head(1) does, the run continues without output."""
     try:
@@ -51,8 +56,8 @@ class PlainLines(Listener):
     def close(self) -> None:
         """Nothing is printed after this."""
 
-    def act(self, name: str) -> None:
-        self.say(f"--- {name}")
+    def act(self, name: str, part: str = "") -> None:
+        self.say(f"--- {headed(name, part)}")
 
     def result(self, result: Result) -> None:
         parts = [tables.OUTCOMES[result.outcome]]

@@ -57,6 +57,11 @@ def test_forward_back_and_forward_again(rehearsed: Rehearsed) -> None:
     assert (told[-1]["event"], told[-1]["exit_code"]) == ("results", 0)
     acts = {act["name"]: act["results"] for act in told[-1]["acts"]}
     assert list(acts) == ["apply", "rollback", "apply again"]
+    assert [act["part"] for act in told[-1]["acts"]] == [f"part {n} of 5" for n in (1, 2, 3)]
+    said = [each["text"] for each in told if each["event"] == "note"]
+    assert "--- part 4 of 5: running all steps a second time" in said
+    report = json.loads((rehearsed.report / "report.json").read_text(encoding="utf-8"))
+    assert [act["part"] for act in report["acts"]] == [f"part {n} of 5" for n in (1, 2, 3)]
     begun = [each["step"] for each in told if each["event"] == "begun"]
     ended = [each["step"] for each in told if each["event"] == "result"]
     assert begun == steps * 2

@@ -44,6 +44,7 @@ class Staged(Rehearsal):
         box = replace(nowhere(), reboot=lambda: self.played.append("restart"))
         super().__init__(PLAN, box, self.notes, where)
         self.played: list[str] = []
+        self.parts: list[str] = []
         self.faults: list[Fault] = []
         self.ends = ends or {}
         self.now = [list(BEFORE)]
@@ -58,6 +59,7 @@ class Staged(Rehearsal):
 
     def _act(self, name: str, run: Callable[..., Any], injector: Injector | None = None) -> None:
         self.played.append(name)
+        self.parts.append(f"{self._part}: {name}")
         if injector:
             self.faults.append(injector.fault)
         for start, error in self.ends.items():
@@ -91,6 +93,12 @@ def test_all_of_it_is_forward_back_compared_forward_again_and_restarted(tmp_path
         "restart",
         "reboot",
     ]
+    assert rehearsal.parts == [
+        "part 1 of 5: apply",
+        "part 2 of 5: rollback",
+        "part 3 of 5: apply again",
+    ]
+    assert rehearsal.notes.notes[-1] == "--- part 5 of 5: restarting the box"
     assert rehearsal.notes.notes[0] == (
         "after the rollback: compared with before: identical (3 facts)"
     )
@@ -122,6 +130,7 @@ def test_a_broken_command_is_that_of_its_step_and_number(tmp_path: Path) -> None
     assert caught.value.todo.startswith("nothing has to be repaired")
     assert "on a live server: correct the cause, then cellblock apply" in caught.value.todo
     assert rehearsal.faults == [Fault("web.cutover", "fail", number=2)]
+    assert [part[:11] for part in rehearsal.parts] == ["part 1 of 2", "part 2 of 2"]
     assert rehearsal.played[0] == "apply"
     assert "compared with before: identical" in rehearsal.notes.notes[-1]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -217,7 +217,15 @@ def test_a_step_that_failed_says_what_was_injected_when_and_how_it_compares(tmp_
 def test_the_result_is_a_sentence_and_comes_first(tmp_path: Path) -> None:
     data, text = left(tmp_path, act())
     said = read(text).text
-    assert said.index(summary.run(data)) < said.index("exit code 0")
+    assert said.index("Summary") < said.index(summary.run(data)) < said.index("exit code 0")
+
+
+def test_an_act_of_a_rehearsal_says_which_part_it_is(tmp_path: Path) -> None:
+    data, text = left(tmp_path, replace(act("rollback"), part="part 2 of 5"))
+    assert data["acts"][0]["part"] == "part 2 of 5"
+    header, _, main = text.partition("</header>")
+    assert "part 2 of 5: rollback" in read(header).text
+    assert "rollback part 2 of 5 of the rehearsal" in read(main).text
 
 
 def test_the_pictures_come_before_the_tables(tmp_path: Path) -> None:

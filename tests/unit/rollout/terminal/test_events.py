@@ -36,22 +36,29 @@ def test_each_event_is_one_line_and_the_last_has_the_results(lines: Any) -> None
     assert found[8]["seconds_left"] == 118
     assert found[9]["outcome"] == "confirmed"
     assert found[-1]["acts"] == [
-        {"name": "apply", "results": runs.RESULTS, "summary": runs.SUMMARY}
+        {"name": "apply", "part": "", "results": runs.RESULTS, "summary": runs.SUMMARY}
     ]
     assert (found[-1]["exit_code"], found[-1]["error"]) == (0, None)
 
 
 def test_the_results_of_each_act_are_its_own(lines: Any) -> None:
     told = Events()
-    told.act("apply")
+    told.act("apply", "part 1 of 5")
     told.ended(runs.RESULTS, runs.SUMMARY)
     told.act("rollback")
     told.ended([], "")
     told.close(None)
-    assert lines()[-1]["acts"] == [
-        {"name": "apply", "results": runs.RESULTS, "summary": runs.SUMMARY},
-        {"name": "rollback", "results": [], "summary": ""},
+    found = lines()
+    assert found[-1]["acts"] == [
+        {
+            "name": "apply",
+            "part": "part 1 of 5",
+            "results": runs.RESULTS,
+            "summary": runs.SUMMARY,
+        },
+        {"name": "rollback", "part": "", "results": [], "summary": ""},
     ]
+    assert found[0]["part"] == "part 1 of 5"
 
 
 def test_an_error_is_in_the_last_event_with_its_exit_code(lines: Any) -> None:
@@ -61,7 +68,7 @@ def test_an_error_is_in_the_last_event_with_its_exit_code(lines: Any) -> None:
     last = lines()[-1]
     assert last["exit_code"] == 2
     assert last["error"] == {"what": "it was undone", "evidence": "the log", "todo": "read it"}
-    assert last["acts"] == [{"name": "apply", "results": [], "summary": ""}]
+    assert last["acts"] == [{"name": "apply", "part": "", "results": [], "summary": ""}]
 
 
 def test_an_undo_and_what_was_watched_are_told(lines: Any, tmp_path: Any) -> None:

@@ -57,6 +57,12 @@ def test_the_step_its_place_and_the_command_at_hand(view: Live) -> None:
     view.close()
 
 
+def test_a_rehearsal_says_which_of_its_parts_runs(view: Live) -> None:
+    view.act("rollback", "part 2 of 5")
+    assert row(view, "run").split() == ["dcserver:", "part", "2", "of", "5:", "rollback", "0:00"]
+    view.close()
+
+
 def test_before_the_first_step_it_is_seen_what_is_done_meanwhile(view: Live) -> None:
     view.act("apply")
     view.note("running the preflight checks: 4")

@@ -54,6 +54,11 @@ def test_verbose_has_every_command_and_nothing_that_is_for_the_runner(
     assert "round trips" in lines[14]
 
 
+def test_an_act_of_a_rehearsal_is_headed_by_its_part(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainLines().act("rollback", "part 2 of 5")
+    assert capsys.readouterr().out == "--- part 2 of 5: rollback\n"
+
+
 def test_an_undo_says_why_and_its_checks_have_no_deadline(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
