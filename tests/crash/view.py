@@ -33,7 +33,9 @@ ASKED = (
     ("sockstat", "-l"),
     ("kldstat", "-q", "-m", "ipfw"),
 )
-_OF_A_JAIL = re.compile(r"/usr/jails/[^/]+/root/(dev|tmp|var/run|var/log|var/tmp)")
+_OF_A_JAIL = re.compile(
+    r"/usr/jails/[^/]+/root/(dev|tmp|var/(run|log|tmp|spool/clientmqueue/sm-client\.pid))"
+)
 _PID = re.compile(r"^(\S+\s+\S+\s+)\d+", re.MULTILINE)
 
 
