@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 from shlex import quote
+from typing import Literal, NamedTuple
 
 from pyinfra.api.facts import FactBase
 
@@ -90,6 +91,69 @@ class Networks(FactBase[tuple[IPv4Interface, ...] | None]):
         return tuple(
             IPv4Interface(f"{m[1]}/{IPv4Address(int(m[2], 16))}") for m in matches if m is not None
         )
+
+
+class OwnAddresses(FactBase[tuple[IPv4Interface, ...] | None]):
+    """The same; a plan without a host is for one whose only address is `wan`, and 127.0.0.1."""
+
+    default = Networks.default
+
+    @staticmethod
+    def assumed(wan: str) -> Look:
+        line = "ifconfig -a inet | awk '$1 == \"inet\" && $2 !~ /^127[.]/ {print $2}'"
+        return Look(line, wan, claim=f"{wan} is the host's only IPv4 address")
+
+    def command(self, wan: str) -> str:
+        return Networks().command()
+
+    def process(self, output: list[str]) -> tuple[IPv4Interface, ...]:
+        return Networks().process(output)
+
+
+class Bound(NamedTuple):
+    """A listening socket of the host; `address` is "*" for all."""
+
+    proto: Literal["tcp", "udp"]
+    command: str
+    address: str
+    port: int
+
+
+class Listeners(FactBase[tuple[Bound, ...]]):
+    """The IPv4 sockets at which programs of the host listen on some ports."""
+
+    default = tuple
+
+    def command(self, ports: Sequence[int]) -> str:
+        wanted = ",".join(map(str, ports)) or "0"
+        return (
+            f"sockstat -46lq -j 0 -p {wanted} 2>/dev/null | "
+            "awk '{print $2, $(NF - 2), $(NF - 1)}' | sort -u"
+        )
+
+    def process(self, output: list[str]) -> tuple[Bound, ...]:
+        """Protocols are tcp4, tcp46, udp4 ...; those that are 6 alone are left out."""
+        found = []
+        for line in output:
+            command, proto, end = (*line.split(), "", "", "")[:3]
+            address, _, port = end.rpartition(":")
+            if "4" in proto and port.isdigit():
+                kind: Literal["tcp", "udp"] = "tcp" if proto.startswith("tcp") else "udp"
+                found.append(Bound(kind, command, address, int(port)))
+        return tuple(found)
+
+
+class JailAddresses(FactBase[tuple[str, ...]]):
+    """The IPv4 addresses of the running jails."""
+
+    default = tuple
+
+    def command(self) -> str:
+        return "jls ip4.addr"
+
+    def process(self, output: list[str]) -> tuple[str, ...]:
+        found = (each for line in output for each in line.strip().split(","))
+        return tuple(each for each in found if re.fullmatch(r"[\d.]+", each))
 
 
 class Capabilities(FactBase[tuple[str, ...] | None]):
@@ -169,6 +233,45 @@ class Rules(FactBase[tuple[Rule, ...]]):
         return tuple(
             Rule(int(m[2]), int(m[3]), m[4], enabled=m[1] is None) for m in matches if m is not None
         )
+
+
+class HostRules(FactBase[tuple[Rule, ...]]):
+    """The rules of the host's own firewall: those outside of the sets `first` to `last`."""
+
+    default = tuple
+
+    @staticmethod
+    def _listed(first: int, last: int, more: str = "") -> str:
+        """A rule of a disabled set has the words `# DISABLED` before its number."""
+        set = 's = ($1 == "#") ? $5 : $3'
+        return (
+            f"ipfw -S list 2>/dev/null | awk '{{{set}}} (s < {first} || s > {last}){more}' || true"
+        )
+
+    @staticmethod
+    def assumed(first: int, last: int) -> Look:
+        line = HostRules._listed(first, last, " && !/^65535 /").removesuffix(" || true")
+        return Look(line, claim="the host has no rules of its own in ipfw")
+
+    def command(self, first: int, last: int) -> str:
+        return self._listed(first, last)
+
+    def process(self, output: list[str]) -> tuple[Rule, ...]:
+        return Rules().process(output)
+
+
+class OnePass(FactBase[bool]):
+    """Whether the search of ipfw's rules ends at a rule of nat or dummynet."""
+
+    @staticmethod
+    def default() -> bool:
+        return True
+
+    def command(self) -> str:
+        return "sysctl -n net.inet.ip.fw.one_pass 2>/dev/null || true"
+
+    def process(self, output: list[str]) -> bool:
+        return output != ["0"]
 
 
 class Nats(FactBase[dict[int, str]]):

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
-from operations import files
+from operations import files, placing
 from operations.command import Commands, Reversible
-from operations.facts import Kenv, Module, Nats, Rules
+from operations.doors import View, Ways
+from operations.facts import (
+    HostRules,
+    JailAddresses,
+    Kenv,
+    Listeners,
+    Module,
+    Nats,
+    OnePass,
+    OwnAddresses,
+    Rule,
+    Rules,
+)
 
 _LOADED = "ipfw list >/dev/null 2>&1"
 _DEFAULT = "net.inet.ip.fw.default_to_accept"
@@ -62,19 +75,24 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
     """Add rules to a disabled set, all with one number: they exist, but have no effect yet.
 
     ipfw keeps rules of one number in the order in which they were added. Nothing else may use the
-    set or the number. `set N delete M` deletes rule M from set N; `delete set N M`, which looks
-    alike, would delete the whole sets N and M.
+    set.
     """
-    ours = [(number, set, body) for body in bodies]
-    there = [rule for rule in host.get_fact(Rules) if set == rule.set or number == rule.number]
-    if [(rule.number, rule.set, rule.body) for rule in there] == ours:
+    yield from _added(set, [(number, body) for body in bodies])
+
+
+def _added(set: int, placed: Sequence[placing.Placed]) -> Commands:
+    """`set N delete M` deletes rule M from set N; `delete set N M`, which looks alike, would delete
+    the whole sets N and M.
+    """
+    there = [rule for rule in host.get_fact(Rules) if set == rule.set]
+    if sorted((rule.number, rule.body) for rule in there) == sorted(placed):
         host.noop(f"set {set} has these rules already")
         return
     if there:
-        rule = min(there, key=lambda each: (each.number, each.set, each.body) in ours)
+        rule = min(there, key=lambda each: (each.number, each.body) in placed)
         raise OperationError(
             f"ipfw rule {rule.number} exists (set {rule.set}: {rule.body}): "
-            f"expected set {set} and rule number {number} to be unused"
+            f"expected set {set} to be unused"
         )
     yield Reversible(
         f"ipfw -q set disable {set}",
@@ -82,9 +100,9 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
         live=True,
         says=f"disable ipfw set {set} while rules are added to it",
     )
-    for body in bodies:
+    for number, body in placed:
         yield Reversible(
-            f"ipfw -q add {number} set {set} {body}",
+            f"ipfw -q add {number} set {set} {_typed(body)}",
             undo=f"if {_LOADED}; then ipfw -qf set {set} delete {number}; fi",
             live=True,
             says=f"add ipfw rule {number}: {body}",
@@ -92,14 +110,19 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
         )
 
 
+def _typed(body: str) -> str:
+    """For sh, which would take the parentheses of table(1) for its own."""
+    return " ".join(map(quote, body.split(" ")))
+
+
 @operation()
 def nat(number: int, config: str) -> Commands:
     """Configure a nat instance. It has no effect until a rule sends packets to it.
 
-    `config` as in ipfw(8), in the order in which ipfw prints it: ip, flags, redirections.
+    `config` as in ipfw(8): ip, flags, redirections. ipfw prints the redirections last first.
     """
     there = host.get_fact(Nats).get(number)
-    if there == config:
+    if there is not None and _parts(there) == _parts(config):
         host.noop(f"nat {number} is configured already")
         return
     if there is not None:
@@ -110,6 +133,49 @@ def nat(number: int, config: str) -> Commands:
         live=True,
         says=f"configure ipfw nat {number}: {config}",
         owns={f"ipfw nat {number}": ""},
+    )
+
+
+def _parts(config: str) -> tuple[str, list[str]]:
+    first, *redirections = config.split(" redirect_")
+    return first, sorted(redirections)
+
+
+@operation()
+def opened(set: int, ways: Ways, path: str, *, fixed: Sequence[placing.Placed] = ()) -> Commands:
+    """Add the rules of `ways` to a disabled set, and save them in `path` for the next boot.
+
+    Each stands directly before the rule of the host that lets its packets pass, so the host's own
+    rules decide their numbers. `fixed` are further rules, with theirs.
+    """
+    view = _view(ways)
+    try:
+        rules = [*fixed, *ways.placed(view)]
+    except placing.Obstacle as obstacle:
+        raise OperationError(str(obstacle)) from None
+    configs = ways.nats(view)
+    for instance, config in configs.items():
+        yield from nat._inner(instance, config)
+    yield from _added(set, rules)
+    lines = [f"nat {instance} config {config}\n" for instance, config in configs.items()]
+    lines += [f"add {number} set {set} {body}\n" for number, body in rules]
+    yield from files.put._inner(path, "".join(lines))
+
+
+def _view(ways: Ways) -> View:
+    beside = ways.beside
+    first, last = beside.sets
+    theirs: tuple[Rule, ...] = host.get_fact(HostRules, first=first, last=last)
+    nats: dict[int, str] = host.get_fact(Nats)
+    has = host.get_fact(OwnAddresses, wan=beside.wan) or ()
+    jails: tuple[str, ...] = host.get_fact(JailAddresses)
+    return View(
+        placing.of_host(theirs, nats=nats, ends_at_nat=host.get_fact(OnePass), floor=beside.floor),
+        beside.own([each.ip for each in has], jails),
+        host.get_fact(Listeners, ports=ways.ports),
+        tuple(rule for rule in host.get_fact(Rules) if first <= rule.set <= last),
+        nats,
+        beside.apart,
     )
 
 

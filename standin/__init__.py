@@ -39,7 +39,7 @@ Limits
     Plain file commands (cat, mkdir, chmod, grep, awk, sort, tar ...) are this machine's own, GNU
     options included; those whose options or output matter are translated (commands/files.py).
     chflags protects files from commands, not from a redirection of sh. IPv6 has addresses but no
-    packets. The firewall judges and counts only the first packet of a connection and its reply.
+    packets. The firewall judges and counts only the first three packets of a connection.
     dummynet pipes are not modelled; of TSO only that it stops an upload through nat. A power cut
     loses nothing that was written or, on request, the tails of files (linux/power_loss.py), but
     never a name. Jails have no limits and no vnet. MySQL users, TLS and mail delivery do not

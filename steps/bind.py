@@ -42,7 +42,6 @@ def steps(site: Site) -> tuple[Step, ...]:
             _NAME,
             why="All DNS queries go to the jail from one moment on: TCP by an ipfw fwd rule, UDP "
             "by nat. Dynamic updates are refused meanwhile, so that both have the same zones.",
-            localhost=True,
             before=[
                 use(named.updates_held),
                 use(named.zones_anew_in_jail, script=service.rc, jail=name, **where),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from operations import offload
+from operations import firewall, offload
+from operations.doors import Exits, Ways
 from rollout.errors import Refused
 from rollout.plan.step import Check, Gate, Step, check, use
 from rollout.site import Site
-from steps import ruleset
+from steps import forward, ruleset
 from steps.base import RULES
 
 REQUIRES = ("network",)
 
 _NAME = "egress"
-# libalias uses ports of the public address from 32768 on. Packets to lower ports must not reach
-# nat: it ends the search, and the host's own rules come after ours.
-_ANSWERS = "32768-65535 in recv"
+# libalias takes ports of the public address from 32768 on.
+_TAKEN = (32768, 65535)
 
 
 def steps(site: Site) -> tuple[Step, ...]:
@@ -27,7 +27,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     wan = site.host
     boot = f"{RULES}/{_NAME}.ifconfig"
     off = [use(offload.off, interface=wan.wan_interface, at_boot=boot)] if natted else []
-    nats = {site.places[_NAME].number: f"ip {wan.wan_address}"} if natted else None
+    place = site.places[_NAME]
     return (
         Step(
             name=_NAME,
@@ -35,8 +35,22 @@ def steps(site: Site) -> tuple[Step, ...]:
             why="Jails with outbound = nat connect out from the public address; jails with none "
             "cannot connect out. TSO and LRO are disabled, since nat cannot translate their "
             "segments.",
-            operations=(*off, *ruleset.part(site, _NAME, bodies(site), nats)),
-            checks=(*ruleset.checks(site, _NAME), *_checks(site, natted, boot)),
+            operations=(
+                *off,
+                use(
+                    firewall.opened,
+                    set=place.set,
+                    ways=ways(site),
+                    path=f"{RULES}/{_NAME}.rules",
+                    fixed=[(place.number, body) for body in bodies(site)],
+                ),
+                use(firewall.switch, set=place.set),
+            ),
+            checks=(
+                *ruleset.checks(site, _NAME),
+                *forward.checks(site, _NAME, ways(site))[1:],
+                *_checks(site, natted, boot),
+            ),
         ),
     )
 
@@ -72,38 +86,62 @@ def shut_in(site: Site, service: str) -> Gate | None:
 
 
 def bodies(site: Site) -> list[str]:
-    """The rules. No nat rule here matches a packet whose source is the host's own address.
-
-    One that did would also translate the answers of forwarded connections: these did not come in
-    through nat, so they would get another port, and the client would drop them.
-    """
+    """The rules with the number of this part: before all rules of the host's own."""
     interface, address = site.host.wan_interface, site.host.wan_address
-    number = site.places[_NAME].number
     found = []
     if site.egress.probe_port:
         port, jail = site.egress.probe_port, site.jails[site.built[0]].address
         found.append(f"fwd {jail},{port} tcp from any to {address} {port} in")
-    natted = False
     for name in site.built:
         jail_ = site.jails[name]
         if jail_.outbound == "nat":
-            natted = True
-            found.append(
-                f"nat {number} ip from {jail_.address} to not {site.lan.network} "
-                f"out xmit {interface}"
-            )
-        else:
+            continue
+        answers = ",".join(map(str, forward.udp_ports(site, name)))
+        if not answers:
             found.append(f"deny ip from {jail_.address} to any out xmit {interface}")
-    if natted:
+            continue
+        # The answers of its services get the public address in a later rule.
         found += [
-            f"nat {number} {proto} from any to {address} {_ANSWERS} {interface}"
-            for proto in ("tcp", "udp")
+            f"deny {proto} from {jail_.address}{ports} to any out xmit {interface}"
+            for proto, ports in (("tcp", ""), ("udp", f" not {answers}"), ("icmp", ""))
         ]
-        # Without "fragmentation needed" a transfer over a path with a smaller MTU would stall.
-        found.append(
-            f"nat {number} icmp from any to {address} in recv {interface} icmptypes 0,3,11"
-        )
     return found
+
+
+def ways(site: Site) -> Ways:
+    """The jails that connect out by nat.
+
+    No nat rule for them matches a packet whose source is the host's own address. One that did would
+    also translate the answers of forwarded connections: these did not come in through nat, so they
+    would get another port, and the client would drop them.
+    """
+    jails = [site.jails[name] for name in site.built if site.jails[name].outbound == "nat"]
+    exits = Exits(
+        jails=tuple(str(jail.address) for jail in jails),
+        nat=site.places[_NAME].number,
+        interface=site.host.wan_interface,
+        ports=_ports(site),
+    )
+    return Ways(_NAME, (exits,) if jails else (), forward.beside(site))
+
+
+def _ports(site: Site) -> str:
+    """Those of libalias without those of services, as ipfw writes them."""
+    low, high = _TAKEN
+    served = sorted(
+        {
+            listen.port
+            for name in site.order
+            if name in site.services
+            for listen in site.services[name].ports
+        }
+    )
+    ranges = []
+    for port in [each for each in served if each >= low]:
+        ranges += [(low, port - 1)] if port > low else []
+        low = port + 1
+    ranges.append((low, high))
+    return ",".join(f"{start}-{end}" for start, end in ranges if start <= end)
 
 
 def _checks(site: Site, natted: bool, boot: str) -> list[Check]:

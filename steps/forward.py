@@ -1,7 +1,8 @@
-"""The ipfw rules that redirect a service's ports to its jail, in a set of their own.
+"""What leads to the jail of a service, in an ipfw set of its own.
 
-A port that is not public is redirected only for programs of the host and the jails: what they send
-to an address of the host comes in through lo0.
+The rules stand directly before those of the host's own that let the same packets pass
+(operations/placing.py, docs/decisions/0026). A port that is not public is redirected only for
+programs of the host and the jails: what they send to an address of the host comes in through lo0.
 
 fwd works only for TCP: a forwarded datagram arrives, but its answer leaves from the jail's address,
 and the client drops it (measured on 13.2). So UDP goes in, and its answers go out, through nat.
@@ -9,52 +10,101 @@ and the client drops it (measured on 13.2). So UDP goes in, and its answers go o
 
 from __future__ import annotations
 
-from rollout.plan.step import Check, Use, check
-from rollout.site import Listen, Site
+from typing import Literal
+
+from operations import firewall
+from operations.doors import Beside, Doors, Ways
+from rollout.plan.step import Check, Use, check, use
+from rollout.site import PARTS_BEFORE, Site
 from steps import ruleset
+from steps.base import RULES
 
 
-def rules(site: Site, service: str, *, localhost: bool = False) -> list[Use]:
+def rules(site: Site, service: str, *, localhost: bool = True) -> list[Use]:
     """The rules: live in a set that is still disabled, and on disk for the next boot.
 
     With `localhost`, programs that use 127.0.0.1 reach the jail, too: on the host, and in the other
     jails, where 127.0.0.1 means the jail's own address.
     """
-    jail = site.jails[site.jail_of(service)]
-    wan = site.host.wan_address
-    bodies: list[str] = []
-    for listen in site.services[service].ports:
-        end = f"to {wan} {listen.port} {incoming(listen)}"
-        if listen.proto == "udp":
-            number = site.places[service].number
-            bodies.append(f"nat {number} udp from not {site.lan.network} {end}")
-            continue
-        bodies.append(f"fwd {jail.address},{listen.port} tcp from any {end}")
-        if localhost:
-            bodies += _local(site, service, listen)
-    return ruleset.waiting(site, service, bodies)
-
-
-def incoming(listen: Listen) -> str:
-    """The options of a rule that matches packets for a port of the host's address."""
-    return "in" if listen.public else "in recv lo0"
+    return [_opened(site, service, ways(site, service, localhost=localhost))]
 
 
 def localhost(site: Site, service: str) -> list[Use]:
     """The same for 127.0.0.1 only, in a set of its own, which may be disabled later."""
-    ports = site.services[service].ports
-    bodies = [each for one in ports if one.proto == "tcp" for each in _local(site, service, one)]
-    return ruleset.waiting(site, "localhost", bodies)
+    return [_opened(site, "localhost", localhost_ways(site, service))]
 
 
-def _local(site: Site, service: str, listen: Listen) -> list[str]:
-    """In the other jails 127.0.0.1 means the jail's own address."""
-    jail = site.jails[site.jail_of(service)]
-    to = f"fwd {jail.address},{listen.port} tcp from any to"
-    others = [other for other in site.jails.values() if other is not jail]
-    return [
-        f"{to} {address} {listen.port}" for address in ("127.0.0.1", *(o.address for o in others))
-    ]
+def _opened(site: Site, part: str, ways: Ways) -> Use:
+    set, path = site.places[part].set, f"{RULES}/{part}.rules"
+    return use(firewall.opened, set=set, ways=ways, path=path)
+
+
+def ways(site: Site, service: str, *, localhost: bool = True) -> Ways:
+    return Ways(service, (doors(site, service, "all", localhost=localhost),), beside(site))
+
+
+def localhost_ways(site: Site, service: str) -> Ways:
+    return Ways(f"{service} at 127.0.0.1", (doors(site, service, "localhost"),), beside(site))
+
+
+def answers_ways(site: Site) -> Ways:
+    each = tuple(doors(site, name, "answers") for name in over_udp(site))
+    return Ways("answers over UDP", each, beside(site))
+
+
+def checks(site: Site, part: str, ways: Ways, until: str | None = None) -> tuple[Check, ...]:
+    """The set is in force, and the host's own rules still decide who gets in."""
+    set = site.places[part].set
+    return (
+        check("network::ipfw_set_is_enabled", until=until, set=set),
+        check("network::the_hosts_rules_still_decide", until=until, set=set, ways=ways),
+    )
+
+
+def answer_checks(site: Site, service: str, until: str | None = None) -> tuple[Check, ...]:
+    """The service answers from its jail wherever it did before; later the policy rules jails."""
+    known = ways(site, service)
+    denied = until or ("policy" if "policy" in site.order else None)
+    return (
+        check("service::answers_wherever_it_did", until=until, service=service, ways=known),
+        check("service::answers_jails_at_localhost", until=denied, service=service, ways=known),
+    )
+
+
+def doors(
+    site: Site,
+    service: str,
+    what: Literal["all", "localhost", "answers"],
+    *,
+    localhost: bool = True,
+) -> Doors:
+    name, table = site.jail_of(service), site.services[service]
+    others = [str(jail.address) for other, jail in site.jails.items() if other != name]
+    return Doors(
+        what=what,
+        jail=str(site.jails[name].address),
+        nat=site.places[service].number,
+        ports=tuple((each.proto, each.port, each.public) for each in table.ports),
+        addresses=tuple(map(str, table.addresses)),
+        others=tuple(others) if localhost else (),
+    )
+
+
+def beside(site: Site) -> Beside:
+    sets = [place.set for place in site.places.values()]
+    return Beside(
+        sets=(min(sets), max(sets)),
+        floor=max(site.places[part].number for part in PARTS_BEFORE),
+        wan=str(site.host.wan_address),
+        network=str(site.lan.network),
+        apart=tuple(not_the_hosts(site).split(",")),
+    )
+
+
+def not_the_hosts(site: Site) -> str:
+    """The addresses of the jails, which the host's interfaces have."""
+    public = [each for jail in site.jails.values() for each in jail.public_addresses]
+    return ",".join(map(str, [site.lan.network, *public]))
 
 
 def back(site: Site) -> list[Use]:
@@ -93,29 +143,31 @@ def back_checks(site: Site, jail: str) -> list[Check]:
 
 
 def answers(site: Site) -> list[Use]:
-    """The rules that send answers of UDP services out with the public address, if there are any.
+    """The rules that send answers of UDP services out with the address that was asked, if any.
 
     In a set of their own that stays enabled: otherwise an answer would leave from the jail's
     address while a service's set is disabled. Not towards the LAN, whose clients asked the jail's
     address.
     """
-    configs: dict[int, str] = {}
-    bodies: list[str] = []
-    for name in site.order:
-        udp = _udp(site, name)
-        if not udp:
-            continue
-        number, address = site.places[name].number, site.jails[site.jail_of(name)].address
-        wan = site.host.wan_address
-        # Not redirect_port: once libalias has forgotten a client's port, it does not send the next
-        # query from that port to the jail (docs/decisions/0021).
-        configs[number] = f"ip {wan} same_ports redirect_addr {address} {wan}"
-        bodies += [
-            f"nat {number} udp from {address} {port} to not {site.lan.network} out" for port in udp
-        ]
-    return ruleset.part(site, "answers", bodies, configs) if bodies else []
+    if not over_udp(site):
+        return []
+    return [
+        _opened(site, "answers", answers_ways(site)),
+        use(firewall.switch, set=site.places["answers"].set),
+    ]
 
 
-def _udp(site: Site, name: str) -> list[int]:
-    ports = site.services[name].ports if name in site.services else ()
-    return [listen.port for listen in ports if listen.proto == "udp"]
+def over_udp(site: Site) -> list[str]:
+    """The services of the order that have a UDP port."""
+    moved = [name for name in site.order if name in site.services]
+    return [name for name in moved if any(_udp(site, name))]
+
+
+def udp_ports(site: Site, jail: str) -> list[int]:
+    """The UDP ports of the services of the order in a jail."""
+    services = site.jails[jail].services
+    return [port for name in services if name in site.order for port in _udp(site, name)]
+
+
+def _udp(site: Site, service: str) -> list[int]:
+    return [listen.port for listen in site.services[service].ports if listen.proto == "udp"]

@@ -211,7 +211,7 @@ def _each(site: Site, *tests: str) -> Sequence[Check]:
 
 def _cutover(site: Site) -> Step:
     sets = [site.places[name].set for name in moved(site)]
-    rules = [each for name in moved(site) for each in forward.rules(site, name, localhost=True)]
+    rules = [each for name in moved(site) for each in forward.rules(site, name)]
     return Step(
         name="mail.cutover",
         does="new connections go to the jail",
@@ -223,8 +223,13 @@ def _cutover(site: Site) -> Step:
             *(each for name in moved(site) for each in dependents.asked(site, name)),
         ),
         checks=(
-            *(check("network::ipfw_set_is_enabled", set=each) for each in sets),
+            *(
+                each
+                for name in moved(site)
+                for each in forward.checks(site, name, forward.ways(site, name))
+            ),
             *_each(site, "service::answers_from_jail"),
+            *(each for name in moved(site) for each in forward.answer_checks(site, name)),
             *(each for name in moved(site) for each in dependents.asked_checks(site, name)),
             *_own_mail(site, "sendmail"),
         ),

@@ -44,7 +44,7 @@ def _cutover(site: Site) -> Step:
         "starts on the same files, on the host itself, without waiting for the network.",
         operations=(
             # Everything that can be done before the stop; the gap is within one command.
-            *forward.rules(site, _NAME),
+            *forward.rules(site, _NAME, localhost=False),
             *forward.localhost(site, _NAME),
             use(
                 rc.jail_variable, name=service.rcvar, value="YES", jail=jail, root=root, before="NO"
@@ -69,14 +69,15 @@ def _cutover(site: Site) -> Step:
             check("service::does_not_run_on_host", service=_NAME),
             check("service::starts_at_boot_in_jail", service=_NAME),
             check("service::answers_from_jail", service=_NAME),
+            *forward.answer_checks(site, _NAME, later),
             check("mysql::jails_server_uses_the_hosts_data", service=_NAME),
             *(
                 [check("service::socket_leads_into_jail", until=later, service=_NAME)]
                 if socket
                 else []
             ),
-            check("network::ipfw_set_is_enabled", set=site.places[_NAME].set),
-            check("network::ipfw_set_is_enabled", until=later, set=site.places["localhost"].set),
+            *forward.checks(site, _NAME, forward.ways(site, _NAME, localhost=False)),
+            *forward.checks(site, "localhost", forward.localhost_ways(site, _NAME), later),
             *dependents.asked_checks(site, _NAME),
             *dependents.logs_checks(site, _NAME),
         ),

@@ -36,6 +36,8 @@ def steps(site: Site) -> tuple[Step, ...]:
                     mode="555",
                 ),
                 use(rc.variable, name="cellblock_firewall_enable", value="YES"),
+                # rc.firewall and most rule scripts begin with a flush, which removes our rules.
+                use(rc.word, name="firewall_coscripts", value=_SCRIPT),
                 *answers,
                 *back,
             ),
@@ -46,11 +48,8 @@ def steps(site: Site) -> tuple[Step, ...]:
                 ),
                 check("network::ipfw_is_loaded"),
                 check("service::script_is_enabled", script="cellblock_firewall"),
-                *(
-                    [check("network::ipfw_set_is_enabled", set=site.places["answers"].set)]
-                    if answers
-                    else []
-                ),
+                check("network::rules_return_with_the_firewall", script=_SCRIPT),
+                *(forward.checks(site, "answers", forward.answers_ways(site)) if answers else ()),
             ),
         ),
     )

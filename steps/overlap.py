@@ -106,7 +106,6 @@ def cutover(
     name: str,
     *,
     why: str,
-    localhost: bool = False,
     before: Sequence[Use] = (),
     after: Sequence[Use] = (),
     tell: tuple[str, ...] = (),
@@ -118,7 +117,7 @@ def cutover(
         does="new connections go to the jail",
         why=why,
         operations=(
-            *forward.rules(site, name, localhost=localhost),
+            *forward.rules(site, name),
             *before,
             use(firewall.switch, set=switch),
             *after,
@@ -126,8 +125,9 @@ def cutover(
             *_companions_asked(site, name),
         ),
         checks=(
-            check("network::ipfw_set_is_enabled", set=switch),
+            *forward.checks(site, name, forward.ways(site, name)),
             check("service::answers_from_jail", service=name),
+            *forward.answer_checks(site, name),
             *dependents.asked_checks(site, name),
         ),
         gate=dependents.gate(site, name),

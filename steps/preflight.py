@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 
+from operations.doors import Ways
 from rollout.plan.step import Check, Step, check
 from rollout.site import Site
-from steps import submission
+from steps import egress, forward, submission
 
 REQUIRES: tuple[str, ...] = ()
 
@@ -23,6 +24,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::login_is_root"),
         check("preflight::host_has_the_wan_address"),
         check("preflight::host_has_the_public_addresses_of_jails"),
+        check("preflight::rules_of_the_host_let_ours_work", ways=_ways(site)),
     ]
     for name in site.order:
         checks += _more(site, name)
@@ -33,12 +35,21 @@ def steps(site: Site) -> tuple[Step, ...]:
                 "preflight::rcvar_is_what_the_script_reads",
                 "preflight::rc_variables_name_what_the_jail_has",
                 "preflight::daemon_listens_on_its_ports",
+                "preflight::public_ports_answer_here",
                 "preflight::all_ports_are_in_the_site_file",
                 "preflight::daemon_serves_no_ipv6_clients",
                 *(["preflight::socket_is_the_daemons"] if service.socket else []),
                 *(["preflight::configuration_is_valid"] if service.configtest else []),
             ]
             checks += [check(test, until=moved, service=name) for test in tests]
+            checks.append(
+                check(
+                    "preflight::ports_are_forwarded_where_the_daemon_listens",
+                    until=moved,
+                    service=name,
+                    ways=forward.ways(site, name),
+                )
+            )
             if any(listen.has_certificate for listen in service.ports):
                 checks.append(check("service::presents_the_same_certificate", service=name))
             checks += [
@@ -65,6 +76,15 @@ def steps(site: Site) -> tuple[Step, ...]:
             checks=tuple(checks),
         ),
     )
+
+
+def _ways(site: Site) -> Ways:
+    """All that leads into jails and out of them in this order."""
+    moved = [name for jail in site.built for name in site.jails[jail].services]
+    into = [way for name in moved for way in forward.ways(site, name).each]
+    out = egress.ways(site).each if "egress" in site.order else ()
+    each = (*into, *forward.answers_ways(site).each, *out)
+    return Ways("all services", each, forward.beside(site))
 
 
 def _first(site: Site, jail: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rollout.errors import Refused
 from rollout.plan.step import Step
 from rollout.site import Site
-from steps import ruleset
+from steps import forward, ruleset
 
 REQUIRES = ("network",)
 
@@ -39,14 +39,18 @@ def _bodies(site: Site) -> Iterator[str]:
     """
     wan, interface = site.host.wan_address, site.host.wan_interface
     for name in site.built:
-        jail = site.jails[name]
-        own = ",".join(map(str, jail.addresses))
+        own = ",".join(map(str, site.jails[name].addresses))
         yield f"count ip from any to {own} in // {name} received"
         yield f"count ip from {own} to any out // {name} sent"
-        for service in jail.services:
+    # To ipfw the addresses of the jails are the host's, too: what goes there is counted already.
+    end, jails = f"skipto {site.places[_NAME].number + 1} ip", forward.not_the_hosts(site)
+    yield f"{end} from any to {jails} in"
+    yield f"{end} from {jails} to any out"
+    for name in site.built:
+        for service in site.jails[name].services:
             for listen in site.services[service].ports:
                 if listen.public and service in site.order:
-                    port = f"{wan} {listen.port}"
+                    port = f"{site.services[service].reached_at} {listen.port}"
                     yield f"count {listen.proto} from any to {port} in // {name} received"
                     if listen.proto == "tcp":
                         yield f"count tcp from {port} to any out // {name} sent"

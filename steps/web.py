@@ -41,7 +41,6 @@ def steps(site: Site) -> tuple[Step, ...]:
             site,
             _NAME,
             why="New connections go to the jail from one moment on; open connections continue.",
-            localhost=not all(listen.public for listen in site.services[_NAME].ports),
         ),
         overlap.retire(
             site,

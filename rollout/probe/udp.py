@@ -39,7 +39,8 @@ def who(target: Target, address: str, port: int, door: tuple[str, int] | None = 
 
 def _redirected(output: str, address: str, port: int) -> dict[str, int]:
     """Jail -> the packets to this address and port that a nat rule has redirected into it."""
-    rule = re.compile(rf"\d+ +(\d+) +\d+ nat (\d+) udp from .* to {re.escape(address)} {port} in")
+    at = rf"(?:\S+,)?{re.escape(address)}(?:,\S+)?"
+    rule = re.compile(rf"\d+ +(\d+) +\d+ nat (\d+) udp from .* to {at} {port} in( .*)?")
     redirection = re.compile(
         rf"ipfw nat (\d+) config .*\bredirect_addr ([\d.]+) {re.escape(address)}\b.*"
     )

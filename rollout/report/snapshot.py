@@ -100,12 +100,12 @@ def _led(
     site: Site, listen: Listen, rules: Sequence[Rule], nats: dict[int, str]
 ) -> tuple[str | None, str]:
     """Where the first rule in force that takes the port leads, and that rule."""
-    end = f"{site.host.wan_address} {listen.port}"
     for rule in rules:
         match = re.match(r"(fwd|nat) (\S+) (tcp|udp) from (.+?) to (.+)", rule.body)
         if not rule.enabled or match is None or match[3] != listen.proto:
             continue
-        if not f"{match[5].replace('dst-port ', '')} ".startswith(f"{end} "):
+        at, port = (*match[5].replace("dst-port ", "").split(), "")[:2]
+        if str(site.host.wan_address) not in at.split(",") or port != str(listen.port):
             continue
         address = match[2].partition(",")[0]
         if match[1] == "nat":

@@ -1,6 +1,16 @@
 """The site file, which describes the server. It is parsed once; unknown keys are refused."""
 
-from rollout.site.model import JOURNAL, Base, Jail, Listen, Mount, Place, Service, Site
+from rollout.site.model import (
+    JOURNAL,
+    PARTS_BEFORE,
+    Base,
+    Jail,
+    Listen,
+    Mount,
+    Place,
+    Service,
+    Site,
+)
 from rollout.site.policy import HOST, INTERNET, PROTOS, Allow, Egress, Policy, Proto
 from rollout.site.reading import parse, read
 
@@ -8,6 +18,7 @@ __all__ = [
     "HOST",
     "INTERNET",
     "JOURNAL",
+    "PARTS_BEFORE",
     "PROTOS",
     "Allow",
     "Base",

@@ -66,6 +66,18 @@ def _services(site: Site) -> Iterator[str]:
             yield f"services.{name}: is the name of a part of the rule set; expected another name"
         if name not in homes:
             yield f"services.{name}: belongs to no jail; name it in the services of one"
+        if service.addresses and site.host.wan_address not in service.addresses:
+            yield (
+                f"services.{name}.addresses: expected host.wan_address = {site.host.wan_address} "
+                "among them, where the service is watched"
+            )
+        of_jails = {each: jail for jail, table in site.jails.items() for each in table.addresses}
+        for address in service.addresses:
+            if address in of_jails or address in site.lan.network:
+                yield (
+                    f"services.{name}.addresses: {address} is a jail's; expected addresses of the "
+                    "host itself"
+                )
         for listen in service.ports:
             claim = (listen.port, listen.proto)
             first = claimed.setdefault(claim, name)

@@ -127,7 +127,7 @@ class Place(NamedTuple):
 class Firewall(_Table):
     """[firewall]: the rule numbers and sets of ipfw that Cellblock uses, and no one else."""
 
-    first_rule: Annotated[int, Field(ge=1, le=60000)] = 500
+    first_rule: Annotated[int, Field(ge=1, le=60000)] = 1
     first_set: Annotated[int, Field(ge=1, le=20)] = 20
 
 
@@ -211,6 +211,7 @@ class Service(_Table):
     rcvar: Name
     user: Name = "root"
     ports: Annotated[tuple[Listen, ...], Field(min_length=1)]
+    addresses: tuple[IPv4Address, ...] = ()
     configuration: tuple[HostPath, ...] = ()
     data: tuple[HostPath, ...] = ()
     logs: tuple[HostPath, ...] = ()
@@ -222,6 +223,11 @@ class Service(_Table):
     stop_within: Annotated[int, Field(ge=10, le=86400)] = 240
     client: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
     companions: tuple[Companion, ...] = ()
+
+    @property
+    def reached_at(self) -> str:
+        """Where it answers, as ipfw says it: at every address of the host, or at these."""
+        return ",".join(map(str, self.addresses)) or "me"
 
     @property
     def tcp_ports(self) -> tuple[int, ...]:

@@ -47,22 +47,36 @@ def who_answers(
             return None  # the jail's datagram leaves from its own address, and the client drops it
     else:
         found = _listener(host, proto, way.packet.target, way.packet.target_port)
-    return found if found and _answer_arrives(host, packet, way) else None
+    if found is None or not _answer_arrives(host, packet, way):
+        return None
+    return found if proto == "udp" or _third_arrives(host, packet, way, found) else None
+
+
+def _third_arrives(host: Host, first: Packet, way: Verdict, found: SocketAt) -> bool:
+    """The client's second packet has to reach the listening socket that took the first one."""
+    third = replace(first, is_third=True, states=way.states)
+    later = _way_in(host, third)
+    if later is None:
+        return False
+    there = (later.packet.target, later.packet.target_port)
+    if later.kind == "fwd":
+        there = (later.next_hop, later.next_port)
+    again = _listener(host, first.proto, *there)
+    return again is not None and again.daemon is found.daemon
 
 
 def _way_in(host: Host, packet: Packet) -> Verdict | None:
     """How the last search ended before the packet reached a socket; None when it never did."""
-    known = False
     if packet.interface != host.network.nic:
         # The packet leaves before it arrives: ipfw sees both directions of lo0.
         out = host.judge(replace(packet, direction="out", received_on=""))
         if out.kind == "drop":
             return None
-        known = out.is_known
-    verdict = host.judge(replace(packet, is_known=known))
-    if verdict.kind == "drop":
-        return None
-    return replace(verdict, is_known=known or verdict.is_known)
+        packet = replace(
+            out.packet, direction="in", received_on=packet.received_on, states=out.states
+        )
+    verdict = host.judge(packet)
+    return None if verdict.kind == "drop" else verdict
 
 
 def given(host: Host, address: str, port: int) -> int | None:
@@ -96,7 +110,7 @@ def taken(host: Host, source: str, address: str, port: int, length: int = 0) -> 
     answer = Packet(
         "tcp", address, port, seen.source, seen.source_port, "in", nic, nic, is_answer=True
     )
-    verdict = host.judge(replace(answer, is_known=out.is_known))
+    verdict = host.judge(replace(answer, states=out.states))
     if verdict.kind == "drop" or verdict.through_nat != out.through_nat:
         return None
     uncut = host.network.interfaces[nic].options & CAPABILITIES["tso"]
@@ -132,13 +146,15 @@ def _answer_arrives(host: Host, sent: Packet, way: Verdict, length: int = 0) -> 
         sent.proto,
         end.target,
         end.target_port,
-        sent.source,
-        sent.source_port,
+        way.packet.source,
+        way.packet.source_port,
         "out",
         interface,
         is_answer=True,
-        is_known=way.is_known,
+        states=way.states,
         seen_by_nat=way.through_nat,
+        asked_at=sent.target,
+        client=sent.source if way.packet.source != sent.source else "",
         length=60 + length,
     )
     verdict = host.judge(answer)
@@ -148,7 +164,8 @@ def _answer_arrives(host: Host, sent: Packet, way: Verdict, length: int = 0) -> 
         return False
     if interface == host.network.nic:
         return True
-    return host.judge(replace(answer, direction="in", received_on=interface)).kind != "drop"
+    back = host.judge(replace(seen, direction="in", received_on=interface, states=way.states))
+    return back.kind != "drop" and back.packet.target == sent.source
 
 
 def _listener(host: Host, proto: str, address: str, port: int) -> SocketAt | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from standin.model.rules import Packet, Rule
+from standin.model.rules import Member, Packet, Rule, State
 
 LAST_SET = 31
 STEP = 100
 NAT_PORT = 32768
+SHAPES = {"pipe", "queue"}
+PASSES = {"allow", *SHAPES}
+ENDS = {"allow", "fwd", "deny", "reject", "reset", "unreach"}
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,17 @@ class Verdict:
     packet: Packet
     next_hop: str = ""
     next_port: int = 0
-    is_known: bool = False
+    states: tuple[State, ...] = ()
     through_nat: bool = False
 
 
 @dataclass(frozen=True)
 class _Search:
-    """How it ended, the rules that counted the packet, and which addresses were found to be own."""
+    """How it ended, the rules that counted the packet, and the addresses that were looked up."""
 
     verdict: Verdict
     counted: tuple[Rule, ...]
-    owned: Mapping[str, bool]
+    members: Mapping[tuple[str, str], bool]
 
 
 @dataclass
@@ -60,6 +63,7 @@ class Firewall:
     rules: tuple[Rule, ...] = ()
     disabled: frozenset[int] = frozenset()
     nats: Mapping[int, Nat] = field(default_factory=dict)
+    tables: dict[str, dict[str, str]] = field(default_factory=dict)
     accepts_by_default: bool = False
     _judged: dict[tuple[Packet, bool], _Search] = field(default_factory=dict)
     _judged_by: tuple[object, object, object] = (None, None, None)
@@ -87,7 +91,7 @@ class Firewall:
         turned = {one: other, other: one}
         self.rules = tuple(replace(rule, set=turned.get(rule.set, rule.set)) for rule in self.rules)
 
-    def judge(self, packet: Packet, own: Callable[[str], bool], *, ends_at_nat: bool) -> Verdict:
+    def judge(self, packet: Packet, own: Member, *, ends_at_nat: bool) -> Verdict:
         """The verdict on a packet, which is counted. The prober sends the same packets hundreds of
         times a second, so a search is cached until something that it depends on changes.
         """
@@ -96,64 +100,74 @@ class Firewall:
         if any(now is not was for now, was in zip(by, self._judged_by, strict=True)):
             self._judged, self._judged_by = {}, by
         found = self._judged.get((packet, ends_at_nat))
-        if found is None or any(own(one) != was for one, was in found.owned.items()):
+        if found is None or any(own(*one) != was for one, was in found.members.items()):
             found = self._searched(packet, own, ends_at_nat=ends_at_nat)
             self._judged[packet, ends_at_nat] = found
         for rule in found.counted:
             rule.counter.add(packet)
         return found.verdict
 
-    def _searched(
-        self, packet: Packet, own: Callable[[str], bool], *, ends_at_nat: bool
-    ) -> _Search:
+    def _searched(self, packet: Packet, own: Member, *, ends_at_nat: bool) -> _Search:
         counted: list[Rule] = []
-        owned: dict[str, bool] = {}
+        members: dict[tuple[str, str], bool] = {}
 
-        def asked(address: str) -> bool:
-            return owned.setdefault(address, own(address))
+        def asked(word: str, address: str) -> bool:
+            return members.setdefault((word, address), own(word, address))
 
         verdict = self._search(packet, asked, counted, ends_at_nat=ends_at_nat)
-        return _Search(verdict, tuple(counted), owned)
+        return _Search(verdict, tuple(counted), members)
 
     def _search(
-        self,
-        packet: Packet,
-        own: Callable[[str], bool],
-        counted: list[Rule],
-        *,
-        ends_at_nat: bool,
+        self, packet: Packet, own: Member, counted: list[Rule], *, ends_at_nat: bool
     ) -> Verdict:
         """Try the rules of the enabled sets, in order of their numbers."""
         skip_to = 0
-        known = False
+        states: tuple[State, ...] = packet.states
         for rule in self.rules:
-            if rule.number < skip_to or rule.set in self.disabled or not rule.holds(packet, own):
+            if rule.number < skip_to or rule.set in self.disabled:
                 continue
+            action, argument = rule.action, rule.argument
+            known = _found(rule, packet.states)
+            if known is not None:
+                # ipfw looks for states once: at the first rule that has to do with them.
+                packet = replace(packet, states=())
+                action, argument = known.action, known.argument
+            elif not rule.holds(packet, own):
+                continue
+            elif made := rule.makes:
+                states = (*states, made)
             counted.append(rule)
-            known = known or rule.keeps_state
-            match rule.action:
-                case "allow":
-                    return Verdict("pass", packet, is_known=known)
-                case "deny" | "reject" | "reset" | "unreach":
+            if action == "skipto":
+                skip_to = int(argument)
+            elif action == "nat":
+                nat = self.nats.get(int(argument)) if argument.isdigit() else None
+                if nat is None:
                     return Verdict("drop", packet)
-                case "fwd":
-                    address, _, port = rule.argument.partition(",")
-                    to = int(port or packet.target_port)
-                    return Verdict("fwd", packet, address, to, is_known=known)
-                case "skipto":
-                    skip_to = int(rule.argument)
-                case "nat" if rule.argument.isdigit() and int(rule.argument) in self.nats:
-                    packet = translate(self.nats[int(rule.argument)], packet)
-                    if ends_at_nat:
-                        return Verdict("pass", packet, is_known=known, through_nat=True)
-                case "nat":
-                    return Verdict("drop", packet)
-        return Verdict("pass" if self.accepts_by_default else "drop", packet, is_known=known)
+                packet = translate(nat, packet)
+                if ends_at_nat:
+                    return Verdict("pass", packet, states=states, through_nat=True)
+            elif action in ENDS or (action in SHAPES and ends_at_nat):
+                return replace(_end(action, argument, packet), states=states)
+        return Verdict("pass" if self.accepts_by_default else "drop", packet, states=states)
+
+
+def _end(action: str, argument: str, packet: Packet) -> Verdict:
+    if action == "fwd":
+        address, _, port = argument.partition(",")
+        return Verdict("fwd", packet, address, int(port or packet.target_port))
+    return Verdict("pass" if action in PASSES else "drop", packet)
+
+
+def _found(rule: Rule, states: tuple[State, ...]) -> State | None:
+    name = rule.looks_for
+    return next((one for one in states if name in (one.name, ":any")), None) if name else None
 
 
 def translate(nat: Nat, packet: Packet) -> Packet:
     """libalias: incoming packets by the redirects, outgoing ones to the public address."""
     if packet.direction == "in":
+        if packet.client:
+            return replace(packet, target=packet.client)
         for to in nat.redirects:
             public = to.public or nat.ip
             if (
@@ -164,7 +178,9 @@ def translate(nat: Nat, packet: Packet) -> Packet:
                 port = to.port or packet.target_port
                 return replace(packet, target=to.address, target_port=port)
         return packet
-    for to in nat.redirects:
+    # What came in through a redirection leaves through the same one.
+    found = sorted(nat.redirects, key=lambda to: to.public != packet.asked_at)
+    for to in found:
         if (
             to.proto in ("", packet.proto)
             and packet.source == to.address
@@ -197,5 +213,7 @@ def parse_nat(number: int, words: list[str]) -> Nat:
             rest.pop(0)
         elif word not in ("same_ports", "log", "deny_in", "reset", "unreg_only"):
             raise ValueError(word)
-    text = f"ipfw nat {number} config {' '.join(words)}"
+    plain, *redirections = " ".join(words).split(" redirect_")
+    shown = " redirect_".join([plain, *reversed(redirections)])
+    text = f"ipfw nat {number} config {shown}"
     return Nat(number, text, ip, tuple(redirects))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -75,9 +76,16 @@ class Host:
             return Verdict("pass", packet)
         return self.firewall.judge(
             packet,
-            lambda address: self.network.owner(address) is not None,
+            self._is_member,
             ends_at_nat=self.kernel.sysctls[ONE_PASS] == "1",
         )
+
+    def _is_member(self, word: str, address: str) -> bool:
+        """Of a table of ipfw, or of "me": the addresses of the host."""
+        if not word.startswith("table("):
+            return self.network.owner(address) is not None
+        networks = self.firewall.tables.get(word.removeprefix("table(").rstrip(")"), {})
+        return any(ip_address(address) in ip_network(each) for each in networks)
 
     def load_module(self, name: str) -> None:
         self.kernel.load(name)

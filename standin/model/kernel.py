@@ -12,6 +12,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "ipfw": (),
     "libalias": (),
     "ipfw_nat": ("ipfw", "libalias"),
+    "dummynet": ("ipfw",),
     "nullfs": (),
     "tmpfs": (),
     "fdescfs": (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -10,11 +11,12 @@ from ipaddress import ip_address, ip_network
 ACTIONS = {"accept": "allow", "pass": "allow", "permit": "allow", "drop": "deny"}
 ACTIONS |= {name: name for name in ("allow", "deny", "reject", "reset", "count", "check-state")}
 WITH_ARGUMENT = {"forward": "fwd", "fwd": "fwd", "nat": "nat", "skipto": "skipto"}
-WITH_ARGUMENT |= {"unreach": "unreach"}
+WITH_ARGUMENT |= {name: name for name in ("unreach", "pipe", "queue")}
 PROTOCOLS = ("ip", "ip4", "ip6", "tcp", "udp", "icmp", "icmp6", "ipv6-icmp", "gre", "esp", "igmp")
 FLAGS = ("in", "out", "setup", "established", "keep-state", "frag", "log")
 INTERFACE_OPTIONS = ("via", "recv", "xmit")
-VALUE_OPTIONS = ("icmptypes", "dst-port", "src-port", "limit")
+VALUE_OPTIONS = ("icmptypes", "dst-port", "src-port", "tcpflags")
+MAKES_STATES = ("keep-state", "limit")
 
 
 class RuleError(Exception):
@@ -26,11 +28,26 @@ class RuleError(Exception):
 
 
 @dataclass(frozen=True)
-class Packet:
-    """The first packet of a connection, or of the reply to it, as it passes one point.
+class State:
+    """Of a connection: its name, and the action of the rule that made it."""
 
-    For a reply, `is_known` says that a keep-state rule let the first packet through, and
-    `seen_by_nat` that the first packet came in through nat.
+    name: str
+    action: str
+    argument: str
+    number: int
+
+
+Member = Callable[[str, str], bool]
+"""Whether an address is one of "me", or in a table: ("table(1)", "198.51.100.7")."""
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One of the first three packets of a connection, as it passes one point.
+
+    For the later ones, `states` are those that the first one made, in order, `seen_by_nat` says
+    that it came in through nat, `asked_at` is the address that the client asked, and `client` who
+    that is, if nat gave it another address on the way out.
     """
 
     proto: str
@@ -42,8 +59,11 @@ class Packet:
     interface: str
     received_on: str = ""
     is_answer: bool = False
-    is_known: bool = False
+    is_third: bool = False
+    states: tuple[State, ...] = ()
     seen_by_nat: bool = False
+    asked_at: str = ""
+    client: str = ""
     length: int = 60
 
 
@@ -59,10 +79,10 @@ class End:
         body = ("not " if self.negated else "") + ",".join(self.words)
         return f"{body} {self.ports}" if self.ports else body
 
-    def holds(self, address: str, port: int, own: Callable[[str], bool]) -> bool:
+    def holds(self, address: str, port: int, member: Member) -> bool:
         if self.ports and not _port_fits(self.ports, port):
             return False
-        hit = any(_address_fits(word, address, own) for word in self.words)
+        hit = any(_address_fits(word, address, member) for word in self.words)
         return hit != self.negated
 
 
@@ -89,8 +109,20 @@ class Rule:
     counter: Counter = field(default_factory=Counter, compare=False)
 
     @property
-    def keeps_state(self) -> bool:
-        return any(name == "keep-state" for name, _ in self.options)
+    def makes(self) -> State | None:
+        """The state that it makes of a connection."""
+        for name, value in self.options:
+            if name in MAKES_STATES:
+                return State(value.split()[-1], self.action, self.argument, self.number)
+        return None
+
+    @property
+    def looks_for(self) -> str:
+        """The name of the states for which ipfw looks at this rule, whatever the packet is."""
+        made = self.makes
+        if self.action == "check-state":
+            return self.argument or ":default"
+        return made.name if made else ""
 
     def text(self) -> str:
         words = [self.action]
@@ -101,19 +133,17 @@ class Rule:
         words += [_shown(name, value) for name, value in self.options]
         return " ".join(words)
 
-    def holds(self, packet: Packet, own: Callable[[str], bool]) -> bool:
+    def holds(self, packet: Packet, member: Member) -> bool:
         if self.source is None or self.target is None:
             return False
-        if packet.is_known and self.keeps_state:
-            return True
         version = "ip6" if ":" in packet.target else "ip4"
         if self.proto not in ("ip", version, packet.proto):
             return False
         for name, value in self.options:  # first, since they cost the least
             if not _option_holds(name, value, packet):
                 return False
-        return self.source.holds(packet.source, packet.source_port, own) and self.target.holds(
-            packet.target, packet.target_port, own
+        return self.source.holds(packet.source, packet.source_port, member) and self.target.holds(
+            packet.target, packet.target_port, member
         )
 
 
@@ -127,7 +157,7 @@ def parse(words: list[str], next_number: int) -> Rule:
         rest = rest[2:]
     action, argument, rest = _action(rest)
     if action == "check-state":
-        return Rule(number, group, action, argument, "", None, None, ())
+        return Rule(number, group, action, (*rest, ":default")[0], "", None, None, ())
     logged = rest[:1] == ["log"]
     rest = rest[1:] if logged else rest
     if not rest:
@@ -173,7 +203,7 @@ def _end(keyword: str, words: list[str]) -> tuple[End, list[str]]:
         raise RuleError(f"missing address after ``{keyword}''", 64)
     addresses = tuple(rest[0].split(","))
     for address in addresses:
-        if address not in ("any", "me", "me6"):
+        if address not in ("any", "me", "me6") and not re.fullmatch(r"table\(\w+\)", address):
             _check_address(address)
     ports = ""
     if len(rest) > 1 and rest[1][0].isdigit():
@@ -199,6 +229,10 @@ def _options(words: list[str]) -> tuple[tuple[str, str], ...]:
         if plain == "keep-state":
             named = bool(rest) and rest[0].startswith(":")
             found.append((word, rest.pop(0) if named else ":default"))
+        elif plain == "limit" and len(rest) > 1:
+            mask, number = rest.pop(0), rest.pop(0)
+            named = bool(rest) and rest[0].startswith(":")
+            found.append((word, f"{mask} {number} {rest.pop(0) if named else ':default'}"))
         elif plain in FLAGS:
             found.append((word, ""))
         elif plain in (*INTERFACE_OPTIONS, *VALUE_OPTIONS) and rest:
@@ -211,11 +245,11 @@ def _options(words: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _address_fits(word: str, address: str, own: Callable[[str], bool]) -> bool:
+def _address_fits(word: str, address: str, member: Member) -> bool:
     if word == "any":
         return True
-    if word in ("me", "me6"):
-        return own(address)
+    if word in ("me", "me6") or word.startswith("table("):
+        return member(word, address)
     return _is_within(address, word)
 
 
@@ -234,6 +268,17 @@ def _port_fits(ports: str, port: int) -> bool:
     return False
 
 
+def _flags(packet: Packet) -> set[str]:
+    if packet.is_third:
+        return {"ack"}
+    return {"syn", "ack"} if packet.is_answer else {"syn"}
+
+
+def _has_flags(wanted: str, packet: Packet) -> bool:
+    flags = _flags(packet)
+    return all((word.lstrip("!") in flags) != word.startswith("!") for word in wanted.split(","))
+
+
 OPTION_HOLDS: dict[str, Callable[[str, Packet], bool]] = {
     "in": lambda value, packet: packet.direction == "in",
     "out": lambda value, packet: packet.direction == "out",
@@ -242,8 +287,9 @@ OPTION_HOLDS: dict[str, Callable[[str, Packet], bool]] = {
     "xmit": lambda value, packet: packet.direction == "out" and packet.interface == value,
     "dst-port": lambda value, packet: _port_fits(value, packet.target_port),
     "src-port": lambda value, packet: _port_fits(value, packet.source_port),
-    "established": lambda value, packet: packet.is_answer and packet.proto == "tcp",
-    "setup": lambda value, packet: not packet.is_answer and packet.proto == "tcp",
+    "established": lambda value, packet: packet.proto == "tcp" and "ack" in _flags(packet),
+    "setup": lambda value, packet: packet.proto == "tcp" and _flags(packet) == {"syn"},
+    "tcpflags": lambda value, packet: packet.proto == "tcp" and _has_flags(value, packet),
     "frag": lambda value, packet: False,
     "icmptypes": lambda value, packet: False,
 }

@@ -156,6 +156,12 @@ async def ipfw(host: Host, conf: RcConf) -> None:
     script = conf.get("firewall_script") or "/etc/rc.firewall"
     code, text = await host.processes.run(host.rootdir, ["/bin/sh", script])
     host.note_console(f"ipfw: exit {code}\n{text}")
+    for coscript in conf.get("firewall_coscripts").split():
+        if host.rootdir.path(coscript).is_file():
+            code, text = await host.processes.run(
+                host.rootdir, [coscript, "quietstart"], ENVIRONMENT
+            )
+            host.note_console(f"{coscript}: exit {code}\n{text}")
 
 
 async def jail(host: Host, conf: RcConf) -> None:

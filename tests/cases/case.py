@@ -30,6 +30,9 @@ class Ask(_Table):
     address: str = ""
     proto: Literal["tcp", "udp"] = "tcp"
     source: str = Field("outside", alias="from")
+    """host, outside, a jail's name, or the address of a client."""
+    refused: bool = False
+    """Nobody is expected to answer, before and after."""
     sql: str | None = None
     sh: str | None = None
     where: Where = "host"

@@ -27,6 +27,7 @@ class Host:
         self.plan = plan
         self.box = box
         self.moved = False
+        self._silent: set[Ask] = set()
 
     def prepare(self) -> None:
         """Set up the base host of the case, restart it, and type its first commands."""
@@ -89,9 +90,12 @@ class Host:
         if ask.sh is not None:
             code, out = self.sh(ask.sh, ask.where)
             return f"exit {code}: {out.strip()}"
-        deadline = time.monotonic() + _ANSWERS_WITHIN
+        silent = ask.refused or ask in self._silent
+        deadline = time.monotonic() + (1 if silent else _ANSWERS_WITHIN)
         while not (there := self._answers(ask)) and time.monotonic() < deadline:
             time.sleep(0.5)
+        if not there and not self.moved:
+            self._silent.add(ask)
         return "somebody answers" if there else NOBODY
 
     def sql(self, statement: str) -> str:
@@ -108,9 +112,11 @@ class Host:
     def _answers(self, ask: Ask) -> bool:
         assert ask.port is not None
         source = ask.source
-        if source != "outside":
+        if source != "outside" and not source[0].isdigit():
             source = (self._jail(source) if source != "host" else "") or "host"
         target = self.box.target
+        if source[0].isdigit() and not isinstance(target, StandIn):
+            raise CannotBeMade(f"only the stand-in has a client at {source}")
         if isinstance(target, StandIn):
             return target.who_answers(ask.address, ask.port, ask.proto, source) is not None
         if source == "outside":

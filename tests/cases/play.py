@@ -83,12 +83,16 @@ def played(case: Case, opened: Open, plan: Plan) -> Outcome:
 
 
 def _prepared(host: Host) -> list[str]:
-    """The answers before the move. Raises Wrong when the host of the case gives none."""
+    """The answers before the move. Raises Wrong when the host of the case gives none at all.
+
+    Where nobody answers before, as behind a firewall, nobody may answer later.
+    """
     host.prepare()
     before = host.answers()
-    silent = [str(ask) for ask, a in zip(host.case.ask, before, strict=True) if a == NOBODY]
-    if silent:
-        raise Wrong(f"the case itself: no answer to {', '.join(silent)} before the move")
+    wanted = [a for ask, a in zip(host.case.ask, before, strict=True) if not ask.refused]
+    if set(wanted) == {NOBODY}:
+        asks = ", ".join(map(str, host.case.ask))
+        raise Wrong(f"the case itself: no answer to {asks} before the move")
     return before
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+
+from operations.doors import Doors, View, Ways
+from operations.facts import JailAddresses, Listeners, Nats, Networks, OnePass, Rules
+from operations.placing import Obstacle, Placed, of_host
+from rollout.site import Site
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +85,84 @@ def sockets(said: str) -> list[Listening]:
     rows = [row.split() for row in said.splitlines()]
     ends = [(row[-5], row[-3], *row[-2].rpartition(":")) for row in rows]
     return [Listening(pid, proto, at, port) for pid, proto, at, _, port in ends if port != "*"]
+
+
+class Served(NamedTuple):
+    """A port of a service, where it answers, and whether at 127.0.0.1, too.
+
+    `led` is how the rules begin that lead to its jail.
+    """
+
+    proto: str
+    port: int
+    public: bool
+    at: list[str]
+    local: bool
+    led: str
+
+
+class HostFirewall:
+    """The host's own rules in ipfw, its addresses, and where its daemons listen on our ports."""
+
+    def __init__(self, host: Any, site: Site) -> None:
+        self._host = host
+        self._ports = sorted({each.port for one in site.services.values() for each in one.ports})
+
+    @cached_property
+    def _said(self) -> list[list[str]]:
+        """The answers to all questions, asked in one round trip."""
+        lines = [
+            *(fact().command() for fact in (Rules, Nats, OnePass, Networks, JailAddresses)),
+            Listeners().command(self._ports),
+        ]
+        said = self._host.check_output(f"; echo '{_MARK}'; ".join(lines))
+        return [part.strip("\n").splitlines() for part in said.split(_MARK)]
+
+    def _view(self, ways: Ways) -> View:
+        first, last = ways.beside.sets
+        rules, nats, one_pass, has, jails, bound = self._said
+        listed, instances = Rules().process(rules), Nats().process(nats)
+        ours = [rule for rule in listed if first <= rule.set <= last]
+        own = [each.ip for each in Networks().process(has)]
+        return View(
+            of_host(
+                [rule for rule in listed if rule not in ours],
+                nats=instances,
+                ends_at_nat=OnePass().process(one_pass),
+                floor=ways.beside.floor,
+            ),
+            ways.beside.own(own, JailAddresses().process(jails)),
+            Listeners().process(bound),
+            tuple(ours),
+            instances,
+            ways.beside.apart,
+        )
+
+    def placed(self, ways: Ways) -> list[Placed]:
+        """Our rules as they have to be. AssertionError when the host's leave no place for them."""
+        try:
+            return ways.placed(self._view(ways))
+        except Obstacle as obstacle:
+            raise AssertionError(str(obstacle)) from None
+
+    def served(self, ways: Ways) -> list[Served]:
+        """Before the move as the host's daemon listens, after it as our rules redirect."""
+        view, found = self._view(ways), []
+        for doors in (each for each in ways.each if isinstance(each, Doors)):
+            for proto, port, public in doors.ports:
+                at, local = view.served(doors, proto, port)
+                led = doors.into(proto, port)
+                where = sorted(map(str, at))
+                found.append(Served(proto, port, public, where, local, led))
+        return found
+
+    def obstacles(self, ways: Ways) -> list[str]:
+        return ways.obstacles(self._view(ways))
+
+
+_MARK = "=== next"
+
+
+@pytest.fixture(scope="session")
+def firewall(host: Any, site: Site) -> HostFirewall:
+    return HostFirewall(host, site)

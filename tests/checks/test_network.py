@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from operations.doors import Ways
+from operations.facts import Rules
 from rollout.site import Site
+from tests.checks.conftest import HostFirewall
 
 
 def test_interface_has_address(
@@ -34,22 +37,58 @@ def test_ipfw_is_loaded(host: Any) -> None:
     assert answer.rc == 0, f"ipfw list fails: {answer.stderr.strip()}"
 
 
+def test_rules_return_with_the_firewall(host: Any, script: str) -> None:
+    """`service ipfw restart` flushes the rules; afterwards it runs the scripts of this variable."""
+    there = host.run("sysrc -n firewall_coscripts").stdout.strip()
+    assert script in there.split(), (
+        f'firewall_coscripts in rc.conf: expected {script}, found "{there}": `service ipfw '
+        "restart` would remove Cellblock's rules, and nothing would add them again"
+    )
+
+
+_RESTORE = "`service cellblock_firewall start` adds the missing rules"
+
+
 def test_ipfw_set_is_enabled(rules: list[str], set: int) -> None:
     ours = [rule for rule in rules if f" set {set} " in rule]
-    assert ours, f"ipfw set {set} has no rules"
+    assert ours, (
+        f"ipfw set {set} has no rules: someone removed them, perhaps by a flush; {_RESTORE}"
+    )
     assert not [rule for rule in ours if "DISABLED" in rule], f"ipfw set {set} is disabled"
 
 
 def test_ipfw_rules_are_saved_for_boot(
     host: Any, rules: list[str], site: Site, part: str, path: str
 ) -> None:
-    number, set = site.places[part]
-    live = [f"add {number}{row[5:]}" for row in rules if row.startswith(f"{number:05} ")]
+    set = site.places[part].set
+    live = [f"add {int(row[:5])}{row[5:]}" for row in rules if f" set {set} " in row[5:14]]
     on_disk = [row for row in host.check_output("cat %s", path).splitlines() if row[:4] == "add "]
-    assert live, f"ipfw has no rule {number}: expected {len(on_disk)} of them, in set {set}"
+    assert live, f"ipfw set {set} has no rule: expected {len(on_disk)} of them; {_RESTORE}"
     lost = [f"only in ipfw: {row}" for row in live if row not in on_disk]
     more = [f"only in the file: {row}" for row in on_disk if row not in live]
-    assert live == on_disk, (
+    assert live == by_number(on_disk), (
         f"{path} differs from the rules that ipfw has now, so the next boot would load others: "
         + ("; ".join([*lost, *more]) or "the same rules in another order")
+    )
+
+
+def by_number(lines: list[str]) -> list[str]:
+    """As ipfw sorts them, which keeps the order of those with one number."""
+    return sorted(lines, key=lambda line: int(line.split()[1]))
+
+
+def test_the_hosts_rules_still_decide(
+    firewall: HostFirewall, rules: list[str], set: int, ways: Ways
+) -> None:
+    """Each rule of ours has to be directly before the rule of the host that lets its packets pass,
+    also when the administrator has changed these since.
+    """
+    live = {(each.number, each.body) for each in Rules().process(rules) if each.set == set}
+    wanted = dict.fromkeys(firewall.placed(ways))
+    missing = "; ".join(f"{number} {body}" for number, body in wanted if (number, body) not in live)
+    more = "; ".join(f"{number} {body}" for number, body in sorted(live - wanted.keys()))
+    assert not missing, (
+        f"the host's own rules in ipfw are not those of the day when {ways} was set up: its rules "
+        f"should now be {missing}, and are {more or 'none'}; go back to before that step and apply "
+        "again, or restore the host's rules"
     )

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from operations import rc
 from operations.facts import JAIL_CONF, jails_of
 from operations.jail import BASE, LOCAL
+from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
 
 if TYPE_CHECKING:
-    from tests.checks.conftest import Listening
+    from operations.doors import Ways
+    from tests.checks.conftest import HostFirewall, Listening
 
 
 def test_host_runs_a_supported_freebsd(host: Any) -> None:
@@ -50,6 +52,12 @@ def test_host_has_the_public_addresses_of_jails(interfaces: dict[str, str], site
         if f"inet {address} " not in there
     ]
     assert not missing, f"no interface of the host has these addresses: {'; '.join(missing)}"
+
+
+def test_rules_of_the_host_let_ours_work(firewall: HostFirewall, ways: Ways) -> None:
+    """What the host's own rules deny is denied after the move, and what they let in is let in."""
+    found = firewall.obstacles(ways)
+    assert not found, "; ".join(found)
 
 
 def test_rcvar_is_what_the_script_reads(host: Any, site: Site, service: str) -> None:
@@ -136,6 +144,25 @@ def test_daemon_listens_on_its_ports(listening: list[Listening], site: Site, ser
         )
 
 
+def test_public_ports_answer_here(
+    outside: Outside, listening: list[Listening], site: Site, service: str
+) -> None:
+    """Later each step asks them from here, so a firewall must not refuse this machine."""
+    wan = str(site.host.wan_address)
+    for listen in site.services[service].ports:
+        if not listen.public or not _at(listen, listening):
+            continue
+        try:
+            found = outside.who(wan, listen.port, listen.proto)
+        except (OSError, LookupError):
+            found = None
+        assert found is not None, (
+            f"services.{service}: port {listen.port}/{listen.proto} of {wan} does not answer this "
+            "machine, though its daemon listens there: run Cellblock on a machine that the host's "
+            "firewall lets in"
+        )
+
+
 def test_all_ports_are_in_the_site_file(
     listening: list[Listening], site: Site, service: str
 ) -> None:
@@ -168,6 +195,29 @@ def test_daemon_serves_no_ipv6_clients(
             f"services.{service}: serves IPv6 clients at {', '.join(served)}, port "
             f"{listen.port}/{listen.proto}: only IPv4 is moved, so they would be cut off; let the "
             "daemon listen on IPv4 only, or take the service out of `order`"
+        )
+
+
+def test_ports_are_forwarded_where_the_daemon_listens(
+    firewall: HostFirewall, site: Site, service: str, ways: Ways
+) -> None:
+    """Not at more addresses than today, nor at fewer."""
+    wan = str(site.host.wan_address)
+    wanted = sorted(map(str, site.services[service].addresses))
+    for each in firewall.served(ways):
+        if not each.public:
+            continue
+        port = f"services.{service}: port {each.port}/{each.proto}"
+        where = ", ".join(each.at)
+        assert wan in each.at, (
+            f"{port}: its daemon does not answer at host.wan_address = {wan}, where it is watched: "
+            + (f"it answers at {where}" if where else "set public = false")
+        )
+        named = ", ".join(f'"{one}"' for one in each.at)
+        assert not wanted or wanted == each.at, (
+            f"{port}: its daemon answers at {where}, and Cellblock would forward "
+            f"{', '.join(wanted)}: in [services.{service}], remove addresses, or set addresses = "
+            f"[{named}]"
         )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from operations.facts import runs
 from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
+
+if TYPE_CHECKING:
+    from operations.doors import Ways
+    from tests.checks.conftest import HostFirewall
 
 
 def test_runs_on_host(host: Any, site: Site, service: str) -> None:
@@ -148,19 +152,68 @@ def _redirected(host: Any, site: Site, service: str, listen: Listen) -> bool:
     """Whether our rule counts a packet of the host's own query, the query is answered, and only the
     jail's daemon can have answered it.
     """
-    number, wan = site.places[service].number, site.host.wan_address
-    asked = f"nc -z -w 5 {wan} {listen.port}"
+    jail, wan = site.jail_of(service), str(site.host.wan_address)
+    into = f"fwd {site.jails[jail].address},{listen.port}"
     if listen.proto == "udp":
-        asked = f"drill @{wan} {listen.name or '.'} SOA"
-    counted = (
-        f"count() {{ ipfw -a list | awk '$1 == {number} && / to {wan} {listen.port} in recv lo0/ "
-        "{n += $2} END {print n + 0}'; }"
-    )
-    done = host.run(f'{counted}; n=$(count); {asked} >/dev/null 2>&1 && [ "$(count)" -gt "$n" ]')
-    listening = host.run(
-        f"jexec {site.jail_of(service)} sockstat -4l -P {listen.proto} -p {listen.port}"
-    )
+        into = f"nat {site.places[service].number}"
+    led, asked = _led(into, listen), _asked(wan, listen)
+    done = host.run(f'{led}; n=$(led); {asked} >/dev/null 2>&1 && [ "$(led)" -gt "$n" ]')
+    listening = host.run(f"jexec {jail} sockstat -4l -P {listen.proto} -p {listen.port}")
     return done.rc == 0 and f":{listen.port}" in listening.stdout
+
+
+def _asked(address: str, listen: Listen) -> str:
+    if listen.proto == "udp":
+        return f"drill @{address} {listen.name or '.'} SOA"
+    return f"nc -z -w 5 {address} {listen.port}"
+
+
+def _led(into: str, listen: Listen) -> str:
+    """A function of sh: how many packets our rules that begin so have led into the jail."""
+    rule = f"/ {into} {listen.proto} from .* {listen.port}( |$)/"
+    return f"led() {{ ipfw -a list | awk '{rule} {{n += $2}} END {{print n + 0}}'; }}"
+
+
+def test_answers_wherever_it_did(
+    host: Any, firewall: HostFirewall, site: Site, service: str, ways: Ways
+) -> None:
+    """Asked from the host, at each address at which its daemon listened there, 127.0.0.1 too."""
+    table = site.services[service]
+    for each in firewall.served(ways):
+        listen = next(one for one in table.ports if (one.proto, one.port) == each[:2])
+        ends = [*each.at, *(["127.0.0.1"] if each.local else [])]
+        asks = "; ".join(
+            f"n=$(led); {_asked(end, listen)} >/dev/null 2>&1 && "
+            f'[ "$(led)" -gt "$n" ] || echo {end}'
+            for end in ends
+        )
+        silent = host.check_output(f"{_led(each.led, listen)}; {asks}; :").split()
+        assert not silent, (
+            f"services.{service}: port {each.port}/{each.proto}, asked from the host at "
+            f"{', '.join(silent)}: no answer from jail {site.jail_of(service)}, where the host's "
+            "daemon answered before"
+        )
+
+
+def test_answers_jails_at_localhost(
+    host: Any, firewall: HostFirewall, site: Site, service: str, ways: Ways
+) -> None:
+    """Programs that moved into other jails still ask 127.0.0.1, as they did on the host."""
+    own = site.jail_of(service)
+    others = " ".join(name for name in site.jails if name != own)
+    ports = [each.port for each in firewall.served(ways) if each.local and each.proto == "tcp"]
+    asks = [
+        f"jexec $jail nc -z -w 5 127.0.0.1 {port} >/dev/null 2>&1 || echo $jail:{port}"
+        for port in ports
+    ]
+    each = (
+        f"for jail in {others}; do ! jls -j $jail jid >/dev/null 2>&1 || {{ {'; '.join(asks)}; }}"
+    )
+    silent = host.check_output(f"{each}; done").split() if ports and others else []
+    assert not silent, (
+        f"services.{service} answered at 127.0.0.1 before, and programs that moved into other "
+        f"jails get no answer there: {', '.join(silent)} (jail and port)"
+    )
 
 
 def test_command_reaches_the_jail(host: Any, site: Site, service: str) -> None:

@@ -66,11 +66,11 @@ def apply(made: plan.Plan, box: Box, to: str) -> None:
         runner.apply(to)
 
 
-def test_a_foreign_rule_with_one_of_our_numbers_is_refused(tmp_path: Path) -> None:
+def test_a_foreign_rule_in_one_of_our_sets_is_refused(tmp_path: Path) -> None:
     made = ordered("mysql")
-    number = made.site.places["mysql"].number
+    set_ = made.site.places["mysql"].set
     with standin_box(made.site, tmp_path, BaseHost.busy()) as box:
-        box.target.run(f"ipfw -q add {number} count ip from any to any")  # type: ignore[attr-defined]
+        box.target.run(f"ipfw -q add 400 set {set_} count ip from any to any")  # type: ignore[attr-defined]
         apply(made, box, "mysql.jail")
-        with pytest.raises(Refused, match=rf"rule {number} exists .*expected set"):
+        with pytest.raises(Refused, match=r"rule 400 exists .*expected set"):
             apply(made, box, "mysql.cutover")

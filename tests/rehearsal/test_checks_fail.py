@@ -23,12 +23,14 @@ from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Transfer
 from rollout.rehearsal.box import Box, standin_box
 from rollout.site import Site
+from steps import forward
 from tests.rehearsal.sites import SAMPLE
 from tests.rehearsal.test_bad_hosts import Lying
 
 RULES = "/usr/local/etc/cellblock/rules"
 UIDS = (1001, 1999)
 PLACE = site.read(SAMPLE).places["mysql"]
+WAYS = forward.ways(site.read(SAMPLE), "web")
 LOADED = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload ipfw"
 PYTHON = re.compile(r"CommandResult|Error\b|\bNone\b|\['|^assert |<\w+\.")
 """What a message must not contain: reprs (TOML's lists have double quotes), exceptions."""
@@ -192,6 +194,25 @@ CASES = [
         part="mysql",
         path=f"{RULES}/mysql.rules",
     ),
+    lacking("network::rules_return_with_the_firewall", script="/cellblock_firewall"),
+    broken("network::the_hosts_rules_still_decide", LOADED, set=24, ways=WAYS),
+    broken(
+        "preflight::rules_of_the_host_let_ours_work",
+        f"{LOADED}; ipfw -q add 100 allow ip from any to any via lo0; "
+        "ipfw -q add 400 allow tcp from any to me 80 in setup limit src-addr 2",
+        ways=WAYS,
+    ),
+    replace(
+        lacking(
+            "preflight::ports_are_forwarded_where_the_daemon_listens", service="web", ways=WAYS
+        ),
+        site=_with("web", addresses=("203.0.113.2", "203.0.113.9")),
+    ),
+    lacking("service::answers_wherever_it_did", service="web", ways=WAYS),
+    replace(
+        lacking("service::answers_jails_at_localhost", service="web", ways=WAYS),
+        functions="jls() { echo 10.80.0.2; }; jexec() { return 1; }",
+    ),
     lacking("policy::is_enforced_for_every_pair"),
     replace(
         lacking("preflight::host_runs_a_supported_freebsd"), functions="uname() { echo Linux 6; }"
@@ -220,6 +241,11 @@ CASES = [
         site=_with("mysql", socket="/tmp/mysql.sock"),
     ),
     broken("preflight::daemon_listens_on_its_ports", "service apache24 onestop", service="web"),
+    broken(
+        "preflight::public_ports_answer_here",
+        f"{LOADED}; ipfw -q add 400 deny tcp from any to me 80 in recv vtnet0",
+        service="web",
+    ),
     broken(
         "preflight::all_ports_are_in_the_site_file",
         "echo 'Listen 8080' >> /usr/local/etc/apache24/httpd.conf && service apache24 onerestart",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from operations.placing import LATEST
 from rollout import plan, site
 from rollout.engine import drift
 from rollout.engine.listener import Listener
@@ -106,7 +107,7 @@ def test_a_rollback_stops_before_it_destroys_foreign_changes(
     made: Plan, box: Box, told: Notes
 ) -> None:
     place = made.site.places["mysql"]
-    rule = f"{place.number} set {place.set}"
+    rule = f"{LATEST} set {place.set}"
     edits = {
         f"echo '# mine' >> {JAIL_CONF}": JAIL_CONF,
         f"chmod 600 {JAIL_CONF}": JAIL_CONF,

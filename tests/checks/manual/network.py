@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from operations.command import ANY, Look
+from operations.doors import Ways
 from rollout.site import Site
 
 
@@ -25,12 +26,25 @@ def ipfw_is_loaded(site: Site) -> Iterator[Look]:
     yield Look("kldstat -q -m ipfw && kldstat -q -m ipfw_nat && echo loaded", "loaded")
 
 
+def rules_return_with_the_firewall(site: Site, script: str) -> Iterator[Look]:
+    yield Look(f"sysrc -n firewall_coscripts | grep -w {script}", f"{ANY}{script}{ANY}")
+
+
 def ipfw_set_is_enabled(site: Site, set: int) -> Iterator[Look]:
     """A set is enabled or disabled as a whole; ipfw marks each rule of a disabled one DISABLED."""
     yield Look(f"ipfw -S list | grep ' set {set} ' | grep -v DISABLED", f"{ANY} set {set} {ANY}")
 
 
 def ipfw_rules_are_saved_for_boot(site: Site, part: str, path: str) -> Iterator[Look]:
-    number = site.places[part].number
-    live = f"ipfw -S list | sed -n 's/^{number:05} /add {number} /p'"
-    yield Look(f'[ "$({live})" = "$(grep \'^add \' {path})" ] && echo the same', "the same")
+    set = site.places[part].set
+    live = f"ipfw -S list | sed -n 's/^0*\\([0-9]* set {set} \\)/add \\1/p'"
+    yield Look(
+        f'[ "$({live})" = "$(grep \'^add \' {path} | sort -snk 2)" ] && echo the same', "the same"
+    )
+
+
+def the_hosts_rules_still_decide(site: Site, set: int, ways: Ways) -> Iterator[Look]:
+    """Rules of the host behind ours would come too late for what ours redirect."""
+    first, last = ways.beside.sets
+    theirs = "$3 < F || $3 > L".replace("F", str(first)).replace("L", str(last))
+    yield Look(f"ipfw -S list | awk '({theirs}) && !/^65535 /'")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from operations import rc
 from operations.command import ANY, Look
+from operations.doors import Ways
 from rollout.site import Site
 
 
@@ -30,6 +31,23 @@ def host_has_the_public_addresses_of_jails(site: Site) -> Iterator[Look]:
         yield Look(f"ifconfig -a | grep -w 'inet {address}'", f"inet {address} {ANY}")
 
 
+def rules_of_the_host_let_ours_work(site: Site, ways: Ways) -> Iterator[Look]:
+    """These pages are for a host whose ipfw has no rules of its own; others need a plan."""
+    yield Look("ipfw list 2>/dev/null | grep -v '^65535 '")
+
+
+def ports_are_forwarded_where_the_daemon_listens(
+    site: Site, service: str, ways: Ways
+) -> Iterator[Look]:
+    """Each address of the host but loopback ones and the jails'."""
+    wanted = site.services[service].addresses or (site.host.wan_address,)
+    port = next((each.port for each in site.services[service].ports if each.public), 0)
+    at = "|".join(str(each).replace(".", "[.]") for each in wanted)
+    yield Look(
+        f"sockstat -4lq -j 0 -p {port} | awk '$6 !~ /^(127[.]|([*]|{at}):)/'",
+    )
+
+
 def rcvar_is_what_the_script_reads(site: Site, service: str) -> Iterator[Look]:
     wanted = site.services[service]
     yield Look(f"service {wanted.rc} rcvar | grep '^{wanted.rcvar}='", f"{wanted.rcvar}={ANY}")
@@ -49,6 +67,15 @@ def daemon_listens_on_its_ports(site: Site, service: str) -> Iterator[Look]:
         yield Look(
             f"sockstat -46lq -j 0 -P {listen.proto} -p {listen.port}", f"{ANY}:{listen.port} {ANY}"
         )
+
+
+def public_ports_answer_here(site: Site, service: str) -> Iterator[Look]:
+    wan = site.host.wan_address
+    for listen in site.services[service].ports:
+        if listen.public and listen.proto == "tcp":
+            yield Look(f"nc -z -w 5 {wan} {listen.port} && echo yes", "yes", "elsewhere")
+        elif listen.public:
+            yield Look(f"host -t SOA {listen.name or '.'} {wan}", f"{ANY} SOA {ANY}", "elsewhere")
 
 
 def all_ports_are_in_the_site_file(site: Site, service: str) -> Iterator[Look]:

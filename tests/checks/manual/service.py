@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from operations.command import ANY, Look
+from operations.doors import Ways
 from operations.rc import HOSTS_OWN
-from rollout.site import Site
+from rollout.site import Listen, Site
 
 
 def runs_on_host(site: Site, service: str) -> Iterator[Look]:
@@ -87,6 +88,29 @@ def answers_from_jail(site: Site, service: str) -> Iterator[Look]:
             name = listen.name or "."
             yield Look(f"host -t SOA {name} {wan}", f"{ANY} SOA {ANY}", "elsewhere")
             yield Look(f"jexec {jail} sockstat -4lq -P udp -p {port}", f"{ANY}:{port} {ANY}")
+
+
+def answers_wherever_it_did(site: Site, service: str, ways: Ways) -> Iterator[Look]:
+    """At each address at which the host's daemon listened; the others need not be asked."""
+    wan = site.host.wan_address
+    for address in (*(site.services[service].addresses or (wan,)), "127.0.0.1"):
+        for listen in site.services[service].ports:
+            yield Look(f"{_asked(str(address), listen)} >/dev/null 2>&1 && echo yes", "yes")
+
+
+def answers_jails_at_localhost(site: Site, service: str, ways: Ways) -> Iterator[Look]:
+    own = site.jail_of(service)
+    jails = " ".join(name for name in site.built if name != own)
+    for port in site.services[service].tcp_ports:
+        ask = f"jexec $jail nc -z -w 5 127.0.0.1 {port} >/dev/null 2>&1"
+        there = "jls -j $jail jid >/dev/null 2>&1"
+        yield Look(f"for jail in {jails}; do ! {there} || {ask} || echo $jail; done")
+
+
+def _asked(address: str, listen: Listen) -> str:
+    if listen.proto == "udp":
+        return f"drill @{address} {listen.name or '.'} SOA"
+    return f"nc -z -w 5 {address} {listen.port}"
 
 
 def command_reaches_the_jail(site: Site, service: str) -> Iterator[Look]:

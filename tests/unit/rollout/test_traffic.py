@@ -31,7 +31,7 @@ def test_counters_are_added_up_by_jail() -> None:
 def test_without_seconds_there_is_one_reading_and_no_rate() -> None:
     typed: list[str] = []
     [web, mysql] = traffic.read(SAMPLE, lambda text: typed.append(text) or LISTED, 0)  # type: ignore[func-returns-value] # append gives None
-    assert typed == ["ipfw -a list 50 2>/dev/null || true"]
+    assert typed == ["ipfw -a list 1 2>/dev/null || true"]
     assert web == {
         "jail": "web",
         "received": {"packets": 12, "bytes": 1120},

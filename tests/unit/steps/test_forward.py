@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from operations.doors import View, Ways
+from operations.placing import Placed, of_host
 from rollout import site
 from rollout.errors import Refused
 from rollout.site import Listen, Site
@@ -21,51 +24,79 @@ def changed(service: str, *ports: Listen) -> Site:
     return SAMPLE.model_copy(update={"services": {**SAMPLE.services, service: new}})
 
 
+def placed(ways: Ways) -> list[Placed]:
+    """The rules on a host with one address, whose ipfw has no rules of its own."""
+    return ways.placed(View(of_host(()), (IPv4Address("203.0.113.2"),)))
+
+
 def bodies(site: Site, service: str, **more: Any) -> list[str]:
-    return list(forward.rules(site, service, **more)[0].arguments["bodies"])
+    return [body for _, body in placed(forward.ways(site, service, **more))]
 
 
-def test_a_public_port_is_forwarded_as_it_comes_in() -> None:
-    assert bodies(SAMPLE, "web") == ["fwd 10.80.0.4,80 tcp from any to 203.0.113.2 80 in"]
+LOCAL = [f"fwd 10.80.0.4,80 tcp from any to 10.80.0.{n} 80" for n in (2, 3, 5)]
 
 
-def test_with_localhost_the_host_and_the_other_jails_reach_it_where_they_always_did() -> None:
-    assert bodies(SAMPLE, "mysql", localhost=True) == [
-        "fwd 10.80.0.3,3306 tcp from any to 203.0.113.2 3306 in",
-        "fwd 10.80.0.3,3306 tcp from any to 127.0.0.1 3306",
-        "fwd 10.80.0.3,3306 tcp from any to 10.80.0.2 3306",
-        "fwd 10.80.0.3,3306 tcp from any to 10.80.0.4 3306",
-        "fwd 10.80.0.3,3306 tcp from any to 10.80.0.5 3306",
+def test_a_public_port_is_forwarded_as_it_comes_in_and_at_127_0_0_1() -> None:
+    assert bodies(SAMPLE, "web") == [
+        "fwd 10.80.0.4,80 tcp from any to 127.0.0.1 80",
+        *LOCAL,
+        "fwd 10.80.0.4,80 tcp from any to 203.0.113.2 80 in",
+    ]
+
+
+def test_at_the_addresses_that_the_site_names_if_it_does() -> None:
+    both = (IPv4Address("203.0.113.2"), IPv4Address("203.0.113.3"))
+    new = SAMPLE.services["web"].model_copy(update={"addresses": both})
+    named = SAMPLE.model_copy(update={"services": {**SAMPLE.services, "web": new}})
+    assert bodies(named, "web")[-1] == (
+        "fwd 10.80.0.4,80 tcp from any to 203.0.113.2,203.0.113.3 80 in"
+    )
+
+
+def test_a_jails_public_address_is_not_the_hosts() -> None:
+    jail = SAMPLE.jails["mail"].model_copy(
+        update={"public_addresses": (IPv4Address("203.0.113.20"),)}
+    )
+    public = SAMPLE.model_copy(update={"jails": {**SAMPLE.jails, "mail": jail}})
+    has = [IPv4Address(each) for each in ("203.0.113.20", "203.0.113.2", "10.80.0.2")]
+    assert forward.beside(public).own(has, ()) == (IPv4Address("203.0.113.2"),)
+
+
+def test_without_localhost_only_the_hosts_own_addresses_lead_to_the_jail() -> None:
+    assert bodies(SAMPLE, "mysql", localhost=False) == [
+        "fwd 10.80.0.3,3306 tcp from any to 203.0.113.2 3306 in"
     ]
 
 
 def test_a_port_that_is_not_public_is_redirected_for_the_host_and_the_jails_alone() -> None:
     quiet = changed("mysql", Listen(port=3306, public=False))
-    [rule] = [body for body in bodies(quiet, "mysql", localhost=True) if "203.0.113.2" in body]
-    assert rule == "fwd 10.80.0.3,3306 tcp from any to 203.0.113.2 3306 in recv lo0"
+    assert bodies(quiet, "mysql", localhost=False) == [
+        "fwd 10.80.0.3,3306 tcp from any to 203.0.113.2 3306 in recv lo0"
+    ]
 
 
 def test_over_udp_too() -> None:
     quiet = changed("bind", Listen(port=53, proto="udp", public=False))
-    assert bodies(quiet, "bind") == [
-        "nat 52 udp from not 10.80.0.0/24 to 203.0.113.2 53 in recv lo0"
+    assert bodies(quiet, "bind", localhost=False) == [
+        "nat 3 udp from not 10.80.0.0/24 to 203.0.113.2 53 in recv lo0"
     ]
 
 
-def test_the_rules_on_the_disk_are_those_in_the_kernel() -> None:
-    live, disk = forward.rules(SAMPLE, "mysql", localhost=True)
-    set_, number = live.arguments["set"], live.arguments["number"]
-    assert disk.arguments["path"] == "/usr/local/etc/cellblock/rules/mysql.rules"
-    assert len(live.arguments["bodies"]) > 1
-    assert disk.arguments["content"] == "".join(
-        f"add {number} set {set_} {body}\n" for body in live.arguments["bodies"]
-    )
+def test_over_udp_127_0_0_1_is_answered_by_way_of_the_public_address() -> None:
+    """To a jail 127.0.0.1 is its own address, when it answers a client, too."""
+    assert bodies(SAMPLE, "bind")[:3] == [
+        "nat 3 udp from 127.0.0.1 to 127.0.0.1 53 out",
+        "nat 3 udp from 203.0.113.2 to 127.0.0.1 53 in",
+        "nat 3 udp from 127.0.0.1 53 to 203.0.113.2 in",
+    ]
 
 
-def test_every_service_has_a_set_and_a_number_of_its_own() -> None:
+def test_every_service_has_a_set_of_its_own_and_its_rules_on_the_disk() -> None:
     found = [forward.rules(SAMPLE, name)[0].arguments for name in SAMPLE.services]
     assert [each["set"] for each in found] == [22, 23, 24, 25]
-    assert [each["number"] for each in found] == [52, 53, 54, 55]
+    assert [each["path"] for each in found] == [
+        f"/usr/local/etc/cellblock/rules/{name}.rules" for name in SAMPLE.services
+    ]
 
 
 def grown(where: Path, jails: int, ports: str, first_set: int = 20) -> Site:
@@ -84,20 +115,12 @@ def grown(where: Path, jails: int, ports: str, first_set: int = 20) -> Site:
     return site.read(path)
 
 
-def test_no_two_services_have_a_rule_number_or_a_set_in_common(tmp_path: Path) -> None:
+def test_no_two_services_have_a_nat_instance_or_a_set_in_common(tmp_path: Path) -> None:
     """Otherwise the second one's step would be refused in the middle of the rollout."""
     crowded = grown(tmp_path, 1, "{{ port = {} }}, {{ port = {} }}")
-    taken: set[int] = set()
-    sets: set[int] = set()
-    for service in crowded.services:
-        live, disk = forward.rules(crowded, service, localhost=True)
-        used = {int(row.split()[1]) for row in disk.arguments["content"].splitlines()}
-        assert used <= {live.arguments["number"]}
-        assert live.arguments["number"] not in taken, service
-        assert live.arguments["set"] not in sets, service
-        taken.add(live.arguments["number"])
-        sets.add(live.arguments["set"])
-    assert len(taken) == len(crowded.services) == 5
+    found = [forward.rules(crowded, service)[0].arguments for service in crowded.services]
+    assert len({each["set"] for each in found}) == len(crowded.services) == 5
+    assert len({door.nat for each in found for door in each["ways"].each}) == 5
 
 
 def test_the_last_set_that_can_be_switched_is_used(tmp_path: Path) -> None:
@@ -118,38 +141,35 @@ def test_more_services_than_sets_are_refused(tmp_path: Path, jails: int, first_s
 
 def test_tcp_goes_in_by_fwd_and_udp_by_nat() -> None:
     """fwd carries TCP alone: an answer to a forwarded datagram leaves from the jail's address."""
-    assert bodies(SAMPLE, "bind") == [
-        "nat 52 udp from not 10.80.0.0/24 to 203.0.113.2 53 in",
-        "fwd 10.80.0.2,53 tcp from any to 203.0.113.2 53 in",
-    ]
+    found = bodies(SAMPLE, "bind")
+    assert "nat 3 udp from not 10.80.0.0/24 to 203.0.113.2 53 in" in found
+    assert "fwd 10.80.0.2,53 tcp from any to 203.0.113.2 53 in" in found
 
 
 def test_answers_over_udp_leave_with_the_public_address() -> None:
-    nat, rules, disk, switch = (used.arguments for used in forward.answers(SAMPLE))
-    config = "ip 203.0.113.2 same_ports redirect_addr 10.80.0.2 203.0.113.2"
-    body = "nat 52 udp from 10.80.0.2 53 to not 10.80.0.0/24 out"
-    assert nat == {"number": 52, "config": config}
-    assert rules == {"number": 57, "set": 27, "bodies": [body]}
-    assert disk["content"] == f"nat 52 config {config}\nadd 57 set 27 {body}\n"
+    rules, switch = (used.arguments for used in forward.answers(SAMPLE))
+    assert rules["set"] == 27
     assert switch == {"set": 27}
+    assert [body for _, body in placed(rules["ways"])] == [
+        "nat 3 udp from 10.80.0.2 53 to not 10.80.0.0/24 out"
+    ]
 
 
 def test_localhost_has_a_set_of_its_own_that_may_go_later() -> None:
-    live, disk = (used.arguments for used in forward.localhost(SAMPLE, "mysql"))
-    assert (live["number"], live["set"]) == (56, 26)
+    [live] = (used.arguments for used in forward.localhost(SAMPLE, "mysql"))
+    assert live["set"] == 26
     addresses = ("127.0.0.1", "10.80.0.2", "10.80.0.4", "10.80.0.5")
-    assert live["bodies"] == [
+    assert [body for _, body in placed(live["ways"])] == [
         f"fwd 10.80.0.3,3306 tcp from any to {address} 3306" for address in addresses
     ]
-    assert disk["path"].endswith("/localhost.rules")
-    assert disk["content"].splitlines() == [f"add 56 set 26 {body}" for body in live["bodies"]]
+    assert live["path"].endswith("/localhost.rules")
 
 
 def test_what_stays_is_reached_at_127_0_0_1_of_every_jail() -> None:
     order = ("preflight", "base", "network", "web", "mail")
     site = SAMPLE.model_copy(update={"order": order})
     rules, disk, switch, *more = forward.back(site)
-    assert (rules.arguments["number"], rules.arguments["set"]) == (52, 22)
+    assert (rules.arguments["number"], rules.arguments["set"]) == (3, 22)
     assert rules.arguments["bodies"] == [
         "fwd 127.0.0.1,53 tcp from 10.80.0.4 to 10.80.0.4 53",
         "fwd 127.0.0.1,53 tcp from 10.80.0.5 to 10.80.0.5 53",

@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 
+from operations.doors import View
+from operations.placing import of_host
 from rollout import site
 from rollout.errors import Refused
 from rollout.plan.step import Step
-from rollout.site import Site
+from rollout.site import Listen, Site
 from steps import bind, egress, mail, mysql, policy, traffic
 
 WHOLE = site.read(Path(__file__).parents[3] / "site.example.toml")
 ORDER = ("preflight", "base", "network", "traffic", "egress", "mysql", "web", "policy")
 SAMPLE = WHOLE.model_copy(update={"order": ORDER})  # two jails are enough to see the rules
 EGRESS = SAMPLE.places["egress"]
-SKIP = "skipto 52"
+SKIP = "skipto 3"
 
 
 def changed(**jails: dict[str, Any]) -> Site:
@@ -43,45 +45,62 @@ def checks(step: Step) -> list[str]:
     return [each.test for each in step.checks]
 
 
+def translated(site: Site) -> list[str]:
+    """The rules of nat on a host whose ipfw has no rules of its own."""
+    view = View(of_host(()), (IPv4Address("203.0.113.2"),))
+    return [body for _, body in egress.ways(site).placed(view)]
+
+
 def test_nat_is_as_narrow_as_was_measured() -> None:
+    """And takes no new connection to a port of the host."""
     assert egress.bodies(SAMPLE) == [
         "fwd 10.80.0.3,8999 tcp from any to 203.0.113.2 8999 in",
         "deny ip from 10.80.0.3 to any out xmit vtnet0",
-        f"nat {EGRESS.number} ip from 10.80.0.4 to not 10.80.0.0/24 out xmit vtnet0",
-        f"nat {EGRESS.number} tcp from any to 203.0.113.2 32768-65535 in recv vtnet0",
-        f"nat {EGRESS.number} udp from any to 203.0.113.2 32768-65535 in recv vtnet0",
-        f"nat {EGRESS.number} icmp from any to 203.0.113.2 in recv vtnet0 icmptypes 0,3,11",
     ]
+    nat, answers = f"nat {EGRESS.number}", "203.0.113.2 32768-65535 in recv vtnet0"
+    assert translated(SAMPLE) == [
+        f"{nat} tcp from 10.80.0.4 to not 10.80.0.0/24 out xmit vtnet0",
+        f"{nat} tcp from any to {answers} established",
+        f"{nat} udp from 10.80.0.4 to not 10.80.0.0/24 out xmit vtnet0",
+        f"{nat} udp from any to {answers}",
+        f"{nat} icmp from 10.80.0.4 to not 10.80.0.0/24 out xmit vtnet0",
+        f"{nat} icmp from any to 203.0.113.2 in recv vtnet0 icmptypes 0,3,11",
+    ]
+
+
+def test_a_jail_that_opens_no_connections_still_answers_over_udp() -> None:
+    order = ("preflight", "base", "network", "egress", "bind")
+    closed = WHOLE.jails["bind"].model_copy(update={"outbound": "none"})
+    site_ = WHOLE.model_copy(update={"order": order, "jails": {**WHOLE.jails, "bind": closed}})
+    assert [body for body in egress.bodies(site_) if body.startswith("deny")] == [
+        "deny tcp from 10.80.0.2 to any out xmit vtnet0",
+        "deny udp from 10.80.0.2 not 53 to any out xmit vtnet0",
+        "deny icmp from 10.80.0.2 to any out xmit vtnet0",
+    ]
+
+
+def test_a_port_of_a_service_is_none_of_nats() -> None:
+    high = WHOLE.services["mysql"].model_copy(update={"ports": (Listen(port=33060),)})
+    moved = SAMPLE.model_copy(update={"services": {**SAMPLE.services, "mysql": high}})
+    assert any("203.0.113.2 32768-33059,33061-65535 in" in each for each in translated(moved))
 
 
 def test_what_translates_has_no_tso_and_what_does_not_keeps_it() -> None:
     [step] = egress.steps(SAMPLE)
     assert operations(step) == [
         "offload.off",
-        "firewall.nat",
-        "firewall.rules",
-        "files.put",
+        "firewall.opened",
         "firewall.switch",
     ]
     [plain] = egress.steps(NOBODY)
-    assert operations(plain) == ["firewall.rules", "files.put", "firewall.switch"]
-    assert not [body for body in egress.bodies(NOBODY) if body.startswith("nat")]
+    assert operations(plain) == ["firewall.opened", "firewall.switch"]
+    assert translated(NOBODY) == []
     assert "egress::offload_is_off" not in checks(plain)
 
 
 def test_a_jail_with_a_public_address_keeps_its_lan_address_to_itself() -> None:
     assert "deny ip from 10.80.0.4 to any out xmit vtnet0" in egress.bodies(PUBLIC)
-    assert not [body for body in egress.bodies(PUBLIC) if "203.0.113.20" in body]
-
-
-def test_the_nat_instance_comes_before_the_rules_at_boot() -> None:
-    [step] = egress.steps(SAMPLE)
-    [file] = [each for each in step.operations if str(each).startswith("files.put")]
-    lines = file.arguments["content"].splitlines()
-    assert lines[0] == f"nat {EGRESS.number} config ip 203.0.113.2"
-    assert lines[1:] == [
-        f"add {EGRESS.number} set {EGRESS.set} {body}" for body in egress.bodies(SAMPLE)
-    ]
+    assert not [body for body in translated(PUBLIC) if "203.0.113.20" in body]
 
 
 def test_transfers_are_tried_only_where_the_site_says_with_whom() -> None:
@@ -173,14 +192,14 @@ def counted(site: Site) -> list[str]:
 
 def test_traffic_counts_each_way_of_each_jail_once_and_changes_nothing() -> None:
     bodies = counted(SAMPLE)
-    assert all(body.startswith("count ") for body in bodies)
+    assert all(body.startswith(("count ", "skipto 2 ip ")) for body in bodies)
     assert [body for body in bodies if body.endswith("// web received")] == [
         "count ip from any to 10.80.0.4 in // web received",
-        "count tcp from any to 203.0.113.2 80 in // web received",
+        "count tcp from any to me 80 in // web received",
     ]
     assert [body for body in bodies if body.endswith("// web sent")] == [
         "count ip from 10.80.0.4 to any out // web sent",
-        "count tcp from 203.0.113.2 80 to any out // web sent",
+        "count tcp from me 80 to any out // web sent",
     ]
     assert bodies[-1].endswith("32768-65535 in recv vtnet0 // by-nat received")
     assert not [body for body in counted(NOBODY) if "by-nat" in body]

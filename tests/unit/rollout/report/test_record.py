@@ -217,7 +217,7 @@ def keys(value: Any) -> set[str]:
 
 def test_every_key_is_in_the_documentation(tmp_path: Path) -> None:
     stuck, error = broken()
-    limited = f"rule 00051 set 21 deny ip from {SAMPLE.jails['bind'].address} to any"
+    limited = f"rule 00002 set 21 deny ip from {SAMPLE.jails['bind'].address} to any"
     imaps = timeline("imaps", 9, certificates=[presented(1, "mail.example.org")])
     limits = act(after=[*AFTER, limited], timelines=[imaps])
     data, _ = left(tmp_path, limits, act(), stuck, error=error)

@@ -1,0 +1,258 @@
+"""What leads to a jail and out of it, as values: the rules follow from the host's own (placing)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, ip_network
+from typing import Literal
+
+from operations import placing
+from operations.facts import Bound, Rule
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What our rules have to know of all others.
+
+    `sets` are the first and the last of ours; `floor` is the number of our last rule that comes
+    before all of the host's. `wan` is the host's public address, `network` that of the jails, and
+    the addresses in the networks of `apart` are those of jails.
+    """
+
+    sets: tuple[int, int]
+    floor: int
+    wan: str
+    network: str
+    apart: tuple[str, ...]
+
+    def own(self, has: Iterable[IPv4Address], jails: Iterable[str]) -> tuple[IPv4Address, ...]:
+        """Those of the host's addresses that are no jail's, the public one first."""
+        others = [ip_network(each) for each in (*self.apart, *jails)]
+        own = sorted(
+            each
+            for each in has
+            if not each.is_loopback and not any(each in other for other in others)
+        )
+        return tuple(dict.fromkeys([IPv4Address(self.wan), *own]))
+
+
+@dataclass(frozen=True)
+class View:
+    """The host as our rules find it.
+
+    `own` are its addresses, without those of jails; `bound` are the sockets at which its daemons
+    listen, `ours` the rules of ours that are there already, `nats` all instances, and `apart` the
+    networks of jails.
+    """
+
+    wall: placing.Firewall
+    own: tuple[IPv4Address, ...]
+    bound: tuple[Bound, ...] = ()
+    ours: tuple[Rule, ...] = ()
+    nats: Mapping[int, str] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
+
+    def served(
+        self, doors: Doors, proto: placing.Proto, port: int
+    ) -> tuple[tuple[IPv4Address, ...], bool]:
+        """The addresses of the host at which a daemon serves a port, and whether 127.0.0.1 is one.
+
+        When the daemon has moved, our rules still tell. A plan without a host takes all.
+        """
+        if moved := self._redirected(doors, proto, port):
+            at = {each for each in moved if not each.is_loopback and not self._of_jails(each)}
+            return (*self.own[:1], *sorted(at.difference(self.own[:1]))), placing.LOOPBACK in moved
+        sockets = [each for each in self.bound if (each.proto, each.port) == (proto, port)]
+        public = {each.command for each in sockets if each.address in {"*", str(self.own[0])}}
+        bound = {each.address for each in sockets if not public or each.command in public}
+        if "*" in bound or not bound:
+            return self.own, True
+        return (
+            tuple(each for each in self.own if str(each) in bound),
+            str(placing.LOOPBACK) in bound,
+        )
+
+    def _of_jails(self, address: IPv4Address) -> bool:
+        return any(address in ip_network(each) for each in self.apart)
+
+    def _redirected(self, doors: Doors, proto: placing.Proto, port: int) -> set[IPv4Address]:
+        if doors.what == "answers":
+            pairs = re.findall(r"redirect_addr \S+ ([\d.]+)", self.nats.get(doors.nat, ""))
+            return set(map(IPv4Address, pairs))
+        into = re.escape(doors.into(proto, port))
+        pattern = re.compile(rf"{into} {proto} from .+ to ([\d.,]+) {port}(?: .*)?")
+        found = (pattern.fullmatch(rule.body) for rule in self.ours)
+        return {IPv4Address(each) for match in found if match for each in match[1].split(",")}
+
+
+@dataclass(frozen=True)
+class Doors:
+    """The ports of a service (protocol, number, whether it is public), and the jail behind them.
+
+    `what` are the rules for all that leads there, for 127.0.0.1 alone, or for the answers over UDP.
+    `nat` is the number of the instance for UDP. `addresses` are those of the host at which the
+    service answers; all of them, if none are given. In the jails of `others`, 127.0.0.1 means the
+    jail's own address.
+    """
+
+    what: Literal["all", "localhost", "answers"]
+    jail: str
+    nat: int
+    ports: tuple[tuple[placing.Proto, int, bool], ...]
+    addresses: tuple[str, ...]
+    others: tuple[str, ...]
+
+    def into(self, proto: placing.Proto, port: int) -> str:
+        """How the rules begin that lead to the jail."""
+        return f"fwd {self.jail},{port}" if proto == "tcp" else f"nat {self.nat}"
+
+    def placed(self, view: View, beside: Beside) -> list[placing.Placed]:
+        """The rules, with their numbers. Raises Obstacle."""
+        found: list[placing.Placed] = []
+        for proto, number, public in self.ports:
+            addresses, local = self._at(view, proto, number)
+            port = placing.Port(
+                proto,
+                number,
+                public,
+                IPv4Address(self.jail),
+                self.nat,
+                addresses,
+                beside.network,
+            )
+            found += self._of(view.wall, port, local=local)
+        return list(dict.fromkeys(found))
+
+    def _at(
+        self, view: View, proto: placing.Proto, number: int
+    ) -> tuple[tuple[IPv4Address, ...], bool]:
+        served, local = view.served(self, proto, number)
+        return tuple(map(IPv4Address, self.addresses)) or served, local
+
+    def _of(
+        self, wall: placing.Firewall, port: placing.Port, *, local: bool
+    ) -> list[placing.Placed]:
+        others = [IPv4Address(each) for each in self.others] if local else []
+        if self.what == "localhost":
+            return list(placing.localhost(wall, port, others)) if local else []
+        if self.what == "answers":
+            return _narrowed(placing.answers(wall, port)) if port.proto == "udp" else []
+        outside = list(placing.public(wall, port)) if port.public and port.addresses else []
+        return _narrowed([*placing.local(wall, port, others), *outside])
+
+    def nats(self, view: View, beside: Beside) -> dict[int, str]:
+        """Number -> configuration of the instance, which redirects at each address, and 127.0.0.1.
+
+        Not redirect_port: once libalias has forgotten a client's port, it does not send the next
+        query from that port to the jail (docs/decisions/0021).
+        """
+        if self.what != "answers":
+            return {}
+        served = [
+            each
+            for proto, number, _ in self.ports
+            if proto == "udp"
+            for each in self._at(view, proto, number)[0]
+        ]
+        ends = dict.fromkeys([*served, placing.LOOPBACK])
+        redirections = [f"redirect_addr {self.jail} {each}" for each in ends]
+        return {self.nat: " ".join([f"ip {beside.wan} same_ports", *redirections])}
+
+
+def _narrowed(placed: Iterable[placing.Placed]) -> list[placing.Placed]:
+    """Without rules for lo0 where the same rule takes what comes over any interface."""
+    found = list(placed)
+    wide = {
+        (number, f"{body} {more}") for number, body in found for more in ("recv lo0", "via lo0")
+    }
+    return [each for each in found if each not in wide]
+
+
+@dataclass(frozen=True)
+class Exits:
+    """Jails whose connections to other hosts get the host's address by nat.
+
+    libalias takes `ports` for them, to which the answers come, at `interface`.
+    """
+
+    jails: tuple[str, ...]
+    nat: int
+    interface: str
+    ports: str
+
+    def placed(self, view: View, beside: Beside) -> list[placing.Placed]:
+        """As for doors."""
+        found: list[placing.Placed] = []
+        for jail in self.jails:
+            way = placing.Outward(
+                IPv4Address(jail),
+                self.nat,
+                IPv4Address(beside.wan),
+                self.interface,
+                beside.network,
+                self.ports,
+            )
+            found += placing.outward(view.wall, way)
+            found += self._errors(found, jail, beside)
+        return list(dict.fromkeys(found))
+
+    def _errors(
+        self, found: Sequence[placing.Placed], jail: str, beside: Beside
+    ) -> Iterator[placing.Placed]:
+        """ICMP, where TCP goes. Without "fragmentation needed" a transfer over a path with a
+        smaller MTU would stall.
+        """
+        nat, interface = f"nat {self.nat}", self.interface
+        for number, body in found:
+            if body.startswith(f"{nat} tcp from {jail} "):
+                to = f"not {beside.network} out xmit {interface}"
+                yield number, f"{nat} icmp from {jail} to {to}"
+                break
+        for number, body in found:
+            if body.startswith(f"{nat} tcp ") and f"in recv {interface}" in body:
+                to = f"{beside.wan} in recv {interface}"
+                yield number, f"{nat} icmp from any to {to} icmptypes 0,3,11"
+                break
+
+    def nats(self, view: View, beside: Beside) -> dict[int, str]:
+        return {self.nat: f"ip {beside.wan}"}
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The ways of one part of our rules. `name` is for people."""
+
+    name: str
+    each: tuple[Doors | Exits, ...]
+    beside: Beside
+
+    def placed(self, view: View) -> list[placing.Placed]:
+        """The rules, with their numbers. Raises Obstacle."""
+        return [rule for way in self.each for rule in way.placed(view, self.beside)]
+
+    def nats(self, view: View) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for way in self.each:
+            found |= way.nats(view, self.beside)
+        return found
+
+    def obstacles(self, view: View) -> list[str]:
+        """What the host's firewall has in the way of them, one sentence for each thing."""
+        found = []
+        for way in self.each:
+            try:
+                way.placed(view, self.beside)
+            except placing.Obstacle as obstacle:
+                found.append(str(obstacle))
+        return list(dict.fromkeys(found))
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All whose listeners decide on the rules."""
+        doors = [each for each in self.each if isinstance(each, Doors)]
+        return tuple(sorted({number for each in doors for _, number, _ in each.ports}))
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,356 @@
+"""Our rules among a host's own: who reached the daemon reaches the jail, and nobody else.
+
+The host's rules are judged by the stand-in's model of ipfw, which knows nothing of ours.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address
+from itertools import product
+
+import pytest
+
+from operations.doors import Beside, Doors, Exits, View, Ways
+from operations.facts import Rule
+from operations.placing import Obstacle, Placed, of_host
+from standin.model.firewall import Firewall, parse_nat
+from standin.model.rules import Packet, parse
+
+WAN, SECOND, INSIDE = "203.0.113.2", "203.0.113.3", "192.168.7.1"
+OWN = (WAN, SECOND, INSIDE)
+LAN = "10.80.0.0/24"
+JAIL, OTHER_JAIL = "10.80.0.4", "10.80.0.5"
+OURS = {*OWN, "127.0.0.1", JAIL, OTHER_JAIL}
+NAT = 3
+BESIDE = Beside((20, 29), 2, WAN, LAN, (LAN,))
+BANNED, OFFICE, ANYBODY = "198.51.100.7", "192.0.2.10", "198.51.100.9"
+TABLES = {"table(1)": {BANNED}, "table(2)": {OFFICE}}
+PORT = {"tcp": 80, "udp": 53}
+
+
+def doors(proto: str, *, public: bool = True) -> Ways:
+    ports = ((proto, PORT[proto], public),)
+    kinds = ("all", "answers") if proto == "udp" else ("all",)
+    each = [Doors(what, JAIL, NAT, ports, (), (OTHER_JAIL,)) for what in kinds]  # type: ignore[arg-type]
+    return Ways("service", tuple(each), BESIDE)
+
+
+def placed(
+    host: Sequence[str], proto: str, *, public: bool = True, one_pass: bool = True
+) -> list[Placed]:
+    listed = [
+        Rule(int(number), 0, body) for number, _, body in (row.partition(" ") for row in host)
+    ]
+    wall = of_host(listed, ends_at_nat=one_pass, floor=BESIDE.floor)
+    return doors(proto, public=public).placed(View(wall, tuple(map(IPv4Address, OWN))))
+
+
+def firewall(host: Sequence[str], ours: Sequence[Placed] = ()) -> Firewall:
+    """As ipfw would have it: the host's rules first, then ours, which are added later."""
+    found = Firewall(accepts_by_default=True)
+    rows = [*host, *(f"{number} set 20 {body}" for number, body in ours)]
+    for row in rows:
+        if not row.startswith("65535 "):
+            found.add(parse(row.split(), 0))
+        else:
+            found.accepts_by_default = row.split()[1] == "allow"
+    ends = [*OWN, "127.0.0.1"]
+    redirections = [word for end in ends for word in ("redirect_addr", JAIL, end)]
+    found.nats = {NAT: parse_nat(NAT, ["ip", WAN, "same_ports", *redirections])}
+    return found
+
+
+def _member(word: str, address: str) -> bool:
+    return address in (OURS if word == "me" else TABLES[word])
+
+
+def answered(wall: Firewall, client: str, address: str, proto: str, *, one_pass: bool) -> str:
+    """Who answers a client on another machine: "host", "jail", or "" for nobody."""
+    nic = "vlan0" if address == INSIDE else "vtnet0"
+    port = PORT[proto]
+
+    def judged(packet: Packet) -> tuple[str, Packet]:
+        verdict = wall.judge(packet, _member, ends_at_nat=one_pass)
+        if verdict.kind == "drop":
+            return "", packet
+        to = verdict.next_hop or verdict.packet.target
+        who = "jail" if to == JAIL else "host"
+        states = verdict.states
+        return who, Packet(**{**vars(verdict.packet), "states": states})
+
+    first = Packet(proto, client, 40000, address, port, "in", nic, nic)
+    who, seen = judged(first)
+    if not who:
+        return ""
+    inside = JAIL if who == "jail" and proto == "udp" else address
+    out = Packet(
+        *(proto, inside, port, client, 40000, "out", nic, ""),
+        is_answer=True,
+        states=seen.states,
+        seen_by_nat=inside != address,
+        asked_at=address,
+    )
+    back, answer = judged(out)
+    if not back or answer.source != address:
+        return ""
+    third = Packet(*(proto, client, 40000, address, port, "in", nic, nic), True, True, seen.states)
+    third = Packet(**{**vars(third), "is_answer": False})
+    return who if proto == "udp" or judged(third)[0] == who else ""
+
+
+CLIENTS = (BANNED, OFFICE, ANYBODY)
+
+
+def differences(host: Sequence[str], proto: str, *, one_pass: bool = True) -> list[str]:
+    """Clients for whom the jail does not answer as the host did."""
+    ours = placed(host, proto, one_pass=one_pass)
+    before, after = firewall(host), firewall(host, ours)
+    wrong = []
+    for client, address in product(CLIENTS, OWN):
+        was = answered(before, client, address, proto, one_pass=one_pass)
+        now = answered(after, client, address, proto, one_pass=one_pass)
+        if now != was.replace("host", "jail"):
+            wrong.append(f"{client} at {address}: {was or 'nobody'}, then {now or 'nobody'}")
+    return wrong
+
+
+LO0 = "100 allow ip from any to any via lo0"
+KINDS = {
+    "none": ["65535 allow ip from any to any"],
+    "open": [LO0, "200 deny ip from any to 127.0.0.0/8", "65000 allow ip from any to any"],
+    "a banned address": [LO0, f"300 deny ip from {BANNED} to any", "1000 allow ip from any to any"],
+    "a table first": ["50 deny ip from table(1) to any", LO0, "65000 allow ip from any to any"],
+    "a table after check-state": [
+        *(LO0, "200 check-state :default", "300 deny ip from table(1) to any"),
+        "400 allow tcp from any to me 22,80 in via vtnet0 setup keep-state :default",
+        "410 allow udp from any to me 53 in keep-state :default",
+        "420 allow ip from me to any out keep-state :default",
+        "65535 deny ip from any to any",
+    ],
+    "the Handbook's": [
+        *("10 allow ip from any to any via lo0", "101 check-state :default"),
+        "200 allow tcp from me to any out via vtnet0 setup keep-state :default",
+        "400 allow tcp from any to me 22,25,53,80 in via vtnet0 setup keep-state :default",
+        "410 allow udp from any to me 53 in via vtnet0 keep-state :default",
+        "999 deny log ip from any to any",
+    ],
+    "a ban that cuts what is established": [
+        *(LO0, "200 check-state :default", "201 deny tcp from any to any established"),
+        "300 allow tcp from any to me 80 in setup keep-state :default",
+        "310 allow udp from any to me 53 in keep-state :default",
+        "65535 deny ip from any to any",
+    ],
+    "client": [
+        *(LO0, "600 allow ip from me to 192.0.2.0/24", "700 allow ip from 192.0.2.0/24 to me"),
+        "800 allow tcp from any to any established",
+        "900 allow ip from any to any frag",
+        "1000 allow tcp from any to me 80 setup",
+        "1100 allow tcp from me to any setup",
+        "1200 deny tcp from any to any setup",
+        "1300 allow udp from me to any 53 keep-state :default",
+        "65535 deny ip from any to any",
+    ],
+    "simple": [
+        *(LO0, "400 deny ip from 192.168.7.0/24 to any in via vtnet0"),
+        "500 deny ip from any to table(1) via vtnet0",
+        "600 deny ip from table(1) to any via vtnet0",
+        "700 allow tcp from any to any established",
+        "800 allow tcp from any to me 80 setup",
+        "900 allow udp from any to me 53",
+        "1000 allow udp from me 53 to any",
+        "1100 deny log ip4 from any to any in via vtnet0 setup",
+        "1200 allow tcp from any to any setup",
+        "65535 deny ip from any to any",
+    ],
+    "workstation": [
+        *(LO0, "400 check-state :default", "500 allow tcp from me to any established"),
+        "600 allow tcp from me to any setup keep-state :default",
+        "700 allow udp from me to any keep-state :default",
+        "800 allow tcp from 192.0.2.0/24 to me 80",
+        "900 allow udp from 192.0.2.0/24 to me 53",
+        "65535 deny ip from any to any",
+    ],
+    "only the office": [
+        *(LO0, "200 check-state :default"),
+        "300 allow tcp from 192.0.2.0/24 to me 80 setup keep-state :default",
+        "310 allow udp from table(2) to me 53 keep-state :default",
+        "999 deny ip from any to any",
+    ],
+    "a friend before the ban": [
+        *(LO0, f"200 allow ip from {BANNED} to {SECOND}", "300 deny ip from table(1) to any"),
+        "65000 allow ip from any to any",
+    ],
+    "one card alone": [
+        *(LO0, "300 allow tcp from any to any 80 in recv vlan0"),
+        "310 allow udp from any to any 53 in recv vlan0",
+        "320 allow ip from me to any out",
+        "330 allow tcp from any to any in recv vlan0 established",
+        "999 deny ip from any to any",
+    ],
+    "answers that are denied": [
+        *(LO0, f"300 deny ip from any to {BANNED} out", "1000 allow ip from any to any"),
+    ],
+    "skipto": [
+        *(
+            LO0,
+            "200 skipto 5000 ip from any to any in recv vlan0",
+            "300 deny ip from table(1) to any",
+        ),
+        *("1000 allow ip from any to any", "5001 allow tcp from any to any 80 in"),
+        *("5010 allow udp from any to any 53 in", "5020 deny ip from any to any"),
+    ],
+    "one number after the other": [
+        *(LO0, "101 deny ip from table(1) to any", "102 allow tcp from any to me 80"),
+        *("103 allow udp from any to me 53", "104 allow ip from me to any"),
+        "105 deny ip from any to any",
+    ],
+}
+
+
+@pytest.mark.parametrize("proto", ["tcp", "udp"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_reached_the_host_reaches_the_jail_and_nobody_else(kind: str, proto: str) -> None:
+    assert differences(KINDS[kind], proto) == []
+
+
+def test_rules_before_all_of_the_hosts_would_let_in_whom_it_denies() -> None:
+    """As an earlier version had them; the comparison above sees it."""
+    early = [(1, f"fwd {JAIL},80 tcp from any to {','.join(OWN)} 80 in")]
+    host = KINDS["a banned address"]
+    assert answered(firewall(host), BANNED, WAN, "tcp", one_pass=True) == ""
+    assert answered(firewall(host, early), BANNED, WAN, "tcp", one_pass=True) == "jail"
+
+
+OUT = Ways("egress", (Exits((JAIL,), 9, "vtnet0", "32768-65535"),), BESIDE)
+
+
+def outward(*host: str) -> list[str]:
+    listed = [
+        Rule(int(number), 0, body) for number, _, body in (row.partition(" ") for row in host)
+    ]
+    wall = of_host(listed, floor=BESIDE.floor)
+    found = OUT.placed(View(wall, tuple(map(IPv4Address, OWN))))
+    return [f"{number} {body}" for number, body in found if "icmp" not in body]
+
+
+def test_a_jail_opens_the_connections_that_the_host_may_open() -> None:
+    assert outward(
+        LO0,
+        "200 check-state :default",
+        "300 allow tcp from me to any 25,80 out setup keep-state :default",
+        "310 allow udp from me to any 53 out keep-state :default",
+        "999 deny ip from any to any",
+    ) == [
+        f"299 nat 9 tcp from {JAIL} to any 25,80 out xmit vtnet0 setup",
+        f"199 nat 9 tcp from {JAIL} to any 25,80 out xmit vtnet0 established",
+        f"199 nat 9 tcp from any 25,80 to {WAN} 32768-65535 in recv vtnet0 established",
+        f"309 nat 9 udp from {JAIL} to any 53 out xmit vtnet0",
+        f"199 nat 9 udp from {JAIL} to any 53 out xmit vtnet0",
+        f"199 nat 9 udp from any 53 to {WAN} 32768-65535 in recv vtnet0",
+    ]
+
+
+@pytest.mark.parametrize("rule", ["50 nat 123 ip4 from any to any via vtnet0"])
+def test_nat_of_the_hosts_own_and_jails_that_use_ours_are_refused(rule: str) -> None:
+    with pytest.raises(Obstacle, match=r"ipfw rule 50 .* is nat of the host's own"):
+        outward(LO0, rule, "65000 allow ip from any to any")
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("400 allow tcp from any to me 80 in setup limit src-addr 2 :default", "limits how many"),
+        ("400 pipe 1 tcp from any to me 80 in", "limits their bandwidth"),
+        ("400 allow tcp from any to me 80 in uid www", "does not understand .*uid www"),
+        ("400 allow { tcp or udp } from any to me 80 in", "does not understand .*its form"),
+        ("400 call 500 tcp from any to me 80 in", "does not know what call does"),
+        ("400 skipto tablearg tcp from any to me 80 in", "does not understand .*tablearg"),
+        ("1 allow ip from any to any", "no number is left .*first_rule = 1"),
+        ("101 deny ip from any to any 80", ""),
+    ],
+)
+def test_what_ours_could_not_keep_is_refused_with_the_rule(rule: str, why: str) -> None:
+    host = [
+        *sorted([LO0, rule], key=lambda row: int(row.split()[0])),
+        "65000 allow ip from any to any",
+    ]
+    if not why:
+        assert differences(host, "tcp") == []
+        return
+    with pytest.raises(Obstacle, match=why) as refused:
+        placed(host, "tcp")
+    assert str(refused.value).startswith("ipfw rule ")
+
+
+def test_shaped_packets_reach_the_jail_where_the_search_goes_on() -> None:
+    host = [LO0, "400 pipe 1 tcp from any to me 80 in", "65000 allow ip from any to any"]
+    assert differences(host, "tcp", one_pass=False) == []
+
+
+def test_nat_of_the_hosts_own_does_not_see_the_answers_of_forwarded_connections() -> None:
+    host = [LO0, "400 nat 123 ip4 from any to any via vtnet0", "65000 allow ip from any to any"]
+    answers = f"399 allow tcp from {','.join(OWN)} 80 to any out established"
+    assert answers in [f"{number} {body}" for number, body in placed(host, "tcp")]
+
+
+INGREDIENTS = [
+    "deny ip from table(1) to any",
+    f"deny ip from {BANNED} to any in",
+    f"deny ip from any to {BANNED} out",
+    "deny tcp from table(1) to me 80",
+    f"deny tcp from any to {SECOND} 80",
+    "deny ip from any to any in recv vlan0",
+    "deny tcp from any to any established",
+    "deny tcp from any to any 80 in setup",
+    "deny ip from any to any frag",
+    "unreach port udp from table(1) to me 53",
+    "deny ip from not 192.0.2.0/24 to any 80,53 in",
+    "reset tcp from any to me 113",
+    "check-state :default",
+    "check-state :web",
+    "count ip from any to any",
+    "allow ip from 192.0.2.0/24 to any",
+    "allow ip from table(2) to me",
+    "allow tcp from any to any established",
+    "allow tcp from any to me 22,80 in setup",
+    "allow tcp from any to me 80 in setup keep-state :web",
+    "allow tcp from any to me 80 in via vtnet0 setup keep-state :default",
+    f"allow tcp from any to {WAN} 80",
+    "allow tcp from 192.0.2.0/24 to me 80 in",
+    "allow udp from any to me 53 in keep-state :default",
+    "allow udp from any to me 53",
+    "allow udp from me 53 to any out",
+    "allow ip from me to any out",
+    "allow ip from me to any out keep-state :default",
+    "allow ip from any to any",
+    "allow ip from any to any via vlan0",
+    "skipto 30000 tcp from any to me 80 in",
+    "skipto 40000 ip from any to any out",
+]
+
+
+def drawn(seed: int) -> Iterator[str]:
+    draw = random.Random(seed)
+    numbers = sorted(draw.sample(range(101, 60000, 7), draw.randint(1, 9)))
+    yield LO0
+    for number in numbers:
+        body = draw.choice(INGREDIENTS)
+        if not body.startswith("skipto") or int(body.split()[1]) > number:
+            yield f"{number} {body}"
+    yield f"65535 {draw.choice(['allow', 'deny'])} ip from any to any"
+
+
+def test_rule_sets_drawn_at_random_decide_as_before() -> None:
+    refused = 0
+    for seed in range(300):
+        host = list(drawn(seed))
+        for proto in ("tcp", "udp"):
+            try:
+                assert differences(host, proto) == [], (seed, proto, host, placed(host, proto))
+            except Obstacle as obstacle:
+                refused += 1
+                assert re.search(r"ipfw rule \d+ \(.+\)", str(obstacle))
+    assert refused < 60
