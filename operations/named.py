@@ -13,26 +13,36 @@ from operations.facts import Networks
 
 _AWK = Path(__file__).with_name("named.awk")
 
-# The zones that this named is configured for.
-_ZONES = "awk '$2 == \"IN\" && $4 ~ /^(primary|master|secondary|slave)$/ {print $1}' | sort -u"
-# Reads names of zones; prints each with the serial of a named's authoritative answer, if it gives
-# one. drill(1) prints its question first, with the words of a record (ldns 1.8.3): only what stands
-# in the answer section is one. Asked from a LAN address (drill -I), the public address is always
-# the host's own named, even while other clients are forwarded. A named that does not answer at all,
-# for which drill waits and then fails, is asked no more in this round.
-_SERIALS = (
-    'serials() { while read -r zone rest && [ -n "$zone" ]; do echo "= $zone"; '
-    'drill "$@" "$zone" SOA </dev/null 2>/dev/null || break; done | '
-    'awk \'$1 == "=" {zone = $2; aa = answer = 0} /^;; flags:/ {aa = / aa /} '
-    '/^;; [A-Z]+ SECTION:/ {answer = $2 == "ANSWER"} '
-    'aa && answer && $4 == "SOA" {print zone, $7}\'; }'
+# The zones that this named is configured for, with their views.
+_ZONES = "awk '$2 == \"IN\" && $4 ~ /^(primary|master|secondary|slave)$/ {print $1, $3}' | sort -u"
+# Reads zones with their views; prints what a named says of each. A transfer has the serial and the
+# content; where none is allowed, or with views, since the view of an answer depends on who asks,
+# rndc(8) tells the serial. A named that does not answer rndc is asked no more in this round. Asked
+# from a LAN address (drill -I), the public address is always the host's own named, even while other
+# clients are forwarded.
+_ANSWERS = (
+    'answers() { silent=; while read -r zone view rest && [ -n "$zone" ]; do '
+    'echo "= $zone $view"; said=; if [ "$silent" ]; then continue; fi; '
+    'if [ "$view" = _default ]; then said=$(drill "$@" "$zone" AXFR </dev/null 2>/dev/null) || :; '
+    "fi; case $said in ''|';;'*) said=$($rndc zonestatus \"$zone\" IN \"$view\" </dev/null 2>&1) "
+    "|| case $said in *' not loaded'*|*' not found'*) ;; *) silent=1;; esac;; esac; "
+    "printf '%s\\n' \"$said\"; done; }"
 )
-# Of the zones that the first named has and the second has not: name, the first's serial, and the
-# second's.
+# Of the zones that the first named has and the second has not the same: name, view, both serials;
+# then, if only the content differs, a record that only one of them has. All zones if the first
+# named is silent.
 _BEHIND = (
-    "awk '!NF {second = 1; next} second {has[$1] = $2; next} {wanted[$1] = $2} "
-    "END {for (zone in wanted) if (has[zone] != wanted[zone]) "
-    'print zone, wanted[zone], has[zone] ? has[zone] : "none"}\''
+    'awk \'BEGIN {s = 0} $1 == "--" {s = 1; next} '
+    '$1 == "=" && NF == 3 {z = $2 " " $3; if (!s) asked[z]; next} '
+    "/^name: |^rndc: .zonestatus/ {heard[s]} /^(signed )?serial: / {has[z, s] = $NF} "
+    '$3 == "IN" && NF > 4 {heard[s]; got[z, s]; more[z, $0] += s ? -1 : 1; '
+    'if ($4 == "SOA") has[z, s] = $7} '
+    'END {for (z in asked) for (s = 0; s < 2; s++) if (!((z, s) in has)) has[z, s] = "none"; '
+    'for (z in asked) if (!(0 in heard) || has[z, 0] != "none" && has[z, 0] != has[z, 1]) '
+    "print z, has[z, 0], has[z, 1]; "
+    "for (k in more) if (more[k]) {split(k, p, SUBSEP); z = p[1]; "
+    "if ((z, 0) in got && (z, 1) in got && has[z, 0] == has[z, 1] && !(z in told)) "
+    "{told[z]; print z, has[z, 0], has[z, 1], (more[k] > 0), p[2]}}}'"
 )
 # From ifconfig: each address's network, computed from its hexadecimal mask, octet by octet.
 _NETS = (
@@ -90,15 +100,14 @@ def updates_held() -> Commands:
 
 @operation()
 def zones_in_jail(jail: str, public: str, address: str, limit: int = 60) -> Commands:
-    """Wait until the jail's named has the host's zones, with the same serials.
+    """Wait until the jail's named has the host's zones, with the same serials and content.
 
     A named that has its socket but not yet its zones answers, but wrongly. `public` is the host's
     address, `address` the jail's. Zones for which the host itself gives no answer are skipped.
     A zone that is still not the same after `limit` seconds is named, with both serials.
     """
-    there = _Named(f"in jail {jail}", f"@{address}")
     yield Reversible(
-        _the_same(_Named("on the host", f"-I {address} @{public}"), there, limit),
+        _the_same(_on_host(public, address), _in_jail(jail, address), limit),
         undo=":",
         live=True,
         says=f"wait until the named of jail {jail} has the host's zones",
@@ -111,10 +120,9 @@ def zones_anew_in_jail(
     script: str, jail: str, public: str, address: str, limit: int = 60
 ) -> Commands:
     """Restart the jail's named, which must not serve clients yet, and wait like zones_in_jail."""
-    there = _Named(f"in jail {jail}", f"@{address}")
     yield Reversible(
         f"service -j {quote(jail)} {quote(script)} onerestart && "
-        + _the_same(_Named("on the host", f"-I {address} @{public}"), there, limit),
+        + _the_same(_on_host(public, address), _in_jail(jail, address), limit),
         undo=":",
         live=True,
         says=f"restart the named of jail {jail} and wait until it has the current zones",
@@ -124,15 +132,28 @@ def zones_anew_in_jail(
 
 
 @operation()
+def zones_for_clients(jail: str, public: str, address: str, limit: int = 10) -> Commands:
+    """Compare what clients now get at the public address with the zones of the host's named."""
+    clients = _Named("at the public address", f"@{public}", f"jexec {quote(jail)} rndc")
+    yield Reversible(
+        _the_same(_on_host(public, address), clients, limit),
+        undo=":",
+        live=True,
+        says="compare the zones that clients get at the public address with those of the host's "
+        "named",
+        limit=limit + _ASKING,
+    )
+
+
+@operation()
 def zones_on_the_way_back(
     script: str, jail: str, public: str, address: str, limit: int = 60
 ) -> Commands:
     """Does nothing now; the undo restarts the host's named, so that it reads the jail's changes."""
-    here = _Named("on the host", f"-I {address} @{public}")
     yield Reversible(
         ":",
         undo=f"service {quote(script)} onerestart && "
-        + _the_same(_Named(f"in jail {jail}", f"@{address}"), here, limit),
+        + _the_same(_in_jail(jail, address), _on_host(public, address), limit),
         live=True,
         says="do nothing now; the undo restarts the host's named while the jail's still serves",
         limit=limit + _ASKING,
@@ -140,31 +161,47 @@ def zones_on_the_way_back(
 
 
 class _Named(NamedTuple):
-    """A named: where it runs, and how drill(1) asks it."""
+    """A named: where it runs, how drill(1) asks it, and the rndc(8) that controls it."""
 
     where: str
     asked: str
+    rndc: str
 
 
+def _on_host(public: str, address: str) -> _Named:
+    return _Named("on the host", f"-I {address} @{public}", "rndc")
+
+
+def _in_jail(jail: str, address: str) -> _Named:
+    return _Named(f"in jail {jail}", f"@{address}", f"jexec {quote(jail)} rndc")
+
+
+_TOLD = 10  # zones
 _ASKING = 240  # seconds for asking for thousands of zones, besides the wait
 
 
 def _the_same(has: _Named, shall: _Named, limit: int) -> str:
-    """Two questions a zone, and no other process: 2,000 zones take some 20 s.
+    """At most four questions a zone, and few other processes: 2,000 zones take some 20 s.
 
     A sleep(1) counts the limit, since the clock may be set meanwhile.
     """
-    behind = (
-        f'late=$({{ echo "$zones" | serials {has.asked}; echo; '
-        f'echo "$zones" | serials {shall.asked}; }} | {_BEHIND})'
+    asked = (
+        f"rndc={quote(each.rndc)}; printf '%s\\n' \"$zones\" | answers {each.asked}"
+        for each in (has, shall)
     )
-    told = quote(f'{{print "zone " $1 ": serial " $2 " {has.where}, " $3 " {shall.where}"}}')
+    behind = f"late=$({{ {'; echo --; '.join(asked)}; }} | {_BEHIND})"
+    told = quote(
+        f'NR > {_TOLD} {{more++; next}} {{print "zone " $1 ($2 == "_default" ? "" : " in view " $2)'
+        f' ": serial " $3 " {has.where}, " $4 " {shall.where}"; if (NF > 4) {{'
+        f'only = $5 ? "{has.where}" : "{shall.where}"; sub(/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ [01] /, ""); '
+        'print "  only " only ": " $0}} END {if (more) print "and " more " more zones"}'
+    )
     return (
-        f'{_SERIALS}; zones=$(named-checkconf -l) && zones=$(echo "$zones" | {_ZONES}) && '
+        f'{_ANSWERS}; zones=$(named-checkconf -l) && zones=$(echo "$zones" | {_ZONES}) && '
         f'{behind} && if [ -n "$late" ]; then sleep {limit} >/dev/null 2>&1 & timer=$!; '
         'while [ -n "$late" ] && kill -0 $timer 2>/dev/null; do sleep 0.2; zones=$late; '
         f"{behind}; done; kill $timer 2>/dev/null || true; fi && "
-        f'if [ -n "$late" ]; then echo "$late" | awk {told}; false; fi'
+        f'if [ -n "$late" ]; then printf \'%s\\n\' "$late" | awk {told}; false; fi'
     )
 
 

@@ -46,7 +46,10 @@ def steps(site: Site) -> tuple[Step, ...]:
                 use(named.updates_held),
                 use(named.zones_anew_in_jail, script=service.rc, jail=name, **where),
             ],
-            after=[use(named.zones_on_the_way_back, script=service.rc, jail=name, **where)],
+            after=[
+                use(named.zones_on_the_way_back, script=service.rc, jail=name, **where),
+                use(named.zones_for_clients, jail=name, **where),
+            ],
             tell=(
                 "senders of dynamic updates: updates are refused for a moment during the switch",
             ),

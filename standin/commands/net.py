@@ -214,6 +214,31 @@ def host_(host: Host, call: Call) -> Reply:
     return Reply(out)
 
 
+TRANSFER = "AXFR"
+
+
+def _transfer(host: Host, call: Call, server: str, zone: str, sender: str) -> Reply:
+    """As drill 1.8.3 prints what a BIND 9.18 sends: the records alone, the SOA first and last."""
+    found = reach(host, call, server, 53, "tcp", sender=sender)
+    if found is None or found.daemon.kind.rc != "named":
+        raise Failed("Error: error sending query: No (valid) nameservers defined in the resolver\n")
+    records = zones.read(zone, found.daemon.loaded.get(zone, ""))
+    if not records:
+        return Reply(
+            ";; ->>HEADER<<- opcode: QUERY, rcode: NOTAUTH, id: 0\n;; flags: qr ; QUERY: 1, "
+            f"ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 0 \n;; QUESTION SECTION:\n;; {zone}.\tIN\t"
+            f"{TRANSFER}\n\n;; ANSWER SECTION:\n",
+            err="AXFR failed.\n",
+        )
+    start = [one for one in records if one.kind == "SOA"]
+    rest = [one for one in records if one.kind != "SOA"]
+    return Reply("".join(_row(one.name, one) for one in (*start, *rest, *start)))
+
+
+def _row(name: str, one: zones.Record) -> str:
+    return f"{name.rstrip('.')}.\t{one.ttl}\tIN\t{one.kind}\t{one.value}\n"
+
+
 @command("/usr/bin/drill")
 def drill(host: Host, call: Call) -> Reply:
     server, names, proto, sender, words = _resolver(call), [], "udp", "", list(call.args)
@@ -230,9 +255,12 @@ def drill(host: Host, call: Call) -> Reply:
             raise Unknown(f"drill: {word} is not known to the stand-in\n", 1)
         elif not word.startswith("-"):
             names.append(word)
-    kinds = [word.upper() for word in names if word.upper() in zones.KINDS]
-    name = next((word for word in names if word.upper() not in zones.KINDS), ".")
+    asked = (*zones.KINDS, TRANSFER)
+    kinds = [word.upper() for word in names if word.upper() in asked]
+    name = next((word for word in names if word.upper() not in asked), ".")
     kind = kinds[0] if kinds else "A"
+    if kind == TRANSFER:
+        return _transfer(host, call, server, name, sender)
     records = _ask(host, call, server, (name, kind), proto, sender=sender)
     if records is None:
         raise Failed("Error: error sending query: No (valid) nameservers defined in the resolver\n")
@@ -242,5 +270,5 @@ def drill(host: Host, call: Call) -> Reply:
     lines = [f";; ->>HEADER<<- opcode: QUERY, rcode: {status}, id: 4711"]
     lines.append(f";; flags: qr aa rd ; QUERY: 1, ANSWER: {len(records)}, AUTHORITY: 0")
     lines += [";; QUESTION SECTION:", f";; {name}.\tIN\t{kind}", "", ";; ANSWER SECTION:"]
-    lines += [f"{name.rstrip('.')}.\t{one.ttl}\tIN\t{one.kind}\t{one.value}" for one in records]
-    return Reply("\n".join([*lines, "", f";; SERVER: {server}", ""]))
+    rows = "".join(_row(name, one) for one in records)
+    return Reply("\n".join([*lines, f"{rows}", f";; SERVER: {server}", ""]))

@@ -102,30 +102,19 @@ def test_rndc_conf_is_not_named_conf(tmp_path: Path) -> None:
     assert (tmp_path / "namedb" / "rndc.conf").read_text() == text
 
 
-# As drill 1.8.3 prints it, asked a BIND 9.18: the question has the words of a record, too.
-ANSWER = """\
-;; ->>HEADER<<- opcode: QUERY, rcode: NOERROR, id: 4643
-;; flags: qr aa rd ; QUERY: 1, ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 0\x20
-;; QUESTION SECTION:
-;; example.org.\tIN\tSOA
-
-;; ANSWER SECTION:
-example.org.\t300\tIN\tSOA\tns1.example.org. hostmaster.example.org. 7 3600 900 604800 300
-
-;; AUTHORITY SECTION:
-
-;; ADDITIONAL SECTION:
-
-;; Query time: 14 msec
-;; SERVER: 127.0.0.1
-;; WHEN: Sun Nov 29 03:32:32 2026
-;; MSG SIZE  rcvd: 80
+# As drill 1.8.3 and rndc print what a BIND 9.18.49 says.
+CONTENT = """\
+example.org.\t3600\tIN\tSOA\tns.example.org. hostmaster.example.org. 7 3600 900 604800 300
+example.org.\t3600\tIN\tTXT\t"a b"
+example.org.\t3600\tIN\tNS\tns.example.org.
+www.example.org.\t3600\tIN\tA\t203.0.113.2
+example.org.\t3600\tIN\tSOA\tns.example.org. hostmaster.example.org. 7 3600 900 604800 300
 """
-NOT_LOADED = """\
-;; ->>HEADER<<- opcode: QUERY, rcode: SERVFAIL, id: 31467
-;; flags: qr rd ; QUERY: 1, ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 0\x20
+REFUSED = """\
+;; ->>HEADER<<- opcode: QUERY, rcode: REFUSED, id: 0
+;; flags: qr ra ; QUERY: 1, ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 0\x20
 ;; QUESTION SECTION:
-;; example.org.\tIN\tSOA
+;; example.org.\tIN\tAXFR
 
 ;; ANSWER SECTION:
 
@@ -134,88 +123,164 @@ NOT_LOADED = """\
 ;; ADDITIONAL SECTION:
 
 ;; Query time: 0 msec
-;; SERVER: 127.0.0.1
-;; WHEN: Sun Nov 29 03:32:32 2026
-;; MSG SIZE  rcvd: 32
+;; WHEN: Thu Jan  1 00:00:00 1970
+;; MSG SIZE  rcvd: 28
 """
-OLDER = ANSWER.replace(" 7 ", " 6 ")
-FROM_A_CACHE = ANSWER.replace("qr aa rd", "qr rd ra")
-OF_THE_PARENT = (
-    ANSWER.replace("NOERROR", "NXDOMAIN")
-    .replace("\n\n;; ANSWER SECTION:", "\n\n;; ANSWER SECTION:\n\n;; AUTHORITY SECTION:")
-    .replace("300\n\n;; AUTHORITY SECTION:", "300")
-)
-AT_HOST, AT_JAIL = f"-I {JAIL} @{HOST}", f"@{JAIL}"
+STATUS = """\
+name: example.org
+type: primary
+files: example.org.db
+serial: 7
+nodes: 3
+last loaded: Sun, 29 Nov 2026 06:05:49 GMT
+secure: no
+dynamic: no
+reconfigurable via modzone: no
+"""
+SIGNED = STATUS.replace("serial: 7\n", "serial: 5\nsigned serial: 7\n")
+NOT_LOADED = "rndc: 'zonestatus' failed: zone not loaded\n"
+SILENT = "rndc: connect failed: 127.0.0.1#953: connection refused\n"
+AT_HOST, AT_JAIL = f"drill -I {JAIL} @{HOST}", f"drill @{JAIL}"
+SAYS = {
+    "host": "rndc zonestatus example.org IN",
+    "jail": "jexec bind rndc zonestatus example.org IN",
+}
+
+
+def older(text: str) -> str:
+    return text.replace(" 7 ", " 6 ").replace("serial: 7", "serial: 6")
 
 
 def waits(
-    tmp_path: Path, answers: dict[str, str], awk: str = "awk", zones: str = "example.org"
+    tmp_path: Path,
+    answers: dict[str, str],
+    awk: str = "awk",
+    zones: str = "example.org",
+    view: str = "_default",
 ) -> subprocess.CompletedProcess[str]:
-    """How the wait of one second for the jail's zones ends; an answer may be sh that prints it."""
+    """How the wait of one second for the jail's zones ends. What is not in `answers` fails."""
     (tmp_path / "asked").mkdir()
-    for at, said in answers.items():
-        (tmp_path / "asked" / f"{at} example.org SOA").write_text(said)
+    for asked, said in answers.items():
+        (tmp_path / "asked" / asked).write_text(said)
     [command] = reversible(
         named.zones_anew_in_jail, script="named", jail="bind", public=HOST, address=JAIL, limit=1
     )
-    listed = "".join(f"echo '{zone} IN _default primary'; " for zone in zones.split())
-    stubs = {"service": "", "named-checkconf": f"{listed}:", "drill": f'cat "{tmp_path}/asked/$*"'}
+    listed = "".join(f"echo '{zone} IN {view} primary'; " for zone in zones.split())
+    says = (
+        f'cat "{tmp_path}/asked/{{}}$*" 2>/dev/null || {{{{ echo "{SILENT.strip()}"; exit 1; }}}}'
+    )
+    stubs = {
+        "service": "",
+        "named-checkconf": f"{listed}:",
+        "drill": f'cat "{tmp_path}/asked/drill $*" 2>/dev/null',
+        "rndc": f'{says.format("rndc ")}; ! grep -q ^rndc: "{tmp_path}/asked/rndc $*"',
+        "jexec": f'{says.format("jexec ")}; ! grep -q ^rndc: "{tmp_path}/asked/jexec $*"',
+    }
     text = f"timeout 20 sh -eu <<'E'\n{command.do.replace('awk ', f'{awk} ')}\nE"
     return typed(text, tmp_path, None, **stubs)
 
 
+def transfers(host: str, jail: str) -> dict[str, str]:
+    return {f"{AT_HOST} example.org AXFR": host, f"{AT_JAIL} example.org AXFR": jail}
+
+
+def says(host: str, jail: str, view: str = "_default") -> dict[str, str]:
+    """What rndc says."""
+    return {f"{SAYS['host']} {view}": host, f"{SAYS['jail']} {view}": jail}
+
+
 @pytest.mark.parametrize("awk", AWKS)
-def test_the_jails_named_is_waited_for_to_the_same_serial(tmp_path: Path, awk: str) -> None:
-    done = waits(tmp_path, {AT_HOST: ANSWER, AT_JAIL: ANSWER}, awk)
+@pytest.mark.parametrize(
+    "answers",
+    [
+        transfers(CONTENT, CONTENT),
+        transfers(CONTENT, REFUSED) | says("", STATUS),
+        transfers(REFUSED, REFUSED) | says(STATUS, SIGNED),
+        says(NOT_LOADED, NOT_LOADED),
+    ],
+)
+def test_the_jails_named_is_waited_for_to_the_same_zones(
+    tmp_path: Path, awk: str, answers: dict[str, str]
+) -> None:
+    done = waits(tmp_path, answers, awk)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("awk", AWKS)
 @pytest.mark.parametrize(
-    ("there", "serial"),
+    ("answers", "serial"),
     [
-        ("", "none"),
-        (NOT_LOADED, "none"),
-        (OLDER, "6"),
-        (FROM_A_CACHE, "none"),
-        (OF_THE_PARENT, "none"),
+        (transfers(CONTENT, ""), "none"),
+        (transfers(CONTENT, older(CONTENT)), "6"),
+        (transfers(CONTENT, REFUSED) | says("", NOT_LOADED), "none"),
+        (transfers(REFUSED, REFUSED) | says(SIGNED, older(STATUS)), "6"),
     ],
 )
 def test_a_zone_that_never_catches_up_is_named_with_both_serials(
-    tmp_path: Path, there: str, serial: str, awk: str
+    tmp_path: Path, answers: dict[str, str], serial: str, awk: str
 ) -> None:
-    done = waits(tmp_path, {AT_HOST: ANSWER, AT_JAIL: there}, awk)
+    done = waits(tmp_path, answers, awk)
     assert done.returncode == 1
     assert done.stdout == f"zone example.org: serial 7 on the host, {serial} in jail bind\n"
 
 
+@pytest.mark.parametrize("awk", AWKS)
+def test_with_views_each_is_asked_for_by_its_name(tmp_path: Path, awk: str) -> None:
+    done = waits(tmp_path, says(STATUS, older(STATUS), "inside"), awk, view="inside")
+    assert done.stdout == (
+        "zone example.org in view inside: serial 7 on the host, 6 in jail bind\n"
+    )
+
+
+@pytest.mark.parametrize("awk", AWKS)
+@pytest.mark.parametrize(
+    ("host", "jail", "where"),
+    [
+        (
+            CONTENT,
+            CONTENT.replace("www.example.org.\t3600\tIN\tA\t203.0.113.2\n", ""),
+            "on the host",
+        ),
+        (
+            CONTENT.replace("www.example.org.\t3600\tIN\tA\t203.0.113.2\n", ""),
+            CONTENT,
+            "in jail bind",
+        ),
+    ],
+)
+def test_other_content_with_the_same_serial_is_a_difference(
+    tmp_path: Path, host: str, jail: str, where: str, awk: str
+) -> None:
+    done = waits(tmp_path, transfers(host, jail), awk)
+    assert done.returncode == 1
+    assert done.stdout == (
+        "zone example.org: serial 7 on the host, 7 in jail bind\n"
+        f"  only {where}: www.example.org.\t3600\tIN\tA\t203.0.113.2\n"
+    )
+
+
 def test_a_zone_that_catches_up_late_is_enough(tmp_path: Path) -> None:
-    there = tmp_path / "asked" / f"{AT_JAIL} example.org SOA"
+    there = tmp_path / "asked" / f"{AT_JAIL} example.org AXFR"
     new = tmp_path / "new"
-    new.write_text(ANSWER)
+    new.write_text(CONTENT)
     late = threading.Timer(0.5, lambda: new.replace(there))
     late.start()
-    done = waits(tmp_path, {AT_HOST: ANSWER, AT_JAIL: OLDER})
+    done = waits(tmp_path, transfers(CONTENT, older(CONTENT)))
     late.join()
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_a_zone_that_the_host_does_not_serve_either_is_passed_over(tmp_path: Path) -> None:
-    assert waits(tmp_path, {AT_HOST: NOT_LOADED, AT_JAIL: NOT_LOADED}).returncode == 0
+def test_a_host_that_is_silent_was_not_compared(tmp_path: Path) -> None:
+    """Nor is a named that is silent asked for every zone."""
+    done = waits(tmp_path, {}, zones="z1 z2")
+    assert done.returncode == 1
+    assert "zone z1: serial none on the host, none in jail bind\n" in done.stdout
 
 
-def test_a_named_that_is_silent_is_not_asked_for_every_zone(tmp_path: Path) -> None:
-    [command] = reversible(named.zones_in_jail, jail="bind", public=HOST, address=JAIL, limit=1)
-    listed = 'for n in 1 2 3; do echo "z$n IN _default primary"; done'
-    drill = f'echo "$*" >> {tmp_path}/log; exit 1'
-    done = typed(
-        f"sh -eu <<'E'\n{command.do}\nE",
-        tmp_path,
-        None,
-        **{"named-checkconf": listed, "drill": drill},
-    )
-    assert done.returncode == 0
-    assert (tmp_path / "log").read_text() == f"{AT_HOST} z1 SOA\n{AT_JAIL} z1 SOA\n"
+def test_only_ten_zones_are_told(tmp_path: Path) -> None:
+    done = waits(tmp_path, {}, zones=" ".join(f"z{n}" for n in range(12)))
+    assert len(done.stdout.splitlines()) == 11
+    assert done.stdout.endswith("\nand 2 more zones\n")
 
 
 def test_a_named_without_zones_is_not_waited_for(tmp_path: Path) -> None:
@@ -230,7 +295,7 @@ def test_a_list_of_zones_that_cannot_be_read_is_a_failure(tmp_path: Path) -> Non
 
 def test_two_thousand_zones_fit_into_the_limit(tmp_path: Path) -> None:
     """Each named is asked for each zone once: not a process more."""
-    (tmp_path / "answer").write_text(ANSWER)
+    (tmp_path / "answer").write_text(CONTENT)
     [command] = reversible(named.zones_in_jail, jail="bind", public=HOST, address=JAIL)
     listed = (
         'i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); echo "z$i.example IN _default primary"; done'
