@@ -201,7 +201,7 @@ settled() { # syncs the files and directories that the step changed
 stands() { # step, after its last command: it becomes applied, with a deadline
     settled
     if printf '' >>"$dir/progress" && taken print.applied &&
-        echo $(($(date +%s) + $(cat "$dir/confirm_within"))) >"$dir/deadline" &&
+        echo $(($(uptime_now) + $(cat "$dir/confirm_within"))) >"$dir/deadline" &&
         fsync "$dir/deadline" "$dir/progress"; then
         move "$1" applying applied
         return
@@ -335,8 +335,7 @@ guard() { # step : the dead-man switch
             fi
             ;;
         applied)
-            read -r deadline <"$dir/deadline"
-            left=$((deadline - $(date +%s)))
+            until_deadline "$1"
             if [ "$left" -le 0 ] && move "$1" applied undoing; then
                 if [ -e "$dir/$print" ]; then mv "$dir/$print" "$dir/print.rollback"; fi
                 echo 'no confirm came before the deadline' >"$dir/reason"
@@ -438,35 +437,39 @@ recover() { # at boot: undoes what was not confirmed, except live changes, which
     return "$undid"
 }
 
-owner_lives() { # is the lock's owner alive? The lock has the pid and start time of its shell on this host
-    read -r holder started <lock || return 1
-    [ "$(ps -o lstart= -p "$holder" 2>/dev/null | tr -s ' ' '_')" = "${started%% *}" ]
-}
-
 lock() { # pid run who... : takes the lock for the shell `pid`, and prints a stale lock that it took over;
     # if another run holds it, prints that lock and exits with 6
     # One at a time: if two find a stale lock, the second must not remove the first one's new lock.
-    lockf -k -s -t 30 lock.turn sh "$journal/host.sh" take-lock "$@"
+    in_turn sh "$journal/host.sh" take-lock "$@"
     exit $?
 }
 
+hold() { # pid : holds lock.PID until that process ends, however it ends
+    # shellcheck disable=SC2016 # the other sh expands it
+    {
+        lockf -k -s -t 0 "lock.$1" sh -c 'echo held && exec pwait "$1" >/dev/null' sh "$1" \
+            </dev/null 2>/dev/null &
+    } | {
+        read -r word && [ "$word" = held ]
+    }
+}
+
 take_lock() { # the same arguments, while no other take_lock runs
-    if [ -e lock ] && read -r _ _ run _ <lock && [ "$run" = "$2" ]; then
-        rm -f lock # of this same run, from an earlier connection
-    elif [ -e lock ] && ! owner_lives; then
-        say "took over the lock of a run that is gone: $(cat lock)"
-        cat lock
-        rm -f lock
-    elif [ -e lock ]; then
+    if [ -e lock ] && read -r _ run _ <lock && [ "$run" = "$2" ]; then
+        : # of this same run, from an earlier connection
+    elif [ -e lock ] && owner_lives; then
         cat lock
         exit 6
+    elif [ -e lock ]; then
+        say "took over the lock of a run that is gone: $(cat lock)"
+        cat lock
     fi
-    printf '%s %s %s\n' "$1" "$(ps -o lstart= -p "$1" | tr -s ' ' '_')" "$2 ${3:-}" >lock.new &&
-        mv lock.new lock
+    rm -f lock lock.[0-9]*
+    hold "$1" && printf '%s %s\n' "$1" "$2 ${3:-}" >lock.new && mv lock.new lock
 }
 
 unlock() { # pid
-    if [ -e lock ] && read -r owner _ <lock && [ "$owner" = "$1" ]; then rm -f lock; fi
+    if [ -e lock ] && read -r owner _ <lock && [ "$owner" = "$1" ]; then rm -f lock "lock.$1"; fi
 }
 
 command=${1:-}

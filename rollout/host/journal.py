@@ -26,9 +26,8 @@ _LOOKING = '. "$journal/looking.sh"'
 
 @dataclass(frozen=True)
 class Entry:
-    """A step in the journal. `deadline` is in seconds since the epoch, by the host's clock; `left`
-    is the number of seconds to it when the journal was read. `said` is who said yes at its gate,
-    and `hand` who types it.
+    """A step in the journal. `left` is the number of seconds to its deadline when the journal was
+    read. `said` is who said yes at its gate, and `hand` who types it.
     """
 
     directory: str
@@ -36,7 +35,6 @@ class Entry:
     hash: str
     reason: str = ""
     stuck: str = ""
-    deadline: int = 0
     token: str = ""
     left: int = 0
     said: str = ""
@@ -75,7 +73,6 @@ class Journal:
     site: str = ""
     lock: str = ""
     abandoned: str = ""
-    now: int = 0
 
     def entry(self, name: str) -> Entry | None:
         return next((entry for entry in self.entries if entry.name == name), None)
@@ -106,26 +103,19 @@ def parse(text: str) -> Journal:
             entries[name] = Entry(name, state, hash)
         elif word in _WORDS and name in entries:
             entries[name] = replace(entries[name], **{word: value})  # type: ignore[arg-type] # text all
-        elif word == "deadline" and name in entries and value.isdigit():
-            entries[name] = replace(entries[name], deadline=int(value))
+        elif word == "left" and name in entries and value.isdigit():
+            entries[name] = replace(entries[name], left=int(value))
         elif word == "site":
             journal = replace(journal, site=rest)
         elif word == "locked":
             journal = replace(journal, lock=_owner(rest))
         elif word == "abandoned":
             journal = replace(journal, abandoned=_owner(rest))
-        elif word == "now" and rest.isdigit():
-            journal = replace(journal, now=int(rest))
-    read = (entries[name] for name in sorted(entries))
-    now = journal.now
-    return replace(
-        journal,
-        entries=tuple(replace(entry, left=max(0, entry.deadline - now)) for entry in read),
-    )
+    return replace(journal, entries=tuple(entries[name] for name in sorted(entries)))
 
 
 def _owner(lock: str) -> str:
-    return lock.split(" ", 3)[-1]
+    return lock.split(" ", 2)[-1]
 
 
 def read(session: Session) -> Journal:

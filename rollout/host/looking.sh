@@ -15,6 +15,32 @@ runs() { # rc-script : is it running? Not by its exit code: that is 1 for sendma
     }
 }
 
+uptime_now() { # prints the seconds since the host started, which nobody can set
+    # Not date(1): a clock that is set by an hour would move every deadline by an hour. ps(1) subtracts
+    # the start of process 1 from the clock, and the kernel moves both when the clock is set.
+    ps -o etimes= -p 1
+}
+
+until_deadline() { # step : sets $left, the seconds until its deadline, or 0
+    read -r deadline <"steps/$1/deadline"
+    read -r within <"steps/$1/confirm_within"
+    now=$(uptime_now)
+    left=$((deadline - now))
+    # More than the step had: the host has restarted since, and nothing undid the step at boot.
+    if [ "$left" -lt 0 ] || [ "$left" -gt "$within" ]; then left=0; fi
+}
+
+in_turn() { # command... : runs it while no other command runs in turn
+    lockf -k -s -t 30 lock.turn "$@"
+}
+
+owner_lives() { # [in_turn] : is the lock's owner alive? lockf(1) holds lock.PID as long as its shell lives
+    # In turn with others who ask, since each takes it for a moment.
+    read -r owner _ <lock || return 1
+    "$@" lockf -k -n -s -t 0 "lock.$owner" true
+    [ $? -eq 75 ] # EX_TEMPFAIL: it is held
+}
+
 trees() { # where the jails' trees are, as it was uploaded: [base] jails of the site file
     sed -n 's/^jails //p' watch
 }
@@ -213,14 +239,14 @@ status() { # by builtins, since it runs after every step
         hash=
         read -r hash <"steps/$step/hash"
         echo "state $step $state $hash"
-        for file in reason stuck deadline token said hand; do
+        for file in reason stuck token said hand; do
             [ -s "steps/$step/$file" ] || continue
             while IFS= read -r line; do printf '%s\n' "$file $step $line"; done <"steps/$step/$file"
         done
+        if [ "$state" = applied ]; then until_deadline "$step" && echo "left $step $left"; fi
     done
     if [ -e lock ]; then
         read -r line <lock
-        if owner_lives; then echo "locked $line"; else echo "abandoned $line"; fi
+        if owner_lives in_turn; then echo "locked $line"; else echo "abandoned $line"; fi
     fi
-    date '+now %s'
 }

@@ -255,20 +255,26 @@ UTC_FIELDS = frozenset(("%Y", "%m", "%d", "%H", "%M", "%S", "%s"))
 
 @command("/bin/date")
 def date(host: Host, call: Call) -> Reply:
-    """-r takes seconds or a file; FreeBSD has no -d as GNU has."""
+    """-r takes seconds or a file; FreeBSD has no -d as GNU has. -f %s sets the clock."""
     usage = "usage: date [-jnRu] [-r seconds|file] [-f input_fmt new_date] [+output_fmt]"
     found, rest = getopt(call, "jnRur:f:v:I:", usage, 1)
-    if {"f", "v", "I"} & found.keys():
-        raise Unknown("date: -f, -v and -I are not known to the stand-in\n", 1)
+    if {"v", "I"} & found.keys():
+        raise Unknown("date: -v and -I are not known to the stand-in\n", 1)
+    if "f" in found:
+        if found.keys() - {"f", "u"} or found["f"] != "%s" or not (rest and rest[0].isdigit()):
+            raise Unknown("date: of -f the stand-in knows only date -f %s SECONDS\n", 1)
+        host.kernel.set_clock(int(rest.pop(0)))
     if "r" not in found and len(rest) == 1 and rest[0].startswith("+"):
         asked = set(re.findall("%.", rest[0]))
         if asked <= {"%s"} or ("u" in found and asked <= UTC_FIELDS):
-            now = int(time.time())
+            now = host.kernel.now()
             layout = rest[0][1:].replace("%s", str(now))
             return Reply(time.strftime(layout, time.gmtime(now)) + "\n")
     options = [f"-{letter}" for letter in found if letter in "Ru"]
     if when := found.get("r"):
         options += ["-d", f"@{when}"] if when.isdigit() else ["-r", when]
+    else:
+        options += ["-d", f"@{host.kernel.now()}"]
     return Reply(then=f"exec {real('date', *options, *rest)}")
 
 

@@ -20,11 +20,13 @@ from standin.linux.rootdir import RootDir
 from standin.linux.shim import Call, Failed, Reply, Unknown
 from standin.model.daemon import Daemon
 from standin.model.host import Host
+from standin.model.kernel import Kernel
 
 TITLES = {"pid": "PID", "ppid": "PPID", "command": "COMMAND", "comm": "COMMAND", "args": "COMMAND"}
 TITLES |= {"user": "USER", "jail": "JAIL", "jid": "JID", "state": "STAT", "ucomm": "UCOMM"}
 TITLES |= {"lstart": "STARTED"}
 TITLES |= {"uid": "UID", "pgid": "PGID", "sid": "SID", "etimes": "ELAPSED", "stat": "STAT"}
+INIT = 1
 WIDTHS = {"pid": 5, "ppid": 5, "jid": 5, "uid": 5, "pgid": 5, "sid": 5}
 
 
@@ -38,21 +40,25 @@ class Process:
     command: str
     jail: str
     jid: int
+    kernel: Kernel
 
-    def started(self) -> str:
-        """Start time, always printed the same, since callers use it to recognise a reused pid."""
+    def age(self) -> int:
+        """Seconds since it started; setting the clock does not change them."""
+        if self.pid == INIT:
+            return self.kernel.uptime()
         ticks = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[19])
-        boot = int(Path("/proc/stat").read_text().partition("\nbtime ")[2].split()[0])
-        return time.strftime("%c", time.gmtime(boot + ticks // os.sysconf("SC_CLK_TCK")))
+        return int(time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
 
     def field(self, name: str) -> str:
-        if name == "lstart":
-            return self.started()
+        if name == "etimes":
+            return str(self.age())
+        if name == "lstart":  # moves with the clock, as the kernel's time of the boot does
+            return time.strftime("%c", time.gmtime(self.kernel.now() - self.age()))
         known = {
             "pid": self.pid, "ppid": self.parent, "user": self.user, "comm": self.comm,
             "ucomm": self.comm, "command": self.command, "args": self.command,
             "jail": self.jail or "-", "jid": self.jid, "state": "S", "stat": "S", "uid": 0,
-            "pgid": self.session, "sid": self.session, "etimes": 1,
+            "pgid": self.session, "sid": self.session,
         }  # fmt: skip
         return str(known[name])
 
@@ -79,8 +85,11 @@ def _process(
     *,
     names: Callable[[RootDir], Names],
 ) -> Process | None:
+    if pid == INIT:
+        init = Process(INIT, 0, INIT, "root", "init", "/sbin/init", "", 0, host.kernel)
+        return None if call.rootdir.name else init
     root = root_of(pid)
-    if pid == 1 or root is None:
+    if root is None:
         return None
     rootdir = host.rootdir_at(root)
     jail = host.jail_of(rootdir)
@@ -96,7 +105,9 @@ def _process(
         user = daemon.kind.user if pid in daemons else daemon.kind.workers[0]
     else:
         user = names(rootdir).user(Path(f"/proc/{pid}").stat().st_uid)
-    return Process(pid, parent, session, user, comm, line, rootdir.name, jail.jid if jail else 0)
+    return Process(
+        pid, parent, session, user, comm, line, rootdir.name, jail.jid if jail else 0, host.kernel
+    )
 
 
 @command("/bin/ps")
@@ -218,6 +229,8 @@ def pgrep(host: Host, call: Call) -> Reply:
     if call.name == "pgrep":
         quiet = "-q" in call.args
         return Reply("" if quiet else "".join(f"{p.pid}\n" for p in found), exit=0 if found else 1)
+    if any(process.pid == INIT for process in found):
+        raise Unknown("pkill: what a signal to init does is not known to the stand-in\n", 1)
     for process in found:
         try:
             os.kill(process.pid, number)

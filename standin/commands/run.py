@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 from standin.commands import command
 from standin.linux.binaries import SHELL
@@ -113,6 +114,17 @@ def lockf(host: Host, call: Call) -> Reply:
         f"{real('flock', *now, *wait, '9')} || {{ {say}exit 75; }}; "
         f"{shlex.join(argv)} 9>&-; code=$?; {remove}exit $code"
     )
+
+
+@command("/bin/pwait")
+def pwait(host: Host, call: Call) -> Reply:
+    usage = "usage: pwait [-t timeout] [-ov] pid ..."
+    found, rest = getopt(call, "ovt:", usage)
+    if found or len(rest) != 1 or not rest[0].isdigit():
+        raise Unknown(f"{usage}\npwait: only one pid and no option is known to the stand-in\n")
+    if not Path(f"/proc/{rest[0]}").exists():
+        return Reply(err=f"pwait: {rest[0]}: No such process\n")
+    return Reply(then=f"exec {real('tail', '-s', '0.05', f'--pid={rest[0]}', '-f', '/dev/null')}")
 
 
 @command("/bin/csh", "/bin/tcsh")

@@ -29,13 +29,14 @@ class Kernel:
     environment: dict[str, str] = field(default_factory=dict)
     loaded: dict[str, int] = field(default_factory=dict)
     sysctls: dict[str, str] = field(default_factory=dict)
+    booted: float = field(default_factory=time.monotonic)
+    clock_set_by: int = 0
+    """Seconds by which somebody has set the clock, against that of this machine."""
 
     def __post_init__(self) -> None:
-        now = int(time.time())
-        when = time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime(now))
         self.sysctls = {
             "hw.ncpu": "2",
-            "kern.boottime": f"{{ sec = {now}, usec = 0 }} {when}",
+            "kern.boottime": "",
             "kern.hostname": "",
             "kern.ipc.somaxconn": "128",
             "kern.osreldate": OSRELDATE,
@@ -49,6 +50,22 @@ class Kernel:
             "security.jail.enforce_statfs": "2",
             "security.jail.jailed": "0",
         }
+        self.set_clock(self.now())
+
+    def now(self) -> int:
+        """The wall clock, in seconds since the epoch."""
+        return int(time.time()) + self.clock_set_by
+
+    def uptime(self) -> int:
+        """Seconds since the boot; setting the clock does not change them."""
+        return int(time.monotonic() - self.booted)
+
+    def set_clock(self, now: int) -> None:
+        """As settimeofday(2): the time of the boot moves with the clock."""
+        self.clock_set_by += now - self.now()
+        booted = now - self.uptime()
+        when = time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime(booted))
+        self.sysctls["kern.boottime"] = f"{{ sec = {booted}, usec = 0 }} {when}"
 
     def has(self, module: str) -> bool:
         return module in self.loaded

@@ -222,11 +222,11 @@ JOURNAL_LINES = st.one_of(
     st.builds("state {} {} {}".format, DIRECTORIES, STATES, WORDS),
     st.builds(
         "{} {} {}".format,
-        st.sampled_from(["reason", "stuck", "deadline", "token", "site", "step"]),
+        st.sampled_from(["reason", "stuck", "left", "token", "site", "step"]),
         DIRECTORIES,
         _NUMBERS,
     ),
-    st.builds("{} {}".format, st.sampled_from(["now", "locked", "abandoned", "site"]), _NUMBERS),
+    st.builds("{} {}".format, st.sampled_from(["locked", "abandoned", "site"]), _NUMBERS),
     st.sampled_from(["site dcserver 0123456789abcdef", "site other 00"]),
     st.text(max_size=30),
 )

@@ -151,6 +151,61 @@ def test_the_fingerprint_sees_the_hosts_parts(host: StandIn, run: Callable[..., 
         before = after
 
 
+def set_clock(host: StandIn, by: int) -> None:
+    done = host.run(f"date -f %s $(($(date +%s) + {by}))")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("by", [-3600, 3600])
+def test_a_clock_that_is_set_moves_no_deadline(
+    host: StandIn, run: Callable[..., Run], by: int
+) -> None:
+    begun = run(step("one", makes("a"), confirm_within=12))
+    directory = begun.begin(1)
+    until(lambda: state(host, directory) == "applied")
+    set_clock(host, by)
+    left = begun.connection.entry(directory).left
+    assert 0 < left <= 12
+    time.sleep(2)
+    assert state(host, directory) == "applied", "the undo came too early"
+    until(lambda: state(host, directory) == "undone")
+    log = (host.root / JOURNAL[1:] / "steps" / directory / "reason").read_text()
+    assert log == "no confirm came before the deadline\n"
+
+
+@pytest.mark.parametrize("by", [-3600, -1, 1, 3600])
+def test_a_clock_that_is_set_leaves_the_lock_to_its_living_owner(
+    host: StandIn, run: Callable[..., Run], by: int
+) -> None:
+    owner = run(step("one", makes("a")))
+    set_clock(host, by)
+    taking = f"sh {JOURNAL}/host.sh lock $$ another somebody"
+    assert host.run(taking).returncode == 6
+    assert journal.read(owner.connection.session).lock
+    host.cut()
+    until(lambda: host.run(taking).returncode == 0, 5)
+
+
+def test_a_lock_whose_file_is_left_by_a_power_cut_is_free(
+    host: StandIn, run: Callable[..., Run]
+) -> None:
+    run(step("one", makes("a")))
+    host.power_off()
+    host.boot()
+    taken = host.run(f"sh {JOURNAL}/host.sh lock $$ another somebody")
+    assert (taken.returncode, "since" in taken.stdout) == (0, True)
+
+
+def test_a_deadline_from_before_a_restart_is_over(host: StandIn, run: Callable[..., Run]) -> None:
+    """A restart that nothing undid, as in the step `base` itself, starts the count anew."""
+    begun = run(step("one", makes("a"), confirm_within=600))
+    directory = begun.begin(1)
+    until(lambda: state(host, directory) == "applied")
+    (host.root / JOURNAL[1:] / "steps" / directory / "deadline").write_text("9999999\n")
+    assert begun.connection.entry(directory).left == 0
+    until(lambda: state(host, directory) == "undone")
+
+
 def test_after_a_power_cut_the_boot_undoes_what_was_not_confirmed(
     host: StandIn, run: Callable[..., Run]
 ) -> None:

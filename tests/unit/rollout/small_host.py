@@ -33,7 +33,12 @@ SHELLS = {"dash": "dash", "bash": "bash --posix"}
 
 STUBS = {
     "fsync": 'for each; do test -e "$each" || exit 66; done',
-    "lockf": 'shift 4; exec flock -o -w 300 "$@"',  # lockf's child does not hold the lock either
+    "lockf": "wait=300\n"
+    "while :; do case $1 in -k | -s) ;; -n) old=yes ;; -t) shift; wait=$1 ;; *) break ;; esac\n"
+    "shift; done\n"
+    '[ -z "${old-}" ] || [ -e "$1" ] || exit 69\n'
+    'exec flock -o -E 75 -w "$wait" "$@"',  # lockf's child does not hold the lock either
+    "pwait": 'exec tail -s 0.05 --pid="$1" -f /dev/null',
     # Returns when the daemon is out of its caller's process group, so that a cut cannot end it.
     "daemon": '[ "$1" = -f ] || exit 64; shift\n'
     """setsid /bin/sh -c ': >"@where@/daemon.$$"; exec "$@"' x "$@" """

@@ -17,6 +17,8 @@ from rollout.host import journal
 from rollout.host.journal import Entry, Journal, in_words
 from rollout.host.session import Session
 from rollout.plan import Plan
+from tests.unit.rollout.lab import until
+from tests.unit.rollout.small_host import STUBS
 
 PLAN = plan.make(site.read(Path(__file__).parents[4] / "site.example.toml"))
 
@@ -29,11 +31,9 @@ reason 003-network command 004 failed (1): load ipfw
 stuck 003-network the undo of 002 003 failed
 token 003-network 00ff00ff00ff00ff
 state 002-base confirmed 2222222222222222
-deadline 002-base 1700769999
 token 002-base aa55aa55aa55aa55
 state 004-mysql.jail prepared 4444444444444444
-locked 815 Thu_Nov_23_16:04:01_2026 1f0a2b3c jane on desk since 2026-11-23T16:04:02Z
-now 1700770000
+locked 815 1f0a2b3c jane on desk since 2026-11-23T16:04:02Z
 """
 
 
@@ -58,7 +58,7 @@ def test_a_command_that_failed_is_told_in_words(reason: str, commands: int, told
 def test_a_status_is_read_step_by_step_in_their_order() -> None:
     read = journal.parse(STATUS)
     assert read.entries == (
-        Entry("002-base", "confirmed", "2" * 16, deadline=1700769999, token="aa55aa55aa55aa55"),  # noqa: S106 # made up
+        Entry("002-base", "confirmed", "2" * 16, token="aa55aa55aa55aa55"),  # noqa: S106 # made up
         Entry(
             "003-network",
             "stuck",
@@ -70,11 +70,11 @@ def test_a_status_is_read_step_by_step_in_their_order() -> None:
         Entry("004-mysql.jail", "prepared", "4" * 16),
     )
     assert [entry.name for entry in read.entries] == ["base", "network", "mysql.jail"]
-    assert (read.site, read.now) == ("dcserver 0123456789abcdef", 1700770000)
+    assert read.site == "dcserver 0123456789abcdef"
 
 
-def test_how_long_it_is_to_a_deadline_is_counted_by_the_hosts_clock() -> None:
-    read = journal.parse(STATUS.replace("1700769999", "1700770097"))
+def test_how_long_it_is_to_a_deadline_is_counted_by_the_host() -> None:
+    read = journal.parse(f"{STATUS}\nleft 002-base 97\n")
     assert [entry.left for entry in read.entries] == [97, 0, 0]
     assert [entry.left for entry in journal.parse(STATUS).entries] == [0, 0, 0]
 
@@ -100,7 +100,7 @@ def test_a_host_without_a_journal_has_an_empty_one() -> None:
     assert journal.parse("") == Journal()
 
 
-@pytest.mark.parametrize("line", ["reason 009-x y", "deadline 002-base soon", "", "x", "state"])
+@pytest.mark.parametrize("line", ["reason 009-x y", "left 002-base soon", "", "x", "state"])
 def test_a_line_that_makes_no_sense_says_nothing(line: str) -> None:
     read = journal.parse(f"{STATUS}{line}\n")
     assert [entry for entry in read.entries if entry.directory] == list(
@@ -196,13 +196,12 @@ class Here:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
-    """`fsync` and `lockf` are FreeBSD's; the journal's directory does not exist yet."""
+    """`fsync`, `lockf` and `pwait` are FreeBSD's; the journal's directory does not exist yet."""
     bin_ = tmp_path / "bin"
     bin_.mkdir()
-    (bin_ / "fsync").write_text('#!/bin/sh\nfor each; do test -e "$each" || exit 66; done\n')
-    (bin_ / "fsync").chmod(0o755)
-    (bin_ / "lockf").write_text('#!/bin/sh\nshift 4; exec flock -o -w 300 "$@"\n')
-    (bin_ / "lockf").chmod(0o755)
+    for name in ("fsync", "lockf", "pwait"):
+        (bin_ / name).write_text(f"#!/bin/sh\n{STUBS[name]}\n")
+        (bin_ / name).chmod(0o755)
     script = journal.host_sh()
     ours = script.replace("\nPATH=/sbin:", f"\nPATH={bin_}:/sbin:")
     assert ours != script
@@ -235,7 +234,6 @@ def test_taking_the_lock_lays_down_the_plan_and_what_reads_it(here: Here, tmp_pa
     )
     assert read.site == f"dcserver {PLAN.site.hash}"
     assert " on " in read.lock
-    assert read.now > 0
 
 
 def test_who_reads_the_journal_while_another_takes_the_lock_reads_whole_files(
@@ -283,8 +281,8 @@ def test_a_lock_whose_holder_is_gone_is_taken_over(here: Here) -> None:
     with Session(here) as gone:
         journal.take(gone, PLAN, "theirs")
     with Session(here) as session:
+        until(lambda: bool(journal.read(session).abandoned))
         abandoned = journal.read(session).abandoned
-        assert abandoned
         assert journal.take(session, PLAN, "ours") == abandoned
         assert journal.read(session).lock
         assert journal.take(session, PLAN, "ours") == "", "nobody's but our own"
