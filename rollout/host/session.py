@@ -65,7 +65,7 @@ class Ssh:
             "StrictHostKeyChecking": "yes",
         }
         if self.known_hosts:
-            options["UserKnownHostsFile"] = str(self.known_hosts)
+            options["UserKnownHostsFile"] = _one_word(str(self.known_hosts))
         if self.known_as:
             options["HostKeyAlias"] = self.known_as
         argv = ["ssh", "-T", "-p", str(self.port), "-l", self.user]
@@ -76,6 +76,12 @@ class Ssh:
 
     def shell(self) -> subprocess.Popen[bytes]:
         return _popen(self.argv("/bin/sh"))
+
+
+def _one_word(path: str) -> str:
+    """A path in a value that ssh_config(5) splits at spaces, and in which it replaces tokens."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
 
 
 def _popen(argv: list[str]) -> subprocess.Popen[bytes]:

@@ -35,6 +35,8 @@ _SECRET = re.compile(r"client$|pass|secret|token", re.IGNORECASE)
 
 def load(path: Path, todo: str = "") -> dict[str, Any]:
     """Read a TOML file. Raises Refused, with this `todo`, when it cannot be read."""
+    if path.exists() and not path.is_file() and not path.is_dir():  # reading a fifo waits for ever
+        raise Refused(f"{path}: is not a file; expected a TOML file", todo=todo)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # an editor may write a BOM
     except IsADirectoryError:

@@ -32,7 +32,7 @@ def test_every_connection_is_a_new_one_to_a_known_host(tmp_path: Path) -> None:
     assert line.startswith("ip netns exec cellblock-box-")
     for option in ("ControlPath=none", "BatchMode=yes", "StrictHostKeyChecking=yes"):
         assert f"-o {option} " in line
-    assert f"-o UserKnownHostsFile={tmp_path}/known_hosts " in line
+    assert f'-o UserKnownHostsFile="{tmp_path}/known_hosts" ' in line
     assert line.endswith(" 203.0.113.2 uname -s")
     assert " -l root " in line
     assert f"-i {tmp_path}/key " in line

@@ -338,7 +338,15 @@ def test_ssh_never_shares_a_connection_nor_asks_nor_trusts() -> None:
     assert options(argv)["ControlPath"] == "none"
     assert options(argv)["BatchMode"] == "yes"
     assert options(argv)["StrictHostKeyChecking"] == "yes"
-    assert options(argv)["UserKnownHostsFile"] == "/k"
+    assert options(argv)["UserKnownHostsFile"] == '"/k"'
+
+
+def test_ssh_gets_a_path_with_spaces_as_one(tmp_path: Path) -> None:
+    """It would split it, and replace what begins with a percent sign (ssh_config(5))."""
+    known = tmp_path / "my 100% known\\hosts"
+    argv = Ssh("203.0.113.2", known_hosts=known).argv()
+    told = subprocess.run([*argv[:1], "-G", *argv[1:]], capture_output=True, text=True, check=True)
+    assert f"\nuserknownhostsfile {known}\n" in told.stdout
 
 
 def test_ssh_notices_a_dead_connection_by_itself() -> None:

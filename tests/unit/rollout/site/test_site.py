@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Address
@@ -358,6 +359,15 @@ def test_what_is_not_even_text(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"nosuch\.toml: cannot be read: No such file"):
         site.read(tmp_path / "nosuch.toml")
+
+
+def test_a_fifo_instead_of_a_file_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "site.toml")
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("nobody writes to it"))
+    with pytest.raises(Refused, match=r"site\.toml: is not a file; expected a TOML file"):
+        site.read(tmp_path / "site.toml")
 
 
 def test_a_directory_instead_of_a_file(tmp_path: Path) -> None:

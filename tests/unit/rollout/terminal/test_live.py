@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console, ConsoleDimensions
+from rich.live import Live as Region
 
 from rollout.plan.step import Step
 from rollout.terminal import live
@@ -25,6 +27,8 @@ AT = 1_700_000_000.0  # the value of both clocks in these tests
 @pytest.fixture
 def view(monkeypatch: pytest.MonkeyPatch) -> Live:
     monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: AT, time=lambda: AT))
+    # Drawn by the test alone: a thread beside it would read the prober's file at the same time.
+    monkeypatch.setattr(live, "Region", partial(Region, auto_refresh=False))
     console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True)
     return Live(console, "dcserver", STEPS)
 
