@@ -60,6 +60,32 @@ def test_rules_of_the_host_let_ours_work(firewall: HostFirewall, ways: Ways) -> 
     assert not found, "; ".join(found)
 
 
+_SWITCHES = """
+echo "enabled $(sysctl -n net.inet.ip.fw.enable 2>/dev/null)"
+echo "wanted $(sysrc -n firewall_enable)"
+if kldstat -q -m ipfw; then echo loaded; fi
+if kldstat -q -m pf && pfctl -s info 2>/dev/null | grep -q 'Status: Enabled'; then echo pf; fi
+"""
+
+
+def test_firewall_of_the_host_is_in_force(host: Any) -> None:
+    """The rules that are there now have to be those that decide, now and after a restart."""
+    said = host.run(_SWITCHES).stdout.splitlines()
+    wanted = next((line.partition(" ")[2] for line in said if line.startswith("wanted ")), "")
+    assert "enabled 0" not in said, (
+        "ipfw is loaded and switched off (sysctl net.inet.ip.fw.enable is 0), so no rule would "
+        "lead to a jail: service ipfw start, or unload it"
+    )
+    assert wanted.upper() not in {"YES", "TRUE", "ON", "1"} or "loaded" in said, (
+        f'firewall_enable="{wanted}" in rc.conf, but ipfw is not loaded: the host\'s own rules '
+        "would come with the next restart, and Cellblock does not know them: service ipfw start"
+    )
+    assert "pf" not in said, (
+        "pf is enabled: Cellblock understands ipfw alone, and does not know whom pf lets in to "
+        "the jails: move its rules to ipfw, or disable it"
+    )
+
+
 def test_rcvar_is_what_the_script_reads(host: Any, site: Site, service: str) -> None:
     """With another one the host's daemon would come back at boot, and the jail's would not start.
 

@@ -196,6 +196,12 @@ CASES = [
     ),
     lacking("network::rules_return_with_the_firewall", script="/cellblock_firewall"),
     broken("network::the_hosts_rules_still_decide", LOADED, set=24, ways=WAYS),
+    broken("preflight::firewall_of_the_host_is_in_force", f"{LOADED}; ipfw disable firewall"),
+    broken("preflight::firewall_of_the_host_is_in_force", "sysrc firewall_enable=YES"),
+    replace(
+        lacking("preflight::firewall_of_the_host_is_in_force"),
+        functions="kldstat() { :; }; pfctl() { echo Status: Enabled for 1 day; }",
+    ),
     broken(
         "preflight::rules_of_the_host_let_ours_work",
         f"{LOADED}; ipfw -q add 100 allow ip from any to any via lo0; "

@@ -36,6 +36,11 @@ def rules_of_the_host_let_ours_work(site: Site, ways: Ways) -> Iterator[Look]:
     yield Look("ipfw list 2>/dev/null | grep -v '^65535 '")
 
 
+def firewall_of_the_host_is_in_force(site: Site) -> Iterator[Look]:
+    yield Look("sysctl -n net.inet.ip.fw.enable 2>/dev/null | grep -vx 1")
+    yield Look("! kldstat -q -m pf || pfctl -s info 2>/dev/null | grep Enabled")
+
+
 def ports_are_forwarded_where_the_daemon_listens(
     site: Site, service: str, ways: Ways
 ) -> Iterator[Look]:
