@@ -94,7 +94,7 @@ class Doors:
     `what` are the rules for all that leads there, for 127.0.0.1 alone, or for the answers over UDP.
     `nat` is the number of the instance for UDP. `addresses` are those of the host at which the
     service answers; all of them, if none are given. In the jails of `others`, 127.0.0.1 means the
-    jail's own address.
+    jail's own address; the rules for that have the number `front`.
     """
 
     what: Literal["all", "localhost", "answers"]
@@ -103,6 +103,7 @@ class Doors:
     ports: tuple[tuple[placing.Proto, int, bool], ...]
     addresses: tuple[str, ...]
     others: tuple[str, ...]
+    front: int
 
     def into(self, proto: placing.Proto, port: int) -> str:
         """How the rules begin that lead to the jail."""
@@ -136,11 +137,11 @@ class Doors:
     ) -> list[placing.Placed]:
         others = [IPv4Address(each) for each in self.others] if local else []
         if self.what == "localhost":
-            return list(placing.localhost(wall, port, others)) if local else []
+            return list(placing.localhost(wall, port, others, self.front)) if local else []
         if self.what == "answers":
             return _narrowed(placing.answers(wall, port)) if port.proto == "udp" else []
         outside = list(placing.public(wall, port)) if port.public and port.addresses else []
-        return _narrowed([*placing.local(wall, port, others), *outside])
+        return _narrowed([*placing.local(wall, port, others, self.front), *outside])
 
     def nats(self, view: View, beside: Beside) -> dict[int, str]:
         """Number -> configuration of the instance, which redirects at each address, and 127.0.0.1.

@@ -364,27 +364,29 @@ def _must_stay_let_in(wall: Firewall, let: Decision, way: Way, port: Port) -> No
         )
 
 
-def local(wall: Firewall, port: Port, others: Sequence[IPv4Address]) -> Iterator[Placed]:
+def local(
+    wall: Firewall, port: Port, others: Sequence[IPv4Address], front: int
+) -> Iterator[Placed]:
     """The rules for what programs of the host and of jails send to this port.
 
     `others` are the jails in which 127.0.0.1 means the jail's own address; with none, only the
-    host's own addresses lead to the jail.
+    host's own addresses lead to the jail. What a jail sends to itself the host's rules never knew:
+    those rules have the number `front`, before all of the host's.
     """
     ends = (*port.addresses, *((LOOPBACK, *others) if others else ()))
     number = _over_lo0(wall, port, ends)
-    for each in _local(port, others):
-        yield number, each
+    yield from _local(port, others, number, front)
     yield number, f"{_into(port, Fit())} recv lo0"
 
 
-def localhost(wall: Firewall, port: Port, others: Sequence[IPv4Address]) -> Iterator[Placed]:
+def localhost(
+    wall: Firewall, port: Port, others: Sequence[IPv4Address], front: int
+) -> Iterator[Placed]:
     """The same for 127.0.0.1 alone."""
-    number = _over_lo0(wall, port, (LOOPBACK, *others))
-    for each in _local(port, others):
-        yield number, each
+    yield from _local(port, others, _over_lo0(wall, port, (LOOPBACK, *others)), front)
 
 
-def _local(port: Port, others: Sequence[IPv4Address]) -> Iterator[str]:
+def _local(port: Port, others: Sequence[IPv4Address], number: int, front: int) -> Iterator[Placed]:
     """Over UDP the client's address becomes the public one before the query goes in: the kernel
     would turn 127.0.0.1 into the jail's own address when the jail answers (docs/decisions/0026).
     """
@@ -392,12 +394,13 @@ def _local(port: Port, others: Sequence[IPv4Address]) -> Iterator[str]:
         return
     if port.proto == "udp":
         here, wan = f"{LOOPBACK} {port.port}", port.addresses[0]
-        yield f"nat {port.nat} udp from {LOOPBACK} to {here} out"
-        yield f"nat {port.nat} udp from {wan} to {here} in"
-        yield f"nat {port.nat} udp from {here} to {wan} in"
+        yield number, f"nat {port.nat} udp from {LOOPBACK} to {here} out"
+        yield number, f"nat {port.nat} udp from {wan} to {here} in"
+        yield number, f"nat {port.nat} udp from {here} to {wan} in"
         return
-    for address in (LOOPBACK, *others):
-        yield f"{port.into} tcp from any to {address} {port.port}"
+    yield number, f"{port.into} tcp from any to {LOOPBACK} {port.port}"
+    for address in others:
+        yield front, f"{port.into} tcp from any to {address} {port.port}"
 
 
 def _over_lo0(wall: Firewall, port: Port, ends: Sequence[IPv4Address]) -> int:

@@ -87,6 +87,7 @@ def doors(
         ports=tuple((each.proto, each.port, each.public) for each in table.ports),
         addresses=tuple(map(str, table.addresses)),
         others=tuple(others) if localhost else (),
+        front=site.places["localhost" if what == "localhost" else service].number,
     )
 
 
@@ -94,7 +95,7 @@ def beside(site: Site) -> Beside:
     sets = [place.set for place in site.places.values()]
     return Beside(
         sets=(min(sets), max(sets)),
-        floor=max(site.places[part].number for part in PARTS_BEFORE),
+        floor=max(site.places[part].number for part in (*PARTS_BEFORE, "back")),
         wan=str(site.host.wan_address),
         network=str(site.lan.network),
         apart=tuple(not_the_hosts(site).split(",")),

@@ -64,7 +64,7 @@ def _expanded(path: Path) -> Path:
 LAST_SET = 30  # 31 is ipfw's own
 # The parts of our rule set before and after those of the services (Site.places).
 PARTS_BEFORE = ("traffic", "policy")
-PARTS_AFTER = ("localhost", "answers", "egress", "back")
+PARTS_AFTER = ("localhost", "back", "answers", "egress")
 
 JOURNAL = "/var/db/cellblock"
 """Where the host keeps its journal of a rollout."""

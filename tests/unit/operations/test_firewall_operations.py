@@ -140,7 +140,7 @@ def opened(*rules: Rule, doors: Doors, has: Sequence[str] = (), **more: Any) -> 
     return [each for each in found if isinstance(each, Reversible)]
 
 
-ANSWERS = Doors("answers", "10.80.0.2", 3, (("udp", 53, True),), (), ())
+ANSWERS = Doors("answers", "10.80.0.2", 3, (("udp", 53, True),), (), (), 3)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_datagrams_are_redirected_where_the_daemon_listens(
 
 def test_another_programs_socket_at_the_port_is_not_the_daemons() -> None:
     """A proxy at 127.0.0.1:80, say, beside an Apache at the public address."""
-    web = Doors("all", "10.80.0.4", 5, (("tcp", 80, True),), (), ("10.80.0.5",))
+    web = Doors("all", "10.80.0.4", 5, (("tcp", 80, True),), (), ("10.80.0.5",), 5)
     sockets = (Bound("tcp", "httpd", "203.0.113.2", 80), Bound("tcp", "nginx", "127.0.0.1", 80))
     found = [each.do for each in opened(LAST, doors=web, bound=sockets)]
     assert not [each for each in found if "127.0.0.1" in each]
@@ -176,7 +176,7 @@ def test_another_programs_socket_at_the_port_is_not_the_daemons() -> None:
 
 
 def test_a_rule_with_a_table_is_typed_so_that_sh_leaves_it_alone() -> None:
-    web = Doors("all", "10.80.0.4", 5, (("tcp", 80, True),), (), ())
+    web = Doors("all", "10.80.0.4", 5, (("tcp", 80, True),), (), (), 5)
     rules = (
         Rule(100, 0, "allow ip from any to any via lo0"),
         Rule(400, 0, "allow tcp from table(2) to me 80"),
@@ -188,7 +188,7 @@ def test_a_rule_with_a_table_is_typed_so_that_sh_leaves_it_alone() -> None:
 
 def test_a_host_whose_rules_leave_no_place_is_refused_with_the_rule() -> None:
     limit = Rule(400, 0, "allow tcp from any to me 80 in setup limit src-addr 2 :default")
-    web = Doors("all", "10.80.0.4", 5, (("tcp", 80, True),), (), ())
+    web = Doors("all", "10.80.0.4", 5, (("tcp", 80, True),), (), (), 5)
     lo0 = Rule(100, 0, "allow ip from any to any via lo0")
     with pytest.raises(OperationError, match=r"ipfw rule 400 .*limits how many connections"):
         opened(lo0, limit, LAST, doors=web)

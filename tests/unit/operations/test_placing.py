@@ -34,7 +34,7 @@ PORT = {"tcp": 80, "udp": 53}
 def doors(proto: str, *, public: bool = True) -> Ways:
     ports = ((proto, PORT[proto], public),)
     kinds = ("all", "answers") if proto == "udp" else ("all",)
-    each = [Doors(what, JAIL, NAT, ports, (), (OTHER_JAIL,)) for what in kinds]  # type: ignore[arg-type]
+    each = [Doors(what, JAIL, NAT, ports, (), (OTHER_JAIL,), 3) for what in kinds]  # type: ignore[arg-type]
     return Ways("service", tuple(each), BESIDE)
 
 

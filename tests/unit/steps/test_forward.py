@@ -127,9 +127,9 @@ def test_the_last_set_that_can_be_switched_is_used(tmp_path: Path) -> None:
     many = grown(tmp_path, 1, "{{ port = {} }}")
     assert list(many.places) == [
         *("traffic", "policy", *many.services),
-        *("localhost", "answers", "egress", "back"),
+        *("localhost", "back", "answers", "egress"),
     ]
-    assert many.places["back"].set == 30
+    assert many.places["egress"].set == 30
 
 
 @pytest.mark.parametrize(("jails", "first_set"), [(2, 20), (11, 11)])
@@ -148,8 +148,8 @@ def test_tcp_goes_in_by_fwd_and_udp_by_nat() -> None:
 
 def test_answers_over_udp_leave_with_the_public_address() -> None:
     rules, switch = (used.arguments for used in forward.answers(SAMPLE))
-    assert rules["set"] == 27
-    assert switch == {"set": 27}
+    assert rules["set"] == 28
+    assert switch == {"set": 28}
     assert [body for _, body in placed(rules["ways"])] == [
         "nat 3 udp from 10.80.0.2 53 to not 10.80.0.0/24 out"
     ]
