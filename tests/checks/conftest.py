@@ -152,7 +152,8 @@ class HostFirewall:
             for proto, port, public in doors.ports:
                 at, local = view.served(doors, proto, port)
                 led = doors.into(proto, port)
-                where = sorted(map(str, at))
+                # Those that the host has lost since, as at a boot, answer nobody.
+                where = sorted(str(each) for each in at if each in view.own)
                 found.append(Served(proto, port, public, where, local, led))
         return found
 
