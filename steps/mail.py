@@ -184,6 +184,7 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
             ),
             check("mail::is_accepted_for_every_host_name", until="mail.retire"),
             check("mail::jail_has_what_is_named", until=_CUTOVER, ahead=True, service=_NAME),
+            check("mail::gives_the_same_answers", until="mail.retire", ahead=True),
             check("mail::calls_itself_the_same", until="mail.retire", ahead=True),
             check("mail::accounts_are_in_the_jail"),
             *(

@@ -167,6 +167,8 @@ def sender_answer(host: Host, rootdir: RootDir, client: str, sender: str) -> str
 
 def recipient_answer(host: Host, rootdir: RootDir, client: str, recipient: str) -> str:
     user, _, domain = recipient.partition("@")
+    if recipient in _virtual(rootdir):
+        return f"250 2.1.5 <{recipient}>... Recipient ok"
     if domain and domain not in names(host, rootdir):
         if _relays_for(host, rootdir, client):
             return f"250 2.1.5 <{recipient}>... Recipient ok"
@@ -176,6 +178,14 @@ def recipient_answer(host: Host, rootdir: RootDir, client: str, recipient: str) 
     if _account(rootdir, user) is None and user not in aliases(rootdir):
         return f"550 5.1.1 <{recipient}>... User unknown"
     return f"250 2.1.5 <{recipient}>... Recipient ok"
+
+
+def _virtual(rootdir: RootDir) -> list[str]:
+    """The keys of Postfix's virtual maps."""
+    known = configs.main_cf(rootdir)
+    told = [known.get(f"virtual_{kind}_maps", "") for kind in ("alias", "mailbox")]
+    files = [each.partition(":")[2] for each in told if each]
+    return [line.split()[0] for file in files for line in _lines(rootdir, file) if line.strip()]
 
 
 def _relays_for(host: Host, rootdir: RootDir, client: str) -> bool:

@@ -265,6 +265,53 @@ def test_queue_runner_runs_in_jail(host: Any, jail: str) -> None:
 FAR = "nobody@mail.invalid"  # RFC 2606: no such machine
 
 
+_KEYS = "sed -nE 's/^([A-Za-z0-9._-]+)[[:space:]]*:.*/\\1/p'"
+_TABLE = "awk '!/^#/ && $1 ~ /@/ {print $1}'"
+_FILES = 'while read -r file; do if [ -f "$file" ]; then'
+_SOME = '"$file" | head -n 20; fi; done'
+
+
+def recipients_question(site: Site) -> str:
+    """sh that prints local recipients: accounts, aliases, virtual addresses; twenty of each map."""
+    accounts = "awk -F: '$3 >= 1000 && $3 < 65530 {print $1}' /etc/passwd | head -n 20; "
+    names = names_question(site).replace("| sed", "2>/dev/null | sed")
+    domains = f"{names} | grep -E '^[a-z0-9.-]+[.][a-z]+$' | head -n 20 | sed -e 's/^/root@/'; "
+    if _is_sendmail(site):
+        aliases = (
+            "sed -nE 's/^O AliasFile=//p' /etc/mail/sendmail.cf | tr ',' '\\n' | sed -e 's/.*://'"
+        )
+        tables = "awk '/^Kvirtuser/ {print $NF}' /etc/mail/sendmail.cf"
+    else:
+        aliases = "postconf -hx alias_maps | grep -oE '/[^, ]+'"
+        tables = "postconf -nx | grep -E '^virtual_(alias|mailbox)_maps' | grep -oE '/[^, ]+'"
+    return (
+        f"{accounts}{domains}{aliases} | {_FILES} {_KEYS} {_SOME}; "
+        f"{tables} | {_FILES} {_TABLE} {_SOME}"
+    )
+
+
+def test_gives_the_same_answers(host: Any, site: Site) -> None:
+    """For accounts, aliases, names and virtual addresses, and for one that does not exist."""
+    jail = site.jail_of("mail")
+    rows = dict.fromkeys(host.check_output(recipients_question(site)).split())
+    known = [row for row in rows if re.fullmatch(r"[\w.+-]*(@[\w.-]+)?", row)]
+    known = [f"somebody{row}" if row.startswith("@") else row for row in known]
+    asked = smtp.questions("", [*known, "nosuch-cellblock"])
+    said = smtp.answers(
+        host,
+        asked,
+        {
+            "host": ("", str(site.host.wan_address)),
+            "jail": ("", str(site.jails[jail].address)),
+        },
+    )
+    assert said["host"].answers, "the host's mail server does not answer"
+    wrong = smtp.differences(asked, said["host"], said["jail"])
+    assert not wrong, (
+        f"the mail server in jail {jail} does not answer as the host's: {'; '.join(wrong[:10])}"
+    )
+
+
 def test_is_taken_from_jails_as_from_the_host(host: Any, site: Site, senders: str) -> None:
     """By who serves 127.0.0.1 now: for an account of this system, and for another machine."""
     names = senders.split()

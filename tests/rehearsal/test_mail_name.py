@@ -60,3 +60,22 @@ def test_mail_that_the_jail_refuses_is_told_with_the_reason(made: Plan, box: Box
         typed(box, f"sed -i '' -e '/{NAME}/d' /usr/jails/mail/root/etc/hosts")
         with pytest.raises(RolledBack, match=f"553 5.1.8 .*root@{NAME} does not exist"):
             run.apply("mail.cutover")
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        ("sed -i '' -e '/^info:/d' etc/mail/aliases", "RCPT TO:<info>: 550 5[.]1[.]1"),
+        ("sed -i '' -e '/^user007:/d' etc/master.passwd", "RCPT TO:<user007>: 550 5[.]1[.]1"),
+    ],
+    ids=["an alias", "an account"],
+)
+def test_a_recipient_that_the_jail_answers_otherwise_undoes_the_step(
+    made: Plan, box: Box, harm: str, says: str
+) -> None:
+    typed(box, "echo 'info: user001' >> /etc/mail/aliases")
+    with runner(made, box) as run:
+        run.apply("mail.jail")
+        typed(box, f"cd /usr/jails/mail/root && {harm}")
+        with pytest.raises(RolledBack, match=says):
+            run.apply("mail.standby")

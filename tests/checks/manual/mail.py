@@ -86,6 +86,18 @@ def queue_runner_runs_in_jail(site: Site, jail: str) -> Iterator[Look]:
     )
 
 
+def gives_the_same_answers(site: Site) -> Iterator[Look]:
+    """The recipients; then the answers of both servers for the first, which are the same."""
+    yield Look(test_mail.recipients_question(site), ANY)
+    for address in (site.host.wan_address, site.jails[site.jail_of("mail")].address):
+        talk = (
+            "(sleep 2; printf 'EHLO localhost\\r\\n'; sleep 2; printf 'MAIL FROM:<>\\r\\nRCPT TO:<'"
+        )
+        first = f"{{ {test_mail.recipients_question(site)}; }} | head -n 1 | tr -d '\\n'"
+        end = "printf '>\\r\\nQUIT\\r\\n')"
+        yield Look(f"{talk}; {first}; {end} | nc -w 30 {address} 25 | grep -v '^250[- ][A-Z]'", ANY)
+
+
 def is_taken_from_jails_as_from_the_host(site: Site, senders: str) -> Iterator[Look]:
     """Each line prints the same: what the server answers on the host, and in each jail."""
     asked = "\\r\\n".join(smtp.questions("root", ["root", test_mail.FAR]))
