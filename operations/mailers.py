@@ -28,13 +28,21 @@ The directories in /var are made with the host's owners (jail.configuration)."""
 
 # An alias is a program, a file or an :include: if a slash or a bar is in its value.
 _ALIASES = "xargs -n 1 grep -nHE '^[^#]*[:,][^#]*[|/]' /dev/null 2>/dev/null"
+# saslauthd has the passwords, and listens at a socket of the host.
+_SASL = (
+    "grep -lsE 'pwcheck_method: *saslauthd' /usr/local/lib/sasl2/*.conf | "
+    "sed -e 's,$,:1:= /var/run/saslauthd/mux,'"
+)
+_PAM = "ls /usr/local/etc/pam.d/* 2>/dev/null | sed -e 's/^/PAM::services = /'"
 _SAYS = {
-    "sendmail": "grep -nHE '^(K|F|X|M|O [A-Za-z.]+=)' /etc/mail/sendmail.cf; "
+    "sendmail": f"{_SASL}; "
+    "grep -nHE '^(K|F|X|M|O [A-Za-z.]+=)' /etc/mail/sendmail.cf; "
     "sed -nE 's/^O AliasFile=//p' /etc/mail/sendmail.cf | tr ',' '\\n' | sed -e 's/.*://' | "
     f"{_ALIASES}",
-    "postfix": "postconf -nx | sed -e 's/^/postconf::/'; postconf -M | sed -e 's/^/master.cf::/'; "
+    "postfix": f"{_SASL}; "
+    "postconf -nx | sed -e 's/^/postconf::/'; postconf -M | sed -e 's/^/master.cf::/'; "
     f"postconf -hx alias_maps | grep -oE '/[^, ]+' | {_ALIASES}",
-    "dovecot": "doveconf -n | sed -e 's/^/doveconf::/'",
+    "dovecot": f"doveconf -n | sed -e 's/^/doveconf::/'; {_PAM}",
 }
 """sh that prints FILE:NUMBER:TEXT, by rc script."""
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from operations import files, firewall, mail, rc
+from operations import files, firewall, logins, mail, rc
+from operations.logins import Accounts
 from operations.mail import POSTFIX, SENDMAIL, SUBMISSION, Queue
 from operations.mount import Nullfs
 from rollout.errors import Refused
@@ -131,16 +133,36 @@ def _fitted(site: Site, root: str) -> list[Use]:
         ]
     private = local_etc(site, site.jail_of(_NAME))
     fitted = [
+        *_logins(
+            site,
+            logins.carried,
+            home=f"{site.base.jails}/{site.jail_of(_NAME)}",
+            root=root,
+        ),
         use(
             mail.postfix_fitted,
             etc=f"{private}/postfix",
             public=str(site.host.wan_address),
             relays=relays,
-        )
+        ),
     ]
     if any(site.services[name].rc == "dovecot" for name in moved(site)):
         fitted.append(use(mail.dovecot_fitted, file=f"{private}/dovecot/dovecot.conf"))
     return fitted
+
+
+LOGINS = "/usr/local/etc/cellblock/mail.logins"
+_LOGINS_CRON = "/etc/cron.d/cellblock-mail-logins"
+
+
+def _logins(site: Site, operation: Any, **more: Any) -> list[Use]:
+    """For the accounts that the jail has, if any."""
+    name = site.jail_of(_NAME)
+    uids = site.jails[name].uids
+    scripts = tuple(site.services[each].rc for each in moved(site))
+    if uids is None:
+        return []
+    return [use(operation, accounts=Accounts(name, uids), scripts=scripts, **more)]
 
 
 def _standby(site: Site, flavour: _Flavour) -> Step:
@@ -174,6 +196,7 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
                 for service in (site.services[name] for name in moved(site))
             ),
             *_sessions_ended(site, jail),
+            *_logins(site, logins.followed, script=LOGINS, cron=_LOGINS_CRON),
         ),
         checks=(
             *_each(

@@ -71,7 +71,12 @@ def _jail_step(
             check("jail::has_its_address", jail=name),
             check("jail::base_is_read_only", jail=name),
             check("jail::has_what_is_mounted_below", jail=name),
-            check("jail::has_no_passwords", jail=name),
+            check(
+                "mail::only_logins_have_passwords"
+                if submission.is_mails(site, name)
+                else "jail::has_no_passwords",
+                jail=name,
+            ),
             check("jail::starts_at_boot", jail=name),
             check(
                 "jail::finds_names_as_the_host", until=f"{service}.cutover", ahead=True, jail=name

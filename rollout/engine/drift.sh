@@ -22,10 +22,12 @@ for step in steps/*; do
         case $place in */) ;; *) continue ;; esac
         local=${place}local-etc
         [ -d "$local" ] || local=${place}root/usr/local/etc
+        # What Cellblock itself keeps up to date in a jail is in a list beside its root.
         # A file name with a newline in it could imitate these lines.
         find -x "${place}root/etc" "$local" "${place}root/var/cron/tabs" -type f \
             ! -path "*$nl*" -newercm "$step/print.applied" \
-            -exec stat -f "file ${step##*/} %c %N" {} + 2>/dev/null || :
+            -exec stat -f "file ${step##*/} %c %N" {} + 2>/dev/null |
+            { if [ -e "${place}kept" ]; then grep -vF -f "${place}kept"; else cat; fi; } || :
     done <"$step/owns"
 done
 [ -n "$last" ] || exit 0

@@ -7,7 +7,7 @@ import secrets
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from operations import mail, mailers
+from operations import logins, mail, mailers
 from operations.carried import LOCAL_ETC, Further, is_in
 from operations.jail import PROGRAMS
 from operations.mail import POSTFIX, SENDMAIL, Queue
@@ -80,6 +80,28 @@ def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> Non
         f"jail {jail} would not have these: {'; '.join(lost)}: add each to services.{service}."
         f"configuration (is copied) or .data, or its directory to jails.{jail}.mounts; or take "
         f"{service} out of `order`"
+    )
+
+
+def test_only_logins_have_passwords(host: Any, site: Site, jail: str) -> None:
+    """The host's, if the mail daemons ask the system for them; else none. Names alone are read."""
+    uids = site.jails[jail].uids or (1, 0)
+    drivers = asking(host)(logins.Drivers, scripts=_scripts(site, jail))
+    wanted = logins.by_system(drivers)
+    rows = host.check_output(logins.differences(logins.Accounts(jail, uids), wanted)).splitlines()
+    if wanted and rows and host.check_output("find /etc/master.passwd -mmin -2"):
+        return  # a password that was just changed is on its way: the script runs each minute
+    named = {
+        kind: [row.split()[1] for row in rows if row.startswith(kind)]
+        for kind in ("extra", "lacks")
+    }
+    assert not named["extra"], (
+        f"in jail {jail} these accounts have a password that is not the host's: "
+        f"{', '.join(named['extra'])}"
+    )
+    assert not named["lacks"], (
+        f"these accounts could not log in to read mail, since jail {jail} does not have their "
+        f"password: {', '.join(named['lacks'])}"
     )
 
 

@@ -146,6 +146,7 @@ CASES = [
         service="mail",
     ),
     lacking("mail::jail_has_what_is_named", service="mail"),
+    lacking("mail::only_logins_have_passwords", jail="mail"),
     lacking("mail::is_accepted_for_every_host_name"),
     lacking("mail::calls_itself_the_same"),
     lacking("mail::gives_the_same_answers"),

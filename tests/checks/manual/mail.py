@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from shlex import quote
 
-from operations import mail, mailers
+from operations import logins, mail, mailers
 from operations.command import ANY, Look
 from rollout.site import Site
 from tests.checks import smtp, test_mail
@@ -20,6 +20,18 @@ def maps_can_be_rebuilt(site: Site) -> Iterator[Look]:
 def named_paths_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
     """Each path (+) must be in the jail: by the site file, copied, or mounted."""
     yield from _named(site, service)
+
+
+def only_logins_have_passwords(site: Site, jail: str) -> Iterator[Look]:
+    """If Dovecot asks the system for passwords (pam, passwd): those of the host; else none."""
+    uids = site.jails[jail].uids or (1, 0)
+    scripts = [site.services[name].rc for name in site.jails[jail].services]
+    accounts = logins.Accounts(jail, uids)
+    asked = f"{{ {logins.Drivers().command(scripts)}; }} | grep -qxE '{'|'.join(logins.SYSTEMS)}'"
+    yield Look(
+        f"if {asked}; then {logins.differences(accounts, wanted=True)}; "
+        f"else {logins.differences(accounts, wanted=False)}; fi"
+    )
 
 
 def local_helpers_are_reached(site: Site, service: str) -> Iterator[Look]:
