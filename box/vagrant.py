@@ -22,7 +22,7 @@ from rollout.errors import Refused
 from rollout.host.session import Session, Ssh
 from rollout.probe.outside import FromOutside, watches
 from rollout.probe.private import private_watches
-from rollout.probe.protocols import Watch
+from rollout.probe.watch import Watch
 from rollout.rehearsal.box import Box
 from rollout.site import Site
 

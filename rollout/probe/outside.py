@@ -15,10 +15,11 @@ from rollout.host.session import Ssh
 from rollout.probe import outage, udp
 from rollout.probe.outage import Timeline
 from rollout.probe.prober import Prober
-from rollout.probe.protocols import KINDS, Watch
+from rollout.probe.protocols import KINDS
 from rollout.probe.socket_owner import SocketOwner
 from rollout.probe.tls import Certificate
 from rollout.probe.transfer import TcpSink, Transfer, read
+from rollout.probe.watch import Watch
 from rollout.site import Listen, Site
 
 _ANSWER_WITHIN = 15.0  # seconds

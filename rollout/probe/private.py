@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 
 from rollout.host.session import Session, Ssh
 from rollout.probe.outside import watched
-from rollout.probe.protocols import Watch
+from rollout.probe.watch import Watch
 from rollout.site import Listen, Site
 
 _OPENS_WITHIN = 30.0  # seconds: ssh's own limit for a connection

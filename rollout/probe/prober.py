@@ -33,9 +33,10 @@ from types import TracebackType
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rollout.errors import CellblockError
-from rollout.probe.protocols import KINDS, Watch
+from rollout.probe.protocols import KINDS
 from rollout.probe.socket_owner import SocketOwner
 from rollout.probe.tls import Certificate
+from rollout.probe.watch import Watch
 
 HEADROOM = 1.1  # faster than wanted, so that a short stall of this machine does not lower the rate
 GIVEN_UP = 60.0  # seconds; a service that fails for longer is not in the middle of a cut-over

@@ -27,7 +27,7 @@ from rollout.plan import Plan
 from rollout.probe import outage
 from rollout.probe.outage import Owner, Timeline
 from rollout.probe.outside import labels, watching
-from rollout.probe.protocols import Watch
+from rollout.probe.watch import Watch
 from rollout.report import certificates, evidence, page, snapshot, summary, tables, timeline
 from rollout.report.evidence import Evidence, Log
 

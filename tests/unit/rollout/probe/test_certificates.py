@@ -12,7 +12,7 @@ import pytest
 
 from rollout import site
 from rollout.probe.outside import Certificates
-from rollout.probe.protocols import Watch
+from rollout.probe.watch import Watch
 from rollout.site import Listen
 from tests.unit.rollout.probe import served
 

@@ -17,7 +17,7 @@ from rollout import site
 from rollout.host.session import Ssh
 from rollout.probe import prober, transfer, udp
 from rollout.probe.outside import Doors, FromOutside, watches
-from rollout.probe.protocols import Answer, Watch
+from rollout.probe.watch import Answer, Watch
 
 SITE = site.read(Path(__file__).parents[4] / "site.example.toml")
 

@@ -20,7 +20,7 @@ import pytest
 
 from rollout.probe import outage
 from rollout.probe.prober import Prober, ProberDied
-from rollout.probe.protocols import Watch
+from rollout.probe.watch import Watch
 
 LOOPBACK = IPv4Address("127.0.0.1")
 SLACK = 0.3  # seconds that a busy machine may add to any measurement

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, get_args
 
 import dns.flags
 import dns.message
@@ -22,7 +22,9 @@ import dns.rrset
 import pytest
 from pydantic import ValidationError
 
-from rollout.probe.protocols import KINDS, Answer, Probe, Watch
+from rollout.probe.protocols import KINDS
+from rollout.probe.watch import Answer, Kind, Probe, Watch
+from rollout.site import model
 
 LOOPBACK = IPv4Address("127.0.0.1")
 SECRET = "-".join(("open", "sesame"))
@@ -51,7 +53,7 @@ def serving(talk: Talk, listener: socket.socket | None = None) -> Iterator[int]:
         thread.join()
 
 
-def ask(kind: str, port: int, timeout: float = 5.0, **more: Any) -> Answer:
+def ask(kind: Any, port: int, timeout: float = 5.0, **more: Any) -> Answer:
     """The answer; the probe's exception where there is none."""
     watch = Watch(name="it", kind=kind, address=LOOPBACK, port=port, timeout=timeout, **more)
     with KINDS[kind](watch).answered(time.monotonic() + timeout) as answer:
@@ -343,7 +345,7 @@ def test_the_standin_says_who(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ({"kind": "gopher"}, "expected one of tcp, http"),
+        ({"kind": "gopher"}, "Input should be 'tcp', 'http'"),
         ({"kind": "dns"}, "query"),
         ({"kind": "standin"}, "control"),
         ({"kind": "tcp", "colour": "red"}, "colour"),
@@ -355,7 +357,17 @@ def test_a_watch_refuses_what_it_does_not_know(wrong: dict[str, Any], why: str) 
         Watch(name="it", address=LOOPBACK, port=80, **wrong)
 
 
+def test_every_kind_has_its_probe() -> None:
+    assert set(KINDS) == set(get_args(Kind))
+    assert set(KINDS) == {"standin", *map(str, kinds_of_the_site())}
+
+
+def kinds_of_the_site() -> Iterator[str]:
+    for part in get_args(model.Probe):
+        yield from get_args(part) or (part,)
+
+
 def test_a_refused_watch_does_not_tell_its_password() -> None:
     with pytest.raises(ValidationError) as refused:
-        Watch(name="db", kind="x", address=LOOPBACK, port=1, password=SECRET)
+        Watch(name="db", kind="tcp", address=LOOPBACK, port=0, password=SECRET)
     assert SECRET not in str(refused.value)

@@ -19,9 +19,10 @@ import pytest
 from rollout.probe import outage
 from rollout.probe.outside import watches
 from rollout.probe.prober import Prober
-from rollout.probe.protocols import KINDS, Answer, Watch
+from rollout.probe.protocols import KINDS
 from rollout.probe.recent import Recent
 from rollout.probe.tls import Certificate, Presented
+from rollout.probe.watch import Answer, Watch
 from rollout.site import read
 from rollout.site.model import Probe
 from tests.unit.rollout.probe.served import (
@@ -76,7 +77,7 @@ def talk(kind: str, pem: Path, status: int = 200) -> Talk:
     return page
 
 
-def ask(kind: str, port: int, timeout: float = 5.0, **more: Any) -> Answer:
+def ask(kind: Any, port: int, timeout: float = 5.0, **more: Any) -> Answer:
     more = {"host": "www.example.org", **more}
     watch = Watch(name="it", kind=kind, address=LOOPBACK, port=port, timeout=timeout, **more)
     with KINDS[kind](watch).answered(time.monotonic() + timeout) as answer:

@@ -16,7 +16,7 @@ import pytest
 
 from rollout.engine.runner import Runner
 from rollout.errors import Refused, RolledBack
-from rollout.probe.protocols import Watch
+from rollout.probe.watch import Watch
 from rollout.report import evidence
 from rollout.report.record import Record
 from tests.unit.rollout.lab import Lab
