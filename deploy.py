@@ -6,11 +6,10 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 
@@ -38,14 +37,7 @@ from rollout.terminal import options
 
 # Each command imports what it needs, so that --help and completion are fast.
 if TYPE_CHECKING:
-    from rollout.engine.gates import Answer
-    from rollout.engine.listener import Listener
-    from rollout.engine.runner import ManualEntry, Runner
-    from rollout.host.session import Ssh
     from rollout.plan import Plan
-    from rollout.report.plans import Ahead
-
-_PATIENCE = 1.0  # seconds: a connection that takes longer is announced
 
 
 def _print(data: Any, text: str, as_json: bool) -> None:
@@ -59,13 +51,6 @@ def _planned(site_file: Path, step: str | None = None) -> Plan:
     made = plan.make(site.read(site_file))
     made.upto(step)
     return made
-
-
-def _ssh(made: Plan) -> Ssh:
-    from rollout.host.session import Ssh
-
-    host = made.site.host
-    return Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
 
 
 @click.group(
@@ -146,12 +131,13 @@ def plan_(
       cellblock plan --to mysql.cutover         # no further than apply --to would go
     """
     from rollout.report import plans
+    from rollout.terminal import server
 
     if step and (to or full):
         raise click.UsageError("expected STEP, or --to and --full, not both")
     with _offline_offered(site_file, step):
         made = _planned(site_file, step or to)
-        ahead = _offline(made, step, to) if offline else _ahead(made, step, to)
+        ahead = server.offline(made, step, to) if offline else server.ahead(made, step, to)
     data = plans.data(ahead)
     text = plans.full(data) if step or full else plans.short(ahead)
     _print(data, f"{plans.OFFLINE}\n\n{text}" if offline else text, as_json)
@@ -167,37 +153,6 @@ def _offline_offered(site_file: Path, step: str | None) -> Iterator[None]:
             words = f"without a server: cellblock plan --offline {step or ''}".strip()
             error.todo = f"{error.todo}; {words}" if error.todo else words
         raise
-
-
-def _offline(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
-    """The steps as compiled without a server."""
-    from rollout.host import bundle
-
-    last = made.upto(step or to)
-    return [
-        (bundle.compile_step(n + 1, each, made.hashes[n], None), each.gate, ())
-        for n, each in enumerate(made.steps[:last])
-        if step in (None, each.name)
-    ]
-
-
-def _ahead(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
-    """The steps that are left on the server, compiled for it as it is now."""
-    with _runner(made) as runner:
-        known = runner.known()
-        last = made.upto(step or to)
-        runner.must_pass_preflight(known, last)
-        done = {entry.directory for entry in known.done}
-        if step and made.directory(last - 1) in done:
-            raise Refused(
-                f"{step} is confirmed already: nothing of it is left to do",
-                todo="status shows the state of each step; runbook has its commands",
-            )
-        left = [n for n in range(last) if made.directory(n) not in done]
-        return [
-            (runner.compiled(n), runner.gate(made.steps[n]), runner.found(made.steps[n]))
-            for n in (left[-1:] if step else left)
-        ]
 
 
 @main.command()
@@ -245,6 +200,7 @@ def apply(
     """
     from rollout.engine import gates
     from rollout.runbook.manual import Manual, at_terminal
+    from rollout.terminal import server
     from rollout.terminal.output import Manner, show_run
 
     made = _planned(site_file, to)
@@ -253,12 +209,12 @@ def apply(
     asks = not yes and not answers and sys.stdin.isatty()
     say = partial(click.echo, err=as_json)
     with show_run(made, "apply", Manner(quiet, as_json, verbose or by_hand), asks=asks) as listener:
-        _watched(
+        server.watched(
             made,
             "apply",
             listener,
             answer,
-            lambda runner: _apply(runner, to, strict),
+            lambda runner: server.apply(runner, to, strict=strict),
             say=say,
             manual=manual,
         )
@@ -291,11 +247,12 @@ def rollback(
       cellblock rollback --set-aside        # save what others changed
     """
     from rollout.engine import gates
+    from rollout.terminal import server
     from rollout.terminal.output import Manner, show_run
 
     made = _planned(site_file, to)
     with show_run(made, "rollback", Manner(quiet, as_json, verbose)) as listener:
-        _watched(
+        server.watched(
             made,
             "rollback",
             listener,
@@ -336,9 +293,10 @@ def status(site_file: Path, drifted: bool, as_json: bool) -> None:
     from rollout.engine import drift
     from rollout.host import journal
     from rollout.report import status as statuses
+    from rollout.terminal import server
 
     made = _planned(site_file)
-    with _runner(made) as runner:
+    with server.connected(made) as runner:
         known = journal.read(runner.session)
         data = statuses.data(made, known)
         found = drift.read(runner.session) if drifted else None
@@ -369,13 +327,14 @@ def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bo
       cellblock traffic --tcpdump web
     """
     from rollout import traffic
+    from rollout.terminal import server
 
     made = _planned(site_file)
     if jail is not None:
         lines = traffic.tcpdump(made.site, jail)
         _print(lines, "\n".join(lines), as_json)
         return
-    with _runner(made) as runner:
+    with server.connected(made) as runner:
         limit = 60.0 + (seconds or 0)
         data = traffic.read(
             made.site, lambda text: runner.session.output(text, limit=limit), seconds or 0
@@ -558,6 +517,7 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
       cellblock audit --fix                # and back: audit --undo
     """
     from rollout import audit
+    from rollout.terminal import server
     from steps import mysql_by_name
 
     made = _planned(site_file)
@@ -566,7 +526,7 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
     if notices is not None:
         with _written(f"--notices {notices}: the notices"):
             notices.mkdir(parents=True, exist_ok=True)
-    with _runner(made) as runner:
+    with server.connected(made) as runner:
         if undo:
             restored, left = audit.undo(runner.session)
             modes = {"restored": restored, "left": left}
@@ -586,93 +546,14 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
 def _run_all_checks(site_file: Path, as_json: bool, code: int) -> None:
     """Run all checks of the confirmed steps; exit with `code` if one fails."""
     from rollout.report import tables
+    from rollout.terminal import server
 
     made = _planned(site_file)
-    with _runner(made) as runner:
+    with server.connected(made) as runner:
         verdicts = runner.verify()
     _print([vars(verdict) for verdict in verdicts], tables.verdicts_table(verdicts), as_json)
     if not all(verdict.passed for verdict in verdicts):
         sys.exit(code)
-
-
-@contextmanager
-def _runner(
-    made: Plan,
-    listener: Listener | None = None,
-    answer: Answer | None = None,
-    manual: ManualEntry | None = None,
-) -> Iterator[Runner]:
-    """A runner for the live host. Raises Unreachable if the host does not answer."""
-    from rollout.engine.gates import nobody
-    from rollout.engine.listener import Listener
-    from rollout.engine.runner import Runner
-    from rollout.host.session import CONNECT_WITHIN
-    from rollout.probe.outside import FromOutside, watches
-
-    target = _ssh(made)
-    with (
-        closing(FromOutside(target)) as outside,
-        Runner(
-            made, target, outside, listener or Listener(), answer or nobody, manual=manual
-        ) as runner,
-    ):
-        waiting = Timer(
-            _PATIENCE,
-            click.echo,
-            (f"connecting to {target.name} (up to {CONNECT_WITHIN} s)",),
-            {"err": True},
-        )
-        waiting.start()
-        try:
-            runner.connection.connect()
-        finally:
-            waiting.cancel()
-        outside.certificates.watch(watches(made.site))
-        yield runner
-
-
-def _apply(runner: Runner, to: str | None, strict: bool) -> None:
-    from rollout.rehearsal import history
-
-    done = {entry.name for entry in runner.known().done}
-    wanted = runner.plan.steps[: runner.plan.upto(to)]
-    left = [step for step in wanted if step.operations and step.name not in done]
-    for line in history.remarks(left, strict=strict):
-        runner.listener.note(line)
-    runner.apply(to)
-
-
-def _watched(
-    made: Plan,
-    name: str,
-    listener: Listener,
-    answer: Answer,
-    run: Callable[[Runner], None],
-    *,
-    say: Callable[[str], None],
-    manual: ManualEntry | None = None,
-) -> None:
-    """Run while the prober watches the services, and show the result, however the run ends."""
-    from rollout.probe.outside import watches
-    from rollout.probe.private import private_watches
-    from rollout.report import record
-
-    target = _ssh(made)
-    with (
-        record.Record(made, name, target.name, record.folder(made.site.name, name), say) as kept,
-        _runner(made, listener, answer, manual) as runner,
-        private_watches(made.site, target, listener.note) as private,
-    ):
-        listener.act(name)
-        error: BaseException | None = None
-        try:
-            with kept.act(name, runner, (*watches(made.site), *private), target.argv("/bin/sh")):
-                run(runner)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            listener.ended(kept.results, kept.summary(error))
 
 
 def run() -> None:

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -14,20 +15,20 @@ from rollout.terminal import step_names
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
+T = TypeVar("T")
+Callback = Callable[[click.Context, click.Parameter, str | None], T | None]
 
 _SITE = Path("site.toml")
 
 
 def site(command: Command) -> Command:
     """Gives the command `site_file`."""
-    return click.option(
-        "--site",
-        "site_file",
-        type=click.Path(path_type=Path),
-        default=_SITE,
-        show_default=True,
-        help="The site file; cellblock --help says where the sample is.",
-    )(command)
+    says = "The site file; cellblock --help says where the sample is."
+    return _site_file(says, default=_SITE, show_default=True)(command)
+
+
+def _site_file(says: str, **more: Any) -> Option:
+    return click.option("--site", "site_file", type=click.Path(path_type=Path), help=says, **more)
 
 
 def offline(command: Command) -> Command:
@@ -42,13 +43,8 @@ def offline(command: Command) -> Command:
 
 def site_or_sample(command: Command) -> Command:
     """For a command that needs no server: gives it `site_file`, by default the sample."""
-    return click.option(
-        "--site",
-        "site_file",
-        type=click.Path(path_type=Path),
-        callback=_or_sample,
-        help=f"The site file; default: {_SITE}, or without a server the sample if there is none.",
-    )(command)
+    says = f"The site file; default: {_SITE}, or without a server the sample if there is none."
+    return _site_file(says, callback=_or_sample)(command)
 
 
 def _or_sample(context: click.Context, _: click.Parameter, value: Path | None) -> Path:
@@ -88,21 +84,30 @@ def steps(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     return [name for name in names if name.startswith(begun)]
 
 
-def chaos(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    """N or N:SEED, as the number of failures and the seed."""
-    if value is None:
-        return None
-    count, colon, seed = value.partition(":")
-    if not re.fullmatch(r"[1-9][0-9]{0,3}(:[0-9]{1,9})?", value):
-        raise click.BadParameter(f"{value!r}: expected N or N:SEED, N from 1")
-    return int(count), int(seed) if colon else secrets.randbelow(10**6)
+def _read(pattern: str, expected: str, made: Callable[[re.Match[str]], T]) -> Callback[T]:
+    """A callback: `made` turns a value that matches the pattern into its parts."""
+
+    def read(_: click.Context, __: click.Parameter, value: str | None) -> T | None:
+        if value is None:
+            return None
+        found = re.fullmatch(pattern, value)
+        if found is None:
+            raise click.BadParameter(f"{value!r}: expected {expected}")
+        return made(found)
+
+    return read
 
 
-def broken(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, int] | None:
-    """STEP or STEP:N, as the step's name and the number of its command."""
-    if value is None:
-        return None
-    step, _colon, number = value.partition(":")
-    if not (number or "1").isdigit() or int(number or 1) < 1:
-        raise click.BadParameter(f"{value!r}: expected STEP or STEP:N, N from 1")
-    return step, int(number or 1)
+chaos = _read(
+    r"([1-9][0-9]{0,3})(?::([0-9]{1,9}))?",
+    "N or N:SEED, N from 1",
+    lambda found: (int(found[1]), int(found[2]) if found[2] else secrets.randbelow(10**6)),
+)
+"""The number of failures and the seed."""
+
+broken = _read(
+    "([^:]*)(?::(0*[1-9][0-9]*)?)?",
+    "STEP or STEP:N, N from 1",
+    lambda found: (found[1], int(found[2] or 1)),
+)
+"""The step's name and the number of its command."""

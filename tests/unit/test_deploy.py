@@ -22,6 +22,7 @@ from rollout.host.journal import Entry, Journal
 from rollout.plan.step import Gate
 from rollout.rehearsal import history
 from rollout.rehearsal.box import Box
+from rollout.terminal import server
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = PROJECT / "site.example.toml"
@@ -169,7 +170,7 @@ def test_a_connection_that_takes_long_is_announced(
     (tmp_path / "ssh").write_text("#!/bin/sh\nsleep 1\necho 'timed out' >&2\nexit 255\n")
     (tmp_path / "ssh").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(deploy, "_PATIENCE", 0.05)
+    monkeypatch.setattr(server, "_PATIENCE", 0.05)
     monkeypatch.setattr(sys, "argv", ["deploy.py", "status", "--site", str(SAMPLE)])
     with pytest.raises(SystemExit):
         deploy.run()
@@ -353,7 +354,7 @@ def test_an_apply_says_what_was_never_rehearsed_of_what_is_left(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     standing = Standing(2)
-    deploy._apply(standing, "egress", False)  # type: ignore[arg-type]  # stands for a runner
+    server.apply(standing, "egress", strict=False)  # type: ignore[arg-type]  # stands for a runner
     assert standing.notes == ["WARNING: never rehearsed in their current form: traffic, egress"]
     assert standing.applied == ["egress"]
 
@@ -366,8 +367,8 @@ def test_a_strict_apply_begins_nothing_that_was_never_rehearsed(
     left = [step for step in standing.plan.steps if step.name in ("traffic", "egress")]
     history.note(left[:1], "dcserver", "a box", freebsd=True)
     with pytest.raises(errors.Refused, match="1 of 2 steps were never rehearsed"):
-        deploy._apply(standing, "egress", True)  # type: ignore[arg-type]  # stands for a runner
+        server.apply(standing, "egress", strict=True)  # type: ignore[arg-type]  # stands for a runner
     assert standing.applied == []
     history.note(left, "dcserver", "a box", freebsd=True)
-    deploy._apply(standing, "egress", True)  # type: ignore[arg-type]  # stands for a runner
+    server.apply(standing, "egress", strict=True)  # type: ignore[arg-type]  # stands for a runner
     assert standing.applied == ["egress"]

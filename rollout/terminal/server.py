@@ -1,0 +1,127 @@
+"""A run on the live server: the way there, the plan for it as it is, and a run under the prober."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from threading import Timer
+
+import click
+
+from rollout.engine.gates import Answer, nobody
+from rollout.engine.listener import Listener
+from rollout.engine.runner import ManualEntry, Runner
+from rollout.errors import Refused
+from rollout.host import bundle
+from rollout.host.session import CONNECT_WITHIN, Ssh
+from rollout.plan import Plan
+from rollout.probe.outside import FromOutside, watches
+from rollout.probe.private import private_watches
+from rollout.rehearsal import history
+from rollout.report import record
+from rollout.report.plans import Ahead
+
+_PATIENCE = 1.0  # seconds: a connection that takes longer is announced
+
+
+@contextmanager
+def connected(
+    made: Plan,
+    listener: Listener | None = None,
+    answer: Answer | None = None,
+    manual: ManualEntry | None = None,
+) -> Iterator[Runner]:
+    """A runner for the live host. Raises Unreachable if the host does not answer."""
+    target = _ssh(made)
+    with (
+        closing(FromOutside(target)) as outside,
+        Runner(
+            made, target, outside, listener or Listener(), answer or nobody, manual=manual
+        ) as runner,
+    ):
+        waiting = Timer(
+            _PATIENCE,
+            click.echo,
+            (f"connecting to {target.name} (up to {CONNECT_WITHIN} s)",),
+            {"err": True},
+        )
+        waiting.start()
+        try:
+            runner.connection.connect()
+        finally:
+            waiting.cancel()
+        outside.certificates.watch(watches(made.site))
+        yield runner
+
+
+def watched(
+    made: Plan,
+    name: str,
+    listener: Listener,
+    answer: Answer,
+    run: Callable[[Runner], None],
+    *,
+    say: Callable[[str], None],
+    manual: ManualEntry | None = None,
+) -> None:
+    """Run while the prober watches the services, and show the result, however the run ends."""
+    target = _ssh(made)
+    with (
+        record.Record(made, name, target.name, record.folder(made.site.name, name), say) as kept,
+        connected(made, listener, answer, manual) as runner,
+        private_watches(made.site, target, listener.note) as private,
+    ):
+        listener.act(name)
+        error: BaseException | None = None
+        try:
+            with kept.act(name, runner, (*watches(made.site), *private), target.argv("/bin/sh")):
+                run(runner)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            listener.ended(kept.results, kept.summary(error))
+
+
+def apply(runner: Runner, to: str | None, *, strict: bool) -> None:
+    """Apply, after a remark on each step that was not rehearsed as it is."""
+    done = {entry.name for entry in runner.known().done}
+    wanted = runner.plan.steps[: runner.plan.upto(to)]
+    left = [step for step in wanted if step.operations and step.name not in done]
+    for line in history.remarks(left, strict=strict):
+        runner.listener.note(line)
+    runner.apply(to)
+
+
+def offline(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
+    """The steps as compiled without a server."""
+    last = made.upto(step or to)
+    return [
+        (bundle.compile_step(n + 1, each, made.hashes[n], None), each.gate, ())
+        for n, each in enumerate(made.steps[:last])
+        if step in (None, each.name)
+    ]
+
+
+def ahead(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
+    """The steps that are left on the server, compiled for it as it is now."""
+    with connected(made) as runner:
+        known = runner.known()
+        last = made.upto(step or to)
+        runner.must_pass_preflight(known, last)
+        done = {entry.directory for entry in known.done}
+        if step and made.directory(last - 1) in done:
+            raise Refused(
+                f"{step} is confirmed already: nothing of it is left to do",
+                todo="status shows the state of each step; runbook has its commands",
+            )
+        left = [n for n in range(last) if made.directory(n) not in done]
+        return [
+            (runner.compiled(n), runner.gate(made.steps[n]), runner.found(made.steps[n]))
+            for n in (left[-1:] if step else left)
+        ]
+
+
+def _ssh(made: Plan) -> Ssh:
+    host = made.site.host
+    return Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
