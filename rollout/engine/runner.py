@@ -232,7 +232,7 @@ class Runner:
                 evidence="\n".join(gate.look_at),
                 todo="look at these, then run cellblock apply and answer, or apply --yes",
             )
-        self.listener.note(f"{step.name}: gate: {gate.question} yes, {who}")
+        self.listener.note(f"{step.name}: gate: {gate.question}\n    yes, {who}")
         return gates.record(gate, who)
 
     def _run(self, made: bundle.Bundle, gate: Mapping[str, str]) -> Entry:

@@ -137,7 +137,8 @@ def test_the_host_keeps_who_said_yes_to_what_and_status_tells_it(lab: Lab) -> No
     assert lab.host.read("001-one", "gate") == "Is it well?\nthe log\n/nowhere is missing\n"
     assert told["answer"].startswith("yes, me, at 20")
     assert told["answer"] in " ".join(shown.split())
-    assert any(note.startswith("one: gate: Is it well? yes, me") for note in lab.listener.notes)
+    said = "one: gate: Is it well?\n    yes, me"
+    assert any(note.startswith(said) for note in lab.listener.notes)
 
 
 def test_a_step_without_a_gate_keeps_no_answer(lab: Lab) -> None:
