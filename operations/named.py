@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pyinfra import host
 from pyinfra.api import operation
 
+from operations import rc
 from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
 from operations.facts import Networks
 
@@ -30,15 +32,17 @@ _ANSWERS = (
 )
 # Of the zones that the first named has and the second has not the same: name, view, both serials;
 # then, if only the content differs, a record that only one of them has. All zones if the first
-# named is silent.
+# named is silent. With `newer`, a later serial will do, too (RFC 1982).
 _BEHIND = (
-    'awk \'BEGIN {s = 0} $1 == "--" {s = 1; next} '
+    '\'function behind(z) {if (!newer || has[z, 1] == "none") return has[z, 0] != has[z, 1]; '
+    "return (has[z, 1] - has[z, 0] + 4294967296) % 4294967296 > 2147483647} "
+    'BEGIN {s = 0} $1 == "--" {s = 1; next} '
     '$1 == "=" && NF == 3 {z = $2 " " $3; if (!s) asked[z]; next} '
     "/^name: |^rndc: .zonestatus/ {heard[s]} /^(signed )?serial: / {has[z, s] = $NF} "
     '$3 == "IN" && NF > 4 {heard[s]; got[z, s]; more[z, $0] += s ? -1 : 1; '
     'if ($4 == "SOA") has[z, s] = $7} '
     'END {for (z in asked) for (s = 0; s < 2; s++) if (!((z, s) in has)) has[z, s] = "none"; '
-    'for (z in asked) if (!(0 in heard) || has[z, 0] != "none" && has[z, 0] != has[z, 1]) '
+    'for (z in asked) if (!(0 in heard) || has[z, 0] != "none" && behind(z)) '
     "print z, has[z, 0], has[z, 1]; "
     "for (k in more) if (more[k]) {split(k, p, SUBSEP); z = p[1]; "
     "if ((z, 0) in got && (z, 1) in got && has[z, 0] == has[z, 1] && !(z in told)) "
@@ -180,16 +184,27 @@ _TOLD = 10  # zones
 _ASKING = 240  # seconds for asking for thousands of zones, besides the wait
 
 
+_LISTED = f'{_ANSWERS}; zones=$(named-checkconf -l) && zones=$(echo "$zones" | {_ZONES})'
+_HEARD = quote("^(name|rndc: .zonestatus)|[[:space:]]IN[[:space:]]")
+
+
+def _asked(one: _Named) -> str:
+    return f"rndc={quote(one.rndc)}; printf '%s\\n' \"$zones\" | answers {one.asked}"
+
+
 def _the_same(has: _Named, shall: _Named, limit: int) -> str:
-    """At most four questions a zone, and few other processes: 2,000 zones take some 20 s.
+    """At most two questions a zone and named, and few other processes."""
+    return f"{_LISTED} && {_waits(_asked(has), has, shall, limit, again='zones=$late; ')}"
+
+
+def _waits(
+    first: str, has: _Named, shall: _Named, limit: int, *, again: str = "", newer: int = 0
+) -> str:
+    """sh that waits until `shall` has the zones that `first` prints of `has`.
 
     A sleep(1) counts the limit, since the clock may be set meanwhile.
     """
-    asked = (
-        f"rndc={quote(each.rndc)}; printf '%s\\n' \"$zones\" | answers {each.asked}"
-        for each in (has, shall)
-    )
-    behind = f"late=$({{ {'; echo --; '.join(asked)}; }} | {_BEHIND})"
+    behind = f"late=$({{ {first}; echo --; {_asked(shall)}; }} | awk -v newer={newer} {_BEHIND})"
     told = quote(
         f'NR > {_TOLD} {{more++; next}} {{print "zone " $1 ($2 == "_default" ? "" : " in view " $2)'
         f' ": serial " $3 " {has.where}, " $4 " {shall.where}"; if (NF > 4) {{'
@@ -197,12 +212,48 @@ def _the_same(has: _Named, shall: _Named, limit: int) -> str:
         'print "  only " only ": " $0}} END {if (more) print "and " more " more zones"}'
     )
     return (
-        f'{_ANSWERS}; zones=$(named-checkconf -l) && zones=$(echo "$zones" | {_ZONES}) && '
         f'{behind} && if [ -n "$late" ]; then sleep {limit} >/dev/null 2>&1 & timer=$!; '
-        'while [ -n "$late" ] && kill -0 $timer 2>/dev/null; do sleep 0.2; zones=$late; '
+        f'while [ -n "$late" ] && kill -0 $timer 2>/dev/null; do sleep 0.2; {again}'
         f"{behind}; done; kill $timer 2>/dev/null || true; fi && "
         f'if [ -n "$late" ]; then printf \'%s\\n\' "$late" | awk {told}; false; fi'
     )
+
+
+@operation()
+def handed_over(
+    script: str,
+    jail: str,
+    *,
+    public: str,
+    address: str,
+    sets: Sequence[int],
+    stop_within: int,
+    limit: int = 60,
+) -> Commands:
+    """Stop the host's named and start the jail's, on the same files; meanwhile nobody answers.
+
+    For zones that a named writes itself (dynamic, signed, secondary): two at a time would break
+    their journals. The zones that the one has when it stops are noted; the other must come up with
+    them, or with later ones. The undo does the same the other way round.
+    """
+    here, there = _on_host(public, address), _in_jail(jail, address)
+    handover = rc.handover._inner(script=script, jail=jail, sets=sets, limit=stop_within)
+    for each in handover:
+        if not isinstance(each, Reversible) or not each.says.startswith("stop "):
+            yield each
+            continue
+        yield Reversible(
+            f'{_LISTED} && rndc status >/dev/null && {{ {_asked(here)}; }} > "$KEEP/zones" && '
+            f"{each.do} && " + _waits('cat "$KEEP/zones"', here, there, limit, newer=1),
+            undo=f'zones=; {_LISTED}; {{ {_asked(there)}; }} > "$KEEP/back" || :; {each.undo} && '
+            f'{{ ! grep -qE {_HEARD} "$KEEP/back" || {{ '
+            + _waits('cat "$KEEP/back"', there, here, limit, newer=1)
+            + "; }; }",
+            live=True,
+            says=f"{each.says}, with the zones that it had",
+            sees=each.sees,
+            limit=each.limit + limit + _ASKING,
+        )
 
 
 @operation()

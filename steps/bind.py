@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from operations import files, named
-from rollout.plan.step import Gate, Step, check, use
+from operations import files, named, rc
+from rollout.plan.step import Check, Gate, Step, check, use
 from rollout.site import Site
-from steps import overlap
+from steps import dependents, forward, overlap
 from steps.thin import jail_steps, local_etc
 
 REQUIRES = ("network",)
@@ -17,7 +17,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     name = site.jail_of(_NAME)
     service = site.services[_NAME]
     address = str(site.jails[name].address)
-    where = {"public": str(site.host.wan_address), "address": address}
+    where: dict[str, str] = {"public": str(site.host.wan_address), "address": address}
     fitted = use(
         named.readdressed,
         directory=local_etc(site, name),
@@ -25,6 +25,12 @@ def steps(site: Site) -> tuple[Step, ...]:
         new=address,
         lan=str(site.lan.network),
     )
+    if not service.overlap:
+        return (
+            *jail_steps(site, _NAME, [fitted]),
+            _handover(site, where),
+            _resolver(site, address),
+        )
     return (
         *jail_steps(site, _NAME, [fitted]),
         overlap.standby(
@@ -68,6 +74,56 @@ def steps(site: Site) -> tuple[Step, ...]:
                 ),
             ),
         ),
+    )
+
+
+def preflight(site: Site) -> tuple[Check, ...]:
+    """What must be right on the host before anything begins."""
+    if not site.services[_NAME].overlap:
+        return ()
+    until = "bind.cutover"
+    return (check("named::zones_may_be_open_twice", until=until, service=_NAME),)
+
+
+def _handover(site: Site, where: dict[str, str]) -> Step:
+    service, jail = site.services[_NAME], site.jail_of(_NAME)
+    switch = site.places[_NAME].set
+    known = {"jail": jail, "root": site.root(jail)}
+    test = service.configtest
+    return Step(
+        name="bind.cutover",
+        does="BIND stops here, starts in its jail",
+        why="Two nameds must not write one directory, so the host's named stops and the jail's "
+        "starts on the same zones, journals and keys.",
+        operations=(
+            *forward.rules(site, _NAME, localhost=True),
+            *([use(rc.configuration_is_right, jail=jail, command=test)] if test else []),
+            use(rc.jail_variable, name=service.rcvar, value="YES", before="NO", **known),
+            use(rc.variable, name=service.rcvar, value="NO"),
+            use(
+                named.handed_over,
+                script=service.rc,
+                sets=[switch],
+                stop_within=service.stop_within,
+                jail=jail,
+                **where,
+            ),
+            *dependents.asked(site, _NAME),
+            *dependents.moved_logs(site, _NAME),
+        ),
+        checks=(
+            check("service::runs_in_jail", service=_NAME),
+            check("service::does_not_run_on_host", service=_NAME),
+            check("service::starts_at_boot_in_jail", service=_NAME),
+            check("service::answers_from_jail", service=_NAME),
+            check("network::ipfw_set_is_enabled", set=switch),
+            *dependents.asked_checks(site, _NAME),
+            *dependents.logs_checks(site, _NAME),
+        ),
+        gate=dependents.gate(site, _NAME),
+        finds=dependents.found(_NAME),
+        outage={_NAME: 15.0},
+        tell=("operators of secondaries, and senders of dynamic updates: BIND restarts",),
     )
 
 

@@ -221,6 +221,7 @@ class Service(_Table):
     programs: tuple[Word, ...] = ()
     configtest: Word | None = None
     stop_within: Annotated[int, Field(ge=10, le=86400)] = 240
+    overlap: bool = True
     client: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
     companions: tuple[Companion, ...] = ()
 

@@ -214,6 +214,34 @@ def host_(host: Host, call: Call) -> Reply:
     return Reply(out)
 
 
+@command("/usr/local/bin/nsupdate")
+async def nsupdate(host: Host, call: Call) -> Reply:
+    """Only `server ADDRESS` and `update add NAME TTL TYPE DATA` are known; it sends at `send`."""
+    server, records = _resolver(call), []
+    for line in (await call.stdin_text()).splitlines():
+        match line.split(maxsplit=2):
+            case ["server", address]:
+                server = address
+            case ["update", "add", record]:
+                records.append(record)
+            case ["send"]:
+                found = reach(host, call, server, 53, "udp")
+                if found is None or found.daemon.kind.rc != "named":
+                    raise Failed("; Communication with server failed: timed out\n", 1)
+                for record in records:
+                    name, ttl, *rest = record.split()
+                    zone = next(
+                        (z for z in found.daemon.loaded if f".{name}".endswith(f".{z}.")), ""
+                    )
+                    try:
+                        zones.update(found.daemon, zone, f"{name} {ttl} IN {' '.join(rest)}")
+                    except zones.UpdateError as error:
+                        raise Failed(f"update failed: {error}\n", 2) from None
+            case _:
+                raise Unknown(f"nsupdate: {line} is not known to the stand-in\n", 1)
+    return Reply()
+
+
 TRANSFER = "AXFR"
 
 

@@ -48,7 +48,10 @@ def named_checkconf(host: Host, call: Call) -> Reply:
         raise Failed(f"{file}:{text.count(chr(10))}: unbalanced braces\n")
     zones = configs.zone_files(call.rootdir)
     if "-l" in call.args:
-        return Reply("".join(f"{zone} IN _default primary\n" for zone in zones))
+        kinds = configs.zone_kinds(call.rootdir)
+        return Reply("".join(f"{zone} IN _default {kinds[zone]}\n" for zone in zones))
+    if "-px" in call.args:
+        return Reply(configs.named_printed(call.rootdir))
     if "-z" not in call.args:
         return Reply()
     empty = [zone for zone, path in zones.items() if not _has_soa(call, zone, path)]

@@ -139,6 +139,21 @@ def named_folder(rootdir: RootDir) -> str:
     return match[1] if match else ""
 
 
+def named_printed(rootdir: RootDir) -> str:
+    """What named-checkconf -px prints, in the lines of the file: without comments and secrets."""
+    return re.sub(r'(secret\s+)"[^"]*"', r'\1"????????"', _named_text(rootdir))
+
+
+def zone_kinds(rootdir: RootDir) -> dict[str, str]:
+    found = re.finditer(r'zone\s+"([^"]+)"[^{]*\{\s*type\s+([\w-]+)', _named_text(rootdir))
+    return {match[1].rstrip("."): match[2] for match in found}
+
+
+def takes_updates(rootdir: RootDir, zone: str) -> bool:
+    pattern = rf'zone\s+"{re.escape(zone)}"[^{{]*\{{[^}}]*allow-update\s*\{{\s*(?!none)'
+    return re.search(pattern, _named_text(rootdir)) is not None
+
+
 def zone_files(rootdir: RootDir) -> dict[str, str]:
     pattern = r'zone\s+"([^"]+)"[^{]*\{[^}]*?file\s+"([^"]+)"'
     folder = named_folder(rootdir)

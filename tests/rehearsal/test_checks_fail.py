@@ -171,6 +171,12 @@ CASES = [
     lacking("mysql::jails_server_uses_the_hosts_data", service="mysql"),
     lacking("name::resolves_on_host", **MYSQL),
     lacking("name::resolves_in_jail", jail="web", **MYSQL),
+    broken(
+        "named::zones_may_be_open_twice",
+        """sed -i '' -e 's/type primary;/& allow-update { any; };/' """
+        "/usr/local/etc/namedb/named.conf",
+        service="bind",
+    ),
     lacking("network::port_answers", name="mysql.example.org", port=3306),
     lacking("network::port_is_closed_on_localhost", port=3306),
     lacking("network::interface_has_address", interface="lo1", address="10.80.0.2"),
