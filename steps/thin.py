@@ -81,6 +81,9 @@ def _jail_step(
             check(
                 "jail::finds_names_as_the_host", until=f"{service}.cutover", ahead=True, jail=name
             ),
+            check(
+                "jail::has_the_time_of_the_host", until=f"{service}.cutover", ahead=True, jail=name
+            ),
             *forward.back_checks(site, name),
             *submission.checks(site, name),
             check("service::runs_on_host", until=f"{service}.cutover", service=service),

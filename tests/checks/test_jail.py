@@ -71,6 +71,17 @@ def test_finds_names_as_the_host(host: Any, jail: str) -> None:
     )
 
 
+def test_has_the_time_of_the_host(host: Any, jail: str) -> None:
+    """MySQL's NOW() and PHP's date are in the time zone of /etc/localtime."""
+    asked = "date +%z%t%Z; sed -n 's/#.*//; /:/p' /etc/nsswitch.conf"
+    here, there = host.run(asked).stdout, host.run("jexec %s sh -c %s", jail, asked).stdout
+    assert here == there, (
+        f"/etc/localtime or /etc/nsswitch.conf of jail {jail} differs from the host's: expected "
+        f'"{" ".join(here.split())}"; found "{" ".join(there.split()) or "no answer"}": they are '
+        "copied when the jail is built, so undo that step and apply it again"
+    )
+
+
 def _names(text: str) -> set[str]:
     """The names of hosts(5), and the lines of resolv.conf(5) but for the name servers."""
     rows = [row.partition("#")[0].split() for row in text.splitlines()]

@@ -119,6 +119,7 @@ CASES = [
     lacking("jail::has_no_passwords", jail="web"),
     lacking("jail::starts_at_boot", jail="web"),
     lacking("jail::finds_names_as_the_host", jail="web"),
+    lacking("jail::has_the_time_of_the_host", jail="web"),
     lacking("jail::reaches_localhost_of_the_host", jail="web", service="mysql"),
     broken(
         "jail::has_what_is_mounted_below",

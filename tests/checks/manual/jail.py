@@ -61,3 +61,8 @@ def reaches_localhost_of_the_host(site: Site, jail: str, service: str) -> Iterat
 
 def starts_at_boot(site: Site, jail: str) -> Iterator[Look]:
     yield Look("sysrc -n jail_enable jail_list", f"YES {ANY}{jail}{ANY}")
+
+
+def has_the_time_of_the_host(site: Site, jail: str) -> Iterator[Look]:
+    asked = "date +%z; cat /etc/nsswitch.conf"
+    yield Look(f'[ "$({asked})" = "$(jexec {jail} sh -c \'{asked}\')" ] && echo same', "same")
