@@ -50,6 +50,7 @@ class Host:
             lines.append(f"mkdir -p {quote(path.rpartition('/')[0])}")
             lines.append(f"printf %s {quote(text)} > {quote(path)}{mode} {quote(path)}")
         for path, text in self.case.append.items():
+            lines.append(f"mkdir -p {quote(path.rpartition('/')[0])}")
             lines.append(f"printf '%s\\n' {quote(text)} >> {quote(path)}")
         return "\n".join(lines)
 

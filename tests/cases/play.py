@@ -67,32 +67,31 @@ def played(case: Case, opened: Open, plan: Plan) -> Outcome:
     with opened() as box:
         host = Host(case, plan, box)
         try:
-            before = _prepared(host)
-            refusal = _refusal(host)
-            if refusal:
-                return Outcome("refused", refusal)
+            before = prepared(host)
+            why = refusal(host)
+            if why:
+                return Outcome("refused", why)
             with opened() as other:
                 unmoved = Host(case, plan, other)
-                wanted = [_prepared(unmoved), *_story(unmoved, Unmoved(unmoved))]
-            _compare(case, "before anything", before, wanted.pop(0))
-            for when, now in zip(WHEN, _story(host, Moved(host)), strict=False):
-                _compare(case, when, now, wanted.pop(0))
+                wanted = [prepared(unmoved), *story(unmoved, Unmoved(unmoved))]
+            compare(case, "before anything", before, wanted.pop(0))
+            for when, now in zip(WHEN, story(host, Moved(host)), strict=False):
+                compare(case, when, now, wanted.pop(0))
         except (Wrong, CannotBeMade, CellblockError) as error:
             return Outcome("WRONG", str(error))
     return Outcome("same")
 
 
-def _prepared(host: Host) -> list[str]:
+def prepared(host: Host) -> list[str]:
     """The answers before the move. Raises Wrong when the host of the case gives none at all.
 
-    Where nobody answers before, as behind a firewall, nobody may answer later.
+    A port that is silent is an answer, too: it must be silent afterwards.
     """
     host.prepare()
     before = host.answers()
-    wanted = [a for ask, a in zip(host.case.ask, before, strict=True) if not ask.refused]
-    if set(wanted) == {NOBODY}:
-        asks = ", ".join(map(str, host.case.ask))
-        raise Wrong(f"the case itself: no answer to {asks} before the move")
+    if all(answer == NOBODY for answer in before):
+        asked = ", ".join(map(str, host.case.ask))
+        raise Wrong(f"the case itself: no answer to {asked} before the move")
     return before
 
 
@@ -136,7 +135,7 @@ class Moved:
         self._host.moved = False
 
 
-def _story(host: Host, way: Moved | Unmoved) -> Iterator[list[str]]:
+def story(host: Host, way: Moved | Unmoved) -> Iterator[list[str]]:
     """The answers at each WHEN."""
     way.there()
     yield host.answers()
@@ -163,14 +162,14 @@ def _then(host: Host) -> list[str]:
     return [f"exit {code}: {out.strip()}"]
 
 
-def _compare(case: Case, when: str, now: list[str], wanted: list[str]) -> None:
+def compare(case: Case, when: str, now: list[str], wanted: list[str]) -> None:
     asks = [*map(str, case.ask), case.meanwhile.then if case.meanwhile else ""]
     for ask, is_, should in zip(asks, now, wanted, strict=False):
         if is_ != should:
             raise Wrong(f"{when}: {ask}: {is_!r}, and on a host that is not moved {should!r}")
 
 
-def _refusal(host: Host) -> str:
+def refusal(host: Host) -> str:
     """What check or plan refuses, or "". Raises Wrong if the host was changed nevertheless."""
     try:
         with _runner(host, Listener()) as runner:
@@ -215,4 +214,15 @@ def judged(case: Case, outcome: Outcome) -> Outcome:
     return outcome
 
 
-__all__ = ["Outcome", "judged", "played"]
+__all__ = [
+    "WHEN",
+    "Moved",
+    "Outcome",
+    "Wrong",
+    "compare",
+    "judged",
+    "played",
+    "prepared",
+    "refusal",
+    "story",
+]

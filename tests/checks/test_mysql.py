@@ -50,7 +50,7 @@ def test_jails_server_uses_the_hosts_data(host: Any, site: Site, service: str) -
         f"procstat -f shows {found or 'no data directory'}"
     )
     here = found.removeprefix(root)
-    inodes = host.check_output("stat -f %%i %s %s", here, found).split()
+    inodes = host.check_output('stat -f %%i "$(realpath %s)" %s', here, found).split()
     assert len(set(inodes)) == 1, (
         f"{here} in jail {jail} is not the host's: the server there has other data "
         f"(inodes {' and '.join(inodes)})"

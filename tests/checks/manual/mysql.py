@@ -23,4 +23,4 @@ def jails_server_uses_the_hosts_data(site: Site, service: str) -> Iterator[Look]
     for each in wanted.data[:1]:
         there = f"{site.root(jail)}{each}"
         yield Look(f"procstat -f $({pid}) | awk '$3 == \"cwd\" {{print $10}}'", there)
-        yield Look(f"stat -f %i {each} {there} | uniq | wc -l", f"{ANY}1")
+        yield Look(f"stat -f %i $(realpath {each}) {there} | uniq | wc -l", f"{ANY}1")

@@ -1,0 +1,1 @@
+"""Hosts drawn at random: each must behave the same after the move, or be refused."""

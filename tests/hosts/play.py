@@ -1,0 +1,109 @@
+"""Plays a drawn host on a stand-in that is used again for the next: same, refused, or WRONG."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from rollout.errors import CellblockError, Refused
+from rollout.plan import Plan
+from rollout.rehearsal.box import Box, standin_box
+from standin import BaseHost, StandIn
+from tests.cases.place import CannotBeMade, Host
+from tests.cases.play import WHEN, Moved, Outcome, Wrong, compare, prepared, refusal, story
+from tests.crash.view import View, differences
+from tests.hosts.draw import Drawn
+
+MEMORY = Path("/dev/shm")  # keeps the tree off the disk, if it exists
+LAST_LINES = 6
+
+
+class Player:
+    """Has one stand-in at a time; a new host is installed into it."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(
+            dir=MEMORY if MEMORY.is_dir() else None, prefix="cellblock-hosts-"
+        )
+        self._where = Path(self._folder.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._folder.cleanup()
+
+    @contextmanager
+    def _box(self, host: Drawn, plan: Plan) -> Iterator[Box]:
+        base = BaseHost.with_postfix() if host.base == "postfix" else BaseHost.sample()
+        with (
+            tempfile.TemporaryDirectory(dir=self._where) as folder,
+            standin_box(plan.site, Path(folder), base) as box,
+        ):
+            yield box
+
+    def played(self, host: Drawn) -> Outcome:
+        """The result of a host. Whatever is raised is a wrong result: no traceback may come."""
+        try:
+            case = host.case
+            try:
+                plan = case.plan()
+            except Refused as refused:
+                return judged(host, Outcome("refused", str(refused)))
+            with self._box(host, plan) as box:
+                assert isinstance(box.target, StandIn)
+                found = judged(host, _on(Host(case, plan, box), box.target))
+                strange = box.target.strange
+            if strange and found.kind != "WRONG":
+                return Outcome("WRONG", f"the stand-in did not know: {'; '.join(strange)}")
+            return found
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            what = "".join(traceback.format_exception_only(error)).strip()
+            return Outcome("WRONG", f"{what} at {where.filename}:{where.lineno}")
+
+
+def _on(host: Host, standin: StandIn) -> Outcome:
+    """Asked before, after the apply, after a restart and after the rollback: questions of drawn
+    hosts do not change their own answers, so no second host is needed to compare with."""
+    try:
+        before = prepared(host)
+        view = View(standin)
+        untouched = view.take()
+        why = refusal(host)
+        if why:
+            now = view.take()
+            if now != untouched:
+                return Outcome("WRONG", f"refused, and changed:\n{differences(untouched, now)}")
+            return Outcome("refused", why)
+        for when, now_ in zip(WHEN, story(host, Moved(host)), strict=True):
+            compare(host.case, when, now_, before)
+    except (Wrong, CannotBeMade, CellblockError) as error:
+        return Outcome("WRONG", str(error))
+    return Outcome("same")
+
+
+def judged(host: Drawn, found: Outcome) -> Outcome:
+    """A refusal has to name one of the host's ingredients."""
+    if found.kind != "refused":
+        return found
+    if any(re.search(words, found.why, re.IGNORECASE) for words in host.words.values()):
+        return found
+    return Outcome("WRONG", f"refused, and no word names an ingredient: {found.why}")
+
+
+def reduced(player: Player, host: Drawn) -> Drawn:
+    """The host with the fewest ingredients and services that is still wrong."""
+    for name in (*host.pieces, *host.order):
+        less = host.without(name)
+        if less.order and player.played(less).kind == "WRONG":
+            host = less
+    return host
+
+
+__all__ = ["Player", "judged", "reduced"]

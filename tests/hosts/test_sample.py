@@ -1,0 +1,64 @@
+"""Two drawn hosts in each run of the tests, by default the same; `make hosts` plays thousands."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+
+import pytest
+
+from tests.cases.case import Case
+from tests.cases.play import Outcome
+from tests.hosts.draw import INGREDIENTS, drawn
+from tests.hosts.play import Player, judged
+
+SEED = "CELLBLOCK_HOSTS_SEED"
+FIRST = 14
+PLAYED = 2
+FILES = 300  # hosts that are drawn and printed, not played
+
+
+def test_hosts_behave_the_same_or_are_refused() -> None:
+    first = int(os.environ.get(SEED, FIRST))
+    with Player() as player:
+        for seed in range(first, first + PLAYED):
+            print(f"to repeat it: make hosts SEED={seed} COUNT=1, or {SEED}={first}")
+            found = player.played(drawn(seed))
+            assert found.kind != "WRONG", found.why
+
+
+def test_a_host_is_the_same_each_time_and_its_file_is_the_case_that_is_played() -> None:
+    for seed in range(FILES):
+        host = drawn(seed)
+        assert host == drawn(seed)
+        assert Case.model_validate(tomllib.loads(host.as_file())) == host.case
+
+
+@pytest.mark.parametrize("name", [each.name for each in INGREDIENTS])
+def test_a_host_has_the_ingredient_that_is_asked_for(name: str) -> None:
+    assert all(name in drawn(seed, name).pieces for seed in range(20))
+
+
+def test_ingredients_stay_the_same_when_others_are_taken_away() -> None:
+    host = next(host for seed in range(FILES) if len((host := drawn(seed)).pieces) > 2)
+    first, *rest = host.pieces
+    less = host.without(first)
+    assert list(less.pieces) == rest
+    assert all(less.pieces[name] == host.pieces[name] for name in rest)
+
+
+def test_a_refusal_that_names_no_ingredient_is_wrong() -> None:
+    host = drawn(0, "a wrong rcvar")
+    told = Outcome("refused", "web: apache24_enable is the rcvar of apache24")
+    assert judged(host, told) == told
+    assert judged(host, Outcome("refused", "the moon is full")).kind == "WRONG"
+
+
+def test_whatever_is_raised_is_a_wrong_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*args: object) -> None:
+        raise KeyError("moon")
+
+    monkeypatch.setattr("tests.hosts.play.standin_box", breaks)
+    with Player() as player:
+        found = player.played(drawn(0))
+    assert (found.kind, "KeyError: 'moon'" in found.why) == ("WRONG", True)
