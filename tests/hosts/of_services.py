@@ -36,8 +36,8 @@ def variable(dice: Random) -> Piece:
 
 
 def wrong_rcvar(dice: Random) -> Piece:
-    service, name = dice.choice((("web", "web_enable"), ("mysql", "mysqld_enable")))
-    return Piece(rf"rcvar|{name}", site={"services": {service: {"rcvar": name}}})
+    name = dice.choice(("web_enable", "httpd_enable", "apache_enable"))
+    return Piece(rf"rcvar|{name}", site={"services": {"web": {"rcvar": name}}})
 
 
 def wrong_socket(dice: Random) -> Piece:
@@ -285,7 +285,7 @@ def virtual_mailboxes(dice: Random) -> Piece:
 WEB, MYSQL, MAIL = ("web",), ("mysql",), ("mail",)
 INGREDIENTS = (
     Ingredient("an rc variable", variable, about=("bind", "web", "mysql")),
-    Ingredient("a wrong rcvar", wrong_rcvar, about=("web",)),
+    Ingredient("a wrong rcvar", wrong_rcvar, about=WEB),
     Ingredient("a wrong socket", wrong_socket, about=MYSQL),
     Ingredient("mysql_dbdir", mysql_dbdir, about=MYSQL, kind="mysql's data"),
     Ingredient("MySQL's data a link", mysql_data_is_a_link, about=MYSQL, kind="mysql's data"),
