@@ -34,7 +34,8 @@ ARGUMENT = {
 """Directives that name a path -> which of their words it is."""
 _LOGS = ("errorlog", "customlog", "transferlog")
 _HANDLERS = ("sethandler", "proxypass", "proxypassmatch")
-_READ = "|".join((*ARGUMENT, *_HANDLERS, "serverroot"))
+_SITES = ("<virtualhost", "</virtualhost", "servername", "serveralias")
+_READ = "|".join((*ARGUMENT, *_HANDLERS, *_SITES, "serverroot"))
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 _BACKEND = re.compile(r"(?<![|\w])(\w+)://(?:127\.\d+\.\d+\.\d+|localhost)(?::(\d+))?(?=[/\s]|$)")
 _PORTS = {"ajp": "8009", "fcgi": "8000", "https": "443", "scgi": "4000", "wss": "443"}
@@ -93,7 +94,7 @@ class Directives(FactBase[Said]):
         )
 
     def command(self, places: Sequence[str]) -> str:
-        pattern = f"^[[:space:]]*({_READ})[[:space:]]"
+        pattern = f"^[[:space:]]*({_READ})([[:space:]>])"
         where = " ".join(map(quote, places))
         return (
             f"said=$(find -H {where} -type f -exec grep -nHIsiE {quote(pattern)} {{}} +); "
@@ -123,7 +124,7 @@ def _loaded(lines: list[Line]) -> Iterator[Line]:
         file = todo.pop()
         done.add(file)
         for line in lines:
-            if line.file != file or len(line.words) == 1:
+            if line.file != file or (len(line.words) == 1 and line.directive[:2] != "</"):
                 continue
             yield line
             if line.directive.startswith("include"):
@@ -166,6 +167,32 @@ def backends(lines: Sequence[Line]) -> Iterator[tuple[str, str, str]]:
         if line.directive in _HANDLERS:
             for found in _BACKEND.finditer(line.words[-1]):
                 yield found[0], found[2] or _PORTS.get(found[1], "80"), line.place
+
+
+def virtual_hosts(lines: Sequence[Line], alone: str) -> dict[str, str]:
+    """Each name that Apache is asked by, and the directory of its pages ("" where none is said).
+
+    `alone` is asked, too: a name that no virtual host has. Of a pattern one name is made.
+    """
+    root = _server_root(lines)
+    found: dict[str, str] = {}
+    names: list[str] = [alone]
+    pages = ""
+    for line in (*lines, Line("", "", ("</virtualhost>",))):
+        if line.directive in ("servername", "serveralias"):
+            names += map(_name, line.words[1:])
+        elif line.directive == "documentroot":
+            pages = str(PurePosixPath(root, line.words[1]))
+        elif "virtualhost" in line.directive:
+            found |= {each: pages for each in names if each and each not in found}
+            names, pages = [], ""
+    return found
+
+
+def _name(said: str) -> str:
+    """Of [SCHEME://]NAME[:PORT]; "" for what cannot be a name."""
+    name = re.sub(r"^\w+://|:\d+$", "", said).replace("*", "any").replace("?", "x")
+    return name if re.fullmatch(r"[A-Za-z0-9._-]+", name) else ""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check(
                     "web::jail_has_what_is_named", ahead=True, until="web.cutover", service=_NAME
                 ),
+                *_twins(site),
                 *accounts.probes(site, _NAME),
             ),
         ),
@@ -54,3 +55,11 @@ def steps(site: Site) -> tuple[Step, ...]:
             ),
         ),
     )
+
+
+def _twins(site: Site) -> tuple[Check, ...]:
+    """What both daemons are asked while the host's still serves."""
+    if not any(each.probe == "http" for each in site.services[_NAME].ports):
+        return ()
+    same = check("web::jail_sends_the_same_pages", ahead=True, until="web.cutover", service=_NAME)
+    return (same,)

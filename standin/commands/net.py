@@ -107,9 +107,9 @@ async def _http(host: Host, call: Call, answering: SocketAt) -> Reply:
     """GETs over one connection, answered one after the other."""
     asked = (await call.stdin_text()).replace("\r\n", "\n")
     out = ""
-    for path in re.findall(r"^GET (\S+) HTTP/1\.1$", asked, re.MULTILINE):
+    for path, name in re.findall(r"^GET (\S+) HTTP/1\.[01]\nHost: (\S+)$", asked, re.MULTILINE):
         try:
-            status, body = php.respond(host, answering.rootdir, path)
+            status, body = php.respond(host, answering.rootdir, path, name)
         except php.Unmodelled as error:
             raise Unknown(f"httpd: {path}: {error}\n", 70) from None
         reason = HTTPStatus(status).phrase
@@ -143,8 +143,7 @@ def fetch(host: Host, call: Call) -> Reply:
 
 
 def _page(answering: SocketAt, name: str, path: str) -> str | None:
-    hosts = configs.virtual_hosts(answering.rootdir)
-    chosen = next((one for one in hosts if name in one.names), hosts[0])
+    chosen = configs.virtual_host(answering.rootdir, name)
     place = path + "index.html" if path.endswith("/") or not path else path
     return answering.rootdir.read(f"{chosen.root}/{place}")
 

@@ -91,6 +91,12 @@ def apache_folder(rootdir: RootDir) -> str:
     return ""
 
 
+def virtual_host(rootdir: RootDir, name: str) -> VirtualHost:
+    """The one that answers to a name."""
+    hosts = virtual_hosts(rootdir)
+    return next((one for one in hosts if name in one.names), hosts[0])
+
+
 def virtual_hosts(rootdir: RootDir) -> list[VirtualHost]:
     """In the order of the files: the first one serves names that no other has."""
     found: list[VirtualHost] = []

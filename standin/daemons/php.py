@@ -61,13 +61,14 @@ def _pools(text: str) -> dict[str, dict[str, str]]:
     return {pool["listen"]: pool for pool in found.values() if "listen" in pool}
 
 
-def respond(host: Host, rootdir: RootDir, path: str) -> tuple[int, str]:
+def respond(host: Host, rootdir: RootDir, path: str, name: str) -> tuple[int, str]:
     """Status and body of a GET for a path, as the Apache of this root directory sends them."""
-    file = _mapped(rootdir, path)
+    file = _mapped(rootdir, f"{path}index.html" if path.endswith("/") else path, name)
     if file is None:
         return 404, ""
     place = rootdir.path(file)
-    if not _may(host, rootdir, place, "www", os.R_OK if place.suffix == ".html" else 0):
+    sent = place.suffix == ".html" and place.is_file()
+    if not _may(host, rootdir, place, "www", os.R_OK if sent else 0):
         return 403, ""
     if not place.is_file():
         return 404, ""
@@ -79,7 +80,7 @@ def respond(host: Host, rootdir: RootDir, path: str) -> tuple[int, str]:
     return 200, text if uid is None else _output(host, rootdir, text, uid)
 
 
-def _mapped(rootdir: RootDir, path: str) -> str | None:
+def _mapped(rootdir: RootDir, path: str, name: str) -> str | None:
     if match := re.fullmatch(r"/~([^/]+)/(.*)", path):
         homes = {account.name: account.home for account in accounts(rootdir)}
         enabled = [line for line in configs.httpd_lines(rootdir) if line[0].lower() == "userdir"]
@@ -89,7 +90,7 @@ def _mapped(rootdir: RootDir, path: str) -> str | None:
     for line in configs.httpd_lines(rootdir):
         if line[0].lower() == "alias" and path.startswith(line[1]):
             return line[2] + path.removeprefix(line[1])
-    return configs.apache_folder(rootdir) + path
+    return configs.virtual_host(rootdir, name).root + path
 
 
 def _runs_as(host: Host, rootdir: RootDir, file: str, path: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -13,6 +14,9 @@ from operations.facts import Rotated
 from operations.jail import PROGRAMS
 from rollout.site import Site
 from tests.checks.asking import asking
+
+_PAGES = Path(__file__).with_name("pages.sh")
+_SAMPLE = 100  # pages besides those of each virtual host
 
 
 def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> None:
@@ -64,6 +68,52 @@ def test_jail_has_what_is_named(host: Any, site: Site, service: str) -> None:
     assert not missing, f"jail {jail} does not have these: " + "; ".join(
         f"{paths[each]}: {each}" for each in missing
     )
+
+
+def test_jail_sends_the_same_pages(host: Any, site: Site, service: str) -> None:
+    """By pages.sh beside this file, in one round trip, while both daemons run."""
+    jail, wan = site.jail_of(service), str(site.host.wan_address)
+    lines = asking(host)(apache.Directives, places=site.services[service].configuration).lines
+    ports = [str(each.port) for each in site.services[service].ports if each.probe == "http"]
+    given = [wan, str(site.jails[jail].address), " ".join(ports)]
+    given += map(str, (*(site.jails[jail].uids or (0, -1)), _SAMPLE))
+    for name, pages in apache.virtual_hosts(lines, wan).items():
+        given += [name, pages]
+    script = _PAGES.read_text(encoding="utf-8")
+    words = " ".join(map(quote, given))
+    said = host.run(f"sh -s {words} <<'END-OF-PAGES'\n{script}END-OF-PAGES\n")
+    assert said.rc == 0, f"the pages could not be asked: {said.stderr.strip()[-500:]}"
+    rows = [line.split() for line in said.stdout.splitlines()]
+    assert len(rows) >= len(ports), "no page was asked"
+    wrong = [
+        f"http://{name}:{port}{path}: the host answers {_answer(answers[:4])}; "
+        f"jail {jail} answers {_answer(answers[4:8])}"
+        for port, name, path, *answers in rows
+        if not same_answer(answers[:4], answers[4:8], answers[8:])
+    ]
+    varying = sum(row[3:7] != row[11:] for row in rows)
+    assert not wrong, (
+        f"{len(wrong)} of {len(rows)} pages are not the same: {'; '.join(wrong[:10])} "
+        f"({varying} pages vary on the host itself: of these only the status is compared)"
+    )
+
+
+def same_answer(before: list[str], jails: list[str], after: list[str]) -> bool:
+    """Whether the jail answers as the host did before and after it: status, length, hash, location.
+
+    Of a page that varies on the host itself the status counts.
+    """
+    if before[0] == "none":
+        return False
+    return jails == before if before == after else jails[0] in (before[0], after[0])
+
+
+def _answer(said: list[str]) -> str:
+    status, length, digest, where = said
+    if status == "none":
+        return "nothing"
+    leads = "" if where == "-" else f", leading to {where}"
+    return f"{status}, {length} bytes, sha256 {digest[:12]}{leads}"
 
 
 def _further(site: Site, service: str) -> Further:

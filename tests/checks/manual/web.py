@@ -26,6 +26,23 @@ def local_backends_are_reached(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"find -H {where} -type f -exec grep -hIsE '{named}' {{}} +")
 
 
+def jail_sends_the_same_pages(site: Site, service: str) -> Iterator[Look]:
+    """By the files that define virtual hosts: a person asks for / of each name."""
+    jail, wan = site.jails[site.jail_of(service)].address, site.host.wan_address
+    where = " ".join(site.services[service].configuration)
+    names = (
+        f"find -H {where} -type f -exec grep -hisE '^[[:space:]]*Server(Name|Alias)' {{}} + "
+        "| awk '{for (i = 2; i <= NF; i++) print $i}' | sort -u"
+    )
+    for port in (each.port for each in site.services[service].ports if each.probe == "http"):
+        ask = "printf 'GET / HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' $name | nc -w 10"
+        body = f"{port} | sed '1,/^.$/d' | sha256 -q"
+        yield Look(
+            f"for name in $({names}); do "
+            f'[ "$({ask} {wan} {body})" = "$({ask} {jail} {body})" ] || echo $name; done'
+        )
+
+
 def jail_has_what_is_named(site: Site, service: str) -> Iterator[Look]:
     """Only the lines that Apache loads are checked by a run; a sample is missing on both sides."""
     jail = site.jail_of(service)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from operations.apache import Configuration, Directives, Line, backends
+from operations.apache import Configuration, Directives, Line, backends, virtual_hosts
 from operations.carried import Further, Named, _folder_copied, brought, is_in, table
 from operations.command import NewFile
 from operations.facts import IsDirectory, MountedBelow, State
@@ -197,3 +197,25 @@ def test_home_may_be_a_link_to_usr_home() -> None:
 def test_a_plan_without_a_host_assumes_that_nothing_more_is_named() -> None:
     look = Directives.assumed(["/usr/local/etc/apache24"])
     assert look.sees == "" and "/usr/local/etc/apache24" in look.claim
+
+
+def test_each_virtual_host_has_its_names_and_its_pages(tmp_path: Path) -> None:
+    conf = tmp_path / "httpd.conf"
+    conf.write_text(
+        'ServerName main.example.org:80\nDocumentRoot "/data/main"\n'
+        "<VirtualHost *:80>\n  ServerName http://www.example.org:80\n"
+        "  ServerAlias example.org *.example.org\n  DocumentRoot pages\n</VirtualHost>\n"
+        "# <VirtualHost *:80>\n#  ServerName sample.example.org\n"
+        "<VirtualHost *:80>\n  ServerName bare.example.org\n</VirtualHost>\n"
+        "<VirtualHost *:80>\n  DocumentRoot /data/odd\n  ServerName $(reboot)\n</VirtualHost>\n"
+    )
+    command = Directives().command([str(conf)])
+    said = Directives().process(typed(command, tmp_path, **FREEBSD).stdout.splitlines())
+    assert virtual_hosts(said.lines, "203.0.113.2") == {
+        "203.0.113.2": "/data/main",
+        "main.example.org": "/data/main",
+        "www.example.org": "/usr/local/pages",
+        "example.org": "/usr/local/pages",
+        "any.example.org": "/usr/local/pages",
+        "bare.example.org": "",
+    }

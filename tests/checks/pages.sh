@@ -1,0 +1,49 @@
+#!/bin/sh
+# Run on the host: sh -s ADDRESS JAIL PORTS LOWEST HIGHEST MOST [NAME ROOT]...
+# Asks the host's web server at ADDRESS, the jail's at JAIL, and the host's again, and prints a line
+# for each question: PORT NAME PATH, then STATUS LENGTH HASH LOCATION of each of the three answers.
+# Asked is / of every NAME, and at most MOST files of its directory ROOT and accounts' pages, spread
+# over all of them. Of files only what Apache sends as it is: a script could change something.
+# HTTP/1.0, since a server may cut an answer in HTTP/1.1 into chunks as it likes.
+set -eu
+address=$1 jail=$2 ports=$3 lowest=$4 highest=$5 most=$6
+shift 6
+work=$(mktemp -d /var/tmp/cellblock.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+answer() { # address : from the question of the loop below
+    printf 'GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$name" >"$work/asked"
+    nc -w 10 "$1" "$port" <"$work/asked" >"$work/raw" 2>/dev/null || :
+    tr -d '\r' <"$work/raw" >"$work/answer"
+    LC_ALL=C sed '1,/^$/d' "$work/answer" >"$work/body"
+    LC_ALL=C awk -v length_="$(wc -c <"$work/body")" -v hash="$(sha256 -q "$work/body")" '
+        NR == 1 { status = $2 }
+        /^$/ { exit }
+        tolower($1) == "location:" { where = $2 }
+        END { printf " %s %d %s %s", status == "" ? "none" : status, length_, hash, where == "" ? "-" : where }
+    ' "$work/answer"
+}
+
+: >"$work/all"
+: >"$work/sample"
+first=${1:-$address}
+while [ $# -gt 1 ]; do
+    printf '%s /\n' "$1" >>"$work/all"
+    find "${2:-/nonexistent}/" -maxdepth 1 -type f 2>/dev/null | sed 's,.*/,,' |
+        grep -xE '[A-Za-z0-9._-]+[.](html|txt|css|png)' | sort | head -n 3 |
+        sed "s,^,$1 /," >>"$work/sample" || :
+    shift 2
+done
+awk -F: -v lowest="$lowest" -v highest="$highest" -v name="$first" '
+    $3 >= lowest && $3 <= highest && $1 ~ /^[A-Za-z0-9._-]+$/ { print name " /~" $1 "/" }
+    ' /etc/passwd >>"$work/sample"
+awk -v most="$most" '
+    { line[n++] = $0 }
+    END { if (most > n) most = n; for (i = 0; i < most; i++) print line[int(i * n / most)] }
+    ' "$work/sample" >>"$work/all"
+
+for port in $ports; do
+    while read -r name path; do
+        printf '%s %s %s%s%s%s\n' "$port" "$name" "$path" "$(answer "$address")" "$(answer "$jail")" "$(answer "$address")"
+    done <"$work/all"
+done
