@@ -142,26 +142,25 @@ def names_kept(etc: str, relays: Sequence[str], sendmail: str = "/usr/sbin/sendm
     )
 
 
-_FOR_JAILS = "# cellblock: a sender of mail from jails"
+_FOR_JAIL = "# cellblock: a sender of mail from jail"
 
 
 @operation()
-def own_name_is_found(address: str) -> Commands:
+def own_name_is_found(address: str, jail: str) -> Commands:
     """Let the host look up its own name, at its `address`, where neither DNS nor /etc/hosts has it.
 
     sendmail refuses a sender whose domain it cannot look up, and makes an exception for its own
     name and clients at 127.0.0.1 (asked of a 15.0: 451 4.1.8), which a jail's programs are no more.
-    The undo removes just that line, if this command wrote it.
+    For the first `jail` that sends mail, whose name is in the line; the undo removes just that.
     """
-    at, new, mark = "/etc/hosts", "/etc/.hosts.cellblock", quote(_FOR_JAILS)
+    at, new, mark = "/etc/hosts", "/etc/.hosts.cellblock", quote(f"{_FOR_JAIL} {jail}.")
     put = f"fsync {new} && mv -f {new} {at}"
     yield Reversible(
-        f'name=$(hostname); if ! getent hosts "$name" >/dev/null; then : > "$KEEP/put"; '
-        f"cp -p {at} {new} && "
+        f'name=$(hostname); if ! getent hosts "$name" >/dev/null; then cp -p {at} {new} && '
         f'{{ printf "%s\\t%s\\t%s\\n" {quote(address)} "$name" {mark} && cat {at}; }} > {new} '
         f"&& {put}; fi",
-        undo=f'rm -f {new}; if [ -e "$KEEP/put" ] && grep -qF {mark} {at}; then '
-        f"cp -p {at} {new} && grep -vF {mark} {at} > {new}; {put}; fi",
+        undo=f"rm -f {new}; if grep -qF {mark} {at}; then cp -p {at} {new} && "
+        f"grep -vF {mark} {at} > {new}; {put}; fi",
         says=f"let the host look up its own name, if it cannot, at {address} in {at}",
     )
 

@@ -79,7 +79,7 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 def preflight(site: Site) -> tuple[Check, ...]:
     """What must be right on the host before anything begins."""
-    if not site.services[_NAME].overlap:
+    if _NAME not in site.services or not site.services[_NAME].overlap:
         return ()
     until = "bind.cutover"
     return (check("named::zones_may_be_open_twice", until=until, service=_NAME),)

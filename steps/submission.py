@@ -31,7 +31,7 @@ def fitted(site: Site, jail: str) -> list[Use]:
     found.append(use(jails.private, root=root, name="etc/mail/mailer.conf", content=content))
     if _host_serves(site, jail):
         script, address = site.services[_MAIL].rc, str(site.jails[jail].address)
-        found.append(use(mail.own_name_is_found, address=str(site.host.wan_address)))
+        found.append(use(mail.own_name_is_found, address=str(site.host.wan_address), jail=jail))
         found.append(use(mail.relayed, script=script, address=address))
     return found
 

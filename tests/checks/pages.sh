@@ -17,10 +17,11 @@ answer() { # address : from the question of the loop below
     tr -d '\r' <"$work/raw" >"$work/answer"
     LC_ALL=C sed '1,/^$/d' "$work/answer" >"$work/body"
     LC_ALL=C awk -v length_="$(wc -c <"$work/body")" -v hash="$(sha256 -q "$work/body")" '
-        NR == 1 { status = $2 }
+        BEGIN { status = "none"; where = "-" }
+        NR == 1 && $2 != "" { status = $2 }
         /^$/ { exit }
-        tolower($1) == "location:" { where = $2 }
-        END { printf " %s %d %s %s", status == "" ? "none" : status, length_, hash, where == "" ? "-" : where }
+        tolower($1) == "location:" && $2 != "" { where = $2 }
+        END { printf " %s %d %s %s", status, length_, hash, where }
     ' "$work/answer"
 }
 

@@ -90,7 +90,7 @@ def test_only_logins_have_passwords(host: Any, site: Site, jail: str) -> None:
     wanted = logins.by_system(drivers)
     rows = host.check_output(logins.differences(logins.Accounts(jail, uids), wanted)).splitlines()
     if wanted and rows and host.check_output("find /etc/master.passwd -mmin -2"):
-        return  # a password that was just changed is on its way: the script runs each minute
+        rows = []  # a password that was just changed is on its way: the script runs each minute
     named = {
         kind: [row.split()[1] for row in rows if row.startswith(kind)]
         for kind in ("extra", "lacks")
@@ -263,14 +263,14 @@ def test_php_sends_by_sendmail(host: Any) -> None:
 
 def test_access_map_is_up_to_date(host: Any, site: Site) -> None:
     """It gets a line for each jail, and is made anew: no other change may begin to count then."""
-    if not _is_sendmail(site):
-        return
     at = mail.ACCESS
-    assert host.run(f"grep -q '^Kaccess hash .*{at}$' /etc/mail/sendmail.cf").rc == 0, (
+    other = not _is_sendmail(site)  # another mail server does not read it
+    assert other or host.run(f"grep -q '^Kaccess hash .*{at}$' /etc/mail/sendmail.cf").rc == 0, (
         f"/etc/mail/sendmail.cf has no access map {at} (FEATURE(access_db)): it is to let sendmail "
         "relay for the jails, whose programs it knew as 127.0.0.1"
     )
-    assert host.run(f"[ ! -e {at} ] || {{ [ -e {at}.db ] && [ ! {at} -nt {at}.db ]; }}").rc == 0, (
+    new = f"[ ! -e {at} ] || {{ [ -e {at}.db ] && [ ! {at} -nt {at}.db ]; }}"
+    assert other or host.run(new).rc == 0, (
         f"{at} was changed after {at}.db was made: run makemap hash {at} < {at}, or take the "
         "change back"
     )

@@ -84,7 +84,10 @@ def test_jail_sends_the_same_pages(host: Any, site: Site, service: str) -> None:
     said = host.run(f"sh -s {words} <<'END-OF-PAGES'\n{script}END-OF-PAGES\n")
     assert said.rc == 0, f"the pages could not be asked: {said.stderr.strip()[-500:]}"
     rows = [line.split() for line in said.stdout.splitlines()]
-    assert len(rows) >= len(ports), "no page was asked"
+    whole = all(len(row) == 3 + 3 * 4 for row in rows)
+    assert whole and len(rows) >= len(ports), (
+        f"the pages could not be asked: {said.stderr.strip()[-500:] or said.stdout[:500]}"
+    )
     wrong = [
         f"http://{name}:{port}{path}: the host answers {_answer(answers[:4])}; "
         f"jail {jail} answers {_answer(answers[4:8])}"

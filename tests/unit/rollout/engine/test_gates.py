@@ -74,7 +74,7 @@ def test_what_the_file_does_not_say_is_asked_of_somebody_else(tmp_path: Path) ->
         ("[bind.retire]\nanswer = yes\n", "not TOML"),
         ("[bind.retire]\nanswer = 'yes'\n", "bind.retire.by: missing, and needed"),
         ("[bind.retire]\nby = 'A'\n", "bind.retire.answer: missing, and needed"),
-        ("[bind.retire]\nanswer = 'perhaps'\nby = 'A'\n", 'bind.retire.answer = "perhaps"'),
+        ("[bind.retire]\nanswer = 'perhaps'\nby = 'A'\n", "bind.retire.answer = 'perhaps'"),
         ("[bind.retire]\nanswer = true\nby = 'A'\n", "bind.retire.answer = true"),
         ("[bind.retire]\nanswer = 'yes'\nby = ''\n", "bind.retire.by = ''"),
         ("[bind.retire]\nanswer = 'yes'\nby = \"A\\nB\"\n", "bind.retire.by = 'A\\nB'"),
