@@ -200,7 +200,8 @@ def test_no_deadline_runs_while_he_types_and_one_does_when_he_is_through(
     person.meanwhile = waits
     runner = lab.runner(two(lab, confirm_within=1), typist=person)
     monkeypatch.setattr(runner, "_checked", die)
-    with pytest.raises((Died, RolledBack)):  # a slow machine reads `applied` after the deadline
+    # A slow machine reads the state after the deadline, or in the middle of the undo.
+    with pytest.raises((Died, RolledBack, Stuck)):
         runner.apply()
     assert lab.host.wait("001-one", "undone", "stuck") == "undone"
     assert "no confirm came before the deadline" in lab.host.read("001-one", "reason")
