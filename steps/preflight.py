@@ -31,7 +31,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             tests = [
                 "service::runs_on_host",
                 "preflight::rcvar_is_what_the_script_reads",
-                "preflight::rc_variables_name_what_the_jail_has",
+                "preflight::needs_are_met",
                 "preflight::daemon_listens_on_its_ports",
                 "preflight::all_ports_are_in_the_site_file",
                 "preflight::daemon_serves_no_ipv6_clients",

@@ -70,6 +70,7 @@ def _jail_step(
             check("jail::runs", jail=name),
             check("jail::has_its_address", jail=name),
             check("jail::base_is_read_only", jail=name),
+            check("jail::has_its_mounts", jail=name),
             check("jail::has_what_is_mounted_below", jail=name),
             check("jail::has_no_passwords", jail=name),
             check("jail::starts_at_boot", jail=name),
@@ -81,6 +82,9 @@ def _jail_step(
             check("service::runs_on_host", until=f"{service}.cutover", service=service),
         ),
         gate=egress.shut_in(site, service),
+        finds=tuple(
+            check("needs::none_are_there", service=each) for each in site.jails[name].services
+        ),
     )
 
 

@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+from rollout import plan
+from rollout.site import Site
+from steps import carriers as carrying
+from steps.carriers import Carriers
+
 
 @pytest.fixture(scope="session")
 def interfaces(host: Any) -> dict[str, str]:
@@ -20,6 +25,12 @@ def interfaces(host: Any) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def rc_conf(host: Any) -> str:
     return str(host.check_output("cat /etc/rc.conf /etc/rc.conf.local 2>/dev/null || true"))
+
+
+@pytest.fixture(scope="session")
+def carriers(site: Site) -> Carriers:
+    """What carries needs into jails, by the plan of the site."""
+    return carrying.of(plan.make(site).steps, site)
 
 
 @pytest.fixture(scope="session")

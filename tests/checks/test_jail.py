@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from operations.jail import BASE
+from operations.jail import BASE, LOCAL
 from rollout.site import Site
 
 
@@ -27,6 +27,26 @@ def test_base_is_read_only(mounts: list[list[str]], site: Site, jail: str) -> No
     for name in BASE:
         point = f"{site.root(jail)}/{name}"
         assert [point, "nullfs", "ro"] in mounts, f"{point} is not a read-only nullfs mount"
+
+
+def test_has_its_mounts(host: Any, mounts: list[list[str]], site: Site, jail: str) -> None:
+    """The data, logs and mounts of the site file, and the host's programs that it shares."""
+    services = [site.services[each] for each in site.jails[jail].services]
+    wanted = {path: "rw" for each in services for path in (*each.data, *each.logs)}
+    wanted |= {each.point: "rw" if each.writable else "ro" for each in site.mounts(jail)}
+    if site.jails[jail].software == "shared":
+        shared = " ".join(f"/usr/local/{each}" for each in LOCAL)
+        there = f"for each in {shared}; do [ ! -d $each ] || echo $each; done"
+        wanted |= dict.fromkeys(host.check_output(there).split(), "ro")
+    has = {point: options.split(",")[0] for point, kind, options in mounts if kind == "nullfs"}
+    root = site.root(jail)
+    lost = [
+        f"{root}{path} ({mode})"
+        for path, mode in wanted.items()
+        # /home may be a link to usr/home, which the mount table has.
+        if mode not in (has.get(root + path), has.get(f"{root}/usr{path}"))
+    ]
+    assert not lost, f"jail {jail} lacks these nullfs mounts: {', '.join(lost)}"
 
 
 def test_has_what_is_mounted_below(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from operations import rc
 from operations.facts import JAIL_CONF, jails_of
-from operations.jail import BASE, LOCAL
 from rollout.site import Listen, Site
+from steps.carriers import Carriers
+from tests.checks.asking import asking
+from tests.checks.needing import needs
 
 if TYPE_CHECKING:
     from tests.checks.conftest import Listening
@@ -68,46 +67,13 @@ def test_rcvar_is_what_the_script_reads(host: Any, site: Site, service: str) -> 
     )
 
 
-def test_rc_variables_name_what_the_jail_has(host: Any, site: Site, service: str) -> None:
-    """They are copied into the jail: a path there must be one that the jail has, too."""
-    rcvar = site.services[service].rcvar
-    said = shlex.split(host.check_output(rc.variables(rcvar)))
-    named = [
-        (name, value, path)
-        for name, _, value in (word.partition("=") for word in said)
-        for path in _PATH.findall(value)
-        if not _is_in_jail(site, service, path)
-    ]
-    lost = []
-    for name, value, path in named:
-        if host.run("test -e %s", path).rc != 0:
-            continue
-        files = rc.read_for(rcvar.removesuffix("_enable"))
-        at = host.run(f"grep -n '^[^#]*{name}=' $({files}) /dev/null").stdout.splitlines()
-        where = ":".join(at[-1].split(":")[:2]) if at else "rc.conf"
-        lost.append(
-            f"{where}: {name}={value}: the jail of services.{service} will not have {path}; add it "
-            f"to services.{service}.data or configuration, or to the mounts of its jail"
-        )
-    assert not lost, "; ".join(lost)
-
-
-_PATH = re.compile(r"(?<![\w.$/-])/[^\s'\":,;]+")
-_IN_EVERY_JAIL = ("/var/run", "/var/log", "/tmp", "/var/tmp", "/dev", "/etc/ssl")
-
-
-def _is_in_jail(site: Site, service: str, path: str) -> bool:
-    jail = site.jails[site.jail_of(service)]
-    services = [site.services[each] for each in jail.services]
-    there = [
-        *_IN_EVERY_JAIL,
-        *(f"/{each}" for each in BASE),
-        *(f"/usr/local/{each}" for each in LOCAL),
-        *(each.point for each in jail.mounts),
-        *(path for each in services for path in (*each.data, *each.logs, *each.configuration)),
-        *(path for each in services for path in each.log_files),
-    ]
-    return any(PurePosixPath(path).is_relative_to(each) for each in there)
+def test_needs_are_met(host: Any, carriers: Carriers, site: Site, service: str) -> None:
+    """Whatever the daemon has open, and its rc variables: carried into the jail, or reachable."""
+    found, unread = needs(host, site, service)
+    answers = [(need, carriers.answer(service, need, asking(host))) for need in found]
+    unmet = [f"{need.said}: {answer.by}" for need, answer in answers if answer.outcome == "refused"]
+    told = list(dict.fromkeys([*unmet, *unread]))
+    assert not told, f"services.{service}: {'; '.join(told)}"
 
 
 def test_socket_is_the_daemons(

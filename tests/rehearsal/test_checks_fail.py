@@ -114,6 +114,7 @@ CASES = [
     lacking("jail::runs", jail="web"),
     lacking("jail::has_its_address", jail="web"),
     lacking("jail::base_is_read_only", jail="web"),
+    lacking("jail::has_its_mounts", jail="web"),
     lacking("jail::has_no_passwords", jail="web"),
     lacking("jail::starts_at_boot", jail="web"),
     lacking("jail::finds_names_as_the_host", jail="web"),
@@ -187,10 +188,11 @@ CASES = [
         "preflight::name_of_jail_is_free", "echo 'web { persist; }' >> /etc/jail.conf", jail="web"
     ),
     broken(
-        "preflight::rc_variables_name_what_the_jail_has",
+        "preflight::needs_are_met",
         "mkdir /root/web && sysrc apache24_flags='-d /root/web'",
         service="web",
     ),
+    lacking("needs::none_are_there", service="web"),
     broken("service::runs_on_host", "service apache24 onestop", service="web"),
     replace(
         lacking("preflight::rcvar_is_what_the_script_reads", service="web"),

@@ -29,6 +29,19 @@ def base_is_read_only(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"mount -p | awk '{awk}'")
 
 
+def has_its_mounts(site: Site, jail: str) -> Iterator[Look]:
+    """Each has a line; those of the host's programs are read-only."""
+    services = [site.services[each] for each in site.jails[jail].services]
+    points = [path for each in services for path in (*each.data, *each.logs)]
+    points += [each.point for each in site.mounts(jail)]
+    root = site.root(jail)
+    for point in points:
+        yield Look(
+            f"mount -p | awk '$2 == \"{root}{point}\" {{print $3, $2}}'", f"nullfs {root}{point}"
+        )
+    yield Look(f"mount -p | awk '$2 ~ \"^{root}/usr/local/\" {{print $3, $2}}'", ANY)
+
+
 def has_what_is_mounted_below(site: Site, jail: str) -> Iterator[Look]:
     services = [site.services[each] for each in site.jails[jail].services]
     shown = {path: path for each in services for path in (*each.data, *each.logs)}

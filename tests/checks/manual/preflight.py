@@ -35,9 +35,13 @@ def rcvar_is_what_the_script_reads(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"service {wanted.rc} rcvar | grep '^{wanted.rcvar}='", f"{wanted.rcvar}={ANY}")
 
 
-def rc_variables_name_what_the_jail_has(site: Site, service: str) -> Iterator[Look]:
-    """Each path in them must be one that the jail will have."""
-    yield Look(rc.variables(site.services[service].rcvar), ANY)
+def needs_are_met(site: Site, service: str) -> Iterator[Look]:
+    """The rc variables, and what is open: a path there must be one that the jail will have."""
+    wanted = site.services[service]
+    ports = ",".join(str(listen.port) for listen in wanted.ports)
+    pids = f"$(sockstat -46lq -j 0 -p {ports} | awk '{{print $(NF - 4)}}' | sort -u)"
+    yield Look(rc.variables(wanted.rcvar), ANY)
+    yield Look(f"procstat -f {pids} | awk '$10 ~ \"^/.\" {{print $10}}' | sort -u", ANY)
 
 
 def socket_is_the_daemons(site: Site, service: str) -> Iterator[Look]:
