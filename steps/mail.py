@@ -178,6 +178,10 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
                 "service::starts_at_boot_in_jail",
                 "service::listens_on_the_jails_address",
             ),
+            *(
+                check("jail::has_mounted", jail=jail, path=queue.directory)
+                for queue in flavour.queues
+            ),
             check("mail::is_accepted_for_every_host_name", until="mail.retire"),
             check("mail::calls_itself_the_same", until="mail.retire", ahead=True),
             check("mail::accounts_are_in_the_jail"),

@@ -69,6 +69,7 @@ def _cutover(site: Site) -> Step:
             check("service::does_not_run_on_host", service=_NAME),
             check("service::starts_at_boot_in_jail", service=_NAME),
             check("service::answers_from_jail", service=_NAME),
+            check("service::answers_at_localhost", until=later, service=_NAME),
             check("mysql::jails_server_uses_the_hosts_data", service=_NAME),
             *(
                 [check("service::socket_leads_into_jail", until=later, service=_NAME)]

@@ -49,6 +49,12 @@ def test_has_its_mounts(host: Any, mounts: list[list[str]], site: Site, jail: st
     assert not lost, f"jail {jail} lacks these nullfs mounts: {', '.join(lost)}"
 
 
+def test_has_mounted(mounts: list[list[str]], site: Site, jail: str, path: str) -> None:
+    """Without it the jail would use a directory of its own tree, which a rollback deletes."""
+    point = f"{site.root(jail)}{path}"
+    assert [point, "nullfs"] in [each[:2] for each in mounts], f"{point} is not a nullfs mount"
+
+
 def test_has_what_is_mounted_below(
     host: Any, mounts: list[list[str]], site: Site, jail: str
 ) -> None:

@@ -67,6 +67,13 @@ def test_starts_at_boot_in_jail(host: Any, site: Site, service: str) -> None:
     )
 
 
+def test_answers_at_localhost(host: Any, site: Site, service: str) -> None:
+    for port in site.services[service].tcp_ports:
+        assert host.run(f"nc -z -w 10 127.0.0.1 {port}").rc == 0, (
+            f"services.{service}: nothing answers programs of the host at 127.0.0.1:{port}"
+        )
+
+
 def test_script_is_enabled(host: Any, script: str) -> None:
     answer = host.run("service %s enabled", script)
     assert answer.rc == 0, (

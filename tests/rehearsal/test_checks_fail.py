@@ -115,6 +115,7 @@ CASES = [
     lacking("jail::has_its_address", jail="web"),
     lacking("jail::base_is_read_only", jail="web"),
     lacking("jail::has_its_mounts", jail="web"),
+    lacking("jail::has_mounted", jail="mail", path="/var/spool/mqueue"),
     lacking("jail::has_no_passwords", jail="web"),
     lacking("jail::starts_at_boot", jail="web"),
     lacking("jail::finds_names_as_the_host", jail="web"),
@@ -241,6 +242,7 @@ CASES = [
         service="bind",
     ),
     lacking("service::answers_from_jail", service="web"),
+    broken("service::answers_at_localhost", "service mysql-server onestop", service="mysql"),
     lacking("service::socket_leads_into_jail", service="mysql"),
     lacking("web::jail_has_what_is_named", service="web"),
     broken(

@@ -42,6 +42,11 @@ def has_its_mounts(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"mount -p | awk '$2 ~ \"^{root}/usr/local/\" {{print $3, $2}}'", ANY)
 
 
+def has_mounted(site: Site, jail: str, path: str) -> Iterator[Look]:
+    point = f"{site.root(jail)}{path}"
+    yield Look(f"mount -p | awk '$2 == \"{point}\" {{print $3, $2}}'", f"nullfs {point}")
+
+
 def has_what_is_mounted_below(site: Site, jail: str) -> Iterator[Look]:
     services = [site.services[each] for each in site.jails[jail].services]
     shown = {path: path for each in services for path in (*each.data, *each.logs)}

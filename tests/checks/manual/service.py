@@ -46,6 +46,11 @@ def starts_at_boot_in_jail(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"sysrc -j {site.jail_of(service)} -n {site.services[service].rcvar}", "YES")
 
 
+def answers_at_localhost(site: Site, service: str) -> Iterator[Look]:
+    for port in site.services[service].tcp_ports:
+        yield Look(f"nc -z -w 10 127.0.0.1 {port} && echo answers", f"{ANY}answers")
+
+
 def script_is_enabled(site: Site, script: str) -> Iterator[Look]:
     yield Look(f"service {script} enabled && echo enabled", "enabled")
 
