@@ -12,11 +12,12 @@ from operations.companion import Enabled
 from operations.facts import Rotated
 from operations.jail import PROGRAMS
 from rollout.site import Site
+from tests.checks.asking import asking
 
 
 def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> None:
     """By a mount, as a copy, or brought along; else the place that names them is told."""
-    ask, jail, further = _asking(host), site.jail_of(service), _further(site, service)
+    ask, jail, further = asking(host), site.jail_of(service), _further(site, service)
     lost = [f"{each.said}: {each.path}" for each in further.lost(ask)]
     if pools := _pools(host, ask, site, service):
         lost = [each for each in lost if each.rpartition(" ")[2] not in pools]
@@ -37,7 +38,7 @@ def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> Non
 
 def test_local_backends_are_reached(host: Any, site: Site, service: str) -> None:
     """In a jail 127.0.0.1 is the jail: who listens there must be known, and led to."""
-    ask, jail = _asking(host), site.jail_of(service)
+    ask, jail = asking(host), site.jail_of(service)
     known = {str(port) for each in site.services.values() for port in each.tcp_ports}
     pools = _pools(host, ask, site, service)
     lines = ask(apache.Directives, places=site.services[service].configuration).lines
@@ -55,7 +56,7 @@ def test_local_backends_are_reached(host: Any, site: Site, service: str) -> None
 
 def test_jail_has_what_is_named(host: Any, site: Site, service: str) -> None:
     """Not only by the site file: asked in the jail, for each path that exists on the host."""
-    ask, jail = _asking(host), site.jail_of(service)
+    ask, jail = asking(host), site.jail_of(service)
     named = apache.Configuration(site.services[service].configuration).named(ask)
     paths = {each.path: each.said for each in named if each.kind != "other"}
     asked = f'for each in {" ".join(map(quote, paths))}; do [ -e "$each" ] || echo "$each"; done'
@@ -63,17 +64,6 @@ def test_jail_has_what_is_named(host: Any, site: Site, service: str) -> None:
     assert not missing, f"jail {jail} does not have these: " + "; ".join(
         f"{paths[each]}: {each}" for each in missing
     )
-
-
-def _asking(host: Any) -> Ask:
-    """Facts, asked as a check asks."""
-
-    def ask(fact: Any, **arguments: Any) -> Any:
-        if not all(arguments.values()):
-            return fact.default()
-        return fact().process(host.run(fact().command(**arguments)).stdout.splitlines())
-
-    return ask
 
 
 def _further(site: Site, service: str) -> Further:
