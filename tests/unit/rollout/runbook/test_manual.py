@@ -14,7 +14,7 @@ import pytest
 from pyinfra.api import operation
 
 from operations.command import Commands, Reversible
-from rollout.errors import Refused, RolledBack, Waiting
+from rollout.errors import Refused, RolledBack, Stuck, Waiting
 from rollout.host.journal import operator
 from rollout.plan.step import Step, use
 from rollout.report import status
