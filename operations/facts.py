@@ -100,8 +100,9 @@ class OwnAddresses(FactBase[tuple[IPv4Interface, ...] | None]):
 
     @staticmethod
     def assumed(wan: str) -> Look:
-        line = "ifconfig -a inet | awk '$1 == \"inet\" && $2 !~ /^127[.]/ {print $2}'"
-        return Look(line, wan, claim=f"{wan} is the host's only IPv4 address")
+        other = '/^[^ \t]/ {card = $1} $1 == "inet" && card !~ /^lo/ {print $2}'
+        claim = f"{wan} is the only IPv4 address of the host's network cards"
+        return Look(f"ifconfig -a | awk {quote(other)}", wan, claim=claim)
 
     def command(self, wan: str) -> str:
         return Networks().command()

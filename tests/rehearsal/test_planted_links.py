@@ -83,6 +83,12 @@ def state(path: Path) -> State:
     return status.st_mode, sha256(text).hexdigest()
 
 
+NOT_COMPARED = (
+    *("var/spool/mqueue-mail/", "var/spool/clientmqueue-mail/"),
+    "var/spool/clientmqueue/sm-client.pid",  # of the host's queue runner, another one each time
+)
+
+
 def outside(root: Path) -> dict[str, State]:
     """The state of every file of the host that a jail must not change."""
     found = {}
@@ -90,7 +96,7 @@ def outside(root: Path) -> dict[str, State]:
         for folder, _, names in os.walk(root / place):
             for path in (Path(folder), *(Path(folder, name) for name in names)):
                 inner = str(path.relative_to(root))
-                if not inner.startswith(("var/spool/mqueue-mail/", "var/spool/clientmqueue-mail/")):
+                if not inner.startswith(NOT_COMPARED):
                     with suppress(FileNotFoundError):  # a daemon may remove it meanwhile
                         found[inner] = state(path)
     return found
