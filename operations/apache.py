@@ -86,8 +86,9 @@ class Directives(FactBase[Said]):
 
     @staticmethod
     def assumed(places: Sequence[str]) -> Look:
-        named = f"grep -rhisE '^[[:space:]]*({'|'.join(ARGUMENT)})[[:space:]]'"
-        kept = "grep -v -e '#' -e /usr/local/www -e /usr/local/etc/apache24 -e /var/log"
+        directives = "|".join(each for each in ARGUMENT if not each.startswith("include"))
+        named = f"grep -rhisE '^[[:space:]]*({directives})[[:space:]]'"
+        kept = "grep -v -e /usr/local/www -e /home/ -e /usr/local/etc/apache24 -e /var/log"
         return Look(
             f"{named} {' '.join(places)} | {kept}",
             claim=f"the files in {', '.join(places)} name no further directories",

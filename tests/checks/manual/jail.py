@@ -64,5 +64,5 @@ def starts_at_boot(site: Site, jail: str) -> Iterator[Look]:
 
 
 def has_the_time_of_the_host(site: Site, jail: str) -> Iterator[Look]:
-    asked = "date +%z; cat /etc/nsswitch.conf"
+    asked = "date +%z; cat /etc/nsswitch.conf 2>/dev/null"
     yield Look(f'[ "$({asked})" = "$(jexec {jail} sh -c \'{asked}\')" ] && echo same', "same")
