@@ -86,8 +86,10 @@ class Settings(FactBase[Said]):
 
     @staticmethod
     def assumed(scripts: Sequence[str]) -> Look:
+        known = "grep -vE '^/var/(spool|mail|run|log)(/|$)'"
+        paths = f"grep -oE '/var/[a-z/]+|/home/[a-z/]+|/usr/home' | {known} | sort -u"
         return Look(
-            f"{{ {_says(scripts)}; }} | grep -oE '/var/[a-z/]+|/home/[a-z/]+|/usr/home' | sort -u",
+            f"{{ {_says(scripts)}; }} | {paths}",
             claim=f"{', '.join(scripts)} name no directories but those of the site file",
         )
 
