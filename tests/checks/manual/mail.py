@@ -53,7 +53,7 @@ def _named(site: Site, service: str) -> Iterator[Look]:
 def jail_has_what_is_named(site: Site, service: str) -> Iterator[Look]:
     """The paths (=) that the host has: each must be in the jail, too."""
     for look in _named(site, service):
-        asked = f"{look.line} | sed -n 's/^= [df][a-z]* //p' | while read -r each; do "
+        asked = f"{{ {look.line}; }} | sed -n 's/^= [df][a-z]* //p' | while read -r each; do "
         inside = f'jexec {site.jail_of(service)} test -e "$each"'
         yield Look(f'{asked}{inside} || echo "$each"; done')
 
