@@ -221,12 +221,16 @@ class Rule:
 
 
 class Rules(FactBase[tuple[Rule, ...]]):
-    """ipfw's rules in order, with those of disabled sets; none if ipfw is not loaded."""
+    """ipfw's rules, with those of disabled sets; none if ipfw is not loaded.
+
+    Sorted: a boot adds ours part by part, in another order than the steps did, and rules of one
+    number stand in the order in which they were added.
+    """
 
     default = tuple
 
     def command(self) -> str:
-        return "ipfw -S list 2>/dev/null || true"
+        return "ipfw -S list 2>/dev/null | sort"
 
     def process(self, output: list[str]) -> tuple[Rule, ...]:
         pattern = re.compile(r"(# DISABLED )?(\d+) set (\d+) (.*)")
