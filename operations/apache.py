@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from shlex import quote
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pyinfra.api.facts import FactBase
 
-from operations.carried import KINDS, Ask, Named, kinds
+from operations.carried import KINDS, Ask, Named, There
 from operations.command import Look
 
 ARGUMENT = {
@@ -69,14 +69,10 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Said:
-    """What the configuration says, and what there is on the host of the paths in it.
-
-    `below` are mounts in directories that it names: the directory, and the rest of the path.
-    """
+    """What the configuration says, and what there is on the host of the paths in it."""
 
     lines: tuple[Line, ...] = ()
-    kinds: tuple[tuple[str, str], ...] = ()
-    below: tuple[tuple[str, str], ...] = ()
+    there: There = field(default_factory=There)
 
 
 class Directives(FactBase[Said]):
@@ -112,8 +108,7 @@ class Directives(FactBase[Said]):
             for row in rows
             if len(row) == 3
         ]
-        there, below = kinds(output)
-        return Said(tuple(_loaded(lines)), tuple(there.items()), below)
+        return Said(tuple(_loaded(lines)), There.read(output))
 
 
 def _loaded(lines: list[Line]) -> Iterator[Line]:
@@ -205,9 +200,4 @@ class Configuration:
     def named(self, ask: Ask) -> tuple[Named, ...]:
         """What there is on the host, asked now."""
         said: Said = ask(Directives, places=self.places)
-        there = dict(said.kinds)
-        return tuple(
-            Named(path, there[path], place, tuple(rest for at, rest in said.below if at == path))
-            for path, place in sorted(dict(named(said.lines)).items())
-            if path in there
-        )
+        return said.there.named(named(said.lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from shlex import quote
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from pyinfra import host
 from pyinfra.api import operation
 
-from operations import mount
+from operations import jail, mount
 from operations.command import Commands, Reversible
 from operations.mount import Nullfs
 
@@ -44,13 +44,28 @@ KINDS = (
 """sh that reads paths, and prints "= KIND PATH" and, for what is mounted in one, "@ REST PATH"."""
 
 
-def kinds(output: Sequence[str]) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
-    """From those lines: path -> kind, and each path with the rest of a mount point in it."""
-    rows = [row.split(" ", 2) for row in output if row[:2] in ("= ", "@ ")]
-    return (
-        {row[2]: row[1] for row in rows if row[0] == "="},
-        tuple((row[2], row[1]) for row in rows if row[0] == "@"),
-    )
+@dataclass(frozen=True)
+class There:
+    """What the host has of some paths: each with its kind, and with the mounts in it (`Named`)."""
+
+    kinds: tuple[tuple[str, str], ...] = ()
+    below: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def read(cls, output: Sequence[str]) -> There:
+        """From the lines that `KINDS` prints, among others."""
+        rows = [row.split(" ", 2) for row in output if row[:2] in ("= ", "@ ")]
+        found = {mark: tuple((row[2], row[1]) for row in rows if row[0] == mark) for mark in "=@"}
+        return cls(found["="], found["@"])
+
+    def named(self, said: Iterable[tuple[str, str]]) -> tuple[Named, ...]:
+        """Of paths, each with the line that names it: those that the host has."""
+        there = dict(self.kinds)
+        return tuple(
+            Named(path, there[path], place, tuple(rest for at, rest in self.below if at == path))
+            for path, place in sorted(dict(said).items())
+            if path in there
+        )
 
 
 Ask = Callable[..., Any]
@@ -143,11 +158,7 @@ def _file_copied(path: str, into: str) -> str:
 
 
 def _folder_copied(path: str, into: str) -> str:
-    packed = quote(f"{into}/.packed.tar")
-    return (
-        f"mkdir -p {quote(into)} && (umask 077 && cd {quote(path)} && tar -cf {packed} "
-        f"--exclude ./.packed.tar .) && tar -xpf {packed} -C {quote(into)} && rm {packed}"
-    )
+    return f"mkdir -p {quote(into)} && {jail.packed(path, into, '.')}"
 
 
 @operation()

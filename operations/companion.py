@@ -11,6 +11,7 @@ from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 from pyinfra.api.facts import FactBase
 
+from operations import jail
 from operations.carried import LOCAL_ETC
 from operations.command import Commands, Look, Reversible
 
@@ -48,9 +49,8 @@ def where_enabled(script: str, then: Use) -> Commands:
     """Do `then` on a host that enables this rc script; nothing on another."""
     enabled = host.get_fact(Enabled, script=script)
     try:
-        wanted = list(
-            then.commands()
-        )  # also where they are not wanted: facts are asked all at once
+        # Also where they are not wanted: facts are asked all at once.
+        wanted = list(then.commands())
     except OperationError:
         if enabled:
             raise
@@ -72,13 +72,11 @@ def copied(script: str, configuration: Sequence[str], into: str, address: str) -
     found = " ".join(
         f"$(if [ -e {at} ]; then echo {at}; fi)" for at in map(quote, [*names, f"rc.d/{script}"])
     )
-    packed = quote(f"{into}/.packed.tar")
     clients = (
         f"s/^([[:space:]]*listen.allowed_clients[[:space:]]*=.*127[.]0[.]0[.]1)/\\1,{address}/"
     )
     yield Reversible(
-        f"cd {LOCAL_ETC} && (umask 077 && tar -cf {packed} -T /dev/null {found}) "
-        f"&& tar -xpf {packed} -C {quote(into)} && rm {packed} "
+        f"{jail.packed(LOCAL_ETC, into, f'{jail.NONE} {found}')} "
         f"&& (cd {quote(into)} && find -H {found} /dev/null -type f "
         f"-exec sed -E -i '' -e '{clients}' {{}} +)",
         undo=":",

@@ -84,12 +84,8 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
     modes, but no files. Undone with the tree.
     """
     etc = f"{root}/etc"
-    # Through a file: the exit code of a pipe is its last command's, so a partial copy would pass.
-    # Readable by root only: keys and passwords are in it, whatever their own modes.
-    packed = quote(f"{etc}/.packed.tar")
     yield Reversible(
-        f"cd /etc && (umask 077 && tar -cf {packed} $(ls -d {_ETC} 2>/dev/null)) "
-        f"&& tar -xpf {packed} -C {quote(etc)} && rm {packed}",
+        packed("/etc", etc, f"$(ls -d {_ETC} 2>/dev/null)"),
         undo=":",
         says=f"copy the parts of /etc that a jail needs to {etc}",
         limit=120,
@@ -107,11 +103,12 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
         says=f"write the jail's accounts and groups, without passwords, in {etc}",
     )
     # var/empty has the schg flag, with which the undo's rm would fail.
+    tar = quote(f"{etc}/.packed.tar")
     yield Reversible(
         "cd /var && find -x . -type d -maxdepth 3 ! -path './empty*' ! -path './tmp/*' "
-        f"! -path './db/*/*' ! -path './cache/*' ! -path './spool/*/*' > {packed}.list "
-        f"&& tar -cf {packed} --no-recursion -T {packed}.list "
-        f"&& tar -xpf {packed} -C {quote(root + '/var')} && rm {packed} {packed}.list "
+        f"! -path './db/*/*' ! -path './cache/*' ! -path './spool/*/*' > {tar}.list "
+        f"&& tar -cf {tar} --no-recursion -T {tar}.list "
+        f"&& tar -xpf {tar} -C {quote(root + '/var')} && rm {tar} {tar}.list "
         f"&& install -d -m 555 {quote(root + '/var/empty')}",
         undo=":",
         says=f"copy the directories of /var, without files, to {root}/var",
@@ -140,16 +137,29 @@ def copies(source: str, into: str, names: Sequence[str], scripts: Sequence[str] 
         f" $(if [ ! -e /etc/rc.d/{each} ]; then echo rc.d/{each}; fi)"
         for each in map(quote, scripts)
     )
-    packed = quote(f"{into}/.packed.tar")
-    # tar refuses to archive nothing; -T /dev/null adds an empty list of files.
     yield Reversible(
-        f"mkdir -p {quote(into)} && cd {quote(source)} && "
-        f"(umask 077 && tar -cf {packed} -T /dev/null{found} {wanted}) "
-        f"&& tar -xpf {packed} -C {quote(into)} && rm {packed}{led}",
+        f"mkdir -p {quote(into)} && {packed(source, into, f'{NONE}{found} {wanted}')}{led}",
         undo=":",
         says=f"copy {', '.join([*names, *(f'rc.d/{each}' for each in scripts)])} "
         f"from {source} to {into}",
         limit=120,
+    )
+
+
+NONE = "-T /dev/null"
+"""An empty list of files: tar refuses to archive nothing."""
+
+
+def packed(source: str, into: str, names: str) -> str:
+    """sh that copies `names` (words of sh) from a directory into another, with owners and modes.
+
+    Through a file: the exit code of a pipe is its last command's, so a partial copy would pass.
+    Readable by root only, since keys and passwords are in it, whatever their own modes.
+    """
+    file = quote(f"{into}/.packed.tar")
+    return (
+        f"cd {quote(source)} && (umask 077 && tar -cf {file} {names}) "
+        f"&& tar -xpf {file} -C {quote(into)} && rm {file}"
     )
 
 

@@ -74,27 +74,29 @@ _ITSELF = (
     "END {gsub(/[$]w/, v[2], v[1]); gsub(/[$]m/, v[3], v[1]); print v[1], v[3]}"
 )
 _PARTS = '{print $1, substr($1, index($1, ".") + 1)}'
-OWN_NAME = {
+_OWN_NAME = {
     "sendmail": rf"printf '$j\n$w\n$m\n' | /usr/sbin/sendmail -bt | awk '{_ITSELF}'",
     "postfix": "name=$(postconf -hx myorigin); "
     f'case $name in (/*) name=$(cat "$name");; esac; echo "$name" | awk \'{_PARTS}\'',
 }
-"""sh by an MTA's rc script that prints what the MTA calls itself, and its domain.
 
-sendmail prints $j as it is defined, which may be with $w or $m.
-"""
-HOSTNAME = f"hostname | awk '{_PARTS}'"
-"""The same for an MTA that is not known."""
+
+def own_name(script: str) -> str:
+    """sh that prints what the MTA with this rc script calls itself, and its domain.
+
+    sendmail prints $j as it is defined, which may be with $w or $m. An MTA that is not known is
+    taken to use the hostname.
+    """
+    return _OWN_NAME.get(script, f"hostname | awk '{_PARTS}'")
 
 
 @operation()
 def own_name_kept(file: str, asked: str) -> Commands:
     """Let a jail's sendmail call itself what the host's MTA does, if the jail has `file`, its cf.
 
-    Without this $j is the jail's hostname. sendmail accepts a sender whose domain cannot be looked
-    up only if it is $j (check_mail in proto.m4): mail of a host whose name is not in DNS would be
-    refused with 553 5.1.8. `asked` is sh that prints the name and its domain. Undone with the
-    jail's tree.
+    Without this $j is the jail's hostname, and stands as the sender's domain in mail of its
+    programs: on a host whose name is not in DNS that mail is refused with 553 5.1.8. `asked` is sh
+    that prints the name and its domain. Undone with the jail's tree.
     """
     lines = (
         '$1 !~ /^[0-9A-Za-z._-]+$/ {bad = 1; exit} {print "Dj" $1} '

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from shlex import quote
 
 from pyinfra.api.facts import FactBase
 
-from operations.carried import KINDS, Ask, Named, kinds
+from operations.carried import KINDS, Ask, Named, There
 from operations.command import Look
 
 OWN = (
@@ -26,8 +26,14 @@ OWN = (
 
 The directories in /var are made with the host's owners (jail.configuration)."""
 
+ALIASES = {
+    "sendmail": "sed -nE 's/^O AliasFile=//p' /etc/mail/sendmail.cf | tr ',' '\\n' | sed -e 's/.*://'",
+    "postfix": "postconf -hx alias_maps | grep -oE '/[^, ]+'",
+}
+"""sh that prints the files of aliases, by rc script."""
+
 # An alias is a program, a file or an :include: if a slash or a bar is in its value.
-_ALIASES = "xargs -n 1 grep -nHE '^[^#]*[:,][^#]*[|/]' /dev/null 2>/dev/null"
+_LEADING_OUT = "xargs -n 1 grep -nHE '^[^#]*[:,][^#]*[|/]' /dev/null 2>/dev/null"
 # saslauthd has the passwords, and listens at a socket of the host.
 _SASL = (
     "grep -lsE 'pwcheck_method: *saslauthd' /usr/local/lib/sasl2/*.conf | "
@@ -37,11 +43,10 @@ _PAM = "ls /usr/local/etc/pam.d/* 2>/dev/null | sed -e 's/^/PAM::services = /'"
 _SAYS = {
     "sendmail": f"{_SASL}; "
     "grep -nHE '^(K|F|X|M|O [A-Za-z.]+=)' /etc/mail/sendmail.cf; "
-    "sed -nE 's/^O AliasFile=//p' /etc/mail/sendmail.cf | tr ',' '\\n' | sed -e 's/.*://' | "
-    f"{_ALIASES}",
+    f"{ALIASES['sendmail']} | {_LEADING_OUT}",
     "postfix": f"{_SASL}; "
     "postconf -nx | sed -e 's/^/postconf::/'; postconf -M | sed -e 's/^/master.cf::/'; "
-    f"postconf -hx alias_maps | grep -oE '/[^, ]+' | {_ALIASES}",
+    f"{ALIASES['postfix']} | {_LEADING_OUT}",
     "dovecot": f"doveconf -n | sed -e 's/^/doveconf::/'; {_PAM}",
 }
 """sh that prints FILE:NUMBER:TEXT, by rc script."""
@@ -75,8 +80,7 @@ class Said:
     paths: tuple[tuple[str, str], ...] = ()
     ports: tuple[tuple[str, str], ...] = ()
     accounts: tuple[tuple[str, str], ...] = ()
-    kinds: tuple[tuple[str, str], ...] = ()
-    below: tuple[tuple[str, str], ...] = ()
+    there: There = field(default_factory=There)
 
 
 class Settings(FactBase[Said]):
@@ -109,8 +113,7 @@ class Settings(FactBase[Said]):
             rows = (row[2:].partition("\t") for row in output if row.startswith(mark))
             return tuple((first, said) for first, _, said in rows)
 
-        there, below = kinds(output)
-        return Said(pairs("+ "), pairs("> "), pairs("& "), tuple(there.items()), below)
+        return Said(pairs("+ "), pairs("> "), pairs("& "), There.read(output))
 
 
 def _says(scripts: Sequence[str]) -> str:
@@ -129,9 +132,4 @@ class Configuration:
 
     def named(self, ask: Ask) -> tuple[Named, ...]:
         said: Said = ask(Settings, scripts=self.scripts)
-        there = dict(said.kinds)
-        return tuple(
-            Named(path, there[path], place, tuple(rest for at, rest in said.below if at == path))
-            for path, place in sorted(dict(said.paths).items())
-            if path in there
-        )
+        return said.there.named(said.paths)

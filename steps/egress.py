@@ -48,7 +48,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             ),
             checks=(
                 *ruleset.checks(site, _NAME),
-                *forward.checks(site, _NAME, ways(site))[1:],
+                forward.still_decided(site, _NAME, ways(site)),
                 *_checks(site, natted, boot),
             ),
         ),

@@ -62,7 +62,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 for path in service.configuration
             ]
     checks += [
-        check("preflight::name_of_jail_is_free", until=f"{_first(site, jail)}.jail", jail=jail)
+        check("preflight::name_of_jail_is_free", until=f"{site.builder(jail)}.jail", jail=jail)
         for jail in site.built
     ]
     checks += submission.preflight(site)
@@ -86,11 +86,6 @@ def _ways(site: Site) -> Ways:
     out = egress.ways(site).each if "egress" in site.order else ()
     each = (*into, *forward.answers_ways(site).each, *out)
     return Ways("all services", each, forward.beside(site))
-
-
-def _first(site: Site, jail: str) -> str:
-    """The service with which a jail is built."""
-    return next(name for name in site.order if name in site.jails[jail].services)
 
 
 def _mounts(site: Site) -> list[Check]:

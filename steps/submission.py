@@ -39,7 +39,7 @@ def fitted(site: Site, jail: str) -> list[Use]:
 def own_name(site: Site) -> str:
     """sh that prints what the host's mail server calls itself, and its domain."""
     script = site.services[_MAIL].rc if _MAIL in site.services else ""
-    return mail.OWN_NAME.get(script, mail.HOSTNAME)
+    return mail.own_name(script)
 
 
 def _host_serves(site: Site, jail: str) -> bool:
@@ -70,7 +70,7 @@ def checks(site: Site, jail: str) -> tuple[Check, ...]:
     there = [name for name in site.built if not is_mails(site, name)]
     so_far = there[: there.index(jail) + 1]
     later = there[len(so_far) :]
-    until = f"{_first(site, later[0])}.jail" if later else _ends(site)
+    until = f"{site.builder(later[0])}.jail" if later else _ends(site)
     return (
         check("mail::queue_runner_runs_in_jail", jail=jail),
         # Each asks for all jails so far at once, and ends the one before.
@@ -119,7 +119,3 @@ def gate(site: Site) -> Gate | None:
             f'"{site.jail_of(_MAIL) if _MAIL in site.order else HOST}", ports = ["25/tcp"] }}',
         ),
     )
-
-
-def _first(site: Site, jail: str) -> str:
-    return next(each for each in site.order if each in site.jails[jail].services)

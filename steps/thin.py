@@ -39,8 +39,13 @@ def jail_steps(
     those of the site file. The host's daemon is not touched. `moves_others`: the service moves
     those of its jail that are not in the order.
     """
+    if not site.services[service].overlap and service != "bind":
+        raise Refused(
+            f"{site.path}: services.{service}.overlap = false: is for services.bind alone",
+            todo="remove the line",
+        )
     name = site.jail_of(service)
-    first = next(each for each in site.order if each in site.jails[name].services)
+    first = site.builder(name)
     others = [each for each in site.jails[name].services if each not in site.order]
     if others and not moves_others and service == first:
         raise Refused(

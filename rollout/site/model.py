@@ -348,6 +348,10 @@ class Site(_Table):
         moved = (self.jail_of(name) for name in self.order if name in self.services)
         return tuple(dict.fromkeys(moved))
 
+    def builder(self, jail: str) -> str:
+        """The service of the order with which a jail is built."""
+        return next(name for name in self.order if name in self.jails[jail].services)
+
     @property
     def staying(self) -> tuple[str, ...]:
         """The services that the order does not move, by themselves or with one of their jail."""

@@ -153,7 +153,7 @@ def test_jail_has_what_is_named(host: Any, site: Site, service: str) -> None:
     """
     jail = site.jail_of(service)
     said = _settings(host, site, jail)
-    kinds, named = dict(said.kinds), dict(said.paths)
+    kinds, named = dict(said.there.kinds), dict(said.paths)
     own = (*site.services[service].configuration, *PROGRAMS, *mailers.OWN, LOCAL_ETC)
     mounted = [path for path, kind in kinds.items() if kind == "directory" and not is_in(path, own)]
     paths = " ".join(quote(path) for path, kind in kinds.items() if kind != "other")
@@ -224,7 +224,7 @@ PEOPLE = (
 
 def test_calls_itself_the_same(host: Any, site: Site) -> None:
     """The name in greetings and of senders without a domain."""
-    jail, asked = site.jail_of("mail"), _own_name(site)
+    jail, asked = site.jail_of("mail"), mail.own_name(site.services["mail"].rc)
     wanted = host.check_output(asked).split()
     found = host.check_output(f"jexec {jail} sh -c {quote(asked)}").split()
     assert wanted, f"the host's MTA does not say what it calls itself: {asked}"
@@ -298,13 +298,10 @@ def recipients_question(site: Site) -> str:
     accounts = "awk -F: '$3 >= 1000 && $3 < 65530 {print $1}' /etc/passwd | head -n 20; "
     names = names_question(site).replace("| sed", "2>/dev/null | sed")
     domains = f"{names} | grep -E '^[a-z0-9.-]+[.][a-z]+$' | head -n 20 | sed -e 's/^/root@/'; "
+    aliases = mailers.ALIASES["sendmail" if _is_sendmail(site) else "postfix"]
     if _is_sendmail(site):
-        aliases = (
-            "sed -nE 's/^O AliasFile=//p' /etc/mail/sendmail.cf | tr ',' '\\n' | sed -e 's/.*://'"
-        )
         tables = "awk '/^Kvirtuser/ {print $NF}' /etc/mail/sendmail.cf"
     else:
-        aliases = "postconf -hx alias_maps | grep -oE '/[^, ]+'"
         tables = "postconf -nx | grep -E '^virtual_(alias|mailbox)_maps' | grep -oE '/[^, ]+'"
     return (
         f"{accounts}{domains}{aliases} | {_FILES} {_KEYS} {_SOME}; "
@@ -337,7 +334,7 @@ def test_gives_the_same_answers(host: Any, site: Site) -> None:
 def test_is_taken_from_jails_as_from_the_host(host: Any, site: Site, senders: str) -> None:
     """By who serves 127.0.0.1 now: for an account of this system, and for another machine."""
     names = senders.split()
-    sender = f"root@{host.check_output(_own_name(site)).split()[0]}"
+    sender = f"root@{host.check_output(mail.own_name(site.services['mail'].rc)).split()[0]}"
     asked = smtp.questions(sender, ["root", FAR])
     askers = {"": ("", "127.0.0.1"), **{name: (name, "127.0.0.1") for name in names}}
     said = smtp.answers(host, asked, askers)
@@ -350,10 +347,6 @@ def test_is_taken_from_jails_as_from_the_host(host: Any, site: Site, senders: st
         "mail of programs in a jail is not taken as that of the host's programs: "
         f"{'; '.join(wrong)}"
     )
-
-
-def _own_name(site: Site) -> str:
-    return mail.OWN_NAME.get(site.services["mail"].rc, mail.HOSTNAME)
 
 
 def test_accounts_are_in_the_jail(host: Any, site: Site) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from operations import rc
+from operations.carried import is_in
 from operations.facts import JAIL_CONF, jails_of
-from operations.jail import BASE, LOCAL
+from operations.jail import PROGRAMS
 from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
 
@@ -105,12 +105,13 @@ def test_rcvar_is_what_the_script_reads(host: Any, site: Site, service: str) -> 
 def test_rc_variables_name_what_the_jail_has(host: Any, site: Site, service: str) -> None:
     """They are copied into the jail: a path there must be one that the jail has, too."""
     rcvar = site.services[service].rcvar
+    there = (*_IN_EVERY_JAIL, *site.paths(site.jail_of(service)))
     said = shlex.split(host.check_output(rc.variables(rcvar)))
     named = [
         (name, value, path)
         for name, _, value in (word.partition("=") for word in said)
         for path in _PATH.findall(value)
-        if not _is_in_jail(site, service, path)
+        if not is_in(path, there)
     ]
     lost = []
     for name, value, path in named:
@@ -127,21 +128,7 @@ def test_rc_variables_name_what_the_jail_has(host: Any, site: Site, service: str
 
 
 _PATH = re.compile(r"(?<![\w.$/-])/[^\s'\":,;]+")
-_IN_EVERY_JAIL = ("/var/run", "/var/log", "/tmp", "/var/tmp", "/dev", "/etc/ssl")
-
-
-def _is_in_jail(site: Site, service: str, path: str) -> bool:
-    jail = site.jails[site.jail_of(service)]
-    services = [site.services[each] for each in jail.services]
-    there = [
-        *_IN_EVERY_JAIL,
-        *(f"/{each}" for each in BASE),
-        *(f"/usr/local/{each}" for each in LOCAL),
-        *(each.point for each in jail.mounts),
-        *(path for each in services for path in (*each.data, *each.logs, *each.configuration)),
-        *(path for each in services for path in each.log_files),
-    ]
-    return any(PurePosixPath(path).is_relative_to(each) for each in there)
+_IN_EVERY_JAIL = (*PROGRAMS, "/var/run", "/var/log", "/tmp", "/var/tmp", "/dev")
 
 
 def test_socket_is_the_daemons(

@@ -70,7 +70,7 @@ def is_accepted_for_every_host_name(site: Site) -> Iterator[Look]:
 
 def calls_itself_the_same(site: Site) -> Iterator[Look]:
     """Both lines print the same."""
-    asked = mail.OWN_NAME[site.services["mail"].rc]
+    asked = mail.own_name(site.services["mail"].rc)
     yield Look(asked, ANY)
     yield Look(f"jexec {site.jail_of('mail')} sh -c {quote(asked)}", ANY)
 

@@ -331,7 +331,7 @@ def test_a_jails_sendmail_calls_itself_what_the_hosts_does(
 ) -> None:
     """The prompts and the lines after them are those of sendmail -bt (main.c)."""
     cf = tmp_path / "sendmail.cf"
-    asked = mail.OWN_NAME["sendmail"].replace("/usr/sbin/sendmail", "sendmail")
+    asked = mail.own_name("sendmail").replace("/usr/sbin/sendmail", "sendmail")
     [command] = reversible(mail.own_name_kept, file=str(cf), asked=asked)
     assert run(command.do, tmp_path, sendmail=f"printf '{said}'").returncode == 0
     assert not cf.exists()

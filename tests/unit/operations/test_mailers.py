@@ -76,5 +76,8 @@ def test_what_there_is_at_each_path_is_told_with_what_is_mounted_in_it(tmp_path:
     (tmp_path / "etc/users").touch()
     text = f"base = {tmp_path}/vmail\nusers = {tmp_path}/etc/users\nno = {tmp_path}/no\n"
     found = said(tmp_path, "postfix", text)
-    assert dict(found.kinds) == {f"{tmp_path}/vmail": "directory", f"{tmp_path}/etc/users": "file"}
-    assert found.below == ((f"{tmp_path}/vmail", "/big"),)
+    assert dict(found.there.kinds) == {
+        f"{tmp_path}/vmail": "directory",
+        f"{tmp_path}/etc/users": "file",
+    }
+    assert found.there.below == ((f"{tmp_path}/vmail", "/big"),)

@@ -275,3 +275,10 @@ def test_a_service_that_nothing_moves_does_not_share_the_jail_of_one_that_moves(
     with pytest.raises(Refused, match=r'jails\.web\.services: "mysql" shares the jail with "web"'):
         jail_steps(shared, "web")
     jail_steps(shared, "web", moves_others=True)
+
+
+def test_only_bind_hands_over_without_an_overlap() -> None:
+    web = SAMPLE.services["web"].model_copy(update={"overlap": False})
+    site = SAMPLE.model_copy(update={"services": {**SAMPLE.services, "web": web}})
+    with pytest.raises(Refused, match=r"services\.web\.overlap = false: is for services\.bind"):
+        jail_steps(site, "web")
