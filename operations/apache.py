@@ -1,4 +1,4 @@
-"""What Apache's configuration names: pages, passwords, logs, certificates, PHP, backends."""
+"""What Apache's configuration names: pages, passwords, logs, certificates, backends."""
 
 from __future__ import annotations
 
@@ -40,10 +40,9 @@ _WORD = re.compile(r'"([^"]*)"|(\S+)')
 _BACKEND = re.compile(r"(?<![|\w])(\w+)://(?:127\.\d+\.\d+\.\d+|localhost)(?::(\d+))?(?=[/\s]|$)")
 _PORTS = {"ajp": "8009", "fcgi": "8000", "https": "443", "scgi": "4000", "wss": "443"}
 """The ports of backends that name none (modules/proxy)."""
-_PHP = ("/usr/local/etc/php.ini", "/usr/local/etc/php")
 
 _PATHS = (
-    'BEGIN {root = "/usr/local"; n = split(php, own, " "); for (i = 1; i <= n; i++) print own[i]} '
+    'BEGIN {root = "/usr/local"} '
     '{sub(/^[^:]*:[^:]*:/, ""); gsub(/"/, " "); gsub(/[|]/, " "); gsub(/unix:/, " ")} '
     'tolower($1) == "serverroot" {root = $2} '
     r"{for (i = 2; i <= NF; i++) if ($i ~ /[\/]/ && $i !~ /:/) "
@@ -96,7 +95,7 @@ class Directives(FactBase[Said]):
         return (
             f"said=$(find -H {where} -type f -exec grep -nHIsiE {quote(pattern)} {{}} +); "
             'printf "%s\\n" "$said"; paths=$(printf "%s\\n" "$said" '
-            f"| awk -v php={quote(' '.join(_PHP))} {quote(_PATHS)} | sort -u); "
+            f"| awk {quote(_PATHS)} | sort -u); "
             f'printf "%s\\n" "$paths" | {{ {KINDS}; }}'
         )
 
@@ -148,7 +147,6 @@ def named(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
                 yield _path(root, path, line.directive), line.place
         elif line.directive in _HANDLERS:
             yield from ((each, line.place) for each in re.findall(r"unix:([^|]+)", line.words[-1]))
-    yield from ((each, "PHP's own configuration") for each in _PHP)
 
 
 def _path(root: str, path: str, directive: str) -> str:

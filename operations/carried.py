@@ -16,7 +16,10 @@ from operations.command import Commands, Reversible
 from operations.mount import Nullfs
 
 LOCAL_ETC = "/usr/local/etc"
-_SYSTEMS = ("/boot", "/dev", "/etc", "/proc", "/rescue", "/root", "/var/db", "/var/run")
+_SYSTEMS = (
+    *("/boot", "/dev", "/etc", "/proc", "/rescue", "/root", "/var/db", "/var/run"),
+    *("/tmp", "/var/tmp"),  # noqa: S108 # names, for a comparison
+)
 """Nothing in these directories of the host is shown to a jail without being asked for."""
 
 

@@ -19,6 +19,7 @@ def standby(
     then: Sequence[Use] = (),
     until: str,
     checks: Sequence[Check] = (),
+    gate: Gate | None = None,
 ) -> Step:
     """The jail's daemon runs on its LAN address while the host's daemon keeps serving clients.
 
@@ -55,6 +56,7 @@ def standby(
             *_companion_checks(site, name, "service::companions_run_in_jail"),
             *checks,
         ),
+        gate=gate,
     )
 
 

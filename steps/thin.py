@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from operations import apache, carried, companion, files, jail, logs, mailers, packages, rc
+from operations import carried, companion, files, jail, logs, mailers, packages, php, rc
 from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
@@ -202,7 +202,7 @@ def _further(site: Site, name: str) -> carried.Further:
     mail = tuple(each.rc for each in services if mailers.are_known(each.rc))
     return carried.Further(
         names=(
-            *(apache.Configuration(e.configuration) for e in services if e.rc == "apache24"),
+            *(each for e in services if e.rc == "apache24" for each in php.names(e.configuration)),
             *([mailers.Configuration(mail)] if mail else []),
         ),
         there=(*site.paths(name), *jail.PROGRAMS, *(mailers.OWN if mail else ())),

@@ -37,6 +37,11 @@ def steps(site: Site) -> tuple[Step, ...]:
                 *_twins(site),
                 *accounts.probes(site, _NAME),
             ),
+            gate=Gate(
+                question="People who are logged in to PHP sites will have to log in again. Go on?",
+                look_at=("session.save_path in php.ini: where PHP keeps sessions now",),
+                unless=(check("web::no_sessions_are_in_tmp"),),
+            ),
         ),
         overlap.cutover(
             site,

@@ -7,7 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from operations import apache
+from operations import apache, php
 from operations.carried import Ask, Further
 from operations.companion import Enabled
 from operations.facts import Rotated
@@ -16,6 +16,7 @@ from rollout.site import Site
 from tests.checks.asking import asking
 
 _PAGES = Path(__file__).with_name("pages.sh")
+SESSIONS = "find -x /tmp /var/tmp -name 'sess_*' -type f -mtime -1 | head -n 1"
 _SAMPLE = 100  # pages besides those of each virtual host
 
 
@@ -30,6 +31,12 @@ def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> Non
         f"services.{service}.configuration (is copied), to services.{service}.data or .logs, or "
         f"its directory to jails.{jail}.mounts; the daemon of a socket, to "
         f"services.{service}.companions; or take {service} out of `order`"
+    )
+    logs = php.kept_logs(ask(php.Settings, places=site.services[service].configuration))
+    assert not logs, (
+        f"services.{service}: PHP could not write these in jail {jail}, where only root creates "
+        f"files in /var/log: {'; '.join(logs)}: put each into a directory of its own, and name "
+        f"that in services.{service}.logs"
     )
     shown = further.shown(ask)
     rotated = ask(Rotated, logs=[f"{each.path}/" for each in shown])
@@ -61,12 +68,23 @@ def test_local_backends_are_reached(host: Any, site: Site, service: str) -> None
 def test_jail_has_what_is_named(host: Any, site: Site, service: str) -> None:
     """Not only by the site file: asked in the jail, for each path that exists on the host."""
     ask, jail = asking(host), site.jail_of(service)
-    named = apache.Configuration(site.services[service].configuration).named(ask)
+    names = php.names(site.services[service].configuration)
+    named = [each for configuration in names for each in configuration.named(ask)]
     paths = {each.path: each.said for each in named if each.kind != "other"}
     asked = f'for each in {" ".join(map(quote, paths))}; do [ -e "$each" ] || echo "$each"; done'
     missing = host.check_output("jexec %s sh -c %s", jail, asked).splitlines()
     assert not missing, f"jail {jail} does not have these: " + "; ".join(
         f"{paths[each]}: {each}" for each in missing
+    )
+
+
+def test_no_sessions_are_in_tmp(host: Any) -> None:
+    """For the gate before the jail's Apache starts: the jail has a /tmp of its own."""
+    found = host.check_output(SESSIONS).split()
+    assert not found, (
+        f"PHP keeps sessions in the host's /tmp or /var/tmp ({found[0]}, changed within a day), "
+        "and a jail has its own: who is logged in must log in again after web.cutover, and again "
+        "after its undo. With session.save_path = a directory elsewhere they move along"
     )
 
 
@@ -121,7 +139,7 @@ def _answer(said: list[str]) -> str:
 
 def _further(site: Site, service: str) -> Further:
     return Further(
-        names=(apache.Configuration(site.services[service].configuration),),
+        names=php.names(site.services[service].configuration),
         there=(*site.paths(site.jail_of(service)), *PROGRAMS),
         trees=site.base.jails,
     )

@@ -1,4 +1,4 @@
-"""What Apache's configuration names beside the site file arrives in the jail, or is refused."""
+"""What Apache's and PHP's configuration names beside the site file arrives, or is refused."""
 
 from __future__ import annotations
 
@@ -59,6 +59,53 @@ def test_what_cannot_arrive_is_refused_with_its_line(
     with runner(made, box) as there, pytest.raises(Refused) as refused:
         there.apply()
     assert re.search(says, refused.value.evidence or ""), refused.value.evidence
+
+
+INI = "/usr/local/etc/php.ini"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("auto_prepend_file = /root/first.php", f"{INI}:1: auto_prepend_file: /root/first.php: "),
+        ('session.save_path = "2;/tmp/php"', f"{INI}:1: session.save_path: /tmp/php: add each to"),
+        (
+            "error_log = /var/log/php.log",
+            f"PHP could not write these in jail web.*{INI}:1: error_log = /var/log/php.log: put",
+        ),
+    ],
+)
+def test_what_php_would_miss_is_refused_with_its_line(
+    line: str, says: str, made: Plan, box: Box
+) -> None:
+    typed(box, "mkdir /tmp/php; touch /root/first.php /var/log/php.log")
+    typed(box, f"echo '{line}' > {INI}")
+    with runner(made, box) as there, pytest.raises(Refused) as refused:
+        there.apply()
+    assert re.search(says, refused.value.evidence or ""), refused.value.evidence
+
+
+def test_people_stay_logged_in_if_their_sessions_are_not_in_tmp(made: Plan, box: Box) -> None:
+    """The directory is the same in both, so what one PHP writes the other reads."""
+    at = "/var/lib/php/sessions"
+    typed(box, f"mkdir -p {at}; chown www {at}; chmod 700 {at}; echo a > {at}/sess_a")
+    typed(box, f"echo 'session.save_path = \"{at}\"' > {INI}")
+    with runner(made, box) as there:
+        assert there.gate(made.steps[made.position("web.standby")]) is None
+        there.apply("web.cutover")
+        assert typed(box, f"jexec web cat {at}/sess_a") == "a\n"
+        typed(box, f"jexec web sh -c 'echo b > {at}/sess_b'")
+        assert typed(box, f"jexec web stat -f '%Su %Lp' {at}") == "www 700\n"
+        there.rollback()
+    assert typed(box, f"cat {at}/sess_a {at}/sess_b") == "a\nb\n"
+
+
+def test_a_gate_says_who_must_log_in_again(made: Plan, box: Box) -> None:
+    typed(box, "touch /tmp/sess_0123456789")
+    with runner(made, box) as there:
+        gate = there.gate(made.steps[made.position("web.standby")])
+    assert gate is not None
+    assert "/tmp/sess_0123456789" in " ".join(gate.look_at)
 
 
 def test_php_fpm_moves_along_and_back(made: Plan, box: Box, tmp_path: Path) -> None:

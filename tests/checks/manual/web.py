@@ -8,6 +8,7 @@ from operations import apache
 from operations.command import Look
 from operations.jail import PROGRAMS
 from rollout.site import Site
+from tests.checks import test_web
 
 
 def named_paths_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
@@ -41,6 +42,10 @@ def jail_sends_the_same_pages(site: Site, service: str) -> Iterator[Look]:
             f"for name in $({names}); do "
             f'[ "$({ask} {wan} {body})" = "$({ask} {jail} {body})" ] || echo $name; done'
         )
+
+
+def no_sessions_are_in_tmp(_: Site) -> Iterator[Look]:
+    yield Look(test_web.SESSIONS)
 
 
 def jail_has_what_is_named(site: Site, service: str) -> Iterator[Look]:

@@ -43,7 +43,7 @@ def named(root: Path, conf: str, other: str = "") -> dict[str, Named]:
         return fact().process(done.stdout.splitlines())
 
     found = Configuration((str(folder),)).named(ask)
-    return {each.path: each for each in found if not each.said.startswith("PHP")}
+    return {each.path: each for each in found}
 
 
 @pytest.mark.parametrize(

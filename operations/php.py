@@ -1,0 +1,155 @@
+"""What PHP's settings name: sessions, uploads, logs, files that run before each page, libraries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from shlex import quote
+from typing import NamedTuple
+
+from pyinfra.api.facts import FactBase
+
+from operations import apache
+from operations.carried import KINDS, Ask, Named, Names, There
+from operations.command import Look
+
+_INI = ("/usr/local/etc/php.ini", "/usr/local/etc/php")
+_FPM = ("/usr/local/etc/php-fpm.conf", "/usr/local/etc/php-fpm.d")
+PLACES = (*_INI, *_FPM)
+"""Where the ports' PHP is configured, whichever way it runs."""
+
+_LINES = "^[[:space:]]*[^;#[:space:]][^=]*=.*/"
+_APACHES_LINES = "^[[:space:]]*php_(admin_)?value[[:space:]].*/"
+_BY_PHP = re.compile(r"\s*(?:(?:php_(?:admin_)?value|env)\[)?([^\]\s=]+)\]?\s*=(.*)")
+_BY_APACHE = re.compile(r"\s*php_(?:admin_)?value\s+(\S+)\s+(.*)")
+
+# What a daemon makes itself, programs with their words, and patterns.
+_NOT_NEEDED = ("listen", "pid", "include", "sendmail_path", "ping.path", "pm.status_path")
+_VAR_LOG = "/var/log"
+_LOGS = ("access.log", "error_log", "mail.log", "slowlog")
+_OWN = ("/", "/tmp", "/var/tmp", "/dev/null", "/dev/stderr")  # noqa: S108 # names
+"""What every jail has of its own."""
+
+_PATH = re.compile(r"(?:^|(?<=[\s:;,=\"']))/(?!/)[A-Za-z0-9_.+@/-]*")
+_CANDIDATES = (
+    '{sub(/^[^:]*:[^:]*:/, ""); gsub(/[^A-Za-z0-9_.+@\\/-]+/, " "); '
+    "for (i = 1; i <= NF; i++) if ($i ~ /^[\\/]/) "
+    '{sub(/[\\/]+$/, "", $i); if ($i == "") continue; at = $i; print at; '
+    'if (sub(/[\\/][^\\/]*$/, "", at) && at != "") print at}}'
+)
+"""awk: each path in the lines, and its directory."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """Each path that is named, with the place that names it; what the host has of them."""
+
+    paths: tuple[tuple[str, str], ...] = ()
+    there: There = field(default_factory=There)
+
+
+class Settings(FactBase[Said]):
+    """The settings with a path: of php.ini, of pools, and those that Apache's files make."""
+
+    default = Said
+
+    @staticmethod
+    def assumed(places: Sequence[str]) -> Look:
+        known = "/usr/local/|/home/|/usr/home|/var/(run|log|tmp)|/tmp|/usr/s?bin/"
+        return Look(
+            f"{{ {_asked(places)}; }} | grep -vE '=[^/]*({known})'",
+            claim=f"{', '.join(PLACES)} name no further directories",
+        )
+
+    def command(self, places: Sequence[str]) -> str:
+        return (
+            f'said=$({_asked(places)}); printf "%s\\n" "$said"; '
+            f'paths=$(printf "%s\\n" "$said" | awk {quote(_CANDIDATES)} | sort -u); '
+            f'printf "%s\\n" {" ".join(_INI)} "$paths" | {{ {KINDS}; }}'
+        )
+
+    def process(self, output: list[str]) -> Said:
+        """Lines of grep, FILE:NUMBER:TEXT, then those of KINDS."""
+        rows = [row.split(":", 2) for row in output if row.startswith("/")]
+        settings = [Setting.read(*row) for row in rows if len(row) == 3]
+        named = ((path, each.place) for each in settings for path in each.paths())
+        own = ((each, "PHP's own configuration") for each in _INI)
+        return Said((*named, *own), There.read(output))
+
+
+def _asked(places: Sequence[str]) -> str:
+    own, apaches = " ".join(PLACES), " ".join(map(quote, places))
+    found = "-type f -exec grep -nHIsE"
+    return (
+        f"{{ find -H {own} {found} {quote(_LINES)} {{}} +; "
+        f"find -H {apaches} {found} {quote(_APACHES_LINES)} {{}} +; }} 2>/dev/null"
+    )
+
+
+class Setting(NamedTuple):
+    """A line NAME = VALUE, php_admin_value[NAME] = VALUE, or php_admin_value NAME VALUE (Apache).
+
+    `of_fpm`: of php-fpm itself, whose master opens its files as root.
+    """
+
+    name: str
+    value: str
+    place: str
+    of_fpm: bool
+
+    @classmethod
+    def read(cls, file: str, number: str, line: str) -> Setting:
+        """What follows a semicolon is a comment, but not in quotes."""
+        found = _BY_APACHE.match(line) or _BY_PHP.match(line)
+        name, value = found.groups() if found else ("", "")
+        quoted = re.match(r"""\s*(["'])(.*?)\1""", value)
+        plain = not line.lstrip().startswith(("php_", "env["))
+        return cls(
+            name,
+            quoted[2] if quoted else value.partition(";")[0].strip(),
+            f"{file}:{number}: {name}",
+            plain and "/php-fpm." in file,
+        )
+
+    def paths(self) -> Iterator[str]:
+        """What PHP needs. Of a log the directory, but in /var/log (`kept_logs`)."""
+        if self.name in _NOT_NEEDED:
+            return
+        for path in map(PurePosixPath, _PATH.findall(self.value)):
+            log = self.name in _LOGS
+            if log and self.of_fpm and str(path.parent) == _VAR_LOG:
+                continue
+            at = path.parent if log and str(path.parent) != _VAR_LOG else path
+            if str(at) not in _OWN:
+                yield str(at)
+
+
+def kept_logs(said: Said) -> list[str]:
+    """The logs in /var/log itself, where only root can create a file: PHP could not in a jail."""
+    there = dict(said.there.kinds)
+    return [
+        f"{place} = {path}"
+        for path, place in said.paths
+        if path in there and str(PurePosixPath(path).parent) == _VAR_LOG
+    ]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """PHP's configuration, as something that names paths; `places` are Apache's files."""
+
+    places: tuple[str, ...]
+
+    def named(self, ask: Ask) -> tuple[Named, ...]:
+        """What there is on the host, asked now."""
+        said: Said = ask(Settings, places=self.places)
+        return said.there.named(
+            each for each in said.paths if str(PurePosixPath(each[0]).parent) != _VAR_LOG
+        )
+
+
+def names(places: tuple[str, ...]) -> tuple[Names, ...]:
+    """What names paths for a web server whose configuration is at these places."""
+    return (apache.Configuration(places), Configuration(places))
