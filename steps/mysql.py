@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from operations import data, files, rc
 from rollout.plan.step import Check, Step, Use, check, use
 from rollout.site import Site
@@ -31,6 +33,21 @@ def _link_at_boot(socket: str, target: str) -> Use:
     return use(files.put, path=LINK_AT_BOOT, content=f"{target} {socket}\n")
 
 
+def _handed_over(site: Site) -> Use:
+    service, jail = site.services[_NAME], site.jail_of(_NAME)
+    how: dict[str, Any] = {
+        "script": service.rc,
+        "jail": jail,
+        "sets": [site.places[name].set for name in (_NAME, "localhost")],
+        "socket": service.socket,
+        "target": f"{site.root(jail)}{service.socket}",
+        "limit": service.stop_within,
+    }
+    if service.client:
+        return use(data.handed_over, client=service.client, **how)
+    return use(rc.handover, **how)
+
+
 def _cutover(site: Site) -> Step:
     service = site.services[_NAME]
     jail = site.jail_of(_NAME)
@@ -52,15 +69,7 @@ def _cutover(site: Site) -> Step:
             use(rc.variable, name=service.rcvar, value="NO"),
             *([_link_at_boot(socket, root + socket)] if socket else []),
             *([use(data.flushed, client=service.client)] if service.client else []),
-            use(
-                rc.handover,
-                script=service.rc,
-                jail=jail,
-                sets=[site.places[name].set for name in (_NAME, "localhost")],
-                socket=socket,
-                target=f"{root}{socket}",
-                limit=service.stop_within,
-            ),
+            _handed_over(site),
             *dependents.asked(site, _NAME),
             *dependents.moved_logs(site, _NAME),
         ),

@@ -25,11 +25,9 @@ class StatementError(Exception):
 
 
 def query(daemon: Daemon, statement: str) -> list[str]:
-    """The lines of the result, columns separated by tabs."""
-    result: list[str] = []
-    for one in filter(None, (part.strip() for part in statement.split(";"))):
-        result = _query(daemon, one)
-    return result
+    """The lines of all results, columns separated by tabs."""
+    asked = filter(None, (part.strip() for part in statement.split(";")))
+    return [line for one in asked for line in _query(daemon, one)]
 
 
 def _query(daemon: Daemon, statement: str) -> list[str]:
@@ -71,7 +69,12 @@ def _show(daemon: Daemon, match: re.Match[str]) -> list[str]:
 
 
 def _variables(daemon: Daemon) -> dict[str, str]:
-    return DEFAULTS | {"datadir": daemon.folder + "/"} | daemon.variables
+    own = {"datadir": daemon.folder + "/"}
+    # MySQL keeps its uuid in this file; MariaDB has neither.
+    auto = daemon.rootdir.read(f"{daemon.folder}/auto.cnf") or ""
+    if told := re.search(r"(?m)^server-uuid=(\S+)$", auto):
+        own["server_uuid"] = told[1]
+    return DEFAULTS | own | daemon.variables
 
 
 def _variable(daemon: Daemon, match: re.Match[str]) -> list[str]:
@@ -81,9 +84,21 @@ def _variable(daemon: Daemon, match: re.Match[str]) -> list[str]:
     return [_variables(daemon)[name]]
 
 
+def _tables(daemon: Daemon, match: re.Match[str]) -> list[str]:
+    """As MariaDB 10.11 does: a database is a directory, a table or view a .frm file in it."""
+    left_out = re.findall(r"'(\w+)'", match[1])
+    found = {}
+    for place in sorted(daemon.rootdir.path(daemon.folder).iterdir()):
+        if place.is_dir() and place.name not in left_out:
+            found[place.name] = len(list(place.glob("*.frm")))
+    return [f"= {name}\t{count}" for name, count in found.items() if count]
+
+
 STATEMENTS: dict[str, Callable[[Daemon, re.Match[str]], list[str]]] = {
     r"INSERT INTO rows VALUES \('([^'\n]*)'\)": _insert,
     r"SELECT (COUNT\()?\*\)? FROM rows": _select,
+    r"SELECT CONCAT\('= ', table_schema\), COUNT\(\*\) FROM information_schema.tables "
+    r"WHERE table_schema NOT IN \(([^)]*)\) GROUP BY table_schema": _tables,
     r"SELECT 1": lambda daemon, match: ["1"],
     r"SELECT @@(?:GLOBAL\.)?(\w+)": _variable,
     r"SET GLOBAL (\w+) ?= ?(\w+)": _set,
