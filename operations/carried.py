@@ -35,12 +35,10 @@ class Named(NamedTuple):
     below: tuple[str, ...] = ()
 
 
-_BELOW = 'index($1, at "/") == 1 {print "@", substr($1, length(at) + 1), from}'
 KINDS = (
-    'mounts=$(mount -p | awk "{print \\$2}"); while read -r each; do '
-    'if [ -d "$each" ]; then echo "= directory $each"; '
-    'printf "%s\\n" "$mounts" | awk -v at="$(realpath "$each")" -v from="$each" '
-    f"{quote(_BELOW)}; "
+    'set -f; mounts=$(mount -p | awk "{print \\$2}"); while read -r each; do '
+    'if [ -d "$each" ]; then echo "= directory $each"; cd -P -- "$each" && '
+    'for at in $mounts; do case $at in "$PWD"/?*) echo "@ ${at#"$PWD"} $each";; esac; done; '
     'elif [ -f "$each" ]; then echo "= file $each"; '
     'elif [ -e "$each" ]; then echo "= other $each"; fi; done'
 )

@@ -10,10 +10,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from operations.carried import Ask
 from operations.doors import Doors, View, Ways
 from operations.facts import JailAddresses, Listeners, Nats, Networks, OnePass, Rules
 from operations.placing import Obstacle, Placed, of_host
 from rollout.site import Site
+from tests.checks.asking import asking
+
+
+@pytest.fixture(scope="session")
+def ask(host: Any) -> Ask:
+    return asking(host)
 
 
 @pytest.fixture(scope="session")

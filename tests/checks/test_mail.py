@@ -8,12 +8,11 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from operations import logins, mail, mailers
-from operations.carried import LOCAL_ETC, Further, is_in
+from operations.carried import LOCAL_ETC, Ask, Further, is_in
 from operations.jail import PROGRAMS
 from operations.mail import POSTFIX, SENDMAIL, Queue
 from rollout.site import Site
 from tests.checks import smtp
-from tests.checks.asking import asking
 
 if TYPE_CHECKING:
     from tests.checks.conftest import Listening
@@ -67,7 +66,7 @@ def test_maps_can_be_rebuilt(host: Any, site: Site) -> None:
     assert not wrong, f"mail maps that cannot be rebuilt from their text: {'; '.join(wrong)}"
 
 
-def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> None:
+def test_named_paths_are_in_the_jail(ask: Ask, site: Site, service: str) -> None:
     """By a mount, as a copy, or brought along; else the setting that names them is told."""
     jail = site.jail_of(service)
     further = Further(
@@ -75,7 +74,7 @@ def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> Non
         there=(*site.paths(jail), *PROGRAMS, *mailers.OWN),
         trees=site.base.jails,
     )
-    lost = [f"{each.said}: {each.path}" for each in further.lost(asking(host))]
+    lost = [f"{each.said}: {each.path}" for each in further.lost(ask)]
     assert not lost, (
         f"jail {jail} would not have these: {'; '.join(lost)}: add each to services.{service}."
         f"configuration (is copied) or .data, or its directory to jails.{jail}.mounts; or take "
@@ -83,10 +82,10 @@ def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> Non
     )
 
 
-def test_only_logins_have_passwords(host: Any, site: Site, jail: str) -> None:
+def test_only_logins_have_passwords(host: Any, ask: Ask, site: Site, jail: str) -> None:
     """The host's, if the mail daemons ask the system for them; else none. Names alone are read."""
     uids = site.jails[jail].uids or (1, 0)
-    drivers = asking(host)(logins.Drivers, scripts=_scripts(site, jail))
+    drivers = ask(logins.Drivers, scripts=_scripts(site, jail))
     wanted = logins.by_system(drivers)
     rows = host.check_output(logins.differences(logins.Accounts(jail, uids), wanted)).splitlines()
     if wanted and rows and host.check_output("find /etc/master.passwd -mmin -2"):
@@ -106,7 +105,7 @@ def test_only_logins_have_passwords(host: Any, site: Site, jail: str) -> None:
 
 
 def test_local_helpers_are_reached(
-    host: Any, listening: list[Listening], site: Site, service: str
+    ask: Ask, listening: list[Listening], site: Site, service: str
 ) -> None:
     """Milters, filters and policy servers at 127.0.0.1, which is the jail itself in a jail."""
     jail = site.jail_of(service)
@@ -121,7 +120,7 @@ def test_local_helpers_are_reached(
     known = {str(port) for port in site.tcp_ports}
     lost = [
         f"{said}: 127.0.0.1:{port}"
-        for port, said in _settings(host, site, jail).ports
+        for port, said in _settings(ask, site, jail).ports
         if port in helpers - known
     ]
     assert not lost, (
@@ -130,9 +129,9 @@ def test_local_helpers_are_reached(
     )
 
 
-def test_named_accounts_are_in_the_jail(host: Any, site: Site, service: str) -> None:
+def test_named_accounts_are_in_the_jail(host: Any, ask: Ask, site: Site, service: str) -> None:
     jail = site.jail_of(service)
-    named = dict(_settings(host, site, jail).accounts)
+    named = dict(_settings(ask, site, jail).accounts)
     asked = f"for name in {' '.join(named)}; do echo $name $(id -u $name 2>/dev/null); done"
     rows = [row.split() for row in host.check_output(asked).splitlines()] if named else []
     low, high = site.jails[jail].uids or (1, 0)
@@ -147,12 +146,12 @@ def test_named_accounts_are_in_the_jail(host: Any, site: Site, service: str) -> 
     )
 
 
-def test_jail_has_what_is_named(host: Any, site: Site, service: str) -> None:
+def test_jail_has_what_is_named(host: Any, ask: Ask, site: Site, service: str) -> None:
     """Asked in the jail: each path that exists on the host; of directories that are mounted, the
     same one, since the jail has an empty one of that name where the mount is missing.
     """
     jail = site.jail_of(service)
-    said = _settings(host, site, jail)
+    said = _settings(ask, site, jail)
     kinds, named = dict(said.there.kinds), dict(said.paths)
     own = (*site.services[service].configuration, *PROGRAMS, *mailers.OWN, LOCAL_ETC)
     mounted = [path for path, kind in kinds.items() if kind == "directory" and not is_in(path, own)]
@@ -169,8 +168,8 @@ def test_jail_has_what_is_named(host: Any, site: Site, service: str) -> None:
     )
 
 
-def _settings(host: Any, site: Site, jail: str) -> mailers.Said:
-    said: mailers.Said = asking(host)(mailers.Settings, scripts=_scripts(site, jail))
+def _settings(ask: Ask, site: Site, jail: str) -> mailers.Said:
+    said: mailers.Said = ask(mailers.Settings, scripts=_scripts(site, jail))
     return said
 
 

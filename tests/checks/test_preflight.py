@@ -6,6 +6,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from operations import rc
 from operations.carried import is_in
 from operations.facts import JAIL_CONF, jails_of
@@ -271,17 +273,43 @@ def test_mount_source_exists(host: Any, jail: str, path: str) -> None:
     )
 
 
-def test_name_of_jail_is_free(host: Any, rc_conf: str, site: Site, jail: str) -> None:
-    """Ours would be taken for it: jail(8), jexec and rc.conf know a jail by its name."""
-    own = f"/etc/jail.{jail}.conf /etc/jail.conf.d/{jail}.conf {site.base.jails}/{jail}"
-    answer = host.check_output(
-        f"jls -j {jail} path 2>/dev/null | sed 's/^/jls: a jail of that name runs in /'; "
-        f"ls -d {own} 2>/dev/null; "
+@pytest.fixture(scope="session")
+def jails_there(host: Any, site: Site) -> list[tuple[str, str, str]]:
+    """What may be a jail: where it is said, its name, and the line of jail.conf(5), if it is one.
+
+    Asked for all jails of the site file at once. Without a name the line itself has it.
+    """
+    own = {path: name for name in site.built for path in _places(site, name)}
+    said = host.check_output(
+        "jls name path | sed -e 's/^/jls /'; "
+        f"ls -d {' '.join(own)} 2>/dev/null; "
         f"{JAIL_CONF} | while read -r file; do "
         'awk \'{print FILENAME ":" FNR ":\\t" $0}\' "$file"; done'
     )
-    rows = [row.partition("\t") for row in answer.splitlines()]
-    said = [place.rstrip(":") for place, _, text in rows if not text or jail in jails_of(text)]
+    found = []
+    for row in said.splitlines():
+        place, _, text = row.partition("\t")
+        if row.startswith("jls "):
+            _, name, path = row.split(" ", 2)
+            found.append((f"jls: a jail of that name runs in {path}", name, ""))
+        else:
+            found.append((place.rstrip(":"), own.get(row, ""), text))
+    return found
+
+
+def _places(site: Site, jail: str) -> tuple[str, ...]:
+    return (
+        f"/etc/jail.{jail}.conf",
+        f"/etc/jail.conf.d/{jail}.conf",
+        f"{site.base.jails}/{jail}",
+    )
+
+
+def test_name_of_jail_is_free(
+    jails_there: list[tuple[str, str, str]], rc_conf: str, site: Site, jail: str
+) -> None:
+    """Ours would be taken for it: jail(8), jexec and rc.conf know a jail by its name."""
+    said = [place for place, name, text in jails_there if name == jail or jail in jails_of(text)]
     said += re.findall(rf"(?m)^\s*(jail_{re.escape(jail)}_\w+)=", rc_conf)
     assert not said, (
         f"[jails.{jail}]: the host has something of that name already ({'; '.join(said)}): give "

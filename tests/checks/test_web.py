@@ -13,16 +13,15 @@ from operations.companion import Enabled
 from operations.facts import Rotated
 from operations.jail import PROGRAMS
 from rollout.site import Site
-from tests.checks.asking import asking
 
 _PAGES = Path(__file__).with_name("pages.sh")
 SESSIONS = "find -x /tmp /var/tmp -name 'sess_*' -type f -mtime -1 | head -n 1"
 _SAMPLE = 100  # pages besides those of each virtual host
 
 
-def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> None:
+def test_named_paths_are_in_the_jail(host: Any, ask: Ask, site: Site, service: str) -> None:
     """By a mount, as a copy, or brought along; else the place that names them is told."""
-    ask, jail, further = asking(host), site.jail_of(service), _further(site, service)
+    jail, further = site.jail_of(service), _further(site, service)
     lost = [f"{each.said}: {each.path}" for each in further.lost(ask)]
     if pools := _pools(host, ask, site, service):
         lost = [each for each in lost if each.rpartition(" ")[2] not in pools]
@@ -47,9 +46,9 @@ def test_named_paths_are_in_the_jail(host: Any, site: Site, service: str) -> Non
     )
 
 
-def test_local_backends_are_reached(host: Any, site: Site, service: str) -> None:
+def test_local_backends_are_reached(host: Any, ask: Ask, site: Site, service: str) -> None:
     """In a jail 127.0.0.1 is the jail: who listens there must be known, and led to."""
-    ask, jail = asking(host), site.jail_of(service)
+    jail = site.jail_of(service)
     known = {str(port) for each in site.services.values() for port in each.tcp_ports}
     pools = _pools(host, ask, site, service)
     lines = ask(apache.Directives, places=site.services[service].configuration).lines
@@ -65,9 +64,9 @@ def test_local_backends_are_reached(host: Any, site: Site, service: str) -> None
     )
 
 
-def test_jail_has_what_is_named(host: Any, site: Site, service: str) -> None:
+def test_jail_has_what_is_named(host: Any, ask: Ask, site: Site, service: str) -> None:
     """Not only by the site file: asked in the jail, for each path that exists on the host."""
-    ask, jail = asking(host), site.jail_of(service)
+    jail = site.jail_of(service)
     names = php.names(site.services[service].configuration)
     named = [each for configuration in names for each in configuration.named(ask)]
     paths = {each.path: each.said for each in named if each.kind != "other"}
@@ -88,10 +87,10 @@ def test_no_sessions_are_in_tmp(host: Any) -> None:
     )
 
 
-def test_jail_sends_the_same_pages(host: Any, site: Site, service: str) -> None:
+def test_jail_sends_the_same_pages(host: Any, ask: Ask, site: Site, service: str) -> None:
     """By pages.sh beside this file, in one round trip, while both daemons run."""
     jail, wan = site.jail_of(service), str(site.host.wan_address)
-    lines = asking(host)(apache.Directives, places=site.services[service].configuration).lines
+    lines = ask(apache.Directives, places=site.services[service].configuration).lines
     ports = [str(each.port) for each in site.services[service].ports if each.probe == "http"]
     given = [wan, str(site.jails[jail].address), " ".join(ports)]
     given += map(str, (*(site.jails[jail].uids or (0, -1)), _SAMPLE))
