@@ -64,7 +64,7 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 def _twins(site: Site) -> tuple[Check, ...]:
     """What both daemons are asked while the host's still serves."""
-    if not any(each.probe == "http" for each in site.services[_NAME].ports):
+    if not site.services[_NAME].pages:
         return ()
     same = check("web::jail_sends_the_same_pages", ahead=True, until="web.cutover", service=_NAME)
     return (same,)

@@ -234,6 +234,11 @@ class Service(_Table):
     def tcp_ports(self) -> tuple[int, ...]:
         return tuple(listen.port for listen in self.ports if listen.proto == "tcp")
 
+    @property
+    def pages(self) -> tuple[Listen, ...]:
+        """The ports at which it sends pages."""
+        return tuple(listen for listen in self.ports if listen.probe in ("http", "https"))
+
     @field_validator("client")
     @classmethod
     def _without_password(cls, client: str | None) -> str | None:

@@ -119,6 +119,25 @@ async def _http(host: Host, call: Call, answering: SocketAt) -> Reply:
     return Reply(out)
 
 
+@command("/usr/bin/openssl")
+async def openssl(host: Host, call: Call) -> Reply:
+    """s_client -quiet -connect ADDRESS:PORT -servername NAME, of a web server. Seen on 15.0."""
+    match call.args:
+        case ("s_client", "-quiet", "-connect", door, "-servername", _):
+            address, _, port = door.rpartition(":")
+        case _:
+            raise Unknown("openssl: only s_client -quiet -connect -servername is modelled\n", 70)
+    answering = reach(host, call, address, int(port))
+    if answering is None:
+        return Reply(exit=1, err="connect:errno=61\n")
+    rc = answering.daemon.kind.rc
+    if int(port) == 80 or configs.certificate(answering.rootdir, rc) is None:
+        return Reply(exit=1, err="error:0A000139:SSL routines::record layer failure\n")
+    if rc != "apache24":
+        raise Unknown("openssl: only Apache is talked to in the stand-in\n", 70)
+    return await _http(host, call, answering)
+
+
 @command("/usr/bin/fetch")
 def fetch(host: Host, call: Call) -> Reply:
     usage = "usage: fetch [-146AadFlMmnPpqRrsUv] [-T seconds] [-o file] URL ..."

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Run on the host: sh -s ADDRESS JAIL PORTS LOWEST HIGHEST MOST [NAME ROOT]...
+# A port is NUMBER, or NUMBER/tls to be asked over TLS; certificates are not verified.
 # Asks the host's web server at ADDRESS, the jail's at JAIL, and the host's again, and prints a line
 # for each question: PORT NAME PATH, then STATUS LENGTH HASH LOCATION of each of the three answers.
 # Asked is / of every NAME, and at most MOST files of its directory ROOT and accounts' pages, spread
@@ -13,7 +14,10 @@ trap 'rm -rf "$work"' EXIT
 
 answer() { # address : from the question of the loop below
     printf 'GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$name" >"$work/asked"
-    nc -w 10 "$1" "$port" <"$work/asked" >"$work/raw" 2>/dev/null || :
+    case $port in
+    */tls) timeout 10 openssl s_client -quiet -connect "$1:${port%/tls}" -servername "$name" ;;
+    *) nc -w 10 "$1" "$port" ;;
+    esac <"$work/asked" >"$work/raw" 2>/dev/null || :
     tr -d '\r' <"$work/raw" >"$work/answer"
     LC_ALL=C sed '1,/^$/d' "$work/answer" >"$work/body"
     LC_ALL=C awk -v length_="$(wc -c <"$work/body")" -v hash="$(sha256 -q "$work/body")" '

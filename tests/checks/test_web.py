@@ -91,7 +91,8 @@ def test_jail_sends_the_same_pages(host: Any, ask: Ask, site: Site, service: str
     """By pages.sh beside this file, in one round trip, while both daemons run."""
     jail, wan = site.jail_of(service), str(site.host.wan_address)
     lines = ask(apache.Directives, places=site.services[service].configuration).lines
-    ports = [str(each.port) for each in site.services[service].ports if each.probe == "http"]
+    listens = {each.port: each.has_certificate for each in site.services[service].pages}
+    ports = [f"{port}/tls" if tls else str(port) for port, tls in listens.items()]
     given = [wan, str(site.jails[jail].address), " ".join(ports)]
     given += map(str, (*(site.jails[jail].uids or (0, -1)), _SAMPLE))
     for name, pages in apache.virtual_hosts(lines, wan).items():
@@ -106,7 +107,7 @@ def test_jail_sends_the_same_pages(host: Any, ask: Ask, site: Site, service: str
         f"the pages could not be asked: {said.stderr.strip()[-500:] or said.stdout[:500]}"
     )
     wrong = [
-        f"http://{name}:{port}{path}: the host answers {_answer(answers[:4])}; "
+        f"{_url(port, name)}{path}: the host answers {_answer(answers[:4])}; "
         f"jail {jail} answers {_answer(answers[4:8])}"
         for port, name, path, *answers in rows
         if not same_answer(answers[:4], answers[4:8], answers[8:])
@@ -116,6 +117,11 @@ def test_jail_sends_the_same_pages(host: Any, ask: Ask, site: Site, service: str
         f"{len(wrong)} of {len(rows)} pages are not the same: {'; '.join(wrong[:10])} "
         f"({varying} pages vary on the host itself: of these only the status is compared)"
     )
+
+
+def _url(port: str, name: str) -> str:
+    number, _, tls = port.partition("/")
+    return f"{'https' if tls else 'http'}://{name}:{number}"
 
 
 def same_answer(before: list[str], jails: list[str], after: list[str]) -> bool:

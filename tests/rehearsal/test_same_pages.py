@@ -12,6 +12,7 @@ import pytest
 from rollout.errors import RolledBack
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
+from tests.rehearsal.https import applied, new_certificate, planned, with_tls
 from tests.rehearsal.on_standin import runner, typed
 from tests.rehearsal.sites import ordered
 
@@ -61,6 +62,19 @@ def test_another_page_undoes_the_step(spoilt: str, says: str, made: Plan, box: B
             there.apply("web.standby")
         assert re.search(says, undone.value.evidence or ""), undone.value.evidence
         assert typed(box, "service -j web apache24 onestatus || true").startswith("apache24 is not")
+
+
+def test_another_page_over_tls_undoes_the_step(tmp_path: Path) -> None:
+    """Where port 80 leads to https alone, this is the only page that people see."""
+    made = planned()
+    with with_tls(made, tmp_path, new_certificate(tmp_path)) as box:
+        applied(made, box, tmp_path / "jail", "web.jail")
+        jails = f"mkdir {OLD} && sed -i '' -e 's,/usr/local/www/example.org,{OLD},' {CONF}/extra/*"
+        typed(box, f"jexec web sh -c {quote(jails)}")
+        with pytest.raises(RolledBack) as undone:
+            applied(made, box, tmp_path / "standby", "web.standby")
+    said = "https://dcserver.example.org:443/: the host answers 200, .*; jail web answers 404"
+    assert re.search(said, undone.value.evidence or ""), undone.value.evidence
 
 
 def test_pages_that_are_the_same_let_the_move_go_on(made: Plan, box: Box) -> None:

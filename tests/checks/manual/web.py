@@ -35,12 +35,15 @@ def jail_sends_the_same_pages(site: Site, service: str) -> Iterator[Look]:
         f"find -H {where} -type f -exec grep -hisE '^[[:space:]]*Server(Name|Alias)' {{}} + "
         "| awk '{for (i = 2; i <= NF; i++) print $i}' | sort -u"
     )
-    for port in (each.port for each in site.services[service].ports if each.probe == "http"):
-        ask = "printf 'GET / HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' $name | nc -w 10"
-        body = f"{port} | sed '1,/^.$/d' | sha256 -q"
+    ask = "printf 'GET / HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' $name |"
+    body = "sed '1,/^.$/d' | sha256 -q"
+    for each in site.services[service].pages:
+        way = f"nc -w 10 % {each.port}"
+        if each.has_certificate:
+            way = f"openssl s_client -quiet -connect %:{each.port} -servername $name 2>/dev/null"
+        hosts, jails = (f"{ask} {way.replace('%', str(at))} | {body}" for at in (wan, jail))
         yield Look(
-            f"for name in $({names}); do "
-            f'[ "$({ask} {wan} {body})" = "$({ask} {jail} {body})" ] || echo $name; done'
+            f'for name in $({names}); do [ "$({hosts})" = "$({jails})" ] || echo $name; done'
         )
 
 
