@@ -12,7 +12,7 @@ import pytest
 
 from operations.carried import Ask
 from operations.doors import Doors, View, Ways
-from operations.facts import JailAddresses, Listeners, Nats, Networks, OnePass, Rules
+from operations.facts import JAIL_CONF, JailAddresses, Listeners, Nats, Networks, OnePass, Rules
 from operations.placing import Obstacle, Placed, of_host
 from rollout.site import Site
 from tests.checks.asking import asking
@@ -52,6 +52,38 @@ def jails(host: Any) -> dict[str, list[str]]:
     """The addresses of each jail that runs."""
     rows = [row.partition(" ") for row in host.check_output("jls name ip4.addr").splitlines()]
     return {name: addresses.split(",") for name, _, addresses in rows}
+
+
+@pytest.fixture(scope="session")
+def jails_there(host: Any, site: Site) -> list[tuple[str, str, str]]:
+    """What may be a jail: where it is said, its name, and the line of jail.conf(5), if it is one.
+
+    Asked for all jails of the site file at once. Without a name the line itself has it.
+    """
+    own = {path: name for name in site.built for path in _places(site, name)}
+    said = host.check_output(
+        "jls name path | sed -e 's/^/jls /'; "
+        f"ls -d {' '.join(own)} 2>/dev/null; "
+        f"{JAIL_CONF} | while read -r file; do "
+        'awk \'{print FILENAME ":" FNR ":\\t" $0}\' "$file"; done'
+    )
+    found = []
+    for row in said.splitlines():
+        place, _, text = row.partition("\t")
+        if row.startswith("jls "):
+            _, name, path = row.split(" ", 2)
+            found.append((f"jls: a jail of that name runs in {path}", name, ""))
+        else:
+            found.append((place.rstrip(":"), own.get(row, ""), text))
+    return found
+
+
+def _places(site: Site, jail: str) -> tuple[str, ...]:
+    return (
+        f"/etc/jail.{jail}.conf",
+        f"/etc/jail.conf.d/{jail}.conf",
+        f"{site.base.jails}/{jail}",
+    )
 
 
 @pytest.fixture(scope="session")

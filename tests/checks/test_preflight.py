@@ -6,11 +6,9 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from operations import rc
 from operations.carried import is_in
-from operations.facts import JAIL_CONF, jails_of
+from operations.facts import jails_of
 from operations.jail import PROGRAMS
 from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
@@ -270,38 +268,6 @@ def test_mount_source_exists(host: Any, jail: str, path: str) -> None:
     assert host.file(path).is_directory, (
         f"jails.{jail}.mounts: {path} is not a directory of the host: create it, or remove the "
         "mount"
-    )
-
-
-@pytest.fixture(scope="session")
-def jails_there(host: Any, site: Site) -> list[tuple[str, str, str]]:
-    """What may be a jail: where it is said, its name, and the line of jail.conf(5), if it is one.
-
-    Asked for all jails of the site file at once. Without a name the line itself has it.
-    """
-    own = {path: name for name in site.built for path in _places(site, name)}
-    said = host.check_output(
-        "jls name path | sed -e 's/^/jls /'; "
-        f"ls -d {' '.join(own)} 2>/dev/null; "
-        f"{JAIL_CONF} | while read -r file; do "
-        'awk \'{print FILENAME ":" FNR ":\\t" $0}\' "$file"; done'
-    )
-    found = []
-    for row in said.splitlines():
-        place, _, text = row.partition("\t")
-        if row.startswith("jls "):
-            _, name, path = row.split(" ", 2)
-            found.append((f"jls: a jail of that name runs in {path}", name, ""))
-        else:
-            found.append((place.rstrip(":"), own.get(row, ""), text))
-    return found
-
-
-def _places(site: Site, jail: str) -> tuple[str, ...]:
-    return (
-        f"/etc/jail.{jail}.conf",
-        f"/etc/jail.conf.d/{jail}.conf",
-        f"{site.base.jails}/{jail}",
     )
 
 
