@@ -116,7 +116,7 @@ def _handover(site: Site, where: dict[str, str]) -> Step:
             check("service::does_not_run_on_host", service=_NAME),
             check("service::starts_at_boot_in_jail", service=_NAME),
             check("service::answers_from_jail", service=_NAME),
-            check("network::ipfw_set_is_enabled", set=switch),
+            *forward.checks(site, _NAME, forward.ways(site, _NAME)),
             *dependents.asked_checks(site, _NAME),
             *dependents.logs_checks(site, _NAME),
         ),
@@ -141,6 +141,10 @@ def _resolver(site: Site, address: str) -> Step:
             ),
         ),
         checks=(
-            check("name::can_be_looked_up_on_host", name=site.services[_NAME].ports[0].name or "."),
+            check(
+                "name::can_be_looked_up_on_host",
+                name=site.services[_NAME].ports[0].name or ".",
+                server=address,
+            ),
         ),
     )

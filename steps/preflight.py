@@ -61,6 +61,10 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check("preflight::configuration_exists", until=moved, path=path)
                 for path in service.configuration
             ]
+            if service.data:
+                checks.append(
+                    check("preflight::links_in_data_lead_into_the_jail", until=moved, service=name)
+                )
     checks += [
         check("preflight::name_of_jail_is_free", until=f"{site.builder(jail)}.jail", jail=jail)
         for jail in site.built

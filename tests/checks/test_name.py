@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 
-def test_can_be_looked_up_on_host(host: Any, name: str) -> None:
-    answer = host.run("host -t SOA %s", name)
-    assert answer.rc == 0, f"the host cannot look up {name}: {answer.stdout.strip()}"
+def test_can_be_looked_up_on_host(host: Any, name: str, server: str) -> None:
+    """If the host asks that server at all: another one in its resolv.conf answers as before."""
+    asks = f"awk -v at={server} '$1 == \"nameserver\" && $2 == at {{print at}}' /etc/resolv.conf"
+    for each in host.run(asks).stdout.split():
+        answer = host.run("host -t SOA %s %s", name, each)
+        assert answer.rc == 0, (
+            f"the host cannot look up {name} at {each}, to which its /etc/resolv.conf leads: "
+            f"{answer.stdout.strip()}"
+        )
 
 
 def _addresses(answer: str) -> list[str]:

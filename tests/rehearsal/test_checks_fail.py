@@ -164,7 +164,12 @@ CASES = [
     lacking("mail::ports_are_closed_on_host", service="mail"),
     broken("mail::host_queue_is_empty", "touch /var/spool/mqueue/dfA1 /var/spool/mqueue/qfA1"),
     lacking("mail::from_the_host_arrives"),
-    broken("name::can_be_looked_up_on_host", "service named onestop", name="example.org"),
+    broken(
+        "name::can_be_looked_up_on_host",
+        "service named onestop",
+        name="example.org",
+        server="127.0.0.1",
+    ),
     replace(
         lacking("mysql::server_uses_the_data_of_the_site_file", service="mysql"),
         site=_with("mysql", data=("/var/db/other",)),
@@ -205,6 +210,12 @@ CASES = [
     ),
     lacking("network::rules_return_with_the_firewall", script="/cellblock_firewall"),
     broken("network::the_hosts_rules_still_decide", LOADED, set=24, ways=WAYS),
+    broken(
+        "network::the_hosts_rules_still_decide",
+        f"{LOADED}; ipfw -q add 64999 set 24 count ip from any to any; ipfw -q set disable 24",
+        set=24,
+        ways=WAYS,
+    ),
     broken("preflight::firewall_of_the_host_is_in_force", f"{LOADED}; ipfw disable firewall"),
     broken("preflight::firewall_of_the_host_is_in_force", "sysrc firewall_enable=YES"),
     replace(
@@ -238,6 +249,11 @@ CASES = [
         lacking("preflight::host_has_the_public_addresses_of_jails"), site=_with_public_address
     ),
     lacking("preflight::mount_source_exists", jail="web", path="/nosuch"),
+    broken(
+        "preflight::links_in_data_lead_into_the_jail",
+        "mkdir -p /data/files && ln -s ../../../data/files /usr/local/www/files",
+        service="web",
+    ),
     broken(
         "preflight::name_of_jail_is_free", "echo 'web { persist; }' >> /etc/jail.conf", jail="web"
     ),

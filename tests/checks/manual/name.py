@@ -8,7 +8,7 @@ from operations.command import ANY, Look
 from rollout.site import Site
 
 
-def can_be_looked_up_on_host(site: Site, name: str) -> Iterator[Look]:
+def can_be_looked_up_on_host(site: Site, name: str, server: str) -> Iterator[Look]:
     yield Look(f"host -t SOA {name}", f"{ANY} SOA {ANY}")
 
 

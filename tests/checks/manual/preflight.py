@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from operations import rc
 from operations.command import ANY, Look
@@ -110,6 +111,11 @@ def configuration_is_valid(site: Site, service: str) -> Iterator[Look]:
 
 def configuration_exists(site: Site, path: str) -> Iterator[Look]:
     yield Look(f"ls -d {path}", path)
+
+
+def links_in_data_lead_into_the_jail(site: Site, service: str) -> Iterator[Look]:
+    """Links to other directories that the jail mounts need no care."""
+    yield Look(f"find -H {' '.join(map(quote, site.services[service].data))} -type l")
 
 
 def mount_source_exists(site: Site, jail: str, path: str) -> Iterator[Look]:

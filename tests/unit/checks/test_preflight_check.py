@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from types import SimpleNamespace
 
@@ -58,6 +59,49 @@ def test_another_port_of_the_daemon_is_told(sample: Site) -> None:
         preflight.test_all_ports_are_in_the_site_file(sockets(SERVED + MORE), sample, "bind")
     assert by_hand(SERVED + MORE, sample, "bind") == MORE
     preflight.test_all_ports_are_in_the_site_file(sockets(SERVED + MORE), sample, "web")
+
+
+class Linked:
+    """A host with these links, as `stat -f '%N%t%Y'` prints them; what they lead to exists."""
+
+    def __init__(self, *links: str) -> None:
+        self._links = "".join(f"{each}\n" for each in links)
+
+    def run(self, command: str) -> SimpleNamespace:
+        return SimpleNamespace(rc=0, stdout=self._links)
+
+    def check_output(self, command: str) -> str:
+        return "\n".join(shlex.split(command.partition("; do")[0])[3:])
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "/usr/local/www/new\told",
+        "/usr/local/www/shop\t/usr/home/user001/public_html",
+        "/usr/local/www/shop\t../../../home/user001/public_html",
+        "/usr/local/www/a/up\t../../www/b",
+        "/usr/local/www/php\t/usr/local/bin/php",
+    ],
+)
+def test_a_link_to_what_the_jail_has_works_there(sample: Site, link: str) -> None:
+    preflight.test_links_in_data_lead_into_the_jail(Linked(link), sample, "web")
+
+
+@pytest.mark.parametrize(
+    ("link", "leads"),
+    [
+        ("/usr/local/www/files\t/data/files", "/usr/local/www/files leads to /data/files"),
+        ("/usr/local/www/files\t../../../data", "/usr/local/www/files leads to /data"),
+        ("/usr/local/www/mail\t/var/db/mysql", "/usr/local/www/mail leads to /var/db/mysql"),
+        ("/usr/local/www/two", "/usr/local/www/two: a name with a line break"),
+    ],
+)
+def test_a_link_to_what_the_jail_lacks_is_refused(sample: Site, link: str, leads: str) -> None:
+    with pytest.raises(AssertionError) as told:
+        preflight.test_links_in_data_lead_into_the_jail(Linked(link), sample, "web")
+    assert leads in str(told.value)
+    assert "add the directories to jails.web.mounts" in str(told.value)
 
 
 class Told:
