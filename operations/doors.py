@@ -63,7 +63,8 @@ class View:
         """
         if moved := self._redirected(doors, proto, port):
             at = {each for each in moved if not each.is_loopback and not self._of_jails(each)}
-            return (*self.own[:1], *sorted(at.difference(self.own[:1]))), placing.LOOPBACK in moved
+            first = at.intersection(self.own[:1])
+            return (*first, *sorted(at - first)), placing.LOOPBACK in moved
         sockets = [each for each in self.bound if (each.proto, each.port) == (proto, port)]
         public = {each.command for each in sockets if each.address in {"*", str(self.own[0])}}
         bound = {each.address for each in sockets if not public or each.command in public}
@@ -120,6 +121,7 @@ class Doors:
                 public,
                 IPv4Address(self.jail),
                 self.nat,
+                IPv4Address(beside.wan),
                 addresses,
                 beside.network,
             )

@@ -75,7 +75,7 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
     """Add rules to a disabled set, all with one number: they exist, but have no effect yet.
 
     ipfw keeps rules of one number in the order in which they were added. Nothing else may use the
-    set.
+    set. One without rules is disabled and enabled as the others are.
     """
     yield from _added(set, [(number, body) for body in bodies])
 
@@ -85,7 +85,7 @@ def _added(set: int, placed: Sequence[placing.Placed]) -> Commands:
     the whole sets N and M.
     """
     there = [rule for rule in host.get_fact(Rules) if set == rule.set]
-    if sorted((rule.number, rule.body) for rule in there) == sorted(placed):
+    if there and sorted((rule.number, rule.body) for rule in there) == sorted(placed):
         host.noop(f"set {set} has these rules already")
         return
     if there:

@@ -43,7 +43,8 @@ class Obstacle(Exception):
 class Port:
     """A port of a service, and how its packets get into the jail.
 
-    `nat` is the instance for UDP. `addresses` are those of the host at which it answers.
+    `nat` is the instance for UDP, `wan` the address that it gives. `addresses` are those of the
+    host at which the port answers; none if it does at 127.0.0.1 alone.
     """
 
     proto: Proto
@@ -51,6 +52,7 @@ class Port:
     public: bool
     jail: IPv4Address
     nat: int
+    wan: IPv4Address
     addresses: tuple[IPv4Address, ...]
     network: str
     """Of the jails."""
@@ -374,9 +376,12 @@ def local(
     those rules have the number `front`, before all of the host's.
     """
     ends = (*port.addresses, *((LOOPBACK, *others) if others else ()))
+    if not ends:
+        return
     number = _over_lo0(wall, port, ends)
     yield from _local(port, others, number, front)
-    yield number, f"{_into(port, Fit())} recv lo0"
+    if port.addresses:
+        yield number, f"{_into(port, Fit())} recv lo0"
 
 
 def localhost(
@@ -393,7 +398,7 @@ def _local(port: Port, others: Sequence[IPv4Address], number: int, front: int) -
     if not others:
         return
     if port.proto == "udp":
-        here, wan = f"{LOOPBACK} {port.port}", port.addresses[0]
+        here, wan = f"{LOOPBACK} {port.port}", port.wan
         yield number, f"nat {port.nat} udp from {LOOPBACK} to {here} out"
         yield number, f"nat {port.nat} udp from {wan} to {here} in"
         yield number, f"nat {port.nat} udp from {here} to {wan} in"

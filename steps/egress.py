@@ -47,8 +47,8 @@ def steps(site: Site) -> tuple[Step, ...]:
                 use(firewall.switch, set=place.set),
             ),
             checks=(
-                *ruleset.checks(site, _NAME),
-                forward.still_decided(site, _NAME, ways(site)),
+                *ruleset.checks(site, _NAME)[1:],
+                *forward.checks(site, _NAME, ways(site)),
                 *_checks(site, natted, boot),
             ),
         ),

@@ -54,13 +54,8 @@ def answers_ways(site: Site) -> Ways:
 
 def checks(site: Site, part: str, ways: Ways, until: str | None = None) -> tuple[Check, ...]:
     """The set is in force, and the host's own rules still decide who gets in."""
-    enabled = check("network::ipfw_set_is_enabled", until=until, set=site.places[part].set)
-    return (enabled, still_decided(site, part, ways, until))
-
-
-def still_decided(site: Site, part: str, ways: Ways, until: str | None = None) -> Check:
     set = site.places[part].set
-    return check("network::the_hosts_rules_still_decide", until=until, set=set, ways=ways)
+    return (check("network::the_hosts_rules_still_decide", until=until, set=set, ways=ways),)
 
 
 def answer_checks(site: Site, service: str, until: str | None = None) -> tuple[Check, ...]:

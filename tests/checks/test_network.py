@@ -81,10 +81,16 @@ def test_the_hosts_rules_still_decide(
     firewall: HostFirewall, rules: list[str], set: int, ways: Ways
 ) -> None:
     """Each rule of ours has to be directly before the rule of the host that lets its packets pass,
-    also when the administrator has changed these since.
+    also when the administrator has changed these since. A set has no rules if its service answered
+    at 127.0.0.1 alone, which another set leads to the jail.
     """
-    live = {(each.number, each.body) for each in Rules().process(rules) if each.set == set}
+    there = [each for each in Rules().process(rules) if each.set == set]
+    live = {(each.number, each.body) for each in there}
     wanted = dict.fromkeys(firewall.placed(ways))
+    assert live or not wanted, (
+        f"ipfw set {set} has no rules: someone removed them, perhaps by a flush; {_RESTORE}"
+    )
+    assert all(each.enabled for each in there), f"ipfw set {set} is disabled"
     missing = "; ".join(f"{number} {body}" for number, body in wanted if (number, body) not in live)
     more = "; ".join(f"{number} {body}" for number, body in sorted(live - wanted.keys()))
     assert not missing, (

@@ -45,6 +45,7 @@ def ipfw_rules_are_saved_for_boot(site: Site, part: str, path: str) -> Iterator[
 
 def the_hosts_rules_still_decide(site: Site, set: int, ways: Ways) -> Iterator[Look]:
     """Rules of the host behind ours would come too late for what ours redirect."""
+    yield from ipfw_set_is_enabled(site, set)
     first, last = ways.beside.sets
     theirs = "$3 < F || $3 > L".replace("F", str(first)).replace("L", str(last))
     yield Look(f"ipfw -S list | awk '({theirs}) && !/^65535 /'")

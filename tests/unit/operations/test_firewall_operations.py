@@ -5,16 +5,16 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pyinfra.api.exceptions import OperationError
 
 from operations import firewall
 from operations.command import Reversible
-from operations.doors import Beside, Doors, Ways
+from operations.doors import Beside, Doors, View, Ways
 from operations.facts import (
     Bound,
     HostRules,
@@ -30,6 +30,7 @@ from operations.facts import (
     State,
 )
 from operations.facts import Path as At
+from operations.placing import of_host
 from tests.unit.operations.asking import pairs, recorded, reversible, yielded
 
 HTTP = "fwd 10.80.0.2,80 tcp from any to 203.0.113.2 80 in"
@@ -173,6 +174,42 @@ def test_another_programs_socket_at_the_port_is_not_the_daemons() -> None:
     found = [each.do for each in opened(LAST, doors=web, bound=sockets)]
     assert not [each for each in found if "127.0.0.1" in each]
     assert [each for each in opened(LAST, doors=web) if "127.0.0.1" in each.says]
+
+
+@pytest.mark.parametrize("proto", ["tcp", "udp"])
+def test_a_private_port_at_127_0_0_1_alone_is_led_from_there_alone(
+    proto: Literal["tcp", "udp"],
+) -> None:
+    alone = Doors("all", "10.80.0.3", 4, ((proto, 3306, False),), (), ("10.80.0.4",), 4)
+    bound = (Bound(proto, "mysqld", "127.0.0.1", 3306),)
+    found = opened(LAST, doors=alone, bound=bound)
+    added = [each.do for each in found if each.do.startswith("ipfw -q add")]
+    assert added and all("127.0.0.1" in each or "to 10.80.0.4 3306" in each for each in added)
+
+
+def test_a_set_without_rules_is_switched_and_undone_as_the_others_are() -> None:
+    """MySQL at 127.0.0.1 alone: the rules for that are in another set."""
+    alone = Doors("all", "10.80.0.3", 4, (("tcp", 3306, False),), (), (), 4)
+    found = opened(LAST, doors=alone, bound=(Bound("tcp", "mysqld", "127.0.0.1", 3306),))
+    assert found[0].do == "ipfw -q set disable 27"
+    assert not [each for each in found if " add " in each.do]
+
+
+def test_where_the_daemon_answered_is_known_from_the_rules_once_it_has_moved() -> None:
+    alone = Doors("all", "10.80.0.3", 4, (("tcp", 3306, False),), (), (), 4)
+    own = (IPv4Address("203.0.113.2"), IPv4Address("203.0.113.3"))
+    led = "fwd 10.80.0.3,3306 tcp from any to "
+
+    def served(*rules: str) -> tuple[list[str], bool]:
+        ours = tuple(Rule(64999, 20, rule) for rule in rules)
+        at, local = View(of_host([]), own, (), ours).served(alone, "tcp", 3306)
+        return [str(each) for each in at], local
+
+    assert served(f"{led}127.0.0.1 3306") == ([], True)
+    assert served(f"{led}203.0.113.3,203.0.113.2 3306 in recv lo0") == (
+        ["203.0.113.2", "203.0.113.3"],
+        False,
+    )
 
 
 def test_a_rule_with_a_table_is_typed_so_that_sh_leaves_it_alone() -> None:
