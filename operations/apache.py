@@ -42,12 +42,16 @@ _PORTS = {"ajp": "8009", "fcgi": "8000", "https": "443", "scgi": "4000", "wss": 
 """The ports of backends that name none (modules/proxy)."""
 
 _PATHS = (
+    'function told(word, part, n, i, at) {gsub(/unix:/, "|", word); n = split(word, part, "|"); '
+    r"for (i = 1; i <= n; i++) if (part[i] ~ /[\/]/ && part[i] !~ /:/) {at = part[i]; "
+    r'if (at !~ /^[\/]/) at = root "/" at; sub(/[\/]+$/, "", at); if (at == "") continue; '
+    r'print at; if (sub(/[\/][^\/]*$/, "", at) && at != "") print at}} '
     'BEGIN {root = "/usr/local"} '
-    '{sub(/^[^:]*:[^:]*:/, ""); gsub(/"/, " "); gsub(/[|]/, " "); gsub(/unix:/, " ")} '
-    'tolower($1) == "serverroot" {root = $2} '
-    r"{for (i = 2; i <= NF; i++) if ($i ~ /[\/]/ && $i !~ /:/) "
-    r'{at = $i ~ /^[\/]/ ? $i : root "/" $i; sub(/[\/]+$/, "", at); if (at == "") continue; '
-    r'print at; if (sub(/[\/][^\/]*$/, "", at) && at != "") print at}}'
+    '{sub(/^[^:]*:[^:]*:/, ""); line = $0; gsub(/"/, " "); '
+    'if (tolower($1) == "serverroot") root = $2; while (match(line, /"[^"]*"/)) '
+    "{told(substr(line, RSTART + 1, RLENGTH - 2)); "
+    'line = substr(line, 1, RSTART - 1) " " substr(line, RSTART + RLENGTH)} '
+    "$0 = line; for (k = 2; k <= NF; k++) told($k)}"
 )
 """awk: each path in the lines, and its directory."""
 

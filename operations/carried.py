@@ -36,7 +36,7 @@ class Named(NamedTuple):
 
 
 KINDS = (
-    'set -f; mounts=$(mount -p | awk "{print \\$2}"); while read -r each; do '
+    'set -f; mounts=$(mount -p | awk "{print \\$2}"); while IFS= read -r each; do '
     'if [ -d "$each" ]; then echo "= directory $each"; cd -P -- "$each" && '
     'for at in $mounts; do case $at in "$PWD"/?*) echo "@ ${at#"$PWD"} $each";; esac; done; '
     'elif [ -f "$each" ]; then echo "= file $each"; '
@@ -113,10 +113,13 @@ class Further:
         return [each for each in lacking if not _is_local(each) and not self._is_shown(each)]
 
     def _is_shown(self, named: Named) -> bool:
-        """Not a directory that has jails, or the system's own, in it."""
+        """Not a directory that has jails, or the system's own, in it; none that fstab(5) cannot
+        name.
+        """
         others = ("/usr/local", "/usr/home", "/var/log", self.trees, *_SYSTEMS)
         return (
             named.kind == "directory"
+            and not has_space(named.path)
             and not is_in(named.path, (*_SYSTEMS, LOCAL_ETC, self.trees))
             and not any(is_in(each, (named.path,)) for each in others)
         )
@@ -124,6 +127,11 @@ class Further:
 
 def _is_local(named: Named) -> bool:
     return named.kind in ("directory", "file") and named.path.startswith(f"{LOCAL_ETC}/")
+
+
+def has_space(path: str) -> bool:
+    """Whether fstab(5) would take a path for two."""
+    return any(letter.isspace() for letter in path)
 
 
 def is_in(path: str, places: Sequence[str]) -> bool:

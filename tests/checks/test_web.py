@@ -8,7 +8,7 @@ from shlex import quote
 from typing import Any
 
 from operations import apache, php
-from operations.carried import Ask, Further
+from operations.carried import Ask, Further, has_space
 from operations.companion import Enabled
 from operations.facts import Rotated
 from operations.jail import PROGRAMS
@@ -22,7 +22,7 @@ _SAMPLE = 100  # pages besides those of each virtual host
 def test_named_paths_are_in_the_jail(host: Any, ask: Ask, site: Site, service: str) -> None:
     """By a mount, as a copy, or brought along; else the place that names them is told."""
     jail, further = site.jail_of(service), _further(site, service)
-    lost = [f"{each.said}: {each.path}" for each in further.lost(ask)]
+    lost = [f"{each.said}: {each.path}{_odd(each.path)}" for each in further.lost(ask)]
     if pools := _pools(host, ask, site, service):
         lost = [each for each in lost if each.rpartition(" ")[2] not in pools]
     assert not lost, (
@@ -140,6 +140,10 @@ def _answer(said: list[str]) -> str:
         return "nothing"
     leads = "" if where == "-" else f", leading to {where}"
     return f"{status}, {length} bytes, sha256 {digest[:12]}{leads}"
+
+
+def _odd(path: str) -> str:
+    return " (fstab(5) takes no white space: give it another name)" if has_space(path) else ""
 
 
 def _further(site: Site, service: str) -> Further:

@@ -24,7 +24,7 @@ FREEBSD: dict[str, Any] = {
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Directories of a host: pages, logs, and a file in place of a socket."""
-    for each in ("pages", "logs", "run"):
+    for each in ("pages", "logs", "run", "two words"):
         (tmp_path / "data" / each).mkdir(parents=True)
     (tmp_path / "data" / "key").touch()
     return tmp_path / "data"
@@ -51,6 +51,7 @@ def named(root: Path, conf: str, other: str = "") -> dict[str, Named]:
     [
         ('DocumentRoot "{}/pages"', "pages", "directory"),
         ("  alias /x {}/pages/", "pages", "directory"),
+        ('Alias "/x y" "{}/two words/"', "two words", "directory"),
         ("CustomLog {}/logs/a.log combined", "logs", "directory"),
         ("ErrorLog data/logs/a.log", "logs", "directory"),
         ("SSLCertificateKeyFile {}/key", "key", "file"),
@@ -142,6 +143,7 @@ def test_what_is_named_is_copied_mounted_or_lost() -> None:
         Named("/usr", "directory", "a:8"),
         Named("/etc/pages", "directory", "a:9"),
         Named("/usr/jails/mail/root", "directory", "a:10"),
+        Named("/data/with space", "directory", "a:11"),
     ]
     whole = further(local, pages, inner, there, *lost)
     assert whole.copied(no_host) == [local]
