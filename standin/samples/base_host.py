@@ -9,6 +9,8 @@ from typing import Any
 from standin.samples import files, postfix
 from standin.samples.files import Entry
 
+PEOPLE = 100
+
 
 @dataclass(frozen=True)
 class BaseHost:
@@ -20,20 +22,20 @@ class BaseHost:
     without: tuple[str, ...] = ()
 
     @classmethod
-    def sample(cls) -> BaseHost:
+    def sample(cls, people: int = PEOPLE) -> BaseHost:
         """The sample server: BIND, MySQL, Apache, sendmail, a hundred users, no ipfw."""
-        return cls(files.accounts(100), files.server())
+        return cls(files.accounts(people), files.server(people))
 
     @classmethod
     def busy(cls) -> BaseHost:
         """The same with foreign configuration: other rules, another jail, other aliases."""
-        return cls(files.accounts(100), files.server() | files.other_peoples())
+        return cls(files.accounts(PEOPLE), files.server(PEOPLE) | files.other_peoples())
 
     @classmethod
-    def with_postfix(cls) -> BaseHost:
+    def with_postfix(cls, people: int = PEOPLE) -> BaseHost:
         """The sample with Postfix and Dovecot in sendmail's place."""
-        accounts = postfix.accounts(files.accounts(100))
-        return cls(accounts, files.server() | postfix.entries(files.RC_CONF))
+        accounts = postfix.accounts(files.accounts(people))
+        return cls(accounts, files.server(people) | postfix.entries(files.RC_CONF))
 
     @classmethod
     def recorded(cls) -> BaseHost:

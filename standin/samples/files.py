@@ -179,7 +179,7 @@ FSTAB = """\
 """
 
 
-def server() -> dict[str, Entry]:
+def server(people: int) -> dict[str, Entry]:
     """The daemons of the sample, their data, and what root keeps there."""
     found = _daemons() | {
         "/etc/rc.conf": Entry(RC_CONF),
@@ -194,7 +194,7 @@ def server() -> dict[str, Entry]:
             '["bind918-9.18.14","apache24-2.4.57","mariadb1011-server-10.11.2"]\n'
         ),
     }
-    for number in range(1, 101):
+    for number in range(1, people + 1):
         name = f"user{number:03d}"
         home = f"/usr/home/{name}"
         found[home] = folder(0o751, name, name)

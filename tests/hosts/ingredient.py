@@ -11,6 +11,10 @@ SERVICES = ("bind", "mysql", "web", "mail")
 """The subjects that move, in the order of the sample."""
 
 
+PEOPLE = 6
+"""Users of a drawn host: each costs questions."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """A part of a case (tests/cases/case.py). `ask`: a service, and what is asked when
@@ -52,4 +56,4 @@ def rc(dice: Random, script: str, line: str) -> dict[str, str]:
     return {dice.choice(RC_PLACES).format(script=script): line}
 
 
-__all__ = ["SERVICES", "Ingredient", "Piece", "rc"]
+__all__ = ["PEOPLE", "SERVICES", "Ingredient", "Piece", "rc"]

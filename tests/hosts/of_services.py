@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.hosts.ingredient import Ingredient, Piece, rc
+from tests.hosts.ingredient import PEOPLE, Ingredient, Piece, rc
 
 VHOSTS = "/usr/local/etc/apache24/extra/vhosts.conf"
 ODD = ("with space", "it's", "döner", "a;b", "$HOME", "-n", "back\\slash", 'say "x"')
@@ -193,7 +193,7 @@ def logs_elsewhere(dice: Random) -> Piece:
 
 
 def nested_home(dice: Random) -> Piece:
-    home = f"/usr/home/user{dice.randint(1, 100):03}"
+    home = f"/usr/home/user{dice.randint(1, PEOPLE):03}"
     return Piece(
         rf"{home}|tmpfs",
         append={"/etc/fstab": f"tmpfs\t{home}\ttmpfs\trw\t0\t0"},
@@ -245,7 +245,7 @@ def cron(dice: Random) -> Piece:
 
 
 def login(dice: Random) -> Piece:
-    user = f"user{dice.randint(1, 100):03}"
+    user = f"user{dice.randint(1, PEOPLE):03}"
     command = f"awk -F: '$1 == \"{user}\" {{print length($2) > 1}}' /etc/master.passwd"
     return Piece(
         r"pam|passw|login|/etc/master",
