@@ -43,6 +43,8 @@ def handed_over(
     sets: Sequence[int] = (),
     socket: str | None = None,
     target: str = "",
+    user: str = "",
+    logs: Sequence[str] = (),
     limit: int = 240,
 ) -> Commands:
     """Hand a MySQL over to its jail; the server there must have all databases that the host's had.
@@ -54,7 +56,14 @@ def handed_over(
     """
     asked = f"{client} -N -B -e {quote(_ASKED)}"
     handover = rc.handover._inner(
-        script=script, jail=jail, sets=sets, socket=socket, target=target, limit=limit
+        script=script,
+        jail=jail,
+        sets=sets,
+        socket=socket,
+        target=target,
+        user=user,
+        logs=logs,
+        limit=limit,
     )
     for each in handover:
         if not isinstance(each, Reversible) or not each.says.startswith("stop "):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -245,6 +246,8 @@ def handover(
     sets: Sequence[int] = (),
     socket: str | None = None,
     target: str = "",
+    user: str = "",
+    logs: Sequence[str] = (),
     limit: int = 240,
 ) -> Commands:
     """Stop a daemon on the host and start it in a running jail, on the same files.
@@ -253,6 +256,11 @@ def handover(
     stops, becomes a link to the jail's: new clients reach the daemon that is running. It is one
     command, since with two the journal's own processes in between would add to the outage. In the
     undo the host's daemon starts only after the jail's is gone.
+
+    With `user`, whose processes they are, a daemon that starts slowly is waited for: InnoDB may
+    have to recover, and until then it has no pid file, so that its rc script neither finds nor
+    stops it. If it is not up before `limit`, the end of the newest of `logs`, patterns in the jail,
+    is printed.
     """
     between: list[Reversible] = []
     if sets:
@@ -267,15 +275,23 @@ def handover(
     stop = f"{_told_to_stop(script)}; service {name} onestop >&2"
     stopped = " && ".join([stop, *(each.do for each in between)])
     waiting = quote(f"read go && exec service {name} onestart </dev/null")
-    undone = "; ".join(str(each.undo) for each in reversed(between))
-    back = f"{undone + '; ' if undone else ''}{_gone(script)} && {{ {_started_again(script)}; }}"
+    undone = " && ".join(str(each.undo) for each in reversed(between))
+    slow = _Slow(script, jail, user, tuple(logs)) if user else None
+    up = slow.comes_up(jail) if slow else comes_up(script, jail)
+    again = _started_again(script, up=slow.comes_up() if slow else "")
+    back = f"{undone + ' && ' if undone else ''}{_gone(script)} && {{ {again}; }}"
+    ended = f"{slow.ended()}; " if slow else ""
+    # The jail's shell is already waiting when the daemon stops, so jexec(8) adds no outage. Once
+    # the jail's starts, the undo must not wait for whoever gets the old one's pid.
+    do = f"{{ {stopped} && echo go && {_STOPPED}; }} | jexec {there} sh -c {waiting} && {up}"
+    # No check between the jail's stop and the host's start: it would add to the outage.
+    undo = (
+        f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
+        f"|| ! {runs(script, jail)}; then {ended}{back}; else false; fi"
+    )
     yield Reversible(
-        # The jail's shell is already waiting when the daemon stops, so jexec(8) adds no outage.
-        f"{{ {stopped} && echo go; }} | jexec {there} sh -c {waiting} && {comes_up(script, jail)} "
-        f"&& {_STOPPED}",
-        # No check between the jail's stop and the host's start: it would add to the outage.
-        undo=f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
-        f"|| ! {runs(script, jail)}; then {back}; else false; fi",
+        _timed(do, limit) if slow else do,
+        undo=_timed(undo, limit) if slow else undo,
         live=True,
         says=", ".join(
             [
@@ -287,6 +303,52 @@ def handover(
         sees=ANY,
         limit=limit,
     )
+
+
+class _Slow(NamedTuple):
+    """A daemon that is found by its `user`'s processes before its pid file exists."""
+
+    script: str
+    jail: str
+    user: str
+    logs: tuple[str, ...]
+
+    def _lives(self, jail: str) -> str:
+        return f"pgrep -q -j {quote(jail or 'none')} -U {quote(self.user)}"
+
+    def comes_up(self, jail: str = "") -> str:
+        """sh that waits until it runs in the jail, or on the host: while it lives, and `timer`.
+
+        Its log is read in the jail, which has the same files: on the host it would be read by name
+        where a jail can write.
+        """
+        where = f"in jail {jail}" if jail else "on the host"
+        newest = f"ls -t {' '.join(self.logs)} 2>/dev/null | head -n 1"
+        shown = (
+            f'log=$({newest}); if [ -f "$log" ]; then echo "its log, $log, ends with:"; '
+            'tail -n 20 "$log" | grep -v -i password; fi'
+        )
+        told = f"echo '{self.script} did not come up {where}' && jexec {quote(self.jail)} sh -c "
+        tries = (
+            "n=$((n + 1)); [ $n -lt 50 ] || "
+            f"{{ kill -0 $timer 2>/dev/null && {self._lives(jail)}; }} || "
+            f"{{ kill $timer 2>/dev/null; {told}{quote(shown)}; exit 1; }}; sleep 0.2"
+        )
+        return f"(n=0; until {runs(self.script, jail)}; do {tries}; done)"
+
+    def ended(self) -> str:
+        """sh that ends what the rc script's stop did not find in the jail, and waits for it."""
+        lives, there = self._lives(self.jail), quote(self.jail)
+        return (
+            f"if jls -j {there} jid >/dev/null 2>&1 && {lives}; then "
+            f"pkill -j {there} -U {quote(self.user)} || true; while {lives}; do sleep 0.2; done; fi"
+        )
+
+
+def _timed(line: str, limit: int) -> str:
+    """The line, with a `timer` that ends before the limit does and the line is killed."""
+    timer = f"{{ sleep {limit * 9 // 10} >/dev/null 2>&1 & timer=$!; }}"
+    return f"{timer} && {{ {line}; }} && {{ kill $timer 2>/dev/null || true; }}"
 
 
 def _lines(commands: Commands) -> list[Reversible]:
@@ -314,10 +376,10 @@ def asked_in_jail(path: str, content: str) -> Commands:
 # it), so every start ends with a check of the state.
 
 
-def _started_again(script: str, back: Sequence[str] = ("onestart",)) -> str:
+def _started_again(script: str, back: Sequence[str] = ("onestart",), up: str = "") -> str:
     """On the host. onestart fails if the daemon already runs, so only the state counts."""
     started = "; ".join(f"service {quote(script)} {each} || true" for each in back)
-    return f"{started}; {comes_up(script)}"
+    return f"{started}; {up or comes_up(script)}"
 
 
 _STOPPED = 'rm -f "$KEEP/told"'  # or the undo would wait for whoever has the pid by then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 from operations import data, files, rc
@@ -41,6 +42,12 @@ def _handed_over(site: Site) -> Use:
         "sets": [site.places[name].set for name in (_NAME, "localhost")],
         "socket": service.socket,
         "target": f"{site.root(jail)}{service.socket}",
+        "user": service.user if service.user != "root" else "",
+        "logs": (
+            *(f"{quote(each)}/*.err" for each in service.data),
+            *(f"{quote(each)}/*" for each in service.logs),
+            *map(quote, service.log_files),
+        ),
         "limit": service.stop_within,
     }
     if service.client:

@@ -271,7 +271,7 @@ class Runner:
             return _stuck(entry)
         log = f"{JOURNAL}/steps/{entry.directory}/log"
         why = journal.in_words(entry.reason, commands) or "it failed"
-        evidence = self.session.run(f"tail -n 15 {log}").out
+        evidence = self.session.run(journal.shown(log, entry.reason)).out
         if entry.reason.startswith(("the host changed", "the disk is full")):
             return Refused(
                 f"{entry.name}: {entry.reason}",

@@ -65,6 +65,21 @@ def in_words(reason: str, commands: int = 0) -> str:
     return f"command {int(number)}{f' of {commands}' * bool(commands)} failed, {why}: {title}"
 
 
+def shown(log: str, reason: str) -> str:
+    """sh that prints what the log has of the command that failed; for other reasons, its end.
+
+    The lines of the undo follow in it.
+    """
+    found = _COMMAND_FAILED.fullmatch(reason)
+    if found is None:
+        return f"tail -n 15 {log}"
+    of_it = (
+        '$1 == (n "") && $2 != "undo:" {on = 1; out = ""} on {out = out $0 "\\n"} '
+        '$2 == (n "") && $3 == "failed" {on = 0} END {printf "%s", out}'
+    )
+    return f"awk -v n={found[1]} '{of_it}' {log} | tail -n 30"
+
+
 @dataclass(frozen=True)
 class Journal:
     """All steps that were ever begun, in their order; empty on a new host."""

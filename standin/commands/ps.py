@@ -182,6 +182,7 @@ def _table(columns: list[str], shown: list[Process]) -> str:
 
 def _matching(host: Host, call: Call) -> tuple[list[Process], int]:
     number, exact, full, jail, file = int(signal.SIGTERM), False, False, None, None
+    user = None
     words, patterns = list(call.args), []
     while words:
         word = words.pop(0)
@@ -193,6 +194,8 @@ def _matching(host: Host, call: Call) -> tuple[list[Process], int]:
         elif word in ("-j", "-F") and words:
             value = words.pop(0)
             jail, file = (value, file) if word == "-j" else (jail, value)
+        elif word == "-U" and words:
+            user = words.pop(0)
         elif word.startswith("-"):
             raise Unknown(f"{call.name}: illegal option -- {word[1:]}\n", 2)
         else:
@@ -208,6 +211,7 @@ def _matching(host: Host, call: Call) -> tuple[list[Process], int]:
             process.pid != call.pid
             and (any(hits) or not patterns)
             and _is_in(process, jail)
+            and user in (None, process.user)
             and (pid_of_file is None or pid_of_file == str(process.pid))
         ):
             found.append(process)

@@ -18,10 +18,11 @@ from standin.daemons.mysql import ROWS
 from standin.linux import owners
 from standin.linux.processes import root_of
 from standin.linux.rootdir import RootDir
-from standin.model.daemon import Daemon, Kind
+from standin.model.daemon import Daemon, Kind, Socket
 from standin.model.host import Host
 
 PROGRAM = "/libexec/standin/daemon"
+RECOVERY = "recovery"
 LOGS = {"apache24": "/var/log/httpd-error.log", "mysql": "/var/log/mysql.err"}
 
 
@@ -67,10 +68,47 @@ async def start(host: Host, rootdir: RootDir, kind: Kind, caller: int = 0) -> Da
     if kind.rc == "named":
         zones.load(daemon)
     host.daemons.append(daemon)
-    _write_pid(rootdir, kind.pidfile, child.pid)
-    listeners = [held for unix in kind.unix(rootdir) if (held := _bind(rootdir, unix.path, daemon))]
+    listeners: list[socket.socket] = []
+    seconds = _recovery(rootdir, folder) if kind.rc == "mysql" else 0
+    if seconds:
+        _log(rootdir, kind, "InnoDB: Starting crash recovery from checkpoint LSN=1", folder)
+        daemon.sockets = []
+        host.watch(_recovered(host, daemon, sockets, listeners, seconds))
+    else:
+        _serves(daemon, sockets, listeners)
     host.watch(_until_end(host, daemon, child.ended, listeners))
     return daemon
+
+
+def _serves(daemon: Daemon, sockets: list[Socket], listeners: list[socket.socket]) -> None:
+    kind, rootdir = daemon.kind, daemon.rootdir
+    daemon.sockets = sockets
+    _write_pid(rootdir, kind.pidfile, daemon.pid)
+    listeners += [
+        held for unix in kind.unix(rootdir) if (held := _bind(rootdir, unix.path, daemon))
+    ]
+
+
+def _recovery(rootdir: RootDir, folder: str) -> float:
+    """The seconds that InnoDB needs to recover, at the first start after a test has set them."""
+    seconds = float(rootdir.read(f"{folder}/{RECOVERY}") or 0)
+    rootdir.path(f"{folder}/{RECOVERY}").unlink(missing_ok=True)
+    return seconds
+
+
+async def _recovered(
+    host: Host,
+    daemon: Daemon,
+    sockets: list[Socket],
+    listeners: list[socket.socket],
+    seconds: float,
+) -> None:
+    """Only then the server binds its sockets and writes its pid file, as the log of MariaDB 10.11
+    shows: "Starting crash recovery", "Server socket created", "ready for connections".
+    """
+    await asyncio.sleep(seconds)
+    if daemon in host.daemons:
+        _serves(daemon, sockets, listeners)
 
 
 def reload(daemon: Daemon) -> None:
@@ -116,8 +154,10 @@ def _initialise(tree: Path, rootdir: RootDir, folder: str) -> None:
             owners.change(tree, place / name, uid, gid)
 
 
-def _log(rootdir: RootDir, kind: Kind, text: str) -> None:
-    log = rootdir.path(LOGS.get(kind.rc, "/var/log/messages"))
+def _log(rootdir: RootDir, kind: Kind, text: str, folder: str = "") -> None:
+    """MySQL's log is named after the host, and is in its data directory."""
+    name = f"{folder}/host.err" if folder else LOGS.get(kind.rc, "/var/log/messages")
+    log = rootdir.path(name)
     if log.parent.is_dir():
         with log.open("a") as file:
             file.write(f"{kind.process}: {text}\n")

@@ -78,6 +78,34 @@ def test_the_same_databases_move_and_come_back_with_a_new_one(made: Plan, box: B
         assert "tables" not in log
 
 
+def test_a_server_that_has_to_recover_is_waited_for(made: Plan, box: Box) -> None:
+    """Its rc script says that it does not run, longer than a start is waited for otherwise."""
+    with runner(made, box) as there:
+        there.apply("mysql.jail")
+        typed(box, f"echo 15 > {DATA}/recovery")
+        there.apply()
+        assert host(box).who_answers("203.0.113.2", 3306) == "mysql"
+
+
+def test_a_server_that_recovers_too_long_is_ended_and_its_log_shown(
+    made: Plan, tmp_path: Path
+) -> None:
+    """The host's could not start while the jail's has the files open."""
+    mysql = made.site.services["mysql"].model_copy(update={"stop_within": 20})
+    services = {**made.site.services, "mysql": mysql}
+    soon = plan.make(made.site.model_copy(update={"services": services}))
+    with standin_box(soon.site, tmp_path) as box, runner(soon, box) as there:
+        there.apply("mysql.jail")
+        typed(box, f"echo 500 > {DATA}/recovery")
+        with pytest.raises(RolledBack) as undone:
+            there.apply()
+        said = undone.value.evidence or ""
+        assert "mysql-server did not come up in jail mysql" in said
+        assert "its log, /var/db/mysql/host.err, ends with:" in said
+        assert "InnoDB: Starting crash recovery" in said
+        assert host(box).who_answers("203.0.113.2", 3306) == "host"
+
+
 def test_a_host_with_other_databases_than_the_jail_is_told_on_the_way_back(
     made: Plan, box: Box
 ) -> None:

@@ -286,9 +286,9 @@ def test_a_daemon_is_handed_over_by_one_command() -> None:
     inside = runs("mysql-server", "db")
     up = comes_up("mysql-server", "db")
     assert command.do == (
-        f"{{ {noted('mysql-server')}; service mysql-server onestop >&2 && echo go; }} "
+        f"{{ {noted('mysql-server')}; service mysql-server onestop >&2 && echo go && {STOPPED}; }} "
         "| jexec db sh -c "
-        f"'read go && exec service mysql-server onestart </dev/null' && {up} && {STOPPED}"
+        f"'read go && exec service mysql-server onestart </dev/null' && {up}"
     )
     here = f"service mysql-server onestart || true; {comes_up('mysql-server')}"
     assert command.undo == (
@@ -310,8 +310,8 @@ def test_who_connects_anew_meets_the_daemon_that_is_there() -> None:
     )
     [switch] = reversible(firewall.switch, set=7, more=[8])
     [link] = reversible(files.link, {Replaceable: State("absent")}, path="/s", target="/j/s")
-    assert f"onestop >&2 && {switch.do} && {link.do} && echo go; }}" in command.do
-    assert f"then {link.undo}; {switch.undo}; {{ old=$(sed" in str(command.undo)
+    assert f"onestop >&2 && {switch.do} && {link.do} && echo go && " in command.do
+    assert f"then {link.undo} && {switch.undo} && {{ old=$(sed" in str(command.undo)
 
 
 def test_a_daemon_that_does_not_stop_is_not_started_in_its_jail(tmp_path: Path) -> None:
@@ -325,6 +325,83 @@ def test_a_daemon_that_does_not_stop_is_not_started_in_its_jail(tmp_path: Path) 
         ran = typed(command.do, tmp_path, tmp_path, service=service, jexec='shift; exec "$@"')
         assert (ran.returncode == 0) is stops
         assert started.exists() is stops
+
+
+SLOW = """
+case "$*" in
+'mysql-server onestop') : > {at}/stopped;;
+*onestart) : > {at}/began;;
+*onestatus) if [ ! -e {at}/stopped ]; then echo 'mysql is running as pid 1.'
+    elif [ -e {at}/up ]; then echo 'mysql is running as pid 2.'
+    else echo 'mysql is not running.'; fi;;
+esac"""
+
+
+@pytest.mark.parametrize(
+    ("lives", "up_after", "tries", "ok"),
+    [
+        pytest.param("true", 70, 71, True, id="it recovers"),
+        pytest.param("false", 70, 50, False, id="it has ended"),
+        pytest.param("kill $(cat {at}/timer); true", 70, 50, False, id="the limit ends"),
+    ],
+)
+def test_a_daemon_that_starts_slowly_is_waited_for(
+    tmp_path: Path, lives: str, up_after: int, tries: int, ok: bool
+) -> None:
+    [command] = reversible(
+        rc.handover,
+        {ServiceRuns: True},
+        script="mysql-server",
+        jail="db",
+        user="mysql",
+        logs=[f"{tmp_path}/*.err"],
+    )
+    (tmp_path / "old.err").write_text("InnoDB: Starting crash recovery\nA password is secret\n")
+    sleeps = f"""
+case $1 in
+0.2) echo >> {tmp_path}/tries; [ $(wc -l < {tmp_path}/tries) -lt {up_after} ] || : > {tmp_path}/up;;
+*) echo $$ > {tmp_path}/timer; exec /bin/sleep 20;;
+esac"""
+    done = typed(
+        command.do,
+        tmp_path,
+        tmp_path,
+        service=SLOW.format(at=tmp_path),
+        sleep=sleeps,
+        pgrep=f'[ "$*" = "-q -j db -U mysql" ] && {lives.format(at=tmp_path)}',
+        jexec='shift; exec "$@"',
+    )
+    assert (done.returncode == 0) is ok, done.stderr
+    assert abs(len((tmp_path / "tries").read_text()) - tries) <= 1
+    wanted = (
+        "mysql-server did not come up in jail db\n"
+        f"its log, {tmp_path}/old.err, ends with:\nInnoDB: Starting crash recovery\n"
+    )
+    assert (done.stdout == wanted) is not ok
+
+
+def test_a_daemon_that_still_starts_in_the_jail_is_ended_before_the_hosts_starts(
+    tmp_path: Path,
+) -> None:
+    """It has no pid file yet, so the rc script does not find it; it has the data open."""
+    [command] = reversible(
+        rc.handover, {ServiceRuns: True}, script="mysql-server", jail="db", user="mysql"
+    )
+    stubs = {
+        "service": f"""case "$*" in
+'-j db mysql-server onestop') exit 1;;
+'-j db mysql-server onestatus') echo 'mysql is not running.';;
+'mysql-server onestart') [ -e {tmp_path}/gone ] && : > {tmp_path}/up;;
+'mysql-server onestatus') [ ! -e {tmp_path}/up ] || echo 'mysql is running as pid 3.';;
+esac""",
+        "pgrep": f'[ "$*" = "-q -j db -U mysql" ] && [ ! -e {tmp_path}/gone ]',
+        "pkill": f'[ "$*" = "-j db -U mysql" ] && : > {tmp_path}/told',
+        "jls": "",
+        "sleep": f"case $1 in (0.2) [ ! -e {tmp_path}/told ] || : > {tmp_path}/gone;; esac",
+    }
+    done = typed(str(command.undo), tmp_path, tmp_path, **stubs)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "up").exists()
 
 
 def test_a_daemon_that_ran_nowhere_is_only_started_in_its_jail() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -304,3 +305,19 @@ def test_a_journal_that_cannot_be_written_is_refused_with_the_reason(
         journal.take(session, PLAN, "ours")
     assert "cannot be written" in str(caught.value)
     assert "mkdir" in caught.value.evidence
+
+
+@pytest.mark.parametrize("awk", [a for a in ("mawk", "gawk", "original-awk") if shutil.which(a)])
+def test_what_a_failed_command_printed_is_shown_and_not_its_undo(tmp_path: Path, awk: str) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "011 set a\na: NO -> YES\n012 stop x\n12 tables\nlost\n"
+        "2026-11-29T09:30:57Z 012 failed (1)\n"
+        "012 undo: stop x\nx stopped\n011 undo: set a\n"
+    )
+    line = journal.shown(str(log), "command 012 failed (1): stop x")
+    ran = subprocess.run(
+        ["/bin/sh", "-c", line.replace("awk", awk, 1)], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "012 stop x\n12 tables\nlost\n2026-11-29T09:30:57Z 012 failed (1)\n"
+    assert journal.shown("log", "no confirm came") == "tail -n 15 log"
