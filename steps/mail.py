@@ -256,6 +256,7 @@ def _cutover(site: Site) -> Step:
             *(each for name in moved(site) for each in forward.answer_checks(site, name)),
             *(each for name in moved(site) for each in dependents.asked_checks(site, name)),
             *_own_mail(site, "sendmail"),
+            *submission.arrival_checks(site),
         ),
         gate=dependents.gate(site, *moved(site)),
         finds=tuple(each for name in moved(site) for each in dependents.found(name)),

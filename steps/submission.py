@@ -78,6 +78,16 @@ def checks(site: Site, jail: str) -> tuple[Check, ...]:
     )
 
 
+def arrival_checks(site: Site) -> tuple[Check, ...]:
+    """Once mail has moved: a message from each other jail that is built by then."""
+    before = site.order[: site.order.index(_MAIL)]
+    built = [name for name in site.built if not is_mails(site, name)]
+    there = [name for name in built if any(each in before for each in site.jails[name].services)]
+    if not there:
+        return ()
+    return (check("mail::from_jails_arrives", until=_ends(site), senders=" ".join(there)),)
+
+
 def _ends(site: Site) -> str | None:
     return "policy" if "policy" in site.order and _shut_in(site) else None
 

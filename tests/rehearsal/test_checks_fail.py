@@ -164,6 +164,7 @@ CASES = [
     lacking("mail::ports_are_closed_on_host", service="mail"),
     broken("mail::host_queue_is_empty", "touch /var/spool/mqueue/dfA1 /var/spool/mqueue/qfA1"),
     lacking("mail::from_the_host_arrives"),
+    lacking("mail::from_jails_arrives", senders="web"),
     broken(
         "name::can_be_looked_up_on_host",
         "service named onestop",

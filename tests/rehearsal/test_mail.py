@@ -80,6 +80,31 @@ def test_a_step_that_fails_after_the_move_loses_no_message(made: Plan, box: Box)
     assert queued(box, "/var/spool/mqueue") == [df, qf]
 
 
+def test_mail_that_gets_into_no_mailbox_undoes_the_switch(tmp_path: Path) -> None:
+    """The jail's server accepts and delivers it, into a directory that nobody else reads."""
+    made = plan.make(site.read(written(tmp_path, "web", "mail")))
+    spool = "/usr/jails/mail/root/var/mail"
+    with (
+        standin_box(made.site, tmp_path / "box", BaseHost.sample()) as box,
+        runner(made, box) as run,
+    ):
+        run.apply("mail.standby")
+        typed(box, f"mkdir -m 1777 /var/other && mount -t nullfs /var/other {spool}")
+        with pytest.raises(RolledBack) as undone:
+            run.apply()
+        evidence = undone.value.evidence or ""
+        for name in ("mail from the host arrives", "mail from jails arrives: web"):
+            assert (
+                f"{name}: jail mail says that it delivered mail, and root has no file" in evidence
+            )
+        assert host(box).who_answers("203.0.113.2", 25) == "host"
+        typed(box, f"umount {spool}")
+        run.apply("mail.cutover")
+        arrived = typed(box, "cat /var/mail/root")
+        assert "mail of jail web arrives" in arrived
+        assert "mail of the host arrives" in arrived
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [

@@ -140,6 +140,19 @@ def host_queue_is_empty(site: Site) -> Iterator[Look]:
 
 
 def from_the_host_arrives(site: Site) -> Iterator[Look]:
-    jail = site.jail_of("mail")
-    yield Look("echo 'Subject: cellblock, by hand' | /usr/sbin/sendmail root")
-    yield Look(f"sleep 5; jexec {jail} tail -n 5 /var/log/maillog", f"{ANY}root{ANY}")
+    """The last line prints a file of the mailbox, unless root's mail goes to another machine."""
+    yield from _arrives(site, "")
+
+
+def from_jails_arrives(site: Site, senders: str) -> Iterator[Look]:
+    for name in senders.split():
+        yield from _arrives(site, f"jexec {name} ")
+
+
+def _arrives(site: Site, where: str) -> Iterator[Look]:
+    subject = "cellblock, by hand"
+    yield Look(f"echo 'Subject: {subject}' | {where}/usr/sbin/sendmail root")
+    log = "/var/log/maillog"
+    yield Look(f"sleep 5; jexec {site.jail_of('mail')} tail -n 5 {log}", f"{ANY}root{ANY}")
+    places = " ".join(site.services["mail"].data)
+    yield Look(f"find -x {places} /root -type f -mmin -5 -exec grep -lF '{subject}' {{}} +", ANY)
