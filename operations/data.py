@@ -45,6 +45,7 @@ def handed_over(
     target: str = "",
     user: str = "",
     logs: Sequence[str] = (),
+    ports: Sequence[int] = (),
     limit: int = 240,
 ) -> Commands:
     """Hand a MySQL over to its jail; the server there must have all databases that the host's had.
@@ -63,6 +64,7 @@ def handed_over(
         target=target,
         user=user,
         logs=logs,
+        ports=ports,
         limit=limit,
     )
     for each in handover:

@@ -227,6 +227,7 @@ def handed_over(
     public: str,
     address: str,
     sets: Sequence[int],
+    ports: Sequence[int],
     stop_within: int,
     limit: int = 60,
 ) -> Commands:
@@ -237,7 +238,9 @@ def handed_over(
     them, or with later ones. The undo does the same the other way round.
     """
     here, there = _on_host(public, address), _in_jail(jail, address)
-    handover = rc.handover._inner(script=script, jail=jail, sets=sets, limit=stop_within)
+    handover = rc.handover._inner(
+        script=script, jail=jail, sets=sets, ports=ports, limit=stop_within
+    )
     for each in handover:
         if not isinstance(each, Reversible) or not each.says.startswith("stop "):
             yield each

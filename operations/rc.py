@@ -188,24 +188,27 @@ def configuration_is_right(jail: str, command: str) -> Commands:
 @operation()
 def stop(
     script: str,
+    *,
     stop: str = "onestop",
     back: Sequence[str] = ("onestart",),
     ends: str = "",
+    ports: Sequence[int] = (),
     limit: int = 120,
 ) -> Commands:
     """Stop a daemon on the host with its rc script and check it; the undo starts it again.
 
     `ends` is sh to use instead, if the rc script would cut off clients. `back` are the rc commands
     of the undo. With "start", rc.conf decides which of several daemons starts; a "stop" before it
-    ends one that was started while rc.conf still had another value.
+    ends one that was started while rc.conf still had another value. Of its TCP `ports` is noted at
+    which addresses it listens, and the undo checks that it does so again.
     """
     if not host.get_fact(ServiceRuns, script=script):
         host.noop(f"{script} does not run")
         return
     stopped = f"{ends or f'service {quote(script)} {stop}'}{_awaited(script, ends or stop)}"
     yield Reversible(
-        f"{_told_to_stop(script)}; {stopped} && {_STOPPED}",
-        undo=f"{_gone(script)} && {{ {_started_again(script, back)}; }}",
+        f"{_told_to_stop(script)}; {_noted(ports)}{stopped} && {_STOPPED}",
+        undo=f"{_gone(script)} && {{ {_started_again(script, back)}; }}{_as_noted(script, ports)}",
         live=True,
         says=f"stop {script} on the host",
         sees=ANY,
@@ -248,6 +251,7 @@ def handover(
     target: str = "",
     user: str = "",
     logs: Sequence[str] = (),
+    ports: Sequence[int] = (),
     limit: int = 240,
 ) -> Commands:
     """Stop a daemon on the host and start it in a running jail, on the same files.
@@ -260,7 +264,7 @@ def handover(
     With `user`, whose processes they are, a daemon that starts slowly is waited for: InnoDB may
     have to recover, and until then it has no pid file, so that its rc script neither finds nor
     stops it. If it is not up before `limit`, the end of the newest of `logs`, patterns in the jail,
-    is printed.
+    is printed. `ports` are compared as by `stop`.
     """
     between: list[Reversible] = []
     if sets:
@@ -272,7 +276,7 @@ def handover(
         yield from start._inner(script=script, jail=jail, limit=limit)
         return
     name, there = quote(script), quote(jail)
-    stop = f"{_told_to_stop(script)}; service {name} onestop >&2"
+    stop = f"{_told_to_stop(script)}; {_noted(ports)}service {name} onestop >&2"
     stopped = " && ".join([stop, *(each.do for each in between)])
     waiting = quote(f"read go && exec service {name} onestart </dev/null")
     undone = " && ".join(str(each.undo) for each in reversed(between))
@@ -288,6 +292,7 @@ def handover(
     undo = (
         f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
         f"|| ! {runs(script, jail)}; then {ended}{back}; else false; fi"
+        f"{_as_noted(script, ports)}"
     )
     yield Reversible(
         _timed(do, limit) if slow else do,
@@ -388,6 +393,37 @@ _STOPPED = 'rm -f "$KEEP/told"'  # or the undo would wait for whoever has the pi
 def _told_to_stop(script: str) -> str:
     """Notes for the undo which processes are about to be told to stop, until they have."""
     return f'service {quote(script)} onestatus > "$KEEP/told" 2>/dev/null || true'
+
+
+def _listens(ports: Sequence[int]) -> str:
+    """sh that prints ADDRESS:PORT of each listening TCP socket of the host, sorted."""
+    numbers = ",".join(map(str, ports))
+    return f"sockstat -46lq -j 0 -P tcp -p {numbers} | awk '{{print $(NF - 1)}}' | sort -u"
+
+
+def _noted(ports: Sequence[int]) -> str:
+    return f'{_listens(ports)} > "$KEEP/ports" && ' if ports else ""
+
+
+def _as_noted(script: str, ports: Sequence[int]) -> str:
+    """At the end of an undo: the daemon listens wherever it did, at addresses that there still are.
+
+    A port that stays closed would otherwise be noticed by its clients alone.
+    """
+    if not ports:
+        return ""
+    has = "ifconfig -a | awk '$1 ~ /^inet/ {sub(/%.*/, \"\", $2); print $2}'"
+    closed = (
+        f'{{ {has}; echo --; {_listens(ports)}; echo --; cat "$KEEP/ports"; }} | '
+        'awk \'$0 == "--" {s++; next} !s {has[$0]} s == 1 {now[$0]} s == 2 && !($0 in now) '
+        '{at = $0; sub(/:[^:]*$/, "", at); if (at == "*" || at in has) print}\''
+    )
+    told = f"{script} on the host listened here before, and does not any more:"
+    tries = f'[ $n -lt 50 ] || {{ echo "{told}" $closed; exit 1; }}; sleep 0.2'
+    return (
+        f' && {{ [ ! -s "$KEEP/ports" ] || (n=0; while closed=$({closed}) && [ -n "$closed" ]; '
+        f"do n=$((n + 1)); {tries}; done); }}"
+    )
 
 
 def _gone(script: str) -> str:

@@ -104,6 +104,7 @@ def _handover(site: Site, where: dict[str, str]) -> Step:
                 named.handed_over,
                 script=service.rc,
                 sets=[switch],
+                ports=service.tcp_ports,
                 stop_within=service.stop_within,
                 jail=jail,
                 **where,

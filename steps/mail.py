@@ -296,6 +296,7 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
                     script=service.rc,
                     ends=_ends(service.rc),
                     back=flavour.back if service.rc in _FLAVOURS else ("onestart",),
+                    ports=service.tcp_ports,
                 )
                 for service in reversed(services)
             ),

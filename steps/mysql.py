@@ -48,6 +48,7 @@ def _handed_over(site: Site) -> Use:
             *(f"{quote(each)}/*" for each in service.logs),
             *map(quote, service.log_files),
         ),
+        "ports": service.tcp_ports,
         "limit": service.stop_within,
     }
     if service.client:

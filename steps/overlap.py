@@ -158,7 +158,13 @@ def retire(
         operations=(
             use(rc.variable, name=service.rcvar, value="NO"),
             *before,
-            use(rc.stop, script=service.rc, stop=stop, limit=service.stop_within),
+            use(
+                rc.stop,
+                script=service.rc,
+                stop=stop,
+                ports=service.tcp_ports,
+                limit=service.stop_within,
+            ),
             *_companions_stopped(site, name),
             *dependents.moved_logs(site, name),
         ),

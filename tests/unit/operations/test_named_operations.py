@@ -317,6 +317,7 @@ def test_the_zones_are_noted_before_the_hosts_named_stops_and_before_the_jails_d
         public=HOST,
         address=JAIL,
         sets=[22],
+        ports=[53],
         stop_within=240,
     )
     assert command.undo is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -224,6 +225,51 @@ def test_a_daemon_is_stopped_and_started_again() -> None:
     up = comes_up("mysql-server")
     assert command.undo == back("mysql-server", f"service mysql-server onestart || true; {up}")
     assert (command.live, command.limit) == (True, 99)
+
+
+# The real rows of 15.0, of a daemon with two ports, and of its addresses.
+LISTENS = """\
+root  sendmail    998  4 tcp4  *:25                  *:*
+root  sendmail    998  5 tcp6  *:25                  *:*
+root  sendmail    998  6 tcp4  203.0.113.2:587       *:*
+root  sendmail    998  7 tcp4  203.0.113.9:587       *:*
+"""
+HAS = "\tinet 203.0.113.2 netmask 0xffffff00 broadcast 203.0.113.255\n"
+
+
+@pytest.mark.parametrize("awk", [a for a in ("awk", "mawk", "original-awk") if shutil.which(a)])
+@pytest.mark.parametrize(
+    ("now", "closed"),
+    [
+        (LISTENS, ""),
+        (LISTENS.replace("203.0.113.9:587", "203.0.113.8:587"), ""),
+        (LISTENS.replace("203.0.113.2:587", "127.0.0.1:587"), "203.0.113.2:587"),
+        (LISTENS.replace("*:25 ", "127.0.0.1:25 "), "*:25"),
+        ("", "*:25 203.0.113.2:587"),
+    ],
+)
+def test_the_undo_of_a_stop_finds_a_port_that_stays_closed(
+    tmp_path: Path, awk: str, now: str, closed: str
+) -> None:
+    [command] = reversible(rc.stop, {ServiceRuns: True}, script="sendmail", ports=[25, 587])
+    listens = tmp_path / "listens"
+    stubs = {
+        "service": "echo 'sendmail is running as pid 998.'",
+        "sockstat": f'[ "$*" = "-46lq -j 0 -P tcp -p 25,587" ] && cat {listens}',
+        "ifconfig": f"cat {tmp_path}/has",
+        "awk": f'exec {shutil.which(awk)} "$@"',
+        "kill": "exit 1",
+        "sleep": "",
+    }
+    (tmp_path / "has").write_text(HAS)
+    listens.write_text(LISTENS)
+    done = typed(command.do, tmp_path, tmp_path, **stubs)
+    assert done.returncode == 0, done.stderr
+    listens.write_text(now)
+    undone = typed(str(command.undo), tmp_path, tmp_path, **stubs)
+    assert (undone.returncode == 0) is not bool(closed), undone.stderr
+    told = f"sendmail on the host listened here before, and does not any more: {closed}\n"
+    assert (told in undone.stdout) is bool(closed)
 
 
 def test_a_graceful_stop_is_waited_for_since_it_only_asks() -> None:
