@@ -37,6 +37,7 @@ from rollout.terminal import options
 
 # Each command imports what it needs, so that --help and completion are fast.
 if TYPE_CHECKING:
+    from rollout.engine.runner import Runner
     from rollout.plan import Plan
 
 
@@ -97,7 +98,7 @@ def check(site_file: Path, as_json: bool) -> None:
       cellblock check --site site.toml
       cellblock check --json | jq '.[] | select(.passed | not)'    # the failed ones
     """
-    _run_all_checks(site_file, as_json, Refused.code)
+    _run_all_checks(site_file, as_json, Refused.code, compiles=True)
 
 
 @main.command(name="plan")
@@ -543,17 +544,31 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
     _print({"mended": mended, "findings": audit.data(found)}, text, as_json)
 
 
-def _run_all_checks(site_file: Path, as_json: bool, code: int) -> None:
-    """Run all checks of the confirmed steps; exit with `code` if one fails."""
+def _run_all_checks(site_file: Path, as_json: bool, code: int, *, compiles: bool = False) -> None:
+    """Run all checks of the confirmed steps; exit with `code` if one fails.
+
+    With `compiles` the other steps are compiled, too: one may have to refuse this host.
+    """
     from rollout.report import tables
     from rollout.terminal import server
 
     made = _planned(site_file)
     with server.connected(made) as runner:
         verdicts = runner.verify()
+        refused = _refusal(runner) if compiles else None
     _print([vars(verdict) for verdict in verdicts], tables.verdicts_table(verdicts), as_json)
     if not all(verdict.passed for verdict in verdicts):
         sys.exit(code)
+    if refused:
+        raise refused
+
+
+def _refusal(runner: Runner) -> Refused | None:
+    try:
+        runner.must_fit(len(runner.plan.steps))
+    except Refused as refused:
+        return refused
+    return None
 
 
 def run() -> None:

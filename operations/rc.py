@@ -419,7 +419,7 @@ def _as_noted(script: str, ports: Sequence[int]) -> str:
         '{at = $0; sub(/:[^:]*$/, "", at); if (at == "*" || at in has) print}\''
     )
     told = f"{script} on the host listened here before, and does not any more:"
-    tries = f'[ $n -lt 50 ] || {{ echo "{told}" $closed; exit 1; }}; sleep 0.2'
+    tries = f'[ $n -lt 60 ] || {{ echo "{told}" $closed; exit 1; }}; sleep 1'
     return (
         f' && {{ [ ! -s "$KEEP/ports" ] || (n=0; while closed=$({closed}) && [ -n "$closed" ]; '
         f"do n=$((n + 1)); {tries}; done); }}"

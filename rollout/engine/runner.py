@@ -22,6 +22,7 @@ from rollout.plan.step import Check, Gate, Step
 from rollout.site import JOURNAL
 
 _STANDING = ("applied", "confirmed")
+_ABSENT = ("undone", "prepared")
 _EARLIER = {"applying": "being run", "undoing": "being undone"}
 
 
@@ -137,8 +138,20 @@ class Runner:
     def compiled(self, position: int) -> bundle.Bundle:
         """Compile a step for the host as it is now."""
         step = self.plan.steps[position]
-        answers = bundle.gather_facts(step, self.session.output)
+        answers = bundle.gather_facts([step], self.session.output)
         return bundle.compile_step(position + 1, step, self.plan.hashes[position], answers)
+
+    def must_fit(self, wanted: int) -> None:
+        """Compile the first steps, those that have not begun, for the host as it is now.
+
+        In one round trip. Raises Refused at the first that has to refuse, before anything is begun.
+        """
+        there = {entry.name for entry in self.known().entries if entry.state not in _ABSENT}
+        left = [n for n in range(wanted) if self.plan.steps[n].name not in there]
+        steps = [self.plan.steps[n] for n in left]
+        answers = bundle.gather_facts(steps, self.session.output)
+        for n, step in zip(left, steps, strict=True):
+            bundle.compile_step(n + 1, step, self.plan.hashes[n], answers)
 
     # Forward.
 
@@ -151,6 +164,7 @@ class Runner:
             self.connection.take()
         left = {entry.name: self._at_rest(entry) for entry in self.known().entries}
         self.must_pass_preflight(self.known(), wanted)
+        self.must_fit(wanted)
         if begun:
             drift.report(self.session, self.listener)
         else:

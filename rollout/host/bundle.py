@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import PurePosixPath
@@ -73,7 +73,7 @@ def compile_step(number: int, step: Step, hash: str, answers: Answers | None) ->
             try:
                 commands += [_command(command) for command in used.commands()]
             except OperationError as error:
-                raise Refused(f"step {step.name}: {error}", evidence=str(used)) from error
+                raise Refused(f"step {step.name}: {error}") from error
     for command in commands:
         if command.undo is None and not (step.point_of_no_return and step.gate):
             raise Refused(
@@ -146,9 +146,9 @@ def read_answers(lines: tuple[str, ...], output: str) -> Answers:
     )
 
 
-def gather_facts(step: Step, run: Callable[[str], str]) -> Answers:
-    """Gather a step's facts from the host, in one round trip."""
-    lines = fact_commands(step)
+def gather_facts(steps: Iterable[Step], run: Callable[[str], str]) -> Answers:
+    """Gather the facts of some steps from the host, in one round trip."""
+    lines = tuple(dict.fromkeys(line for step in steps for line in fact_commands(step)))
     return read_answers(lines, run(facts_script(lines))) if lines else {}
 
 

@@ -196,8 +196,8 @@ def _must_fit(runner: Runner) -> None:
         raise Refused(
             "check", evidence="\n".join(f"{each.name}: {each.message}" for each in failed)
         )
-    for position, step in enumerate(runner.plan.steps):
-        runner.compiled(position)
+    runner.must_fit(len(runner.plan.steps))
+    for step in runner.plan.steps:
         runner.gate(step)
         runner.found(step)
 

@@ -114,7 +114,7 @@ class Place:
             self.position += 1
         position = self.position
         step = self.plan.steps[position]
-        answers = bundle.gather_facts(step, self.connection.session.output)
+        answers = bundle.gather_facts([step], self.connection.session.output)
         self.made = bundle.compile_step(position + 1, step, self.plan.hashes[position], answers)
         self.before = self._view.take()
         self.applied = frozenset()

@@ -81,7 +81,7 @@ def test_facts(position: int, text: str) -> None:
     step = PLAN.steps[position]
 
     def act() -> None:
-        answers = bundle.gather_facts(step, lambda _: text)
+        answers = bundle.gather_facts([step], lambda _: text)
         made = bundle.compile_step(position + 1, step, PLAN.hashes[position], answers)
         bundle.upload_script(made, "t", "/var/db/cellblock")
 

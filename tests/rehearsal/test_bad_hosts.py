@@ -104,6 +104,12 @@ def test_an_unsuitable_host_is_refused(made: Plan, box: Box, lie: str, expected:
             "services.web: serves IPv6 clients at 2001:db8::2, port 80/tcp: only IPv4 is moved",
         ),
         (
+            "mkdir /usr/local/etc/rc.conf.d; echo 'a=1' > /usr/local/etc/rc.conf.d/named",
+            "step bind.cutover: /usr/local/etc/rc.conf.d/named exists already: expected nothing "
+            "there, since that file is to redirect `service` on the host to the jail; move its "
+            "settings into rc.conf",
+        ),
+        (
             "echo 'www IN NOSUCH x' > /usr/local/etc/namedb/primary/example.org.db",
             'services.bind.configtest = "named-checkconf -z" fails: ',
         ),

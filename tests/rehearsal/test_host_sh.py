@@ -82,7 +82,7 @@ class Run:
 
     def begin(self, position: int) -> str:
         plan = self.connection.plan
-        answers = bundle.gather_facts(plan.steps[position], self.connection.session.output)
+        answers = bundle.gather_facts([plan.steps[position]], self.connection.session.output)
         made = bundle.compile_step(
             position + 1, plan.steps[position], plan.hashes[position], answers
         )

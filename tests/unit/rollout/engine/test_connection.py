@@ -45,7 +45,7 @@ def begin(held: Connection, position: int = 0) -> str:
     """Upload a step and start it, as the runner does; returns its directory."""
     assert isinstance(held.target, SmallHost)
     wanted = held.plan.steps[position]
-    answers = bundle.gather_facts(wanted, held.session.output)
+    answers = bundle.gather_facts([wanted], held.session.output)
     compiled = bundle.compile_step(position + 1, wanted, held.plan.hashes[position], answers)
     held.session.output(bundle.upload_script(compiled, TOKEN, str(held.target.journal)))
     return compiled.directory

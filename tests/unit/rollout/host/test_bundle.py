@@ -88,7 +88,7 @@ def test_a_step_without_operations_asks_nothing() -> None:
     def run(text: str) -> str:
         raise AssertionError(text)
 
-    assert bundle.gather_facts(step(), run) == {}
+    assert bundle.gather_facts([step()], run) == {}
 
 
 def test_without_answers_a_bundle_is_for_a_host_that_has_nothing_of_ours() -> None:
@@ -105,7 +105,7 @@ def test_answers_decide_what_is_still_needed_and_what_the_undo_restores() -> Non
     assert command.undo == "sysrc a=old && fsync /etc/rc.conf*"
 
 
-def test_an_operation_that_refuses_is_told_with_its_step_and_its_arguments() -> None:
+def test_an_operation_that_refuses_is_told_with_its_step() -> None:
     question = At().command("/etc/x")
     with pytest.raises(Refused) as caught:
         compiled(
@@ -221,7 +221,7 @@ def test_facts_are_asked_in_one_round_trip(dash: Dash) -> None:
         return dash(text, awk=awk, ifconfig="echo 'lo0: flags=8049'; echo '\tether 58:9c:fc'")
 
     wanted = step(use(address.cloned_interface, interface="lo1"))
-    answers = bundle.gather_facts(wanted, run)
+    answers = bundle.gather_facts([wanted], run)
     assert len(scripts) == 1
     assert answers == {RcConf().command(): ['a="b"'], Interfaces().command(): ["lo0:"]}
     assert len(compiled(wanted, answers).commands) == 2
