@@ -26,12 +26,15 @@ not be mounted writable over its own read-only mount (EDEADLK from nullfs, seen 
 PROGRAMS = (*(f"/{each}" for each in BASE), *(f"/usr/local/{each}" for each in LOCAL), "/etc/ssl")
 """What every thin jail has: programs, libraries and the base system's certificates."""
 
-_ETC = (
-    "rc rc.d rc.subr rc.shutdown network.subr rc.firewall defaults login.conf login.conf.db "
-    "services services.db protocols rpc netconfig nsswitch.conf host.conf localtime termcap ttys "
-    "gettytab shells syslog.conf newsyslog.conf periodic mtree ssl pam.d mail pkg locate.rc "
-    "csh.cshrc csh.login profile motd.template devfs.conf libmap.conf os-release hosts.allow"
+ETC = (
+    *("rc", "rc.d", "rc.subr", "rc.shutdown", "network.subr", "rc.firewall", "defaults"),
+    *("login.conf", "login.conf.db", "services", "services.db", "protocols", "rpc", "netconfig"),
+    *("nsswitch.conf", "host.conf", "localtime", "termcap", "ttys", "gettytab", "shells"),
+    *("syslog.conf", "newsyslog.conf", "periodic", "mtree", "ssl", "pam.d", "mail", "pkg"),
+    *("locate.rc", "csh.cshrc", "csh.login", "profile", "motd.template", "devfs.conf"),
+    *("libmap.conf", "os-release", "hosts.allow"),
 )
+"""The parts of /etc that a jail gets as they are."""
 # Not all of /etc: password hashes, ssh host keys and the host's rc.conf, fstab and crontab do not
 # belong in a jail.
 
@@ -85,7 +88,7 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
     """
     etc = f"{root}/etc"
     yield Reversible(
-        packed("/etc", etc, f"$(ls -d {_ETC} 2>/dev/null)"),
+        packed("/etc", etc, f"$(ls -d {' '.join(ETC)} 2>/dev/null)"),
         undo=":",
         says=f"copy the parts of /etc that a jail needs to {etc}",
         limit=120,

@@ -18,7 +18,7 @@ from operations.command import Look
 
 OWN = (
     *("/etc/mail", "/var/spool/mqueue", "/var/spool/clientmqueue", "/var/spool/postfix"),
-    *("/var/db/postfix", "/var/run/dovecot", "/var/log", "/dev"),
+    *("/var/db/dovecot", "/var/db/postfix", "/var/run/dovecot", "/var/log", "/dev"),
     *("/tmp", "/var/tmp"),  # noqa: S108 # names, for a comparison
     *(f"/etc/{name}" for name in ("hosts", "resolv.conf", "services", "passwd", "group")),
 )

@@ -92,7 +92,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
             for test in (
                 "service::runs_on_host",
                 "preflight::rcvar_is_what_the_script_reads",
-                "preflight::rc_variables_name_what_the_jail_has",
+                "needs::are_met",
                 "preflight::daemon_listens_on_its_ports",
             )
         ),

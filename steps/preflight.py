@@ -34,7 +34,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             tests = [
                 "service::runs_on_host",
                 "preflight::rcvar_is_what_the_script_reads",
-                "preflight::rc_variables_name_what_the_jail_has",
+                "needs::are_met",
                 "preflight::daemon_listens_on_its_ports",
                 "preflight::public_ports_answer_here",
                 "preflight::all_ports_are_in_the_site_file",

@@ -94,6 +94,9 @@ def _jail_step(
             check("service::runs_on_host", until=f"{service}.cutover", service=service),
         ),
         gate=egress.shut_in(site, service),
+        finds=tuple(
+            check("needs::none_are_there", service=each) for each in site.jails[name].services
+        ),
     )
 
 

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from pyinfra.api.command import PyinfraCommand
 
+NEEDS = "needs of"
+"""How a finding begins that lists what a daemon needs; the others list what refers to a daemon."""
+
 
 class Operation(Protocol):
     """A pyinfra operation. `_inner` is how pyinfra itself uses one operation within another."""

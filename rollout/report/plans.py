@@ -9,7 +9,7 @@ from typing import Any
 from tabulate import tabulate
 
 from rollout.host.bundle import Bundle
-from rollout.plan.step import Gate
+from rollout.plan.step import NEEDS, Gate
 from rollout.report import changes
 
 Ahead = tuple[Bundle, Gate | None, Iterable[str]]
@@ -17,7 +17,8 @@ Ahead = tuple[Bundle, Gate | None, Iterable[str]]
 
 OFFLINE = (
     "Made without a server: for one whose daemons run, and on which Cellblock has\n"
-    "changed nothing yet. Without --offline it is made for your server as it is."
+    "changed nothing yet. Without --offline it is made for your server as it is, and\n"
+    "lists what the daemons need there."
 )
 """The first lines of a plan that was made without a server."""
 
@@ -31,7 +32,8 @@ def data(ahead: Iterable[Ahead]) -> list[dict[str, Any]]:
         {
             "step": made.step.name,
             "why": made.step.why,
-            "found": [line.strip() for each in found for line in each.splitlines()],
+            "needs": _lines(_needs(found)),
+            "found": _lines(_referring(found)),
             "gate": {"question": gate.question, "look_at": gate.look_at} if gate else None,
             "expected_outage": dict(made.step.outage),
             "point_of_no_return": made.step.point_of_no_return,
@@ -44,6 +46,18 @@ def data(ahead: Iterable[Ahead]) -> list[dict[str, Any]]:
     ]
 
 
+def _needs(found: Iterable[str]) -> list[str]:
+    return [each for each in found if each.startswith(NEEDS)]
+
+
+def _referring(found: Iterable[str]) -> list[str]:
+    return [each for each in found if not each.startswith(NEEDS)]
+
+
+def _lines(found: Iterable[str]) -> list[str]:
+    return [line.strip() for each in found for line in each.splitlines()]
+
+
 def full(data: Iterable[Mapping[str, Any]]) -> str:
     """Every command, with its step and the reason. Commands are not wrapped, to be copied."""
     lines: list[str] = []
@@ -53,6 +67,8 @@ def full(data: Iterable[Mapping[str, Any]]) -> str:
         lines += [f"   expected outage: {outage or 'none'}"]
         if step["point_of_no_return"]:
             lines += ["   no way back: this step cannot be undone"]
+        for row in step["needs"]:
+            lines += [f"   {row}" if row.startswith(NEEDS) else f"      {row}"]
         if step["found"]:
             lines += ["   found on the host:", *(f"      {row}" for row in step["found"])]
         if step["gate"]:
@@ -95,6 +111,7 @@ def short(ahead: Sequence[Ahead]) -> str:
             "",
             *textwrap.wrap(f"Users notice: {_noticed(ahead)}. {_stops(ahead)}", _WIDTH),
             *textwrap.wrap(_more(ahead), _WIDTH),
+            *textwrap.wrap(_counted(ahead), _WIDTH),
             "",
             changes.text(changes.count(commands)),
         ]
@@ -124,7 +141,20 @@ def _stops(ahead: Sequence[Ahead]) -> str:
 
 def _more(ahead: Sequence[Ahead]) -> str:
     """How to see the rest."""
-    found = [made.step.name for made, _, found in ahead if any(found)]
+    found = [made.step.name for made, _, found in ahead if _referring(found)]
     more = f" Other files on the host refer to what moves: see plan {', plan '.join(found)}."
     commands = "cellblock plan STEP shows a step's commands, plan --full those of all steps."
     return commands + (more if found else "")
+
+
+def _counted(ahead: Sequence[Ahead]) -> str:
+    """How many needs each service has, and what becomes of them."""
+    heads = [
+        (made.step.name, each.splitlines()[0].removeprefix(NEEDS).strip())
+        for made, _, found in ahead
+        for each in _needs(found)
+    ]
+    if not heads:
+        return ""
+    steps = ", plan ".join(dict.fromkeys(name for name, _ in heads))
+    return f"What daemons need: {'; '.join(head for _, head in heads)}. See plan {steps}."

@@ -18,7 +18,9 @@ def procstat(host: Host, call: Call) -> Reply:
         raise Unknown(USAGE, 1)
     out, err = "", ""
     for pid in pids:
-        daemon = next((one for one in host.daemons if str(one.pid) == pid), None)
+        daemon = next(
+            (one for one in host.daemons if int(pid) in (one.pid, *one.worker_pids)), None
+        )
         if daemon is None:
             err += f"procstat: sysctl(kern.proc): No such process: {pid}\n"
             continue
@@ -27,6 +29,7 @@ def procstat(host: Host, call: Call) -> Reply:
             f"{whose} {fd:>5} v {kind} r-------   -       - -   {name} \n"
             for fd, kind, name in _open(host, daemon)
         )
+        out += "".join(f"{whose} {row}\n" for row in _sockets(daemon))
     return Reply(HEADER + out, err, 1 if err else 0)
 
 
@@ -42,3 +45,21 @@ def _open(host: Host, daemon: Daemon) -> list[tuple[str, str, str]]:
         ("cwd", "d", seen(daemon.folder or "/")),
         ("root", "d", seen("/")),
     ]
+
+
+def _sockets(daemon: Daemon) -> list[str]:
+    """Those at which it listens, as 13.2's usr.bin/procstat/procstat_files.c prints them."""
+    rows = []
+    for each in daemon.sockets:
+        dot, any_address = (".", "::") if each.proto.endswith("6") else (":", "0.0.0.0")  # noqa: S104 # printed
+        at = any_address if each.address == "*" else each.address
+        proto = each.proto[:3].upper()
+        rows.append(_socket(each.fd, proto, f"{at}{dot}{each.port} {any_address}{dot}0"))
+    for unix in daemon.kind.unix(daemon.rootdir):
+        proto = {"stream": "UDS", "dgram": "UDD"}.get(unix.kind, "UD?")
+        rows.append(_socket(unix.fd, proto, unix.path or "-"))
+    return rows
+
+
+def _socket(fd: int, proto: str, name: str) -> str:
+    return f"{fd:>5} s - rw------   1       0 {proto:<3} {name}"

@@ -13,9 +13,14 @@ import pytest
 from operations.carried import Ask
 from operations.doors import Doors, View, Ways
 from operations.facts import JAIL_CONF, JailAddresses, Listeners, Nats, Networks, OnePass, Rules
+from operations.needs import Daemons, Running
 from operations.placing import Obstacle, Placed, of_host
+from rollout import plan
 from rollout.site import Site
+from steps import carriers as carrying
+from steps.carriers import Carriers
 from tests.checks.asking import asking
+from tests.checks.needing import Needing
 
 
 @pytest.fixture(scope="session")
@@ -114,9 +119,33 @@ class Listening:
 
 
 @pytest.fixture(scope="session")
-def listening(host: Any) -> list[Listening]:
+def carriers(site: Site) -> Carriers:
+    """What carries needs into jails, by the plan of the site."""
+    return carrying.of(plan.make(site).steps, site)
+
+
+@pytest.fixture(scope="session")
+def running(ask: Ask, carriers: Carriers, site: Site) -> Running:
+    """All daemons of the site's services that run on the host, asked in one round trip."""
+    services = site.services.values()
+    found: Running = ask(
+        Daemons,
+        ports=sorted({each.port for one in services for each in one.ports}),
+        scripts=[each.rc for one in services for each in one.companions] or ["-"],
+        places=carriers.places(),
+    )
+    return found
+
+
+@pytest.fixture(scope="session")
+def needs(host: Any, ask: Ask, running: Running, carriers: Carriers, site: Site) -> Needing:
+    return Needing(host, ask, running, carriers, site)
+
+
+@pytest.fixture(scope="session")
+def listening(running: Running) -> list[Listening]:
     """On the host itself, jails not included."""
-    return sockets(host.check_output("sockstat -46lq -j 0"))
+    return sockets("\n".join(running.sockets))
 
 
 def sockets(said: str) -> list[Listening]:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from operations.needs import Open, Running, opened
 from rollout.site import Site
 from tests.checks.conftest import sockets
-
-if TYPE_CHECKING:
-    from tests.checks.conftest import Listening
 
 _ITS_FILES = ("ibdata1", "aria_log_control", "mysql.ibd")
 
 
 def test_server_uses_the_data_of_the_site_file(
-    host: Any, listening: list[Listening], site: Site, service: str
+    host: Any, running: Running, site: Site, service: str
 ) -> None:
     """With other data in its jail, the rc script would make a new, empty database there."""
     wanted = site.services[service]
-    ports = {str(listen.port) for listen in wanted.ports}
-    found = _directory(host, {one.pid for one in listening if one.port in ports})
+    found = _directory(running.of([listen.port for listen in wanted.ports]))
     if not found and wanted.client:
         found = host.run(f"{wanted.client} -N -e 'SELECT @@datadir'").stdout.strip().rstrip("/")
     told = ", ".join(f'"{each}"' for each in wanted.data)
@@ -43,7 +40,8 @@ def test_jails_server_uses_the_hosts_data(host: Any, site: Site, service: str) -
     root = site.root(jail)
     ports = ",".join(str(listen.port) for listen in wanted.ports)
     rows = sockets(host.check_output("jexec %s sockstat -46lq -p %s", jail, ports))
-    found = _directory(host, {one.pid for one in rows})
+    said = host.run(f"procstat -f {' '.join(sorted({one.pid for one in rows}))}").stdout
+    found = _directory(opened(said.splitlines()))
     there = [root + each for each in wanted.data]
     assert _is_in(found, there), (
         f"the server in jail {jail}: expected its data in {' or '.join(there)}; "
@@ -58,14 +56,9 @@ def test_jails_server_uses_the_hosts_data(host: Any, site: Site, service: str) -
     assert host.check_output("ls -A %s", here), f"{here} is empty: the server has no data"
 
 
-def _directory(host: Any, pids: Iterable[str]) -> str:
-    """A MySQL server's working directory is its data directory; else that of its files counts.
-
-    Each line is PID COMM FD T V FLAGS REF OFFSET PRO NAME.
-    """
-    said = host.run(f"procstat -f {' '.join(sorted(pids))}").stdout.splitlines()
-    rows = [row.split(None, 9) for row in said]
-    names = {row[2]: PurePosixPath(row[9].strip()) for row in rows if len(row) > 9}
+def _directory(files: Iterable[Open]) -> str:
+    """A MySQL server's working directory is its data directory; else that of its files counts."""
+    names = {each.fd: PurePosixPath(each.name) for each in files}
     cwd = names.get("cwd", PurePosixPath("-"))
     if cwd.is_absolute():
         return str(cwd)

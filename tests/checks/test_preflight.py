@@ -7,10 +7,10 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from operations import rc
 from operations.carried import is_in
 from operations.facts import jails_of
 from operations.jail import PROGRAMS
+from operations.needs import Running
 from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
 
@@ -103,51 +103,21 @@ def test_rcvar_is_what_the_script_reads(host: Any, site: Site, service: str) -> 
     )
 
 
-def test_rc_variables_name_what_the_jail_has(host: Any, site: Site, service: str) -> None:
-    """They are copied into the jail: a path there must be one that the jail has, too."""
-    rcvar = site.services[service].rcvar
-    there = (*_IN_EVERY_JAIL, *site.paths(site.jail_of(service)))
-    said = shlex.split(host.check_output(rc.variables(rcvar)))
-    named = [
-        (name, value, path)
-        for name, _, value in (word.partition("=") for word in said)
-        for path in _PATH.findall(value)
-        if not is_in(path, there)
-    ]
-    lost = []
-    for name, value, path in named:
-        if host.run("test -e %s", path).rc != 0:
-            continue
-        files = rc.read_for(rcvar.removesuffix("_enable"))
-        at = host.run(f"grep -n '^[^#]*{name}=' $({files}) /dev/null").stdout.splitlines()
-        where = ":".join(at[-1].split(":")[:2]) if at else "rc.conf"
-        lost.append(
-            f"{where}: {name}={value}: the jail of services.{service} will not have {path}; add it "
-            f"to services.{service}.data or configuration, or to the mounts of its jail"
-        )
-    assert not lost, "; ".join(lost)
-
-
-_PATH = re.compile(r"(?<![\w.$/-])/[^\s'\":,;]+")
-_IN_EVERY_JAIL = (*PROGRAMS, "/var/run", "/var/log", "/tmp", "/var/tmp", "/dev")
-
-
 def test_socket_is_the_daemons(
-    host: Any, listening: list[Listening], site: Site, service: str
+    host: Any, running: Running, listening: list[Listening], site: Site, service: str
 ) -> None:
     """It is replaced by a link into the jail: programs look for it where the daemon has it now."""
     socket = site.services[service].socket
     asked = [one for listen in site.services[service].ports for one in _at(listen, listening)]
     assert host.run("test -S %s", socket).rc == 0, (
         f'services.{service}.socket = "{socket}": no socket is there; '
-        f"expected {_sockets(host, {one.pid for one in asked})}"
+        f"expected {_sockets(running, {one.pid for one in asked})}"
     )
 
 
-def _sockets(host: Any, pids: set[str]) -> str:
-    """The paths where processes listen: USER COMMAND PID FD PROTO PATH, as sockstat has them."""
-    rows = [row.split() for row in host.check_output("sockstat -ulq -j 0").splitlines()]
-    paths = [row[5] for row in rows if len(row) > 5 and row[2] in pids and row[5].startswith("/")]
+def _sockets(running: Running, pids: set[str]) -> str:
+    """The paths where processes listen."""
+    paths = [path for pid, path in running.unix if pid in pids and path.startswith("/")]
     return " or ".join(dict.fromkeys(paths)) or "the path where the daemon listens"
 
 
@@ -265,6 +235,9 @@ def test_configuration_exists(host: Any, path: str) -> None:
 
 
 _LINKS = 5  # of those that a message lists
+
+
+_IN_EVERY_JAIL = (*PROGRAMS, "/var/run", "/var/log", "/tmp", "/var/tmp", "/dev")
 
 
 def test_links_in_data_lead_into_the_jail(host: Any, site: Site, service: str) -> None:

@@ -259,10 +259,11 @@ CASES = [
         "preflight::name_of_jail_is_free", "echo 'web { persist; }' >> /etc/jail.conf", jail="web"
     ),
     broken(
-        "preflight::rc_variables_name_what_the_jail_has",
+        "needs::are_met",
         "mkdir /root/web && sysrc apache24_flags='-d /root/web'",
         service="web",
     ),
+    lacking("needs::none_are_there", service="web"),
     broken("service::runs_on_host", "service apache24 onestop", service="web"),
     replace(
         lacking("preflight::rcvar_is_what_the_script_reads", service="web"),

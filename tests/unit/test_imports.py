@@ -17,7 +17,7 @@ MAY = {
     "rollout": ("operations", "rollout", "standin"),
     "steps": ("operations", "rollout.errors", "rollout.site", "rollout.plan.step", "steps"),
     "tests/checks": (
-        *("operations", "rollout.engine.checks", "rollout.site", "rollout.plan.step"),
+        *("operations", "rollout.engine.checks", "rollout.site", "rollout.plan", "steps.carriers"),
         "tests.checks",
     ),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from shlex import quote
 
-from operations import rc
 from operations.command import ANY, Look
 from operations.doors import Ways
 from rollout.site import Site
@@ -57,11 +56,6 @@ def ports_are_forwarded_where_the_daemon_listens(
 def rcvar_is_what_the_script_reads(site: Site, service: str) -> Iterator[Look]:
     wanted = site.services[service]
     yield Look(f"service {wanted.rc} rcvar | grep '^{wanted.rcvar}='", f"{wanted.rcvar}={ANY}")
-
-
-def rc_variables_name_what_the_jail_has(site: Site, service: str) -> Iterator[Look]:
-    """Each path in them must be one that the jail will have."""
-    yield Look(rc.variables(site.services[service].rcvar), ANY)
 
 
 def socket_is_the_daemons(site: Site, service: str) -> Iterator[Look]:

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from operations.needs import Daemons
 from rollout import site
 from rollout.site import Site
 from tests.checks import test_mysql as mysql
-from tests.checks.conftest import sockets
 from tests.rehearsal.sites import SAMPLE
 
 SERVER = "mysql    mariadbd   918   21 tcp4   *:3306                *:*\n"
@@ -46,7 +46,9 @@ def sample() -> Site:
 
 
 def uses(host: Host, there: Site) -> None:
-    mysql.test_server_uses_the_data_of_the_site_file(host, sockets(SERVER), there, "mysql")
+    said = [SERVER, "= unix", "= first", "918 918 ", "= opened", host.run("procstat").stdout]
+    running = Daemons().process("\n".join(said).splitlines())
+    mysql.test_server_uses_the_data_of_the_site_file(host, running, there, "mysql")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from operations import rc
 from rollout import site
 from rollout.site import Site
 from tests.checks import test_preflight as preflight
@@ -102,48 +101,3 @@ def test_a_link_to_what_the_jail_lacks_is_refused(sample: Site, link: str, leads
         preflight.test_links_in_data_lead_into_the_jail(Linked(link), sample, "web")
     assert leads in str(told.value)
     assert "add the directories to jails.web.mounts" in str(told.value)
-
-
-class Told:
-    """A host whose rc variables are these, and which has these paths."""
-
-    def __init__(self, variables: str, *paths: str) -> None:
-        self._variables = variables
-        self._paths = paths
-
-    def check_output(self, command: str) -> str:
-        assert command == rc.variables("mysql_enable")
-        return self._variables
-
-    def run(self, command: str, *values: str) -> SimpleNamespace:
-        if command == "test -e %s":
-            return SimpleNamespace(rc=int(values[0] not in self._paths))
-        return SimpleNamespace(rc=0, stdout="/etc/rc.conf:7:mysql_dbdir=/data/mysql\n")
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "/var/db/mysql",
-        "/var/db/mysql/more",
-        "--defaults-file=/usr/local/etc/mysql/my.cnf",
-        "/usr/local/libexec/mysqld",
-        "/not/on/the/host",
-        "a/data/mysql",
-    ],
-)
-def test_a_variable_with_what_the_jail_has_is_carried(sample: Site, value: str) -> None:
-    host = Told(f"mysql_dbdir='{value}'\n", "/data/mysql", "/usr/local/libexec/mysqld")
-    preflight.test_rc_variables_name_what_the_jail_has(host, sample, "mysql")
-
-
-@pytest.mark.parametrize("value", ["/data/mysql", "-x --datadir=/data/mysql", "a,/data/mysql"])
-def test_a_variable_with_what_the_jail_lacks_is_told_with_file_and_line(
-    sample: Site, value: str
-) -> None:
-    host = Told(f"mysql_dbdir='{value}'\n", "/data/mysql")
-    with pytest.raises(AssertionError) as told:
-        preflight.test_rc_variables_name_what_the_jail_has(host, sample, "mysql")
-    said = str(told.value)
-    assert f"/etc/rc.conf:7: mysql_dbdir={value}: the jail of services.mysql will not have" in said
-    assert "/data/mysql; add it to services.mysql.data" in said

@@ -123,8 +123,10 @@ def test_before_a_service_moves_it_is_shown_what_names_it() -> None:
 
 
 def test_a_plan_lists_what_hangs_on_each_service_that_moves() -> None:
-    listed = [dict(each.values)["service"] for step in PLAN.steps for each in step.finds]
-    assert listed == [name for name in PLAN.site.order if name in PLAN.site.services]
+    moved = [name for name in PLAN.site.order if name in PLAN.site.services]
+    for test in ("dependents::none_are_found", "needs::none_are_there"):
+        finds = [each for step in PLAN.steps for each in step.finds if each.test == test]
+        assert [dict(each.values)["service"] for each in finds] == moved
 
 
 def test_service_on_the_host_is_led_into_the_jail_but_for_what_stays() -> None:

@@ -27,12 +27,15 @@ ACTS = Step(
 PLAN = Plan(SAMPLE, (ASKS, ACTS), ("aaaa", "bbbb"))
 
 
+NEEDED = "needs of web: 1 carried\npath /x: carried"
+
+
 def planned() -> list[plans.Ahead]:
     bundles = [
         bundle.compile_step(n + 1, step, PLAN.hashes[n], {RcConf().command(): []})
         for n, step in enumerate(PLAN.steps)
     ]
-    return [(each, each.step.gate, ("a line\nanother",)) for each in bundles]
+    return [(each, each.step.gate, ("a line\nanother", NEEDED)) for each in bundles]
 
 
 def test_a_plan_has_every_command_with_its_undo() -> None:
@@ -41,6 +44,7 @@ def test_a_plan_has_every_command_with_its_undo() -> None:
     assert acts == {
         "step": "web.retire",
         "why": "It stops.",
+        "needs": ["needs of web: 1 carried", "path /x: carried"],
         "found": ["a line", "another"],
         "gate": {"question": "Is it well?", "look_at": ("the log", "a\nb")},
         "expected_outage": {"web": 1.5},
@@ -121,6 +125,15 @@ def test_a_point_of_no_return_is_named_in_each_form() -> None:
 
 def test_what_was_found_on_the_host_is_pointed_to() -> None:
     assert "see plan preflight, plan web.retire" in " ".join(plans.short(planned()).split())
+
+
+def test_needs_are_counted_on_the_screen_and_listed_in_full() -> None:
+    text = " ".join(plans.short(planned()).split())
+    counted = "What daemons need: web: 1 carried; web: 1 carried. See plan preflight, plan web."
+    assert counted in text
+    assert "   needs of web: 1 carried\n      path /x: carried\n" in plans.full(
+        plans.data(planned())
+    )
 
 
 def test_nothing_left_is_said() -> None:

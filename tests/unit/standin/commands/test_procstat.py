@@ -21,3 +21,14 @@ def test_a_jails_daemon_has_the_hosts_paths(server: StandIn) -> None:
     server.run("service jail onestart web")
     said = server.run("procstat -f $(jexec web cat /var/run/syslog.pid)").stdout
     assert "root v d r-------   -       - -   /usr/jails/web \n" in said
+
+
+def test_a_socket_has_both_ends_and_a_local_one_its_path(server: StandIn) -> None:
+    said = server.run("procstat -f $(cat /var/run/mysql/mysqld.pid)").stdout
+    assert "21 s - rw------   1       0 TCP 0.0.0.0:3306 0.0.0.0:0\n" in said
+    assert "22 s - rw------   1       0 UDS /var/run/mysql/mysql.sock\n" in said
+
+
+def test_a_worker_has_what_its_daemon_has(server: StandIn) -> None:
+    worker = "sockstat -4lq -p 80 | awk '$1 == \"www\" {print $3; exit}'"
+    assert "/usr/local/sbin/httpd" in server.run(f"procstat -f $({worker})").stdout

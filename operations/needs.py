@@ -1,0 +1,262 @@
+"""What daemons use on their host: asked of all running ones at once, and of their rc variables."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from pyinfra.api.facts import FactBase
+
+from operations import rc
+
+
+class Need(NamedTuple):
+    """`kind` is path, working directory, variable, socket or port; `what` is its name.
+
+    A port's is PROTO ADDRESS:PORT. `said` is where it is said: a line of a file, or the command
+    that shows it. `written` is a path that is open for writing.
+    """
+
+    kind: str
+    what: str
+    said: str
+    written: bool = False
+
+
+class Open(NamedTuple):
+    """What a process has open, by a row of procstat -f; `name` is "-" where the kernel knows none.
+
+    `type` is v for a file, whose kind is `vnode` (r, d, c ...), f for a fifo, and s for a socket of
+    `proto` (usr.bin/procstat/procstat_files.c); `flags` has a w where it is open for writing.
+    """
+
+    pid: str
+    command: str
+    fd: str
+    type: str
+    vnode: str
+    flags: str
+    proto: str
+    name: str
+
+    @property
+    def said(self) -> str:
+        return f"procstat -f {self.pid} ({self.command}, {self.fd})"
+
+
+@dataclass(frozen=True)
+class Running:
+    """The daemons behind some ports, with the processes that descend from them.
+
+    `sockets` are the lines of sockstat -46lq on the host, `unix` the process and path of each local
+    socket that somebody listens at. `first` has each process with the one that it descends from,
+    and `led` where a path, itself or on its way, is a symbolic link: the path, and what it is.
+    """
+
+    sockets: tuple[str, ...] = ()
+    unix: tuple[tuple[str, str], ...] = ()
+    first: tuple[tuple[str, str], ...] = ()
+    opened: tuple[Open, ...] = ()
+    led: tuple[tuple[str, str], ...] = ()
+
+    def of(self, ports: Iterable[int], scripts: Iterable[str] = ()) -> tuple[Open, ...]:
+        """What the processes that listen on these ports have open, and those named like scripts."""
+        listen = {pid for pid, _, at in self.listening() if int(at.rpartition(":")[2]) in ports}
+        named = {each.pid for each in self.opened if each.command in scripts}
+        pids = {pid for pid, first in self.first if first in listen | named}
+        return tuple(each for each in self.opened if each.pid in pids)
+
+    def listening(self) -> Iterator[tuple[str, str, str]]:
+        """The process, its name and ADDRESS:PORT of each socket that has a port."""
+        for row in (line.split() for line in self.sockets):
+            if row[-2].rpartition(":")[2].isdigit():
+                yield row[-5], " ".join(row[1:-5]), row[-2]
+
+
+_PROCESSES = """
+/^=/ {known = 1; next}
+known {parent[$1] = $2; if ($3 == 0 && index(scripts, " " $4 " ")) first[$1] = $1; next}
+{
+port = $(NF - 1); sub(/.*:/, "", port);
+if ($(NF - 4) ~ /^[0-9]+$/ && index(ports, " " port " ")) first[$(NF - 4)] = $(NF - 4)
+}
+END {
+do {
+more = 0;
+for (pid in parent) if (parent[pid] in first) {
+top = first[parent[pid]];
+if (!(pid in first) || first[pid] != top) {
+first[pid] = top; more = 1
+}
+}
+} while (more);
+for (pid in first) printf "%s %s ", pid, first[pid]
+}
+"""
+_ONCE = """
+BEGIN {n = split(first, each, " "); for (i = 1; i < n; i += 2) of[each[i]] = each[i + 1]}
+{key = $0; sub(/^ *[0-9]+ /, "", key); key = of[$1] key; if (!(key in seen)) print; seen[key]}
+"""
+"""awk: the same row of several processes of a daemon, as of Apache's workers, once."""
+_LED = (
+    'while read -r each; do cd -P -- "$each" 2>/dev/null && [ "$PWD" != "$each" ] && '
+    'echo "$each $PWD"; done; :'
+)
+_PARTS = ("= unix", "= first", "= opened", "= led")
+_ROW = re.compile(
+    r"\s*(?P<pid>\d+) (?P<command>.+?)\s+(?P<fd>[a-z]+|\d+) (?P<type>\S) (?P<vnode>\S)\s+"
+    r"(?P<flags>\S+)\s+\S+\s+\S+\s+(?P<proto>\S+)\s+(?P<name>\S.*?)\s*"
+)
+
+
+class Daemons(FactBase[Running]):
+    """What is used by the daemons that listen on `ports`, and by the processes of these scripts.
+
+    By procstat -f, whose columns are PID COMM FD T V FLAGS REF OFFSET PRO NAME. It has the true
+    paths: for each of `places` the fact tells its own.
+    """
+
+    default = Running
+
+    def command(
+        self, ports: Sequence[int], scripts: Sequence[str] = (), places: Sequence[str] = ()
+    ) -> str:
+        unix, first, files, led = (f"echo {shlex.quote(part)}" for part in _PARTS)
+        wanted = f"-v ports=' {' '.join(map(str, ports))} ' -v scripts=' {' '.join(scripts)} '"
+        return (
+            'bound=$(sockstat -46lq -j 0); printf "%s\\n" "$bound"; '
+            f"{unix}; sockstat -ulqw -j 0; {first}; "
+            'first=$({ printf "%s\\n" "$bound"; echo =; ps -axo pid=,ppid=,jid=,comm=; } | '
+            f"awk {wanted} {_awk(_PROCESSES)}); printf '%s\\n' \"$first\"; {files}; "
+            'pids=$(set -- $first; while [ $# -gt 1 ]; do echo "$1"; shift 2; done); '
+            '[ -z "$pids" ] || procstat -f $pids 2>/dev/null | '
+            f'awk -v first="$first" {_awk(_ONCE)}; {led}; '
+            f"printf '%s\\n' {' '.join(map(shlex.quote, places))} | {{ {_LED}; }}"
+        )
+
+    def process(self, output: list[str]) -> Running:
+        sockets, unix, first, files, led = _parts(output)
+        pids = " ".join(first).split()
+        return Running(
+            tuple(line for line in sockets if line),
+            tuple((row[2], row[5]) for row in map(str.split, unix) if len(row) > 5),
+            tuple(zip(pids[::2], pids[1::2], strict=False)),
+            opened(files),
+            tuple((path, real) for path, _, real in (row.partition(" ") for row in led)),
+        )
+
+
+def opened(rows: Iterable[str]) -> tuple[Open, ...]:
+    """From the rows of procstat -f, without the header."""
+    return tuple(Open(**found.groupdict()) for row in rows if (found := _ROW.fullmatch(row)))
+
+
+def _awk(text: str) -> str:
+    """The same on one line."""
+    return shlex.quote(re.sub(r"([{;]?)\n", lambda end: f"{end[1] or ';'} ", text.strip()))
+
+
+def _parts(output: list[str]) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
+    for line in output:
+        if line in _PARTS:
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    return parts + [[]] * (len(_PARTS) + 1 - len(parts))
+
+
+def used(files: Iterable[Open], running: Running) -> Iterator[Need]:
+    """The files, directories, local sockets and ports of this machine that processes use.
+
+    Not what they make themselves: sockets at which one of them listens, accepted connections.
+    """
+    files = tuple(files)
+    pids = {each.pid for each in files}
+    own = {path for pid, path in running.unix if pid in pids}
+    ports = {at.rpartition(":")[2] for _, _, at in running.listening()}
+    for each in files:
+        words = each.name.split()
+        if (each.type == "f" or each.vnode in ("r", "d")) and re.match("/.", each.name):
+            kind = "working directory" if each.fd == "cwd" else "path"
+            yield Need(kind, each.name, each.said, "w" in each.flags)
+        elif each.proto in ("UDS", "UDD") and words[-1].startswith("/"):
+            if words[-1] not in own:
+                yield Need("socket", words[-1], each.said)
+        elif each.proto in ("TCP", "UDP"):
+            # 15.0 prints the lengths of two queues before the addresses of both ends.
+            here, there = words[-2:]
+            address, port = _end(there)
+            # An accepted connection has the daemon's own port on this side.
+            if _is_loopback(address) and _end(here)[1] not in ports:
+                yield Need("port", f"{each.proto.lower()} {address}:{port}", each.said)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _end(end: str) -> tuple[str, str]:
+    """Address and port: procstat prints a colon between them for IPv4, and a dot for IPv6."""
+    found = re.fullmatch(r"(.*)[.:](\d+)", end)
+    return (found[1], found[2]) if found else ("", "")
+
+
+class Variable(NamedTuple):
+    """An rc variable of a script, its value, and the line that sets it, as FILE:NUMBER."""
+
+    rcvar: str
+    name: str
+    value: str
+    place: str
+
+
+class Variables(FactBase[tuple[Variable, ...]]):
+    """The rc variables of these scripts besides those that enable them (rc.variables)."""
+
+    @staticmethod
+    def default() -> tuple[Variable, ...]:
+        return ()
+
+    def command(self, rcvars: Sequence[str]) -> str:
+        prefixes = [each.removesuffix("_enable") for each in rcvars]
+        files = " ".join(f"$({rc.read_for(each)})" for each in prefixes)
+        set_here = shlex.quote(f"^[^#]*({'|'.join(prefixes)})_[A-Za-z0-9_]+=")
+        enabling = shlex.quote(f":[[:space:]]*({'|'.join(rcvars)})=")
+        asked = "".join(
+            f"; echo '= {rcvar}'; case $lines in *{prefix}_*) {rc.variables(rcvar)};; esac"
+            for rcvar, prefix in zip(rcvars, prefixes, strict=True)
+        )
+        return (
+            f"lines=$(grep -nE {set_here} {files} /dev/null | grep -vE {enabling}); "
+            f'printf "%s\\n" "$lines"{asked}'
+        )
+
+    def process(self, output: list[str]) -> tuple[Variable, ...]:
+        """Lines of grep, then for each rcvar "= RCVAR" and lines NAME='VALUE'."""
+        lines: list[str] = []
+        said: dict[str, list[str]] = {}
+        part = lines
+        for line in output:
+            if line.startswith("= "):
+                part = said.setdefault(line[2:], [])
+            else:
+                part.append(line)
+        return tuple(
+            Variable(rcvar, name, value, _set_at(lines, name))
+            for rcvar, rows in said.items()
+            for name, _, value in (word.partition("=") for word in shlex.split("\n".join(rows)))
+        )
+
+
+def _set_at(lines: Iterable[str], name: str) -> str:
+    """Where a variable is set last, in lines of grep: FILE:NUMBER:LINE."""
+    at = [line for line in lines if re.match(rf"[^:]*:\d+:[^#]*\b{name}=", line)]
+    return ":".join(at[-1].split(":")[:2]) if at else "rc.conf"

@@ -1,0 +1,107 @@
+"""What a service's daemon needs, asked of its processes and its rc variables; how each is met."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any, NamedTuple
+
+from operations.carried import Ask, is_in
+from operations.needs import Need, Running, Variables, used
+from rollout.site import Site
+from steps.carriers import Answer, Carriers
+
+_PATH = re.compile(r"(?<![\w.$/-])/[^\s'\":,;]+")
+
+
+class Needs(NamedTuple):
+    """Each need of a service with what becomes of it; and what could not be read."""
+
+    met: list[tuple[Need, Answer]]
+    unread: list[str]
+
+    @property
+    def refused(self) -> list[str]:
+        return [f"{each.said}: {met.by}" for each, met in self.met if met.outcome == "refused"]
+
+
+@dataclass(frozen=True)
+class Needing:
+    """What the services' daemons need: each is asked for what all of them use at once."""
+
+    host: Any
+    ask: Ask
+    running: Running
+    carriers: Carriers
+    site: Site
+
+    def of(self, service: str) -> Needs:
+        there = self.site.services[service]
+        scripts = {each.rc for each in self.site.companions(service)}
+        opened = self.running.of([each.port for each in there.ports], scripts)
+        found = [_as_named(each, self.running) for each in used(opened, self.running)]
+        variables, paths = _variables(self.ask, self.site, service)
+        once = {each[:2]: each for each in reversed([*variables, *paths, *found])}
+        answers = [
+            (each, self.carriers.answer(service, each, self.ask, _who(self.running, each)))
+            for each in reversed(once.values())
+        ]
+        lost = [each.what for each, met in answers if each in paths and met.outcome == "refused"]
+        absent = [("path", path) for path in _absent(self.host, lost)]
+        return Needs(
+            [(each, met) for each, met in answers if each not in paths or each[:2] not in absent],
+            _unread(self.running, self.site, service),
+        )
+
+
+def _as_named(need: Need, running: Running) -> Need:
+    """Under the path that a carrier has: procstat follows links."""
+    for path, real in running.led:
+        if need.kind in ("path", "socket") and is_in(need.what, [real]):
+            return need._replace(what=f"{path}{need.what.removeprefix(real)}")
+    return need
+
+
+def _variables(ask: Ask, site: Site, service: str) -> tuple[list[Need], list[Need]]:
+    """The rc variables, and the paths in their values."""
+    said = ask(Variables, rcvars=[each.rcvar for each in site.services.values()])
+    variables, paths = [], []
+    for each in said:
+        if each.rcvar == site.services[service].rcvar:
+            told = f"{each.place}: {each.name}={each.value}"
+            variables.append(Need("variable", each.name, told))
+            paths += [Need("path", path, told) for path in _PATH.findall(each.value)]
+    return variables, paths
+
+
+def _absent(host: Any, paths: list[str]) -> list[str]:
+    """Those that the host does not have either."""
+    asked = f'for each in {" ".join(map(quote, paths))}; do [ -e "$each" ] || echo "$each"; done'
+    return list(host.check_output(asked).splitlines()) if paths else []
+
+
+def _who(running: Running, need: Need) -> str:
+    """The process that listens at a port or a socket."""
+    if need.kind == "socket":
+        pid = next((pid for pid, path in running.unix if path == need.what), "")
+        name = next((each.command for each in running.opened if each.pid == pid), "process")
+    else:
+        port = need.what.rpartition(":")[2]
+        found = (row for row in running.listening() if row[2].rpartition(":")[2] == port)
+        pid, name, _ = next(found, ("", "", ""))
+    return f"{name} {pid}" if pid else "nobody now"
+
+
+def _unread(running: Running, site: Site, service: str) -> list[str]:
+    ports = {str(each.port) for each in site.services[service].ports}
+    bound = {(name, pid) for pid, name, at in running.listening() if at.rpartition(":")[2] in ports}
+    if not bound:
+        return [f"no process listens on {', '.join(sorted(ports))}, so none could be asked"]
+    first = dict(running.first)
+    shown = {first.get(each.pid) for each in running.opened}
+    return [
+        f"procstat -f {pid} ({name}) shows nothing, though it listens on a port of {service}"
+        for name, pid in sorted(bound)
+        if first.get(pid) not in shown
+    ]

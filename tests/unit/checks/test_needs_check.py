@@ -1,0 +1,189 @@
+"""Each need of a daemon ends as carried, reachable or refused; what was not read is told.
+
+The rows of procstat are in the forms of usr.bin/procstat/procstat_files.c.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from operations.needs import Daemons, Variables
+from rollout import plan, site
+from rollout.site import Site
+from steps import carriers
+from tests.checks import test_needs as checks
+from tests.checks.asking import asking
+from tests.checks.needing import Needing
+from tests.rehearsal.sites import SAMPLE
+
+TEXT = "  506 mariadbd          text v r r-------   -       - -   /usr/local/libexec/mariadbd \n"
+BOUND = "mysql    mariadbd   506   21 tcp4   *:3306                *:*\n"
+OTHER = "redis    redis-serv 700   6  tcp4   127.0.0.1:6379        *:*\n"
+UNIX = (
+    "mysql    mariadbd   506   22 stream /var/run/mysql/mysql.sock\n"
+    "root     syslogd    501   6  dgram  /var/run/log\n"
+)
+
+
+@dataclass
+class Told:
+    """A host on which mariadbd has these rows, with these rc variables and these paths.
+
+    `led` are symbolic links among the paths that are carried.
+    """
+
+    rows: str = ""
+    variables: str = ""
+    paths: tuple[str, ...] = ()
+    led: str = ""
+    text: str = TEXT
+    asked: list[str] = field(default_factory=list)
+
+    def run(self, command: str) -> SimpleNamespace:
+        self.asked.append(command)
+        if "procstat" in command:
+            said = (
+                f"{BOUND}{OTHER}= unix\n{UNIX}= first\n506 506 \n= opened\n{self.text}{self.rows}"
+            )
+            return SimpleNamespace(stdout=f"{said}= led\n{self.led}")
+        lines = "".join(f"/etc/rc.conf:7:{line}" for line in self.variables.splitlines(True))
+        return SimpleNamespace(stdout=f"{lines}= mysql_enable\n{self.variables}")
+
+    def check_output(self, command: str) -> str:
+        wanted = shlex.split(command.partition(";")[0].removeprefix("for each in "))
+        return "".join(f"{each}\n" for each in wanted if each not in self.paths)
+
+
+@pytest.fixture(scope="module")
+def sample() -> Site:
+    return site.read(SAMPLE)
+
+
+def needing(host: Any, there: Site) -> Needing:
+    ask = asking(host)
+    carried = carriers.of(plan.make(there).steps, there)
+    running = ask(Daemons, ports=[3306], scripts=["-"], places=carried.places())
+    return Needing(host, ask, running, carried, there)
+
+
+def meets(host: Any, there: Site, service: str = "mysql") -> None:
+    checks.test_are_met(needing(host, there), service)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "/var/db/mysql",
+        "/var/db/mysql/more",
+        "--defaults-file=/usr/local/etc/mysql/my.cnf",
+        "/usr/local/libexec/mysqld",
+        "/not/on/the/host",
+        "a/data/mysql",
+    ],
+)
+def test_a_variable_with_what_the_jail_has_is_carried(sample: Site, value: str) -> None:
+    meets(Told(variables=f"mysql_dbdir='{value}'\n", paths=("/data/mysql",)), sample)
+
+
+@pytest.mark.parametrize("value", ["/data/mysql", "-x --datadir=/data/mysql", "a,/data/mysql"])
+def test_a_variable_with_what_the_jail_lacks_is_told_with_file_and_line(
+    sample: Site, value: str
+) -> None:
+    with pytest.raises(AssertionError) as told:
+        meets(Told(variables=f"mysql_dbdir='{value}'\n", paths=("/data/mysql",)), sample)
+    said = str(told.value)
+    assert f"/etc/rc.conf:7: mysql_dbdir={value}: jail mysql will not have /data/mysql" in said
+    assert "add it, or its directory, to services.mysql.data, .logs or .configuration" in said
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (
+            "14 v r rw------   1       0 -   /data/ibdata1",
+            "procstat -f 506 (mariadbd, 14): jail mysql will not have /data/ibdata1: add it",
+        ),
+        (
+            "14 v r rw------   1       0 -   /usr/local/etc/mysql/relay.info",
+            "jail mysql gets /usr/local/etc/mysql as a copy (in mysql.jail), and the daemon writes",
+        ),
+        (
+            "14 v r -w------   1       0 -   /usr/local/share/mysql/errors",
+            "jail mysql gets /usr/local/share read only (in mysql.jail), and the daemon writes",
+        ),
+        (
+            "cwd v d r-------   -       - -   /home/me",
+            "or start the daemon anew in /, if it does not need this directory",
+        ),
+        (
+            "15 s - rw------   1       0 UDS /var/run/other.sock",
+            "jail mysql will not have the socket /var/run/other.sock (nobody now listens there)",
+        ),
+        (
+            "16 s - rw------   1       0 TCP 127.0.0.1:44 127.0.0.1:6379",
+            "in jail mysql nothing will answer at 127.0.0.1:6379/tcp, where redis-serv 700 listens",
+        ),
+        (
+            "16 s - rw------   1       0 TCP 0 0 ::1.4444 ::1.999",
+            "in jail mysql nothing will answer at ::1:999/tcp",
+        ),
+        (
+            "16 s - rw------   1       0 UDP 127.0.0.1:44 127.0.0.1:25",
+            "in jail mysql nothing will answer at 127.0.0.1:25/udp",
+        ),
+    ],
+)
+def test_what_its_processes_have_open_is_told(sample: Site, row: str, says: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(says)):
+        meets(Told(f"  506 mariadbd            {row} \n"), sample)
+
+
+@pytest.mark.parametrize(
+    ("row", "outcome"),
+    [
+        ("11 v r rw------   1       0 -   /var/db/mysql/ib_logfile0", "carried: mount of"),
+        ("11 v r r-------   1       0 -   /etc/hosts.allow", "carried: copy of /etc/hosts.allow"),
+        ("11 v r r-------   1       0 -   /usr/local/etc/mysql/my.cnf", "carried: copy of"),
+        ("11 v r rw------   1       0 -   /etc/spwd.db", "carried: jail mysql has its own"),
+        ("11 v r rw------   1       0 -   /tmp/ibXXXX", "carried: jail mysql has its own"),
+        ("12 s - rw------   1       0 UDD /var/run/log", "jail mysql has its own syslogd"),
+        ("13 s - rw------   1       0 TCP 0 0 127.0.0.1:5000 127.0.0.1:25", "reachable: a rule"),
+        ("13 s - rw------   1       0 TCP 127.0.0.1:5000 127.0.0.1:3306", "moves into jail mysql"),
+    ],
+)
+def test_what_the_jail_has_or_reaches_is_listed_with_its_carrier(
+    sample: Site, row: str, outcome: str
+) -> None:
+    host = Told(f"  506 mariadbd            {row} \n")
+    meets(host, sample)
+    with pytest.raises(AssertionError, match=f"(?s)needs of mysql: .*{outcome}") as told:
+        checks.test_none_are_there(needing(host, sample), "mysql")
+    assert "path /usr/local/libexec/mariadbd: carried: mount of" in str(told.value)
+
+
+def test_a_path_behind_a_link_is_that_of_the_site_file(sample: Site) -> None:
+    row = "  506 mariadbd            11 v r rw------   1       0 -   /data/db/ibdata1 \n"
+    meets(Told(row, led="/var/db/mysql /data/db\n"), sample)
+
+
+def test_processes_that_nobody_shows_are_told(sample: Site) -> None:
+    with pytest.raises(AssertionError, match=r"procstat -f 506 \(mariadbd\) shows nothing"):
+        meets(Told(text=""), sample)
+    with pytest.raises(AssertionError, match="no process listens on 53, so none could be asked"):
+        meets(Told(), sample, "bind")
+
+
+def test_all_services_are_asked_in_one_command_each_for_processes_and_variables(
+    sample: Site,
+) -> None:
+    host = Told()
+    there = needing(host, sample)
+    for service in ("mysql", "mysql", "web"):
+        there.of(service)
+    assert len(host.asked) == len({Daemons, Variables})
