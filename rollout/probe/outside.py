@@ -173,13 +173,13 @@ class FromOutside:
         self.certificates = Certificates()
         self._target = target
         self._doors = doors
-        self._socket_owner = SocketOwner(target.argv("/bin/sh"))
+        self._socket_owner = SocketOwner(target.argv("/bin/sh"), limit=15)
 
     def who(self, address: str, port: int, proto: str) -> str | None:
         door = self._doors.get((port, proto), (address, port))
         if proto == "udp":
             return udp.who(self._target, address, port, door)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 30
         while True:
             with closing(create_connection(door, timeout=5)) as connection:
                 who = self._socket_owner.who(connection, port)
