@@ -551,11 +551,11 @@ class MountedBelow(FactBase[tuple[tuple[str, str], ...]]):
         return Look(MountedBelow().command(directories), claim=claim)
 
     def command(self, directories: Sequence[str]) -> str:
-        below = 'index($2, at "/") == 1 {print from " " substr($2, length(at) + 1)}'
         return (
+            "(set -f; mounts=$(mount -p | awk '{print $2}'); "
             f"for each in {' '.join(map(quote, directories))}; do "
-            'if at=$(realpath "$each" 2>/dev/null); then '
-            f'mount -p | awk -v from="$each" -v at="$at" {quote(below)}; fi; done'
+            'if cd -P -- "$each" 2>/dev/null; then for at in $mounts; do case $at in '
+            '"$PWD"/?*) echo "$each ${at#"$PWD"}";; esac; done; fi; done)'
         )
 
     def process(self, output: list[str]) -> tuple[tuple[str, str], ...]:
