@@ -63,8 +63,12 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 
 def _twins(site: Site) -> tuple[Check, ...]:
-    """What both daemons are asked while the host's still serves."""
-    if not site.services[_NAME].pages:
-        return ()
-    same = check("web::jail_sends_the_same_pages", ahead=True, until="web.cutover", service=_NAME)
-    return (same,)
+    """What both daemons are asked while the host's still serves, and what programs ask MySQL."""
+    jail, found = site.jail_of(_NAME), []
+    if site.services[_NAME].pages:
+        test = "web::jail_sends_the_same_pages"
+        found.append(check(test, ahead=True, until="web.cutover", service=_NAME))
+    if "mysql" in site.services and site.jails[jail].uids and jail != site.jail_of("mysql"):
+        until = "policy" if "policy" in site.order else None
+        found.append(check("mysql::programs_log_in", ahead=True, until=until, jail=jail))
+    return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from standin.commands import command
 from standin.commands.net import reach
 from standin.daemons.configs import mysql_socket
-from standin.daemons.mysql import StatementError, query
+from standin.daemons.mysql import USERS, StatementError, query
 from standin.linux.shim import Call, Failed, Reply, Unknown
 from standin.model.answers import SocketAt, who_answers
 from standin.model.host import Host
@@ -33,7 +33,9 @@ def _options(call: Call) -> tuple[dict[str, str], list[str]]:
     while words:
         word = words.pop(0)
         name, mark, value = word.partition("=")
-        if name in VALUED:
+        if name == "--defaults-file":
+            found |= _option_file(call, value)
+        elif name in VALUED:
             found[VALUED[name]] = value if mark else words.pop(0)
         elif word[:2] in VALUED and not word.startswith("--"):
             found[VALUED[word[:2]]] = word[2:]
@@ -64,10 +66,39 @@ async def mysql(host: Host, call: Call) -> Reply:
     found, _ = _options(call)
     statement = found["execute"] if "execute" in found else await call.stdin_text()
     server = _server(host, call, found)
+    _log_in(host, call, server, found)
     try:
         return Reply("".join(f"{line}\n" for line in query(server.daemon, statement)))
     except StatementError as error:
         raise Failed(f"{error}\n") from None
+
+
+def _log_in(host: Host, call: Call, server: SocketAt, found: dict[str, str]) -> None:
+    """Without our file of users anybody may; the messages are those of MariaDB 10.11."""
+    told = server.daemon.rootdir.read(f"{server.daemon.folder}/{USERS}")
+    if told is None:
+        return
+    local = found.get("host", "localhost") == "localhost" or not call.rootdir.name
+    where = "localhost" if local else host.addresses_of(call.rootdir)[0]
+    users = [line.split() for line in told.splitlines()]
+    if not any(there in (where, "%") for _, there, _ in users):
+        raise Failed(
+            f"ERROR 1130 (HY000): Host '{where}' is not allowed to connect to this MariaDB server\n"
+        )
+    name, word = found.get("user", "root"), found.get("password", "")
+    if not any(one[0] == name and one[1] in (where, "%") and one[2] == word for one in users):
+        using = "YES" if word else "NO"
+        raise Failed(
+            f"ERROR 1045 (28000): Access denied for user '{name}'@'{where}' "
+            f"(using password: {using})\n"
+        )
+
+
+def _option_file(call: Call, path: str) -> dict[str, str]:
+    lines = (call.rootdir.read(path) or "").splitlines()
+    pairs = (line.partition("=") for line in lines if "=" in line)
+    known = ("user", "password", "host", "port", "socket")
+    return {name: value.strip('"') for name, _, value in pairs if name in known}
 
 
 @command("/usr/local/bin/mysqladmin", "/usr/local/bin/mariadb-admin")

@@ -10,6 +10,8 @@ from pathlib import Path
 from standin.model.daemon import Daemon
 
 ROWS = "rows.ibd"
+USERS = "users"
+"""A file of ours in the data directory: user, host and password of each that may log in."""
 DEFAULTS = {
     "innodb_fast_shutdown": "1",
     "innodb_max_dirty_pages_pct": "90",

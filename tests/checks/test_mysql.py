@@ -1,9 +1,10 @@
-"""MySQL's data: the running server's own, and the same in the jail."""
+"""MySQL's data: the running server's own, and the same in the jail; who may log in there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import Any
 
 from operations.needs import Open, Running, opened
@@ -54,6 +55,47 @@ def test_jails_server_uses_the_hosts_data(host: Any, site: Site, service: str) -
         f"(inodes {' and '.join(inodes)})"
     )
     assert host.check_output("ls -A %s", here), f"{here} is empty: the server has no data"
+
+
+_LOGINS = Path(__file__).with_name("logins.sh")
+_SAMPLE = 20  # accounts
+
+
+def test_programs_log_in(host: Any, site: Site, jail: str) -> None:
+    """With what the accounts' files say, by logins.sh beside this file: on the host, and in the
+    jail, from whose address their programs come.
+    """
+    script, mysql = _LOGINS.read_text(encoding="utf-8"), site.services["mysql"]
+    lowest, highest = site.jails[jail].uids or (1, 0)
+    words = f"sh -s {lowest} {highest} {_SAMPLE} {quote(mysql.socket or '-')}"
+    given = f"<<'END-OF-LOGINS'\n{script}END-OF-LOGINS\n"
+    said = host.run(f"{words} {given}echo ==\njexec {jail} {words} {given}")
+    here, _, there = said.stdout.partition("==\n")
+    assert said.rc == 0, f"the logins could not be tried: {said.stderr.strip()[-500:]}"
+    could = [login for login, result in _logins(here) if result == "ok"]
+    now = dict(_logins(there))
+    lost = [
+        f"{file}: {user} at {where} ({_refusal(now.get((file, user, where), ''))})"
+        for file, user, where in could
+        if now.get((file, user, where)) != "ok"
+    ]
+    more = f"; and {len(lost) - 10} more" * (len(lost) > 10)
+    assert not lost, (
+        f"these programs can log in to MySQL on the host, and cannot in jail {jail}: "
+        f"{'; '.join(lost[:10])}{more}. They come from {site.jails[jail].address} there, unless "
+        f"they use the socket, which jails.{jail}.mounts must have: create these users for that "
+        "address, too (SHOW GRANTS)"
+    )
+
+
+def _logins(said: str) -> list[tuple[tuple[str, str, str], str]]:
+    """File, user and host, and the result. An account may have written other lines."""
+    rows = [line.split("\t") for line in said.splitlines()]
+    return [((row[0], row[1], row[2]), row[3]) for row in rows if len(row) == 4]
+
+
+def _refusal(number: str) -> str:
+    return f"MySQL's error {number}" if number.isdigit() else "no answer"
 
 
 def _directory(files: Iterable[Open]) -> str:

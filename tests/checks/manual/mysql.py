@@ -1,4 +1,4 @@
-"""MySQL's data: the running server's own, and the same in the jail."""
+"""MySQL's data: the running server's own, and the same in the jail; who may log in there."""
 
 from __future__ import annotations
 
@@ -24,3 +24,13 @@ def jails_server_uses_the_hosts_data(site: Site, service: str) -> Iterator[Look]
         there = f"{site.root(jail)}{each}"
         yield Look(f"procstat -f $({pid}) | awk '$3 == \"cwd\" {{print $10}}'", there)
         yield Look(f"stat -f %i $(realpath {each}) {there} | uniq | wc -l", f"{ANY}1")
+
+
+def programs_log_in(site: Site, jail: str) -> Iterator[Look]:
+    """For each file that it prints: look whether its program works in the jail, whose address MySQL
+    sees. cellblock verify logs in with what twenty accounts have there.
+    """
+    lowest, highest = site.jails[jail].uids or (1, 0)
+    homes = f"$(awk -F: '$3 >= {lowest} && $3 <= {highest} {{print $6}}' /etc/passwd | head -n 20)"
+    names = " -o ".join(f"-name {each}" for each in ("wp-config.php", ".env", ".my.cnf"))
+    yield Look(f"find -x {homes} -maxdepth 4 -type f \\( {names} \\)")
