@@ -179,7 +179,7 @@ class Firewall:
             return next(free, latest)
         todo = f"give it a number above {lowest}"
         if lowest == self.floor + 1:
-            todo = f"set first_rule = 1 in [firewall], and {todo}"
+            todo += ", and set first_rule = 1 in [firewall], if it is another"
         raise Obstacle(
             f"{rule} decides on {way}, and no number is left for Cellblock's rules directly before "
             f"it: {todo}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from shlex import quote
 from typing import Any
 
 from tests.cases.case import Case, merged
@@ -16,7 +17,11 @@ INGREDIENTS = (*of_network.INGREDIENTS, *of_services.INGREDIENTS)
 MOST = 5  # ingredients of one host
 PUBLIC = "203.0.113.2"
 ASKED: Mapping[str, tuple[Mapping[str, Any], ...]] = {
-    "bind": ({"port": 53, "proto": "udp"}, {"port": 53}),
+    "bind": (
+        {"port": 53, "proto": "udp"},
+        {"port": 53},
+        {"sh": f"host -t SOA example.org {PUBLIC}; host -t A www.example.org {PUBLIC}"},
+    ),
     "mysql": (
         {"port": 3306, "address": "127.0.0.1", "from": "host"},
         {"sql": "SELECT COUNT(*) FROM rows"},
@@ -24,6 +29,9 @@ ASKED: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "web": ({"port": 80},),
     "mail": ({"port": 25},),
 }
+PAGES = (("www.example.org", "/"), ("shop.example.org", "/"), ("www.example.org", "/~user002/"))
+"""Virtual host and path."""
+RECIPIENTS = ("user001@example.org", "nobody.there@example.org", "ann@example.net")
 HOW_MANY = (1, 1, 1, 2, 2, 3, 4)  # services that move: each step costs a second of CPU
 
 
@@ -65,7 +73,8 @@ class Drawn:
         moving = {"", *self.order}
         if "mail" in moving and self.base == "sample":
             moving.add("sendmail")
-        for piece in self.pieces.values():
+        made = self.pieces.values()
+        for piece in made:
             site = merged(site, piece.site)
             found["files"] |= piece.files
             found["links"] |= piece.links
@@ -73,6 +82,10 @@ class Drawn:
             for path, text in piece.append.items():
                 append[path] = f"{append[path]}\n{text}" if path in append else text
             asked += (question for service, question in piece.ask if service in moving)
+        if "web" in moving:
+            asked.append({"sh": _gets([*PAGES, *(page for each in made for page in each.pages)])})
+        if "mail" in moving:
+            asked.append({"sh": _rcpts()})
         return {
             "what": f"drawn: seed {self.seed}: {', '.join(self.pieces) or 'nothing'}",
             "base": self.base,
@@ -118,6 +131,20 @@ def _fits(
     if one.base not in ("", base) or not set(one.about) & set(moving) or one in chosen:
         return False
     return not one.kind or one.kind not in {each.kind for each in chosen}
+
+
+def _gets(pages: Sequence[tuple[str, str]]) -> str:
+    """sh that asks Apache for pages over one connection."""
+    words = " ".join(quote(word) for name, path in pages for word in (path, name))
+    asked = "GET %s HTTP/1.1\\r\\nHost: %s\\r\\n\\r\\n"
+    return f"printf '{asked}' {words} | nc -w 10 {PUBLIC} 80"
+
+
+def _rcpts() -> str:
+    """sh that asks the mail server for recipients; no message is sent."""
+    lines = ["EHLO localhost", "MAIL FROM:<>", *(f"RCPT TO:<{each}>" for each in RECIPIENTS)]
+    words = " ".join(map(quote, [*lines, "RSET", "QUIT"]))
+    return f"printf '%s\\r\\n' {words} | nc -w 10 {PUBLIC} 25"
 
 
 def _toml(value: Any) -> str:

@@ -18,7 +18,8 @@ PEOPLE = 6
 @dataclass(frozen=True)
 class Piece:
     """A part of a case (tests/cases/case.py). `ask`: a service, and what is asked when
-    it moves ("": always; "sendmail": mail, where Postfix does not have its place).
+    it moves ("": always; "sendmail": mail, where Postfix does not have its place). `pages`: virtual
+    host and path of what Apache is asked for.
     """
 
     words: str
@@ -28,6 +29,7 @@ class Piece:
     links: Mapping[str, str] = field(default_factory=dict)
     before: tuple[str, ...] = ()
     ask: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    pages: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,7 @@ def page_is_a_link(dice: Random) -> Piece:
         files={"/data/files/note": "a note\n"},
         before=(f"mkdir -p /usr/local/www/example.org; ln -s /data/files {place}",),
         ask=(("web", asked),),
+        pages=(("www.example.org", "/files/note"),),
     )
 
 
@@ -130,6 +131,7 @@ def odd_root(dice: Random) -> Piece:
             f'    DocumentRoot "{path}"\n</VirtualHost>'
         },
         ask=(("web", asked),),
+        pages=(("odd.example.org", "/"),),
     )
 
 
@@ -148,6 +150,7 @@ def php_fpm(dice: Random) -> Piece:
             "pm = ondemand\npm.max_children = 5\n",
             "/var/run/fpm/kept": "",
         },
+        pages=(("fpm.example.org", "/"),),
     )
 
 
@@ -189,6 +192,7 @@ def logs_elsewhere(dice: Random) -> Piece:
             f'    CustomLog "{place}/shop-access.log" combined\n</VirtualHost>'
         },
         ask=(("web", {"sh": f"ls -d {place}", "where": "jail:web"}),),
+        pages=(("logs.example.org", "/"),),
     )
 
 

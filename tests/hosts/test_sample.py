@@ -62,3 +62,13 @@ def test_whatever_is_raised_is_a_wrong_result(monkeypatch: pytest.MonkeyPatch) -
     with Player() as player:
         found = player.played(drawn(0))
     assert (found.kind, "KeyError: 'moon'" in found.why) == ("WRONG", True)
+
+
+@pytest.mark.parametrize(
+    ("service", "asked"),
+    [("bind", "host -t SOA"), ("mysql", "SELECT"), ("web", "GET"), ("mail", "RCPT")],
+)
+def test_content_is_asked_of_each_service_that_moves(service: str, asked: str) -> None:
+    for seed in range(FILES):
+        host = drawn(seed)
+        assert (asked in host.as_file()) == (service in host.order)
