@@ -7,6 +7,7 @@ import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from rollout.engine import checks, drift, gates
@@ -149,7 +150,8 @@ class Runner:
         there = {entry.name for entry in self.known().entries if entry.state not in _ABSENT}
         left = [n for n in range(wanted) if self.plan.steps[n].name not in there]
         steps = [self.plan.steps[n] for n in left]
-        answers = bundle.gather_facts(steps, self.session.output)
+        # All facts of all steps are one command: a hundred programs, on however slow a host.
+        answers = bundle.gather_facts(steps, partial(self.session.output, limit=600))
         for n, step in zip(left, steps, strict=True):
             bundle.compile_step(n + 1, step, self.plan.hashes[n], answers)
 
