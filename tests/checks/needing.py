@@ -58,7 +58,7 @@ class Needing:
 def _as_named(need: Need, running: Running) -> Need:
     """Under the path that a carrier has: procstat follows links."""
     for path, real in running.led:
-        if need.kind in ("path", "socket") and is_in(need.what, [real]):
+        if need.kind not in ("port", "variable") and is_in(need.what, [real]):
             return need._replace(what=f"{path}{need.what.removeprefix(real)}")
     return need
 

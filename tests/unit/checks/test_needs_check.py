@@ -167,9 +167,16 @@ def test_what_the_jail_has_or_reaches_is_listed_with_its_carrier(
     assert "path /usr/local/libexec/mariadbd: carried: mount of" in str(told.value)
 
 
-def test_a_path_behind_a_link_is_that_of_the_site_file(sample: Site) -> None:
-    row = "  506 mariadbd            11 v r rw------   1       0 -   /data/db/ibdata1 \n"
-    meets(Told(row, led="/var/db/mysql /data/db\n"), sample)
+@pytest.mark.parametrize(
+    "row",
+    [
+        " 11 v r rw------   1       0 -   /data/db/ibdata1",
+        "cwd v d r-------   -       - -   /data/db",
+    ],
+)
+def test_a_path_behind_a_link_is_that_of_the_site_file(sample: Site, row: str) -> None:
+    told = Told(f"  506 mariadbd           {row} \n", led="/var/db/mysql /data/db\n")
+    meets(told, sample)
 
 
 def test_processes_that_nobody_shows_are_told(sample: Site) -> None:
