@@ -14,7 +14,7 @@ from operations.needs import Need
 from rollout.plan.step import Step, Use
 from rollout.site import Site
 
-_FRESH = (
+FRESH = (
     *("/var/run", "/var/log", "/dev"),
     *("/tmp", "/var/tmp"),  # noqa: S108 # names, for a comparison
 )
@@ -83,7 +83,7 @@ class Carriers(NamedTuple):
     def _path(self, service: str, need: Need, ask: Ask) -> Answer:
         name, path = self.site.jail_of(service), need.what
         mails = mailers.are_known(self.site.services[service].rc)
-        own = is_in(path, (*_FRESH, *_MADE, *(mailers.OWN if mails else ())))
+        own = is_in(path, (*FRESH, *_MADE, *(mailers.OWN if mails else ())))
         at = self._place(name, path)
         if at and (at.keeps or not need.written):
             return Answer("carried", f"{at.kind} of {at.what} in {at.step}")

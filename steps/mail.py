@@ -205,6 +205,10 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
                 "service::starts_at_boot_in_jail",
                 "service::listens_on_the_jails_address",
             ),
+            *(
+                check("jail::has_mounted", jail=jail, path=queue.directory)
+                for queue in flavour.queues
+            ),
             check("mail::is_accepted_for_every_host_name", until="mail.retire"),
             check("mail::jail_has_what_is_named", until=_CUTOVER, ahead=True, service=_NAME),
             check("mail::gives_the_same_answers", until="mail.retire", ahead=True),

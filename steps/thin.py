@@ -75,6 +75,8 @@ def _jail_step(
             check("jail::runs", jail=name),
             check("jail::has_its_address", jail=name),
             check("jail::base_is_read_only", jail=name),
+            check("jail::has_its_mounts", jail=name),
+            check("jail::has_its_configuration", jail=name),
             check("jail::has_what_is_mounted_below", jail=name),
             check(
                 "mail::only_logins_have_passwords"

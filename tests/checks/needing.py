@@ -64,15 +64,20 @@ def _as_named(need: Need, running: Running) -> Need:
 
 
 def _variables(ask: Ask, site: Site, service: str) -> tuple[list[Need], list[Need]]:
-    """The rc variables, and the paths in their values."""
-    said = ask(Variables, rcvars=[each.rcvar for each in site.services.values()])
+    """The rc variables of its script and of its companions', and the paths in their values."""
+    everybodys = [rcvar for each in site.services for rcvar in _rcvars(site, each)]
     variables, paths = [], []
-    for each in said:
-        if each.rcvar == site.services[service].rcvar:
+    for each in ask(Variables, rcvars=list(dict.fromkeys(everybodys))):
+        if each.rcvar in _rcvars(site, service):
             told = f"{each.place}: {each.name}={each.value}"
             variables.append(Need("variable", each.name, told))
             paths += [Need("path", path, told) for path in _PATH.findall(each.value)]
     return variables, paths
+
+
+def _rcvars(site: Site, service: str) -> list[str]:
+    companions = [each.rcvar for each in site.companions(service)]
+    return [site.services[service].rcvar, *companions]
 
 
 def _absent(host: Any, paths: list[str]) -> list[str]:

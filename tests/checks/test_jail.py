@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
-from operations.jail import BASE
+from operations.carried import Ask
+from operations.companion import Enabled
+from operations.jail import BASE, LOCAL
 from rollout.site import Site
 
 
@@ -27,6 +30,50 @@ def test_base_is_read_only(mounts: list[list[str]], site: Site, jail: str) -> No
     for name in BASE:
         point = f"{site.root(jail)}/{name}"
         assert [point, "nullfs", "ro"] in mounts, f"{point} is not a read-only nullfs mount"
+
+
+def test_has_its_mounts(host: Any, mounts: list[list[str]], site: Site, jail: str) -> None:
+    """The data, logs and mounts of the site file, and the host's programs that it shares."""
+    services = [site.services[each] for each in site.jails[jail].services]
+    wanted = {path: "rw" for each in services for path in (*each.data, *each.logs)}
+    wanted |= {each.point: "rw" if each.writable else "ro" for each in site.mounts(jail)}
+    if site.jails[jail].software == "shared":
+        shared = " ".join(f"/usr/local/{each}" for each in LOCAL)
+        there = f"for each in {shared}; do [ ! -d $each ] || echo $each; done"
+        wanted |= dict.fromkeys(host.check_output(there).split(), "ro")
+        wanted["/usr/local/etc"] = "rw"
+    has = {point: options.split(",")[0] for point, kind, options in mounts if kind == "nullfs"}
+    root = site.root(jail)
+    lost = [
+        f"{root}{path} ({mode})"
+        for path, mode in wanted.items()
+        # /home may be a link to usr/home, which the mount table has.
+        if mode not in (has.get(root + path), has.get(f"{root}/usr{path}"))
+    ]
+    assert not lost, f"jail {jail} lacks these nullfs mounts: {', '.join(lost)}"
+
+
+def test_has_mounted(mounts: list[list[str]], site: Site, jail: str, path: str) -> None:
+    """Without it the jail would use a directory of its own tree, which a rollback deletes."""
+    point = f"{site.root(jail)}{path}"
+    assert [point, "nullfs"] in [each[:2] for each in mounts], f"{point} is not a nullfs mount"
+
+
+def test_has_its_configuration(host: Any, ask: Ask, site: Site, jail: str) -> None:
+    """Of its services, and of the companions that the host enables; as far as the host has it."""
+    names = site.jails[jail].services
+    companions = [each for name in names for each in site.companions(name)]
+    paths = [path for name in names for path in site.services[name].configuration]
+    paths += [
+        path for each in companions if ask(Enabled, script=each.rc) for path in each.configuration
+    ]
+    asked = f'for each in {" ".join(map(quote, paths))}; do [ ! -e "$each" ] || echo "$each"; done'
+    has = host.check_output("jexec %s sh -c %s", jail, asked).splitlines()
+    lost = [each for each in host.check_output(asked).splitlines() if each not in has]
+    assert not lost, (
+        f"jail {jail} does not have the configuration in {', '.join(lost)}: it is copied when the "
+        "jail is built, so undo that step and apply it again"
+    )
 
 
 def test_has_what_is_mounted_below(

@@ -9,11 +9,11 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from operations import logins, mail, mailers
-from operations.carried import LOCAL_ETC, Ask, Further, is_in
+from operations.carried import Ask, Further
 from operations.jail import PROGRAMS
 from operations.mail import POSTFIX, SENDMAIL, Queue
 from rollout.site import Site
-from tests.checks import smtp
+from tests.checks import arrived, smtp
 
 if TYPE_CHECKING:
     from tests.checks.conftest import Listening
@@ -148,25 +148,12 @@ def test_named_accounts_are_in_the_jail(host: Any, ask: Ask, site: Site, service
 
 
 def test_jail_has_what_is_named(host: Any, ask: Ask, site: Site, service: str) -> None:
-    """Asked in the jail: each path that exists on the host; of directories that are mounted, the
-    same one, since the jail has an empty one of that name where the mount is missing.
-    """
+    """Asked in the jail, for each path that exists on the host."""
     jail = site.jail_of(service)
     said = _settings(ask, site, jail)
-    kinds, named = dict(said.there.kinds), dict(said.paths)
-    own = (*site.services[service].configuration, *PROGRAMS, *mailers.OWN, LOCAL_ETC)
-    mounted = [path for path, kind in kinds.items() if kind == "directory" and not is_in(path, own)]
-    paths = " ".join(quote(path) for path, kind in kinds.items() if kind != "other")
-    asked = (
-        f'for each in {paths}; do [ -e "$each" ] && echo "$each" '
-        f'$(case \' {" ".join(mounted)} \' in (*" $each "*) stat -f %i "$each";; esac); done'
-    )
-    here = host.check_output(asked).splitlines()
-    there = host.check_output("jexec %s sh -c %s", jail, asked).splitlines()
-    missing = [row.split()[0] for row in here if row not in there]
-    assert not missing, f"jail {jail} does not have these: " + "; ".join(
-        f"{named[each]}: {each}" for each in missing
-    )
+    copied = (*site.services[service].configuration, *mailers.OWN)
+    missing = arrived.lost(host, jail, said.there.named(said.paths), copied)
+    assert not missing, f"jail {jail} does not have these: {'; '.join(missing)}"
 
 
 def _settings(ask: Ask, site: Site, jail: str) -> mailers.Said:

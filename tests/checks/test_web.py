@@ -13,6 +13,7 @@ from operations.companion import Enabled
 from operations.facts import Rotated
 from operations.jail import PROGRAMS
 from rollout.site import Site
+from tests.checks import arrived
 
 _PAGES = Path(__file__).with_name("pages.sh")
 SESSIONS = "find -x /tmp /var/tmp -name 'sess_*' -type f -mtime -1 | head -n 1"
@@ -67,14 +68,10 @@ def test_local_backends_are_reached(host: Any, ask: Ask, site: Site, service: st
 def test_jail_has_what_is_named(host: Any, ask: Ask, site: Site, service: str) -> None:
     """Not only by the site file: asked in the jail, for each path that exists on the host."""
     jail = site.jail_of(service)
-    names = php.names(site.services[service].configuration)
-    named = [each for configuration in names for each in configuration.named(ask)]
-    paths = {each.path: each.said for each in named if each.kind != "other"}
-    asked = f'for each in {" ".join(map(quote, paths))}; do [ -e "$each" ] || echo "$each"; done'
-    missing = host.check_output("jexec %s sh -c %s", jail, asked).splitlines()
-    assert not missing, f"jail {jail} does not have these: " + "; ".join(
-        f"{paths[each]}: {each}" for each in missing
-    )
+    configuration = site.services[service].configuration
+    named = [each for names in php.names(configuration) for each in names.named(ask)]
+    missing = arrived.lost(host, jail, named, configuration)
+    assert not missing, f"jail {jail} does not have these: {'; '.join(missing)}"
 
 
 def test_no_sessions_are_in_tmp(host: Any) -> None:

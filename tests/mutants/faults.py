@@ -1,4 +1,6 @@
-"""The faults: an undo that does nothing, an fsync that is left out, a check that always passes."""
+"""The faults: an undo that does nothing, an fsync that is left out, a check that always passes, and
+a plan without one of the carriers of a service's needs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.mutants.carriers import removable
+from tests.rehearsal.sites import ordered
 
 PROJECT = Path(__file__).parents[2]
 OPERATIONS = "tests/unit/operations"
@@ -27,7 +32,7 @@ HOSTS_OWN = {
     ("rollout/host/host.sh", "facts_hold"): f"{UNIT}/engine/test_runner.py",
     ("rollout/host/host.sh", "room"): f"{UNIT}/host/test_full_disk.py",
     ("rollout/host/host.sh", "run_lives"): f"{UNIT}/host/test_dead_man.py",
-    ("rollout/host/host.sh", "owner_lives"): f"{UNIT}/engine/test_connection.py",
+    ("rollout/host/looking.sh", "owner_lives"): f"{UNIT}/engine/test_connection.py",
     ("rollout/host/looking.sh", "runs"): "tests/rehearsal/test_host_sh.py::*[fingerprint sees]",
     ("rollout/host/looking.sh", "as_before"): f"{UNIT}/host/test_undo.py",
 }
@@ -61,6 +66,8 @@ def all_faults() -> Iterator[Fault]:
         yield from _checks(path)
     for (file, function), tests in HOSTS_OWN.items():
         yield _says_yes(PROJECT / file, function, tests)
+    for subject in ("bind", "mysql", "web", "mail"):
+        yield from _carriers(subject)
 
 
 def _tests_of(path: Path) -> tuple[str, ...]:
@@ -108,6 +115,21 @@ def _says_yes(path: Path, function: str, tests: str) -> Fault:
     mutant = f"{text[: head.end()]}    return 0\n{text[head.end() :]}"
     number = text.count("\n", 0, head.start()) + 1
     return Fault("check", _file(path), number, function, mutant, (tests,))
+
+
+def _carriers(subject: str) -> Iterator[Fault]:
+    """The plan is made without one of them; so is what checks read of the plan."""
+    path = PROJECT / "rollout" / "plan" / "plan.py"
+    text = path.read_text(encoding="utf-8")
+    before, made, after = text.partition("    for step in steps:\n")
+    if not made:
+        raise LookupError(f"{path} has no loop over the steps")
+    tests = (f"tests/rehearsal/test_needs_arrive.py::*[{subject}]",)
+    for number, each in enumerate(removable(ordered(subject).steps)):
+        gone = "    from tests.mutants.carriers import removed\n"
+        gone += f"    steps = removed(steps, {number})\n"
+        line = before.count("\n") + 1
+        yield Fault("carrier", _file(path), line, each.says, before + gone + made + after, tests)
 
 
 def _replaced(text: str, node: ast.expr, by: str) -> str:

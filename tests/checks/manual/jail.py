@@ -29,6 +29,33 @@ def base_is_read_only(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"mount -p | awk '{awk}'")
 
 
+def has_its_mounts(site: Site, jail: str) -> Iterator[Look]:
+    """Each has a line; those of the host's programs are read-only."""
+    services = [site.services[each] for each in site.jails[jail].services]
+    points = [path for each in services for path in (*each.data, *each.logs)]
+    points += [each.point for each in site.mounts(jail)]
+    root = site.root(jail)
+    for point in points:
+        yield Look(
+            f"mount -p | awk '$2 == \"{root}{point}\" {{print $3, $2}}'", f"nullfs {root}{point}"
+        )
+    yield Look(f"mount -p | awk '$2 ~ \"^{root}/usr/local/\" {{print $3, $2}}'", ANY)
+
+
+def has_mounted(site: Site, jail: str, path: str) -> Iterator[Look]:
+    point = f"{site.root(jail)}{path}"
+    yield Look(f"mount -p | awk '$2 == \"{point}\" {{print $3, $2}}'", f"nullfs {point}")
+
+
+def has_its_configuration(site: Site, jail: str) -> Iterator[Look]:
+    """Nothing is printed if the jail has each that the host has."""
+    paths = [
+        path for each in site.jails[jail].services for path in site.services[each].configuration
+    ]
+    there = f'[ ! -e "$each" ] || jexec {jail} test -e "$each" || echo "$each"'
+    yield Look(f"sh -c 'for each in {' '.join(paths)}; do {there}; done'")
+
+
 def has_what_is_mounted_below(site: Site, jail: str) -> Iterator[Look]:
     services = [site.services[each] for each in site.jails[jail].services]
     shown = {path: path for each in services for path in (*each.data, *each.logs)}
