@@ -40,7 +40,16 @@ def steps(site: Site) -> tuple[Step, ...]:
             "named keeps serving clients.",
             then=[use(named.zones_in_jail, jail=name, **where)],
             until="bind.retire",
-            checks=[check("service::leaves_the_jails_address_free", service=_NAME)],
+            checks=[
+                check("service::leaves_the_jails_address_free", service=_NAME),
+                check(
+                    "named::resolves_as_on_the_host",
+                    ahead=True,
+                    until="bind.cutover",
+                    service=_NAME,
+                    ways=forward.ways(site, _NAME),
+                ),
+            ],
         ),
         _resolver(site, address),
         overlap.cutover(
@@ -56,6 +65,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 use(named.zones_on_the_way_back, script=service.rc, jail=name, **where),
                 use(named.zones_for_clients, jail=name, **where),
             ],
+            checks=[_resolved(site)],
             tell=(
                 "senders of dynamic updates: updates are refused for a moment during the switch",
             ),
@@ -126,6 +136,13 @@ def _handover(site: Site, where: dict[str, str]) -> Step:
         outage={_NAME: 15.0},
         tell=("operators of secondaries, and senders of dynamic updates: BIND restarts",),
     )
+
+
+def _resolved(site: Site) -> Check:
+    """Later the policy rules which jails may ask."""
+    until = "policy" if "policy" in site.order else None
+    test, ways = "named::programs_resolve_through_the_jail", forward.ways(site, _NAME)
+    return check(test, until=until, service=_NAME, ways=ways)
 
 
 def _resolver(site: Site, address: str) -> Step:

@@ -110,6 +110,7 @@ def cutover(
     why: str,
     before: Sequence[Use] = (),
     after: Sequence[Use] = (),
+    checks: Sequence[Check] = (),
     tell: tuple[str, ...] = (),
 ) -> Step:
     """New connections go to the jail from one moment on."""
@@ -131,6 +132,7 @@ def cutover(
             check("service::answers_from_jail", service=name),
             *forward.answer_checks(site, name),
             *dependents.asked_checks(site, name),
+            *checks,
         ),
         gate=dependents.gate(site, name),
         finds=dependents.found(name),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import ip_address, ip_network
 
 from standin.etc.rc_conf import RcConf
 from standin.linux.rootdir import RootDir
@@ -148,6 +149,23 @@ def named_folder(rootdir: RootDir) -> str:
 def named_printed(rootdir: RootDir) -> str:
     """What named-checkconf -px prints, in the lines of the file: without comments and secrets."""
     return re.sub(r'(secret\s+)"[^"]*"', r'\1"????????"', _named_text(rootdir))
+
+
+def named_recurses(rootdir: RootDir, client: str, own: list[str], networks: list[str]) -> bool:
+    """Whether it looks up any name for this client; `own` addresses and `networks` are the named's.
+
+    BIND's default is allow-recursion { localnets; localhost; }. The first element that fits counts.
+    """
+    text = _named_text(rootdir)
+    if re.search(r"recursion\s+no\s*;", text):
+        return False
+    found = re.search(r"allow-recursion\s*\{((?:[^{}]|\{[^{}]*\})*)\}", text)
+    known = {"any": ["0.0.0.0/0"], "none": [], "localhost": own, "localnets": networks}
+    for word in re.findall(r"[^\s;{}]+", found[1] if found else "localnets; localhost;"):
+        places = known.get(word.lstrip("!"), [word.lstrip("!")])
+        if any(ip_address(client) in ip_network(each, strict=False) for each in places):
+            return not word.startswith("!")
+    return False
 
 
 def zone_kinds(rootdir: RootDir) -> dict[str, str]:

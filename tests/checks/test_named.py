@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 
 from rollout.site import Site
+
+if TYPE_CHECKING:
+    from operations.doors import Ways
+    from tests.checks.conftest import HostFirewall
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{};]|[^\s{};"]+')
 _WRITTEN = ("secondary", "slave", "mirror", "stub")
@@ -29,6 +34,99 @@ def test_zones_may_be_open_twice(host: Any, site: Site, service: str) -> None:
         f"writes such zones itself, and two must not do so: set services.{service}.overlap = "
         "false, and the host's named stops before the jail's starts"
     )
+
+
+_HEARD = (
+    '/HEADER/ {rcode = $6; sub(/,/, "", rcode)} /^;; flags:/ {ra = / ra /; found = !/ANSWER: 0/} '
+    'END {print (rcode == "" ? "none" : rcode), (ra ? "yes" : "no"), (found ? "found" : "nothing")}'
+)
+_DOWN = "down"
+
+
+def test_resolves_as_on_the_host(
+    host: Any, firewall: HostFirewall, site: Site, service: str, ways: Ways
+) -> None:
+    """Any name, for programs of the host and of jails: they asked 127.0.0.1 until now, or the
+    public address.
+    """
+    jail, wan = site.jail_of(service), site.host.wan_address
+    lan = site.jails[jail].address
+    local = any(each.local for each in firewall.served(ways) if each.proto == "udp")
+    here = f"drill @{'127.0.0.1' if local else wan}"
+    asks = {"host": here, "the host": f"drill @{lan}" if local else _from(wan, lan)}
+    asks |= {f"jail {name}": f"jexec {name} drill @{lan}" for name in site.jails if name != jail}
+    for again in (False, True):
+        said = _asked(host, asks, again=again)
+        wanted = said.pop("host")
+        wrong = {who: found for who, found in said.items() if found not in (wanted, _DOWN)}
+        if not wrong:
+            break
+    told = "; ".join(f"{who} gets {_words(found)}" for who, found in wrong.items())
+    assert wanted.partition(" ")[0] != "none", f"the host's named does not answer: {here} . NS"
+    assert not wrong, (
+        f"the named of jail {jail} does not resolve names as the host's, which answers "
+        f"{_words(wanted)}: {told}; see allow-recursion, and jails.{jail}.outbound"
+    )
+
+
+def test_programs_resolve_through_the_jail(
+    host: Any, firewall: HostFirewall, site: Site, service: str, ways: Ways
+) -> None:
+    """At the addresses that they ask, each gets what the jail's named answers it directly."""
+    jail, wan = site.jail_of(service), site.host.wan_address
+    lan = site.jails[jail].address
+    pairs = {f"the host at {wan}": (f"drill @{wan}", _from(wan, lan))}
+    if any(each.local for each in firewall.served(ways) if each.proto == "udp"):
+        pairs["the host at 127.0.0.1"] = ("drill @127.0.0.1", f"drill @{lan}")
+    for name in (each for each in site.jails if each != jail):
+        inside = f"jexec {name} drill"
+        pairs[f"jail {name} at {wan}"] = (f"{inside} @{wan}", f"{inside} @{lan}")
+    asks = {f"{who} {n}": ask for who, pair in pairs.items() for n, ask in enumerate(pair)}
+    for again in (False, True):
+        said = _asked(host, asks, again=again)
+        wrong = [
+            f"{who} gets {_words(said[f'{who} 0'])}, and directly {_words(said[f'{who} 1'])}"
+            for who in pairs
+            if said[f"{who} 0"] != said[f"{who} 1"]
+        ]
+        if not wrong:
+            break
+    assert not wrong, f"names do not resolve through jail {jail} as they should: {'; '.join(wrong)}"
+
+
+def _from(source: object, server: object) -> str:
+    """Over TCP: an answer over UDP to an address outside of the LAN leaves through nat."""
+    return f"drill -t -I {source} @{server}"
+
+
+def _asked(host: Any, asks: Mapping[str, str], *, again: bool) -> dict[str, str]:
+    """What each named says of the root, at once: rcode, whether it recurses, and whether it found.
+
+    A second time after a moment: a named that has just started knows nothing yet.
+    """
+    runs = "".join(
+        f"{{ {_if_up(ask)}{ask} . NS </dev/null 2>/dev/null | awk {quote(_HEARD)}; }} > $d/{n} & "
+        for n, ask in enumerate(asks.values())
+    )
+    files = " ".join(f"$d/{n}" for n in range(len(asks)))
+    wait = "sleep 3; " if again else ""
+    said = host.check_output(
+        f"{wait}d=$(mktemp -d /var/run/names.XXXXXX) && {{ {runs}wait; cat {files}; rm -r $d; }}"
+    )
+    return dict(zip(asks, said.splitlines(), strict=True))
+
+
+def _if_up(ask: str) -> str:
+    """Of a jail that does not run: it prints that, in place of an answer."""
+    words = ask.split()
+    return f"! jls -j {words[1]} jid >/dev/null 2>&1 && echo {_DOWN} || " * (words[0] == "jexec")
+
+
+def _words(said: str) -> str:
+    rcode, recurses, found = [*said.split(), "", ""][:3]
+    if rcode in ("none", _DOWN):
+        return "no answer"
+    return f"{rcode}, {'with' if recurses == 'yes' else 'without'} recursion, {found or 'nothing'}"
 
 
 _EVERYWHERE = ("allow-new-zones", "catalog-zones", "dnssec-policy", "allow-update", "update-policy")

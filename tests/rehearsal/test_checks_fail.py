@@ -31,6 +31,7 @@ RULES = "/usr/local/etc/cellblock/rules"
 UIDS = (1001, 1999)
 PLACE = site.read(SAMPLE).places["mysql"]
 WAYS = forward.ways(site.read(SAMPLE), "web")
+RESOLVERS = forward.ways(site.read(SAMPLE), "bind")
 LOADED = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload ipfw"
 PYTHON = re.compile(r"CommandResult|Error\b|\bNone\b|\['|^assert |<\w+\.")
 """What a message must not contain: reprs (TOML's lists have double quotes), exceptions."""
@@ -196,6 +197,8 @@ CASES = [
         "/usr/local/etc/namedb/named.conf",
         service="bind",
     ),
+    lacking("named::resolves_as_on_the_host", service="bind", ways=RESOLVERS),
+    lacking("named::programs_resolve_through_the_jail", service="bind", ways=RESOLVERS),
     lacking("network::port_answers", name="mysql.example.org", port=3306),
     lacking("network::port_is_closed_on_localhost", port=3306),
     lacking("network::interface_has_address", interface="lo1", address="10.80.0.2"),
