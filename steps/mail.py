@@ -213,6 +213,11 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
             check("mail::jail_has_what_is_named", until=_CUTOVER, ahead=True, service=_NAME),
             check("mail::gives_the_same_answers", until="mail.retire", ahead=True),
             check("mail::calls_itself_the_same", until="mail.retire", ahead=True),
+            *(
+                check("mail::dovecot_has_the_same_mailboxes", until="mail.retire", ahead=True)
+                for name in moved(site)
+                if site.services[name].rc == "dovecot"
+            ),
             check("mail::accounts_are_in_the_jail"),
             *(
                 check("service::runs_on_host", until="mail.retire", service=name)

@@ -155,6 +155,10 @@ CASES = [
     lacking("mail::is_accepted_for_every_host_name"),
     lacking("mail::calls_itself_the_same"),
     lacking("mail::gives_the_same_answers"),
+    replace(
+        lacking("mail::dovecot_has_the_same_mailboxes"),
+        functions="doveadm() { echo user001; }; jexec() { :; }",
+    ),
     broken("mail::base_has_sendmail", "rm /usr/libexec/sendmail/sendmail"),
     broken(
         "mail::php_sends_by_sendmail",

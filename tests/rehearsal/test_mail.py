@@ -159,6 +159,37 @@ def test_postfix_and_dovecot_go_together_and_back(with_dovecot: Plan, tmp_path: 
         assert host(box).strange == []
 
 
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        pytest.param(
+            "jexec mail pw userdel user002",
+            "Dovecot in jail mail does not know user002",
+            id="a lost user",
+        ),
+        pytest.param(
+            "mkdir -m 1777 /var/other && mount -t nullfs /var/other /usr/jails/mail/root/var/mail",
+            ": INBOX has 1 messages on the host, and no such mailbox in jail mail",
+            id="a lost mailbox",
+        ),
+    ],
+)
+def test_a_dovecot_without_somebodys_mail_does_not_come_to_serve(
+    with_dovecot: Plan, tmp_path: Path, harm: str, told: str
+) -> None:
+    made = with_dovecot
+    with standin_box(made.site, tmp_path / "box", BaseHost.with_postfix()) as box:
+        users = typed(box, "doveadm user '*' | grep user").split()
+        typed(box, f"printf 'Subject: x\\n\\nx\\n' | sendmail {' '.join(users)}")
+        with runner(made, box) as run:
+            run.apply("mail.jail")
+            typed(box, harm)
+            with pytest.raises(RolledBack) as undone:
+                run.apply()
+        assert told in (undone.value.evidence or "")
+        assert host(box).who_answers("203.0.113.2", 143) == "host"
+
+
 def test_what_the_null_client_kept_is_delivered_on_the_way_back(
     with_dovecot: Plan, tmp_path: Path
 ) -> None:

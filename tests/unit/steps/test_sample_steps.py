@@ -31,6 +31,21 @@ PLAN = plan.make(
 STAYING = plan.make(
     SAMPLE.model_copy(update={"order": ("preflight", "base", "network", "web", "policy")})
 )
+_MAIL = SAMPLE.services["mail"]
+_MTA = _MAIL.model_copy(update={"rc": "postfix", "rcvar": "postfix_enable"})
+_IMAP = _MAIL.model_copy(
+    update={"rc": "dovecot", "rcvar": "dovecot_enable", "ports": (Listen(port=143),), "data": ()}
+)
+_BOX = SAMPLE.jails["mail"].model_copy(update={"services": ("imap", "mail")})
+# One whose mail is Postfix with Dovecot.
+DOVECOT = plan.make(
+    SAMPLE.model_copy(
+        update={
+            "services": {**SAMPLE.services, "mail": _MTA, "imap": _IMAP},
+            "jails": {**SAMPLE.jails, "mail": _BOX},
+        }
+    )
+)
 NAMES = [step.name for step in PLAN.steps]
 CHECKS = {
     f"{file.stem.removeprefix('test_')}::{node.name.removeprefix('test_')}": {
@@ -109,7 +124,8 @@ def test_a_check_ends_with_a_later_step_of_the_plan(step: Step) -> None:
 
 
 def test_every_check_that_is_written_is_asked_by_a_step() -> None:
-    asked = {check.test for made in (PLAN, STAYING) for step in made.steps for check in step.checks}
+    made = (*PLAN.steps, *STAYING.steps, *DOVECOT.steps)
+    asked = {check.test for step in made for check in step.checks}
     asked |= {check.test for step in PLAN.steps if step.gate for check in step.gate.unless}
     asked |= {check.test for step in PLAN.steps for check in step.finds}
     assert set(CHECKS) - asked == set()
