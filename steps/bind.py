@@ -5,7 +5,7 @@ from __future__ import annotations
 from operations import files, named, rc
 from rollout.plan.step import Check, Gate, Step, check, use
 from rollout.site import Site
-from steps import dependents, forward, overlap
+from steps import dependents, egress, forward, overlap
 from steps.thin import jail_steps, local_etc
 
 REQUIRES = ("network",)
@@ -42,13 +42,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             until="bind.retire",
             checks=[
                 check("service::leaves_the_jails_address_free", service=_NAME),
-                check(
-                    "named::resolves_as_on_the_host",
-                    ahead=True,
-                    until="bind.cutover",
-                    service=_NAME,
-                    ways=forward.ways(site, _NAME),
-                ),
+                *_resolves(site),
             ],
         ),
         _resolver(site, address),
@@ -136,6 +130,14 @@ def _handover(site: Site, where: dict[str, str]) -> Step:
         outage={_NAME: 15.0},
         tell=("operators of secondaries, and senders of dynamic updates: BIND restarts",),
     )
+
+
+def _resolves(site: Site) -> list[Check]:
+    """Without a way out the jail's named cannot: the gate before the jail says so."""
+    if egress.shut_in(site, _NAME):
+        return []
+    test, ways = "named::resolves_as_on_the_host", forward.ways(site, _NAME)
+    return [check(test, ahead=True, until="bind.cutover", service=_NAME, ways=ways)]
 
 
 def _resolved(site: Site) -> Check:

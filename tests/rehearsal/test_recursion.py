@@ -47,9 +47,13 @@ def test_a_jail_that_may_not_resolve_does_not_come_to_serve(made: Plan, box: Box
     assert "the host gets REFUSED, without recursion, nothing" in said
 
 
-def test_a_jail_without_a_way_out_does_not_come_to_serve(box: Box) -> None:
-    said = undone(ordered("bind"), box, "bind.jail", "")
-    assert "the host gets SERVFAIL, with recursion, nothing" in said
+def test_of_a_jail_without_a_way_out_the_gate_says_that_it_cannot_resolve(box: Box) -> None:
+    shut_in = ordered("bind")
+    with runner(shut_in, box) as there:
+        gate = there.gate(shut_in.steps[shut_in.position("bind.jail")])
+        there.apply("bind.standby")
+    assert gate is not None
+    assert "it cannot fetch zones or resolve names for clients" in " ".join(gate.look_at)
 
 
 def test_an_address_at_which_programs_do_not_resolve_undoes_the_switch(
