@@ -95,7 +95,8 @@ class Doors:
     `what` are the rules for all that leads there, for 127.0.0.1 alone, or for the answers over UDP.
     `nat` is the number of the instance for UDP. `addresses` are those of the host at which the
     service answers; all of them, if none are given. In the jails of `others`, 127.0.0.1 means the
-    jail's own address; the rules for that have the number `front`.
+    jail's own address; the rules for that have the number `front`. With None, nothing leads there
+    from 127.0.0.1, not from the host's either.
     """
 
     what: Literal["all", "localhost", "answers"]
@@ -103,7 +104,7 @@ class Doors:
     nat: int
     ports: tuple[tuple[placing.Proto, int, bool], ...]
     addresses: tuple[str, ...]
-    others: tuple[str, ...]
+    others: tuple[str, ...] | None
     front: int
 
     def into(self, proto: placing.Proto, port: int) -> str:
@@ -137,9 +138,10 @@ class Doors:
     def _of(
         self, wall: placing.Firewall, port: placing.Port, *, local: bool
     ) -> list[placing.Placed]:
-        others = [IPv4Address(each) for each in self.others] if local else []
+        led = local and self.others is not None
+        others = [IPv4Address(each) for each in self.others or ()] if led else None
         if self.what == "localhost":
-            return list(placing.localhost(wall, port, others, self.front)) if local else []
+            return [] if others is None else list(placing.localhost(wall, port, others, self.front))
         if self.what == "answers":
             return _narrowed(placing.answers(wall, port)) if port.proto == "udp" else []
         outside = list(placing.public(wall, port)) if port.public and port.addresses else []

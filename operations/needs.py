@@ -15,7 +15,7 @@ from operations import rc
 
 
 class Need(NamedTuple):
-    """`kind` is path, working directory, variable, socket or port; `what` is its name.
+    """`kind` is path, working directory, variable, socket, port or served port; `what` its name.
 
     A port's is PROTO ADDRESS:PORT. `said` is where it is said: a line of a file, or the command
     that shows it. `written` is a path that is open for writing.
@@ -48,6 +48,29 @@ class Open(NamedTuple):
         return f"procstat -f {self.pid} ({self.command}, {self.fd})"
 
 
+class Listener(NamedTuple):
+    """A socket at which a process listens; `proto` as sockstat prints it: tcp or udp with 4, 6, 46.
+
+    `address` is * for any.
+    """
+
+    pid: str
+    command: str
+    proto: str
+    address: str
+    port: int
+
+    @property
+    def at_loopback(self) -> bool:
+        """Whether it answers at 127.0.0.1."""
+        return "4" in self.proto and (self.address == "*" or self.address.startswith("127."))
+
+    @property
+    def said(self) -> str:
+        at = f"{self.address}:{self.port}/{self.proto}"
+        return f"sockstat -46l ({self.command} {self.pid} listens at {at})"
+
+
 @dataclass(frozen=True)
 class Running:
     """The daemons behind some ports, with the processes that descend from them.
@@ -65,16 +88,17 @@ class Running:
 
     def of(self, ports: Iterable[int], scripts: Iterable[str] = ()) -> tuple[Open, ...]:
         """What the processes that listen on these ports have open, and those named like scripts."""
-        listen = {pid for pid, _, at in self.listening() if int(at.rpartition(":")[2]) in ports}
+        listen = {each.pid for each in self.listening() if each.port in ports}
         named = {each.pid for each in self.opened if each.command in scripts}
         pids = {pid for pid, first in self.first if first in listen | named}
         return tuple(each for each in self.opened if each.pid in pids)
 
-    def listening(self) -> Iterator[tuple[str, str, str]]:
-        """The process, its name and ADDRESS:PORT of each socket that has a port."""
+    def listening(self) -> Iterator[Listener]:
+        """The sockets that have a port."""
         for row in (line.split() for line in self.sockets):
-            if row[-2].rpartition(":")[2].isdigit():
-                yield row[-5], " ".join(row[1:-5]), row[-2]
+            address, _, port = row[-2].rpartition(":")
+            if port.isdigit():
+                yield Listener(row[-5], " ".join(row[1:-5]), row[-3], address, int(port))
 
 
 _PROCESSES = """
@@ -178,7 +202,7 @@ def used(files: Iterable[Open], running: Running) -> Iterator[Need]:
     files = tuple(files)
     pids = {each.pid for each in files}
     own = {path for pid, path in running.unix if pid in pids}
-    ports = {at.rpartition(":")[2] for _, _, at in running.listening()}
+    ports = {str(each.port) for each in running.listening()}
     for each in files:
         words = each.name.split()
         if (each.type == "f" or each.vnode in ("r", "d")) and re.match("/.", each.name):
@@ -194,6 +218,13 @@ def used(files: Iterable[Open], running: Running) -> Iterator[Need]:
             # An accepted connection has the daemon's own port on this side.
             if _is_loopback(address) and _end(here)[1] not in ports:
                 yield Need("port", f"{each.proto.lower()} {address}:{port}", each.said)
+
+
+def served(ports: Iterable[int], running: Running) -> Iterator[Need]:
+    """What other programs of the host use of a daemon with these ports, at 127.0.0.1."""
+    for each in running.listening():
+        if each.port in ports and each.at_loopback:
+            yield Need("served port", f"{each.proto[:3]} 127.0.0.1:{each.port}", each.said)
 
 
 def _is_loopback(address: str) -> bool:

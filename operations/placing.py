@@ -367,19 +367,20 @@ def _must_stay_let_in(wall: Firewall, let: Decision, way: Way, port: Port) -> No
 
 
 def local(
-    wall: Firewall, port: Port, others: Sequence[IPv4Address], front: int
+    wall: Firewall, port: Port, others: Sequence[IPv4Address] | None, front: int
 ) -> Iterator[Placed]:
     """The rules for what programs of the host and of jails send to this port.
 
-    `others` are the jails in which 127.0.0.1 means the jail's own address; with none, only the
-    host's own addresses lead to the jail. What a jail sends to itself the host's rules never knew:
-    those rules have the number `front`, before all of the host's.
+    `others` are the jails in which 127.0.0.1 means the jail's own address; with None, only the
+    host's own addresses lead to the jail, and 127.0.0.1 does not. What a jail sends to itself the
+    host's rules never knew: those rules have the number `front`, before all of the host's.
     """
-    ends = (*port.addresses, *((LOOPBACK, *others) if others else ()))
+    ends = (*port.addresses, *(() if others is None else (LOOPBACK, *others)))
     if not ends:
         return
     number = _over_lo0(wall, port, ends)
-    yield from _local(port, others, number, front)
+    if others is not None:
+        yield from _local(port, others, number, front)
     if port.addresses:
         yield number, f"{_into(port, Fit())} recv lo0"
 
@@ -395,8 +396,6 @@ def _local(port: Port, others: Sequence[IPv4Address], number: int, front: int) -
     """Over UDP the client's address becomes the public one before the query goes in: the kernel
     would turn 127.0.0.1 into the jail's own address when the jail answers (docs/decisions/0026).
     """
-    if not others:
-        return
     if port.proto == "udp":
         here, wan = f"{LOOPBACK} {port.port}", port.wan
         yield number, f"nat {port.nat} udp from {LOOPBACK} to {here} out"

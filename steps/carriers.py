@@ -34,6 +34,7 @@ _BACK = re.compile(r"fwd 127\.0\.0\.1,(\d+) (tcp) from (\S+) to \S+ \d+")
 class Carrier(NamedTuple):
     """`kind` is mount, copy, variable or rule; `what` a path, a prefix, or PROTO PORT.
 
+    A rule leads from 127.0.0.1 in the jail, or from that of the host if `jail` is "".
     The packages and the parts of /etc that a jail gets are copies, too. `keeps` is a mount to which
     the jail can write, so that what it writes is the host's.
     """
@@ -65,6 +66,8 @@ class Carriers(NamedTuple):
 
     def answer(self, service: str, need: Need, ask: Ask, who: str = "nobody knows who") -> Answer:
         """How a need of this service is met in its jail. `who` listens at a port or a socket."""
+        if need.kind == "served port":
+            return self._served(service, need.what)
         if need.kind == "port":
             return self._port(service, need.what, who)
         if need.kind == "socket":
@@ -138,6 +141,17 @@ class Carriers(NamedTuple):
             "refused",
             f"in jail {name} nothing will answer at {at}/{proto}, where {who} listens: describe "
             "that daemon as [services.NAME], with this port, and leave NAME out of `order`",
+        )
+
+    def _served(self, service: str, end: str) -> Answer:
+        proto, _, at = end.partition(" ")
+        for each in self._of("", "rule"):
+            if each.what == f"{proto} {at.rpartition(':')[2]}":
+                return Answer("reachable", f"a rule from 127.0.0.1 of the host in {each.step}")
+        return Answer(
+            "refused",
+            f"programs of the host that ask {at}/{proto} would find nobody, since no rule of the "
+            f"plan leads from there to jail {self.site.jail_of(service)}",
         )
 
 
@@ -216,12 +230,12 @@ def _rc_variables(site: Site, rcvar: str, root: str) -> _Found:
 
 
 def _opened(site: Site, ways: Ways, **_: Any) -> _Found:
-    """What programs in other jails reach at 127.0.0.1."""
+    """What programs in other jails and on the host reach at 127.0.0.1 (placing.local)."""
     for each in ways.each:
-        if isinstance(each, Doors) and each.what != "answers":
-            for address in each.others:
-                for proto, port, _public in each.ports:
-                    yield _by_address(site, address), "rule", f"{proto} {port}", False
+        if isinstance(each, Doors) and each.what != "answers" and each.others is not None:
+            for proto, port, _public in each.ports:
+                for name in ("", *(_by_address(site, address) for address in each.others)):
+                    yield name, "rule", f"{proto} {port}", False
 
 
 def _back(site: Site, bodies: Sequence[str], **_: Any) -> _Found:

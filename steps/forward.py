@@ -83,7 +83,7 @@ def doors(
         nat=site.places[service].number,
         ports=tuple((each.proto, each.port, each.public) for each in table.ports),
         addresses=tuple(map(str, table.addresses)),
-        others=tuple(others) if localhost else (),
+        others=tuple(others) if localhost else None,
         front=site.places["localhost" if what == "localhost" else service].number,
     )
 

@@ -8,7 +8,7 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 from operations.carried import Ask, is_in
-from operations.needs import Need, Running, Variables, used
+from operations.needs import Need, Running, Variables, served, used
 from rollout.site import Site
 from steps.carriers import Answer, Carriers
 
@@ -39,8 +39,10 @@ class Needing:
     def of(self, service: str) -> Needs:
         there = self.site.services[service]
         scripts = {each.rc for each in self.site.companions(service)}
-        opened = self.running.of([each.port for each in there.ports], scripts)
+        ports = [each.port for each in there.ports]
+        opened = self.running.of(ports, scripts)
         found = [_as_named(each, self.running) for each in used(opened, self.running)]
+        found += served(ports, self.running)
         variables, paths = _variables(self.ask, self.site, service)
         once = {each[:2]: each for each in reversed([*variables, *paths, *found])}
         answers = [
@@ -93,16 +95,17 @@ def _who(running: Running, need: Need) -> str:
         name = next((each.command for each in running.opened if each.pid == pid), "process")
     else:
         port = need.what.rpartition(":")[2]
-        found = (row for row in running.listening() if row[2].rpartition(":")[2] == port)
-        pid, name, _ = next(found, ("", "", ""))
+        found = (each for each in running.listening() if str(each.port) == port)
+        pid, name = next(((each.pid, each.command) for each in found), ("", ""))
     return f"{name} {pid}" if pid else "nobody now"
 
 
 def _unread(running: Running, site: Site, service: str) -> list[str]:
-    ports = {str(each.port) for each in site.services[service].ports}
-    bound = {(name, pid) for pid, name, at in running.listening() if at.rpartition(":")[2] in ports}
+    ports = {each.port for each in site.services[service].ports}
+    bound = {(each.command, each.pid) for each in running.listening() if each.port in ports}
     if not bound:
-        return [f"no process listens on {', '.join(sorted(ports))}, so none could be asked"]
+        told = ", ".join(map(str, sorted(ports)))
+        return [f"no process listens on {told}, so none could be asked"]
     first = dict(running.first)
     shown = {first.get(each.pid) for each in running.opened}
     return [

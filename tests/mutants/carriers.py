@@ -110,8 +110,8 @@ def _ways(ways: Ways) -> _Parts:
             left = tuple(each for each in way.ports if each != port)
             less = (replace(way, ports=left),) if left else ()
             yield f"{way.what} {port[0]} {port[1]} to {way.jail}", _way(n, less)
-        for other in () if answers else way.others:
-            less = (replace(way, others=tuple(each for each in way.others if each != other)),)
+        for other in () if answers else way.others or ():
+            less = (replace(way, others=tuple(each for each in way.others or () if each != other)),)
             yield f"{way.what} at 127.0.0.1 of {other} to {way.jail}", _way(n, less)
 
 

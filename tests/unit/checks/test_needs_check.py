@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -165,6 +165,17 @@ def test_what_the_jail_has_or_reaches_is_listed_with_its_carrier(
     with pytest.raises(AssertionError, match=f"(?s)needs of mysql: .*{outcome}") as told:
         checks.test_none_are_there(needing(host, sample), "mysql")
     assert "path /usr/local/libexec/mariadbd: carried: mount of" in str(told.value)
+
+
+def test_what_the_host_asks_at_loopback_must_be_led_to_the_jail(sample: Site) -> None:
+    """By the plan's own rules: afterwards nobody could tell that the daemon listened there."""
+    there = needing(Told(), sample)
+    less = [each for each in there.carriers.all if (each.jail, each.what) != ("", "tcp 3306")]
+    without = replace(there, carriers=there.carriers._replace(all=tuple(less)))
+    checks.test_are_met(there, "mysql")
+    says = r"mariadbd 506 listens at \*:3306.*programs of the host that ask 127.0.0.1:3306/tcp"
+    with pytest.raises(AssertionError, match=says):
+        checks.test_are_met(without, "mysql")
 
 
 @pytest.mark.parametrize(

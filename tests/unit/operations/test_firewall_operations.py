@@ -189,14 +189,14 @@ def test_a_private_port_at_127_0_0_1_alone_is_led_from_there_alone(
 
 def test_a_set_without_rules_is_switched_and_undone_as_the_others_are() -> None:
     """MySQL at 127.0.0.1 alone: the rules for that are in another set."""
-    alone = Doors("all", "10.80.0.3", 4, (("tcp", 3306, False),), (), (), 4)
+    alone = Doors("all", "10.80.0.3", 4, (("tcp", 3306, False),), (), None, 4)
     found = opened(LAST, doors=alone, bound=(Bound("tcp", "mysqld", "127.0.0.1", 3306),))
     assert found[0].do == "ipfw -q set disable 27"
     assert not [each for each in found if " add " in each.do]
 
 
 def test_where_the_daemon_answered_is_known_from_the_rules_once_it_has_moved() -> None:
-    alone = Doors("all", "10.80.0.3", 4, (("tcp", 3306, False),), (), (), 4)
+    alone = Doors("all", "10.80.0.3", 4, (("tcp", 3306, False),), (), None, 4)
     own = (IPv4Address("203.0.113.2"), IPv4Address("203.0.113.3"))
     led = "fwd 10.80.0.3,3306 tcp from any to "
 
