@@ -12,10 +12,10 @@ from typing import Any
 from tests.cases.case import Case, merged
 from tests.hosts import of_network, of_services
 from tests.hosts.ingredient import SERVICES, Ingredient, Piece
+from tests.hosts.of_network import PUBLIC
 
 INGREDIENTS = (*of_network.INGREDIENTS, *of_services.INGREDIENTS)
 MOST = 5  # ingredients of one host
-PUBLIC = "203.0.113.2"
 ASKED: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "bind": (
         {"port": 53, "proto": "udp"},

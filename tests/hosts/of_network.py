@@ -6,8 +6,13 @@ from random import Random
 
 from tests.hosts.ingredient import Ingredient, Piece
 
+PUBLIC = "203.0.113.2"
 SECOND = "203.0.113.3"
-LO_FIRST = "ipfw -q add 10 allow ip from any to any via lo0"
+FIRST = (10, 15, 15, 15)
+"""Numbers of a first rule: Cellblock's own have up to 10 before all of the host's."""
+PORTS = "22,25,53,80,110,143,587,3306"
+BLOCKED = "192.0.2.200"
+LO_FIRST = "ipfw -q add {first} allow ip from any to any via lo0"
 RULES = {
     "open": f"{LO_FIRST}\nipfw -q add 65000 allow ip from any to any",
     "loopback first": "ipfw -q add 100 allow ip from any to any via lo0\n"
@@ -16,17 +21,17 @@ RULES = {
     "stateful": f"{LO_FIRST}\nipfw -q add 101 check-state\n"
     "ipfw -q add 200 allow tcp from me to any out via vtnet0 setup keep-state\n"
     "ipfw -q add 210 allow udp from me to any out via vtnet0 keep-state\n"
-    "ipfw -q add 400 allow tcp from any to me 22,25,53,80,3306 in via vtnet0 setup keep-state\n"
+    f"ipfw -q add 400 allow tcp from any to me {PORTS} in via vtnet0 setup keep-state\n"
     "ipfw -q add 410 allow udp from any to me 53 in via vtnet0 keep-state\n"
     "ipfw -q add 999 deny log ip from any to any",
     "default deny": f"{LO_FIRST}\n"
     "ipfw -q add 300 allow tcp from any to any established\n"
-    "ipfw -q add 400 allow tcp from any to me 22,25,53,80,3306 in via vtnet0 setup\n"
+    f"ipfw -q add 400 allow tcp from any to me {PORTS} in via vtnet0 setup\n"
     "ipfw -q add 410 allow udp from any to me 53 in via vtnet0\n"
     "ipfw -q add 420 allow ip from me to any out via vtnet0\n"
     "ipfw -q add 64000 deny ip from any to any",
     "block table": f"{LO_FIRST}\nipfw -q table 22 create type addr\n"
-    "ipfw -q table 22 add 198.51.100.0/24\n"
+    "ipfw -q table 22 add {banned}\n"
     "ipfw -q add 20 deny ip from 'table(22)' to any\n"
     "ipfw -q add 65000 allow ip from any to any",
     "own nat": f"{LO_FIRST}\nipfw -q nat 1 config if vtnet0\n"
@@ -38,10 +43,19 @@ RULES = {
 def rules(name: str) -> Ingredient:
     def made(dice: Random) -> Piece:
         flush = dice.choice(("", "ipfw -q -f flush\n"))
+        # The second network has the machine in it on which Cellblock runs.
+        banned = dice.choice((*["192.0.2.128/25"] * 3, "198.51.100.0/24"))
+        text = RULES[name].format(first=dice.choice(FIRST), banned=banned)
+        denied = name == "block table" and banned.startswith("192.")
+        ports = (("bind", 53), ("mysql", 3306), ("web", 80), ("mail", 25))
         return Piece(
             r"ipfw|firewall|\brules?\b",
-            files={"/etc/ipfw.rules": f"#!/bin/sh\n{flush}{RULES[name]}\n"},
+            files={"/etc/ipfw.rules": f"#!/bin/sh\n{flush}{text}\n"},
             append={"/etc/rc.conf": 'firewall_enable="YES"\nfirewall_script="/etc/ipfw.rules"'},
+            ask=tuple(
+                (service, {"port": port, "address": PUBLIC, "from": BLOCKED, "refused": denied})
+                for service, port in ports
+            ),
         )
 
     return Ingredient(f"rules: {name}", made, kind="rules")
