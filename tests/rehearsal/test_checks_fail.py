@@ -157,7 +157,7 @@ CASES = [
     lacking("mail::gives_the_same_answers"),
     replace(
         lacking("mail::dovecot_has_the_same_mailboxes"),
-        functions="doveadm() { echo user001; }; jexec() { :; }",
+        functions="doveadm() { echo ann@example.org; }; jexec() { :; }",
     ),
     broken("mail::base_has_sendmail", "rm /usr/libexec/sendmail/sendmail"),
     broken(
