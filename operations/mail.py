@@ -96,14 +96,19 @@ def own_name_kept(file: str, asked: str) -> Commands:
 
     Without this $j is the jail's hostname, and stands as the sender's domain in mail of its
     programs: on a host whose name is not in DNS that mail is refused with 553 5.1.8. `asked` is sh
-    that prints the name and its domain. Undone with the jail's tree.
+    that prints the name and its domain. The lines come before all rules: sendmail expands $j in a
+    rule when it reads it (asked of a 15.0: with Dj at the end, its greeting had the name, and
+    recipients without a domain got the jail's). Undone with the jail's tree.
     """
+    new = quote(f"{file}.name")
     lines = (
         '$1 !~ /^[0-9A-Za-z._-]+$/ {bad = 1; exit} {print "Dj" $1} '
         '$2 ~ /^[0-9A-Za-z._-]+$/ && $2 != "Undefined" {print "Dm" $2} END {exit bad || NR != 1}'
     )
     yield Reversible(
-        f"if [ -f {quote(file)} ]; then {asked} | awk {quote(lines)} >> {quote(file)}; fi",
+        f"if [ -f {quote(file)} ]; then {asked} | awk {quote(lines)} > {new} && "
+        f"sed -i '' -e '/^D[jm]/d' -e '/^V[0-9]/r {file}.name' {quote(file)} && rm {new} && "
+        f"grep -q '^Dj' {quote(file)}; fi",
         undo=":",
         says=f"in {file}, set the name by which the host's mail server calls itself",
     )

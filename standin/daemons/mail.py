@@ -40,7 +40,20 @@ def hostname(host: Host, rootdir: RootDir) -> str:
 
 def own_name(host: Host, rootdir: RootDir, file: str = SENDMAIL_CF) -> str:
     """sendmail's $j: of several lines Dj the last one counts; without one it is the hostname."""
-    told = re.findall(r"(?m)^Dj(\S+)", rootdir.read(file) or "")
+    return _macro_j(host, rootdir, rootdir.read(file) or "")
+
+
+def _domain_added(host: Host, rootdir: RootDir) -> str:
+    """What submission adds to a name without a domain: $j as it was when the rules were read.
+
+    So a line Dj below the first rule does not count (asked of a 15.0: root@mysql.example.org).
+    """
+    text = rootdir.read(SUBMIT_CF) or ""
+    return _macro_j(host, rootdir, re.split(r"(?m)^R", text)[0])
+
+
+def _macro_j(host: Host, rootdir: RootDir, text: str) -> str:
+    told = re.findall(r"(?m)^Dj(\S+)", text)
     return str(told[-1]) if told else hostname(host, rootdir)
 
 
@@ -109,7 +122,8 @@ def _handed_over(host: Host, rootdir: RootDir, recipient: str, text: str) -> boo
     if found is None or found.daemon.kind.rc not in MTAS:
         return False
     client = client_of(host, source, "127.0.0.1")
-    domain = own_name(host, rootdir, SUBMIT_CF)
+    domain = _domain_added(host, rootdir)
+    recipient = recipient if "@" in recipient else f"{recipient}@{domain}"
     for answer in (
         sender_answer(host, found.rootdir, client, f"root@{domain}"),
         recipient_answer(host, found.rootdir, client, recipient),

@@ -333,11 +333,17 @@ def test_a_jails_sendmail_calls_itself_what_the_hosts_does(
     cf = tmp_path / "sendmail.cf"
     asked = mail.own_name("sendmail").replace("/usr/sbin/sendmail", "sendmail")
     [command] = reversible(mail.own_name_kept, file=str(cf), asked=asked)
-    assert run(command.do, tmp_path, sendmail=f"printf '{said}'").returncode == 0
+    stubs = {"sendmail": f"printf '{said}'", "sed": IN_PLACE}
+    assert run(command.do, tmp_path, **stubs).returncode == 0
     assert not cf.exists()
-    cf.write_text("Djold\n")
-    assert run(command.do, tmp_path, sendmail=f"printf '{said}'").returncode == 0
-    assert cf.read_text().split() == ["Djold", *lines.split()]
+    cf.write_text("# a comment\nV10/Berkeley\nDjold.$m\nR$-\t$1@$j\n")
+    assert run(command.do, tmp_path, **stubs).returncode == 0
+    assert cf.read_text() == "\n".join(
+        ["# a comment", "V10/Berkeley", *lines.split(), "R$-\t$1@$j", ""]
+    )
+    assert list(tmp_path.iterdir()) == [cf]
+    cf.write_text("R$-\t$1@$j\n")
+    assert run(command.do, tmp_path, **stubs).returncode != 0, "not a sendmail.cf"
 
 
 @pytest.fixture
