@@ -23,7 +23,7 @@ SITE = site.read(Path(__file__).parents[4] / "site.example.toml")
 
 
 class NoSocketOwner:
-    def __init__(self, argv: Any) -> None:
+    def __init__(self, argv: Any, limit: float = 3.0) -> None:
         self.asked: list[int] = []
 
     def who(self, connection: socket.socket, port: int) -> str:
