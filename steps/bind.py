@@ -141,7 +141,7 @@ def _resolves(site: Site) -> list[Check]:
 
 
 def _resolved(site: Site) -> Check:
-    """Later the policy rules which jails may ask."""
+    """The policy ends the direct question from the public address, which is compared with."""
     until = "policy" if "policy" in site.order else None
     test, ways = "named::programs_resolve_through_the_jail", forward.ways(site, _NAME)
     return check(test, until=until, service=_NAME, ways=ways)
