@@ -307,7 +307,9 @@ def test_a_journal_that_cannot_be_written_is_refused_with_the_reason(
     assert "mkdir" in caught.value.evidence
 
 
-@pytest.mark.parametrize("awk", [a for a in ("mawk", "gawk", "original-awk") if shutil.which(a)])
+@pytest.mark.parametrize(
+    "awk", [a for a in ("awk", "mawk", "gawk", "original-awk") if shutil.which(a)]
+)
 def test_what_a_failed_command_printed_is_shown_and_not_its_undo(tmp_path: Path, awk: str) -> None:
     log = tmp_path / "log"
     log.write_text(
