@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pyinfra.api import operation
 
 from operations import rc
@@ -34,55 +32,24 @@ def flushed(client: str) -> Commands:
     )
 
 
-@operation()
-def handed_over(
-    client: str,
-    script: str,
-    jail: str,
-    *,
-    sets: Sequence[int] = (),
-    socket: str | None = None,
-    target: str = "",
-    user: str = "",
-    logs: Sequence[str] = (),
-    ports: Sequence[int] = (),
-    limit: int = 240,
-) -> Commands:
-    """Hand a MySQL over to its jail; the server there must have all databases that the host's had.
+def same_databases(client: str, jail: str) -> rc.Twin:
+    """A hand-over's comparison: the jail's MySQL must have all databases that the host's had.
 
-    `client` is typed on the host, and so reaches whichever server runs: its answers are noted right
-    before the stop. Asked are the server's uuid and the number of tables of each database. More
-    tables are no difference: clients may have created some until the stop. The undo does the same
-    the other way round, except for the uuid.
+    `client` is typed on the host, and so reaches whichever server runs. Asked are the server's uuid
+    and the number of tables of each database. More tables are no difference: clients may have
+    created some until the stop. The undo does the same the other way round, except for the uuid.
     """
     asked = f"{client} -N -B -e {quote(_ASKED)}"
-    handover = rc.handover._inner(
-        script=script,
-        jail=jail,
-        sets=sets,
-        socket=socket,
-        target=target,
-        user=user,
-        logs=logs,
-        ports=ports,
-        limit=limit,
+    here, there = "on the host", f"in jail {jail}"
+    return rc.Twin(
+        "the databases",
+        noted=f'{asked} > "$KEEP/data"',
+        same=_has_the_same(asked, "data", here, there, uuid=True),
+        back=f'{asked} > "$KEEP/back" 2>/dev/null || : > "$KEEP/back"',
+        again=f'{{ [ ! -s "$KEEP/back" ] || {{ '
+        f"{_has_the_same(asked, 'back', there, here, uuid=False)}; }}; }}",
+        limit=60,
     )
-    for each in handover:
-        if not isinstance(each, Reversible) or not each.says.startswith("stop "):
-            yield each
-            continue
-        here, there = "on the host", f"in jail {jail}"
-        yield Reversible(
-            f'{asked} > "$KEEP/data" && {each.do} && '
-            f"{_has_the_same(asked, 'data', here, there, uuid=True)}",
-            undo=f'{asked} > "$KEEP/back" 2>/dev/null || : > "$KEEP/back"; {each.undo} && '
-            f'{{ [ ! -s "$KEEP/back" ] || {{ '
-            f"{_has_the_same(asked, 'back', there, here, uuid=False)}; }}; }}",
-            live=True,
-            says=f"{each.says}, with the databases that it had",
-            sees=each.sees,
-            limit=each.limit + 60,
-        )
 
 
 def _has_the_same(asked: str, noted: str, before: str, now: str, *, uuid: bool) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -219,44 +218,22 @@ def _waits(
     )
 
 
-@operation()
-def handed_over(
-    script: str,
-    jail: str,
-    *,
-    public: str,
-    address: str,
-    sets: Sequence[int],
-    ports: Sequence[int],
-    stop_within: int,
-    limit: int = 60,
-) -> Commands:
-    """Stop the host's named and start the jail's, on the same files; meanwhile nobody answers.
+def same_zones(jail: str, public: str, address: str, limit: int = 60) -> rc.Twin:
+    """A hand-over's comparison, for zones that a named writes itself (dynamic, signed, secondary).
 
-    For zones that a named writes itself (dynamic, signed, secondary): two at a time would break
-    their journals. The zones that the one has when it stops are noted; the other must come up with
-    them, or with later ones. The undo does the same the other way round.
+    The zones that the one has when it stops are noted; the other must come up with them, or with
+    later ones. The undo does the same the other way round.
     """
     here, there = _on_host(public, address), _in_jail(jail, address)
-    handover = rc.handover._inner(
-        script=script, jail=jail, sets=sets, ports=ports, limit=stop_within
+    back = _waits('cat "$KEEP/back"', there, here, limit, newer=1)
+    return rc.Twin(
+        "the zones",
+        noted=f'{_LISTED} && rndc status >/dev/null && {{ {_asked(here)}; }} > "$KEEP/zones"',
+        same=_waits('cat "$KEEP/zones"', here, there, limit, newer=1),
+        back=f'zones=; {_LISTED}; {{ {_asked(there)}; }} > "$KEEP/back" || :',
+        again=f'{{ ! grep -qE {_HEARD} "$KEEP/back" || {{ {back}; }}; }}',
+        limit=limit + _ASKING,
     )
-    for each in handover:
-        if not isinstance(each, Reversible) or not each.says.startswith("stop "):
-            yield each
-            continue
-        yield Reversible(
-            f'{_LISTED} && rndc status >/dev/null && {{ {_asked(here)}; }} > "$KEEP/zones" && '
-            f"{each.do} && " + _waits('cat "$KEEP/zones"', here, there, limit, newer=1),
-            undo=f'zones=; {_LISTED}; {{ {_asked(there)}; }} > "$KEEP/back" || :; {each.undo} && '
-            f'{{ ! grep -qE {_HEARD} "$KEEP/back" || {{ '
-            + _waits('cat "$KEEP/back"', there, here, limit, newer=1)
-            + "; }; }",
-            live=True,
-            says=f"{each.says}, with the zones that it had",
-            sees=each.sees,
-            limit=each.limit + limit + _ASKING,
-        )
 
 
 @operation()

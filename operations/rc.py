@@ -241,6 +241,21 @@ def start(
     )
 
 
+class Twin(NamedTuple):
+    """sh by which a hand-over compares what both daemons answer: `what`, within `limit` s more.
+
+    `noted` runs before the host's stops, `same` once the jail's runs. In the undo `back`, which
+    must not fail, runs before the jail's stops, and `again` once the host's runs.
+    """
+
+    what: str
+    noted: str
+    same: str
+    back: str
+    again: str
+    limit: int
+
+
 @operation()
 def handover(
     script: str,
@@ -252,6 +267,7 @@ def handover(
     user: str = "",
     logs: Sequence[str] = (),
     ports: Sequence[int] = (),
+    twin: Twin | None = None,
     limit: int = 240,
 ) -> Commands:
     """Stop a daemon on the host and start it in a running jail, on the same files.
@@ -294,19 +310,20 @@ def handover(
         f"|| ! {runs(script, jail)}; then {ended}{back}; else false; fi"
         f"{_as_noted(script, ports)}"
     )
+    says = [f"stop {script} on the host", *(each.says for each in between)]
+    says.append(f"start it in jail {jail}")
+    if slow:
+        do, undo = _timed(do, limit), _timed(undo, limit)
+    if twin:
+        do, undo = f"{twin.noted} && {do} && {twin.same}", f"{twin.back}; {undo} && {twin.again}"
+        says.append(f"with {twin.what} that it had")
     yield Reversible(
-        _timed(do, limit) if slow else do,
-        undo=_timed(undo, limit) if slow else undo,
+        do,
+        undo=undo,
         live=True,
-        says=", ".join(
-            [
-                f"stop {script} on the host",
-                *(each.says for each in between),
-                f"start it in jail {jail}",
-            ]
-        ),
+        says=", ".join(says),
         sees=ANY,
-        limit=limit,
+        limit=limit + (twin.limit if twin else 0),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import Any
 
 from operations import data, files, rc
 from rollout.plan.step import Check, Step, Use, check, use
@@ -36,24 +35,23 @@ def _link_at_boot(socket: str, target: str) -> Use:
 
 def _handed_over(site: Site) -> Use:
     service, jail = site.services[_NAME], site.jail_of(_NAME)
-    how: dict[str, Any] = {
-        "script": service.rc,
-        "jail": jail,
-        "sets": [site.places[name].set for name in (_NAME, "localhost")],
-        "socket": service.socket,
-        "target": f"{site.root(jail)}{service.socket}",
-        "user": service.user if service.user != "root" else "",
-        "logs": (
+    return use(
+        rc.handover,
+        script=service.rc,
+        jail=jail,
+        sets=[site.places[name].set for name in (_NAME, "localhost")],
+        socket=service.socket,
+        target=f"{site.root(jail)}{service.socket}",
+        user=service.user if service.user != "root" else "",
+        logs=(
             *(f"{quote(each)}/*.err" for each in service.data),
             *(f"{quote(each)}/*" for each in service.logs),
             *map(quote, service.log_files),
         ),
-        "ports": service.tcp_ports,
-        "limit": service.stop_within,
-    }
-    if service.client:
-        return use(data.handed_over, client=service.client, **how)
-    return use(rc.handover, **how)
+        ports=service.tcp_ports,
+        twin=data.same_databases(service.client, jail) if service.client else None,
+        limit=service.stop_within,
+    )
 
 
 def _cutover(site: Site) -> Step:

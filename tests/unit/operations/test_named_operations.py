@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from operations import named
+from operations import named, rc
 from operations.command import NewFile, Reversible
 from operations.facts import Networks, ServiceRuns
 from tests.unit.operations.asking import reversible, typed, yielded
@@ -310,15 +310,13 @@ def test_each_named_is_asked_for_each_zone_once(tmp_path: Path) -> None:
 
 def test_the_zones_are_noted_before_the_hosts_named_stops_and_before_the_jails_does() -> None:
     [command] = reversible(
-        named.handed_over,
+        rc.handover,
         {ServiceRuns: True},
         script="named",
         jail="bind",
-        public=HOST,
-        address=JAIL,
         sets=[22],
         ports=[53],
-        stop_within=240,
+        twin=named.same_zones("bind", HOST, JAIL),
     )
     assert command.undo is not None
     noted, stopped, waited = '> "$KEEP/zones"', "service named onestop", 'cat "$KEEP/zones"'
