@@ -37,7 +37,6 @@ from rollout.terminal import options
 
 # Each command imports what it needs, so that --help and completion are fast.
 if TYPE_CHECKING:
-    from rollout.engine.runner import Runner
     from rollout.plan import Plan
 
 
@@ -547,7 +546,7 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
 def _run_all_checks(site_file: Path, as_json: bool, code: int, *, compiles: bool = False) -> None:
     """Run all checks of the confirmed steps; exit with `code` if one fails.
 
-    With `compiles` the other steps are compiled, too: one may have to refuse this host.
+    With `compiles` the other steps are compiled then, too: one may have to refuse this host.
     """
     from rollout.report import tables
     from rollout.terminal import server
@@ -555,20 +554,11 @@ def _run_all_checks(site_file: Path, as_json: bool, code: int, *, compiles: bool
     made = _planned(site_file)
     with server.connected(made) as runner:
         verdicts = runner.verify()
-        refused = _refusal(runner) if compiles else None
-    _print([vars(verdict) for verdict in verdicts], tables.verdicts_table(verdicts), as_json)
-    if not all(verdict.passed for verdict in verdicts):
-        sys.exit(code)
-    if refused:
-        raise refused
-
-
-def _refusal(runner: Runner) -> Refused | None:
-    try:
-        runner.must_fit(len(runner.plan.steps))
-    except Refused as refused:
-        return refused
-    return None
+        _print([vars(verdict) for verdict in verdicts], tables.verdicts_table(verdicts), as_json)
+        if not all(verdict.passed for verdict in verdicts):
+            sys.exit(code)
+        if compiles:
+            runner.must_fit(len(made.steps))
 
 
 def run() -> None:

@@ -13,6 +13,7 @@ from pyinfra.api import operation
 
 from operations import jail, mount
 from operations.command import Commands, Reversible
+from operations.facts import mounts_below
 from operations.mount import Nullfs
 
 LOCAL_ETC = "/usr/local/etc"
@@ -35,10 +36,11 @@ class Named(NamedTuple):
     below: tuple[str, ...] = ()
 
 
+_REST = '"@ ${at#"$PWD"} $each"'
 KINDS = (
     'set -f; mounts=$(mount -p | awk "{print \\$2}"); while IFS= read -r each; do '
     'if [ -d "$each" ]; then echo "= directory $each"; cd -P -- "$each" && '
-    'for at in $mounts; do case $at in "$PWD"/?*) echo "@ ${at#"$PWD"} $each";; esac; done; '
+    f"{mounts_below(_REST)}; "
     'elif [ -f "$each" ]; then echo "= file $each"; '
     'elif [ -e "$each" ]; then echo "= other $each"; fi; done'
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Generator, Mapping
 from pathlib import PurePosixPath
 from shlex import quote
@@ -12,6 +13,11 @@ from pyinfra.api.command import FileUploadCommand, StringCommand
 
 LIMIT = 60
 """Seconds that a command may take, unless it sets its own limit."""
+
+
+def one_line(awk: str) -> str:
+    """An awk program of several lines as one, and as a word of sh."""
+    return quote(re.sub(r"([{;]?)\n", lambda end: f"{end[1] or ';'} ", awk.strip()))
 
 
 class Reversible(StringCommand):

@@ -537,6 +537,11 @@ class Replaceable(Path):
         return _kind_of(path, file="", directory="")
 
 
+def mounts_below(printed: str) -> str:
+    """sh that prints something for each of $mounts in the working directory, where it is $at."""
+    return f'for at in $mounts; do case $at in "$PWD"/?*) echo {printed};; esac; done'
+
+
 class MountedBelow(FactBase[tuple[tuple[str, str], ...]]):
     """What is mounted below these directories: the directory, and the rest of the path.
 
@@ -551,11 +556,11 @@ class MountedBelow(FactBase[tuple[tuple[str, str], ...]]):
         return Look(MountedBelow().command(directories), claim=claim)
 
     def command(self, directories: Sequence[str]) -> str:
+        rest = '"$each ${at#"$PWD"}"'
         return (
             "(set -f; mounts=$(mount -p | awk '{print $2}'); "
             f"for each in {' '.join(map(quote, directories))}; do "
-            'if cd -P -- "$each" 2>/dev/null; then for at in $mounts; do case $at in '
-            '"$PWD"/?*) echo "$each ${at#"$PWD"}";; esac; done; fi; done)'
+            f'if cd -P -- "$each" 2>/dev/null; then {mounts_below(rest)}; fi; done)'
         )
 
     def process(self, output: list[str]) -> tuple[tuple[str, str], ...]:

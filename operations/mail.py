@@ -107,7 +107,8 @@ def own_name_kept(file: str, asked: str) -> Commands:
     )
     yield Reversible(
         f"if [ -f {quote(file)} ]; then {asked} | awk {quote(lines)} > {new} && "
-        f"sed -i '' -e '/^D[jm]/d' -e '/^V[0-9]/r {file}.name' {quote(file)} && rm {new} && "
+        f"sed -i '' -e '/^D[jm]/d' -e {quote(f'/^V[0-9]/r {file}.name')} {quote(file)} "
+        f"&& rm {new} && "
         f"grep -q '^Dj' {quote(file)}; fi",
         undo=":",
         says=f"in {file}, set the name by which the host's mail server calls itself",

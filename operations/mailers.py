@@ -6,15 +6,13 @@ kept, since a value may hold a password.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from shlex import quote
 
 from pyinfra.api.facts import FactBase
 
 from operations.carried import KINDS, Ask, Named, There
-from operations.command import Look
+from operations.command import Look, one_line
 
 OWN = (
     *("/etc/mail", "/var/spool/mqueue", "/var/spool/clientmqueue", "/var/spool/postfix"),
@@ -98,9 +96,8 @@ class Settings(FactBase[Said]):
         )
 
     def command(self, scripts: Sequence[str]) -> str:
-        awk = re.sub(r"([{;]?)\n", lambda end: f"{end[1] or ';'} ", _NAMED.strip())
         return (
-            f"named=$({{ {_says(scripts)}; }} 2>/dev/null | awk {quote(awk)} | sort -u); "
+            f"named=$({{ {_says(scripts)}; }} 2>/dev/null | awk {one_line(_NAMED)} | sort -u); "
             'printf "%s\\n" "$named"; '
             "printf '%s\\n' \"$named\" | sed -n 's/^+ \\([^\t]*\\).*/\\1/p' | sort -u | "
             f"{{ {KINDS}; }}"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pyinfra.api.facts import FactBase
 
 from operations import rc
+from operations.command import one_line
 
 
 class Need(NamedTuple):
@@ -66,6 +67,12 @@ class Listener(NamedTuple):
         return "4" in self.proto and (self.address == "*" or self.address.startswith("127."))
 
     @property
+    def for_others(self) -> bool:
+        """Whether other machines can reach it."""
+        address = self.address.partition("%")[0]
+        return address == "*" or not ip_address(address).is_loopback
+
+    @property
     def said(self) -> str:
         at = f"{self.address}:{self.port}/{self.proto}"
         return f"sockstat -46l ({self.command} {self.pid} listens at {at})"
@@ -94,11 +101,15 @@ class Running:
         return tuple(each for each in self.opened if each.pid in pids)
 
     def listening(self) -> Iterator[Listener]:
-        """The sockets that have a port."""
-        for row in (line.split() for line in self.sockets):
-            address, _, port = row[-2].rpartition(":")
-            if port.isdigit():
-                yield Listener(row[-5], " ".join(row[1:-5]), row[-3], address, int(port))
+        return listeners(self.sockets)
+
+
+def listeners(rows: Iterable[str]) -> Iterator[Listener]:
+    """From the rows of sockstat: the sockets that have a port."""
+    for row in map(str.split, rows):
+        address, _, port = row[-2].rpartition(":")
+        if port.isdigit():
+            yield Listener(row[-5], " ".join(row[1:-5]), row[-3], address, int(port))
 
 
 _PROCESSES = """
@@ -155,10 +166,10 @@ class Daemons(FactBase[Running]):
             'bound=$(sockstat -46lq -j 0); printf "%s\\n" "$bound"; '
             f"{unix}; sockstat -ulqw -j 0; {first}; "
             'first=$({ printf "%s\\n" "$bound"; echo =; ps -axo pid=,ppid=,jid=,comm=; } | '
-            f"awk {wanted} {_awk(_PROCESSES)}); printf '%s\\n' \"$first\"; {files}; "
+            f"awk {wanted} {one_line(_PROCESSES)}); printf '%s\\n' \"$first\"; {files}; "
             'pids=$(set -- $first; while [ $# -gt 1 ]; do echo "$1"; shift 2; done); '
             '[ -z "$pids" ] || procstat -f $pids 2>/dev/null | '
-            f'awk -v first="$first" {_awk(_ONCE)}; {led}; '
+            f'awk -v first="$first" {one_line(_ONCE)}; {led}; '
             f"printf '%s\\n' {' '.join(map(shlex.quote, places))} | {{ {_LED}; }}"
         )
 
@@ -177,11 +188,6 @@ class Daemons(FactBase[Running]):
 def opened(rows: Iterable[str]) -> tuple[Open, ...]:
     """From the rows of procstat -f, without the header."""
     return tuple(Open(**found.groupdict()) for row in rows if (found := _ROW.fullmatch(row)))
-
-
-def _awk(text: str) -> str:
-    """The same on one line."""
-    return shlex.quote(re.sub(r"([{;]?)\n", lambda end: f"{end[1] or ';'} ", text.strip()))
 
 
 def _parts(output: list[str]) -> list[list[str]]:

@@ -27,7 +27,6 @@ _BY_APACHE = re.compile(r"\s*php_(?:admin_)?value\s+(\S+)\s+(.*)")
 
 # What a daemon makes itself, programs with their words, and patterns.
 _NOT_NEEDED = ("listen", "pid", "include", "sendmail_path", "ping.path", "pm.status_path")
-_VAR_LOG = "/var/log"
 _LOGS = ("access.log", "error_log", "mail.log", "slowlog")
 _OWN = ("/", "/tmp", "/var/tmp", "/dev/null", "/dev/stderr")  # noqa: S108 # names
 """What every jail has of its own."""
@@ -118,21 +117,23 @@ class Setting(NamedTuple):
         if self.name in _NOT_NEEDED:
             return
         for path in map(PurePosixPath, _PATH.findall(self.value)):
-            log = self.name in _LOGS
-            if log and self.of_fpm and str(path.parent) == _VAR_LOG:
+            log, kept = self.name in _LOGS, _in_var_log(path)
+            if log and kept and self.of_fpm:
                 continue
-            at = path.parent if log and str(path.parent) != _VAR_LOG else path
+            at = path.parent if log and not kept else path
             if str(at) not in _OWN:
                 yield str(at)
+
+
+def _in_var_log(path: str | PurePosixPath) -> bool:
+    return str(PurePosixPath(path).parent) == "/var/log"
 
 
 def kept_logs(said: Said) -> list[str]:
     """The logs in /var/log itself, where only root can create a file: PHP could not in a jail."""
     there = dict(said.there.kinds)
     return [
-        f"{place} = {path}"
-        for path, place in said.paths
-        if path in there and str(PurePosixPath(path).parent) == _VAR_LOG
+        f"{place} = {path}" for path, place in said.paths if path in there and _in_var_log(path)
     ]
 
 
@@ -145,9 +146,7 @@ class Configuration:
     def named(self, ask: Ask) -> tuple[Named, ...]:
         """What there is on the host, asked now."""
         said: Said = ask(Settings, places=self.places)
-        return said.there.named(
-            each for each in said.paths if str(PurePosixPath(each[0]).parent) != _VAR_LOG
-        )
+        return said.there.named(each for each in said.paths if not _in_var_log(each[0]))
 
 
 def names(places: tuple[str, ...]) -> tuple[Names, ...]:

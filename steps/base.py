@@ -15,6 +15,14 @@ RULES = "/usr/local/etc/cellblock/rules"
 ASKED = "/usr/local/etc/rc.conf.d"
 """Where rc.subr(8) reads more settings, one file per rc script."""
 
+
+def until_policy(site: Site) -> str | None:
+    """The step until which jails may open any connection, for checks that do: None if it is not in
+    the order.
+    """
+    return "policy" if "policy" in site.order else None
+
+
 _SCRIPT = "/usr/local/etc/rc.d/cellblock"
 
 

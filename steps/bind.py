@@ -6,6 +6,7 @@ from operations import files, named, rc
 from rollout.plan.step import Check, Gate, Step, check, use
 from rollout.site import Site
 from steps import dependents, egress, forward, overlap
+from steps.base import until_policy
 from steps.thin import jail_steps, local_etc
 
 REQUIRES = ("network",)
@@ -142,7 +143,7 @@ def _resolves(site: Site) -> list[Check]:
 
 def _resolved(site: Site) -> Check:
     """The policy ends the direct question from the public address, which is compared with."""
-    until = "policy" if "policy" in site.order else None
+    until = until_policy(site)
     test, ways = "named::programs_resolve_through_the_jail", forward.ways(site, _NAME)
     return check(test, until=until, service=_NAME, ways=ways)
 

@@ -8,7 +8,7 @@ from rollout.errors import Refused
 from rollout.plan.step import Check, Gate, Step, check, use
 from rollout.site import Site
 from steps import forward, ruleset
-from steps.base import RULES
+from steps.base import RULES, until_policy
 
 REQUIRES = ("network",)
 
@@ -47,7 +47,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 use(firewall.switch, set=place.set),
             ),
             checks=(
-                *ruleset.checks(site, _NAME)[1:],
+                ruleset.saved(_NAME),
                 *forward.checks(site, _NAME, ways(site)),
                 *_checks(site, natted, boot),
             ),
@@ -151,8 +151,7 @@ def _checks(site: Site, natted: bool, boot: str) -> list[Check]:
         found.append(check("egress::nat_skips_the_hosts_own_packets"))
         if site.egress.peer:
             # Once the policy is in force, a jail may no longer connect to any port it likes.
-            until = "policy" if "policy" in site.order else None
-            found.append(check("egress::upload_works", until=until))
+            found.append(check("egress::upload_works", until=until_policy(site)))
     if site.egress.probe_port:
         found.append(check("egress::download_works"))
     return found

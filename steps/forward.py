@@ -17,7 +17,7 @@ from operations.doors import Beside, Doors, Ways
 from rollout.plan.step import Check, Use, check, use
 from rollout.site import PARTS_BEFORE, Site
 from steps import ruleset
-from steps.base import RULES
+from steps.base import RULES, until_policy
 
 
 def rules(site: Site, service: str, *, localhost: bool = True) -> list[Use]:
@@ -61,7 +61,7 @@ def checks(site: Site, part: str, ways: Ways, until: str | None = None) -> tuple
 def answer_checks(site: Site, service: str, until: str | None = None) -> tuple[Check, ...]:
     """The service answers from its jail wherever it did before; later the policy rules jails."""
     known = ways(site, service)
-    denied = until or ("policy" if "policy" in site.order else None)
+    denied = until or until_policy(site)
     return (
         check("service::answers_wherever_it_did", until=until, service=service, ways=known),
         check("service::answers_jails_at_localhost", until=denied, service=service, ways=known),
@@ -132,7 +132,7 @@ def _back(site: Site, service: str) -> list[str]:
 
 def back_checks(site: Site, jail: str) -> list[Check]:
     """The jail reaches at 127.0.0.1 what stays, as far as the host does; later the policy rules."""
-    until = "policy" if "policy" in site.order else None
+    until = until_policy(site)
     return [
         check("jail::reaches_localhost_of_the_host", until=until, jail=jail, service=name)
         for name in site.staying

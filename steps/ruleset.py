@@ -22,8 +22,9 @@ def part(site: Site, name: str, bodies: Sequence[str]) -> list[Use]:
 
 
 def checks(site: Site, name: str) -> tuple[Check, ...]:
-    set = site.places[name].set
-    return (
-        check("network::ipfw_set_is_enabled", set=set),
-        check("network::ipfw_rules_are_saved_for_boot", part=name, path=f"{RULES}/{name}.rules"),
-    )
+    return (check("network::ipfw_set_is_enabled", set=site.places[name].set), saved(name))
+
+
+def saved(name: str) -> Check:
+    """The next boot loads the rules of this part as they are now."""
+    return check("network::ipfw_rules_are_saved_for_boot", part=name, path=f"{RULES}/{name}.rules")

@@ -10,6 +10,7 @@ from operations import jail as jails
 from operations import mail
 from rollout.plan.step import Check, Gate, Use, check, use
 from rollout.site import HOST, INTERNET, Site
+from steps.base import until_policy
 from steps.render import render
 
 _MAIL = "mail"
@@ -89,7 +90,7 @@ def arrival_checks(site: Site) -> tuple[Check, ...]:
 
 
 def _ends(site: Site) -> str | None:
-    return "policy" if "policy" in site.order and _shut_in(site) else None
+    return until_policy(site) if _shut_in(site) else None
 
 
 def _shut_in(site: Site) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rollout.plan.step import Check, Gate, Step, check
 from rollout.site import Site
 from steps import accounts, overlap
+from steps.base import until_policy
 from steps.thin import jail_steps
 
 REQUIRES = ("network",)
@@ -69,6 +70,6 @@ def _twins(site: Site) -> tuple[Check, ...]:
         test = "web::jail_sends_the_same_pages"
         found.append(check(test, ahead=True, until="web.cutover", service=_NAME))
     if "mysql" in site.services and site.jails[jail].uids and jail != site.jail_of("mysql"):
-        until = "policy" if "policy" in site.order else None
+        until = until_policy(site)
         found.append(check("mysql::programs_log_in", ahead=True, until=until, jail=jail))
     return tuple(found)

@@ -138,22 +138,26 @@ class Runner:
 
     def compiled(self, position: int) -> bundle.Bundle:
         """Compile a step for the host as it is now."""
-        step = self.plan.steps[position]
-        answers = bundle.gather_facts([step], self.session.output)
-        return bundle.compile_step(position + 1, step, self.plan.hashes[position], answers)
+        [made] = self.compiled_at_once([position])
+        return made
+
+    def compiled_at_once(self, positions: Sequence[int]) -> list[bundle.Bundle]:
+        """Compile some steps for the host as it is now, in one round trip."""
+        steps = {n: self.plan.steps[n] for n in positions}
+        # The facts of all steps are one command: a hundred programs, on however slow a host.
+        answers = bundle.gather_facts(steps.values(), partial(self.session.output, limit=600))
+        return [
+            bundle.compile_step(n + 1, step, self.plan.hashes[n], answers)
+            for n, step in steps.items()
+        ]
 
     def must_fit(self, wanted: int) -> None:
-        """Compile the first steps, those that have not begun, for the host as it is now.
+        """Compile the first steps, those that have not begun.
 
-        In one round trip. Raises Refused at the first that has to refuse, before anything is begun.
+        Raises Refused at the first that has to refuse this host, before anything is begun.
         """
         there = {entry.name for entry in self.known().entries if entry.state not in _ABSENT}
-        left = [n for n in range(wanted) if self.plan.steps[n].name not in there]
-        steps = [self.plan.steps[n] for n in left]
-        # All facts of all steps are one command: a hundred programs, on however slow a host.
-        answers = bundle.gather_facts(steps, partial(self.session.output, limit=600))
-        for n, step in zip(left, steps, strict=True):
-            bundle.compile_step(n + 1, step, self.plan.hashes[n], answers)
+        self.compiled_at_once([n for n in range(wanted) if self.plan.steps[n].name not in there])
 
     # Forward.
 

@@ -117,8 +117,8 @@ def ahead(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
             )
         left = [n for n in range(last) if made.directory(n) not in done]
         return [
-            (runner.compiled(n), runner.gate(made.steps[n]), runner.found(made.steps[n]))
-            for n in (left[-1:] if step else left)
+            (each, runner.gate(each.step), runner.found(each.step))
+            for each in runner.compiled_at_once(left[-1:] if step else left)
         ]
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,7 +11,7 @@ import pytest
 from operations.carried import Ask
 from operations.doors import Doors, View, Ways
 from operations.facts import JAIL_CONF, JailAddresses, Listeners, Nats, Networks, OnePass, Rules
-from operations.needs import Daemons, Running
+from operations.needs import Daemons, Listener, Running
 from operations.placing import Obstacle, Placed, of_host
 from rollout import plan
 from rollout.site import Site
@@ -102,22 +100,6 @@ def enabled_jails(said: str) -> list[str]:
     return names if enabled.upper() in ("YES", "TRUE", "ON", "1") else []
 
 
-@dataclass(frozen=True)
-class Listening:
-    """A listening socket; `proto` as sockstat prints it: tcp or udp with 4, 6 or 46."""
-
-    pid: str
-    proto: str
-    address: str
-    port: str
-
-    @property
-    def for_others(self) -> bool:
-        """Whether other machines can reach it."""
-        address = self.address.partition("%")[0]
-        return address == "*" or not ip_address(address).is_loopback
-
-
 @pytest.fixture(scope="session")
 def carriers(site: Site) -> Carriers:
     """What carries needs into jails, by the plan of the site."""
@@ -143,16 +125,9 @@ def needs(host: Any, ask: Ask, running: Running, carriers: Carriers, site: Site)
 
 
 @pytest.fixture(scope="session")
-def listening(running: Running) -> list[Listening]:
+def listening(running: Running) -> list[Listener]:
     """On the host itself, jails not included."""
-    return sockets("\n".join(running.sockets))
-
-
-def sockets(said: str) -> list[Listening]:
-    """The lines of sockstat, without sockets that have no port (`*:*`): nothing can reach them."""
-    rows = [row.split() for row in said.splitlines()]
-    ends = [(row[-5], row[-3], *row[-2].rpartition(":")) for row in rows]
-    return [Listening(pid, proto, at, port) for pid, proto, at, _, port in ends if port != "*"]
+    return list(running.listening())
 
 
 class Served(NamedTuple):

@@ -6,17 +6,15 @@ import re
 import secrets
 from collections.abc import Sequence
 from shlex import quote
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from operations import logins, mail, mailers
 from operations.carried import Ask, Further
 from operations.jail import PROGRAMS
 from operations.mail import POSTFIX, SENDMAIL, Queue
+from operations.needs import Listener
 from rollout.site import Site
 from tests.checks import arrived, smtp
-
-if TYPE_CHECKING:
-    from tests.checks.conftest import Listening
 
 _NAMES = "echo '$=w' | /usr/sbin/sendmail -bt | sed -e 's/^> //'"
 
@@ -106,7 +104,7 @@ def test_only_logins_have_passwords(host: Any, ask: Ask, site: Site, jail: str) 
 
 
 def test_local_helpers_are_reached(
-    ask: Ask, listening: list[Listening], site: Site, service: str
+    ask: Ask, listening: list[Listener], site: Site, service: str
 ) -> None:
     """Milters, filters and policy servers at 127.0.0.1, which is the jail itself in a jail."""
     jail = site.jail_of(service)
@@ -115,9 +113,9 @@ def test_local_helpers_are_reached(
         for name in site.jails[jail].services
         for each in site.services[name].tcp_ports
         for one in listening
-        if one.port == str(each)
+        if one.port == each
     }
-    helpers = {one.port for one in listening if one.pid not in own}
+    helpers = {str(one.port) for one in listening if one.pid not in own}
     known = {str(port) for port in site.tcp_ports}
     lost = [
         f"{said}: 127.0.0.1:{port}"

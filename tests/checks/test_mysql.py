@@ -7,9 +7,8 @@ from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any
 
-from operations.needs import Open, Running, opened
+from operations.needs import Open, Running, listeners, opened
 from rollout.site import Site
-from tests.checks.conftest import sockets
 
 _ITS_FILES = ("ibdata1", "aria_log_control", "mysql.ibd")
 
@@ -40,8 +39,8 @@ def test_jails_server_uses_the_hosts_data(host: Any, site: Site, service: str) -
     wanted, jail = site.services[service], site.jail_of(service)
     root = site.root(jail)
     ports = ",".join(str(listen.port) for listen in wanted.ports)
-    rows = sockets(host.check_output("jexec %s sockstat -46lq -p %s", jail, ports))
-    said = host.run(f"procstat -f {' '.join(sorted({one.pid for one in rows}))}").stdout
+    rows = host.check_output("jexec %s sockstat -46lq -p %s", jail, ports).splitlines()
+    said = host.run(f"procstat -f {' '.join(sorted({one.pid for one in listeners(rows)}))}").stdout
     found = _directory(opened(said.splitlines()))
     there = [root + each for each in wanted.data]
     assert _is_in(found, there), (

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from operations.carried import is_in
 from operations.facts import jails_of
 from operations.jail import PROGRAMS
-from operations.needs import Running
+from operations.needs import Listener, Running
 from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
+from steps.carriers import FRESH
 
 if TYPE_CHECKING:
     from operations.doors import Ways
-    from tests.checks.conftest import HostFirewall, Listening
+    from tests.checks.conftest import HostFirewall
 
 
 def test_host_runs_a_supported_freebsd(host: Any) -> None:
@@ -104,7 +105,7 @@ def test_rcvar_is_what_the_script_reads(host: Any, site: Site, service: str) -> 
 
 
 def test_socket_is_the_daemons(
-    host: Any, running: Running, listening: list[Listening], site: Site, service: str
+    host: Any, running: Running, listening: list[Listener], site: Site, service: str
 ) -> None:
     """It is replaced by a link into the jail: programs look for it where the daemon has it now."""
     socket = site.services[service].socket
@@ -121,7 +122,7 @@ def _sockets(running: Running, pids: set[str]) -> str:
     return " or ".join(dict.fromkeys(paths)) or "the path where the daemon listens"
 
 
-def test_daemon_listens_on_its_ports(listening: list[Listening], site: Site, service: str) -> None:
+def test_daemon_listens_on_its_ports(listening: list[Listener], site: Site, service: str) -> None:
     for listen in site.services[service].ports:
         assert _at(listen, listening), (
             f"services.{service}.ports: nothing on the host listens on {listen.port}/{listen.proto}"
@@ -129,7 +130,7 @@ def test_daemon_listens_on_its_ports(listening: list[Listening], site: Site, ser
 
 
 def test_public_ports_answer_here(
-    outside: Outside, listening: list[Listening], site: Site, service: str
+    outside: Outside, listening: list[Listener], site: Site, service: str
 ) -> None:
     """Later each step asks them from here, so a firewall must not refuse this machine."""
     wan = str(site.host.wan_address)
@@ -148,13 +149,13 @@ def test_public_ports_answer_here(
 
 
 def test_all_ports_are_in_the_site_file(
-    listening: list[Listening], site: Site, service: str
+    listening: list[Listener], site: Site, service: str
 ) -> None:
     """A port that the site file does not name is not forwarded, and would stop answering."""
     asked = [one for listen in site.services[service].ports for one in _at(listen, listening)]
     daemon = {one.pid for one in asked}
     served = {
-        int(one.port)
+        one.port
         for one in listening
         if one.pid in daemon and one.proto.startswith("tcp") and one.for_others
     }
@@ -166,7 +167,7 @@ def test_all_ports_are_in_the_site_file(
 
 
 def test_daemon_serves_no_ipv6_clients(
-    interfaces: dict[str, str], listening: list[Listening], site: Site, service: str
+    interfaces: dict[str, str], listening: list[Listener], site: Site, service: str
 ) -> None:
     """A forwarded IPv6 connection hangs in a jail that does not have the public address."""
     there = interfaces.get(site.host.wan_interface, "").split()
@@ -205,11 +206,9 @@ def test_ports_are_forwarded_where_the_daemon_listens(
         )
 
 
-def _at(listen: Listen, listening: list[Listening]) -> list[Listening]:
+def _at(listen: Listen, listening: list[Listener]) -> list[Listener]:
     return [
-        one
-        for one in listening
-        if one.proto.startswith(listen.proto) and one.port == str(listen.port)
+        one for one in listening if one.proto.startswith(listen.proto) and one.port == listen.port
     ]
 
 
@@ -237,13 +236,10 @@ def test_configuration_exists(host: Any, path: str) -> None:
 _LINKS = 5  # of those that a message lists
 
 
-_IN_EVERY_JAIL = (*PROGRAMS, "/var/run", "/var/log", "/tmp", "/var/tmp", "/dev")
-
-
 def test_links_in_data_lead_into_the_jail(host: Any, site: Site, service: str) -> None:
     """The data is mounted as it is: a link in it that leads elsewhere would lead nowhere there."""
     jail = site.jail_of(service)
-    has = (*_IN_EVERY_JAIL, *site.paths(jail))
+    has = (*PROGRAMS, *FRESH, *site.paths(jail))
     places = " ".join(map(shlex.quote, site.services[service].data))
     found = host.run(f"find -H {places} -type l -exec stat -f '%N%t%Y' {{}} +").stdout.splitlines()
     odd = [row for row in found if row.count("\t") != 1]

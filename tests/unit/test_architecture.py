@@ -37,7 +37,7 @@ HANDS_ON = {
     "rollout/site/reading.py": "Site.model_validate(data)",
     "rollout/site/model.py": "socket: HostPath | None",
     "rollout/plan/plan.py": "steps(site",
-    "steps/mysql.py": '"socket": service.socket',
+    "steps/mysql.py": "socket=service.socket",
     "operations/rc.py": "files.link._inner(path=socket",
     "operations/files.py": "ln -sfh {to} {at}",
     "rollout/engine/runner.py": "bundle.compile_step(",

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from operations.needs import Listener, listeners
 from rollout import site
 from rollout.site import Site
 from tests.checks import test_preflight as preflight
-from tests.checks.conftest import sockets
 from tests.checks.manual.preflight import all_ports_are_in_the_site_file
 from tests.rehearsal.sites import SAMPLE
 
@@ -32,6 +32,10 @@ MORE = "bind     named      746   42 tcp4   203.0.113.2:8053      *:*\n"
 @pytest.fixture(scope="module")
 def sample() -> Site:
     return site.read(SAMPLE)
+
+
+def sockets(said: str) -> list[Listener]:
+    return list(listeners(said.splitlines()))
 
 
 def by_hand(told: str, there: Site, service: str) -> str:
