@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from shlex import quote
 from typing import Any, NamedTuple, Protocol
@@ -138,9 +139,15 @@ def has_space(path: str) -> bool:
 
 def is_in(path: str, places: Sequence[str]) -> bool:
     """Whether a path is one of these places, or below one; /home may be a link to usr/home."""
-    at = PurePosixPath(path)
-    ways = [at, PurePosixPath(f"/usr{path}")] if at.is_relative_to("/home") else [at]
-    return any(way.is_relative_to(place) for way in ways for place in places)
+    at = _folder(path)
+    ways = (at, f"/usr{at}") if at.startswith("/home/") else (at,)
+    return any(way.startswith(place) for way in ways for place in map(_folder, places))
+
+
+@lru_cache(maxsize=4096)
+def _folder(path: str) -> str:
+    """With one slash at its end, and none doubled."""
+    return f"{str(PurePosixPath(path)).rstrip('/')}/"
 
 
 @operation()

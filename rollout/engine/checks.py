@@ -66,6 +66,7 @@ class _Plugin:
         self, checks: tuple[Check, ...], host: testinfra.host.Host, site: Site, outside: Outside
     ) -> None:
         self.checks = checks
+        self._nodes = {check.node for check in checks}
         self._host = host
         self._site = site
         self._outside = outside
@@ -93,6 +94,14 @@ class _Plugin:
             names = tuple(values[0])
             rows = list(dict.fromkeys(tuple(each[name] for name in names) for each in values))
             metafunc.parametrize(names, rows, ids=["-".join(map(str, row)) for row in rows])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(
+        self, collector: pytest.Module | pytest.Class, name: str
+    ) -> list[pytest.Item] | None:
+        """Leave out what is not asked: pytest would make items of all tests of a module first."""
+        node = f"{collector.nodeid.rpartition('/')[2]}::{name}"
+        return None if node in self._nodes else []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
@@ -198,7 +207,7 @@ def run(
     plugin = _Plugin(wanted, testinfra_host(session), site, outside)
     arguments = [str(CHECKS / node) for node in nodes]
     # With the project as root: a module of the same file name elsewhere stays a different module.
-    quiet = ["--import-mode=importlib", f"--rootdir={CHECKS.parent.parent}"]
+    quiet = ["-s", "--import-mode=importlib", f"--rootdir={CHECKS.parent.parent}"]
     quiet += [f"--confcutdir={CHECKS}", "-c", os.devnull]
     # testinfra's own plugin would give checks a `host` of its own backends.
     quiet += ["--disable-plugin-autoload", *(f"-pno:{name}" for name in _WITHOUT)]
