@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path as File
 from pathlib import PurePosixPath
 
 from pyinfra import host
@@ -11,7 +12,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import rc
 from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
-from operations.facts import JailConf, Jails, Path, RcConf, Replaceable
+from operations.facts import JailConf, Jails, OwnAddresses, Path, RcConf, Replaceable
 
 BASE = (
     *("bin", "lib", "libexec", "sbin"),
@@ -37,6 +38,8 @@ ETC = (
 """The parts of /etc that a jail gets as they are."""
 # Not all of /etc: password hashes, ssh host keys and the host's rc.conf, fstab and crontab do not
 # belong in a jail.
+
+_LISTENS = File(__file__).with_name("listens.awk")
 
 _GROUPS = (
     "NR == FNR {kept[$1]; primary[$4]; next} /^#/ || NF < 4 {next} "
@@ -171,19 +174,24 @@ def _is_link(path: str) -> bool:
 
 
 @operation()
-def readdressed(directory: str, old: str, new: str) -> Commands:
-    """Change the listen address `old` in a copied configuration to `new`, the jail's address.
+def readdressed(places: Sequence[str], into: str, public: str, new: str) -> Commands:
+    """Let Apache and MySQL listen on `new`, the jail's address, instead of any of the host's.
 
-    Only in Apache's Listen and MySQL's bind-address: a virtual host keeps its public address, since
-    a forwarded connection still has it as its local address. Undone with the jail's tree.
+    In the copied configuration `places`: Apache's Listen and MySQL's bind-address. A virtual host
+    keeps its public address, since a forwarded connection still has it as its local address. Undone
+    with the jail's tree.
     """
-    dotted = old.replace(".", "[.]")
-    keyword = "[[:space:]]*(Listen|bind[-_]address)[[:space:]]*=?[[:space:]]*"
-    replacement = f"s/^({keyword}){dotted}([^0-9]|$)/\\1{new}\\3/"
+    has = host.get_fact(OwnAddresses, wan=public) or ()
+    own = " ".join(dict.fromkeys([public, *(str(each.ip) for each in has)]))
+    script = f"{into}/listens.awk"
+    yield NewFile(script, _LISTENS.read_text(encoding="utf-8"))
+    lines, files = "^[[:space:]]*(listen|bind[-_]address)[[:space:]=]", " ".join(map(quote, places))
     yield Reversible(
-        f"find {quote(directory)} -type f -exec sed -E -i '' -e '{replacement}' {{}} +",
+        f"find {files} -type f -exec grep -lIiE {quote(lines)} {{}} + | sort | awk "
+        f"-v own={quote(f' {own} ')} -v new={quote(new)} -f {quote(staged(script))} "
+        f"&& rm {quote(staged(script))}",
         undo=":",
-        says=f"in {directory}, change the listen address from {old} to {new}",
+        says=f"in {', '.join(places)}, let Apache and MySQL listen on {new} instead of {own}",
     )
 
 

@@ -12,6 +12,9 @@ from operations import rc
 from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
 from operations.facts import Networks
 
+CONTROL = 953
+"""The port of rndc(8), if named.conf does not say otherwise."""
+
 _AWK = Path(__file__).with_name("named.awk")
 
 # The zones that this named is configured for, with their views.

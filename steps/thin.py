@@ -123,17 +123,20 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             names=local,
             scripts=[service.rc for service in services],
         ),
-        use(
-            jail.readdressed,
-            directory=private,
-            old=str(site.host.wan_address),
-            new=str(jail_.address),
-        ),
     ]
     if outside:
         uses.append(use(jail.copies, source="/", into=root, names=outside))
     further = _further(site, name)
     uses.append(use(carried.brought, further=further, root=root, private=private))
+    uses.append(
+        use(
+            jail.readdressed,
+            places=[private, *(f"{root}/{each}" for each in outside)],
+            into=private,
+            public=str(site.host.wan_address),
+            new=str(jail_.address),
+        )
+    )
     companions = [each for one in jail_.services for each in site.companions(one)]
     uses += [
         use(

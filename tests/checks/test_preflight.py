@@ -7,6 +7,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from operations import named
 from operations.carried import is_in
 from operations.facts import jails_of
 from operations.jail import PROGRAMS
@@ -154,16 +155,27 @@ def test_all_ports_are_in_the_site_file(
     """A port that the site file does not name is not forwarded, and would stop answering."""
     asked = [one for listen in site.services[service].ports for one in _at(listen, listening)]
     daemon = {one.pid for one in asked}
-    served = {
-        one.port
+    left = [
+        one
         for one in listening
-        if one.pid in daemon and one.proto.startswith("tcp") and one.for_others
-    }
-    left = ", ".join(map(str, sorted(served.difference(site.tcp_ports))))
-    assert not left, (
-        f"services.{service}: its daemon also listens on {left}/tcp, which would not answer after "
-        f"the move: add it to services.{service}.ports, or close it"
+        if one.pid in daemon and one.proto.startswith("tcp") and one.port not in site.tcp_ports
+    ]
+    public = ", ".join(sorted({str(one.port) for one in left if one.for_others}))
+    assert not public, (
+        f"services.{service}: its daemon also listens on {public}/tcp, which would not answer "
+        f"after the move: add it to services.{service}.ports, or close it"
     )
+    local = sorted({one.port for one in left if one.at_loopback and one.port != _by_rndc(service)})
+    assert not local, (
+        f"services.{service}: its daemon also listens on {local[0]}/tcp at 127.0.0.1, where "
+        f"programs of this host would not find it after the move: add "
+        f"{{ port = {local[0]}, public = false }} to services.{service}.ports, or close it"
+    )
+
+
+def _by_rndc(service: str) -> int | None:
+    """The port by which rndc(8) controls named. It is typed in the jail then (docs/services)."""
+    return named.CONTROL if service == "bind" else None
 
 
 def test_daemon_serves_no_ipv6_clients(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from shlex import quote
 
+from operations import named
 from operations.command import ANY, Look
 from operations.doors import Ways
 from rollout.site import Site
@@ -79,10 +80,12 @@ def public_ports_answer_here(site: Site, service: str) -> Iterator[Look]:
 
 
 def all_ports_are_in_the_site_file(site: Site, service: str) -> Iterator[Look]:
-    """Ports on loopback addresses do not count: other machines cannot reach them."""
-    first, named = site.services[service].ports[0], "|".join(map(str, site.tcp_ports))
+    """That by which rndc(8) controls named does not count: it is typed in the jail then."""
+    first, known = site.services[service].ports[0], [*map(str, site.tcp_ports)]
+    if service == "bind":
+        known.append(str(named.CONTROL))
     pid = f"sockstat -46lq -j 0 -P {first.proto} -p {first.port} | awk 'NR == 1 {{print $3}}'"
-    rest = f"$3 == pid && $6 !~ /^127[.]|^::1:|:([*]|{named})$/"
+    rest = f"$3 == pid && $6 !~ /^::1:|:([*]|{'|'.join(known)})$/"
     yield Look(f"sockstat -46lq -j 0 -P tcp | awk -v pid=$({pid}) '{rest}'")
 
 

@@ -26,6 +26,7 @@ bind     named      746   40 tcp6   ::1:953               *:*
 bind     named      746   41 udp4   *:50123               *:*
 root     sshd       810   4  tcp4   *:22                  *:*
 """
+LOCAL = "bind     named      746   43 tcp4   127.0.0.1:8053        *:*\n"
 MORE = "bind     named      746   42 tcp4   203.0.113.2:8053      *:*\n"
 
 
@@ -52,7 +53,7 @@ def by_hand(told: str, there: Site, service: str) -> str:
 
 
 @pytest.mark.parametrize("service", ["bind", "web"])
-def test_loopback_and_what_has_no_port_are_passed_over(sample: Site, service: str) -> None:
+def test_rndcs_port_and_what_has_no_port_are_passed_over(sample: Site, service: str) -> None:
     preflight.test_all_ports_are_in_the_site_file(sockets(SERVED), sample, service)
     assert by_hand(SERVED, sample, service) == ""
 
@@ -62,6 +63,12 @@ def test_another_port_of_the_daemon_is_told(sample: Site) -> None:
         preflight.test_all_ports_are_in_the_site_file(sockets(SERVED + MORE), sample, "bind")
     assert by_hand(SERVED + MORE, sample, "bind") == MORE
     preflight.test_all_ports_are_in_the_site_file(sockets(SERVED + MORE), sample, "web")
+
+
+def test_another_port_for_programs_of_the_host_is_told(sample: Site) -> None:
+    with pytest.raises(AssertionError, match=r"8053/tcp at 127\.0\.0\.1.*public = false"):
+        preflight.test_all_ports_are_in_the_site_file(sockets(SERVED + LOCAL), sample, "bind")
+    assert by_hand(SERVED + LOCAL, sample, "bind") == LOCAL
 
 
 class Linked:

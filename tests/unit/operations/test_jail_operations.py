@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from ipaddress import IPv4Interface
 from pathlib import Path as LocalPath
 
 import pytest
@@ -10,7 +11,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import jail
 from operations.command import NewFile, Reversible
-from operations.facts import JailConf, Jails, Path, RcConf, Replaceable, State
+from operations.facts import JailConf, Jails, OwnAddresses, Path, RcConf, Replaceable, State
 from tests.unit.operations.asking import DASH, pairs, reversible, typed, unset, yielded
 
 
@@ -246,16 +247,29 @@ def test_a_copy_of_what_is_not_there_fails(tmp_path: LocalPath) -> None:
     assert typed(copied(tmp_path / "etc", tmp_path / "to", "nosuch"), tmp_path).returncode != 0
 
 
-def readdressed(directory: str) -> str:
-    [command] = reversible(
-        jail.readdressed, directory=directory, old="203.0.113.2", new="10.80.0.4"
+def readdressing(directory: str, *addresses: str) -> tuple[NewFile, str]:
+    """Its script, and the command, on a host with these addresses besides 127.0.0.1."""
+    has = tuple(IPv4Interface(each) for each in ("127.0.0.1/8", *addresses))
+    script, command = yielded(
+        jail.readdressed,
+        {OwnAddresses: has},
+        places=[directory],
+        into=directory,
+        public="203.0.113.2",
+        new="10.80.0.4",
     )
+    assert isinstance(script, NewFile)
+    assert isinstance(command, Reversible)
     assert command.undo == ":"
-    return command.do
+    return script, command.do
 
 
-def test_the_text_of_readdressed() -> None:
-    assert readdressed("/j/etc").startswith("find /j/etc -type f -exec sed -E -i '' -e 's/^")
+def readdressed(directory: LocalPath, *addresses: str) -> None:
+    script, text = readdressing(str(directory), *addresses)
+    LocalPath(script.staged).write_text(script.content)
+    done = typed(text, directory)
+    assert done.returncode == 0, done.stderr
+    assert not LocalPath(script.staged).exists()
 
 
 @pytest.mark.parametrize(
@@ -263,23 +277,52 @@ def test_the_text_of_readdressed() -> None:
     [
         ("Listen 203.0.113.2:80", "Listen 10.80.0.4:80"),
         ("  Listen  203.0.113.2:443 https", "  Listen  10.80.0.4:443 https"),
+        ("listen 203.0.113.3:80", "listen 10.80.0.4:80"),
+        ("Listen 127.0.0.1:8080", "Listen 10.80.0.4:8080"),
+        ("Listen 80", "Listen 80"),
+        ("Listen [::]:80", "Listen [::]:80"),
+        ("Listen 203.0.113.20:80", "Listen 203.0.113.20:80"),
+        ("Listen 203.0.113.2", "Listen 10.80.0.4"),
+        ("#Listen 203.0.113.2:80", "#Listen 203.0.113.2:80"),
+        ("listen = 127.0.0.1:9000", "listen = 127.0.0.1:9000"),
+        ("<VirtualHost 203.0.113.2:80>", "<VirtualHost 203.0.113.2:80>"),
         ("bind-address = 203.0.113.2", "bind-address = 10.80.0.4"),
         ("bind_address=203.0.113.2", "bind_address=10.80.0.4"),
-        ("<VirtualHost 203.0.113.2:80>", "<VirtualHost 203.0.113.2:80>"),
-        ("#Listen 203.0.113.2:80", "#Listen 203.0.113.2:80"),
-        ("Listen 80", "Listen 80"),
-        ("Listen 203.0.113.20:80", "Listen 203.0.113.20:80"),
         ("bind-address = 203.0.113.25", "bind-address = 203.0.113.25"),
-        ("Listen 203.0.113.2", "Listen 10.80.0.4"),
         ("bind-address = 203.0.113.2 # public", "bind-address = 10.80.0.4 # public"),
-        ("Listen 203x0x113x2:80", "Listen 203x0x113x2:80"),
+        ("bind-address = 127.0.0.1, 203.0.113.3,::1", "bind-address = 10.80.0.4,::1"),
+        ("bind-address = *", "bind-address = *"),
+        (
+            "Listen 203.0.113.2:80\nListen 203.0.113.3:80",
+            "Listen 10.80.0.4:80\n# Listen 203.0.113.3:80",
+        ),
+        (
+            "Listen 203.0.113.2:80\nListen 203.0.113.2:81",
+            "Listen 10.80.0.4:80\nListen 10.80.0.4:81",
+        ),
     ],
 )
 def test_daemons_listen_on_the_jails_address(tmp_path: LocalPath, before: str, after: str) -> None:
-    (tmp_path / "httpd.conf").write_text(before + "\n")
-    done = typed(readdressed(str(tmp_path)).replace("-i ''", "-i"), tmp_path)  # GNU sed's -i
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "httpd.conf").read_text() == after + "\n"
+    (tmp_path / "a b.conf").write_text(f"# made by hand\n{before}\n")
+    readdressed(tmp_path, "203.0.113.2/24", "203.0.113.3/32")
+    assert (tmp_path / "a b.conf").read_text() == f"# made by hand\n{after}\n"
+
+
+def test_a_socket_is_bound_once_whichever_file_says_so(tmp_path: LocalPath) -> None:
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra" / "ssl.conf").write_text("Listen 127.0.0.1:80\n")
+    (tmp_path / "httpd.conf").write_text("Listen 203.0.113.2:80\n")
+    readdressed(tmp_path, "203.0.113.2/24")
+    assert (tmp_path / "extra" / "ssl.conf").read_text() == "Listen 10.80.0.4:80\n"
+    assert (tmp_path / "httpd.conf").read_text() == "# Listen 203.0.113.2:80\n"
+
+
+def test_what_says_nothing_of_it_is_left_as_it_is(tmp_path: LocalPath) -> None:
+    (tmp_path / "key.der").write_bytes(b"\0\xffbind-address\n\0")
+    (tmp_path / "no end").write_text("Timeout 60")
+    readdressed(tmp_path, "203.0.113.2/24")
+    assert (tmp_path / "key.der").read_bytes() == b"\0\xffbind-address\n\0"
+    assert (tmp_path / "no end").read_text() == "Timeout 60"
 
 
 def test_a_private_file_is_laid_beside_its_place_and_renamed() -> None:
@@ -476,7 +519,7 @@ def test_a_jail_that_starts_at_boot_already_is_left_alone() -> None:
 
 
 def test_every_text_is_sh(tmp_path: LocalPath) -> None:
-    texts = [*tree("/j/web"), *(do for do, _ in configuration()), readdressed("/j/etc")]
+    texts = [*tree("/j/web"), *(do for do, _ in configuration()), readdressing("/j/etc")[1]]
     for text in texts:
         assert "\n" not in text
         checked = subprocess.run(
