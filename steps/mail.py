@@ -17,7 +17,7 @@ from operations.mail import POSTFIX, SENDMAIL, SUBMISSION, Queue
 from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Check, Gate, Step, Use, check, use
-from rollout.site import Site
+from rollout.site import HOST, Site
 from steps import dependents, forward, submission
 from steps.render import render
 from steps.thin import jail_steps, local_etc
@@ -77,6 +77,19 @@ def moved(site: Site) -> tuple[str, ...]:
     return (*(each for each in others if each not in site.order), _NAME)
 
 
+def _with_login(site: Site) -> list[str]:
+    """The services with a test account to log in with."""
+    told = [name for name, each in site.services.items() if each.test_account]
+    for name in told:
+        if site.services[name].rc != "dovecot":
+            raise Refused(
+                f"{site.path}: services.{name}.test_account: expected it at a service whose rc is "
+                f'"dovecot"; this one is "{site.services[name].rc}"',
+                todo="move the line to the table of Dovecot, or take it out",
+            )
+    return [name for name in told if name in moved(site)]
+
+
 def preflight(site: Site) -> tuple[Check, ...]:
     """What must be healthy on the host before anything begins."""
     before = "mail.retire"
@@ -86,6 +99,10 @@ def preflight(site: Site) -> tuple[Check, ...]:
         check("mail::named_paths_are_in_the_jail", until=_CUTOVER, service=_NAME),
         check("mail::local_helpers_are_reached", until=_CUTOVER, service=_NAME),
         check("mail::named_accounts_are_in_the_jail", until=_CUTOVER, service=_NAME),
+        *(
+            check("dovecot::test_account_can_log_in", until=before, service=name, where=HOST)
+            for name in _with_login(site)
+        ),
         *(
             check(test, until=before, service=name)
             for name in moved(site)[:-1]
@@ -214,9 +231,13 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
             check("mail::gives_the_same_answers", until="mail.retire", ahead=True),
             check("mail::calls_itself_the_same", until="mail.retire", ahead=True),
             *(
-                check("mail::dovecot_has_the_same_mailboxes", until="mail.retire", ahead=True)
+                check("dovecot::has_the_same_mailboxes", until="mail.retire", ahead=True)
                 for name in moved(site)
                 if site.services[name].rc == "dovecot"
+            ),
+            *(
+                check("dovecot::logins_are_the_same", until="mail.retire", service=name)
+                for name in _with_login(site)
             ),
             check("mail::accounts_are_in_the_jail"),
             *(
@@ -324,6 +345,10 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
             ),
             check("mail::host_queue_is_empty"),
             *(each for name in moved(site) for each in dependents.logs_checks(site, name)),
+            *(
+                check("dovecot::test_account_can_log_in", service=name, where=jail)
+                for name in _with_login(site)
+            ),
             *_own_mail(site, "postfix"),
         ),
         tell=("editors of aliases and maps: from now on edit those in the jail, not the host's",),

@@ -204,6 +204,15 @@ class Companion(_Table):
     configuration: tuple[HostPath, ...] = ()
 
 
+class Login(_Table):
+    """An account that a check may log in with. Its password is the first line of a file that only
+    root of the host can read: it never leaves the host.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$")]
+    password_file: HostPath
+
+
 class Service(_Table):
     """[services.NAME]: a daemon. Paths are the host's, and the same in its jail."""
 
@@ -223,6 +232,7 @@ class Service(_Table):
     stop_within: Annotated[int, Field(ge=10, le=86400)] = 240
     overlap: bool = True
     client: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
+    test_account: Login | None = None
     companions: tuple[Companion, ...] = ()
 
     @property

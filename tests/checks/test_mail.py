@@ -317,68 +317,6 @@ def test_gives_the_same_answers(host: Any, site: Site) -> None:
     )
 
 
-_USERS = 10  # of whose mailboxes the messages are counted
-# Accounts of this system without mail: Dovecot's userdb passwd lists those of daemons, too.
-_IDLE = (
-    "awk -F: '{print $1, $6}' /etc/passwd | while read -r name home; do "
-    "[ -e /var/mail/$name ] || [ -d $home/Maildir ] || [ -d $home/mail ] || echo $name; done"
-)
-
-
-def test_dovecot_has_the_same_mailboxes(host: Any, site: Site) -> None:
-    """Users listed, and for a sample of them the number of messages in each mailbox.
-
-    The host is asked before and after the jail, since mail may arrive meanwhile.
-    """
-    jail = site.jail_of("mail")
-    asked = f"doveadm user '*' | sort; echo ==; jexec {jail} doveadm user '*' | sort; echo ==; "
-    said = host.run(asked + _IDLE).stdout.split("==\n")
-    here, there, idle = (part.split() for part in said)
-    lost = [each for each in here if each not in {*there, *idle}]
-    more = f" and {len(lost) - 10} more" * (len(lost) > 10)
-    assert not lost, f"Dovecot in jail {jail} does not know {', '.join(lost[:10])}{more}"
-    users = here or host.check_output(recipients_question(site)).split()
-    known = [each for each in users if each not in idle and re.fullmatch(r"[\w.+@-]+", each)]
-    sample = known[:: max(1, len(known) // _USERS)][:_USERS]
-    before, jails, after = _messages(host, jail, sample)
-    wrong = [
-        f"{user}: {mailbox} has {_count(count)} on the host, and {_count(jails.get(key))} in jail "
-        f"{jail}"
-        for key, count in before.items()
-        for user, mailbox in [key]
-        if key in after and not _is_between(jails.get(key), count, after[key])
-    ]
-    assert not wrong, f"Dovecot does not find the same mail: {'; '.join(wrong[:10])}"
-
-
-def _messages(host: Any, jail: str, users: Sequence[str]) -> list[dict[tuple[str, str], int]]:
-    """By user and mailbox: on the host, in the jail, and on the host again, in one round trip."""
-    ask = "doveadm -f tab mailbox status -u \"$user\" messages '*' 2>/dev/null | tail -n +2"
-    rounds = "; echo ==; ".join(
-        f'for user in {" ".join(users)}; do echo "= $user"; {where}{ask}; done'
-        for where in ("", f"jexec {jail} ", "")
-    )
-    found: list[dict[tuple[str, str], int]] = []
-    for part in host.run(rounds).stdout.split("==\n") if users else ["", "", ""]:
-        user, counts = "", {}
-        for line in part.splitlines():
-            mailbox, tab, count = line.rpartition("\t")
-            if line.startswith("= "):
-                user = line[2:]
-            elif tab and count.isdigit():
-                counts[user, mailbox] = int(count)
-        found.append(counts)
-    return found
-
-
-def _is_between(count: int | None, one: int, other: int) -> bool:
-    return count is not None and min(one, other) <= count <= max(one, other)
-
-
-def _count(count: int | None) -> str:
-    return "no such mailbox" if count is None else f"{count} messages"
-
-
 def test_is_taken_from_jails_as_from_the_host(host: Any, site: Site, senders: str) -> None:
     """By who serves 127.0.0.1 now: for an account of this system, and for another machine."""
     names = senders.split()

@@ -23,6 +23,7 @@ from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Transfer
 from rollout.rehearsal.box import Box, standin_box
 from rollout.site import Site
+from rollout.site.model import Login
 from steps import forward
 from tests.rehearsal.sites import SAMPLE
 from tests.rehearsal.test_bad_hosts import Lying
@@ -35,6 +36,7 @@ RESOLVERS = forward.ways(site.read(SAMPLE), "bind")
 LOADED = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload ipfw"
 PYTHON = re.compile(r"CommandResult|Error\b|\bNone\b|\['|^assert |<\w+\.")
 """What a message must not contain: reprs (TOML's lists have double quotes), exceptions."""
+ANN = Login(name="ann@example.org", password_file="/etc/rc.conf")  # noqa: S106 # a path
 MYSQL = {"name": "mysql.example.org", "address": "10.80.0.3"}
 
 
@@ -156,8 +158,18 @@ CASES = [
     lacking("mail::calls_itself_the_same"),
     lacking("mail::gives_the_same_answers"),
     replace(
-        lacking("mail::dovecot_has_the_same_mailboxes"),
+        lacking("dovecot::has_the_same_mailboxes"),
         functions="doveadm() { echo ann@example.org; }; jexec() { :; }",
+    ),
+    replace(
+        lacking("dovecot::test_account_can_log_in", service="mail", where="host"),
+        site=_with("mail", test_account=ANN),
+        functions="stat() { echo root 0600 Regular File; }; doveadm() { :; }",
+    ),
+    replace(
+        lacking("dovecot::logins_are_the_same", service="mail"),
+        site=_with("mail", test_account=ANN),
+        functions="doveadm() { printf 'uid\\t1001\\n'; }; jexec() { :; }",
     ),
     broken("mail::base_has_sendmail", "rm /usr/libexec/sendmail/sendmail"),
     broken(

@@ -110,14 +110,6 @@ def gives_the_same_answers(site: Site) -> Iterator[Look]:
         yield Look(f"{talk}; {first}; {end} | nc -w 30 {address} 25 | grep -v '^250[- ][A-Z]'", ANY)
 
 
-def dovecot_has_the_same_mailboxes(site: Site) -> Iterator[Look]:
-    """Users that the jail's Dovecot does not know; then look at some mailboxes of one user."""
-    yield from _missing(site, "doveadm user '*'", "")
-    for where in ("", f"jexec {site.jail_of('mail')} "):
-        first = "$(doveadm user '*' | head -n 1)"
-        yield Look(f"{where}doveadm mailbox status -u {first} messages '*'", ANY)
-
-
 def is_taken_from_jails_as_from_the_host(site: Site, senders: str) -> Iterator[Look]:
     """Each line prints the same: what the server answers on the host, and in each jail."""
     asked = "\\r\\n".join(smtp.questions("root", ["root", test_mail.FAR]))

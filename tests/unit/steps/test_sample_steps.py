@@ -12,6 +12,7 @@ from rollout.host import bundle
 from rollout.host.bundle import Command
 from rollout.plan.step import Step
 from rollout.site import Listen
+from rollout.site.model import Login
 
 PROJECT = Path(__file__).parents[3]
 SAMPLE = site.read(PROJECT / "site.example.toml")
@@ -33,8 +34,15 @@ STAYING = plan.make(
 )
 _MAIL = SAMPLE.services["mail"]
 _MTA = _MAIL.model_copy(update={"rc": "postfix", "rcvar": "postfix_enable"})
+_ACCOUNT = Login(name="ann", password_file="/root/ann")  # noqa: S106 # a path
 _IMAP = _MAIL.model_copy(
-    update={"rc": "dovecot", "rcvar": "dovecot_enable", "ports": (Listen(port=143),), "data": ()}
+    update={
+        "rc": "dovecot",
+        "rcvar": "dovecot_enable",
+        "ports": (Listen(port=143),),
+        "data": (),
+        "test_account": _ACCOUNT,
+    }
 )
 _BOX = SAMPLE.jails["mail"].model_copy(update={"services": ("imap", "mail")})
 # One whose mail is Postfix with Dovecot.

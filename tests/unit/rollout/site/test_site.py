@@ -240,6 +240,11 @@ def test_a_parameter_that_would_break_jail_conf(written: Written, name: str, val
         ("confirm_within = 120", "confirm_within = 0", "run.confirm_within = 0"),
         ('order = ["preflight"', 'order = [1, "preflight"', "order, entry 1 = 1"),
         ('probe = "http"', 'probe = "gopher"', "services.web.ports, entry 1: probe = 'gopher'"),
+        (
+            'rcvar = "sendmail_enable"',
+            'rcvar = "sendmail_enable"\ntest_account = { name = "ann", password = "secret" }',
+            'services.mail.test_account.password = "...": unknown key',
+        ),
     ],
 )
 def test_a_value_that_is_not_as_expected(written: Written, old: str, new: str, told: str) -> None:
