@@ -286,6 +286,7 @@ def _cutover(site: Site) -> Step:
             *(each for name in moved(site) for each in forward.answer_checks(site, name)),
             *(each for name in moved(site) for each in dependents.asked_checks(site, name)),
             *_own_mail(site, "sendmail"),
+            *_virtual_mail(site),
             *submission.arrival_checks(site),
         ),
         gate=dependents.gate(site, *moved(site)),
@@ -297,7 +298,14 @@ def _own_mail(site: Site, flavour: str) -> list[Check]:
     """When the host's own mail reaches the jail: with sendmail at the cut-over, since submission
     uses 127.0.0.1; with Postfix, which accepts its mail itself, when that is retired.
     """
-    return [check("mail::from_the_host_arrives")] if site.services[_NAME].rc == flavour else []
+    return [check("messages::from_the_host_arrive")] if site.services[_NAME].rc == flavour else []
+
+
+def _virtual_mail(site: Site) -> list[Check]:
+    """Once is enough: the mailbox is somebody's."""
+    if site.services[_NAME].rc != "postfix":
+        return []
+    return [check("messages::to_a_virtual_mailbox_arrive", until="mail.retire")]
 
 
 def _retire(site: Site, flavour: _Flavour) -> Step:

@@ -86,7 +86,7 @@ def arrival_checks(site: Site) -> tuple[Check, ...]:
     there = [name for name in built if any(each in before for each in site.jails[name].services)]
     if not there:
         return ()
-    return (check("mail::from_jails_arrives", until=_ends(site), senders=" ".join(there)),)
+    return (check("messages::from_jails_arrive", until=_ends(site), senders=" ".join(there)),)
 
 
 def _ends(site: Site) -> str | None:

@@ -28,6 +28,8 @@ def parameters(host: Host, call: Call, folder: str = FOLDER) -> dict[str, str]:
         "queue_directory": mail.POSTFIX,
         "alias_database": "hash:/etc/mail/aliases",
         "alias_maps": "hash:/etc/mail/aliases",
+        "virtual_mailbox_base": "",
+        "virtual_mailbox_maps": "",
     }
     return defaults | configs.main_cf(call.rootdir, f"{folder}/main.cf")
 

@@ -254,10 +254,15 @@ def take(host: Host, rootdir: RootDir, recipient: str, text: str) -> None:
 def _logged(rootdir: RootDir, recipient: str, text: str, sent: bool) -> tuple[str, str]:
     """The line that has the message's id, and the one that tells what became of it."""
     if _has_postfix(rootdir):
-        status = "sent (delivered to mailbox)" if sent else "deferred (connection timed out)"
+        by, status = "smtp", "deferred (connection timed out)"
+        if sent:
+            by, status = "local", "sent (delivered to mailbox)"
+            if box := _virtual_box(rootdir, recipient):  # as virtual/maildir.c and mailbox.c say
+                by, kind = "virtual", "maildir" if box.endswith("/") else "mailbox"
+                status = f"sent (delivered to {kind})"
         return (
             f"postfix/cleanup[701]: 4F1: message-id={_message_id(text)}",
-            f"postfix/{'local' if sent else 'smtp'}[702]: 4F1: to=<{recipient}>, status={status}",
+            f"postfix/{by}[702]: 4F1: to=<{recipient}>, relay={by}, status={status}",
         )
     what = "local, dsn=2.0.0, stat=Sent" if sent else "esmtp, dsn=4.0.0, stat=Deferred: timed out"
     return (
@@ -277,6 +282,9 @@ def _message_id(text: str) -> str:
 
 
 def _delivered(host: Host, rootdir: RootDir, recipient: str, text: str) -> bool:
+    if virtual := _virtual_box(rootdir, recipient):
+        _put_into(host, rootdir, virtual, text)
+        return True
     user, _, domain = recipient.partition("@")
     if domain and domain not in names(host, rootdir):
         return False  # no server answers at the other end of the wire
@@ -291,6 +299,34 @@ def _delivered(host: Host, rootdir: RootDir, recipient: str, text: str) -> bool:
         owners.change(host.rootdir.root, box, account.uid, account.gid)
         box.chmod(0o600)
     return True
+
+
+def _virtual_box(rootdir: RootDir, recipient: str) -> str:
+    """The path of Postfix's virtual mailbox for an address, "" if it has none."""
+    known = configs.main_cf(rootdir)
+    file = known.get("virtual_mailbox_maps", "").partition(":")[2]
+    rows = (line.split() for line in _lines(rootdir, file)) if file else ()
+    found = {row[0]: row[1] for row in rows if len(row) == 2}.get(recipient, "")
+    return f"{known.get('virtual_mailbox_base', '')}/{found}" if found else ""
+
+
+def _put_into(host: Host, rootdir: RootDir, box: str, text: str) -> None:
+    """As virtual(8) does: into a maildir, which it makes, or a file of virtual_uid_maps' user."""
+    known = configs.main_cf(rootdir)
+    uid, gid = (
+        int(known.get(f"virtual_{kind}_maps", "static:0").partition(":")[2])
+        for kind in ("uid", "gid")
+    )
+    place = rootdir.path(box)
+    if box.endswith("/"):
+        for each in (place, *(place / name for name in ("new", "cur", "tmp"))):
+            if not each.is_dir():
+                each.mkdir(parents=True, mode=0o700)
+                owners.change(host.rootdir.root, each, uid, gid)
+        place = place / "new" / f"{next(_numbers)}.standin"
+    with place.open("a") as file:
+        file.write(f"{text.rstrip()}\n")
+    owners.change(host.rootdir.root, place, uid, gid)
 
 
 def _queue(host: Host, rootdir: RootDir, folder: str, recipient: str, text: str) -> None:

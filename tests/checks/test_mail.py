@@ -1,12 +1,10 @@
-"""Mail: maps and queue before the move; names, accounts and delivery after it."""
+"""Mail: maps and queue before the move; names, accounts and answers after it."""
 
 from __future__ import annotations
 
 import re
-import secrets
-from collections.abc import Sequence
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import Any
 
 from operations import logins, mail, mailers
 from operations.carried import Ask, Further
@@ -356,122 +354,3 @@ def test_host_queue_is_empty(host: Any, site: Site) -> None:
     queue = queue_of(site)
     left = host.check_output(f"cd {queue.directory} && {queue.control}")
     assert not left, f"messages are still in {queue.directory}: {', '.join(left.split())}"
-
-
-def test_from_the_host_arrives(host: Any, site: Site) -> None:
-    """Sends one message to root, which must get into its mailbox through the jail."""
-    _must_arrive(host, site, [""])
-
-
-def test_from_jails_arrives(host: Any, site: Site, senders: str) -> None:
-    """The same from each jail, as its programs (PHP, cron) send mail."""
-    _must_arrive(host, site, senders.split())
-
-
-class _Sent(NamedTuple):
-    """A message from a jail, or from the host (""): its mark, what sendmail(1) printed, and what
-    became of it.
-    """
-
-    sender: str
-    mark: str
-    said: str
-    became: str
-
-    @property
-    def account(self) -> str:
-        """To whose mailbox it was delivered here: both servers write their log so."""
-        kept = re.search(r"mailer=local|delivered to (mailbox|maildir|file)", self.became)
-        found = re.match(r"<?([\w.-]+)", self.became)
-        return found[1] if kept and found and _is_delivered(self.became) else ""
-
-
-def _must_arrive(host: Any, site: Site, senders: Sequence[str]) -> None:
-    """The jail's log tells who delivered it; the mailbox, that people find it there."""
-    jail = site.jail_of("mail")
-    sent = _send(host, jail, senders)
-    for each in sent:
-        where = f"jail {each.sender}" if each.sender else "the host"
-        assert not each.said, (
-            f"sendmail on {where} fails: {each.said}; {_why(host, each.mark, each.sender)}"
-        )
-        assert _is_delivered(each.became), (
-            f"a message from {where} did not reach a mailbox through jail {jail} within 30 s: "
-            f"{each.became or _why(host, each.mark, each.sender)}"
-        )
-    kept = [each for each in sent if each.account]
-    asked = "; ".join(_mailbox(each, site.services["mail"].data) for each in kept)
-    found = host.run(asked).stdout.split() if kept else []
-    lost = [each for each in kept if each.mark not in found]
-    assert not lost, (
-        f"jail {jail} says that it delivered mail, and {lost[0].account} has no file with it on "
-        f"the host: {lost[0].became}; see services.mail.data and jails.{jail}.mounts"
-    )
-
-
-def _send(host: Any, jail: str, senders: Sequence[str]) -> list[_Sent]:
-    """All are sent, and then awaited, in one round trip."""
-    marks = [f"cellblock.{secrets.token_hex(6)}" for _ in senders]
-    asked = ""
-    for sender, mark in zip(senders, marks, strict=True):
-        where = f"jail {sender}" if sender else "the host"
-        message = quote(
-            f"Subject: cellblock: mail of {where} arrives\\nMessage-Id: <{mark}@cellblock>\\n"
-            f"\\nSent by a check, with the sendmail command of {where}.\\n"
-        )
-        sends = f"{f'jexec {sender} ' if sender else ''}/usr/sbin/sendmail root"
-        asked += (
-            f'said=$(printf {message} | {sends} 2>&1) && said= || said="${{said:-exit code $?}}"; '
-            "printf '%s\\n==\\n' \"$said\"; "
-        )
-    for mark in marks:
-        asked += f"jexec {jail} sh -c {quote(_became(mark, wait=30))}; echo ==; "
-    parts = [part.strip() for part in host.run(asked).stdout.split("==\n")]
-    said, became = parts[: len(senders)], parts[len(senders) :]
-    return [
-        _Sent(sender, mark, one, other.partition(": to=")[2])
-        for sender, mark, one, other in zip(senders, marks, said, became, strict=False)
-    ]
-
-
-def _mailbox(sent: _Sent, data: Sequence[str]) -> str:
-    """sh that prints the mark if the account has a new file with it: in `data` or its home."""
-    who = sent.account
-    home = f"$(awk -F: -v name={who} '$1 == name && $6 != \"/\" {{print $6}}' /etc/passwd)"
-    places = " ".join(quote(f"{each}/{who}") for each in data)
-    return (
-        f"home={home}; find -x {places} $home -type f -mmin -5 -exec grep -qF {sent.mark} {{}} \\; "
-        f"-exec echo {sent.mark} \\; 2>/dev/null"
-    )
-
-
-_LOG = "/var/log/maillog"
-
-
-def _became(mark: str, wait: int = 0) -> str:
-    """sh that prints what the log says of the message with this mark: of its last recipient."""
-    return (
-        f"i=0; until q=$(sed -nE 's/.* ([0-9A-Za-z]+): (from|message-id)=.*{mark}.*/\\1/p' {_LOG} "
-        f'| tail -n 1) && [ -n "$q" ] && grep -h " $q: to=" {_LOG} | tail -n 1 | grep .; '
-        f"do [ $i -lt {wait} ] || exit 1; sleep 1; i=$((i + 1)); done"
-    )
-
-
-def _is_delivered(became: str) -> bool:
-    """In a mailbox, or on its way to another machine: root's mail may be for somewhere else."""
-    if re.search(r"stat=Sent|status=sent", became):
-        return True
-    local = re.search(r"mailer=(local|prog|relay)|relay=(local|none|virtual)", became)
-    return not local and bool(re.search(r"stat=Deferred|status=deferred", became))
-
-
-def _why(host: Any, mark: str, sender: str) -> str:
-    """What the sender's own log or queue says of a message that the mail server did not take."""
-    inside = f"jexec {sender} " if sender else ""
-    whose = f"jail {sender}" if sender else "the host"
-    said = str(host.run(f"{inside}sh -c {quote(_became(mark))}").stdout).partition(": to=")[2]
-    if said:
-        return f"the log of {whose} says: to={said.strip()}"
-    queued = f"{inside}mailq -Ac 2>/dev/null | sed -n 's/^ *(\\(.*\\))$/\\1/p' | tail -n 1"
-    reason = str(host.run(queued).stdout).strip()
-    return f"the queue of {whose} says: {reason}" if reason else f"{_LOG} has nothing of it"

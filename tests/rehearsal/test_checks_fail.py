@@ -183,8 +183,14 @@ CASES = [
     lacking("mail::accounts_are_in_the_jail"),
     lacking("mail::ports_are_closed_on_host", service="mail"),
     broken("mail::host_queue_is_empty", "touch /var/spool/mqueue/dfA1 /var/spool/mqueue/qfA1"),
-    lacking("mail::from_the_host_arrives"),
-    lacking("mail::from_jails_arrives", senders="web"),
+    lacking("messages::from_the_host_arrive"),
+    lacking("messages::from_jails_arrive", senders="web"),
+    replace(
+        broken(
+            "messages::to_a_virtual_mailbox_arrive", "echo ann@example.net ann/ > /root/vmailbox"
+        ),
+        functions="postconf() { echo hash:/root/vmailbox; }; sleep() { :; }",
+    ),
     broken(
         "name::can_be_looked_up_on_host",
         "service named onestop",

@@ -96,3 +96,29 @@ def test_a_mailbox_that_is_lost_on_the_way_undoes_the_step(tmp_path: Path) -> No
             typed(box, "umount /usr/jails/mail/root/var/vmail")
             with pytest.raises(RolledBack, match=r"jail mail does not have these: .*/var/vmail"):
                 run.apply()
+
+
+@pytest.mark.parametrize("kind", ["ann/", "ann"], ids=["a maildir", "an mbox"])
+def test_a_message_that_gets_into_no_virtual_mailbox_undoes_the_switch(
+    kind: str, tmp_path: Path
+) -> None:
+    """The jail's server delivers it, into a directory that nobody else reads."""
+    made = postfix()
+    other = "mkdir -p /var/other && mount -t nullfs /var/other /usr/jails/mail/root/var/vmail"
+    table = f"echo 'ann@example.net example.net/mail-{kind}' > /usr/local/etc/postfix/vmailbox"
+    with standin_box(made.site, tmp_path, BaseHost.with_postfix()) as box:
+        typed(box, f"{VIRTUAL}; {table}")
+        with runner(made, box) as run:
+            run.apply("mail.standby")
+            typed(box, f"{other} && mkdir -p /var/other/example.net")
+            with pytest.raises(RolledBack) as undone:
+                run.apply()
+            assert (
+                "messages to a virtual mailbox arrive: jail mail says that it delivered mail, and "
+                "ann@example.net has no file with it"
+            ) in (undone.value.evidence or "")
+            assert host(box).who_answers("203.0.113.2", 25) == "host"
+            typed(box, "umount /usr/jails/mail/root/var/vmail")
+            run.apply("mail.cutover")
+        found = typed(box, "grep -rl 'mail of jail mail arrives' /var/vmail")
+        assert found.startswith("/var/vmail/example.net/mail-ann")

@@ -137,22 +137,3 @@ def ports_are_closed_on_host(site: Site, service: str) -> Iterator[Look]:
 def host_queue_is_empty(site: Site) -> Iterator[Look]:
     queue = test_mail.queue_of(site)
     yield Look(f"(cd {queue.directory} && {queue.control})")
-
-
-def from_the_host_arrives(site: Site) -> Iterator[Look]:
-    """The last line prints a file of the mailbox, unless root's mail goes to another machine."""
-    yield from _arrives(site, "")
-
-
-def from_jails_arrives(site: Site, senders: str) -> Iterator[Look]:
-    for name in senders.split():
-        yield from _arrives(site, f"jexec {name} ")
-
-
-def _arrives(site: Site, where: str) -> Iterator[Look]:
-    subject = "cellblock, by hand"
-    yield Look(f"echo 'Subject: {subject}' | {where}/usr/sbin/sendmail root")
-    log = "/var/log/maillog"
-    yield Look(f"sleep 5; jexec {site.jail_of('mail')} tail -n 5 {log}", f"{ANY}root{ANY}")
-    places = " ".join(site.services["mail"].data)
-    yield Look(f"find -x {places} /root -type f -mmin -5 -exec grep -lF '{subject}' {{}} +", ANY)
