@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from pyinfra.api.facts import FactBase
 
-from operations.carried import KINDS, Ask, Named, There
+from operations.carried import KINDS, Ask, Named, There, is_in
 from operations.command import Look, one_line
 
 OWN = (
@@ -23,6 +23,10 @@ OWN = (
 """What a mail jail has of its own: its queue, caches that daemons make anew, the system's files.
 
 The directories in /var are made with the host's owners (jail.configuration)."""
+
+_SHARED = ("/tmp", "/var/tmp", "/var/spool/postfix")  # noqa: S108 # names, for a comparison
+_MASTERS = tuple(f"/var/spool/postfix/{name}" for name in ("private", "public"))
+"""Where Postfix and Dovecot, which move, make their own sockets."""
 
 ALIASES = {
     "sendmail": "sed -nE 's/^O AliasFile=//p' /etc/mail/sendmail.cf | tr ',' '\\n' | sed -e 's/.*://'",
@@ -38,14 +42,46 @@ _SASL = (
     "sed -e 's,$,:1:= /var/run/saslauthd/mux,'"
 )
 _PAM = "ls /usr/local/etc/pam.d/* 2>/dev/null | sed -e 's/^/PAM::services = /'"
+# Tables in a database name it in a file of their own, with its password: only the hosts are kept.
+# `localhost` is MySQL's socket; to the others it is a port (mysql_table(5), pgsql_table(5),
+# ldap_table(5); dovecot-sql.conf.ext, dovecot-ldap.conf.ext).
+_HOSTS = r"""
+/^[ \t]*driver[ \t]*=/ {kind = $NF}
+/^[ \t]*(hosts|server_host|uris|connect)[ \t]*=/ {
+ name = $0; sub(/^[ \t]*/, "", name); sub(/[ \t=].*/, "", name)
+ text = substr($0, index($0, "=") + 1); gsub(/%2[fF]/, "/", text); port = ""
+ if (name != "connect" && kind == "") kind = "ldap"
+ if (match(text, /(^|[ \t])port=[0-9]+/)) {
+  port = substr(text, RSTART, RLENGTH); sub(/.*=/, "", port)}
+ count = split(text, words, /[ \t,]+/)
+ for (n = 1; n <= count; n++) {
+  word = words[n]
+  if (name == "connect" && word !~ /^(host=|\/)/) continue
+  sub(/^(host=|unix:|inet:|ldaps?:\/\/|ldapi:\/\/)/, "", word); sub(/\/$/, "", word)
+  if (word == "localhost" && kind == "mysql") word = socket
+  else if (word ~ /^(localhost|127\.0\.0\.1)$/)
+   word = word ":" (port != "" ? port : kind == "mysql" ? 3306 : kind == "pgsql" ? 5432 : 389)
+  print FILENAME ":" FNR ":" name " = " word}}
+"""
+_MYSQL = "sockstat -ulqw -j 0 | awk '$2 ~ /^(mysqld|mariadbd)/ && $6 ~ /^[/]/ {print $6; exit}'"
+_TABLES = (
+    "grep -oE '(mysql|pgsql|ldap):/[^, ]+|args *= .*/.*' | sed -E 's,^args *= (.* )?/,/,' | "
+    "sort -u | "
+    'while read -r table; do kind=${table%%/*} file=/${table#*/}; [ ! -f "$file" ] || '
+    f'awk -v kind="${{kind%:}}" -v socket="$({_MYSQL})" {one_line(_HOSTS)} "$file"; done'
+)
+"""sh that reads settings, and prints FILE:NUMBER:TEXT for the hosts of their tables."""
+# Postfix's names of sockets may be relative to its queue.
+_WHOLE = "sed -E 's,(unix|local):([A-Za-z0-9]),\\1:/var/spool/postfix/\\2,g'"
 _SAYS = {
     "sendmail": f"{_SASL}; "
     "grep -nHE '^(K|F|X|M|O [A-Za-z.]+=)' /etc/mail/sendmail.cf; "
     f"{ALIASES['sendmail']} | {_LEADING_OUT}",
     "postfix": f"{_SASL}; "
-    "postconf -nx | sed -e 's/^/postconf::/'; postconf -M | sed -e 's/^/master.cf::/'; "
+    f"{{ postconf -nx | sed -e 's/^/postconf::/'; postconf -M | sed -e 's/^/master.cf::/'; }} | "
+    f"{_WHOLE}; postconf -nx | {_TABLES}; "
     f"{ALIASES['postfix']} | {_LEADING_OUT}",
-    "dovecot": f"doveconf -n | sed -e 's/^/doveconf::/'; {_PAM}",
+    "dovecot": f"doveconf -n | sed -e 's/^/doveconf::/'; doveconf -n | {_TABLES}; {_PAM}",
 }
 """sh that prints FILE:NUMBER:TEXT, by rc script."""
 
@@ -130,3 +166,10 @@ class Configuration:
     def named(self, ask: Ask) -> tuple[Named, ...]:
         said: Said = ask(Settings, scripts=self.scripts)
         return said.there.named(said.paths)
+
+    def strangers(self, ask: Ask) -> list[Named]:
+        """Sockets of other daemons in directories of which the jail has its own."""
+        found = [each for each in self.named(ask) if each.kind == "other"]
+        return [
+            each for each in found if is_in(each.path, _SHARED) and not is_in(each.path, _MASTERS)
+        ]

@@ -7,7 +7,7 @@ from shlex import quote
 from typing import Any
 
 from operations import logins, mail, mailers
-from operations.carried import Ask, Further
+from operations.carried import Ask, Further, is_in
 from operations.jail import PROGRAMS
 from operations.mail import POSTFIX, SENDMAIL, Queue
 from operations.needs import Listener
@@ -66,10 +66,21 @@ def test_maps_can_be_rebuilt(host: Any, site: Site) -> None:
 def test_named_paths_are_in_the_jail(ask: Ask, site: Site, service: str) -> None:
     """By a mount, as a copy, or brought along; else the setting that names them is told."""
     jail = site.jail_of(service)
+    named = mailers.Configuration(_scripts(site, jail))
     further = Further(
-        names=(mailers.Configuration(_scripts(site, jail)),),
+        names=(named,),
         there=(*site.paths(jail), *PROGRAMS, *mailers.OWN),
         trees=site.base.jails,
+    )
+    strangers = [
+        f"{each.said}: {each.path}"
+        for each in named.strangers(ask)
+        if not is_in(each.path, site.paths(jail))
+    ]
+    assert not strangers, (
+        f"jail {jail} has directories of its own in the place of those with these sockets: "
+        f"{'; '.join(strangers)}: let their daemons listen in a directory elsewhere, and add that "
+        f"to jails.{jail}.mounts, or at a port of 127.0.0.1"
     )
     lost = [f"{each.said}: {each.path}" for each in further.lost(ask)]
     assert not lost, (

@@ -17,6 +17,8 @@ def said(where: Path, script: str, text: str) -> mailers.Said:
     stubs = {
         "postconf": f'[ "$1" = -nx ] && cat {where}/text',
         "doveconf": f"cat {where}/text",
+        "sockstat": "printf 'USER COMMAND PID FD PROTO LOCAL FOREIGN\\n"
+        "mysql mysqld 7 3 stream /var/run/mysql/my.sock\\n'",
         "mount": "printf '/dev/x\\t%s/vmail/big\\tufs rw 1 1\\n' " + str(where),
     }
     done = typed(mailers.Settings().command([script]), where, None, **stubs)
@@ -61,6 +63,82 @@ def test_paths_are_found_up_to_what_differs_by_user(
 def test_ports_of_this_machine_are_found(tmp_path: Path, line: str) -> None:
     found = said(tmp_path, "postfix", f"{line}\n")
     assert [port for port, _ in found.ports] == ["8891"]
+
+
+@pytest.mark.parametrize(
+    ("script", "setting", "table", "told"),
+    [
+        pytest.param(
+            "postfix",
+            "virtual_mailbox_maps = proxy:mysql:{}",
+            "user = mail\npassword = /var/db/secret\nhosts = unix:/var/run/mysql/mysql.sock\n",
+            "+ /var/run/mysql/mysql.sock 3 hosts",
+            id="a socket",
+        ),
+        pytest.param(
+            "postfix",
+            "virtual_alias_maps = hash:/x, mysql:{}",
+            "hosts = localhost\n",
+            "+ /var/run/mysql/my.sock 1 hosts",
+            id="MySQL's own socket",
+        ),
+        pytest.param(
+            "postfix",
+            "virtual_mailbox_maps = mysql:{}",
+            "hosts = 127.0.0.1\n",
+            "> 3306 1 hosts",
+            id="MySQL's port",
+        ),
+        pytest.param(
+            "postfix",
+            "virtual_mailbox_maps = pgsql:{}",
+            "# hosts = 127.0.0.1\nhosts = db.example.org 127.0.0.1:16458\n",
+            "> 16458 2 hosts",
+            id="a port",
+        ),
+        pytest.param(
+            "postfix",
+            "virtual_mailbox_maps = ldap:{}",
+            "server_host = ldap://localhost/\nbind_pw = 127.0.0.1:7\n",
+            "> 389 1 server_host",
+            id="LDAP's port",
+        ),
+        pytest.param(
+            "dovecot",
+            "passdb {{\n  args = {}\n  driver = sql\n}}",
+            "driver = mysql\nconnect = host=/var/run/mysql/m.sock user=u password=/var/db/secret\n",
+            "+ /var/run/mysql/m.sock 2 connect",
+            id="Dovecot's SQL",
+        ),
+        pytest.param(
+            "dovecot",
+            "passdb {{\n  args = {}\n  driver = ldap\n}}",
+            "uris = ldapi://%2fvar%2frun%2fldapi\ndnpass = /var/db/secret\n",
+            "+ /var/run/ldapi 1 uris",
+            id="Dovecot's LDAP",
+        ),
+    ],
+)
+def test_the_hosts_of_tables_are_found_and_not_their_passwords(
+    tmp_path: Path, script: str, setting: str, table: str, told: str
+) -> None:
+    file = tmp_path / "table.cf"
+    file.write_text(table)
+    mark, what, line, name = told.split()
+    found = said(tmp_path, script, setting.format(file) + "\n")
+    among = found.paths if mark == "+" else found.ports
+    assert (what, f"{file}:{line}") in among, found
+    assert name in table
+    assert "secret" not in str(found)
+    assert len([each for each in found.ports if str(file) in each[1]]) == (mark == ">")
+
+
+def test_a_socket_of_postfix_is_named_relative_to_its_queue(tmp_path: Path) -> None:
+    found = said(tmp_path, "postfix", "smtpd_milters = unix:opendkim/socket, local:/var/run/x\n")
+    assert {path for path, _ in found.paths} == {
+        "/var/spool/postfix/opendkim/socket",
+        "/var/run/x",
+    }
 
 
 def test_accounts_are_found_and_no_value_is_kept(tmp_path: Path) -> None:
