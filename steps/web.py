@@ -18,6 +18,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
     return (
         check("web::named_paths_are_in_the_jail", until="web.cutover", service=_NAME),
         check("web::local_backends_are_reached", until="web.cutover", service=_NAME),
+        *_clients(site),
     )
 
 
@@ -69,7 +70,25 @@ def _twins(site: Site) -> tuple[Check, ...]:
     if site.services[_NAME].pages:
         test = "web::jail_sends_the_same_pages"
         found.append(check(test, ahead=True, until="web.cutover", service=_NAME))
-    if "mysql" in site.services and site.jails[jail].uids and jail != site.jail_of("mysql"):
+    if _asks_mysql(site):
         until = until_policy(site)
         found.append(check("mysql::programs_log_in", ahead=True, until=until, jail=jail))
     return tuple(found)
+
+
+def _asks_mysql(site: Site) -> bool:
+    """Whether accounts in the jail may have programs that ask a MySQL outside of it."""
+    jail = site.jail_of(_NAME)
+    return "mysql" in site.services and bool(
+        site.jails[jail].uids and jail != site.jail_of("mysql")
+    )
+
+
+def _clients(site: Site) -> tuple[Check, ...]:
+    """Asked until MySQL moves, or programs log in from the jail."""
+    if not _asks_mysql(site):
+        return ()
+    names = [name for name in site.order if name in ("mysql", _NAME)]
+    until = "mysql.cutover" if names[0] == "mysql" else "web.standby"
+    test = "mysql::programs_may_come_from_the_jail"
+    return (check(test, until=until, jail=site.jail_of(_NAME)),)

@@ -66,32 +66,37 @@ async def mysql(host: Host, call: Call) -> Reply:
     found, _ = _options(call)
     statement = found["execute"] if "execute" in found else await call.stdin_text()
     server = _server(host, call, found)
-    _log_in(host, call, server, found)
+    statement = statement.replace("CURRENT_USER()", f"'{_account(host, call, server, found)}'")
     try:
         return Reply("".join(f"{line}\n" for line in query(server.daemon, statement)))
     except StatementError as error:
         raise Failed(f"{error}\n") from None
 
 
-def _log_in(host: Host, call: Call, server: SocketAt, found: dict[str, str]) -> None:
-    """Without our file of users anybody may; the messages are those of MariaDB 10.11."""
+def _account(host: Host, call: Call, server: SocketAt, found: dict[str, str]) -> str:
+    """Which account fits, as USER@HOST. Root may from localhost; without our file of users,
+    anybody from anywhere. The messages are those of MariaDB 10.11.
+    """
     told = server.daemon.rootdir.read(f"{server.daemon.folder}/{USERS}")
+    name, word = found.get("user", "root"), found.get("password", "")
     if told is None:
-        return
+        return f"{name}@%"
     local = found.get("host", "localhost") == "localhost" or not call.rootdir.name
     where = "localhost" if local else host.addresses_of(call.rootdir)[0]
     users = [line.split() for line in told.splitlines()]
-    if not any(there in (where, "%") for _, there, _ in users):
+    if (name, where, word) == ("root", "localhost", ""):
+        return "root@localhost"
+    if not any(one[1] in (where, "%") for one in users):
         raise Failed(
             f"ERROR 1130 (HY000): Host '{where}' is not allowed to connect to this MariaDB server\n"
         )
-    name, word = found.get("user", "root"), found.get("password", "")
-    if not any(one[0] == name and one[1] in (where, "%") and one[2] == word for one in users):
-        using = "YES" if word else "NO"
-        raise Failed(
-            f"ERROR 1045 (28000): Access denied for user '{name}'@'{where}' "
-            f"(using password: {using})\n"
-        )
+    for one in users:
+        if one[0] == name and one[1] in (where, "%") and one[2] == word:
+            return f"{name}@{one[1]}"
+    using = "YES" if word else "NO"
+    raise Failed(
+        f"ERROR 1045 (28000): Access denied for user '{name}'@'{where}' (using password: {using})\n"
+    )
 
 
 def _option_file(call: Call, path: str) -> dict[str, str]:

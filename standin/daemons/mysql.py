@@ -11,13 +11,14 @@ from standin.model.daemon import Daemon
 
 ROWS = "rows.ibd"
 USERS = "users"
-"""A file of ours in the data directory: user, host and password of each that may log in."""
+"""A file of ours in the data directory: user, host, password and databases of each account."""
 DEFAULTS = {
     "innodb_fast_shutdown": "1",
     "innodb_max_dirty_pages_pct": "90",
     "innodb_buffer_pool_dump_at_shutdown": "1",
     "innodb_buffer_pool_load_at_startup": "1",
     "read_only": "0",
+    "skip_name_resolve": "OFF",
 }
 STATUS = {"Innodb_buffer_pool_pages_dirty": "0", "Threads_connected": "1", "Uptime": "42"}
 
@@ -96,11 +97,22 @@ def _tables(daemon: Daemon, match: re.Match[str]) -> list[str]:
     return [f"= {name}\t{count}" for name, count in found.items() if count]
 
 
+def _accounts(daemon: Daemon, match: re.Match[str]) -> list[str]:
+    """A row for each account, or for each of its databases. Without our file nobody is limited."""
+    told = daemon.rootdir.read(f"{daemon.folder}/{USERS}") or ""
+    users = [line.split() for line in told.splitlines()]
+    if match[1] == "user":
+        return [f"user\t{one[0]}\t{one[1]}\tN" for one in users]
+    return [f"database\t{one[0]}\t{one[1]}\t{name}" for one in users for name in one[3:]]
+
+
 STATEMENTS: dict[str, Callable[[Daemon, re.Match[str]], list[str]]] = {
     r"INSERT INTO rows VALUES \('([^'\n]*)'\)": _insert,
     r"SELECT (COUNT\()?\*\)? FROM rows": _select,
     r"SELECT CONCAT\('= ', table_schema\), COUNT\(\*\) FROM information_schema.tables "
     r"WHERE table_schema NOT IN \(([^)]*)\) GROUP BY table_schema": _tables,
+    r"SELECT '(?:user|database)', user, host, (?:Select_priv|db) FROM mysql\.(user|db)": _accounts,
+    r"SELECT '(\S+@\S+)'": lambda daemon, match: [match[1]],
     r"SELECT 1": lambda daemon, match: ["1"],
     r"SELECT @@(?:GLOBAL\.)?(\w+)": _variable,
     r"SET GLOBAL (\w+) ?= ?(\w+)": _set,

@@ -2,8 +2,9 @@
 # Run on the host, and the same in a jail: sh -s LOWEST HIGHEST MOST SOCKET
 # Logs in to MySQL as programs of the accounts do, with what their configuration files say, for at
 # most MOST accounts, spread over all of them. Prints a line for each file: FILE, user, host, and "ok"
-# or the number of MySQL's error, separated by tabs. Each account reads its own files, and the
-# password gets from there into an option file that only this account can read, and nowhere else.
+# with the account of MySQL's that fits (CURRENT_USER), or the number of its error; separated by tabs.
+# Each account reads its own files, and the password gets from there into an option file that only
+# this account can read, and nowhere else.
 set -eu
 umask 022
 lowest=$1 highest=$2 most=$3 socket=$4
@@ -79,8 +80,8 @@ log_in='
     find -x . $4 2>/dev/null | sort | head -n 3 | while read -r file; do
         awk -v socket="$2" "$3" "$file" >"$work/cnf" 2>/dev/null || continue
         [ -s "$work/cnf" ] || continue
-        said=$(mysql --defaults-file="$work/cnf" -N -B -e "SELECT 1" 2>&1 >/dev/null </dev/null) &&
-            said=ok || said=$(printf "%s\n" "$said" | sed -n "s/^.*ERROR \([0-9]*\).*/\1/p" | head -n 1)
+        said=$(mysql --defaults-file="$work/cnf" -N -B -e "SELECT CURRENT_USER()" 2>"$work/error" </dev/null) &&
+            said="ok\t$said" || said=$(sed -n "s/^.*ERROR \([0-9]*\).*/\1/p" "$work/error" | head -n 1)
         sed -nE "s/^(user|host)=\"?([^\"]*)\"?$/\2/p" "$work/cnf" | tr "\n" "\t" |
             awk -v file="$1/${file#./}" -v said="${said:-unknown}" "{print file \"\t\" \$0 said}"
     done'

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any
 
+from operations.carried import is_in
 from operations.needs import Open, Running, listeners, opened
 from rollout.site import Site
+from tests.checks.granted import ASKED, LOCAL, Client, Grants
 
 _ITS_FILES = ("ibdata1", "aria_log_control", "mysql.ibd")
 
@@ -60,19 +63,107 @@ _LOGINS = Path(__file__).with_name("logins.sh")
 _SAMPLE = 20  # accounts
 
 
+def test_programs_may_come_from_the_jail(
+    host: Any, interfaces: dict[str, str], site: Site, jail: str
+) -> None:
+    """Asked on the host, before anything is touched: the logins by logins.sh beside this file, and
+    MySQL's grants. Programs of the jail come from its address, unless they use the socket.
+    """
+    mysql, address = site.services["mysql"], site.jails[jail].address
+    asked = f"{mysql.client} -N -B -e {quote(ASKED)}" if mysql.client else ":"
+    said = host.run(f"{_typed(site, jail)}\necho ==\n{asked}")
+    here, _, grants = said.stdout.partition("==\n")
+    could = [(login, account) for login, result, account in _logins(here) if result == "ok"]
+    assert said.rc == 0 or not could, (
+        f'services.mysql.client = "{mysql.client}" cannot read whom MySQL lets in '
+        f"({said.stderr.strip()[-300:]}): give its user SELECT on mysql.user and mysql.db"
+    )
+    own = _own(host, interfaces, {where for (_, _, where), _ in could}, site)
+    lost = []
+    for (file, user, where), account in could:
+        if where == _BY_SOCKET:
+            if mysql.socket and not is_in(mysql.socket, site.paths(jail)):
+                lost.append(f"{file}: {user} uses the socket {mysql.socket}, {_no_socket(jail)}")
+        elif where in own:
+            client = Client(str(address), _names(site, jail, grants))
+            why = _refused(user, account, client, Grants.read(grants) if mysql.client else None)
+            lost += [f"{file}: {user} at {where}: {why}"] if why else []
+    more = f"; and {len(lost) - 10} more" * (len(lost) > 10)
+    assert not lost, (
+        f"these programs log in to MySQL on the host, and would be refused in jail {jail}, whose "
+        f"address is {address}: {'; '.join(lost[:10])}{more}"
+    )
+
+
+_BY_SOCKET = "localhost"  # mysql(1) and PHP take the socket for this name
+
+
+def _typed(site: Site, jail: str, inside: str = "") -> str:
+    """logins.sh, as it is run on the host, or `inside` the jail."""
+    script, socket = _LOGINS.read_text(encoding="utf-8"), site.services["mysql"].socket
+    lowest, highest = site.jails[jail].uids or (1, 0)
+    words = f"sh -s {lowest} {highest} {_SAMPLE} {quote(socket or '-')}"
+    return f"{inside}{words} <<'END-OF-LOGINS'\n{script}END-OF-LOGINS"
+
+
+def _own(host: Any, interfaces: dict[str, str], names: set[str], site: Site) -> set[str]:
+    """Those that lead to this host; other servers see no other address than before."""
+    has = set(re.findall(r"inet6? ([0-9a-f.:]+)", "".join(interfaces.values())))
+    words = " ".join(map(quote, sorted(names)))
+    asked = f'for each in {words}; do getent hosts "$each" | sed "s/^/$each /"; done; :'
+    rows = [row.split() for row in host.check_output(asked).splitlines()] if names else []
+    mysql = site.jails[site.jail_of("mysql")]
+    own = has | {str(mysql.address)}
+    led = {row[0] for row in rows if len(row) > 1 and row[1] in own}
+    return own | led | {mysql.hostname} | {each for each in names if each.startswith("127.")}
+
+
+def _names(site: Site, jail: str, grants: str) -> tuple[str, ...]:
+    """What MySQL calls the jail's address: in its own jail /etc/hosts has it."""
+    moves = site.jail_of("mysql") in site.built
+    return (site.jails[jail].hostname,) if moves and Grants.read(grants).finds_names else ()
+
+
+def _refused(user: str, account: str, client: Client, grants: Grants | None) -> str:
+    """Why the program gets no answer from there, and what to do; "" if it does."""
+    now = f"'{user}'@'{client.address}'"
+    name, _, host = account.rpartition("@")
+    shown = f"SHOW GRANTS FOR '{name}'@'{host}'"
+    if grants is None:
+        if client.fits(host):
+            return ""
+        return (
+            f"the account that fits it here is {account}, and without services.mysql.client "
+            f"Cellblock cannot know whether there is one for {client.address}, too: set it, for "
+            'example client = "/usr/local/bin/mysql -u root"'
+        )
+    if not grants.let_in(user, client):
+        return (
+            f"the account that fits it here is {account}, and none fits there: CREATE USER {now} "
+            f"IDENTIFIED BY 'the password in that file'; then type what {shown} prints, with {now}"
+        )
+    lost = grants.lost(user, Client(*LOCAL[:1], LOCAL[1:]), client)
+    return (
+        f"from there it may not use {', '.join(lost)}: type those lines of {shown} with {now}"
+        if lost
+        else ""
+    )
+
+
+def _no_socket(jail: str) -> str:
+    return f"whose directory jails.{jail}.mounts must have"
+
+
 def test_programs_log_in(host: Any, site: Site, jail: str) -> None:
     """With what the accounts' files say, by logins.sh beside this file: on the host, and in the
     jail, from whose address their programs come.
     """
-    script, mysql = _LOGINS.read_text(encoding="utf-8"), site.services["mysql"]
-    lowest, highest = site.jails[jail].uids or (1, 0)
-    words = f"sh -s {lowest} {highest} {_SAMPLE} {quote(mysql.socket or '-')}"
-    given = f"<<'END-OF-LOGINS'\n{script}END-OF-LOGINS\n"
-    said = host.run(f"{words} {given}echo ==\njexec {jail} {words} {given}")
+    inside = _typed(site, jail, f"jexec {jail} ")
+    said = host.run(f"{_typed(site, jail)}\necho ==\n{inside}")
     here, _, there = said.stdout.partition("==\n")
     assert said.rc == 0, f"the logins could not be tried: {said.stderr.strip()[-500:]}"
-    could = [login for login, result in _logins(here) if result == "ok"]
-    now = dict(_logins(there))
+    could = [login for login, result, _ in _logins(here) if result == "ok"]
+    now = {login: result for login, result, _ in _logins(there)}
     lost = [
         f"{file}: {user} at {where} ({_refusal(now.get((file, user, where), ''))})"
         for file, user, where in could
@@ -87,10 +178,10 @@ def test_programs_log_in(host: Any, site: Site, jail: str) -> None:
     )
 
 
-def _logins(said: str) -> list[tuple[tuple[str, str, str], str]]:
-    """File, user and host, and the result. An account may have written other lines."""
-    rows = [line.split("\t") for line in said.splitlines()]
-    return [((row[0], row[1], row[2]), row[3]) for row in rows if len(row) == 4]
+def _logins(said: str) -> list[tuple[tuple[str, str, str], str, str]]:
+    """File, user and host; the result; MySQL's account. An account may have written other lines."""
+    rows = [(*line.split("\t"), "") for line in said.splitlines()]
+    return [((row[0], row[1], row[2]), row[3], row[4]) for row in rows if len(row) in (5, 6)]
 
 
 def _refusal(number: str) -> str:

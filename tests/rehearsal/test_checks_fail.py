@@ -210,6 +210,16 @@ CASES = [
         ),
         functions="jexec() { :; }; sleep() { :; }",
     ),
+    replace(
+        broken(
+            "mysql::programs_may_come_from_the_jail",
+            'echo \'define("DB_USER", "shop"); define("DB_PASSWORD", "x"); '
+            'define("DB_HOST", "127.0.0.1");\' > /usr/home/user001/wp-config.php; '
+            "echo shop localhost x > /var/db/mysql/users",
+            jail="web",
+        ),
+        site=_with("mysql", client="/usr/local/bin/mysql -u root"),
+    ),
     lacking("mysql::jails_server_uses_the_hosts_data", service="mysql"),
     lacking("name::resolves_on_host", **MYSQL),
     lacking("name::resolves_in_jail", jail="web", **MYSQL),

@@ -34,3 +34,12 @@ def programs_log_in(site: Site, jail: str) -> Iterator[Look]:
     homes = f"$(awk -F: '$3 >= {lowest} && $3 <= {highest} {{print $6}}' /etc/passwd | head -n 20)"
     names = " -o ".join(f"-name {each}" for each in ("wp-config.php", ".env", ".my.cnf"))
     yield Look(f"find -x {homes} -maxdepth 4 -type f \\( {names} \\)")
+
+
+def programs_may_come_from_the_jail(site: Site, jail: str) -> Iterator[Look]:
+    """For each program that names another host than localhost in its configuration: its account
+    must be there for the jail's address, too (CREATE USER, and what SHOW GRANTS prints).
+    """
+    client, address = site.services["mysql"].client or "mysql", site.jails[jail].address
+    asked = "SELECT user, host FROM mysql.user"
+    yield Look(f"{client} -e '{asked}' | grep -e % -e {address}")
