@@ -34,7 +34,8 @@ ARGUMENT = {
 """Directives that name a path -> which of their words it is."""
 _LOGS = ("errorlog", "customlog", "transferlog")
 _HANDLERS = ("sethandler", "proxypass", "proxypassmatch")
-_SITES = ("<virtualhost", "</virtualhost", "servername", "serveralias")
+_SITES = ("<virtualhost", "</virtualhost", "servername", "serveralias", "userdir")
+_PAGES = ("documentroot", "alias", "scriptalias")
 _READ = "|".join((*ARGUMENT, *_HANDLERS, *_SITES, "serverroot"))
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 _BACKEND = re.compile(r"(?<![|\w])(\w+)://(?:127\.\d+\.\d+\.\d+|localhost)(?::(\d+))?(?=[/\s]|$)")
@@ -151,6 +152,21 @@ def named(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
                 yield _path(root, path, line.directive), line.place
         elif line.directive in _HANDLERS:
             yield from ((each, line.place) for each in re.findall(r"unix:([^|]+)", line.words[-1]))
+
+
+def pages(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+    """Each directory whose files are served, and the place that names it."""
+    yield from named([line for line in lines if line.directive in (*_PAGES, "serverroot")])
+
+
+def user_directories(lines: Sequence[Line]) -> list[str]:
+    """The names in homes that are served below /~USER/ (mod_userdir)."""
+    words = [word for line in lines if line.directive == "userdir" for word in line.words[1:]]
+    return [each for each in words if re.fullmatch(r"[\w.][\w./-]*", each) and not _switches(each)]
+
+
+def _switches(word: str) -> bool:
+    return word.lower() in ("enabled", "disabled")
 
 
 def _path(root: str, path: str, directive: str) -> str:

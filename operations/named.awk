@@ -1,13 +1,15 @@
 # Adapts named.conf and its includes, given as arguments, to a jail with the single address `new`: what
 # was bound to `old` or 127.0.0.1 is bound to `new`. Access stays the same: in a jail, the acls localnets
 # and localhost mean only that address, so what they meant on the host, `nets` and `self`, is written
-# out; programs that came from 127.0.0.1 come from the jails' network, `lan`, now.
+# out; programs that came from 127.0.0.1 come from the jails' network, `lan`, now, and those of the host
+# over UDP from `old` (docs/decisions/0026).
 
 function element(word) {
     if (depth > 0 && first[depth] == word && word == "localnets") return "{ " nets " }"
     if (depth > 0 && first[depth] == word && word == "localhost") return "{ " self " }"
     if ((word == old || word == "127.0.0.1") && is_in("listen-on|controls|[a-z]+-source")) return new
-    if (word == "127.0.0.1" && is_in("acl|allow-.*|match-.*")) return "{ 127.0.0.1; " lan "; }"
+    if (word ~ /^127([.][0-9]+)*(\/[0-9]+)?$/ && is_in("acl|allow-.*|match-.*"))
+        return "{ " word "; " lan "; " old "; }"
     return word
 }
 

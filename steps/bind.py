@@ -84,10 +84,12 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 def preflight(site: Site) -> tuple[Check, ...]:
     """What must be right on the host before anything begins."""
-    if _NAME not in site.services or not site.services[_NAME].overlap:
+    if _NAME not in site.services:
         return ()
-    until = "bind.cutover"
-    return (check("named::zones_may_be_open_twice", until=until, service=_NAME),)
+    tests = ["named::servers_that_it_asks_are_not_at_localhost"]
+    if site.services[_NAME].overlap:
+        tests.append("named::zones_may_be_open_twice")
+    return tuple(check(each, until="bind.cutover", service=_NAME) for each in tests)
 
 
 def _handover(site: Site, where: dict[str, str]) -> Step:

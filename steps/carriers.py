@@ -28,6 +28,9 @@ _MADE = tuple(
 
 _LOG = ("/var/run/log", "/var/run/logpriv")
 
+_RESOLVER = ("udp 127.0.0.1:53", "udp ::1:53")
+"""Of resolver(3), which reads resolv.conf; a daemon that asks there by itself looks alike."""
+
 _BACK = re.compile(r"fwd 127\.0\.0\.1,(\d+) (tcp) from (\S+) to \S+ \d+")
 
 
@@ -86,7 +89,7 @@ class Carriers(NamedTuple):
     def _path(self, service: str, need: Need, ask: Ask) -> Answer:
         name, path = self.site.jail_of(service), need.what
         mails = mailers.are_known(self.site.services[service].rc)
-        own = is_in(path, (*FRESH, *_MADE, *(mailers.OWN if mails else ())))
+        own = is_in(path, (*FRESH, *_MADE, *(mailers.OWN if mails else ()))) and not _is_deep(path)
         at = self._place(name, path)
         if at and (at.keeps or not need.written):
             return Answer("carried", f"{at.kind} of {at.what} in {at.step}")
@@ -137,11 +140,26 @@ class Carriers(NamedTuple):
         for each in self._of(name, "rule"):
             if each.what == f"{proto} {port}":
                 return Answer("reachable", f"a rule for {each.what} in {each.step}")
+        if end in _RESOLVER:
+            return Answer("carried", f"jail {name} asks the name servers of its own resolv.conf")
+        if proto == "udp":
+            return Answer(
+                "refused", f"{who} listens at {at}/udp: {self._todo_over_udp(name, port)}"
+            )
         return Answer(
             "refused",
             f"in jail {name} nothing will answer at {at}/{proto}, where {who} listens: describe "
             "that daemon as [services.NAME], with this port, and leave NAME out of `order`",
         )
+
+    def _todo_over_udp(self, name: str, port: str) -> str:
+        """Over UDP no rule leads out of a jail from 127.0.0.1 (docs/decisions/0026)."""
+        to: object = self.site.host.wan_address
+        for other in self.site.built:
+            inside = [self.site.services[each] for each in self.site.jails[other].services]
+            if any((one.proto, str(one.port)) == ("udp", port) for e in inside for one in e.ports):
+                to = self.site.jails[other].address
+        return f"over UDP 127.0.0.1 in jail {name} is the jail itself: let the daemon send to {to}"
 
     def _served(self, service: str, end: str) -> Answer:
         proto, _, at = end.partition(" ")
@@ -153,6 +171,11 @@ class Carriers(NamedTuple):
             f"programs of the host that ask {at}/{proto} would find nobody, since no rule of the "
             f"plan leads from there to jail {self.site.jail_of(service)}",
         )
+
+
+def _is_deep(log: str) -> bool:
+    """In a directory of its own in /var/log, which no daemon makes anew."""
+    return log.startswith("/var/log/") and "/" in log.removeprefix("/var/log/")
 
 
 def _lost(jail: str, at: Carrier, path: str) -> str:
@@ -230,11 +253,12 @@ def _rc_variables(site: Site, rcvar: str, root: str) -> _Found:
 
 
 def _opened(site: Site, ways: Ways, **_: Any) -> _Found:
-    """What programs in other jails and on the host reach at 127.0.0.1 (placing.local)."""
+    """What programs on the host reach at 127.0.0.1, and over TCP in other jails (placing.local)."""
     for each in ways.each:
         if isinstance(each, Doors) and each.what != "answers" and each.others is not None:
             for proto, port, _public in each.ports:
-                for name in ("", *(_by_address(site, address) for address in each.others)):
+                others = each.others if proto == "tcp" else ()
+                for name in ("", *(_by_address(site, address) for address in others)):
                     yield name, "rule", f"{proto} {port}", False
 
 

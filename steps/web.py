@@ -18,6 +18,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
     return (
         check("web::named_paths_are_in_the_jail", until="web.cutover", service=_NAME),
         check("web::local_backends_are_reached", until="web.cutover", service=_NAME),
+        check("web::links_to_pages_lead_into_the_jail", until="web.cutover", service=_NAME),
         *_clients(site),
     )
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Any, NamedTuple
 
+from operations import mysql
 from operations.carried import Ask, is_in
 from operations.needs import Need, Running, Variables, served, used
 from rollout.site import Site
 from steps.carriers import Answer, Carriers
 
 _PATH = re.compile(r"(?<![\w.$/-])/[^\s'\":,;]+")
+
+
+_MYSQLS = ("mysql-server", "mariadb-server")
 
 
 class Needs(NamedTuple):
@@ -43,6 +47,7 @@ class Needing:
         opened = self.running.of(ports, scripts)
         found = [_as_named(each, self.running) for each in used(opened, self.running)]
         found += served(ports, self.running)
+        found += _options(self.ask, self.site, service)
         variables, paths = _variables(self.ask, self.site, service)
         once = {each[:2]: each for each in reversed([*variables, *paths, *found])}
         answers = [
@@ -75,6 +80,16 @@ def _variables(ask: Ask, site: Site, service: str) -> tuple[list[Need], list[Nee
             variables.append(Need("variable", each.name, told))
             paths += [Need("path", path, told) for path in _PATH.findall(each.value)]
     return variables, paths
+
+
+def _options(ask: Ask, site: Site, service: str) -> list[Need]:
+    """What MySQL's option files name."""
+    if site.services[service].rc not in _MYSQLS:
+        return []
+    found = ask(mysql.Options, places=site.services[service].configuration)
+    return [
+        Need("path", each.path, f"{each.place}: {each.option}", each.is_written) for each in found
+    ]
 
 
 def _rcvars(site: Site, service: str) -> list[str]:

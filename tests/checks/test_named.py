@@ -36,6 +36,40 @@ def test_zones_may_be_open_twice(host: Any, site: Site, service: str) -> None:
     )
 
 
+_ASKS = ("forwarders", "primaries", "masters", "also-notify", "parental-agents", "server-addresses")
+_OWN = re.compile(r"127\.\d+\.\d+\.\d+|::1")
+
+
+def test_servers_that_it_asks_are_not_at_localhost(host: Any, site: Site, service: str) -> None:
+    """In a jail, 127.0.0.1 is the jail: its named would ask itself. Over UDP no rule leads out of
+    there (docs/decisions/0026).
+    """
+    printed = host.run("named-checkconf -px")
+    tree, _ = _block(_TOKEN.findall(printed.stdout), 0)
+    found = list(dict.fromkeys(_at_localhost(tree)))
+    places = " ".join(site.services[service].configuration)
+    words = f"grep -rnE '127\\.|::1' {places}"
+    rows = host.run(words).stdout.splitlines() if found else []
+    told = [f"{_place(rows, re.escape(end))}: {name} {end}" for name, end in found]
+    jail = site.jail_of(service)
+    assert not told, (
+        f"services.{service}: {'; '.join(told)}: in jail {jail} that address is the jail itself, "
+        "so its named would not reach that server: let it listen at another address of the host "
+        f"and name that, or take {service} out of `order`"
+    )
+
+
+def _at_localhost(tree: list[list[Any]], inside: str = "") -> Iterator[tuple[str, str]]:
+    """Of each such server: the statement that names it, and its address."""
+    for one in tree:
+        name = inside or (str(one[0]) if one[0] in _ASKS else "")
+        if inside and _OWN.fullmatch(str(one[0])):
+            yield name, str(one[0])
+        for word in one:
+            if isinstance(word, list):
+                yield from _at_localhost(word, name)
+
+
 _HEARD = (
     '/HEADER/ {rcode = $6; sub(/,/, "", rcode)} /^;; flags:/ {ra = / ra /; found = !/ANSWER: 0/} '
     'END {print (rcode == "" ? "none" : rcode), (ra ? "yes" : "no"), (found ? "found" : "nothing")}'

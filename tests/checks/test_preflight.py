@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
 from operations import named
-from operations.carried import is_in
 from operations.facts import jails_of
 from operations.jail import PROGRAMS
 from operations.needs import Listener, Running
 from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
 from steps.carriers import FRESH
+from tests.checks import leading
 
 if TYPE_CHECKING:
     from operations.doors import Ways
@@ -245,30 +244,15 @@ def test_configuration_exists(host: Any, path: str) -> None:
     )
 
 
-_LINKS = 5  # of those that a message lists
-
-
 def test_links_in_data_lead_into_the_jail(host: Any, site: Site, service: str) -> None:
     """The data is mounted as it is: a link in it that leads elsewhere would lead nowhere there."""
     jail = site.jail_of(service)
-    has = (*PROGRAMS, *FRESH, *site.paths(jail))
     places = " ".join(map(shlex.quote, site.services[service].data))
-    found = host.run(f"find -H {places} -type l -exec stat -f '%N%t%Y' {{}} +").stdout.splitlines()
-    odd = [row for row in found if row.count("\t") != 1]
-    rows = [row.split("\t") for row in found if row not in odd]
-    ends = {link: posixpath.normpath(posixpath.join(link, "..", end)) for link, end in rows}
-    away = {link: end for link, end in ends.items() if not is_in(end, has)}
-    words = " ".join(map(shlex.quote, away))
-    asked = f'for each in {words}; do [ ! -e "$each" ] || echo "$each"; done'
-    there = host.check_output(asked).splitlines() if away else []
-    lost = [f"{link} leads to {away[link]}" for link in there]
-    lost += [f"{row}: a name with a line break or tab" for row in odd]
-    told = "; ".join(lost[:_LINKS])
-    more = f"; and {len(lost) - _LINKS} more" if len(lost) > _LINKS else ""
+    lost = leading.lost(host, f"find -H {places}", (*PROGRAMS, *FRESH, *site.paths(jail)))
     assert not lost, (
         f"services.{service}.data: links in it lead to what jail {jail} will not have "
-        f"({told}{more}): add the directories to jails.{jail}.mounts, or put the files in the "
-        "place of the links"
+        f"({leading.told(lost)}): add the directories to jails.{jail}.mounts, or put the files in "
+        "the place of the links"
     )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from operations import apache, php
-from operations.carried import Ask, Further, has_space
+from operations.carried import Ask, Further, has_space, is_in
 from operations.companion import Enabled
 from operations.facts import Rotated
 from operations.jail import PROGRAMS
 from rollout.site import Site
-from tests.checks import arrived
+from steps.carriers import FRESH
+from tests.checks import arrived, leading
 
 _PAGES = Path(__file__).with_name("pages.sh")
 SESSIONS = "find -x /tmp /var/tmp -name 'sess_*' -type f -mtime -1 | head -n 1"
@@ -63,6 +65,48 @@ def test_local_backends_are_reached(host: Any, ask: Ask, site: Site, service: st
         "daemon that listens there as [services.NAME], with that port, and leave NAME out of "
         f"`order`; or let it move along in services.{service}.companions"
     )
+
+
+_DEEP = 4  # directories below each that Apache serves
+_REAL = '[ ! -d "$each" ] || { cd -P -- "$each" && echo "$PWD"; }; done'
+
+
+def test_links_to_pages_lead_into_the_jail(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """What Apache serves: the directories that it names, and those of accounts. A link that nobody
+    serves, elsewhere in a home, does not count.
+    """
+    jail, table = site.jail_of(service), site.services[service]
+    lines = ask(apache.Directives, places=table.configuration).lines
+    further = _further(site, service)
+    brought = [each.path for each in (*further.copied(ask), *further.shown(ask))]
+    has = (*PROGRAMS, *FRESH, *site.paths(jail), *brought)
+    places = [path for path, _ in apache.pages(lines) if not is_in(path, table.data)]
+    real = host.check_output(f"{_served(site, service, places, lines)} {_REAL}").splitlines()
+    lost = [f"{each} is served" for each in real if not is_in(each, has)]
+    inside = " ".join(map(quote, dict.fromkeys(each for each in real if is_in(each, has))))
+    if inside:
+        lost += leading.lost(host, f"find {inside} -maxdepth {_DEEP}", has)
+    assert not lost, (
+        f"services.{service}: Apache serves pages that jail {jail} will not have "
+        f"({leading.told(lost)}): add the directories to jails.{jail}.mounts, or put the files in "
+        "the place of the links"
+    )
+
+
+def _served(site: Site, service: str, places: list[str], lines: Sequence[apache.Line]) -> str:
+    """sh that prints the directories, and begins a loop over them."""
+    lowest, highest = site.jails[site.jail_of(service)].uids or (1, 0)
+    names = [
+        *apache.user_directories(lines),
+        *([site.accounts.public] * bool(site.accounts.handler)),
+    ]
+    homes = "".join(
+        f"; awk -F: -v name={quote(each)} '$3 >= {lowest} && $3 <= {highest} "
+        '{print $6 "/" name}\' /etc/passwd'
+        for each in dict.fromkeys(names)
+    )
+    given = " ".join(map(quote, places)) or "''"
+    return f"{{ printf '%s\\n' {given}{homes}; }} | while IFS= read -r each; do"
 
 
 def test_jail_has_what_is_named(host: Any, ask: Ask, site: Site, service: str) -> None:

@@ -224,6 +224,12 @@ CASES = [
     lacking("name::resolves_on_host", **MYSQL),
     lacking("name::resolves_in_jail", jail="web", **MYSQL),
     broken(
+        "named::servers_that_it_asks_are_not_at_localhost",
+        "sed -i '' -e 's/^options {/& forwarders { 127.0.0.1 port 5353; };/' "
+        "/usr/local/etc/namedb/named.conf",
+        service="bind",
+    ),
+    broken(
         "named::zones_may_be_open_twice",
         """sed -i '' -e 's/type primary;/& allow-update { any; };/' """
         "/usr/local/etc/namedb/named.conf",
@@ -371,6 +377,12 @@ CASES = [
     broken(
         "web::local_backends_are_reached",
         "echo 'ProxyPass /x http://127.0.0.1:3000/' >> /usr/local/etc/apache24/httpd.conf",
+        service="web",
+    ),
+    broken(
+        "web::links_to_pages_lead_into_the_jail",
+        "mkdir -p /data/www && rm -rf /usr/home/user003/public_html && "
+        "ln -s /data/www /usr/home/user003/public_html",
         service="web",
     ),
     broken(

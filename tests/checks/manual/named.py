@@ -17,6 +17,11 @@ def zones_may_be_open_twice(site: Site, service: str) -> Iterator[Look]:
     )
 
 
+def servers_that_it_asks_are_not_at_localhost(site: Site, service: str) -> Iterator[Look]:
+    """Read each line that it prints: no forwarder, primary or server to notify may be there."""
+    yield Look("named-checkconf -px | grep -nE '127[.]|::1'")
+
+
 def resolves_as_on_the_host(site: Site, service: str, ways: Ways) -> Iterator[Look]:
     """The rcode, and whether there is the flag ra, must be the same in all."""
     lan = site.jails[site.jail_of(service)].address

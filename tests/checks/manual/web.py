@@ -20,6 +20,13 @@ def named_paths_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"find -H {where} -type f -exec grep -hIsE '{named}' {{}} + | grep -vE '{skip}'")
 
 
+def links_to_pages_lead_into_the_jail(site: Site, service: str) -> Iterator[Look]:
+    """Links to other directories that the jail mounts need no care."""
+    lowest, highest = site.jails[site.jail_of(service)].uids or (1, 0)
+    homes = f"awk -F: '$3 >= {lowest} && $3 <= {highest} {{print $6}}' /etc/passwd"
+    yield Look(f"find -H $({homes} | sed 's,$,/{site.accounts.public},') -maxdepth 4 -type l -ls")
+
+
 def local_backends_are_reached(site: Site, service: str) -> Iterator[Look]:
     """By all files, too."""
     named = "^[^#]*[^|]://(127[.]|localhost)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.checks.test_named import _written
+from tests.checks.test_named import _TOKEN, _at_localhost, _block, _written
 
 # As named-checkconf -px of BIND 9.18.49 prints it.
 PRINTED = """\
@@ -56,3 +56,24 @@ FOR_ALL = 'options {\n\tdnssec-policy "default";\n};\n'
 )
 def test_a_zone_that_named_writes_is_found(text: str, told: list[str]) -> None:
     assert [what for _, what in _written(PRINTED + text)] == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("options {\n\tforwarders  {\n\t\t192.0.2.1;\n\t};\n};\n", []),
+        (
+            "options {\n\tforwarders  {\n\t\t127.0.0.1 port 5353;\n\t\t::1;\n\t};\n};\n",
+            [("forwarders", "127.0.0.1"), ("forwarders", "::1")],
+        ),
+        (SECONDARY.replace("192.0.2.1", "127.0.0.2"), [("primaries", "127.0.0.2")]),
+        (
+            'primaries "hidden" {\n\t127.0.0.1 port 5300 key "k";\n};\n',
+            [("primaries", "127.0.0.1")],
+        ),
+    ],
+)
+def test_a_server_at_localhost_is_found(text: str, told: list[tuple[str, str]]) -> None:
+    # Of the same program: a statement in a line, each element of its block in another.
+    tree, _ = _block(_TOKEN.findall(PRINTED + text), 0)
+    assert list(_at_localhost(tree)) == told

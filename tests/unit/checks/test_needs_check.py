@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from operations.mysql import Options
 from operations.needs import Daemons, Variables
 from rollout import plan, site
 from rollout.site import Site
@@ -118,6 +119,10 @@ def test_a_variable_with_what_the_jail_lacks_is_told_with_file_and_line(
             "jail mysql gets /usr/local/share read only (in mysql.jail), and the daemon writes",
         ),
         (
+            "14 v r -w------   1       0 -   /var/log/mysql/error.log",
+            "jail mysql will not have /var/log/mysql/error.log: add it, or its directory, to servi",
+        ),
+        (
             "cwd v d r-------   -       - -   /home/me",
             "or start the daemon anew in /, if it does not need this directory",
         ),
@@ -135,7 +140,11 @@ def test_a_variable_with_what_the_jail_lacks_is_told_with_file_and_line(
         ),
         (
             "16 s - rw------   1       0 UDP 127.0.0.1:44 127.0.0.1:25",
-            "in jail mysql nothing will answer at 127.0.0.1:25/udp",
+            "nobody now listens at 127.0.0.1:25/udp: over UDP 127.0.0.1 in jail mysql is the jail",
+        ),
+        (
+            "16 s - rw------   1       0 UDP 127.0.0.1:44 127.0.0.1:514",
+            "over UDP 127.0.0.1 in jail mysql is the jail itself: let the daemon send to 203.0.113",
         ),
     ],
 )
@@ -152,8 +161,10 @@ def test_what_its_processes_have_open_is_told(sample: Site, row: str, says: str)
         ("11 v r r-------   1       0 -   /usr/local/etc/mysql/my.cnf", "carried: copy of"),
         ("11 v r rw------   1       0 -   /etc/spwd.db", "carried: jail mysql has its own"),
         ("11 v r rw------   1       0 -   /tmp/ibXXXX", "carried: jail mysql has its own"),
+        ("11 v r -w------   1       0 -   /var/log/mysqld.log", "carried: jail mysql has its own"),
         ("12 s - rw------   1       0 UDD /var/run/log", "jail mysql has its own syslogd"),
         ("13 s - rw------   1       0 TCP 0 0 127.0.0.1:5000 127.0.0.1:25", "reachable: a rule"),
+        ("13 s - rw------   1       0 UDP 127.0.0.1:5000 127.0.0.1:53", "of its own resolv.conf"),
         ("13 s - rw------   1       0 TCP 127.0.0.1:5000 127.0.0.1:3306", "moves into jail mysql"),
     ],
 )
@@ -204,4 +215,4 @@ def test_all_services_are_asked_in_one_command_each_for_processes_and_variables(
     there = needing(host, sample)
     for service in ("mysql", "mysql", "web"):
         there.of(service)
-    assert len(host.asked) == len({Daemons, Variables})
+    assert len(host.asked) == len({Daemons, Options, Variables})

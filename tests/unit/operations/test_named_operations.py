@@ -56,7 +56,11 @@ def fitted(tmp_path: Path, text: str, awk: str = "awk", **others: str) -> str:
         ("masters { 127.0.0.1; };", "masters { 127.0.0.1; };"),
         ("allow-query { localnets; };", f"allow-query {{ {{ {NETS} }}; }};"),
         ("allow-query { !localhost; };", f"allow-query {{ !{{ {SELF} }}; }};"),
-        ("acl own { 127.0.0.1; ::1; };", "acl own { { 127.0.0.1; 10.80.0.0/24; }; ::1; };"),
+        (
+            "acl own { 127.0.0.1; ::1; };",
+            "acl own { { 127.0.0.1; 10.80.0.0/24; 203.0.113.2; }; ::1; };",
+        ),
+        ("allow-query { 127/8; };", "allow-query { { 127/8; 10.80.0.0/24; 203.0.113.2; }; };"),
         ("forwarders { 127.0.0.1; };", "forwarders { 127.0.0.1; };"),
         ("acl localnets-too { any; };", "acl localnets-too { any; };"),
         ("// listen-on { 203.0.113.2; };", "// listen-on { 203.0.113.2; };"),
