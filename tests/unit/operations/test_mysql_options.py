@@ -10,7 +10,7 @@ import pytest
 
 from operations.mysql import Option, Options
 
-AWKS = [awk for awk in ("mawk", "gawk", "original-awk") if shutil.which(awk)]
+AWKS = [awk for awk in ("awk", "mawk", "gawk", "original-awk") if shutil.which(awk)]
 
 
 @pytest.mark.parametrize("awk", AWKS)
