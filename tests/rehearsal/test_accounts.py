@@ -181,7 +181,7 @@ def test_databases_belong_to_the_accounts_that_they_are_named_after(tmp_path: Pa
         theirs = ["user001_shop user001:mysql 770", "user001_shop/goods.ibd user001:mysql 660"]
         assert session.output(SHOW).splitlines() == [*theirs, *BEFORE[2:]]
         calls = standin.calls
-        [changed] = [n for n, call in enumerate(calls) if call.startswith("chmod g+rwx ")]
+        changed = min(n for n, call in enumerate(calls) if " chmod -h g+rwx " in call)
         assert "fsync /var/db/cellblock/mysql.modes" in calls[:changed], "modes could be lost"
         new = f"{DATA}/user002_new"
         session.output(f"install -d -o mysql -g mysql -m 700 {new}")
@@ -192,6 +192,49 @@ def test_databases_belong_to_the_accounts_that_they_are_named_after(tmp_path: Pa
         assert session.output(SHOW).splitlines() == BEFORE
         told = session.output(f"stat -f '%Su %Lp' {new} {new}/new.ibd").splitlines()
         assert told == ["mysql 700", "mysql 660"]
+        assert standin.strange == []
+
+
+PLANT = f"""
+at='{DATA}/x
+{DATA}/user001_x'
+mkdir -p "$at" && touch "$at/master.passwd" && ln -s /etc {DATA}/user001_x
+install -d -m 700 {DATA}/user002_y
+ln -s /etc/master.passwd {DATA}/user002_y/link
+touch {DATA}/user002_y/-R {DATA}/user002_y/suid
+chown -Rh mysql:mysql {DATA}/x* {DATA}/user001_x {DATA}/user002_y
+chmod 4755 {DATA}/user002_y/suid
+"""
+"""What a mysqld that is broken into can make in its data directory, with a newline in a name."""
+HOSTS_OWN = "stat -f '%N %Su:%Sg %p' /etc /etc/*"
+
+
+@pytest.mark.parametrize("jail", ["runs", "rests"])
+def test_the_quota_job_of_the_hosts_root_touches_nothing_but_the_databases(
+    tmp_path: Path, jail: str
+) -> None:
+    job = "sh /usr/local/etc/cellblock/mysql.quota"
+    theirs = f"cd {DATA} && stat -f '%N %Su %Lp' user002_y user002_y/-R user002_y/suid"
+    with running(written(tmp_path, QUOTA)) as (runner, standin), Session(standin) as session:
+        runner.apply()
+        before = session.output(HOSTS_OWN)
+        session.output(PLANT)
+        if jail == "rests":
+            session.output("service jail stop mysql")
+        assert not session.run(f"{job} give").err
+        assert session.output(HOSTS_OWN) == before
+        given = "user002" if jail == "runs" else "mysql"
+        assert session.output(theirs).splitlines() == [
+            f"user002_y {given} {'770' if jail == 'runs' else '700'}",
+            f"user002_y/-R {given} 644",
+            "user002_y/suid mysql 755",
+        ], "a file that would run as the account stays MySQL's"
+        session.output(f"{job} back")
+        assert session.output(HOSTS_OWN) == before
+        assert session.output(theirs).splitlines()[:2] == [
+            "user002_y mysql 700",
+            "user002_y/-R mysql 644",
+        ]
         assert standin.strange == []
 
 
