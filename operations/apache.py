@@ -17,8 +17,15 @@ from operations.command import Look
 
 ARGUMENT = {
     "alias": 2,
+    "aliasmatch": 2,
     "scriptalias": 2,
+    "scriptaliasmatch": 2,
+    "wsgiscriptalias": 2,
+    "wsgiscriptaliasmatch": 2,
     "documentroot": 1,
+    "virtualdocumentroot": 1,
+    "virtualscriptalias": 1,
+    "userdir": 1,
     "authuserfile": 1,
     "authgroupfile": 1,
     "errorlog": 1,
@@ -28,14 +35,39 @@ ARGUMENT = {
     "sslcertificatekeyfile": 1,
     "sslcertificatechainfile": 1,
     "sslcacertificatefile": 1,
+    "sslcacertificatepath": 1,
+    "sslcarevocationfile": 1,
+    "sslcarevocationpath": 1,
+    "sslproxymachinecertificatefile": 1,
+    "sslproxycacertificatefile": 1,
+    "wsgipythonhome": 1,
+    "cacheroot": 1,
+    "davlockdb": 1,
+    "fcgidwrapper": 1,
+    "jkworkersfile": 1,
+    "jklogfile": 1,
+    "passengerapproot": 1,
+    "secauditlog": 1,
+    "secauditlogstoragedir": 1,
+    "secdatadir": 1,
+    "secdebuglog": 1,
+    "sectmpdir": 1,
+    "svnpath": 1,
+    "svnparentpath": 1,
+    "authzsvnaccessfile": 1,
+    "forensiclog": 1,
     "include": 1,
     "includeoptional": 1,
 }
 """Directives that name a path -> which of their words it is."""
-_LOGS = ("errorlog", "customlog", "transferlog")
-_HANDLERS = ("sethandler", "proxypass", "proxypassmatch")
-_SITES = ("<virtualhost", "</virtualhost", "servername", "serveralias", "userdir")
-_PAGES = ("documentroot", "alias", "scriptalias")
+_LOGS = (
+    *("errorlog", "customlog", "transferlog", "forensiclog"),
+    *("secauditlog", "secdebuglog", "jklogfile", "davlockdb"),
+)
+_HANDLERS = ("sethandler", "proxypass", "proxypassmatch", "balancermember", "rewriterule")
+_SITES = ("<virtualhost", "</virtualhost", "servername", "serveralias")
+_PAGES = ("documentroot", "alias", "scriptalias", "virtualdocumentroot", "aliasmatch")
+_PATTERN = re.compile(r"/[^/]*[$%*?\[].*")
 _READ = "|".join((*ARGUMENT, *_HANDLERS, *_SITES, "serverroot"))
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 _BACKEND = re.compile(r"(?<![|\w])(\w+)://(?:127\.\d+\.\d+\.\d+|localhost)(?::(\d+))?(?=[/\s]|$)")
@@ -45,6 +77,7 @@ _PORTS = {"ajp": "8009", "fcgi": "8000", "https": "443", "scgi": "4000", "wss": 
 _PATHS = (
     'function told(word, part, n, i, at) {gsub(/unix:/, "|", word); n = split(word, part, "|"); '
     r"for (i = 1; i <= n; i++) if (part[i] ~ /[\/]/ && part[i] !~ /:/) {at = part[i]; "
+    r'sub(/[\/][^\/]*[$%*?\[].*$/, "", at); '
     r'if (at !~ /^[\/]/) at = root "/" at; sub(/[\/]+$/, "", at); if (at == "") continue; '
     r'print at; if (sub(/[\/][^\/]*$/, "", at) && at != "") print at}} '
     'BEGIN {root = "/usr/local"} '
@@ -147,11 +180,25 @@ def named(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
     root = _server_root(lines)
     for line in lines:
         if line.directive in ARGUMENT and len(line.words) > ARGUMENT[line.directive]:
-            path = line.words[ARGUMENT[line.directive]]
-            if not path.startswith(("|", "syslog")) and not re.search(r"[$%*?\[]", path):
+            path = _PATTERN.sub("", line.words[ARGUMENT[line.directive]])
+            in_homes = line.directive == "userdir" and not path.startswith("/")
+            if path and not path.startswith(("|", "syslog")) and not in_homes:
                 yield _path(root, path, line.directive), line.place
         elif line.directive in _HANDLERS:
-            yield from ((each, line.place) for each in re.findall(r"unix:([^|]+)", line.words[-1]))
+            yield from ((each, line.place) for each in re.findall(r"unix:([^|\s]+)", _to(line)))
+
+
+def _to(line: Line) -> str:
+    """Where requests go. A RewriteRule without the flag P sends the client there."""
+    if line.directive == "rewriterule" and not re.search(r"\[(.*,)?P(,.*)?\]", line.words[-1]):
+        return ""
+    return " ".join(line.words[1:])
+
+
+def includes(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+    """Each file or directory with further directives, and the place that includes it."""
+    kept = ("include", "includeoptional", "serverroot")
+    yield from named([line for line in lines if line.directive in kept])
 
 
 def pages(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
@@ -179,7 +226,7 @@ def backends(lines: Sequence[Line]) -> Iterator[tuple[str, str, str]]:
     """Each address of this machine that a request is handed to: URL, port, and the place."""
     for line in lines:
         if line.directive in _HANDLERS:
-            for found in _BACKEND.finditer(line.words[-1]):
+            for found in _BACKEND.finditer(_to(line)):
                 yield found[0], found[2] or _PORTS.get(found[1], "80"), line.place
 
 

@@ -16,7 +16,8 @@ from operations.command import one_line
 
 
 class Need(NamedTuple):
-    """`kind` is path, working directory, variable, socket, port or served port; `what` its name.
+    """`kind` is path, working directory, variable, socket, port, served port or connection (to
+    another host); `what` its name.
 
     A port's is PROTO ADDRESS:PORT. `said` is where it is said: a line of a file, or the command
     that shows it. `written` is a path that is open for writing.
@@ -201,7 +202,7 @@ def _parts(output: list[str]) -> list[list[str]]:
 
 
 def used(files: Iterable[Open], running: Running) -> Iterator[Need]:
-    """The files, directories, local sockets and ports of this machine that processes use.
+    """The files, directories, local sockets and ports that processes use, here and elsewhere.
 
     Not what they make themselves: sockets at which one of them listens, accepted connections.
     """
@@ -222,8 +223,12 @@ def used(files: Iterable[Open], running: Running) -> Iterator[Need]:
             here, there = words[-2:]
             address, port = _end(there)
             # An accepted connection has the daemon's own port on this side.
-            if _is_loopback(address) and _end(here)[1] not in ports:
+            if _end(here)[1] in ports:
+                continue
+            if _is_loopback(address):
                 yield Need("port", f"{each.proto.lower()} {address}:{port}", each.said)
+            elif each.proto == "TCP" and _is_other(address):
+                yield Need("connection", f"tcp {address}:{port}", each.said)
 
 
 def served(ports: Iterable[int], running: Running) -> Iterator[Need]:
@@ -236,6 +241,14 @@ def served(ports: Iterable[int], running: Running) -> Iterator[Need]:
 def _is_loopback(address: str) -> bool:
     try:
         return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_other(address: str) -> bool:
+    """Jails have no IPv6, and programs that find none take IPv4."""
+    try:
+        return not ip_address(address).is_unspecified and "." in address
     except ValueError:
         return False
 

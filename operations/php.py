@@ -20,8 +20,8 @@ _FPM = ("/usr/local/etc/php-fpm.conf", "/usr/local/etc/php-fpm.d")
 PLACES = (*_INI, *_FPM)
 """Where the ports' PHP is configured, whichever way it runs."""
 
-_LINES = "^[[:space:]]*[^;#[:space:]][^=]*=.*/"
-_APACHES_LINES = "^[[:space:]]*php_(admin_)?value[[:space:]].*/"
+_LINES = "^[[:space:]]*[^;#[:space:]][^=]*=.*(/|127[.]|localhost)"
+_APACHES_LINES = "^[[:space:]]*php_(admin_)?value[[:space:]].*(/|127[.]|localhost)"
 _BY_PHP = re.compile(r"\s*(?:(?:php_(?:admin_)?value|env)\[)?([^\]\s=]+)\]?\s*=(.*)")
 _BY_APACHE = re.compile(r"\s*php_(?:admin_)?value\s+(\S+)\s+(.*)")
 
@@ -31,9 +31,10 @@ _LOGS = ("access.log", "error_log", "mail.log", "slowlog")
 _OWN = ("/", "/tmp", "/var/tmp", "/dev/null", "/dev/stderr")  # noqa: S108 # names
 """What every jail has of its own."""
 
-_PATH = re.compile(r"(?:^|(?<=[\s:;,=\"']))/(?!/)[A-Za-z0-9_.+@/-]*")
+_PATH = re.compile(r"(?:^|(?<=[\s:;,=\"'])|(?<=unix://))/(?!/)[A-Za-z0-9_.+@/-]*")
+_BACKEND = re.compile(r"(?:\w+://)?(?:127\.\d+\.\d+\.\d+|localhost):(\d+)")
 _CANDIDATES = (
-    '{sub(/^[^:]*:[^:]*:/, ""); gsub(/[^A-Za-z0-9_.+@\\/-]+/, " "); '
+    '{sub(/^[^:]*:[^:]*:/, ""); gsub(/[^A-Za-z0-9_.+@\\/-]+/, " "); gsub(/\\/\\/+/, "/"); '
     "for (i = 1; i <= NF; i++) if ($i ~ /^[\\/]/) "
     '{sub(/[\\/]+$/, "", $i); if ($i == "") continue; at = $i; print at; '
     'if (sub(/[\\/][^\\/]*$/, "", at) && at != "") print at}}'
@@ -43,10 +44,14 @@ _CANDIDATES = (
 
 @dataclass(frozen=True)
 class Said:
-    """Each path that is named, with the place that names it; what the host has of them."""
+    """Each path that is named, with the place that names it; what the host has of them.
+
+    `backends` are ports of this machine: what names each, its number, and the place.
+    """
 
     paths: tuple[tuple[str, str], ...] = ()
     there: There = field(default_factory=There)
+    backends: tuple[tuple[str, str, str], ...] = ()
 
 
 class Settings(FactBase[Said]):
@@ -75,7 +80,13 @@ class Settings(FactBase[Said]):
         settings = [Setting.read(*row) for row in rows if len(row) == 3]
         named = ((path, each.place) for each in settings for path in each.paths())
         own = ((each, "PHP's own configuration") for each in _INI)
-        return Said((*named, *own), There.read(output))
+        ports = (
+            (found[0], found[1], each.place)
+            for each in settings
+            if each.name not in _NOT_NEEDED
+            for found in _BACKEND.finditer(each.value)
+        )
+        return Said((*named, *own), There.read(output), tuple(ports))
 
 
 def _asked(places: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from operations.doors import Doors, Ways
 from operations.mount import Nullfs
 from operations.needs import Need
 from rollout.plan.step import Step, Use
-from rollout.site import Site
+from rollout.site import INTERNET, Site
+from steps import egress
 
 FRESH = (
     *("/var/run", "/var/log", "/dev"),
@@ -73,6 +74,8 @@ class Carriers(NamedTuple):
             return self._served(service, need.what)
         if need.kind == "port":
             return self._port(service, need.what, who)
+        if need.kind == "connection":
+            return self._connection(service, need.what)
         if need.kind == "socket":
             return self._socket(service, need.what, who)
         if need.kind == "variable":
@@ -151,6 +154,31 @@ class Carriers(NamedTuple):
             f"in jail {name} nothing will answer at {at}/{proto}, where {who} listens: describe "
             "that daemon as [services.NAME], with this port, and leave NAME out of `order`",
         )
+
+    def _connection(self, service: str, end: str) -> Answer:
+        """A replica's to its primary, a proxy's to another machine."""
+        name = self.site.jail_of(service)
+        jail, first = self.site.jails[name], self.site.builder(name)
+        address, _, port = end.partition(" ")[2].rpartition(":")
+        own = [each for one in self.site.jails.values() for each in one.addresses]
+        if address in map(str, (self.site.host.wan_address, *own)):
+            return Answer("reachable", f"{address} is an address of the host's")
+        if egress.shut_in(self.site, first):
+            return Answer("reachable", f"not at all, after a yes at the gate of {first}.jail")
+        lost = f"jail {name} may not open connections to {address}:{port}"
+        if jail.outbound == "none" or (jail.outbound == "nat" and "egress" not in self.site.order):
+            todo = f'set outbound = "nat" in [jails.{name}], and have egress in `order`'
+            return Answer("refused", f"{lost}: {todo}")
+        allowed = any(
+            each.source == name
+            and each.to == INTERNET
+            and (each.everything or int(port) in each.numbers("tcp"))
+            for each in self.site.policy.allow
+        )
+        if "policy" in self.site.order and not allowed:
+            line = f'{{ from = "{name}", to = "internet", ports = ["{port}/tcp"] }}'
+            return Answer("refused", f"{lost}: add {line} to `allow` in [policy]")
+        return Answer("reachable", f'jails.{name}.outbound = "{jail.outbound}"')
 
     def _todo_over_udp(self, name: str, port: str) -> str:
         """Over UDP no rule leads out of a jail from 127.0.0.1 (docs/decisions/0026)."""

@@ -45,7 +45,13 @@ class Needing:
         scripts = {each.rc for each in self.site.companions(service)}
         ports = [each.port for each in there.ports]
         opened = self.running.of(ports, scripts)
-        found = [_as_named(each, self.running) for each in used(opened, self.running)]
+        # Of other daemons, connections to other hosts come and go.
+        stays = there.rc in _MYSQLS
+        found = [
+            _as_named(each, self.running)
+            for each in used(opened, self.running)
+            if stays or each.kind != "connection"
+        ]
         found += served(ports, self.running)
         found += _options(self.ask, self.site, service)
         variables, paths = _variables(self.ask, self.site, service)

@@ -34,6 +34,15 @@ def test_named_paths_are_in_the_jail(host: Any, ask: Ask, site: Site, service: s
         f"its directory to jails.{jail}.mounts; the daemon of a socket, to "
         f"services.{service}.companions; or take {service} out of `order`"
     )
+    places = site.services[service].configuration
+    said = ask(apache.Directives, places=places)
+    included = said.there.named(apache.includes(said.lines))
+    unread = [f"{each.said}: {each.path}" for each in included if not is_in(each.path, places)]
+    assert not unread, (
+        f"services.{service}: Apache includes files that no line of services.{service}."
+        f"configuration names, so Cellblock does not know what they say: {'; '.join(unread)}: add "
+        f"them to services.{service}.configuration"
+    )
     logs = php.kept_logs(ask(php.Settings, places=site.services[service].configuration))
     assert not logs, (
         f"services.{service}: PHP could not write these in jail {jail}, where only root creates "
@@ -54,10 +63,11 @@ def test_local_backends_are_reached(host: Any, ask: Ask, site: Site, service: st
     jail = site.jail_of(service)
     known = {str(port) for each in site.services.values() for port in each.tcp_ports}
     pools = _pools(host, ask, site, service)
-    lines = ask(apache.Directives, places=site.services[service].configuration).lines
+    places = site.services[service].configuration
+    named = apache.backends(ask(apache.Directives, places=places).lines)
     lost = [
         f"{place}: {url}"
-        for url, port, place in apache.backends(lines)
+        for url, port, place in (*named, *ask(php.Settings, places=places).backends)
         if port not in known and not re.search(rf"(?m)^\s*listen\s*=.*\b{port}\s*$", pools)
     ]
     assert not lost, (

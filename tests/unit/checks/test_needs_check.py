@@ -135,6 +135,10 @@ def test_a_variable_with_what_the_jail_lacks_is_told_with_file_and_line(
             "in jail mysql nothing will answer at 127.0.0.1:6379/tcp, where redis-serv 700 listens",
         ),
         (
+            "17 s - rw------   1       0 TCP 0 0 203.0.113.2:5000 192.0.2.7:3306",
+            'jail mysql may not open connections to 192.0.2.7:3306: set outbound = "nat" in [jails',
+        ),
+        (
             "16 s - rw------   1       0 TCP 0 0 ::1.4444 ::1.999",
             "in jail mysql nothing will answer at ::1:999/tcp",
         ),
@@ -164,6 +168,7 @@ def test_what_its_processes_have_open_is_told(sample: Site, row: str, says: str)
         ("11 v r -w------   1       0 -   /var/log/mysqld.log", "carried: jail mysql has its own"),
         ("12 s - rw------   1       0 UDD /var/run/log", "jail mysql has its own syslogd"),
         ("13 s - rw------   1       0 TCP 0 0 127.0.0.1:5000 127.0.0.1:25", "reachable: a rule"),
+        ("13 s - rw------   1       0 TCP 0 0 203.0.113.2:5000 203.0.113.2:80", "of the host's"),
         ("13 s - rw------   1       0 UDP 127.0.0.1:5000 127.0.0.1:53", "of its own resolv.conf"),
         ("13 s - rw------   1       0 TCP 127.0.0.1:5000 127.0.0.1:3306", "moves into jail mysql"),
     ],
@@ -216,3 +221,20 @@ def test_all_services_are_asked_in_one_command_each_for_processes_and_variables(
     for service in ("mysql", "mysql", "web"):
         there.of(service)
     assert len(host.asked) == len({Daemons, Options, Variables})
+
+
+def test_a_connection_to_another_host_needs_a_way_out_that_the_policy_allows(sample: Site) -> None:
+    row = "17 s - rw------   1       0 TCP 0 0 203.0.113.2:5000 192.0.2.7:3306"
+    host = Told(f"  506 mariadbd            {row} \n")
+    jail = sample.jails["mysql"].model_copy(update={"outbound": "nat"})
+    led_out = sample.model_copy(update={"jails": {**sample.jails, "mysql": jail}})
+    line = '{ from = "mysql", to = "internet", ports = ["3306/tcp"] }'
+    with pytest.raises(AssertionError, match=re.escape(f"add {line} to `allow` in [policy]")):
+        meets(host, led_out)
+    order = tuple(each for each in sample.order if each != "policy")
+    meets(host, led_out.model_copy(update={"order": order}))
+
+
+def test_what_other_hosts_opened_is_no_need(sample: Site) -> None:
+    row = "17 s - rw------   1       0 TCP 0 0 203.0.113.2:3306 192.0.2.7:5000"
+    meets(Told(f"  506 mariadbd            {row} \n"), sample)

@@ -57,6 +57,13 @@ def named(root: Path, conf: str, other: str = "") -> dict[str, Named]:
         ("SSLCertificateKeyFile {}/key", "key", "file"),
         ('SetHandler "proxy:unix:{}/key|fcgi://localhost"', "key", "file"),
         ("ProxyPass / unix:{}/key|http://x/", "key", "file"),
+        ("ProxyPass / unix:{}/key|http://x/ retry=0 timeout=5", "key", "file"),
+        ("RewriteRule ^/(.*) unix:{}/key|http://x/$1 [P,L]", "key", "file"),
+        ("WSGIScriptAlias /app {}/key", "key", "file"),
+        ("AliasMatch ^/x/(.*) {}/pages/$1", "pages", "directory"),
+        ("VirtualDocumentRoot {}/pages/%0/public", "pages", "directory"),
+        ("UserDir {}/pages/*/public", "pages", "directory"),
+        ("SecAuditLog {}/logs/audit.log", "logs", "directory"),
     ],
 )
 def test_a_path_is_found_with_its_kind_and_its_line(
@@ -72,6 +79,8 @@ def test_a_path_is_found_with_its_kind_and_its_line(
     [
         "# DocumentRoot {}/pages",
         "DocumentRoot {}/gone",
+        "UserDir public_html",
+        "RewriteRule /x unix:{}/key|http://x/ [R]",
         "ErrorLog /var/log/some.log",
         'CustomLog "|{}/pages/rotate" combined',
     ],
@@ -105,6 +114,10 @@ def test_what_is_mounted_below_a_directory_is_found_with_it(data: Path) -> None:
         ("SetHandler proxy:fcgi://127.0.0.1:9000", [("fcgi://127.0.0.1:9000", "9000")]),
         ("SetHandler proxy:unix:/var/run/php-fpm.sock|fcgi://localhost", []),
         ("ProxyPass /app http://app.example.org/", []),
+        ("ProxyPass /a http://127.0.0.1:3000/ retry=0", [("http://127.0.0.1:3000", "3000")]),
+        ("BalancerMember http://127.0.0.1:3001 route=1", [("http://127.0.0.1:3001", "3001")]),
+        ("RewriteRule /(.*) ws://localhost:3000/$1 [P,L]", [("ws://localhost:3000", "3000")]),
+        ("RewriteRule /(.*) http://localhost:3000/$1 [R,L]", []),
         ("DocumentRoot /usr/local/www", []),
     ],
 )

@@ -120,7 +120,8 @@ def test_what_else_is_a_need(row: str, need: str) -> None:
     "row",
     [
         "998 sendmail   9 s - rw------   1   0 TCP 0 0 127.0.0.1:25 127.0.0.1:4021",
-        "998 sendmail   9 s - rw------   1   0 TCP 0 0 203.0.113.2:4021 198.51.100.7:25",
+        "998 sendmail   9 s - rw------   1   0 TCP 0 0 203.0.113.2:25 198.51.100.7:4021",
+        "998 sendmail   9 s - rw------   1   0 TCP 0 0 2001:db8::2.4021 2001:db8::7.25",
         "998 sendmail   9 s - rw------   1   0 UDS /own",
         "998 sendmail   9 s - rw------   1   0 UDS -",
         "998 sendmail   9 s - rw------   1   0",
@@ -129,7 +130,7 @@ def test_what_else_is_a_need(row: str, need: str) -> None:
     ],
 )
 def test_what_it_serves_itself_is_none(row: str) -> None:
-    """Accepted connections, other machines, its own sockets, pipes, devices."""
+    """Accepted connections, IPv6 to other machines, its own sockets, pipes, devices."""
     assert needed(f"  {row}\n") == []
 
 

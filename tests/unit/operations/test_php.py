@@ -48,6 +48,23 @@ def test_each_kind_of_line_is_found_with_its_place(
     }
 
 
+def test_servers_of_this_machine_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "redis.sock").touch()
+    found = said(
+        tmp_path,
+        monkeypatch,
+        ini='session.save_path = "tcp://127.0.0.1:6379?weight=1, localhost:11211"\n',
+        fpm="listen = 127.0.0.1:9000\n",
+        apache=f"php_value session.save_path unix://{tmp_path}/redis.sock?persistent=1\n",
+    )
+    place = f"{tmp_path}/ini:1: session.save_path"
+    assert found.backends == (
+        ("tcp://127.0.0.1:6379", "6379", place),
+        ("localhost:11211", "11211", place),
+    )
+    assert [each.path for each in found.there.named(found.paths)] == [f"{tmp_path}/redis.sock"]
+
+
 @pytest.mark.parametrize(
     "line",
     [
