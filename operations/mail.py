@@ -5,6 +5,12 @@ Waiting and moving run in a subshell: `exit` must not end a shell that a person 
 A message moves from one queue to the other by rename(2), so both are on one file system. It moves
 only out of a queue whose MTA has ended, and its control file last, so that it never exists twice.
 The target queue may be in use: an MTA sees a message only when its control file is there.
+
+A jail's queue is written by whoever broke into the jail: names with newlines, links, directories
+that are swapped meanwhile. Only the queue's own directory stays what it is, since it is mounted
+there. So the host's root takes no path out of it and none below it: it names files in a directory
+that it is in (find -execdir), with names that an MTA could have given, and puts files directly
+into the queue's directory, where the jail itself sorts them in.
 """
 
 from __future__ import annotations
@@ -24,8 +30,9 @@ from operations.facts import Path
 class Queue:
     """An MTA's queue. `data` and `control` are sh that lists files, relative to `directory`.
 
-    A message is its control file; the files that `data` lists belong to it and move first.
-    `in_parts`: without its data file it is no message.
+    A message is its control file; the files that `data` lists belong to it and move first. In a
+    queue without `folders` it is no message without its data file. With them, its files are below
+    these subdirectories: those of data, and those of control files.
     """
 
     directory: str
@@ -33,7 +40,7 @@ class Queue:
     control: str
     owner: str
     mode: str
-    in_parts: bool = True
+    folders: tuple[str, ...] = ()
 
 
 def of_jail(queue: Queue, jail: str) -> str:
@@ -41,29 +48,32 @@ def of_jail(queue: Queue, jail: str) -> str:
     return f"{queue.directory}-{jail}"
 
 
-_OF_MESSAGE = '/^[hqQ]f/ {n = substr($0, 3); print "df" n; print "xf" n}'
+_NAMED = "[hqQ]f[0-9A-Za-z]+$"
+_OF_MESSAGE = f'/^{_NAMED}/ {{n = substr($0, 3); print "df" n; print "xf" n}}'
 
 SENDMAIL = Queue(
     "/var/spool/mqueue",
     f"ls | awk '{_OF_MESSAGE}'",
-    "ls | awk '/^[hqQ]f/'",
+    f"ls | awk '/^{_NAMED}/'",
     "root:daemon",
     "755",
 )
 SUBMISSION = Queue(
     "/var/spool/clientmqueue",
     f"ls | awk '{_OF_MESSAGE}'",
-    "ls | awk '/^[hqQ]f/'",
+    f"ls | awk '/^{_NAMED}/'",
     "smmsp:smmsp",
     "770",
 )
+_ID = "! -path '*[!0-9A-Za-z/]*'"
+_DATA, _CONTROL = "bounce defer trace", "maildrop hold deferred incoming active"
 POSTFIX = Queue(
     "/var/spool/postfix",
-    "find bounce defer trace -type f 2>/dev/null",
-    "find maildrop hold deferred incoming active -type f 2>/dev/null",
+    f"find -x {_DATA} -type f {_ID} 2>/dev/null",
+    f"find -x {_CONTROL} -type f {_ID} 2>/dev/null",
     "root:wheel",
     "755",
-    in_parts=False,
+    (_DATA, _CONTROL),
 )
 
 
@@ -388,8 +398,8 @@ def queue_moved(queue: Queue, jail: str, then: str) -> Commands:
     """
     target = of_jail(queue, jail)
     yield Reversible(
-        f"{_moved(queue, queue.directory, target)} && {{ jexec {quote(jail)} {then} || true; }}",
-        undo=_made_whole(queue, target),
+        f"{_given(queue, target, jail)} && {{ jexec {quote(jail)} {then} || true; }}",
+        undo=_made_whole(queue, target, jail),
         says=f"move the messages left in {queue.directory} to the jail's queue",
         sees=ANY,
         limit=300,
@@ -404,50 +414,140 @@ def returned(queue: Queue, jail: str, processes: str, then: str) -> Commands:
     deliveries in progress. `then` makes the host's MTA run its queue.
     """
     source = of_jail(queue, jail)
+    taken = _taken_held(queue, source) if queue.folders else _moved(queue, source, queue.directory)
     yield Reversible(
         f'cd {source} && [ -z "$({queue.control})" ]',
-        undo=f"{_ended(processes, jail)}; {_moved(queue, source, queue.directory)} && "
+        undo=f"{_ended(processes, jail)}; {taken} && "
         f"if pgrep -j none -x {quote(processes)} >/dev/null; then {then} || true; fi",
         says=f"check that the jail's queue {source} is empty; the undo empties it into the host's",
         limit=660,
     )
 
 
-def _moved(queue: Queue, source: str, target: str) -> str:
-    """sh that is correct after a power cut, too: a rename can leave a file in both places.
+_STAGED = ".cellblock:"
+"""Begins the name of a file that waits in the jail's queue to be sorted in: its path, with : for /.
+"""
 
-    A link is no mail: somebody in the jail may have made it.
+
+def _put(source: str, target: str) -> str:
+    """sh that renames the file `source` to `target`, never into a directory of that name.
+
+    A link is no mail: somebody in the jail may have made it. Right after a power cut, too: a rename
+    can leave a file in both places.
     """
-    folder = 'install -d -m 700 -o postfix "${t%/*}"'  # sendmail's queue has no subdirectories
-    take = (
-        "take() { while read -r n; do m=$n; "
-        "case $n in (active/*) m=incoming/${n##*/};; esac; "
-        f't={target}/$m; if [ -L "$n" ]; then rm -f "$n"; elif [ ! -e "$n" ]; then :; '
-        'elif [ "$n" -ef "$t" ]; then rm -f "$n"; '
-        'elif [ -e "$t" ]; then echo "$t is there already" >&2; exit 1; '
-        f'else if [ ! -d "${{t%/*}}" ]; then {folder} || exit 1; fi; mv "$n" "$t" || exit 1; '
-        "fi; done; }"
+    return (
+        f"if [ -L {source} ]; then rm -f {source}; elif [ ! -e {source} ]; then :; "
+        f"elif [ ! -L {target} ] && [ {source} -ef {target} ]; then rm -f {source}; "
+        f"elif [ -e {target} ] || [ -L {target} ]; then "
+        f'echo {target} "is there already" >&2; exit 1; '
+        f"else mv -h {source} {target} || exit 1; "
+        f"if [ -L {target} ] || [ ! -f {target} ]; then rm -rfx {target}; fi; fi"
     )
+
+
+def _moved(queue: Queue, source: str, target: str) -> str:
+    """sh that moves messages whose files are all in the queue's own directory."""
+    take = f"take() {{ while read -r n; do {_put(_N, f'{target}/{_N}')}; done; }}"
     return (
         f"(cd {source} && {take} && {queue.data} | take && fsync . {target} && "
         f"{queue.control} | take && fsync . {target})"
     )
 
 
-def _made_whole(queue: Queue, target: str) -> str:
+_N = '"$n"'
+
+
+def _given(queue: Queue, target: str, jail: str) -> str:
+    """sh that moves the host's messages to the jail, which sorts them into its subdirectories.
+
+    What left a directory of the host is on the disk before the jail renames it once more: else a
+    power cut could leave it in two places that nobody compares.
+    """
+    if not queue.folders:
+        return _moved(queue, queue.directory, target)
+    put = _put(_N, f'{target}/"$s"')
+    take = f"take() {{ {_STAGING} | while read -r n s; do {put}; done; }}"
+    synced = f"fsync {target} && find -x . -type d -exec fsync {{}} +"
+    return (
+        f"(cd {queue.directory} && {take} && {queue.data} | take && {queue.control} | take && "
+        f"{synced}) && {_sorted_in(queue, jail)}"
+    )
+
+
+_STAGING = (
+    """awk '{s = $0; if (s ~ /^active[/]/) sub(/.*[/]/, "incoming/", s); """
+    f"""gsub("/", ":", s); print $0, "{_STAGED}" s}}'"""
+)
+"""From an MTA's paths: each, and its name while it waits. What was active comes in once more."""
+
+
+def _sorted_in(queue: Queue, jail: str) -> str:
+    """sh in which the jail sorts in what waits in its queue, where its links lead nowhere else."""
+    data = " ".join(f"{_STAGED}{each}:*" for each in queue.folders[0].split())
+    folder = 'install -d -m 700 -o postfix "${n%/*}"'
+    inside = (
+        f"cd {queue.directory} && for s in {data} {_STAGED}*; do "
+        f'n=$(printf %s "${{s#{_STAGED}}}" | tr : /); '
+        'if [ -L "$s" ] || [ ! -f "$s" ]; then continue; '
+        'elif [ -e "$n" ]; then echo "$n is there already" >&2; bad=1; '
+        f'elif [ -d "${{n%/*}}" ] || {folder}; then mv -h "$s" "$n" || bad=1; '
+        'else bad=1; fi; done; fsync .; [ -z "${bad-}" ]'
+    )
+    return f"jexec {quote(jail)} sh -c {quote(inside)}"
+
+
+def _taken_held(queue: Queue, source: str) -> str:
+    """sh that moves messages out of the subdirectories of a jail's queue into the host's queue.
+
+    find holds the directory in which it runs this for a file; where that is now is only text, of
+    which the place in the host's queue follows if it looks as an MTA would have it.
+    """
+    put = _put(_N, '"$t"')
+    one = (
+        f'n=${{1#./}}; d=$(pwd -P); case $n in ({_STAGED}*) m=$(printf %s "${{n#{_STAGED}}}" '
+        '| tr : /);; (*) m=${d#"$0"/}/$n;; esac; '
+        "case $m in (active/*) m=incoming/${m##*/};; esac; "
+        f"t={queue.directory}/$m; f=${{t%/*}}; "
+        "case $m in (*[!0-9A-Za-z/]* | */ | *//*) exit;; "
+        f"({' | '.join(f'{each}/*' for each in ' '.join(queue.folders).split())}) ;; "
+        "(*) exit;; esac; "
+        f'if [ ! -d "$f" ]; then install -d -m 700 -o postfix "$f" || exit 1; fi; {put}'
+    )
+    fails = f'! -execdir sh -c {quote(one)} "$here" {{}} \\; -print'
+    found = [
+        f"find -x . -maxdepth 1 -type f -name '{_STAGED}*' {fails}",
+        *(f"find -x {each} -type f {_ID} {fails}" for each in queue.folders),
+    ]
+    synced = f"find -x {queue.directory} -type d -exec fsync {{}} + && fsync ."
+    return (
+        f"(cd {source} && here=$(pwd -P) && failed=$({' || :; '.join(found)} || :) && "
+        f'[ -z "$failed" ] && {synced})'
+    )
+
+
+def _made_whole(queue: Queue, target: str, jail: str) -> str:
     """sh that brings back the parts of each message whose control file is still here."""
-    if not queue.in_parts:
-        same = f'if [ "$n" -ef {target}/$n ]; then rm -f {target}/$n; fi'
-        return f"(cd {queue.directory} && {queue.control} | while read -r n; do {same}; done)"
+    if queue.folders:
+        twice = f'[ ! -L {target}/"$s" ] && [ "$n" -ef {target}/"$s" ]'
+        return (
+            f"(cd {queue.directory} && {queue.control} | {_STAGING} | while read -r n s; do "
+            f'if {twice}; then rm -f {target}/"$s"; fi; done); '
+            f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
+            f"then {_sorted_in(queue, jail)} || true; fi"
+        )
     back = (
-        f'if [ "$d" -ef {target}/$d ]; then rm -f {target}/$d; '
-        f'elif [ ! -e "$d" ] && [ -e {target}/$d ]; then mv {target}/$d "$d" || exit 1; fi'
+        f"if [ -L {target}/$d ]; then :; "
+        f'elif [ "$d" -ef {target}/$d ]; then rm -f {target}/$d; '
+        f'elif [ ! -e "$d" ] && [ -e {target}/$d ]; then {_put(f"{target}/$d", _D)}; fi'
     )
     return (
         f"(cd {queue.directory} && {queue.control} | while read -r c; do "
-        f'if [ "$c" -ef {target}/$c ]; then rm -f {target}/$c; fi; '
+        f'if [ ! -L {target}/$c ] && [ "$c" -ef {target}/$c ]; then rm -f {target}/$c; fi; '
         f"for d in df${{c#?f}} xf${{c#?f}}; do {back}; done; done && fsync . {target})"
     )
+
+
+_D = '"$d"'
 
 
 @operation()

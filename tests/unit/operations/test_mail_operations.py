@@ -37,7 +37,13 @@ def lies(tmp_path: Path) -> dict[str, list[str]]:
 
 
 def run(text: str, where: Path, **stubs: str) -> subprocess.CompletedProcess[str]:
-    every = {"jexec": "exit 0", "fsync": "exit 0", "pgrep": GONE} | stubs
+    # As FreeBSD has them: -h of mv takes a link to a directory as a file, -x of find stays on one
+    # file system, -execdir of find passes a name without "./", and -x of rm is find's.
+    mv = '[ "$1" = -h ] && shift && set -- -T "$@"; exec /bin/mv "$@"'
+    find = '[ "$1" = -x ] && shift; exec /usr/bin/find "$@"'
+    rm = '[ "$1" = -rfx ] && shift && set -- -rf "$@"; exec /bin/rm "$@"'
+    bsd = {"mv": mv, "find": find, "rm": rm}
+    every = {"jexec": "exit 0", "fsync": "exit 0", "pgrep": GONE, **bsd} | stubs
     return typed(text, where, None, **every)
 
 
@@ -109,7 +115,7 @@ def test_broken_off_anywhere_each_message_is_whole_in_one_queue(
     command = moving(queue)
     failing = (
         f"n=$(($(cat {tmp_path}/n) + 1)); echo $n > {tmp_path}/n; "
-        f'[ $n -ne {breaks} ] && exec /bin/mv "$@"'
+        f'[ $n -ne {breaks} ] && shift && exec /bin/mv -T "$@"'
     )
     (tmp_path / "n").write_text("0\n")
     assert run(command.do, tmp_path, mv=failing).returncode != 0
@@ -245,19 +251,100 @@ def test_nobody_is_waited_for_in_a_jail_that_is_gone(tmp_path: Path) -> None:
     assert run(str(command.undo), tmp_path, jls="exit 1", jexec="exit 9").returncode == 0
 
 
-def test_a_message_of_postfix_is_one_file_and_keeps_its_folder(tmp_path: Path) -> None:
-    queue = replace(POSTFIX, directory=str(tmp_path / "mqueue"))
-    for name in ("deferred/A", "active", "maildrop"):
-        (tmp_path / "mqueue" / name).mkdir(parents=True)
-    (tmp_path / "mqueue-mail/incoming").mkdir(parents=True)
-    put(tmp_path / "mqueue/deferred/A", "A1")
-    put(tmp_path / "mqueue/active", "B2")
-    # As the user postfix, which this machine may not have.
-    install = 'for last; do :; done; exec mkdir -p "$last"'
-    assert run(moving(queue).do, tmp_path, install=install).returncode == 0
-    there = tmp_path / "mqueue-mail"
-    found = sorted(str(f.relative_to(there)) for f in there.rglob("*") if f.is_file())
-    assert found == ["deferred/A/A1", "incoming/B2"]
+POSTFIX_MAIL = {
+    "mqueue/deferred/A": ["A1"],
+    "mqueue/defer": ["A1"],
+    "mqueue/active": ["B2"],
+    "mqueue/maildrop": [],
+    "mqueue-mail/incoming": [],
+}
+AS_POSTFIX = {
+    "install": 'for last; do :; done; exec mkdir -p "$last"',  # this machine may lack the user
+    # Its jail has the queue of the jail at the host's path.
+    "jexec": 'shift; [ "$1" = sh ] || exit 0; in=${3#cd *mqueue}; cd mqueue-mail && dash -c ":$in"',
+    "jls": "exit 0",
+}
+
+
+@pytest.fixture
+def postfix(tmp_path: Path) -> Queue:
+    for folder, names in POSTFIX_MAIL.items():
+        (tmp_path / folder).mkdir(parents=True)
+        put(tmp_path / folder, *names)
+    return replace(POSTFIX, directory=str(tmp_path / "mqueue"))
+
+
+def files(there: Path) -> list[str]:
+    return sorted(str(f.relative_to(there)) for f in there.rglob("*") if f.is_file())
+
+
+GIVEN = ["defer/A1", "deferred/A/A1", "incoming/B2"]
+
+
+def test_a_message_of_postfix_is_one_file_and_keeps_its_folder(
+    tmp_path: Path, postfix: Queue
+) -> None:
+    done = run(moving(postfix).do, tmp_path, **AS_POSTFIX)
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "mqueue-mail") == GIVEN
+    assert files(tmp_path / "mqueue") == []
+    for _ in range(2):
+        done = run(str(returning(postfix).undo), tmp_path, **AS_POSTFIX)
+        assert done.returncode == 0, done.stderr
+        assert files(tmp_path / "mqueue") == GIVEN
+        assert files(tmp_path / "mqueue-mail") == []
+
+
+def test_what_a_jail_could_not_sort_in_comes_back_or_is_sorted_in_by_the_undo(
+    tmp_path: Path, postfix: Queue
+) -> None:
+    stopped = AS_POSTFIX | {"jexec": "exit 1", "jls": "exit 1"}
+    assert run(moving(postfix).do, tmp_path, **stopped).returncode != 0
+    assert run(str(moving(postfix).undo), tmp_path, **stopped).returncode == 0
+    assert files(tmp_path / "mqueue") == []
+    waits = [f".cellblock:{each.replace('/', ':')}" for each in GIVEN]
+    assert files(tmp_path / "mqueue-mail") == waits
+    assert run(str(moving(postfix).undo), tmp_path, **AS_POSTFIX).returncode == 0
+    assert files(tmp_path / "mqueue-mail") == GIVEN
+    for waiting, name in zip(waits, GIVEN, strict=True):
+        (tmp_path / "mqueue-mail" / name).rename(tmp_path / "mqueue-mail" / waiting)
+    assert run(str(returning(postfix).undo), tmp_path, **stopped).returncode == 0
+    assert files(tmp_path / "mqueue") == GIVEN
+
+
+def test_a_broken_in_postfix_leads_the_hosts_root_nowhere(tmp_path: Path, postfix: Queue) -> None:
+    """A newline that makes a path of the host's, directories and files that are links, both ways.
+
+    Only a file of the jail's that is named as mail comes out of its queue, and only into the
+    host's, and nothing of the host's goes elsewhere than there.
+    """
+    etc, jail = tmp_path / "etc", tmp_path / "mqueue-mail"
+    etc.mkdir()
+    put(etc, "master", "M1")
+    below = jail / f"maildrop/a\n{etc}"  # find prints it in two lines; the second is a path
+    below.mkdir(parents=True)
+    put(below, "master", "M1")
+    (jail / "hold").symlink_to(etc)
+    (jail / "incoming").rmdir()
+    (jail / "incoming").symlink_to(etc)
+    (jail / "deferred").mkdir()
+    (jail / "deferred/D1").symlink_to(etc / "master")
+    (jail / "deferred/x:y").mkdir()
+    put(jail / "deferred/x:y", "E1")
+    put(jail, ".cellblock:..:etc:Z1", ".cellblock:maildrop:G1")
+    (jail / ".cellblock:defer:A1").symlink_to(etc)
+    stopped = AS_POSTFIX | {"jexec": "exit 1", "jls": "exit 1"}
+    run(moving(postfix).do, tmp_path, **stopped)
+    assert files(etc) == ["M1", "master"], "mail of the host came there by a link"
+    (jail / ".cellblock:defer:A1").unlink()
+    for command in (moving(postfix), returning(postfix)):
+        done = run(str(command.undo), tmp_path, **stopped)
+        assert done.returncode == 0, done.stderr
+        assert files(etc) == ["M1", "master"]
+        assert (etc / "M1").read_text() == "etc M1\n"
+    assert not (tmp_path / "mqueue/deferred/D1").exists()
+    assert "maildrop/G1" in files(tmp_path / "mqueue")
+    assert "deferred/x:y/E1" in files(jail), "no MTA made it"
 
 
 def test_the_null_client_is_stopped_again_before_the_hosts_server_starts() -> None:
