@@ -7,6 +7,7 @@ the same sources, targets and interfaces. What the host's rules deny before, the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
@@ -435,6 +436,21 @@ def _passes(wall: Firewall, way: Way) -> Decision:
     return found[start]
 
 
+Span = tuple[int, int]
+"""Ports, the first and the last."""
+
+
+def _written(spans: Sequence[Span]) -> str:
+    """As ipfw writes ports."""
+    joined: list[Span] = []
+    for low, high in sorted(spans):
+        if joined and joined[-1][1] + 1 == low:
+            joined.append((joined.pop()[0], high))
+        else:
+            joined.append((low, high))
+    return ",".join(f"{low}-{high}" if low < high else f"{low}" for low, high in joined)
+
+
 @dataclass(frozen=True)
 class Outward:
     """A jail whose connections to other hosts get the host's address by nat."""
@@ -447,10 +463,6 @@ class Outward:
     """Of the jails."""
     ports: str
     """Those that libalias takes for them: answers come to these."""
-
-    @property
-    def taken(self) -> int:
-        return int(self.ports.partition("-")[0])
 
     def out(self, proto: str, fits: Fit, *more: str) -> str:
         source, _, ports = fits.source.partition(" ")
@@ -468,20 +480,68 @@ class Outward:
 def outward(wall: Firewall, jail: Outward) -> Iterator[Placed]:
     """The rules that give a jail the connections which the host's rules let the host open.
 
-    An answer is taken by nat where the host's rules let answers in. It has to be one: a new
-    connection to a port of the host above those is no business of ours.
+    An answer is taken by nat where the host's rules let answers to that port in: what they say of
+    one port holds for it alone. It has to be an answer: a new connection to a port of the host
+    above those is no business of ours.
     """
     for proto in _PHASES:
         way = Way(proto, "out", sources=(jail.jail,))
         flag: list[_Phase] = ["established"] if proto == "tcp" else []
-        back = Way(proto, "in", jail.taken, (*flag, "")[0], targets=(jail.address,))
-        _must_be_the_only_nat(wall, back)
+        spans = _told_apart(wall, jail.ports)
+        backs = [Way(proto, "in", low, (*flag, "")[0], targets=(jail.address,)) for low, _ in spans]
+        for back in backs:
+            _must_be_the_only_nat(wall, back)
         for number, let, phase in _lets(wall, way):
             yield number, jail.out(proto, let.fit, *phase)
             if phase != ["established"] and let.rule.keeps:
-                yield from _known_outward(wall, jail, let, way, back)
-        for let in _letting(wall, back):
-            yield wall.number_before(let, back), jail.back(proto, let.fit.source, *flag)
+                spared = [
+                    span
+                    for span, back in zip(spans, backs, strict=True)
+                    if not _is_denied_by_number(wall, back)
+                ]
+                known = replace(jail, ports=_written(spared or spans))
+                yield from _known_outward(wall, known, let, way, backs[0])
+        found: dict[tuple[int, str], list[Span]] = {}
+        for span, back in zip(spans, backs, strict=True):
+            for let in _letting(wall, back):
+                found.setdefault((wall.number_before(let, back), let.fit.source), []).append(span)
+        for (number, source), let_in in found.items():
+            yield number, replace(jail, ports=_written(let_in)).back(proto, source, *flag)
+
+
+def _told_apart(wall: Firewall, ports: str) -> list[Span]:
+    """These ports, cut where rules of the host begin or end to mean some of them."""
+    cuts = {
+        port
+        for rule in wall.rules
+        for low, high in map(_ends, _named_ports(rule))
+        for port in (low, high + 1)
+    }
+    found: list[Span] = []
+    for low, high in map(_ends, ports.split(",")):
+        starts = [low, *sorted(each for each in cuts if low < each <= high)]
+        found += zip(starts, [*(each - 1 for each in starts[1:]), high], strict=True)
+    return found
+
+
+def _ends(ports: str) -> Span:
+    low, _, high = ports.partition("-")
+    return int(low), int(high or low)
+
+
+def _named_ports(rule: HostRule) -> list[str]:
+    """The ports to which a rule says that it applies, or does not."""
+    named = [*rule.target[1:], *(value for name, value in rule.options if "dst-port" in name)]
+    words = ",".join(each.removeprefix("not ") for each in named).split(",")
+    return [each for each in words if re.fullmatch(r"\d+(-\d+)?", each)]
+
+
+def _is_denied_by_number(wall: Firewall, back: Way) -> bool:
+    """Whether a rule denies the port, and names it: not one that denies whatever has no state."""
+    return any(
+        rule.action in DENIES and _named_ports(rule) and fit(rule, back) is not None
+        for rule in wall.rules
+    )
 
 
 def _must_be_the_only_nat(wall: Firewall, back: Way) -> None:

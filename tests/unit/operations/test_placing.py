@@ -253,6 +253,46 @@ def test_a_jail_opens_the_connections_that_the_host_may_open() -> None:
     ]
 
 
+LISTENERS = (
+    "400 deny tcp from any to 203.0.113.2 33060 in",
+    "410 deny udp from any to me 40000-40099,53211 in",
+    "420 deny udp from table(banned) to me 50000 in",
+)
+
+
+def test_a_port_that_the_host_denies_is_not_opened_by_nat() -> None:
+    found = outward(LO0, *LISTENERS, "65000 allow ip from any to any")
+    assert [each for each in found if " in recv " in each] == [
+        f"64999 nat 9 tcp from any to {WAN} 32768-33059,33061-65535 in recv vtnet0 established",
+        f"64999 nat 9 udp from any to {WAN} 32768-39999,40100-53210,53212-65535 in recv vtnet0",
+    ], "directly before what lets the others in, and so behind the banned addresses"
+
+
+def test_nor_where_nat_comes_before_because_of_a_state() -> None:
+    found = outward(
+        LO0,
+        "200 check-state :default",
+        "310 allow udp from me to any 53 out keep-state :default",
+        *LISTENERS,
+        "999 deny ip from any to any",
+    )
+    assert [each for each in found if " in recv " in each] == [
+        f"199 nat 9 udp from any 53 to {WAN} "
+        "32768-39999,40100-49999,50001-53210,53212-65535 in recv vtnet0",
+    ]
+
+
+def test_a_rule_that_denies_all_high_ports_leaves_the_answers_of_a_state() -> None:
+    found = outward(
+        LO0,
+        "200 check-state :default",
+        "310 allow udp from me to any 53 out keep-state :default",
+        "400 deny udp from any to me 1024-65535 in",
+        "999 deny ip from any to any",
+    )
+    assert f"199 nat 9 udp from any 53 to {WAN} 32768-65535 in recv vtnet0" in found
+
+
 @pytest.mark.parametrize("rule", ["50 nat 123 ip4 from any to any via vtnet0"])
 def test_nat_of_the_hosts_own_and_jails_that_use_ours_are_refused(rule: str) -> None:
     with pytest.raises(Obstacle, match=r"ipfw rule 50 .* is nat of the host's own"):
