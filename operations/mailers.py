@@ -28,6 +28,8 @@ _SHARED = ("/tmp", "/var/tmp", "/var/spool/postfix")  # noqa: S108 # names, for 
 _MASTERS = tuple(f"/var/spool/postfix/{name}" for name in ("private", "public"))
 """Where Postfix and Dovecot, which move, make their own sockets."""
 
+_KEPT = ("/var/db/dovecot",)
+
 ALIASES = {
     "sendmail": "sed -nE 's/^O AliasFile=//p' /etc/mail/sendmail.cf | tr ',' '\\n' | sed -e 's/.*://'",
     "postfix": "postconf -hx alias_maps | grep -oE '/[^, ]+'",
@@ -107,6 +109,28 @@ _NAMED = r"""
 """
 
 
+# Each account reads its own .forward. What it names there is printed, and nothing else of it.
+_FORWARD = (
+    'chroot -u "$name" -g "$gid" -G "$gid" / sh -c '
+    """'[ -f "$1/.forward" ] && head -c 8192 "$1/.forward"' sh "$home" 2>/dev/null </dev/null"""
+)
+_FORWARDED = r"""
+!/^[ \t]*#/ {while (match($0, /(^|[|" \t:=])\/[A-Za-z0-9_.+@\/-]+/)) {
+ path = substr($0, RSTART, RLENGTH); $0 = substr($0, RSTART + RLENGTH); sub(/^[^\/]/, "", path)
+ print path}}
+"""
+HOMES = (
+    "awk -F: '$3 >= 1000 && $3 < 65530 {print $1, $3, $4, $6}' /etc/passwd | "
+    "while read -r name uid gid home; do "
+    '[ ! -e "/var/mail/$name" ] || echo "$name $uid /var/mail/$name"; '
+    '[ ! -d "$home/Maildir" ] || echo "$name $uid $home/Maildir"; '
+    '[ ! -e "$home/.forward" ] || { echo "$name $uid $home/.forward"; '
+    f"{_FORWARD} | awk {one_line(_FORWARDED)} | while read -r path; do "
+    '[ ! -e "$path" ] || echo "$name $uid $path .forward"; done; }; done'
+)
+"""sh that prints where accounts have mail, and what their .forward names: NAME UID PATH [WHY]."""
+
+
 @dataclass(frozen=True)
 class Said:
     """What is named, each with the setting or line that names it; what there is at each path."""
@@ -168,8 +192,10 @@ class Configuration:
         return said.there.named(said.paths)
 
     def strangers(self, ask: Ask) -> list[Named]:
-        """Sockets of other daemons in directories of which the jail has its own."""
-        found = [each for each in self.named(ask) if each.kind == "other"]
-        return [
-            each for each in found if is_in(each.path, _SHARED) and not is_in(each.path, _MASTERS)
-        ]
+        """What is in directories of which the jail has its own: sockets of other daemons, and what
+        Dovecot is told to keep beside its caches.
+        """
+        found = self.named(ask)
+        kept = [each for each in found if is_in(each.path, _KEPT) and each.path not in _KEPT]
+        sockets = [each for each in found if each.kind == "other" and is_in(each.path, _SHARED)]
+        return [*kept, *(each for each in sockets if not is_in(each.path, _MASTERS))]

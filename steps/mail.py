@@ -97,6 +97,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
         check("mail::maps_can_be_rebuilt", until=before),
         check("mail::queue_can_be_moved", until=before),
         check("mail::named_paths_are_in_the_jail", until=_CUTOVER, service=_NAME),
+        check("mail::accounts_mail_is_in_the_jail", until=_CUTOVER, service=_NAME),
         check("mail::local_helpers_are_reached", until=_CUTOVER, service=_NAME),
         check("mail::named_accounts_are_in_the_jail", until=_CUTOVER, service=_NAME),
         *(

@@ -63,30 +63,53 @@ def test_maps_can_be_rebuilt(host: Any, site: Site) -> None:
     assert not wrong, f"mail maps that cannot be rebuilt from their text: {'; '.join(wrong)}"
 
 
-def test_named_paths_are_in_the_jail(ask: Ask, site: Site, service: str) -> None:
-    """By a mount, as a copy, or brought along; else the setting that names them is told."""
-    jail = site.jail_of(service)
-    named = mailers.Configuration(_scripts(site, jail))
-    further = Further(
-        names=(named,),
+def _further(site: Site, jail: str) -> Further:
+    return Further(
+        names=(mailers.Configuration(_scripts(site, jail)),),
         there=(*site.paths(jail), *PROGRAMS, *mailers.OWN),
         trees=site.base.jails,
     )
+
+
+def test_named_paths_are_in_the_jail(ask: Ask, site: Site, service: str) -> None:
+    """By a mount, as a copy, or brought along; else the setting that names them is told."""
+    jail = site.jail_of(service)
     strangers = [
         f"{each.said}: {each.path}"
-        for each in named.strangers(ask)
+        for each in mailers.Configuration(_scripts(site, jail)).strangers(ask)
         if not is_in(each.path, site.paths(jail))
     ]
     assert not strangers, (
-        f"jail {jail} has directories of its own in the place of those with these sockets: "
-        f"{'; '.join(strangers)}: let their daemons listen in a directory elsewhere, and add that "
-        f"to jails.{jail}.mounts, or at a port of 127.0.0.1"
+        f"jail {jail} has directories of its own in the place of those with these: "
+        f"{'; '.join(strangers)}: have each in a directory elsewhere, and add that to "
+        f"jails.{jail}.mounts; a daemon may also listen at a port of 127.0.0.1"
     )
-    lost = [f"{each.said}: {each.path}" for each in further.lost(ask)]
+    lost = [f"{each.said}: {each.path}" for each in _further(site, jail).lost(ask)]
     assert not lost, (
         f"jail {jail} would not have these: {'; '.join(lost)}: add each to services.{service}."
         f"configuration (is copied) or .data, or its directory to jails.{jail}.mounts; or take "
         f"{service} out of `order`"
+    )
+
+
+def test_accounts_mail_is_in_the_jail(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """Where accounts have mail, and the programs and files that their .forward names."""
+    jail = site.jail_of(service)
+    low, high = site.jails[jail].uids or (1, 0)
+    further = _further(site, jail)
+    there = (*further.there, *(each.path for each in further.shown(ask)))
+    rows = [row.split() for row in host.check_output(mailers.HOMES).splitlines()]
+    strangers = {row[0]: row[1] for row in rows if not low <= int(row[1]) <= high}
+    some = "; ".join(f"{name}, uid {uid}" for name, uid in list(strangers.items())[:10])
+    assert not strangers, (
+        f"{len(strangers)} accounts with mail would not be in jail {jail}: {some}: give jails."
+        f"{jail}.uids a range that has their uids"
+    )
+    lost = [row for row in rows if not is_in(row[2], there)]
+    named = "; ".join(f"{name}: {' '.join([path, *why])}" for name, _, path, *why in lost[:10])
+    assert not lost, (
+        f"jail {jail} would not have {len(lost)} paths of accounts: {named}: add their "
+        f"directories to jails.{jail}.mounts"
     )
 
 

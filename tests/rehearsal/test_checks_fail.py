@@ -140,6 +140,11 @@ CASES = [
         service="mail",
     ),
     broken(
+        "mail::accounts_mail_is_in_the_jail",
+        "touch /root/program && echo '|/root/program' > /usr/home/user001/.forward",
+        service="mail",
+    ),
+    broken(
         "mail::local_helpers_are_reached",
         "echo 'Listen 127.0.0.1:8891' >> /usr/local/etc/apache24/httpd.conf; "
         "service apache24 onerestart; "

@@ -22,6 +22,11 @@ def named_paths_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
     yield from _named(site, service)
 
 
+def accounts_mail_is_in_the_jail(site: Site, service: str) -> Iterator[Look]:
+    """Each account must have a uid in the jail's range, and each path must be in the jail."""
+    yield Look(f"({mailers.HOMES}) | head -n 20", ANY)
+
+
 def only_logins_have_passwords(site: Site, jail: str) -> Iterator[Look]:
     """If Dovecot asks the system for passwords (pam, passwd): those of the host; else none."""
     uids = site.jails[jail].uids or (1, 0)
