@@ -48,7 +48,7 @@ def wrong_socket(dice: Random) -> Piece:
 def mysql_dbdir(dice: Random) -> Piece:
     there = f"/data/{dice.choice(('mysql', 'db/mysql', 'My-SQL'))}"
     return Piece(
-        rf"{there}|mysql_dbdir",
+        rf"{there}|mysql_dbdir|rc\.conf\.d/mysql",
         site={"services": {"mysql": {"data": [there]}}},
         files={
             "/usr/local/etc/mysql/my.cnf": "[mysqld]\nsocket = /var/run/mysql/mysql.sock\n"
