@@ -41,6 +41,19 @@ ETC = (
 
 _LISTENS = File(__file__).with_name("listens.awk")
 
+_CLOSED = "! -perm -004 -o -path '*/private/*' -o -name '*.key' -o -name 'authinfo*'"
+"""Of those parts, as find says it: what not everybody may read, and what should be so."""
+_NAMING = ("/etc/rc.conf", "/etc/rc.conf.local", "/etc/rc.conf.d", "/etc/mail/submit.cf")
+"""What may name a file of /etc for any daemon, besides its own configuration."""
+# Of a map that is named, its file has .db besides; a directory that is named is named whole.
+_UNNAMED = (
+    "NR == FNR {secret[$0]; next} /^[[:space:]]*[#;]/ {next} "
+    '{for (each in secret) {at = "/etc/" each; sub(/[.]db$/, "", at); above = at; '
+    'sub("/[^/]*$", "", above); n = index($0, above); '
+    "if (index($0, at) || (n && substr($0, n + length(above)) !~ /^[/]?[A-Za-z0-9_.-]/)) "
+    "delete secret[each]}} END {for (each in secret) print each}"
+)
+
 _GROUPS = (
     "NR == FNR {kept[$1]; primary[$4]; next} /^#/ || NF < 4 {next} "
     '{n = split($4, member, ","); $4 = ""; for (i = 1; i <= n; i++) if (member[i] in kept) '
@@ -81,8 +94,14 @@ def tree(home: str, mount_points: Sequence[str] = ()) -> Commands:
 
 
 @operation()
-def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
+def configuration(
+    root: str, uids: tuple[int, int] | None = None, named: Sequence[str] = ()
+) -> Commands:
     """Fill a jail's private etc and var from the host's, without secrets.
+
+    A file of /etc that not everybody may read, or that holds a key or a password by its name, comes
+    along only if one of the files and directories of `named`, the configuration of the jail's
+    services, names it.
 
     Accounts: the system's (uid below 1000, and nobody), and those with a uid in `uids` (lowest,
     highest); none has a password in the jail. Groups: the system's, and those of these accounts,
@@ -90,10 +109,16 @@ def configuration(root: str, uids: tuple[int, int] | None = None) -> Commands:
     modes, but no files. Undone with the tree.
     """
     etc = f"{root}/etc"
+    parts, secrets = f"$(ls -d {' '.join(ETC)} 2>/dev/null)", quote(f"{etc}/.secrets")
+    text = " ".join(map(quote, (*named, *_NAMING)))
     yield Reversible(
-        packed("/etc", etc, f"$(ls -d {' '.join(ETC)} 2>/dev/null)"),
+        f"cd /etc && find {parts} -type f \\( {_CLOSED} \\) > {secrets}.all && "
+        f"{{ find -L {text} -type f -exec grep -hsF /etc/ {{}} + 2>/dev/null || true; }} | "
+        f"awk {quote(_UNNAMED)} {secrets}.all - > {secrets} && "
+        f"{packed('/etc', etc, f'-X {secrets} {parts}')} && rm {secrets} {secrets}.all",
         undo=":",
-        says=f"copy the parts of /etc that a jail needs to {etc}",
+        says=f"copy the parts of /etc that a jail needs to {etc}, without secrets that its "
+        "services do not name",
         limit=120,
     )
     wanted = "$3 < 1000 || $3 >= 65530"

@@ -111,11 +111,20 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     mounts = [*_mounts(site, name, home), *more]
     points = sorted({_point(root, private, each.target) for each in mounts} - set(jail.BASE))
     services = [site.services[each] for each in jail_.services]
+    companions = [each for one in jail_.services for each in site.companions(one)]
     shared = [each.target.removeprefix(root) for each in mounts if each.writable]
     outside, local = _configuration(site, jail_)
     uses = [
         use(jail.tree, home=home, mount_points=points),
-        use(jail.configuration, root=root, uids=jail_.uids),
+        use(
+            jail.configuration,
+            root=root,
+            uids=jail_.uids,
+            named=[
+                *(path for each in services for path in each.configuration),
+                *(path for each in companions for path in each.configuration),
+            ],
+        ),
         use(
             jail.copies,
             source=_LOCAL_ETC,
@@ -137,7 +146,6 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             new=str(jail_.address),
         )
     )
-    companions = [each for one in jail_.services for each in site.companions(one)]
     uses += [
         use(
             companion.where_enabled,

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from rollout import plan, site
+from rollout.engine import checks
 from rollout.engine.listener import Listener, Listeners
+from rollout.engine.runner import Runner
 from rollout.errors import CellblockError, Refused
 from rollout.rehearsal.box import standin_box
 from rollout.rehearsal.rehearsal import Rehearsal
@@ -22,7 +24,7 @@ from rollout.terminal.hooks import Command, Hooks
 from rollout.terminal.plain import PlainLines
 from standin import BaseHost
 from standin.samples.files import MY_CNF, NAMED, Entry
-from tests.rehearsal.sites import SAMPLE
+from tests.rehearsal.sites import SAMPLE, ordered
 
 MARK = "pLantEd"
 CLIENT = "mysql --defaults-extra-file=/root/.my.cnf"
@@ -47,6 +49,9 @@ SECRETS = {
         "user001",
     ),
 }
+
+
+OF_ETC = ("/etc/ssl/private/host.key", "/etc/mail/certs/host.key", "/etc/mail/default-auth-info")
 
 
 def planted() -> BaseHost:
@@ -199,3 +204,17 @@ def test_a_password_under_an_unknown_key_is_not_repeated(tmp_path: Path) -> None
     with pytest.raises(Refused, match=r"services\.mysql\.password") as refused:
         site.read(tmp_path / "site.toml")
     assert MARK not in str(refused.value)
+
+
+def test_a_jail_has_no_secret_of_etc_that_its_services_do_not_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "run", lambda *_, **__: [])
+    made = ordered("bind")
+    with standin_box(made.site, tmp_path, planted()) as box:
+        with Runner(made, box.target, box.outside, Listener(), lambda step, gate: "me") as run:
+            run.apply("bind.jail")
+        jail: Path = box.target.root / "usr/jails/bind/root"  # type: ignore[attr-defined]
+        assert (jail / "etc/mail/mailer.conf").exists()
+        assert [each for each in OF_ETC if (jail / each[1:]).exists()] == []
+        assert not list(jail.glob("etc/.secrets*"))

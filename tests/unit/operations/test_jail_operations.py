@@ -122,6 +122,52 @@ def test_secrets_of_the_host_stay_out_of_a_jails_etc(tmp_path: LocalPath) -> Non
     assert {each.name for each in jails.iterdir()} == {"rc", "rc.d", "ssl"}
 
 
+KEYS = {
+    "ssl/private/web.key": 0o600,
+    "ssl/private/mail.key": 0o600,
+    "ssl/open.key": 0o644,
+    "ssl/cert.pem": 0o644,
+    "mail/authinfo.db": 0o640,
+    "mail/own/secret": 0o600,
+    "mail/mailer.conf": 0o644,
+    "pam.d/other": 0o600,
+}
+ALWAYS = {"mail/mailer.conf", "ssl/cert.pem"}
+
+
+@pytest.mark.parametrize(
+    ("says", "more"),
+    [
+        ("listen 53", set()),
+        ("SSLCertificateKeyFile /etc/ssl/private/web.key", {"ssl/private/web.key"}),
+        ("ssl_key = </etc/ssl/private/mail.key", {"ssl/private/mail.key"}),
+        ("# SSLCertificateKeyFile /etc/ssl/private/web.key", set()),
+        ("Kauthinfo hash /etc/mail/authinfo", {"mail/authinfo.db"}),
+        ("Define KEYS '/etc/ssl/private/'", {"ssl/private/web.key", "ssl/private/mail.key"}),
+        ("include /etc/mail/own", {"mail/own/secret"}),
+    ],
+)
+def test_a_jail_has_the_secrets_that_its_own_services_name(
+    tmp_path: LocalPath, says: str, more: set[str]
+) -> None:
+    etc, into, conf = tmp_path / "etc", tmp_path / "jail", tmp_path / "conf"
+    for name, mode in KEYS.items():
+        (etc / name).parent.mkdir(parents=True, exist_ok=True)
+        (etc / name).write_text("x")
+        (etc / name).chmod(mode)
+    into.mkdir()
+    conf.mkdir()
+    (conf / "daemon.conf").write_text(f"{says}\n")
+    do = reversible(jail.configuration, root="/j/web", named=[str(conf)])[0].do
+    done = typed(
+        do.replace("cd /etc", f"cd {etc}").replace("/j/web/etc", str(into)),
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    found = {str(each.relative_to(into)) for each in into.rglob("*") if each.is_file()}
+    assert found == ALWAYS | more
+
+
 ACCOUNTS = """\
 # $FreeBSD$
 root:$6$hash:0:0::0:0:Charlie &:/root:/bin/csh
