@@ -68,11 +68,13 @@ def _nothing_mounted_below(directory: str) -> str:
 
 
 @operation()
-def tree(home: str, mount_points: Sequence[str] = ()) -> Commands:
+def tree(home: str, mount_points: Sequence[str] = (), closed: bool = False) -> Commands:
     """Create `home`, a jail's directory, and in it `root`, the empty tree of a thin jail.
 
-    `mount_points` are further ones, relative to the root. The undo deletes `home` and everything in
-    it with rm -x, and refuses while anything is mounted below it.
+    `mount_points` are further ones, relative to the root. If `closed`, accounts of the host do not
+    get in: the jail's root could leave a set-uid program there for one. Where they use a socket or
+    read logs of the jail, it has to be open (docs/security.md). The undo deletes `home` and
+    everything in it with rm -x, and refuses while anything is mounted below it.
     """
     if host.get_fact(Path, path=home).kind != "absent":
         raise OperationError(
@@ -85,7 +87,8 @@ def tree(home: str, mount_points: Sequence[str] = ()) -> Commands:
     yield Reversible(
         f"mkdir -p {points} && cd {quote(root)} && install -d -m 1777 tmp var/tmp "
         "&& install -d -m 750 root && install -d -m 755 etc "
-        "&& if [ -L /home ]; then ln -s usr/home home; fi",
+        "&& if [ -L /home ]; then ln -s usr/home home; fi"
+        + (f" && chmod 700 {quote(home)}" if closed else ""),
         undo=f"if [ -d {quote(home)} ]; then {_nothing_mounted_below(home)} "
         f"&& rm -rfx {quote(home)}; fi",
         says=f"create the directories of a thin jail in {root}",

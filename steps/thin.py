@@ -115,7 +115,12 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     shared = [each.target.removeprefix(root) for each in mounts if each.writable]
     outside, local = _configuration(site, jail_)
     uses = [
-        use(jail.tree, home=home, mount_points=points),
+        use(
+            jail.tree,
+            home=home,
+            mount_points=points,
+            closed=not any(each.socket or each.log_files for each in services),
+        ),
         use(
             jail.configuration,
             root=root,

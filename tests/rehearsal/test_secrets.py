@@ -218,3 +218,4 @@ def test_a_jail_has_no_secret_of_etc_that_its_services_do_not_name(
         assert (jail / "etc/mail/mailer.conf").exists()
         assert [each for each in OF_ETC if (jail / each[1:]).exists()] == []
         assert not list(jail.glob("etc/.secrets*"))
+        assert stat.S_IMODE(jail.parent.stat().st_mode) == 0o700, "no account gets in"

@@ -59,6 +59,14 @@ def test_a_tree_has_its_mount_points_and_what_a_jail_writes(tmp_path: LocalPath)
     assert mode(root / "root") == "750"
 
 
+def test_a_closed_tree_is_for_root_alone_and_open_inside(tmp_path: LocalPath) -> None:
+    home = tmp_path / "bind"
+    [command] = reversible(jail.tree, {Path: State()}, home=str(home), closed=True)
+    assert by_root(command.do, tmp_path).returncode == 0
+    assert mode(home) == "700"
+    assert mode(home / "root") == "755"
+
+
 def test_a_tree_lets_daemons_that_are_not_root_in(tmp_path: LocalPath) -> None:
     home = tmp_path / "web"
     by_root(tree(str(home), "var/db/mysql")[0], tmp_path)
