@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from operations import files, firewall, logins, mail, rc
+from operations import files, firewall, logins, mail, queues, rc
 from operations.logins import Accounts
-from operations.mail import POSTFIX, SENDMAIL, SUBMISSION, Queue
 from operations.mount import Nullfs
+from operations.queues import POSTFIX, SENDMAIL, SUBMISSION, Queue
 from rollout.errors import Refused
 from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import HOST, Site
@@ -121,8 +121,8 @@ def steps(site: Site) -> tuple[Step, ...]:
     name = site.jail_of(_NAME)
     flavour = _flavour(site)
     root = site.root(name)
-    places = [(queue, mail.of_jail(queue, name)) for queue in flavour.queues]
-    laid = [use(mail.queue_made, queue=queue, jail=name) for queue in flavour.queues]
+    places = [(queue, queues.of_jail(queue, name)) for queue in flavour.queues]
+    laid = [use(queues.made, queue=queue, jail=name) for queue in flavour.queues]
     mounts = [Nullfs(place, root + queue.directory, writable=True) for queue, place in places]
     return (
         *jail_steps(site, _NAME, [*laid, *_fitted(site, root)], mounts, moves_others=True),
@@ -197,7 +197,7 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
         operations=(
             *(
                 use(
-                    mail.returned,
+                    queues.returned,
                     queue=queue,
                     jail=jail,
                     processes=flavour.processes,
@@ -339,8 +339,8 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
                 )
                 for service in reversed(services)
             ),
-            use(mail.ended, processes=flavour.processes),
-            use(mail.queue_moved, queue=flavour.queues[0], jail=jail, then=flavour.run),
+            use(queues.ended, processes=flavour.processes),
+            use(queues.moved, queue=flavour.queues[0], jail=jail, then=flavour.run),
             *(use(rc.variable, name=name, value=value) for name, value in wanted.items()),
             use(mail.submission),
             *(each for name in moved(site) for each in dependents.moved_logs(site, name)),

@@ -9,8 +9,8 @@ from typing import Any
 from operations import logins, mail, mailers
 from operations.carried import Ask, Further, is_in
 from operations.jail import PROGRAMS
-from operations.mail import POSTFIX, SENDMAIL, Queue
 from operations.needs import Listener
+from operations.queues import POSTFIX, SENDMAIL, Queue
 from rollout.site import Site
 from tests.checks import arrived, smtp
 

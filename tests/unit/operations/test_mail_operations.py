@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pyinfra.api.exceptions import OperationError
 
-from operations import facts, mail
+from operations import facts, mail, queues
 from operations.command import Reversible
-from operations.mail import POSTFIX, SENDMAIL, Queue
+from operations.queues import POSTFIX, SENDMAIL, Queue
 from tests.unit.operations.asking import reversible, typed
 
 GONE = "exit 1"  # of pgrep: no such process
@@ -48,7 +48,7 @@ def run(text: str, where: Path, **stubs: str) -> subprocess.CompletedProcess[str
 
 
 def moving(queue: Queue) -> Reversible:
-    [command] = reversible(mail.queue_moved, queue=queue, jail="mail", then="sendmail -q")
+    [command] = reversible(queues.moved, queue=queue, jail="mail", then="sendmail -q")
     return command
 
 
@@ -64,7 +64,7 @@ def test_what_is_left_goes_over_and_only_whole_messages(tmp_path: Path, queue: Q
 
 
 def making(queue: Queue) -> Reversible:
-    [command] = reversible(mail.queue_made, {facts.Path: facts.State()}, queue=queue, jail="mail")
+    [command] = reversible(queues.made, {facts.Path: facts.State()}, queue=queue, jail="mail")
     return command
 
 
@@ -86,7 +86,7 @@ def test_a_jails_queue_goes_with_the_jail_unless_a_message_is_in_it(
 def test_somebody_elses_directory_is_no_queue_of_ours(queue: Queue) -> None:
     there = {facts.Path: facts.State("directory")}
     with pytest.raises(OperationError, match="exists already"):
-        reversible(mail.queue_made, there, queue=queue, jail="mail")
+        reversible(queues.made, there, queue=queue, jail="mail")
 
 
 def test_an_empty_queue_is_moved_too(tmp_path: Path, queue: Queue) -> None:
@@ -146,7 +146,7 @@ def test_a_rename_that_the_power_cut_left_in_both_places_is_one_message(
 
 def returning(queue: Queue) -> Reversible:
     [command] = reversible(
-        mail.returned, queue=queue, jail="mail", processes="sendmail", then="echo looked"
+        queues.returned, queue=queue, jail="mail", processes="sendmail", then="echo looked"
     )
     return command
 
@@ -179,7 +179,7 @@ def test_nothing_moves_while_mail_of_the_jail_is_under_way(tmp_path: Path, queue
 
 def test_only_who_waits_for_a_client_or_a_far_host_is_ended(tmp_path: Path) -> None:
     """A message in transfer could otherwise arrive twice."""
-    [command] = reversible(mail.ended, processes="sendmail")
+    [command] = reversible(queues.ended, processes="sendmail")
     titles = (
         " 11 sendmail: server a [192.0.2.1] cmd read (sendmail)",
         " 12 sendmail: 6AN a: user open (sendmail)",
@@ -203,14 +203,14 @@ def test_only_who_waits_for_a_client_or_a_far_host_is_ended(tmp_path: Path) -> N
 def test_an_smtpd_that_waits_for_its_client_is_ended_once_no_message_is_being_taken(
     tmp_path: Path,
 ) -> None:
-    [command] = reversible(mail.ended, processes="master|smtpd|cleanup")
+    [command] = reversible(queues.ended, processes="master|smtpd|cleanup")
     noted = tmp_path / "noted"
     pgrep = f"case $* in *' cleanup') echo asked >> {noted}; [ $(wc -l < {noted}) -lt 3 ];; esac"
     ends = 'echo "$@" >> ' + str(noted)
     done = run(command.do, tmp_path, pgrep=pgrep, sleep=":", ps=":", pkill=ends)
     assert done.returncode != 0  # this process keeps running
     assert noted.read_text().splitlines()[:4] == ["asked", "asked", "asked", "-j none -x smtpd"]
-    [other] = reversible(mail.ended, processes="sendmail")
+    [other] = reversible(queues.ended, processes="sendmail")
     assert "pkill" not in other.do
 
 
@@ -359,7 +359,7 @@ def test_a_link_in_a_jails_queue_is_no_mail(queue: Queue, tmp_path: Path) -> Non
     (tmp_path / "secret").write_text("of the host's\n")
     for name in ("dfA1", "qfA1"):
         (tmp_path / "mqueue-mail" / name).symlink_to(tmp_path / "secret")
-    [command] = reversible(mail.returned, queue=queue, jail="mail", processes="x", then=":")
+    [command] = reversible(queues.returned, queue=queue, jail="mail", processes="x", then=":")
     done = run(str(command.undo), tmp_path, pgrep=GONE)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "mqueue").iterdir()) == []

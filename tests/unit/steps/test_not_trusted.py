@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from operations import mail
+from operations import queues
 from rollout.host import bundle
 from rollout.plan import Plan
 from rollout.site import Site
@@ -43,7 +43,9 @@ ALLOWED = {
     rf"\[ /var/spool/\w+-mail{_ONE_NAME} -ef",
 }
 """Why it is safe -> what it looks like."""
-QUEUES = [mail.of_jail(each, "mail") for each in (mail.SENDMAIL, mail.SUBMISSION, mail.POSTFIX)]
+QUEUES = [
+    queues.of_jail(each, "mail") for each in (queues.SENDMAIL, queues.SUBMISSION, queues.POSTFIX)
+]
 
 
 def writable(site: Site, built: set[str]) -> set[str]:
