@@ -203,23 +203,26 @@ def _is_link(path: str) -> bool:
 
 @operation()
 def readdressed(places: Sequence[str], into: str, public: str, new: str) -> Commands:
-    """Let Apache and MySQL listen on `new`, the jail's address, instead of any of the host's.
+    """Let daemons listen on `new`, the jail's address, instead of any of the host's.
 
-    In the copied configuration `places`: Apache's Listen and MySQL's bind-address. A virtual host
-    keeps its public address, since a forwarded connection still has it as its local address. Undone
-    with the jail's tree.
+    In the copied configuration `places`: Apache's Listen, MySQL's bind-address, an address in
+    Postfix's master.cf, and those of Dovecot's listeners. A virtual host keeps its public address,
+    since a forwarded connection still has it as its local address. Undone with the jail's tree.
     """
     has = host.get_fact(OwnAddresses, wan=public) or ()
     own = " ".join(dict.fromkeys([public, *(str(each.ip) for each in has)]))
     script = f"{into}/listens.awk"
     yield NewFile(script, _LISTENS.read_text(encoding="utf-8"))
-    lines, files = "^[[:space:]]*(listen|bind[-_]address)[[:space:]=]", " ".join(map(quote, places))
+    files = " ".join(map(quote, places))
+    lines = (
+        "^[[:space:]]*(listen|(bind[-_])?address)[[:space:]=]|^[0-9.]+:.*[[:space:]]inet[[:space:]]"
+    )
     yield Reversible(
         f"find {files} -type f -exec grep -lIiE {quote(lines)} {{}} + | sort | awk "
         f"-v own={quote(f' {own} ')} -v new={quote(new)} -f {quote(staged(script))} "
         f"&& rm {quote(staged(script))}",
         undo=":",
-        says=f"in {', '.join(places)}, let Apache and MySQL listen on {new} instead of {own}",
+        says=f"in {', '.join(places)}, let daemons listen on {new} instead of {own}",
     )
 
 

@@ -1,10 +1,10 @@
-# Adapts where Apache and MySQL listen to a jail with the single address `new`. The input names the files,
-# one a line. Each address in `own`, the host's, becomes `new`. A socket is bound to it only once, so what
-# would be bound again is left out.
+# Adapts where Apache, MySQL, Postfix and Dovecot listen to a jail with the single address `new`. The input
+# names the files, one a line. Each address in `own`, the host's, becomes `new`. A socket is bound to it
+# only once, so what would be bound again is left out.
 
 function is_own(address) { return address ~ /^127[.]/ || index(own, " " address " ") }
 
-function apache(line,    word, port) {
+function apache(line,    word, head, rest, port) {
     if (!match(line, /^[ \t]*[Ll][Ii][Ss][Tt][Ee][Nn][ \t]+[0-9.]+/)) return line
     head = substr(line, 1, RLENGTH)
     rest = substr(line, RLENGTH + 1)
@@ -17,13 +17,26 @@ function apache(line,    word, port) {
     return substr(head, 1, length(head) - length(word)) new rest
 }
 
-function mysql(line,    head, rest, comment, count, words, kept, i) {
-    if (!match(line, /^[ \t]*bind[-_]address[ \t]*=?[ \t]*/)) return line
-    head = substr(line, 1, RLENGTH)
-    rest = substr(line, RLENGTH + 1)
+# master.cf(5): the lines after one that is left out, and begin with a blank, belong to it.
+function postfix(line,    word, rest, port) {
+    if (line ~ /^[ \t]/) return left_out ? "# " line : line
+    left_out = 0
+    if (line !~ /^[0-9.]+:[^ \t]+[ \t]+inet[ \t]/) return line
+    word = line
+    sub(/:.*/, "", word)
+    if (!is_own(word)) return line
+    rest = substr(line, length(word) + 1)
+    port = rest
+    sub(/[ \t].*/, "", port)
+    left_out = bound["postfix" port]++
+    return left_out ? "# " line : new rest
+}
+
+function listed(line, head,    rest, comment, count, words, kept, i) {
+    rest = substr(line, length(head) + 1)
     comment = match(rest, /[ \t\r]*(#.*)?$/) ? substr(rest, RSTART) : ""
     rest = substr(rest, 1, length(rest) - length(comment))
-    count = split(rest, words, /[ \t]*,[ \t]*/)
+    count = split(rest, words, /[ \t]*[, \t][ \t]*/)
     kept = ""
     for (i = 1; i <= count; i++) {
         if (is_own(words[i])) words[i] = new
@@ -32,10 +45,17 @@ function mysql(line,    head, rest, comment, count, words, kept, i) {
     return head kept comment
 }
 
+function fitted(line, file) {
+    if (match(line, /^[ \t]*bind[-_]address[ \t]*=?[ \t]*/)) return listed(line, substr(line, 1, RLENGTH))
+    if (file ~ /\/dovecot\// && match(line, /^[ \t]*(address|listen)[ \t]*=[ \t]*/))
+        return listed(line, substr(line, 1, RLENGTH))
+    return file ~ /\/master[.]cf$/ ? postfix(line) : apache(line)
+}
+
 {
-    count = 0
+    count = left_out = 0
     while ((getline line < $0) > 0) lines[++count] = line
     close($0)
-    for (i = 1; i <= count; i++) print apache(mysql(lines[i])) > $0
+    for (i = 1; i <= count; i++) print fitted(lines[i], $0) > $0
     close($0)
 }

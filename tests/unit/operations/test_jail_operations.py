@@ -362,6 +362,33 @@ def test_daemons_listen_on_the_jails_address(tmp_path: LocalPath, before: str, a
     assert (tmp_path / "a b.conf").read_text() == f"# made by hand\n{after}\n"
 
 
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        (
+            "postfix/master.cf",
+            "203.0.113.2:smtp inet n - n - - smtpd\n  -o a=b\n127.0.0.1:smtp inet n - n - - smtpd\n"
+            "  -o c=d\n127.0.0.1:10025 inet n - n - - smtpd\npickup unix n - n 60 1 pickup",
+            "10.80.0.4:smtp inet n - n - - smtpd\n  -o a=b\n# 127.0.0.1:smtp inet n - n - - smtpd\n"
+            "#   -o c=d\n10.80.0.4:10025 inet n - n - - smtpd\npickup unix n - n 60 1 pickup",
+        ),
+        (
+            "dovecot/conf.d/10-master.conf",
+            "  inet_listener imap {\n    address = 203.0.113.2, 127.0.0.1\n  }",
+            "  inet_listener imap {\n    address = 10.80.0.4\n  }",
+        ),
+        ("other/a.conf", "address = 203.0.113.2", "address = 203.0.113.2"),
+    ],
+)
+def test_postfix_and_dovecot_listen_on_the_jails_address(
+    tmp_path: LocalPath, file: str, before: str, after: str
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(before + "\n")
+    readdressed(tmp_path, "203.0.113.2/24")
+    assert (tmp_path / file).read_text() == after + "\n"
+
+
 def test_a_socket_is_bound_once_whichever_file_says_so(tmp_path: LocalPath) -> None:
     (tmp_path / "extra").mkdir()
     (tmp_path / "extra" / "ssl.conf").write_text("Listen 127.0.0.1:80\n")
