@@ -75,7 +75,7 @@ def test_forward_back_and_forward_again(rehearsed: Rehearsed) -> None:
             assert noticed <= moved, f"{result['step']} cut off {noticed}"
     # Channels do not depend on the number of commands: the first step opens the connection that all
     # use; each confirm opens one of its own.
-    assert len({result["commands"] for result in acts["apply"]}) > 3
+    assert len({result["commands"] for result in acts["apply"]}) > 2
     assert {result["channels"] for result in acts["apply"]} == {1}
 
 
