@@ -50,7 +50,7 @@ _UNNAMED = (
     "NR == FNR {secret[$0]; next} /^[[:space:]]*[#;]/ {next} "
     '{for (each in secret) {at = "/etc/" each; sub(/[.]db$/, "", at); above = at; '
     'sub("/[^/]*$", "", above); n = index($0, above); '
-    "if (index($0, at) || (n && substr($0, n + length(above)) !~ /^[/]?[A-Za-z0-9_.-]/)) "
+    "if (index($0, at) || (n && substr($0, n + length(above)) !~ /^\\/?[A-Za-z0-9_.-]/)) "
     "delete secret[each]}} END {for (each in secret) print each}"
 )
 

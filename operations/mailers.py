@@ -65,7 +65,7 @@ _HOSTS = r"""
    word = word ":" (port != "" ? port : kind == "mysql" ? 3306 : kind == "pgsql" ? 5432 : 389)
   print FILENAME ":" FNR ":" name " = " word}}
 """
-_MYSQL = "sockstat -ulqw -j 0 | awk '$2 ~ /^(mysqld|mariadbd)/ && $6 ~ /^[/]/ {print $6; exit}'"
+_MYSQL = "sockstat -ulqw -j 0 | awk '$2 ~ /^(mysqld|mariadbd)/ && $6 ~ /^\\// {print $6; exit}'"
 _TABLES = (
     "grep -oE '(mysql|pgsql|ldap):/[^, ]+|args *= .*/.*' | sed -E 's,^args *= (.* )?/,/,' | "
     "sort -u | "

@@ -228,7 +228,7 @@ def _given(queue: Queue, target: str, jail: str) -> str:
 
 
 _STAGING = (
-    """awk '{s = $0; if (s ~ /^active[/]/) sub(/.*[/]/, "incoming/", s); """
+    """awk '{s = $0; if (s ~ /^active\\//) sub(/.*\\//, "incoming/", s); """
     f"""gsub("/", ":", s); print $0, "{_STAGED}" s}}'"""
 )
 """From an MTA's paths: each, and its name while it waits. What was active comes in once more."""
