@@ -122,6 +122,7 @@ class Directives(FactBase[Said]):
         directives = "|".join(each for each in ARGUMENT if not each.startswith("include"))
         named = f"grep -rhisE '^[[:space:]]*({directives})[[:space:]]'"
         kept = "grep -v -e /usr/local/www -e /home/ -e /usr/local/etc/apache24 -e /var/log"
+        kept += " -e 'ser[Dd]ir  *[^/ ]'"  # in homes
         return Look(
             f"{named} {' '.join(places)} | {kept}",
             claim=f"the files in {', '.join(places)} name no further directories",

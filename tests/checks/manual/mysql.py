@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from operations.command import ANY, Look
 from rollout.site import Site
@@ -36,10 +37,13 @@ def programs_log_in(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"find -x {homes} -maxdepth 4 -type f \\( {names} \\)")
 
 
+_WHOM = "SELECT user, host FROM mysql.user"
+
+
 def programs_may_come_from_the_jail(site: Site, jail: str) -> Iterator[Look]:
-    """For each program that names another host than localhost in its configuration: its account
+    """For each file that it prints, if it names another host than localhost: its account in MySQL
     must be there for the jail's address, too (CREATE USER, and what SHOW GRANTS prints).
     """
-    client, address = site.services["mysql"].client or "mysql", site.jails[jail].address
-    asked = "SELECT user, host FROM mysql.user"
-    yield Look(f"{client} -e '{asked}' | grep -e % -e {address}")
+    yield from programs_log_in(site, jail)
+    if client := site.services["mysql"].client:
+        yield Look(f"{client} -e {quote(_WHOM)}", ANY)

@@ -18,8 +18,9 @@ def zones_may_be_open_twice(site: Site, service: str) -> Iterator[Look]:
 
 
 def servers_that_it_asks_are_not_at_localhost(site: Site, service: str) -> Iterator[Look]:
-    """Read each line that it prints: no forwarder, primary or server to notify may be there."""
-    yield Look("named-checkconf -px | grep -nE '127[.]|::1'")
+    names = "forwarders|primaries|masters|also-notify|parental-agents|server-addresses"
+    found = f"/{names}/ {{on = 1}} on && /127[.]|::1/ {{print}} /}}/ {{on = 0}}"
+    yield Look(f"named-checkconf -px | awk '{found}'")
 
 
 def resolves_as_on_the_host(site: Site, service: str, ways: Ways) -> Iterator[Look]:
