@@ -198,13 +198,17 @@ def _to(line: Line) -> str:
 
 def includes(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
     """Each file or directory with further directives, and the place that includes it."""
-    kept = ("include", "includeoptional", "serverroot")
-    yield from named([line for line in lines if line.directive in kept])
+    yield from _named_by(("include", "includeoptional"), lines)
 
 
 def pages(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
     """Each directory whose files are served, and the place that names it."""
-    yield from named([line for line in lines if line.directive in (*_PAGES, "serverroot")])
+    yield from _named_by(_PAGES, lines)
+
+
+def _named_by(directives: Sequence[str], lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+    kept = (*directives, "serverroot")
+    yield from named([line for line in lines if line.directive in kept])
 
 
 def user_directories(lines: Sequence[Line]) -> list[str]:

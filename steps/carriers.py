@@ -169,12 +169,7 @@ class Carriers(NamedTuple):
         if jail.outbound == "none" or (jail.outbound == "nat" and "egress" not in self.site.order):
             todo = f'set outbound = "nat" in [jails.{name}], and have egress in `order`'
             return Answer("refused", f"{lost}: {todo}")
-        allowed = any(
-            each.source == name
-            and each.to == INTERNET
-            and (each.everything or int(port) in each.numbers("tcp"))
-            for each in self.site.policy.allow
-        )
+        allowed = self.site.policy.lets(name, INTERNET, int(port), "tcp")
         if "policy" in self.site.order and not allowed:
             line = f'{{ from = "{name}", to = "internet", ports = ["{port}/tcp"] }}'
             return Answer("refused", f"{lost}: add {line} to `allow` in [policy]")

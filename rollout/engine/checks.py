@@ -65,8 +65,9 @@ class _Plugin:
     def __init__(
         self, checks: tuple[Check, ...], host: testinfra.host.Host, site: Site, outside: Outside
     ) -> None:
-        self.checks = checks
-        self._nodes = {check.node for check in checks}
+        self._asked: dict[str, list[dict[str, object]]] = {}  # node -> the values of each check
+        for check in checks:
+            self._asked.setdefault(check.node, []).append(dict(check.values))
         self._host = host
         self._site = site
         self._outside = outside
@@ -89,8 +90,8 @@ class _Plugin:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         node = metafunc.definition.nodeid.rpartition("/")[2]  # no values in it yet
-        values = [dict(check.values) for check in self.checks if check.node == node]
-        if values and values[0]:
+        values = self._asked[node]
+        if values[0]:
             names = tuple(values[0])
             rows = list(dict.fromkeys(tuple(each[name] for name in names) for each in values))
             metafunc.parametrize(names, rows, ids=["-".join(map(str, row)) for row in rows])
@@ -101,7 +102,7 @@ class _Plugin:
     ) -> list[pytest.Item] | None:
         """Leave out what is not asked: pytest would make items of all tests of a module first."""
         node = f"{collector.nodeid.rpartition('/')[2]}::{name}"
-        return None if node in self._nodes else []
+        return None if node in self._asked else []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:

@@ -58,6 +58,14 @@ class Policy(_Table):
 
     allow: tuple[Allow, ...] = ()
 
+    def lets(self, source: str, to: str, port: int, proto: Proto) -> bool:
+        """Whether one of its lines allows this connection."""
+        return any(
+            (allow.source, allow.to) == (source, to)
+            and (allow.everything or port in allow.numbers(proto))
+            for allow in self.allow
+        )
+
 
 class Egress(_Table):
     """[egress]: how the way out is tested. Without these keys only rules and flags are checked."""

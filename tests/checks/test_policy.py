@@ -58,21 +58,13 @@ def test_is_enforced_for_every_pair(host: Any, site: Site, outside: Outside) -> 
     )
 
 
-def _allowed(site: Site, source: str, to: str, port: int, proto: Proto) -> bool:
-    return any(
-        (allow.source, allow.to) == (source, to)
-        and (allow.everything or port in allow.numbers(proto))
-        for allow in site.policy.allow
-    )
-
-
 def pairs_of(site: Site) -> Iterator[Pair]:
     wan = str(site.host.wan_address)
     for name in site.built:
         own = str(site.jails[name].address)
         for owner, moved, listen in _served(site):
             port, proto = listen.port, listen.proto
-            allowed = _allowed(site, name, owner, port, proto)
+            allowed = site.policy.lets(name, owner, port, proto)
             if owner == name:
                 continue
             if moved:
@@ -82,10 +74,10 @@ def pairs_of(site: Site) -> Iterator[Pair]:
             if not allowed:
                 yield Pair(name, proto, own, port, False)
         ssh = site.host.port
-        yield Pair(name, "tcp", wan, ssh, _allowed(site, name, HOST, ssh, "tcp"))
+        yield Pair(name, "tcp", wan, ssh, site.policy.lets(name, HOST, ssh, "tcp"))
         # The host's wildcard sockets would answer on every jail's address.
         for sibling in site.built:
-            if not _allowed(site, name, sibling, ssh, "tcp"):
+            if not site.policy.lets(name, sibling, ssh, "tcp"):
                 yield Pair(name, "tcp", str(site.jails[sibling].address), ssh, False)
 
 
@@ -100,5 +92,5 @@ def _served(site: Site) -> Iterator[tuple[str, bool, Listen]]:
 def _outwards(site: Site, address: str, port: int) -> Iterator[Pair]:
     for name in site.built:
         out = site.jails[name].outbound != "none"
-        allowed = out and _allowed(site, name, INTERNET, port, "tcp")
+        allowed = out and site.policy.lets(name, INTERNET, port, "tcp")
         yield Pair(name, "tcp", address, port, allowed)
