@@ -118,13 +118,26 @@ def _written(content: str, to: str) -> str:
 def facts_script(lines: tuple[str, ...]) -> str:
     """One script that gathers all facts, with a marker line before each answer.
 
-    awk 1 adds a missing newline at the end, as in some hand-written rc.conf files.
+    Whether an answer ends with a newline, as some hand-written files do not, makes no difference.
     """
-    parts = [f"echo '{_MARK}{n}'\n({line}) 2>/dev/null | awk 1\n" for n, line in enumerate(lines)]
-    return "".join(parts) + f"echo '{_MARK.rstrip()}'\n"
+    parts = [
+        f"echo '{_MARK}{n}'\nsaid=$( (\n{line}\n) 2>/dev/null; echo .)\nsay\n"
+        for n, line in enumerate(lines)
+    ]
+    return "".join([_SAY, *parts, f"echo '{_MARK.rstrip()}'\n"])
 
 
 _MARK = "=== fact "
+_SAY = """\
+say() { # no program is started for it
+    said=${said%.}
+    case $said in
+        '' | *"
+") printf %s "$said" ;;
+        *) printf '%s\\n' "$said" ;;
+    esac
+}
+"""
 
 
 def read_answers(lines: tuple[str, ...], output: str) -> Answers:

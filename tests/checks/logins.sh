@@ -86,14 +86,19 @@ log_in='
             awk -v file="$1/${file#./}" -v said="${said:-unknown}" "{print file \"\t\" \$0 said}"
     done'
 
-awk -F: -v lowest="$lowest" -v highest="$highest" -v most="$most" '
+accounts=$(awk -F: -v lowest="$lowest" -v highest="$highest" -v most="$most" '
     $3 >= lowest && $3 <= highest { account[n++] = $1 " " $4 " " $6 }
     END {
         if (most > n) most = n
         for (i = 0; i < most; i++) print account[int(i * n / most)]
-    }' /etc/passwd |
-    while read -r name gid home; do
-        # shellcheck disable=SC2086 # find's words
-        [ -n "$(find -x "$home" $files -print 2>/dev/null | head -n 1)" ] || continue
-        chroot -u "$name" -g "$gid" -G "$gid" / sh -c "$log_in" sh "$home" "$socket" "$read_them" "$files" </dev/null || :
-    done
+    }' /etc/passwd)
+set --
+while read -r name gid home; do set -- "$@" "$home"; done <<END
+$accounts
+END
+# shellcheck disable=SC2086 # find's words
+has=$(find -x "$@" $files -print 2>/dev/null || :)
+echo "$accounts" | while read -r name gid home; do
+    case $has in *"$home/"*) ;; *) continue ;; esac
+    chroot -u "$name" -g "$gid" -G "$gid" / sh -c "$log_in" sh "$home" "$socket" "$read_them" "$files" </dev/null || :
+done
