@@ -62,19 +62,20 @@ _GROUPS = (
 )
 
 
-def _nothing_mounted_below(directory: str) -> str:
+def _nothing_mounted_below(*directories: str) -> str:
     """A delete below a jail's root once went through a rw nullfs mount and emptied a database."""
-    return f"! mount -p | awk '{{print $2}}' | grep -q '^{directory}/'"
+    below = " ".join(f"-e '^{each}/'" for each in directories)
+    return f"! mount -p | awk '{{print $2}}' | grep -q {below}"
 
 
 @operation()
-def tree(home: str, mount_points: Sequence[str] = (), closed: bool = False) -> Commands:
+def tree(home: str, shown: str, mount_points: Sequence[str] = ()) -> Commands:
     """Create `home`, a jail's directory, and in it `root`, the empty tree of a thin jail.
 
-    `mount_points` are further ones, relative to the root. If `closed`, accounts of the host do not
-    get in: the jail's root could leave a set-uid program there for one. Where they use a socket or
-    read logs of the jail, it has to be open (docs/security.md). The undo deletes `home` and
-    everything in it with rm -x, and refuses while anything is mounted below it.
+    `mount_points` are further ones, relative to the root; some may be in `shown`, where the host
+    sees directories of the jail. Accounts of the host do not get into `home`: the jail's root could
+    leave a set-uid program there for one. The undo deletes both and everything in them with rm -x,
+    and refuses while anything is mounted below them.
     """
     if host.get_fact(Path, path=home).kind != "absent":
         raise OperationError(
@@ -88,11 +89,11 @@ def tree(home: str, mount_points: Sequence[str] = (), closed: bool = False) -> C
         f"mkdir -p {points} && cd {quote(root)} && install -d -m 1777 tmp var/tmp "
         "&& install -d -m 750 root && install -d -m 755 etc "
         "&& if [ -L /home ]; then ln -s usr/home home; fi"
-        + (f" && chmod 700 {quote(home)}" if closed else ""),
-        undo=f"if [ -d {quote(home)} ]; then {_nothing_mounted_below(home)} "
-        f"&& rm -rfx {quote(home)}; fi",
+        f" && chmod 700 {quote(home)}",
+        undo=f"if [ -d {quote(home)} ] || [ -d {quote(shown)} ]; then "
+        f"{_nothing_mounted_below(home, shown)} && rm -rfx {quote(home)} {quote(shown)}; fi",
         says=f"create the directories of a thin jail in {root}",
-        owns={f"{home}/": ""},
+        owns={f"{home}/": "", f"{shown}/": ""},
     )
 
 

@@ -18,19 +18,19 @@ from operations.facts import IsDirectory, MountedBelow, Path
 class Nullfs:
     """A directory of the host, `source`, mounted at `target` (both absolute, on the host).
 
-    An `optional` one is left out if the host has no such directory. Without `followed`, symbolic
-    links in it are not followed (nosymfollow, mount(8)).
+    An `optional` one is left out if the host has no such directory. One that is `shown` is what a
+    jail has, for the host to see: a jail can make nobody run a program or follow a link there.
     """
 
     source: str
     target: str
     writable: bool = False
     optional: bool = False
-    followed: bool = True
+    shown: bool = False
 
     def line(self) -> str:
         options = "rw" if self.writable else "ro"
-        options += "" if self.followed else ",nosymfollow"
+        options += ",nosuid,noexec,nosymfollow" * self.shown
         return f"{self.source}\t{self.target}\tnullfs\t{options}\t0\t0"
 
 
@@ -67,7 +67,7 @@ def table(
 
 
 def _with_mounted_below(mounts: Sequence[Nullfs]) -> list[Nullfs]:
-    theirs = [each.source for each in mounts if each.followed]
+    theirs = [each.source for each in mounts if not each.shown]
     below = host.get_fact(MountedBelow, directories=theirs)
     found: list[Nullfs] = []
     for mount in mounts:

@@ -262,8 +262,7 @@ def handover(
     jail: str,
     *,
     sets: Sequence[int] = (),
-    socket: str | None = None,
-    target: str = "",
+    link: tuple[str, str] | None = None,
     user: str = "",
     logs: Sequence[str] = (),
     ports: Sequence[int] = (),
@@ -272,10 +271,10 @@ def handover(
 ) -> Commands:
     """Stop a daemon on the host and start it in a running jail, on the same files.
 
-    In between, the ipfw `sets` are enabled, and the host's `socket`, which a daemon removes when it
-    stops, becomes a link to the jail's: new clients reach the daemon that is running. It is one
-    command, since with two the journal's own processes in between would add to the outage. In the
-    undo the host's daemon starts only after the jail's is gone.
+    In between, the ipfw `sets` are enabled, and the host's socket, which a daemon removes when it
+    stops, becomes a `link` (its path, and where the jail's is): new clients reach the daemon that
+    is running. It is one command, since with two the journal's own processes in between would add
+    to the outage. In the undo the host's daemon starts only after the jail's is gone.
 
     With `user`, whose processes they are, a daemon that starts slowly is waited for: InnoDB may
     have to recover, and until then it has no pid file, so that its rc script neither finds nor
@@ -285,8 +284,8 @@ def handover(
     between: list[Reversible] = []
     if sets:
         between += _lines(firewall.switch._inner(set=sets[0], more=sets[1:]))
-    if socket:
-        between += _lines(files.link._inner(path=socket, target=target))
+    if link:
+        between += _lines(files.link._inner(*link))
     if not host.get_fact(ServiceRuns, script=script):
         yield from between
         yield from start._inner(script=script, jail=jail, limit=limit)

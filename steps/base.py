@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operations import files, rc
 from rollout.plan.step import Step, check, use
-from rollout.site import JOURNAL, Site
+from rollout.site import JOURNAL, SHOWN, Site
 from steps.render import render
 
 REQUIRES = ("preflight",)
@@ -35,6 +35,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             "undoes that step.",
             operations=(
                 use(files.directory, path=site.base.jails),
+                use(files.directory, path=f"{site.base.jails}/{SHOWN}"),
                 use(files.directory, path="/etc/jail.conf.d"),
                 use(files.directory, path="/usr/local/etc/cellblock"),
                 use(files.directory, path=RULES),

@@ -53,7 +53,6 @@ def moved_logs(site: Site, name: str) -> list[Use]:
     shared = [*service.logs, *service.data]
     if not shared and not service.log_files:
         return []
-    shown = site.shown_logs(jail)
     return [
         use(
             logs.rotated_by_jail,
@@ -62,10 +61,7 @@ def moved_logs(site: Site, name: str) -> list[Use]:
             logs=service.log_files,
             shared=shared,
         ),
-        *(
-            use(logs.shown, path=path, target=f"{shown}/{path.removeprefix('/var/log/')}")
-            for path in service.log_files
-        ),
+        *(use(logs.shown, path=path, target=site.shown(jail, path)) for path in service.log_files),
     ]
 
 

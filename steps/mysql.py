@@ -35,13 +35,13 @@ def _link_at_boot(socket: str, target: str) -> Use:
 
 def _handed_over(site: Site) -> Use:
     service, jail = site.services[_NAME], site.jail_of(_NAME)
+    shown = site.shown_socket(_NAME)
     return use(
         rc.handover,
         script=service.rc,
         jail=jail,
         sets=[site.places[name].set for name in (_NAME, "localhost")],
-        socket=service.socket,
-        target=f"{site.root(jail)}{service.socket}",
+        link=(service.socket, shown) if service.socket and shown else None,
         user=service.user if service.user != "root" else "",
         logs=(
             *(f"{quote(each)}/*.err" for each in service.data),
@@ -58,7 +58,7 @@ def _cutover(site: Site) -> Step:
     service = site.services[_NAME]
     jail = site.jail_of(_NAME)
     root = site.root(jail)
-    socket = service.socket
+    socket, shown = service.socket, site.shown_socket(_NAME)
     later = "mysql.retire" if "mysql_by_name" in site.order else None
     return Step(
         name="mysql.cutover",
@@ -73,7 +73,7 @@ def _cutover(site: Site) -> Step:
                 rc.jail_variable, name=service.rcvar, value="YES", jail=jail, root=root, before="NO"
             ),
             use(rc.variable, name=service.rcvar, value="NO"),
-            *([_link_at_boot(socket, root + socket)] if socket else []),
+            *([_link_at_boot(socket, shown)] if socket and shown else []),
             *([use(data.flushed, client=service.client)] if service.client else []),
             _handed_over(site),
             *dependents.asked(site, _NAME),
@@ -87,7 +87,7 @@ def _cutover(site: Site) -> Step:
             *forward.answer_checks(site, _NAME, later),
             check("mysql::jails_server_uses_the_hosts_data", service=_NAME),
             *(
-                [check("service::socket_leads_into_jail", until=later, service=_NAME)]
+                [check("service::socket_is_the_jails", until=later, service=_NAME)]
                 if socket
                 else []
             ),

@@ -86,7 +86,15 @@ def _retire(site: Site) -> Step:
     place = site.places["localhost"]
     script = f"{_OURS}/audit.sh"
     socket = service.socket
-    target = f"{site.root(site.jail_of(_MYSQL))}{socket}"
+    shown = site.shown_socket(_MYSQL)
+    if socket and not shown:
+        raise Refused(
+            f'{site.path}: services.mysql.socket: "{socket}" is in a directory that the host and '
+            f"jail {site.jail_of(_MYSQL)} share, so scripts would still find MySQL there",
+            evidence=site.order_line,
+            todo="give MySQL a socket elsewhere, as /var/run/mysql/mysql.sock, or take "
+            "mysql_by_name out of the order",
+        )
     name = site.jails[site.jail_of(_MYSQL)].hostname
     return Step(
         name="mysql.retire",
@@ -100,9 +108,9 @@ def _retire(site: Site) -> Step:
             *(
                 [
                     use(files.removed, path=LINK_AT_BOOT),
-                    use(files.unlinked, path=socket, target=target),
+                    use(files.unlinked, path=socket, target=shown),
                 ]
-                if socket
+                if socket and shown
                 else []
             ),
         ),

@@ -24,6 +24,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::login_is_root"),
         check("preflight::host_has_the_wan_address"),
         check("preflight::host_has_the_public_addresses_of_jails"),
+        check("preflight::path_of_the_jails_has_no_links"),
         check("preflight::firewall_of_the_host_is_in_force"),
         check("preflight::rules_of_the_host_let_ours_work", ways=_ways(site)),
     ]

@@ -109,7 +109,9 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     home = f"{site.base.jails}/{name}"
     private = local_etc(site, name)
     mounts = [*_mounts(site, name, home), *more]
+    shown = [each for each in mounts if each.shown]
     points = sorted({_point(root, private, each.target) for each in mounts} - set(jail.BASE))
+    points += [os.path.relpath(each.source, root) for each in shown]
     services = [site.services[each] for each in jail_.services]
     companions = [each for one in jail_.services for each in site.companions(one)]
     shared = [each.target.removeprefix(root) for each in mounts if each.writable]
@@ -119,7 +121,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             jail.tree,
             home=home,
             mount_points=points,
-            closed=not any(each.socket or each.log_files for each in services),
+            shown=site.shown(name),
         ),
         use(
             jail.configuration,
@@ -209,7 +211,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
                 jail=jail_,
                 root=root,
                 fstab=f"{home}/fstab",
-                foreign=_foreign(site, name),
+                planted=[*_foreign(site, name), *(each.source for each in shown)],
             ),
         ),
         use(jail.at_boot, name=name),
@@ -334,8 +336,15 @@ def _mounts(site: Site, name: str, home: str) -> list[Nullfs]:
             Nullfs(path, root + path, writable=True) for path in (*service.data, *service.logs)
         ]
     mounts += [Nullfs(each.source, root + each.point, each.writable) for each in site.mounts(name)]
-    if any(site.services[each].log_files for each in jail_.services):
-        # For the host, to read: the jail can neither redirect this mount nor write through it.
-        shown = site.shown_logs(name)
-        mounts.append(Nullfs(f"{root}/var/log", shown, followed=False))
+    mounts += [
+        Nullfs(root + each, site.shown(name, each), shown=True) for each in _shown(site, name)
+    ]
     return mounts
+
+
+def _shown(site: Site, name: str) -> tuple[str, ...]:
+    """The directories of a jail in which programs of the host look for its logs and sockets."""
+    services = site.jails[name].services
+    logs = ["/var/log"] * any(site.services[each].log_files for each in services)
+    sockets = [site.services[each].socket for each in services if site.shown_socket(each)]
+    return tuple(dict.fromkeys([*logs, *(str(Path(each).parent) for each in sockets if each)]))

@@ -3,6 +3,7 @@
 from rollout.site.model import (
     JOURNAL,
     PARTS_BEFORE,
+    SHOWN,
     Base,
     Jail,
     Listen,
@@ -20,6 +21,7 @@ __all__ = [
     "JOURNAL",
     "PARTS_BEFORE",
     "PROTOS",
+    "SHOWN",
     "Allow",
     "Base",
     "Egress",

@@ -66,6 +66,9 @@ LAST_SET = 30  # 31 is ipfw's own
 PARTS_BEFORE = ("traffic", "policy")
 PARTS_AFTER = ("localhost", "back", "answers", "egress")
 
+SHOWN = ".shown"
+"""A directory beside the jails: no jail can have this name."""
+
 JOURNAL = "/var/db/cellblock"
 """Where the host keeps its journal of a rollout."""
 
@@ -429,9 +432,29 @@ class Site(_Table):
         """The root directory of the jail, on the host."""
         return f"{self.base.jails}/{jail}/root"
 
-    def shown_logs(self, jail: str) -> str:
-        """Where the host mounts the jail's /var/log read-only, outside of the jail's tree."""
-        return f"{self.base.jails}/{jail}/log"
+    def shown(self, jail: str, directory: str = "") -> str:
+        """Where the host's accounts see a directory of a jail, whose own tree they cannot enter."""
+        return f"{self.base.jails}/{SHOWN}/{jail}{directory}"
+
+    def shown_socket(self, service: str) -> str | None:
+        """Where the host's programs find the socket of a service that has moved.
+
+        None without a socket, or if it stays where it is, in a directory that the jail mounts
+        writable.
+        """
+        socket, jail = self.services[service].socket, self.jail_of(service)
+        if socket is None or any(
+            PurePosixPath(socket).is_relative_to(e) for e in self.shared(jail)
+        ):
+            return None
+        return self.shown(jail, socket)
+
+    def shared(self, jail: str) -> tuple[str, ...]:
+        """What a jail and the host both write, at one path."""
+        services = [self.services[each] for each in self.jails[jail].services]
+        data = [path for each in services for path in (*each.data, *each.logs)]
+        mounts = [e.source for e in self.mounts(jail) if e.writable and e.source == e.point]
+        return (*data, *mounts)
 
     @property
     def hash(self) -> str:

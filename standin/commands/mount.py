@@ -86,8 +86,7 @@ def _table(host: Host, call: Call, kinds: list[str] | None, *, as_fstab: bool) -
 
 
 def _words(entry: Mount) -> str:
-    read_only = ", read-only" if entry.read_only else ""
-    return f"{entry.kind}, local{read_only}{'' if entry.follows else ', nosymfollow'}"
+    return ", ".join([entry.kind, "local", *entry.limits, *["read-only"] * entry.read_only])
 
 
 def _update(host: Host, call: Call, target: str, options: list[str]) -> Reply:

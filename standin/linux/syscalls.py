@@ -6,10 +6,11 @@ import ctypes
 import os
 import signal
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
-MS_NOSYMFOLLOW = 256
+LIMITS = {"nosuid": 2, "noexec": 8, "nosymfollow": 256}
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 PR_SET_PDEATHSIG = 1
@@ -44,18 +45,18 @@ def bind(
     *,
     read_only: bool = False,
     deep: bool = False,
-    follows: bool = True,
+    limits: Iterable[str] = (),
 ) -> None:
     """Make `source` visible at `target`, as nullfs does."""
     mount(str(source), target, "", MS_BIND | (MS_REC if deep else 0))
-    if read_only or not follows:
-        remount(target, read_only=read_only, follows=follows)
+    if read_only or limits:
+        remount(target, read_only=read_only, limits=limits)
 
 
-def remount(target: Path, *, read_only: bool, follows: bool = True) -> None:
+def remount(target: Path, *, read_only: bool, limits: Iterable[str] = ()) -> None:
     present = os.statvfs(target).f_flag
     kept = sum(flag for seen, flag in KEPT_FLAGS.items() if present & seen)
-    wanted = (MS_RDONLY if read_only else 0) | (0 if follows else MS_NOSYMFOLLOW)
+    wanted = sum((LIMITS[each] for each in limits), MS_RDONLY if read_only else 0)
     mount("", target, "", MS_REMOUNT | MS_BIND | kept | wanted)
 
 

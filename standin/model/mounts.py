@@ -12,6 +12,8 @@ from standin.linux.rootdir import RootDir
 # Mounted for real; ufs and fdescfs are only entries of the table.
 REAL_KINDS = ("nullfs", "tmpfs", "devfs")
 KINDS = (*REAL_KINDS, "ufs", "fdescfs")
+LIMITS = ("noexec", "nosuid", "nosymfollow")
+"""Options that take something away, in the order in which mount(8) prints them."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,11 @@ class Mount:
     read_only: bool = False
     dump: str = "0 0"
     is_real: bool = True
-    follows: bool = True
+    limits: tuple[str, ...] = ()
 
     @property
     def options(self) -> str:
-        return ("ro" if self.read_only else "rw") + ("" if self.follows else ",nosymfollow")
+        return ",".join(["ro" if self.read_only else "rw", *self.limits])
 
     def fstab_line(self) -> str:
         """As `mount -p` prints it: tabs up to the columns of fstab(5)."""
@@ -89,7 +91,7 @@ class Mounts:
             raise NotADirectoryError(errno.ENOTDIR, "Not a directory", entry.target)
         if entry.kind == "nullfs":
             source = self.rootdir.root / entry.source[1:]
-            syscalls.bind(source, target, read_only=entry.read_only, follows=entry.follows)
+            syscalls.bind(source, target, read_only=entry.read_only, limits=entry.limits)
         elif entry.kind == "tmpfs":
             syscalls.mount("tmpfs", target, "tmpfs", syscalls.MS_RDONLY if entry.read_only else 0)
         else:

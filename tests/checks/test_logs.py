@@ -32,7 +32,7 @@ def test_are_rotated_once(host: Any, site: Site, service: str) -> None:
 def test_are_readable_on_the_host(host: Any, site: Site, service: str) -> None:
     jail = site.jail_of(service)
     for log in site.services[service].log_files:
-        target = f"{site.shown_logs(jail)}/{log.removeprefix('/var/log/')}"
+        target = site.shown(jail, log)
         # Not resolved: the target does not exist until something is logged.
         found = host.run("readlink %s", log).stdout.strip()
         assert found == target, f"{log}: expected a link to {target}; found {found or 'no link'}"

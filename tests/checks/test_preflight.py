@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from operations import named
@@ -54,6 +55,21 @@ def test_host_has_the_public_addresses_of_jails(interfaces: dict[str, str], site
         if f"inet {address} " not in there
     ]
     assert not missing, f"no interface of the host has these addresses: {'; '.join(missing)}"
+
+
+def test_path_of_the_jails_has_no_links(host: Any, site: Site) -> None:
+    """The kernel's table of mounts has paths without links; ours are compared with it."""
+    jails = site.base.jails
+    above = " ".join([jails, *map(str, PurePosixPath(jails).parents)])
+    asked = (
+        f'(for at in {above}; do [ ! -d "$at" ] || {{ echo "$at $(realpath "$at")"; exit; }}; done)'
+    )
+    at, real = host.check_output(asked).split()
+    there = f"{real.rstrip('/')}/{PurePosixPath(jails).relative_to(at)}".removesuffix("/.")
+    assert there == jails, (
+        f'base.jails = "{jails}": there is a link on the way, which leads to {there}: expected a '
+        f'path without links; write "{there}"'
+    )
 
 
 def test_rules_of_the_host_let_ours_work(firewall: HostFirewall, ways: Ways) -> None:

@@ -80,12 +80,14 @@ def mysql_elsewhere_unsaid(dice: Random) -> Piece:
 
 
 def private_mysql(dice: Random) -> Piece:
+    """At "*" the site file would close to others what was open, and say so."""
+    del dice
     return Piece(
         r"3306|my\.cnf|bind-address|127\.0\.0\.1",
         site={
             "services": {"mysql": {"ports": [{"port": 3306, "probe": "mysql", "public": False}]}}
         },
-        append=dice.choice(({}, {"/usr/local/etc/mysql/my.cnf": "bind-address = 127.0.0.1"})),
+        append={"/usr/local/etc/mysql/my.cnf": "bind-address = 127.0.0.1"},
         ask=(("mysql", {"port": 3306, "address": "127.0.0.1", "from": "host"}),),
     )
 

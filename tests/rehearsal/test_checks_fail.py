@@ -82,6 +82,11 @@ def _elsewhere(site: Site) -> Site:
     return site.model_copy(update={"host": host})
 
 
+def _behind_a_link(site: Site) -> Site:
+    """/home leads to usr/home."""
+    return site.model_copy(update={"base": site.base.model_copy(update={"jails": "/home/jails"})})
+
+
 def _with_public_address(site: Site) -> Site:
     more = {"outbound": "public", "public_addresses": ("203.0.113.99",)}
     jails = {**site.jails, "web": site.jails["web"].model_copy(update=more)}
@@ -307,6 +312,7 @@ CASES = [
     replace(
         lacking("preflight::host_has_the_public_addresses_of_jails"), site=_with_public_address
     ),
+    replace(lacking("preflight::path_of_the_jails_has_no_links"), site=_behind_a_link),
     lacking("preflight::mount_source_exists", jail="web", path="/nosuch"),
     broken(
         "preflight::links_in_data_lead_into_the_jail",
@@ -375,7 +381,7 @@ CASES = [
         service="bind",
     ),
     lacking("service::answers_from_jail", service="web"),
-    lacking("service::socket_leads_into_jail", service="mysql"),
+    lacking("service::socket_is_the_jails", service="mysql"),
     lacking("web::jail_has_what_is_named", service="web"),
     lacking("web::jail_sends_the_same_pages", service="web"),
     broken("web::no_sessions_are_in_tmp", "touch /tmp/sess_0"),

@@ -37,16 +37,16 @@ HANDS_ON = {
     "rollout/site/reading.py": "Site.model_validate(data)",
     "rollout/site/model.py": "socket: HostPath | None",
     "rollout/plan/plan.py": "steps(site",
-    "steps/mysql.py": "socket=service.socket",
-    "operations/rc.py": "files.link._inner(path=socket",
+    "steps/mysql.py": "link=(service.socket, shown)",
+    "operations/rc.py": "files.link._inner(*link",
     "operations/files.py": "ln -sfh {to} {at}",
     "rollout/engine/runner.py": "bundle.compile_step(",
     "rollout/host/bundle.py": "used.commands()",
     "rollout/runbook/pages.py": "compile_step(",
-    "runbooks/07-mysql.md": "ln -sfh /usr/jails/mysql/root/var/run/mysql/mysql.sock",
+    "runbooks/07-mysql.md": "ln -sfh /usr/jails/.shown/mysql/var/run/mysql/mysql.sock",
     "rollout/host/session.py": "def output(",
     "rollout/host/host.sh": 'sh -eu "$journal/steps/$1/$2/$3.sh"',
-    "tests/checks/test_service.py": "socket_leads_into_jail(",
+    "tests/checks/test_service.py": "socket_is_the_jails(",
 }
 """What each file of the walk does with the value, or with the table, step or command it is in."""
 

@@ -16,6 +16,6 @@ def are_rotated_once(site: Site, service: str) -> Iterator[Look]:
 
 
 def are_readable_on_the_host(site: Site, service: str) -> Iterator[Look]:
-    shown = site.shown_logs(site.jail_of(service))
+    jail = site.jail_of(service)
     for log in site.services[service].log_files:
-        yield Look(f"ls -l {log}", f"{ANY} -> {shown}/{log.removeprefix('/var/log/')}")
+        yield Look(f"ls -l {log}", f"{ANY} -> {site.shown(jail, log)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from shlex import quote
 
 from operations import named
@@ -30,6 +31,15 @@ def host_has_the_public_addresses_of_jails(site: Site) -> Iterator[Look]:
     wanted = [each for jail in site.jails.values() for each in jail.public_addresses]
     for address in wanted or [site.host.wan_address]:
         yield Look(f"ifconfig -a | grep -w 'inet {address}'", f"inet {address} {ANY}")
+
+
+def path_of_the_jails_has_no_links(site: Site) -> Iterator[Look]:
+    """Of the directories above it, the nearest that is there."""
+    above = " ".join([site.base.jails, *map(str, PurePosixPath(site.base.jails).parents)])
+    same = '[ "$(realpath "$at")" = "$at" ]'
+    yield Look(
+        f'for at in {above}; do if [ -d "$at" ]; then {same} && echo same; break; fi; done', "same"
+    )
 
 
 def rules_of_the_host_let_ours_work(site: Site, ways: Ways) -> Iterator[Look]:

@@ -137,8 +137,8 @@ def presents_the_same_certificate(site: Site, service: str) -> Iterator[Look]:
             )
 
 
-def socket_leads_into_jail(site: Site, service: str) -> Iterator[Look]:
-    socket = site.services[service].socket
-    target = f"{site.root(site.jail_of(service))}{socket}"
-    yield Look(f"readlink {socket}", target)
-    yield Look(f"[ -S {target} ] && echo a socket", "a socket")
+def socket_is_the_jails(site: Site, service: str) -> Iterator[Look]:
+    socket, shown = site.services[service].socket, site.shown_socket(service)
+    if shown:
+        yield Look(f"readlink {socket}", shown)
+    yield Look(f"[ -S {socket} ] && echo a socket", "a socket")

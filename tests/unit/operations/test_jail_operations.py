@@ -16,7 +16,9 @@ from tests.unit.operations.asking import DASH, pairs, reversible, typed, unset, 
 
 
 def tree(home: str, *points: str) -> tuple[str, str]:
-    [command] = reversible(jail.tree, {Path: State()}, home=home, mount_points=points)
+    [command] = reversible(
+        jail.tree, {Path: State()}, home=home, shown=f"{home}.shown", mount_points=points
+    )
     return command.do, str(command.undo)
 
 
@@ -31,7 +33,7 @@ def mode(path: LocalPath) -> str:
 
 def test_a_tree_is_never_built_over_another() -> None:
     with pytest.raises(OperationError, match="/j/web exists already: expected nothing"):
-        reversible(jail.tree, {Path: State("directory")}, home="/j/web")
+        reversible(jail.tree, {Path: State("directory")}, home="/j/web", shown="/j/shown")
 
 
 def test_the_text_of_a_tree() -> None:
@@ -40,11 +42,11 @@ def test_the_text_of_a_tree() -> None:
     assert do == (
         f"mkdir -p {points} && cd /j/web/root && install -d -m 1777 tmp var/tmp "
         "&& install -d -m 750 root && install -d -m 755 etc "
-        "&& if [ -L /home ]; then ln -s usr/home home; fi"
+        "&& if [ -L /home ]; then ln -s usr/home home; fi && chmod 700 /j/web"
     )
     assert undo == (
-        "if [ -d /j/web ]; then ! mount -p | awk '{print $2}' | grep -q '^/j/web/' "
-        "&& rm -rfx /j/web; fi"
+        "if [ -d /j/web ] || [ -d /j/web.shown ]; then ! mount -p | awk '{print $2}' "
+        "| grep -q -e '^/j/web/' -e '^/j/web.shown/' && rm -rfx /j/web /j/web.shown; fi"
     )
 
 
@@ -59,10 +61,9 @@ def test_a_tree_has_its_mount_points_and_what_a_jail_writes(tmp_path: LocalPath)
     assert mode(root / "root") == "750"
 
 
-def test_a_closed_tree_is_for_root_alone_and_open_inside(tmp_path: LocalPath) -> None:
+def test_a_tree_is_for_root_alone_and_open_inside(tmp_path: LocalPath) -> None:
     home = tmp_path / "bind"
-    [command] = reversible(jail.tree, {Path: State()}, home=str(home), closed=True)
-    assert by_root(command.do, tmp_path).returncode == 0
+    assert by_root(tree(str(home))[0], tmp_path).returncode == 0
     assert mode(home) == "700"
     assert mode(home / "root") == "755"
 
@@ -76,20 +77,25 @@ def test_a_tree_lets_daemons_that_are_not_root_in(tmp_path: LocalPath) -> None:
 
 def test_the_undo_of_a_tree_takes_it_away_and_may_run_twice(tmp_path: LocalPath) -> None:
     home = tmp_path / "web"
-    do, undo = tree(str(home))
+    do, undo = tree(str(home), "../../web.shown/log")
     without_x = undo.replace("rm -rfx", "rm -rf")  # GNU rm spells it --one-file-system
     for made in (False, True, False):
         if made:
             typed(do, tmp_path)
+            assert (tmp_path / "web.shown" / "log").is_dir()
         assert typed(without_x, tmp_path, mount="echo /dev/x / ufs rw 1 1").returncode == 0
         assert not home.exists()
+        assert not (tmp_path / "web.shown").exists()
 
 
-def test_nothing_is_deleted_while_something_is_mounted_below(tmp_path: LocalPath) -> None:
+@pytest.mark.parametrize("point", ["web/root/var/db/my", "web.shown/var/log"])
+def test_nothing_is_deleted_while_something_is_mounted_below(
+    tmp_path: LocalPath, point: str
+) -> None:
     home = tmp_path / "web"
-    do, undo = tree(str(home))
+    do, undo = tree(str(home), "../../web.shown/var/log")
     typed(do, tmp_path)
-    mounted = f"echo /dev/x / ufs rw 1 1; echo /var/db/my {home}/root/var/db/my nullfs rw 0 0"
+    mounted = f"echo /dev/x / ufs rw 1 1; echo /var/db/my {tmp_path}/{point} nullfs rw 0 0"
     refused = typed(undo, tmp_path, mount=mounted, rm="echo rm >>rm.called")
     assert refused.returncode != 0
     assert not (tmp_path / "rm.called").exists()

@@ -351,8 +351,7 @@ def test_who_connects_anew_meets_the_daemon_that_is_there() -> None:
         script="mysql-server",
         jail="db",
         sets=[7, 8],
-        socket="/s",
-        target="/j/s",
+        link=("/s", "/j/s"),
     )
     [switch] = reversible(firewall.switch, set=7, more=[8])
     [link] = reversible(files.link, {Replaceable: State("absent")}, path="/s", target="/j/s")

@@ -26,7 +26,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "jail": SAMPLE.jails["web"].model_copy(update={"parameters": {"allow.raw_sockets": "1"}}),
         "root": "/usr/jails/web/root",
         "fstab": "/usr/jails/web/fstab",
-        "foreign": ["/usr/jails/mysql/root/var/run/mysql", "/usr/jails/mysql/root/tmp"],
+        "planted": ["/usr/jails/mysql/root/var/run/mysql", "/usr/jails/mysql/root/tmp"],
     },
     "jail/rc.conf": {"name": "web", "rcvars": ["apache24_enable"], "runs_queue": False},
     "mail/mailer.conf": {},

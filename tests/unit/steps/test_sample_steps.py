@@ -227,7 +227,7 @@ def test_nothing_stands_between_the_two_daemons_of_mysql() -> None:
     assert handover.says == (
         "stop mysql-server on the host, enable ipfw set 23 and 26, "
         "create the link /var/run/mysql/mysql.sock -> "
-        "/usr/jails/mysql/root/var/run/mysql/mysql.sock, "
+        "/usr/jails/.shown/mysql/var/run/mysql/mysql.sock, "
         "start it in jail mysql"
     )
 

@@ -159,17 +159,42 @@ def test_what_is_mounted_below_the_jails_own_usr_local_etc_has_its_point_there()
 
 
 def test_the_host_sees_the_logs_of_a_jail_where_nobody_in_it_can_lead_it_astray() -> None:
-    shown = Nullfs(f"{ROOT}/var/log", "/usr/jails/web/log", followed=False)
+    shown = Nullfs(f"{ROOT}/var/log", "/usr/jails/.shown/web/var/log", shown=True)
     assert mounts()[shown.target] == shown
     assert shown.line().split() == [
         f"{ROOT}/var/log",
         shown.target,
         "nullfs",
-        "ro,nosymfollow",
+        "ro,nosuid,noexec,nosymfollow",
         "0",
         "0",
     ]
     assert shown.target not in mounts(changed(service={"log_files": ()}))
+
+
+def test_the_host_sees_a_socket_that_only_the_jail_has() -> None:
+    socket = "/var/run/httpd/httpd.sock"
+    shown = "/usr/jails/.shown/web/var/run/httpd"
+    made = changed(service={"socket": socket})
+    assert mounts(made)[shown] == Nullfs(f"{ROOT}/var/run/httpd", shown, shown=True)
+    [tree] = used(made, "jail.tree")
+    assert {"../../.shown/web/var/run/httpd", "var/run/httpd"} <= set(tree["mount_points"])
+    assert made.shown_socket("web") == f"{shown}/httpd.sock"
+
+
+def test_a_socket_in_what_host_and_jail_share_stays_where_it_is() -> None:
+    beside = changed(service={"socket": "/usr/local/www/httpd.sock"})
+    mounted = changed(
+        {"mounts": (Mount(source="/srv", writable=True),)}, service={"socket": "/srv/httpd.sock"}
+    )
+    for made in (beside, mounted):
+        assert made.shown_socket("web") is None
+        assert [each for each in mounts(made).values() if each.shown] == [
+            Nullfs(f"{ROOT}/var/log", "/usr/jails/.shown/web/var/log", shown=True)
+        ]
+    elsewhere = (Mount(source="/data", target="/srv", writable=True),)
+    made = changed({"mounts": elsewhere}, service={"socket": "/srv/httpd.sock"})
+    assert made.shown_socket("web"), "the host has another /srv"
 
 
 def test_a_log_that_the_host_has_too_is_not_the_new_jails_to_rotate() -> None:
@@ -242,7 +267,7 @@ def test_a_mount_out_of_a_jail_that_is_not_built_is_the_same_path_on_the_host() 
     assert mounts(alone)[point] == Nullfs("/var/run/mysql", point)
     assert mounts(SAMPLE)[point] == Nullfs("/usr/jails/mysql/root/var/run/mysql", point)
     [conf] = [each for each in used(alone, "files.put") if each["path"].endswith("/web.conf")]
-    assert "exec.prepare" not in conf["content"]
+    assert point not in conf["content"]
 
 
 def test_the_host_daemon_still_serves_after_this_step() -> None:
