@@ -122,7 +122,7 @@ _FORWARDED = r"""
 HOMES = (
     "awk -F: '$3 >= 1000 && $3 < 65530 {print $1, $3, $4, $6}' /etc/passwd | "
     "while read -r name uid gid home; do "
-    '[ ! -e "/var/mail/$name" ] || echo "$name $uid /var/mail/$name"; '
+    '[ ! -s "/var/mail/$name" ] || echo "$name $uid /var/mail/$name"; '
     '[ ! -d "$home/Maildir" ] || echo "$name $uid $home/Maildir"; '
     '[ ! -e "$home/.forward" ] || { echo "$name $uid $home/.forward"; '
     f"{_FORWARD} | awk {one_line(_FORWARDED)} | while read -r path; do "

@@ -11,6 +11,7 @@ from standin.linux.shim import Call, Failed, Reply, Unknown, getopt, real
 from standin.model.host import Host
 
 FIRST_UID = 1001
+MAIL = "/var/mail"
 USAGE = "usage: pw [user|group] [add|del|mod|show|next] ...\n"
 
 
@@ -86,6 +87,10 @@ def _useradd(rootdir: RootDir, name: str, found: dict[str, str]) -> Reply:
         place = rootdir.path(home)
         place.mkdir(parents=True, exist_ok=True)
         owners.change(rootdir.root, place, uid, gid)
+    mailbox = rootdir.path(f"{MAIL}/{name}")
+    if mailbox.parent.is_dir():
+        mailbox.touch(0o600)  # empty; seen on 15.0
+        owners.change(rootdir.root, mailbox, uid, gid)
     return Reply()
 
 
@@ -131,6 +136,7 @@ def _userdel(rootdir: RootDir, name: str, found: dict[str, str]) -> Reply:
         if group.name != gone.name or group.gid != gone.gid
     ]
     passwd.write_groups(rootdir, groups)
+    rootdir.path(f"{MAIL}/{gone.name}").unlink(missing_ok=True)
     return Reply()
 
 

@@ -14,7 +14,7 @@ _USERS = 10  # of whose mailboxes the messages are counted
 # Accounts of this system without mail: Dovecot's userdb passwd lists those of daemons, too.
 _IDLE = (
     "awk -F: '{print $1, $6}' /etc/passwd | while read -r name home; do "
-    "[ -e /var/mail/$name ] || [ -d $home/Maildir ] || [ -d $home/mail ] || echo $name; done"
+    "[ -s /var/mail/$name ] || [ -d $home/Maildir ] || [ -d $home/mail ] || echo $name; done"
 )
 
 

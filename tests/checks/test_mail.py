@@ -233,7 +233,7 @@ def test_is_accepted_for_every_host_name(host: Any, site: Site) -> None:
 PEOPLE = (
     "awk -F: '$3 >= 1000 && $3 < 65530 {print $1, $3, $6}' /etc/passwd | "
     "while read -r name uid home; do "
-    "if [ -e /var/mail/$name ]; then echo $name $uid spool; fi; "
+    "if [ -s /var/mail/$name ]; then echo $name $uid spool; fi; "
     "if [ -d $home/Maildir ]; then echo $name $uid maildir; fi; "
     "if [ -e $home/.forward ]; then echo $name $uid forward; fi; done"
 )
