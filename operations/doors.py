@@ -179,10 +179,11 @@ def _narrowed(placed: Iterable[placing.Placed]) -> list[placing.Placed]:
 class Exits:
     """Jails whose connections to other hosts get the host's address by nat.
 
-    libalias takes `ports` for them, to which the answers come, at `interface`.
+    Each has the UDP ports of its services, or "". libalias takes `ports` for them, to which the
+    answers come, at `interface`.
     """
 
-    jails: tuple[str, ...]
+    jails: tuple[tuple[str, str], ...]
     nat: int
     interface: str
     ports: str
@@ -190,7 +191,7 @@ class Exits:
     def placed(self, view: View, beside: Beside) -> list[placing.Placed]:
         """As for doors."""
         found: list[placing.Placed] = []
-        for jail in self.jails:
+        for jail, serves in self.jails:
             way = placing.Outward(
                 IPv4Address(jail),
                 self.nat,
@@ -198,6 +199,7 @@ class Exits:
                 self.interface,
                 beside.network,
                 self.ports,
+                serves,
             )
             found += placing.outward(view.wall, way)
             found += self._errors(found, jail, beside)

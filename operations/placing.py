@@ -186,6 +186,42 @@ class Firewall:
             f"it: {todo}"
         )
 
+    def number_for(self, number: int, let: HostRule, way: Way, host: Way) -> int:
+        """The number, or one before the first rule of `spoofs` if that comes earlier.
+
+        Whatever else the host's rules deny between there and `let` would pass.
+        """
+        first = next((each for each in self.spoofs(way, host) if each.rule.number <= number), None)
+        if first is None:
+            return number
+        spoofs = [each.rule for each in self.spoofs(way, host)]
+        for each in self.decisions(way):
+            between = first.rule.number < each.rule.number < let.number
+            if each.kind == "denies" and between and each.rule not in spoofs:
+                raise Obstacle(
+                    f"{first.rule} denies what comes from the jails' own addresses, so nat has to "
+                    f"come before it, and {each.rule} behind it denies some of {way}: give that "
+                    f"rule a number below {first.rule.number}"
+                )
+        return self.number_before(first, way)
+
+    def spoofs(self, way: Way, host: Way) -> list[Decision]:
+        """The rules that deny what has a source like a jail's, and not what has the host's own.
+
+        They are against private addresses on the wire. Whom a table has, nobody knows here; the
+        host's own addresses are in none, or nothing would leave.
+        """
+        return [
+            each
+            for each in self.decisions(way)
+            if each.kind == "denies"
+            and not each.fit.unclear
+            and (each.fit.source.startswith("table(") or fit(each.rule, host) is None)
+        ]
+
+    def without(self, rules: Sequence[Decision]) -> Firewall:
+        return replace(self, rules=tuple(e for e in self.rules if e not in [d.rule for d in rules]))
+
 
 def _spans(ports: str, port: int | None) -> bool:
     low, _, high = ports.partition("-")
@@ -340,11 +376,13 @@ def answers(wall: Firewall, port: Port) -> Iterator[Placed]:
                 "pass: name the clients in that rule, and no address of the host"
             )
         if each.kind == "lets":
-            yield wall.number_before(each, out), _answer(port, each.fit)
+            number = wall.number_for(wall.number_before(each, out), each.rule, jails, out)
+            yield number, _answer(port, each.fit)
     for let in lets:
         at = _lookup(wall, out, let.rule.keeps) if let.rule.keeps else None
         if at is not None:
-            yield wall.number_before(at, out), _answer(port, Fit(target=let.fit.source))
+            number = wall.number_for(wall.number_before(at, out), at.rule, jails, out)
+            yield number, _answer(port, Fit(target=let.fit.source))
     yield _over_lo0(wall, port, port.addresses), _answer(port, Fit(options=("via lo0",)))
 
 
@@ -463,10 +501,18 @@ class Outward:
     """Of the jails."""
     ports: str
     """Those that libalias takes for them: answers come to these."""
+    serves: str = ""
+    """The UDP ports of its services, whose answers have the service's own nat."""
+
+    def only_answers(self, fits: Fit) -> bool:
+        """Whether these come from ports of its services alone."""
+        ports = fits.source.partition(" ")[2]
+        return bool(ports) and set(ports.split(",")) <= set(self.serves.split(","))
 
     def out(self, proto: str, fits: Fit, *more: str) -> str:
         source, _, ports = fits.source.partition(" ")
-        origin = f"{self.jail} {ports}" if source == "any" else str(self.jail)
+        others = f"not {self.serves}" if proto == "udp" and self.serves else ""
+        origin = f"{self.jail} {(ports if source == 'any' else '') or others}".strip()
         to = fits.target or f"not {self.network}"
         options = [each for each in fits.options if not each.startswith(("via ", "xmit "))]
         words = ["nat", str(self.nat), proto, "from", origin, "to", to, "out", "xmit"]
@@ -484,14 +530,21 @@ def outward(wall: Firewall, jail: Outward) -> Iterator[Placed]:
     one port holds for it alone. It has to be an answer: a new connection to a port of the host
     above those is no business of ours.
     """
-    for proto in _PHASES:
+    for proto, phases in _PHASES.items():
         way = Way(proto, "out", sources=(jail.jail,))
         flag: list[_Phase] = ["established"] if proto == "tcp" else []
         spans = _told_apart(wall, jail.ports)
         backs = [Way(proto, "in", low, (*flag, "")[0], targets=(jail.address,)) for low, _ in spans]
         for back in backs:
             _must_be_the_only_nat(wall, back)
-        for number, let, phase in _lets(wall, way):
+        host = replace(way, sources=(jail.address,))
+        phased = [replace(way, phase=phase) for phase in phases]
+        plain = wall.without([each for one in phased for each in wall.spoofs(one, host)])
+        for at, let, phase in _lets(plain, way):
+            if proto == "udp" and jail.only_answers(let.fit):
+                continue
+            one = replace(way, phase=(*phase, *phases)[0])
+            number = wall.number_for(at, let.rule, one, host)
             yield number, jail.out(proto, let.fit, *phase)
             if phase != ["established"] and let.rule.keeps:
                 spared = [
@@ -500,7 +553,7 @@ def outward(wall: Firewall, jail: Outward) -> Iterator[Placed]:
                     if not _is_denied_by_number(wall, back)
                 ]
                 known = replace(jail, ports=_written(spared or spans))
-                yield from _known_outward(wall, known, let, way, backs[0])
+                yield from _known_outward(wall, known, let, one, backs[0])
         found: dict[tuple[int, str], list[Span]] = {}
         for span, back in zip(spans, backs, strict=True):
             for let in _letting(wall, back):
@@ -559,8 +612,9 @@ def _known_outward(
 ) -> Iterator[Placed]:
     """nat takes a connection before it has a state, so nothing is known of it later."""
     name, flag = let.rule.keeps, [back.phase] if back.phase else []
-    later = replace(way, phase=back.phase)
-    if at := _lookup(wall, later, name):
-        yield wall.number_before(at, later), jail.out(way.proto, let.fit, *flag)
+    later, host = replace(way, phase=back.phase), replace(way, sources=(jail.address,))
+    if at := _lookup(wall.without(wall.spoofs(later, host)), later, name):
+        number = wall.number_for(wall.number_before(at, later), at.rule, later, host)
+        yield number, jail.out(way.proto, let.fit, *flag)
     if at := _lookup(wall, back, name):
         yield wall.number_before(at, back), jail.back(way.proto, let.fit.target, *flag)

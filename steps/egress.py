@@ -115,9 +115,12 @@ def ways(site: Site) -> Ways:
     also translate the answers of forwarded connections: these did not come in through nat, so they
     would get another port, and the client would drop them.
     """
-    jails = [site.jails[name] for name in site.built if site.jails[name].outbound == "nat"]
+    jails = [name for name in site.built if site.jails[name].outbound == "nat"]
     exits = Exits(
-        jails=tuple(str(jail.address) for jail in jails),
+        jails=tuple(
+            (str(site.jails[name].address), ",".join(map(str, forward.udp_ports(site, name))))
+            for name in jails
+        ),
         nat=site.places[_NAME].number,
         interface=site.host.wan_interface,
         ports=_ports(site),

@@ -259,6 +259,8 @@ def _table(host: Host, options: set[str], words: list[str]) -> Reply:
             return Reply("".join(f"{one} {value}\n" for one, value in tables[name].items()))
         case [name, "flush" | "destroy"] if name in tables:
             del tables[name]
+        case [_, "flush"]:
+            return Reply() if "q" in options else Reply(err=_ODD.format("Flushing"), exit=71)
         case _:
             raise Unknown(USAGE, 64)
     return Reply()

@@ -15,7 +15,11 @@ WITH_ARGUMENT |= {name: name for name in ("unreach", "pipe", "queue")}
 PROTOCOLS = ("ip", "ip4", "ip6", "tcp", "udp", "icmp", "icmp6", "ipv6-icmp", "gre", "esp", "igmp")
 FLAGS = ("in", "out", "setup", "established", "keep-state", "frag", "log")
 INTERFACE_OPTIONS = ("via", "recv", "xmit")
-VALUE_OPTIONS = ("icmptypes", "dst-port", "src-port", "tcpflags")
+VALUE_OPTIONS = ("icmptypes", "dst-port", "src-port", "tcpflags", "proto")
+ALIASES = {"icmptype": "icmptypes"}
+PORTS = {"ftp": 21, "ssh": 22, "smtp": 25, "domain": 53, "http": 80, "pop3": 110, "ntp": 123}
+PORTS |= {"imap": 143, "https": 443, "submission": 587, "imaps": 993, "pop3s": 995, "mysql": 3306}
+"""Names of services(5), of which ipfw prints the numbers."""
 MAKES_STATES = ("keep-state", "limit")
 
 
@@ -128,9 +132,10 @@ class Rule:
         words = [self.action]
         if self.argument:
             words.append(self.argument)
+        words += [_shown(name, value) for name, value in self.options if name == "log"]
         if self.source and self.target:
             words += [self.proto, "from", self.source.text(), "to", self.target.text()]
-        words += [_shown(name, value) for name, value in self.options]
+        words += [_shown(name, value) for name, value in self.options if name != "log"]
         return " ".join(words)
 
     def holds(self, packet: Packet, member: Member) -> bool:
@@ -160,6 +165,8 @@ def parse(words: list[str], next_number: int) -> Rule:
         return Rule(number, group, action, (*rest, ":default")[0], "", None, None, ())
     logged = rest[:1] == ["log"]
     rest = rest[1:] if logged else rest
+    amount = " ".join(rest[:2]) if logged and rest[:1] == ["logamount"] else ""
+    rest = rest[2:] if amount else rest
     if not rest:
         raise RuleError("missing protocol", 64)
     proto = {"all": "ip", "ipv4": "ip4", "ipv6": "ip6"}.get(rest[0], rest[0])
@@ -167,9 +174,9 @@ def parse(words: list[str], next_number: int) -> Rule:
         raise RuleError(f"unrecognised option [-1] {rest[0]}\n", 64)
     source, rest = _end("from", rest[1:])
     target, rest = _end("to", rest)
-    options = ((("log", ""),) if logged else ()) + _options(rest)
+    options = ((("log", amount),) if logged else ()) + _options(rest)
     if not target.ports:  # `dst-port 22` is the same rule as a port after the address
-        ports = [value for name, value in options if name == "dst-port"]
+        ports = [_ports(value) for name, value in options if name == "dst-port"]
         options = tuple(option for option in options if option[0] != "dst-port")
         target = replace(target, ports=",".join(ports))
     if not 0 <= number < 65535 or not 0 <= group <= 31:
@@ -206,9 +213,17 @@ def _end(keyword: str, words: list[str]) -> tuple[End, list[str]]:
         if address not in ("any", "me", "me6") and not re.fullmatch(r"table\(\w+\)", address):
             _check_address(address)
     ports = ""
-    if len(rest) > 1 and rest[1][0].isdigit():
-        ports, rest = rest[1], rest[1:]
+    if len(rest) > 1 and (found := _ports(rest[1])):
+        ports, rest = found, rest[1:]
+    elif rest[1:2] == ["not"] and len(rest) > 2 and (found := _ports(rest[2])):
+        ports, rest = f"not {found}", rest[2:]
     return End(addresses, negated, ports), rest[1:]
+
+
+def _ports(word: str) -> str:
+    """Ports by number or name, as ipfw prints them; "" for another word."""
+    parts = [str(PORTS.get(part, part)) for part in word.split(",")]
+    return ",".join(parts) if all(part[:1].isdigit() for part in parts) else ""
 
 
 def _check_address(word: str) -> None:
@@ -226,6 +241,7 @@ def _options(words: list[str]) -> tuple[tuple[str, str], ...]:
         if word == "not" and rest:
             word = f"not {rest.pop(0)}"
         plain = word.removeprefix("not ")
+        word, plain = word.replace(plain, ALIASES.get(plain, plain)), ALIASES.get(plain, plain)
         if plain == "keep-state":
             named = bool(rest) and rest[0].startswith(":")
             found.append((word, rest.pop(0) if named else ":default"))
@@ -261,6 +277,8 @@ def _is_within(address: str, network: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _port_fits(ports: str, port: int) -> bool:
+    if ports.startswith("not "):
+        return not _port_fits(ports[4:], port)
     for part in ports.split(","):
         low, _, high = part.partition("-")
         if int(low) <= port <= int(high or low):
@@ -291,6 +309,7 @@ OPTION_HOLDS: dict[str, Callable[[str, Packet], bool]] = {
     "setup": lambda value, packet: packet.proto == "tcp" and _flags(packet) == {"syn"},
     "tcpflags": lambda value, packet: packet.proto == "tcp" and _has_flags(value, packet),
     "frag": lambda value, packet: False,
+    "proto": lambda value, packet: packet.proto == value,
     "icmptypes": lambda value, packet: False,
 }
 

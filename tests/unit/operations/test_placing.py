@@ -41,11 +41,15 @@ def doors(proto: str, *, public: bool = True) -> Ways:
 def placed(
     host: Sequence[str], proto: str, *, public: bool = True, one_pass: bool = True
 ) -> list[Placed]:
+    return doors(proto, public=public).placed(_view(host, one_pass=one_pass))
+
+
+def _view(host: Sequence[str], *, one_pass: bool = True) -> View:
     listed = [
         Rule(int(number), 0, body) for number, _, body in (row.partition(" ") for row in host)
     ]
     wall = of_host(listed, ends_at_nat=one_pass, floor=BESIDE.floor)
-    return doors(proto, public=public).placed(View(wall, tuple(map(IPv4Address, OWN))))
+    return View(wall, tuple(map(IPv4Address, OWN)))
 
 
 def firewall(host: Sequence[str], ours: Sequence[Placed] = ()) -> Firewall:
@@ -224,15 +228,58 @@ def test_rules_before_all_of_the_hosts_would_let_in_whom_it_denies() -> None:
     assert answered(firewall(host, early), BANNED, WAN, "tcp", one_pass=True) == "jail"
 
 
-OUT = Ways("egress", (Exits((JAIL,), 9, "vtnet0", "32768-65535"),), BESIDE)
+WORKSTATION = [
+    *(LO0, "400 check-state :default", "500 allow tcp from me to any established"),
+    "600 allow tcp from me to any setup keep-state :default",
+    "700 allow udp from me to any keep-state :default",
+    "800 allow udp from any to me 53",
+    "65500 deny ip from any to any",
+]
+
+
+def test_nat_for_connections_leaves_the_answers_of_a_service_alone() -> None:
+    """A state's rule stands early: before it, the answers got the wrong port."""
+    host = Ways("egress", (Exits(((JAIL, "53"),), 9, "vtnet0", "32768-65535"),), BESIDE)
+    found = [
+        *(f"{number} {body}" for number, body in host.placed(_view(WORKSTATION))),
+        *(f"{number} {body}" for number, body in placed(WORKSTATION, "udp")),
+    ]
+    udp = [row for row in found if f"udp from {JAIL}" in row and "lo0" not in row]
+    assert udp == [
+        f"699 nat 9 udp from {JAIL} not 53 to not {LAN} out xmit vtnet0",
+        f"399 nat 9 udp from {JAIL} not 53 to not {LAN} out xmit vtnet0",
+        f"699 nat {NAT} udp from {JAIL} 53 to not {LAN} out",
+    ]
+
+
+SPOOFED = [
+    *(LO0, "500 deny ip from any to table(13) via vtnet0"),
+    "600 deny ip from 172.16.0.0/12,10.0.0.0/8 to any out via vtnet0",
+    "700 deny ip from table(13) to any via vtnet0",
+    "800 allow ip from any to any",
+]
+
+
+def test_jails_leave_where_private_addresses_may_not() -> None:
+    """By nat they have the host's address; `simple` of rc.firewall denies private ones."""
+    assert [row for row in outward(*SPOOFED) if " out " in row] == [
+        f"599 nat 9 tcp from {JAIL} to not {LAN} out xmit vtnet0",
+        f"599 nat 9 udp from {JAIL} to not {LAN} out xmit vtnet0",
+    ]
+    assert (599, f"nat {NAT} udp from {JAIL} 53 to not {LAN} out") in placed(SPOOFED, "udp")
+
+
+def test_a_rule_that_denies_others_behind_it_is_named() -> None:
+    rule = "750 deny ip from any to 192.0.2.66 out"
+    with pytest.raises(Obstacle, match=r"rule 600 .* and ipfw rule 750 .* below 600"):
+        outward(*SPOOFED[:4], rule, SPOOFED[4])
+
+
+OUT = Ways("egress", (Exits(((JAIL, ""),), 9, "vtnet0", "32768-65535"),), BESIDE)
 
 
 def outward(*host: str) -> list[str]:
-    listed = [
-        Rule(int(number), 0, body) for number, _, body in (row.partition(" ") for row in host)
-    ]
-    wall = of_host(listed, floor=BESIDE.floor)
-    found = OUT.placed(View(wall, tuple(map(IPv4Address, OWN))))
+    found = OUT.placed(_view(host))
     return [f"{number} {body}" for number, body in found if "icmp" not in body]
 
 
