@@ -173,13 +173,16 @@ def _relayed_by_postfix(address: str) -> Reversible:
 
 @operation()
 def readdressed(file: str, old: str, new: str) -> Commands:
-    """Change the listen address of a jail's sendmail from `old` to `new`. Undone with its tree."""
+    """Change the addresses at which a jail's sendmail listens, and from which it sends, from `old`
+    to `new`. Undone with its tree.
+    """
     dotted = old.replace(".", "[.]")
     yield Reversible(
-        f"sed -E -i '' -e '/^O DaemonPortOptions=/s/(Addr=){dotted}([^0-9]|$)/\\1{new}\\2/' "
+        "sed -E -i '' -e '/^O (Daemon|Client)PortOptions=/"
+        f"s/(Addr(ess)?=){dotted}([^0-9]|$)/\\1{new}\\3/' "
         f"{quote(file)}",
         undo=":",
-        says=f"in {file}, change the listen address from {old} to {new}",
+        says=f"in {file}, change the address of its sockets from {old} to {new}",
     )
 
 

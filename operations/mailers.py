@@ -38,6 +38,12 @@ ALIASES = {
 
 # An alias is a program, a file or an :include: if a slash or a bar is in its value.
 _LEADING_OUT = "xargs -n 1 grep -nHE '^[^#]*[:,][^#]*[|/]' /dev/null 2>/dev/null"
+# procmail and maildrop read these whenever they deliver, and no setting names them.
+_AGENTS = "/usr/local/etc/procmailrc /usr/local/etc/maildroprc"
+_OF_AGENTS = (
+    f"ls {_AGENTS} 2>/dev/null | sed -e 's,.*,&:1:= &,'; "
+    f"{{ grep -nHE '^[^#]*(/|spamc)' {_AGENTS} 2>/dev/null || :; }}"
+)
 # saslauthd has the passwords, and listens at a socket of the host.
 _SASL = (
     "grep -lsE 'pwcheck_method: *saslauthd' /usr/local/lib/sasl2/*.conf | "
@@ -76,10 +82,10 @@ _TABLES = (
 # Postfix's names of sockets may be relative to its queue.
 _WHOLE = "sed -E 's,(unix|local):([A-Za-z0-9]),\\1:/var/spool/postfix/\\2,g'"
 _SAYS = {
-    "sendmail": f"{_SASL}; "
+    "sendmail": f"{_SASL}; {_OF_AGENTS}; "
     "grep -nHE '^(K|F|X|M|O [A-Za-z.]+=)' /etc/mail/sendmail.cf; "
     f"{ALIASES['sendmail']} | {_LEADING_OUT}",
-    "postfix": f"{_SASL}; "
+    "postfix": f"{_SASL}; {_OF_AGENTS}; "
     f"{{ postconf -nx | sed -e 's/^/postconf::/'; postconf -M | sed -e 's/^/master.cf::/'; }} | "
     f"{_WHOLE}; postconf -nx | {_TABLES}; "
     f"{ALIASES['postfix']} | {_LEADING_OUT}",
@@ -98,6 +104,7 @@ _NAMED = r"""
   path = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
   sub(/^[^\/]/, "", path); if (path ~ /[%$*{]$/) sub(/\/[^\/]*$/, "", path)
   sub(/\/+$/, "", path); if (path != "" && path !~ /^\/\//) print "+ " path "\t" said}
+ if (text ~ /(^|[|= \t\/])spamc([ \t"]|$)/ && text !~ / -[dU]/) print "> 783\t" said
  rest = text
  while (match(rest, /(127\.0\.0\.1|localhost)\]?:[0-9]+|inet6?:[0-9]+@(127\.0\.0\.1|localhost)/)) {
   port = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
@@ -109,26 +116,32 @@ _NAMED = r"""
 """
 
 
-# Each account reads its own .forward. What it names there is printed, and nothing else of it.
+# Each account reads its own. What is named there is printed, and nothing else of it.
 _FORWARD = (
     'chroot -u "$name" -g "$gid" -G "$gid" / sh -c '
-    """'[ -f "$1/.forward" ] && head -c 8192 "$1/.forward"' sh "$home" 2>/dev/null </dev/null"""
+    """'[ -f "$1" ] && head -c 8192 "$1"' sh "$home/$file" 2>/dev/null </dev/null"""
 )
 _FORWARDED = r"""
-!/^[ \t]*#/ {while (match($0, /(^|[|" \t:=])\/[A-Za-z0-9_.+@\/-]+/)) {
+!/^[ \t]*#/ {if ($0 ~ /(^|[| \t\/])spamc([ \t"]|$)/ && $0 !~ / -[dU]/) print "127.0.0.1:783"
+ while (match($0, /(^|[|" \t:=])\/[A-Za-z0-9_.+@\/-]+/)) {
  path = substr($0, RSTART, RLENGTH); $0 = substr($0, RSTART + RLENGTH); sub(/^[^\/]/, "", path)
  print path}}
 """
 HOMES = (
+    'files=.forward; [ ! -x /usr/local/bin/procmail ] || files="$files .procmailrc"; '
+    '[ ! -x /usr/local/bin/maildrop ] || files="$files .mailfilter"; '
     "awk -F: '$3 >= 1000 && $3 < 65530 {print $1, $3, $4, $6}' /etc/passwd | "
     "while read -r name uid gid home; do "
     '[ ! -s "/var/mail/$name" ] || echo "$name $uid /var/mail/$name"; '
     '[ ! -d "$home/Maildir" ] || echo "$name $uid $home/Maildir"; '
-    '[ ! -e "$home/.forward" ] || { echo "$name $uid $home/.forward"; '
+    'for file in $files; do [ ! -e "$home/$file" ] || { echo "$name $uid $home/$file"; '
     f"{_FORWARD} | awk {one_line(_FORWARDED)} | while read -r path; do "
-    '[ ! -e "$path" ] || echo "$name $uid $path .forward"; done; }; done'
+    'case $path in (/*) [ -e "$path" ] || continue;; esac; echo "$name $uid $path $file"; done; }; '
+    "done; done"
 )
-"""sh that prints where accounts have mail, and what their .forward names: NAME UID PATH [WHY]."""
+"""sh that prints where accounts have mail, and what their .forward, .procmailrc and .mailfilter
+name: NAME UID PATH [FILE], or 127.0.0.1:PORT for a path.
+"""
 
 
 @dataclass(frozen=True)

@@ -76,17 +76,31 @@ POSTFIX = Queue(
 )
 
 
+def _like(queue: Queue, place: str) -> str:
+    """sh that makes the directories for sockets in a new queue, as the old one has them."""
+    old = f'"{queue.directory}/$each"'
+    return (
+        f"(cd {place} && for each in private public; do if [ -d {old} ]; then "
+        f"install -d $(stat -f '-m %Lp -o %u -g %g' {old}) \"./$each\"; fi; done)"
+    )
+
+
 @operation()
 def made(queue: Queue, jail: str) -> Commands:
-    """Create the directory of a jail's queue; the undo removes it unless it holds a message."""
+    """Create the directory of a jail's queue; the undo removes it unless it holds a message.
+
+    Dovecot starts before Postfix, and not at all where it cannot make a socket that Postfix asks
+    (private/auth): so Postfix's directories for sockets are there from the start.
+    """
     place = of_jail(queue, jail)
     if host.get_fact(Path, path=place).kind != "absent":
         raise OperationError(
             f"{place} exists already: expected nothing there; it is not used as a queue"
         )
     user, group = queue.owner.split(":")
+    own = f" && {_like(queue, place)}" if queue.folders else ""
     yield Reversible(
-        f"install -d -m {queue.mode} -o {user} -g {group} {place}",
+        f"install -d -m {queue.mode} -o {user} -g {group} {place}{own}",
         undo=f"if [ -d {place} ]; then cd {place} && "
         f'if [ -n "$({queue.control})" ]; then echo "{place} still has mail" >&2; false; '
         f"else cd / && rm -rfx {place}; fi; fi",

@@ -19,6 +19,7 @@ from rollout.errors import Refused
 from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import HOST, Site
 from steps import dependents, forward, submission
+from steps.preflight import of_service
 from steps.render import render
 from steps.thin import jail_steps, local_etc
 
@@ -100,20 +101,17 @@ def preflight(site: Site) -> tuple[Check, ...]:
         check("mail::accounts_mail_is_in_the_jail", until=_CUTOVER, service=_NAME),
         check("mail::local_helpers_are_reached", until=_CUTOVER, service=_NAME),
         check("mail::named_accounts_are_in_the_jail", until=_CUTOVER, service=_NAME),
+        check("mail_server::sends_from_an_address_that_it_will_have", until=_CUTOVER),
+        *(
+            [check("mail_server::needs_no_chroot", until=_CUTOVER)]
+            if site.services[_NAME].rc == "postfix"
+            else []
+        ),
         *(
             check("dovecot::test_account_can_log_in", until=before, service=name, where=HOST)
             for name in _with_login(site)
         ),
-        *(
-            check(test, until=before, service=name)
-            for name in moved(site)[:-1]
-            for test in (
-                "service::runs_on_host",
-                "preflight::rcvar_is_what_the_script_reads",
-                "needs::are_met",
-                "preflight::daemon_listens_on_its_ports",
-            )
-        ),
+        *(each for name in moved(site)[:-1] for each in of_service(site, name, until=_CUTOVER)),
     )
 
 

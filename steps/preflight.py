@@ -25,47 +25,15 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::host_has_the_wan_address"),
         check("preflight::host_has_the_public_addresses_of_jails"),
         check("preflight::path_of_the_jails_has_no_links"),
+        check("preflight::network_of_jails_is_free"),
+        check("preflight::kernel_takes_changes"),
         check("preflight::firewall_of_the_host_is_in_force"),
         check("preflight::rules_of_the_host_let_ours_work", ways=_ways(site)),
     ]
     for name in site.order:
         checks += _more(site, name)
-        if service := site.services.get(name):
-            moved = f"{name}.cutover"
-            tests = [
-                "service::runs_on_host",
-                "preflight::rcvar_is_what_the_script_reads",
-                "needs::are_met",
-                "preflight::daemon_listens_on_its_ports",
-                "preflight::public_ports_answer_here",
-                "preflight::all_ports_are_in_the_site_file",
-                "preflight::daemon_serves_no_ipv6_clients",
-                *(["preflight::socket_is_the_daemons"] if service.socket else []),
-                *(["preflight::configuration_is_valid"] if service.configtest else []),
-            ]
-            checks += [check(test, until=moved, service=name) for test in tests]
-            checks.append(
-                check(
-                    "preflight::ports_are_forwarded_where_the_daemon_listens",
-                    until=moved,
-                    service=name,
-                    ways=forward.ways(site, name),
-                )
-            )
-            if any(listen.has_certificate for listen in service.ports):
-                checks.append(check("service::presents_the_same_certificate", service=name))
-            checks += [
-                check("preflight::file_system_has_room", until=moved, directory=path)
-                for path in service.data
-            ]
-            checks += [
-                check("preflight::configuration_exists", until=moved, path=path)
-                for path in service.configuration
-            ]
-            if service.data:
-                checks.append(
-                    check("preflight::links_in_data_lead_into_the_jail", until=moved, service=name)
-                )
+        if name in site.services:
+            checks += of_service(site, name, until=f"{name}.cutover")
     checks += [
         check("preflight::name_of_jail_is_free", until=f"{site.builder(jail)}.jail", jail=jail)
         for jail in site.built
@@ -82,6 +50,46 @@ def steps(site: Site) -> tuple[Step, ...]:
             checks=tuple(checks),
         ),
     )
+
+
+def of_service(site: Site, name: str, until: str) -> list[Check]:
+    """Of a daemon that moves in the step `until`: whether the site file says what it is."""
+    service = site.services[name]
+    tests = [
+        "service::runs_on_host",
+        "preflight::rcvar_is_what_the_script_reads",
+        "needs::are_met",
+        "preflight::daemon_listens_on_its_ports",
+        "preflight::public_ports_answer_here",
+        "preflight::all_ports_are_in_the_site_file",
+        "preflight::daemon_serves_no_ipv6_clients",
+        *(["preflight::socket_is_the_daemons"] if service.socket else []),
+        *(["preflight::configuration_is_valid"] if service.configtest else []),
+    ]
+    checks = [check(test, until=until, service=name) for test in tests]
+    checks.append(
+        check(
+            "preflight::ports_are_forwarded_where_the_daemon_listens",
+            until=until,
+            service=name,
+            ways=forward.ways(site, name),
+        )
+    )
+    if any(listen.has_certificate for listen in service.ports):
+        checks.append(check("service::presents_the_same_certificate", service=name))
+    checks += [
+        check("preflight::file_system_has_room", until=until, directory=path)
+        for path in service.data
+    ]
+    checks += [
+        check("preflight::configuration_exists", until=until, path=path)
+        for path in service.configuration
+    ]
+    if service.data:
+        checks.append(
+            check("preflight::links_in_data_lead_into_the_jail", until=until, service=name)
+        )
+    return checks
 
 
 def _ways(site: Site) -> Ways:

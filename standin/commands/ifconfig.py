@@ -41,6 +41,25 @@ def ifconfig(host: Host, call: Call) -> Reply:
     return Reply()
 
 
+@command("/usr/bin/netstat")
+def netstat(host: Host, call: Call) -> Reply:
+    """The routes of the interfaces themselves (`netstat -rn -f inet`); no other routes are known.
+
+    Columns and flags as FreeBSD 13 to 15 print them (usr.bin/netstat/route.c).
+    """
+    if list(call.args) != ["-rn", "-f", "inet"]:
+        raise Unknown("netstat: only -rn -f inet is known to the stand-in\n", 1)
+    rows = []
+    for name, each in host.network.interfaces.items():
+        for one in each.inet:
+            own = f"{one.ip!s:<18} link#{each.index:<13} {'UH' if each.is_loopback else 'UHS':<6}"
+            if one.network.prefixlen < 32 and not each.is_loopback:
+                rows.append(f"{one.network!s:<18} link#{each.index:<13} {'U':<6} {name:>8}")
+            rows.append(f"{own} {name if each.is_loopback else 'lo0':>8}")
+    head = f"{'Destination':<18} {'Gateway':<18} {'Flags':<6} {'Netif':>8} Expire"
+    return Reply("\n".join(["Routing tables", "", "Internet:", head, *rows]) + "\n")
+
+
 def _create(host: Host, name: str) -> Reply:
     if name in host.network.interfaces:
         raise Failed(f"ifconfig: interface {name} already exists\n")

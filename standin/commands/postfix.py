@@ -20,6 +20,7 @@ def parameters(host: Host, call: Call, folder: str = FOLDER) -> dict[str, str]:
     jail = host.jail_of(call.rootdir)
     name = jail.hostname if jail else host.kernel.sysctls["kern.hostname"]
     defaults = {
+        "compatibility_level": "0",
         "myhostname": name,
         "mydestination": "$myhostname, localhost",
         "myorigin": "$myhostname",

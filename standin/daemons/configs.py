@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 
 from standin.etc.rc_conf import RcConf
 from standin.linux.rootdir import RootDir
-from standin.model.daemon import Listen
+from standin.model.daemon import Listen, UnixSocket
 
 HTTPD = "/usr/local/etc/apache24/httpd.conf"
 FPM = "/usr/local/etc/php-fpm.conf"
@@ -258,17 +258,26 @@ def main_cf(rootdir: RootDir, file: str = MAIN_CF) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+_PORTS = {"smtp": 25, "submission": 587, "smtps": 465, "submissions": 465}
+
+
 def postfix_listens(rootdir: RootDir) -> list[Listen]:
-    names = {"smtp": 25, "submission": 587, "smtps": 465, "submissions": 465}
+    """master(5): a service of type inet is PORT, at inet_interfaces, or HOST:PORT."""
     text = rootdir.read(MASTER_CF) or ""
-    services = re.findall(r"^(\w+)\s+inet\s", text, re.MULTILINE)
+    own = re.split(r"[, ]+", main_cf(rootdir).get("inet_interfaces", "all"))
     found = []
-    for word in re.split(r"[, ]+", main_cf(rootdir).get("inet_interfaces", "all")):
-        address = {"all": "*", "localhost": "127.0.0.1", "loopback-only": "127.0.0.1"}.get(
-            word, word
-        )
-        found += [Listen("tcp4", address, names[name], 13) for name in services if name in names]
-    return found
+    for name in re.findall(r"^([^#\s]\S*)\s+inet\s", text, re.MULTILINE):
+        host, _, port = name.rpartition(":")
+        number = _PORTS.get(port) or (int(port) if port.isdigit() else 0)
+        found += [_bound(word, number, 13) for word in ([host] if host else own) if number]
+    return [each for each in found if ":" not in each.address]
+
+
+def _bound(word: str, port: int, fd: int) -> Listen:
+    local = ("localhost", "loopback-only")
+    return Listen(
+        "tcp4", "127.0.0.1" if word in local else "*" if word == "all" else word, port, fd
+    )
 
 
 def dovecot_lines(rootdir: RootDir, file: str = DOVECOT, depth: int = 0) -> list[str]:
@@ -286,18 +295,63 @@ def dovecot_lines(rootdir: RootDir, file: str = DOVECOT, depth: int = 0) -> list
     return found
 
 
+_LISTENERS = {
+    "imap": {"imap": 143, "imaps": 993},
+    "pop3": {"pop3": 110, "pop3s": 995},
+    "sieve": {"sieve": 4190},
+    "submission": {"submission": 587},
+    "lmtp": {},
+}
+"""The listeners that each of Dovecot's protocols has by itself (doc.dovecot.org, Service
+Configuration)."""
+_SERVICES = {"managesieve": "sieve"}
+
+
+def _dovecot_services(rootdir: RootDir) -> dict[str, dict[tuple[str, str], dict[str, str]]]:
+    """Protocol or service -> (kind, name) of each listener in its block -> its settings."""
+    found: dict[str, dict[tuple[str, str], dict[str, str]]] = {}
+    blocks: list[tuple[str, str]] = []
+    for line in dovecot_lines(rootdir):
+        words = line.replace("{", " { ").replace("}", " } ").split()
+        if words[-1] == "{":
+            blocks.append((words[0], words[1] if len(words) > 2 else ""))
+        elif words[0] == "}":
+            blocks[-1:] = []
+        elif len(blocks) == 2 and blocks[0][0] == "service" and "=" in line:
+            name, _, value = line.partition("=")
+            service = blocks[0][1].removesuffix("-login")
+            listeners = found.setdefault(_SERVICES.get(service, service), {})
+            listeners.setdefault(blocks[1], {})[name.strip()] = value.strip()
+    return found
+
+
 def dovecot_listens(rootdir: RootDir) -> list[Listen]:
     text = "\n".join(dovecot_lines(rootdir))
     protocols = (re.findall(r"^protocols\s*=\s*(.*)$", text, re.MULTILINE) or ["imap pop3"])[-1]
     told = (re.findall(r"^listen\s*=\s*(.*)$", text, re.MULTILINE) or ["*"])[-1]
-    ports = {"imap": (143, 993), "pop3": (110, 995)}
-    return [
-        Listen("tcp4", address, port, 30)
-        for address in re.split(r"[, ]+", told)
-        if ":" not in address
-        for name in protocols.split()
-        for port in ports.get(name, ())
+    services = _dovecot_services(rootdir)
+    found = []
+    for protocol in protocols.split():
+        listeners = {n: {"port": str(port)} for n, port in _LISTENERS.get(protocol, {}).items()}
+        for (kind, name), more in services.get(protocol, {}).items():
+            if kind == "inet_listener":
+                listeners[name] = {**listeners.get(name, {}), **more}
+        for each in listeners.values():
+            at = re.split(r"[, ]+", each.get("address", told))
+            port = int(each.get("port", "0"))
+            found += [Listen("tcp4", a, port, 30) for a in at if ":" not in a and port]
+    return found
+
+
+def dovecot_unix(rootdir: RootDir) -> list[UnixSocket]:
+    """The sockets that it is told to have outside of its own directory."""
+    paths = [
+        name
+        for listeners in _dovecot_services(rootdir).values()
+        for kind, name in listeners
+        if kind == "unix_listener" and name.startswith("/")
     ]
+    return [UnixSocket("stream", path, 40 + n) for n, path in enumerate(dict.fromkeys(paths))]
 
 
 def certificate(rootdir: RootDir, rc: str) -> str | None:

@@ -88,7 +88,7 @@ KINDS = (
     Kind(
         "dovecot", "/usr/local/etc/rc.d/dovecot", "dovecot", "/usr/local/sbin/dovecot", "root",
         "/var/run/dovecot/master.pid", config=configs.DOVECOT, listens=configs.dovecot_listens,
-        commands=("reload",),
+        unix=configs.dovecot_unix, commands=("reload",),
     ),
     Kind(
         "sshd", "/etc/rc.d/sshd", "sshd", "/usr/sbin/sshd", "root", "/var/run/sshd.pid",

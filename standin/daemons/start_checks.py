@@ -25,6 +25,10 @@ def sockets(host: Host, rootdir: RootDir, kind: Kind) -> list[Socket]:
         if uid_of(rootdir, user) is None:
             raise CannotStart(f"bad user name {user}")
     _check_folder(host, rootdir, kind)
+    if kind.rc == "dovecot":  # as its master says (service-listen.c), and ends
+        for each in kind.unix(rootdir):
+            if not rootdir.path(each.path).parent.is_dir():
+                raise CannotStart(f"net_listen_unix({each.path}) failed: No such file or directory")
     found: list[Socket] = []
     for listen in kind.listens(rootdir):
         for socket in _bind(host, rootdir, kind, listen):

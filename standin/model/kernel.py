@@ -20,6 +20,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "if_epair": (),
     "accf_http": (),
     "accf_data": (),
+    **dict.fromkeys(("carp", "coretemp", "cryptodev", "if_vlan", "aesni", "ng_ether"), ()),
 }
 READ_ONLY = ("kern.ostype", "kern.osrelease", "kern.osreldate", "kern.boottime", "hw.ncpu")
 

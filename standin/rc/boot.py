@@ -112,6 +112,11 @@ async def sysctl(host: Host, conf: RcConf) -> None:
             host.kernel.sysctls[name] = value
 
 
+async def securelevel(host: Host, conf: RcConf) -> None:
+    if conf.is_on("kern_securelevel_enable"):
+        host.kernel.sysctls["kern.securelevel"] = conf.get("kern_securelevel") or "-1"
+
+
 async def hostname(host: Host, conf: RcConf) -> None:
     host.kernel.sysctls["kern.hostname"] = conf.get("hostname")
 
@@ -136,7 +141,7 @@ def _configure(host: Host, name: str, line: str) -> None:
     words = shlex.split(line)
     starts = [place for place, word in enumerate(words) if word in ("inet", "inet6")]
     for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
-        family, address, *rest = words[start:end]
+        family, address, *rest = _plain(words[start:end])
         if "netmask" in rest:
             address += f"/{mask_length(rest[rest.index('netmask') + 1])}"
         if "prefixlen" in rest:
@@ -145,6 +150,25 @@ def _configure(host: Host, name: str, line: str) -> None:
         host.network.interfaces[name].add(make(address))
     for word in words:  # -tso and the like stand among the other words
         host.set_capability(name, word)
+
+
+def _plain(words: list[str]) -> list[str]:
+    """Without what makes it an address of carp(4): vhid 1 advskew 100 pass TEXT alias ADDRESS.
+
+    This machine is the master, so it has the address as any other.
+    """
+    options = ("vhid", "advbase", "advskew", "pass", "state")
+    if "vhid" not in words:
+        return words
+    rest = list(words[1:])
+    plain = [words[0]]
+    while rest:
+        word = rest.pop(0)
+        if word in options:
+            rest.pop(0)
+        elif word != "alias":
+            plain.append(word)
+    return plain
 
 
 async def ipfw(host: Host, conf: RcConf) -> None:
@@ -183,4 +207,5 @@ PARTS: dict[str, Part] = {
     "/etc/rc.d/netif": netif,
     "/etc/rc.d/ipfw": ipfw,
     "/etc/rc.d/jail": jail,
+    "/etc/rc.d/securelevel": securelevel,
 }

@@ -42,6 +42,7 @@ BASE: dict[str, Header] = {
     "netif": Header("FILESYSTEMS hostname kld", keywords="nojail shutdown"),
     "newsyslog": Header("FILESYSTEMS syslogd", rcvar="newsyslog_enable"),
     "routing": Header("netif ipfw", keywords="nojail"),
+    "securelevel": Header("ipfw", keywords="nojail", rcvar="kern_securelevel_enable"),
     "sendmail": Header("LOGIN FILESYSTEMS", keywords="shutdown", rcvar="sendmail_enable"),
     "sshd": Header("LOGIN FILESYSTEMS", keywords="shutdown", rcvar="sshd_enable"),
     "sysctl": Header(),

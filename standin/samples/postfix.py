@@ -35,7 +35,7 @@ def accounts(others: dict[str, str]) -> dict[str, str]:
     """The same accounts with the one that the port of Postfix creates."""
     mine = {
         "/etc/master.passwd": "postfix:*:125:125::0:0:Postfix:/nonexistent:/usr/sbin/nologin\n",
-        "/etc/group": "postfix:*:125:\n",
+        "/etc/group": "postfix:*:125:\nmaildrop:*:126:postfix\n",
     }
     return {file: text + mine.get(file, "") for file, text in others.items()}
 
@@ -53,6 +53,8 @@ def entries(rc_conf: str) -> dict[str, Entry]:
             f"/var/spool/postfix/{name}": folder(0o700)
             for name in ("active", "deferred", "hold", "incoming", "maildrop", "pid")
         },
+        "/var/spool/postfix/private": folder(0o700, "postfix"),
+        "/var/spool/postfix/public": folder(0o710, "postfix", "maildrop"),
     }
     for name, header in SCRIPTS.items():
         found[f"/usr/local/etc/rc.d/{name}"] = Entry(rc_scripts.text(name, header), 0o555)

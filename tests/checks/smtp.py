@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 _TALK = (
     'heard() { i=0; until grep -q "^$2" "$d/$1" 2>/dev/null; do i=$((i + 1)); '
     '[ $i -lt 150 ] && [ ! -e "$d/$1.end" ] || return 1; sleep 0.1; done; }; '
-    "talk() { n=$1; shift; { heard $n 220 && printf 'EHLO localhost\\r\\n' && heard $n '250 ' && "
-    "cat \"$d/questions\" || printf 'QUIT\\r\\n'; } | "
+    "talk() { n=$1; shift; { heard $n '220 ' && printf 'EHLO localhost\\r\\n' && "
+    "heard $n '250 ' && cat \"$d/questions\" || printf 'QUIT\\r\\n'; } | "
     '{ "$@" > "$d/$n"; : > "$d/$n.end"; }; }; '
 )
 _ANSWER = re.compile(r"^(\d{3}) (?:(\d\.\d+\.\d+) )?")
@@ -52,7 +52,9 @@ def answers(
 
 
 def _read(said: str, count: int) -> Answers:
-    """The last line of each answer; those to the greeting and to EHLO come first."""
+    """The last line of each answer; those to the greeting and to EHLO come first. (postscreen sends
+    a first line of its greeting, and bans whoever does not wait for the last.)
+    """
     lines = [line.strip() for line in said.splitlines() if _ANSWER.match(line)]
     words = lines[0].split() if lines else []
     rows = [_ANSWER.match(line) for line in lines[2 : 2 + count]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from ipaddress import ip_network
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,53 @@ def test_path_of_the_jails_has_no_links(host: Any, site: Site) -> None:
     assert there == jails, (
         f'base.jails = "{jails}": there is a link on the way, which leads to {there}: expected a '
         f'path without links; write "{there}"'
+    )
+
+
+_ROUTES = (
+    "netstat -rn -f inet | awk '$1 ~ /^[0-9.]+\\/[0-9]+$/ {print $1, $4}'; "
+    "jls name ip4.addr | sed -e 's/^/jail /'"
+)
+"""Networks with their interfaces, and the jails with their addresses."""
+
+
+def test_network_of_jails_is_free(host: Any, interfaces: dict[str, str], site: Site) -> None:
+    """Whoever has an address in it already would not be reached any more, or would be a jail."""
+    rows = [row.split() for row in host.check_output(_ROUTES).splitlines()]
+    own = site.lan.network
+    taken = [
+        f"the host reaches {row[0]} by {row[1]} (netstat -rn)"
+        for row in rows
+        if row[0] != "jail" and row[1] != site.lan.interface
+        if ip_network(row[0], strict=False).overlaps(own)
+    ]
+    jails = {name: set(more.split(",")) for _, name, more in (r for r in rows if r[0] == "jail")}
+    for name in site.built:
+        address = str(site.jails[name].address)
+        others = [each for each, has in jails.items() if address in has and each != name]
+        taken += [f"jail {each} has {address} already (jls)" for each in others]
+        cards = [card for card, text in interfaces.items() if f"inet {address} " in text]
+        taken += [
+            f"{card} has {address} already, for jails.{name} (ifconfig)"
+            for card in cards
+            if card != site.lan.interface
+        ]
+    assert not taken, (
+        f"lan.network = {own} is in use: {'; '.join(taken)}: give lan.network, and the address of "
+        "each jail, a private network that nobody uses"
+    )
+
+
+def test_kernel_takes_changes(host: Any) -> None:
+    """At a raised securelevel(7) no module can be loaded, and at 3 no rule of ipfw changed."""
+    live, enabled, wanted = host.check_output(
+        "sysctl -n kern.securelevel; sysrc -n kern_securelevel_enable kern_securelevel"
+    ).split()
+    at_boot = int(wanted) if enabled.upper() in ("YES", "TRUE", "ON", "1") else -1
+    assert max(int(live), at_boot) < 1, (
+        f"kern.securelevel is {live} now, and {at_boot} after a restart (kern_securelevel in "
+        "rc.conf): the kernel loads no modules then, and at 3 takes no rules of ipfw: sysrc "
+        "kern_securelevel_enable=NO and restart, until everything has moved"
     )
 
 

@@ -34,6 +34,10 @@ PLACE = site.read(SAMPLE).places["mysql"]
 WAYS = forward.ways(site.read(SAMPLE), "web")
 RESOLVERS = forward.ways(site.read(SAMPLE), "bind")
 LOADED = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload ipfw"
+CHROOTED = (
+    "postconf() { case $1 in -M) echo 'smtp inet n - y - - smtpd';; *) echo 3.6;; esac; }; "
+    "ls() { echo etc; }; sleep() { :; }"
+)
 PYTHON = re.compile(r"CommandResult|Error\b|\bNone\b|\['|^assert |<\w+\.")
 """What a message must not contain: reprs (TOML's lists have double quotes), exceptions."""
 ANN = Login(name="ann@example.org", password_file="/etc/rc.conf")  # noqa: S106 # a path
@@ -161,6 +165,15 @@ CASES = [
         "pw useradd vmail -u 5000 -d /nonexistent; "
         "echo 'Mpipe, P=/bin/cat, user=vmail' >> /etc/mail/sendmail.cf",
         service="mail",
+    ),
+    broken(
+        "mail_server::sends_from_an_address_that_it_will_have",
+        "echo 'O ClientPortOptions=Family=inet, Addr=203.0.113.3' >> /etc/mail/sendmail.cf",
+    ),
+    replace(
+        lacking("mail_server::needs_no_chroot"),
+        functions=CHROOTED,
+        site=_with("mail", rc="postfix"),
     ),
     lacking("mail::jail_has_what_is_named", service="mail"),
     lacking("mail::only_logins_have_passwords", jail="mail"),
@@ -313,6 +326,11 @@ CASES = [
         lacking("preflight::host_has_the_public_addresses_of_jails"), site=_with_public_address
     ),
     replace(lacking("preflight::path_of_the_jails_has_no_links"), site=_behind_a_link),
+    broken(
+        "preflight::network_of_jails_is_free",
+        "ifconfig vlan0 create; ifconfig vlan0 inet 10.80.0.1/16",
+    ),
+    broken("preflight::kernel_takes_changes", "sysctl kern.securelevel=1"),
     lacking("preflight::mount_source_exists", jail="web", path="/nosuch"),
     broken(
         "preflight::links_in_data_lead_into_the_jail",

@@ -42,6 +42,20 @@ def path_of_the_jails_has_no_links(site: Site) -> Iterator[Look]:
     )
 
 
+def network_of_jails_is_free(site: Site) -> Iterator[Look]:
+    """Nothing else may have an address in the network of the jails."""
+    start = ".".join(str(site.lan.network.network_address).split(".")[:2]).replace(".", "[.]")
+    yield Look(
+        f"{{ netstat -rn -f inet; jls ip4.addr; }} | grep '^ *{start}[.]' | "
+        f"grep -vw {site.lan.interface}"
+    )
+
+
+def kernel_takes_changes(site: Site) -> Iterator[Look]:
+    yield Look("sysctl -n kern.securelevel | grep '^[1-9]'")
+    yield Look("sysrc -n kern_securelevel_enable 2>/dev/null | grep -i yes")
+
+
 def rules_of_the_host_let_ours_work(site: Site, ways: Ways) -> Iterator[Look]:
     """These pages are for a host whose ipfw has no rules of its own; others need a plan."""
     yield Look("ipfw list 2>/dev/null | grep -v '^65535 '")

@@ -159,3 +159,11 @@ def test_what_there_is_at_each_path_is_told_with_what_is_mounted_in_it(tmp_path:
         f"{tmp_path}/etc/users": "file",
     }
     assert found.there.below == ((f"{tmp_path}/vmail", "/big"),)
+
+
+def test_a_rule_for_spamc_is_a_port_unless_it_names_another(tmp_path: Path) -> None:
+    """spamc(1): without -d or -U it asks 127.0.0.1 at port 783."""
+    line = "spamassassin unix - n n - - pipe user=spamd argv=/usr/local/bin/spamc -f -e x"
+    assert ("783", "postconf: spamassassin") in said(tmp_path, "postfix", f"{line}\n").ports
+    for other in (line.replace("-f", "-U /var/run/spamd.sock"), "spam_spamcheck = yes"):
+        assert said(tmp_path, "postfix", f"{other}\n").ports == ()
