@@ -16,7 +16,8 @@ CONNECT_LIMIT = 15  # seconds; sshd on a guest with half a CPU takes five to ans
 # root's shell is csh, which cannot handle several lines or nested quotes. So the command goes
 # through stdin to a new sh, and csh sees only this line.
 RUN_IN_SH = "exec /bin/sh -c 'exec /bin/sh -c \"$(cat)\"'"
-STILL_BOOTING = "pgrep -qf '^(/bin/)?sh /etc/[r]c autoboot'"
+STILL_BOOTING = "pgrep -qf '^(/bin/)?sh (-o verify )?/etc/[r]c autoboot'"
+"""sh that succeeds while rc(8) runs; on 15.0 init(8) gives its sh an option."""
 _NOT_CONNECTED = ("ssh: ", "Connection ", "root@", "kex_exchange_identification")
 
 
