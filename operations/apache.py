@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import NamedTuple
 
 from pyinfra.api.facts import FactBase
 
-from operations.carried import KINDS, Ask, Named, There
+from operations.carried import KINDS, Ask, Named, There, is_in
 from operations.command import Look
 
 ARGUMENT = {
@@ -60,34 +60,67 @@ ARGUMENT = {
     "includeoptional": 1,
 }
 """Directives that name a path -> which of their words it is."""
+_ANYWHERE = (
+    *("wsgidaemonprocess", "wsgipythonpath", "wsgiimportscript", "wsgidispatchscript"),
+    *("wsgiauthuserscript", "wsgiauthgroupscript", "wsgiaccessscript", "perlswitches"),
+    *("perlrequire", "perlconfigrequire", "perlpostconfigrequire", "rewritemap"),
+    *("phpinidir", "suphp_configpath", "extfilterdefine", "scriptlog", "fastcgiserver"),
+    *("fastcgiexternalserver", "fcgidinitialenv", "fcgidauthenticator", "fcgidauthorizer"),
+    *(
+        "fcgidaccesschecker",
+        "setenv",
+        "use",
+        "mutex",
+        "loadfile",
+        "loadmodule",
+        "coredumpdirectory",
+    ),
+    *("maxminddbfile", "geoipdbfile", "secgeolookupdb", "secunicodemapfile", "secrulescript"),
+    *("authdbmuserfile", "authdbmgroupfile", "authdigestfile", "authdigestgroupfile"),
+    *("sslopensslconfcmd", "sslproxymachinecertificatepath", "sslproxycacertificatepath"),
+    *("sslproxycarevocationfile", "sslproxycarevocationpath", "sslcadnrequestfile"),
+    *("sslproxymachinecertificatechainfile", "sslcadnrequestpath", "sslsrpverifierfile"),
+    *("sslocsprespondercertificatefile", "mimemagicfile", "typesconfig", "svnindexxslt"),
+    *("davgenericlockdb", "cachelockpath", "mmapfile", "cachefile", "luaroot"),
+    *("luapackagepath", "luapackagecpath", "passengerroot", "passengerruby", "passengerpython"),
+    *("passengernodejs", "passengerlogfile", "modsecurityrulesfile", "krb5keytab"),
+    *("gssapicredstore", "oidcmetadatadir", "oidccachedir", "coredumpdirectory"),
+)
+"""Directives with absolute paths anywhere in their words: python-home=/data/venv, txt:/data/map,
+"|/usr/local/sbin/rotatelogs /data/logs/access 86400"."""
 _LOGS = (
     *("errorlog", "customlog", "transferlog", "forensiclog"),
     *("secauditlog", "secdebuglog", "jklogfile", "davlockdb"),
 )
-_HANDLERS = ("sethandler", "proxypass", "proxypassmatch", "balancermember", "rewriterule")
+_HANDLERS = (
+    *("sethandler", "proxypass", "proxypassmatch", "balancermember", "rewriterule", "authldapurl"),
+    *("proxyremote", "fastcgiexternalserver", "authncachesocache", "cachesocache"),
+)
+_ACCOUNTS = ("user", "suexecusergroup", "assignuserid", "ruidgid", "suphp_usergroup")
+_SYSTEM_LOGINS = ("defineexternalauth", "addexternalauth", "authpamservice", "authpam_enabled")
 _SITES = ("<virtualhost", "</virtualhost", "servername", "serveralias")
 _PAGES = ("documentroot", "alias", "scriptalias", "virtualdocumentroot", "aliasmatch")
 _PATTERN = re.compile(r"/[^/]*[$%*?\[].*")
-_READ = "|".join((*ARGUMENT, *_HANDLERS, *_SITES, "serverroot"))
+_VALUES = ("setenv", "fcgidinitialenv")
+"""Of these only values that are paths leave the host: others may be passwords."""
+_READ = "|".join(
+    each
+    for each in (
+        *(*ARGUMENT, *_ANYWHERE, *_HANDLERS, *_ACCOUNTS, *_SYSTEM_LOGINS, *_SITES),
+        *("serverroot", "define", "listen", "group", "suphp_engine"),
+    )
+    if each not in _VALUES
+)
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 _BACKEND = re.compile(r"(?<![|\w])(\w+)://(?:127\.\d+\.\d+\.\d+|localhost)(?::(\d+))?(?=[/\s]|$)")
+_BY_PORT = re.compile(r"(?<![/\w.])(?:127\.\d+\.\d+\.\d+|localhost):(\d+)")
 _PORTS = {"ajp": "8009", "fcgi": "8000", "https": "443", "scgi": "4000", "wss": "443"}
+_PORTS |= {"ldap": "389", "ldaps": "636"}
 """The ports of backends that name none (modules/proxy)."""
 
-_PATHS = (
-    'function told(word, part, n, i, at) {gsub(/unix:/, "|", word); n = split(word, part, "|"); '
-    r"for (i = 1; i <= n; i++) if (part[i] ~ /[\/]/ && part[i] !~ /:/) {at = part[i]; "
-    r'sub(/[\/][^\/]*[$%*?\[].*$/, "", at); '
-    r'if (at !~ /^[\/]/) at = root "/" at; sub(/[\/]+$/, "", at); if (at == "") continue; '
-    r'print at; if (sub(/[\/][^\/]*$/, "", at) && at != "") print at}} '
-    'BEGIN {root = "/usr/local"} '
-    '{sub(/^[^:]*:[^:]*:/, ""); line = $0; gsub(/"/, " "); '
-    'if (tolower($1) == "serverroot") root = $2; while (match(line, /"[^"]*"/)) '
-    "{told(substr(line, RSTART + 1, RLENGTH - 2)); "
-    'line = substr(line, 1, RSTART - 1) " " substr(line, RSTART + RLENGTH)} '
-    "$0 = line; for (k = 2; k <= NF; k++) told($k)}"
-)
-"""awk: each path in the lines, and its directory."""
+_SUPHP = "/usr/local/etc/suphp.conf"
+"""Compiled into mod_suphp and its program."""
+_PATHS = Path(__file__).with_name("apache.awk")
 
 
 class Line(NamedTuple):
@@ -129,13 +162,19 @@ class Directives(FactBase[Said]):
         )
 
     def command(self, places: Sequence[str]) -> str:
-        pattern = f"^[[:space:]]*({_READ})([[:space:]>])"
+        values = rf'({"|".join(_VALUES)})[[:space:]]+[^[:space:]]+[[:space:]]+"?/'
+        pattern = f"^[[:space:]]*(({_READ})[[:space:]>]|{values})"
         where = " ".join(map(quote, places))
+        # Links, too: to a file, or to a directory of files.
+        linked = 'for each; do find -H "$each" -maxdepth 1 -type f; done'
+        asked = f"grep -nHIsiE {quote(pattern)}"
         return (
-            f"said=$(find -H {where} -type f -exec grep -nHIsiE {quote(pattern)} {{}} +); "
+            f"said=$(find -H {where} -type f -exec {asked} {{}} + || :; "
+            f"find -H {where} -type l -exec sh -c {quote(linked)} sh {{}} + 2>/dev/null | "
+            f'while IFS= read -r each; do {asked} "$each" || :; done); '
             'printf "%s\\n" "$said"; paths=$(printf "%s\\n" "$said" '
-            f"| awk {quote(_PATHS)} | sort -u); "
-            f'printf "%s\\n" "$paths" | {{ {KINDS}; }}'
+            f"| awk {quote(_PATHS.read_text(encoding='utf-8'))} | sort -u); "
+            f'printf "%s\\n" {_SUPHP} "$paths" | {{ {KINDS}; }}'
         )
 
     def process(self, output: list[str]) -> Said:
@@ -150,19 +189,26 @@ class Directives(FactBase[Said]):
 
 
 def _loaded(lines: list[Line]) -> Iterator[Line]:
-    """The lines of httpd.conf and of what it includes: the port has samples beside them."""
+    """The lines of httpd.conf and of what it includes: the port has samples beside them.
+
+    With what Define says in the place of ${NAME}.
+    """
     root = _server_root(lines)
     todo = [line.file for line in lines if line.file.endswith("/httpd.conf")][:1]
     done: set[str] = set()
+    found: list[Line] = []
+    defined: dict[str, str] = {}
     while todo:
         file = todo.pop()
         done.add(file)
         for line in lines:
             if line.file != file or (len(line.words) == 1 and line.directive[:2] != "</"):
                 continue
-            yield line
+            found.append(line)
+            if line.directive == "define" and len(line.words) > 2:
+                defined[line.words[1]] = line.words[2]
             if line.directive.startswith("include"):
-                wanted = str(PurePosixPath(root, line.words[1]))
+                wanted = str(PurePosixPath(root, _with(defined, line.words[1])))
                 files = dict.fromkeys(each.file for each in lines)
                 todo += [
                     each
@@ -170,6 +216,26 @@ def _loaded(lines: list[Line]) -> Iterator[Line]:
                     if each not in (*done, *todo)
                     and (fnmatch(each, wanted) or each.startswith(f"{wanted}/"))
                 ]
+    for line in found:
+        yield line._replace(words=tuple(_with(defined, word) for word in line.words))
+
+
+_MOST = 8  # a Define that names others
+
+
+def _with(defined: Mapping[str, str], word: str) -> str:
+    for _ in range(_MOST):
+        if "${" not in word:
+            break
+        word = re.sub(r"\$\{(\w+)\}", lambda found: defined.get(found[1], found[0]), word)
+    return word
+
+
+def unclear(lines: Sequence[Line]) -> Iterator[str]:
+    """Each line with a variable that no Define sets: it comes from Apache's environment."""
+    for line in lines:
+        for found in re.findall(r"\$\{\w+\}", " ".join(line.words)):
+            yield f"{line.place}: {line.words[0]} {found}"
 
 
 def _server_root(lines: Sequence[Line]) -> str:
@@ -181,12 +247,40 @@ def named(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
     root = _server_root(lines)
     for line in lines:
         if line.directive in ARGUMENT and len(line.words) > ARGUMENT[line.directive]:
-            path = _PATTERN.sub("", line.words[ARGUMENT[line.directive]])
+            word = line.words[ARGUMENT[line.directive]]
+            path = _PATTERN.sub("", word)
             in_homes = line.directive == "userdir" and not path.startswith("/")
-            if path and not path.startswith(("|", "syslog")) and not in_homes:
+            if word.startswith("|"):
+                yield from ((each, line.place) for each in _written_by(word))
+            elif path and not path.startswith("syslog") and not in_homes:
                 yield _path(root, path, line.directive), line.place
-        elif line.directive in _HANDLERS:
+        elif line.directive in _ANYWHERE:
+            yield from ((each, line.place) for each in _paths(" ".join(line.words[1:])))
+        if line.directive in _HANDLERS:
             yield from ((each, line.place) for each in re.findall(r"unix:([^|\s]+)", _to(line)))
+        if line.directive.startswith("suphp_engine") or "suphp_module" in line.words:
+            yield _SUPHP, line.place
+
+
+def _paths(text: str) -> Iterator[str]:
+    """The absolute paths in words, each up to a pattern; none of what a daemon makes anew."""
+    for word in re.split(r"[\s=:,;|()\"]+", text):
+        path = _PATTERN.sub("", re.sub(r"^-[A-Za-z]", "", word)).rstrip("/")
+        if path.startswith("/") and not is_in(path, _ANEW):
+            yield path
+
+
+_ANEW = ("/dev", "/var/run", "/tmp", "/var/tmp")  # noqa: S108 # names, for a comparison
+
+
+def _written_by(pipe: str) -> Iterator[str]:
+    """Of a log through a program: that, and the directories of the files that it is to write."""
+    program, *others = pipe.lstrip("|$ ").split()
+    yield program
+    for each in others:
+        for path in _paths(each):
+            whole = "%" not in each
+            yield _path("/", path, "errorlog" if whole else "")
 
 
 def _to(line: Line) -> str:
@@ -227,12 +321,51 @@ def _path(root: str, path: str, directive: str) -> str:
     return str(whole.parent if directive in _LOGS and str(whole.parent) != "/var/log" else whole)
 
 
+def accounts(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+    """Each account as which something runs, and the place that names it."""
+    for line in lines:
+        if line.directive in _ACCOUNTS and re.fullmatch(r"[a-z_]\w*", line.words[1]):
+            yield line.words[1], line.place
+        if line.directive == "wsgidaemonprocess":
+            found = re.search(r"\buser=([a-z_]\w*)", " ".join(line.words))
+            if found:
+                yield found[1], line.place
+
+
+def runs_as(lines: Sequence[Line]) -> tuple[str, str]:
+    """The account and the group of its workers."""
+    said = {line.directive: line.words[1] for line in lines if len(line.words) == 2}
+    user, group = (said.get(each, "www") for each in ("user", "group"))
+    return user, group
+
+
+def system_logins(lines: Sequence[Line]) -> Iterator[str]:
+    """Each line by which Apache asks the system for an account's password, as by pwauth(8)."""
+    for line in lines:
+        words = " ".join(line.words)
+        if line.directive in _SYSTEM_LOGINS and re.search("pwauth|pam|shadow|passwd", words, re.I):
+            yield f"{line.place}: {words}"
+
+
+_BESIDE = re.compile(r"(.+?):(\d+):\s*(.*)")
+
+
+def beside_pages(rows: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Of lines of .htaccess and .user.ini, FILE:NUMBER:LINE: each path, and where it is named."""
+    for found in filter(None, map(_BESIDE.fullmatch, rows)):
+        file, number, text = found.groups()
+        name = re.split(r"[\s=]", text, maxsplit=1)[0]
+        yield from ((path, f"{file}:{number}: {name}") for path in _paths(text.replace("'", " ")))
+
+
 def backends(lines: Sequence[Line]) -> Iterator[tuple[str, str, str]]:
     """Each address of this machine that a request is handed to: URL, port, and the place."""
     for line in lines:
         if line.directive in _HANDLERS:
             for found in _BACKEND.finditer(_to(line)):
                 yield found[0], found[2] or _PORTS.get(found[1], "80"), line.place
+            for found in _BY_PORT.finditer(_to(line)):
+                yield found[0], found[1], line.place
 
 
 def virtual_hosts(lines: Sequence[Line], alone: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pyinfra.api.facts import FactBase
 
 from operations import apache
-from operations.carried import KINDS, Ask, Named, Names, There
+from operations.carried import KINDS, Ask, Named, Names, There, is_in
 from operations.command import Look
 
 _INI = ("/usr/local/etc/php.ini", "/usr/local/etc/php")
@@ -20,7 +20,7 @@ _FPM = ("/usr/local/etc/php-fpm.conf", "/usr/local/etc/php-fpm.d")
 PLACES = (*_INI, *_FPM)
 """Where the ports' PHP is configured, whichever way it runs."""
 
-_LINES = "^[[:space:]]*[^;#[:space:]][^=]*=.*(/|127[.]|localhost)"
+_LINES = "^[[:space:]]*([^;#[:space:]][^=]*=.*(/|127[.]|localhost)|user[[:space:]]*=)"
 _APACHES_LINES = "^[[:space:]]*php_(admin_)?value[[:space:]].*(/|127[.]|localhost)"
 _BY_PHP = re.compile(r"\s*(?:(?:php_(?:admin_)?value|env)\[)?([^\]\s=]+)\]?\s*=(.*)")
 _BY_APACHE = re.compile(r"\s*php_(?:admin_)?value\s+(\S+)\s+(.*)")
@@ -31,7 +31,11 @@ _LOGS = ("access.log", "error_log", "mail.log", "slowlog")
 _OWN = ("/", "/tmp", "/var/tmp", "/dev/null", "/dev/stderr")  # noqa: S108 # names
 """What every jail has of its own."""
 
-_PATH = re.compile(r"(?:^|(?<=[\s:;,=\"'])|(?<=unix://))/(?!/)[A-Za-z0-9_.+@/-]*")
+_PATH = re.compile(r"(?:^|(?<=[\s:;,=\"'])|(?<=unix://))/(?!/)[A-Za-z0-9_.+@/-]*[$%*{]?")
+_LIMITS = ("open_basedir",)
+"""A jail has of these what it has: scripts are only allowed to read there."""
+_SYSTEMS = ("/dev", "/etc", "/proc", "/sys", "/compat", "/root", "/var/run", "/var/log", "/var/db")
+_ABOVE = ("/usr", "/usr/local", "/usr/local/etc", "/var")
 _BACKEND = re.compile(r"(?:\w+://)?(?:127\.\d+\.\d+\.\d+|localhost):(\d+)")
 _CANDIDATES = (
     '{sub(/^[^:]*:[^:]*:/, ""); gsub(/[^A-Za-z0-9_.+@\\/-]+/, " "); gsub(/\\/\\/+/, "/"); '
@@ -46,12 +50,15 @@ _CANDIDATES = (
 class Said:
     """Each path that is named, with the place that names it; what the host has of them.
 
-    `backends` are ports of this machine: what names each, its number, and the place.
+    `backends` are ports of this machine: what names each, its number, and the place. `accounts` are
+    those as which pools run, and `included` the places of further pools.
     """
 
     paths: tuple[tuple[str, str], ...] = ()
     there: There = field(default_factory=There)
     backends: tuple[tuple[str, str, str], ...] = ()
+    accounts: tuple[tuple[str, str], ...] = ()
+    included: tuple[tuple[str, str], ...] = ()
 
 
 class Settings(FactBase[Said]):
@@ -86,7 +93,14 @@ class Settings(FactBase[Said]):
             if each.name not in _NOT_NEEDED
             for found in _BACKEND.finditer(each.value)
         )
-        return Said((*named, *own), There.read(output), tuple(ports))
+        fpms = [each for each in settings if each.of_fpm]
+        return Said(
+            (*named, *own),
+            There.read(output),
+            tuple(ports),
+            tuple((each.value, each.place) for each in fpms if each.name == "user"),
+            tuple((each.value, each.place) for each in fpms if each.name == "include"),
+        )
 
 
 def _asked(places: Sequence[str]) -> str:
@@ -127,24 +141,36 @@ class Setting(NamedTuple):
         """What PHP needs. Of a log the directory, but in /var/log (`kept_logs`)."""
         if self.name in _NOT_NEEDED:
             return
-        for path in map(PurePosixPath, _PATH.findall(self.value)):
+        for said in _PATH.findall(self.value):
+            whole = said[-1] not in "$%*{"
+            path = PurePosixPath(said if whole else f"{said.rpartition('/')[0]}/x")
             log, kept = self.name in _LOGS, _in_var_log(path)
             if log and kept and self.of_fpm:
                 continue
-            at = path.parent if log and not kept else path
-            if str(at) not in _OWN:
+            at = path.parent if (log and not kept) or not whole else path
+            if str(at) not in _OWN and not is_in(str(at), ("/dev",)) and not self._limits(str(at)):
                 yield str(at)
+
+    def _limits(self, path: str) -> bool:
+        return self.name in _LIMITS and (path in _ABOVE or is_in(path, _SYSTEMS))
 
 
 def _in_var_log(path: str | PurePosixPath) -> bool:
     return str(PurePosixPath(path).parent) == "/var/log"
 
 
+def unread(said: Said) -> list[str]:
+    """The pools that php-fpm includes from elsewhere: what they say is not known."""
+    return [f"{place} = {path}" for path, place in said.included if not is_in(path, PLACES)]
+
+
 def kept_logs(said: Said) -> list[str]:
     """The logs in /var/log itself, where only root can create a file: PHP could not in a jail."""
     there = dict(said.there.kinds)
     return [
-        f"{place} = {path}" for path, place in said.paths if path in there and _in_var_log(path)
+        f"{place} = {path}"
+        for path, place in said.paths
+        if there.get(path, "directory") != "directory" and _in_var_log(path)
     ]
 
 
@@ -157,7 +183,8 @@ class Configuration:
     def named(self, ask: Ask) -> tuple[Named, ...]:
         """What there is on the host, asked now."""
         said: Said = ask(Settings, places=self.places)
-        return said.there.named(each for each in said.paths if not _in_var_log(each[0]))
+        found = said.there.named(said.paths)
+        return tuple(n for n in found if n.kind == "directory" or not _in_var_log(n.path))
 
 
 def names(places: tuple[str, ...]) -> tuple[Names, ...]:

@@ -85,11 +85,15 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
         check("preflight::configuration_exists", until=until, path=path)
         for path in service.configuration
     ]
-    if service.data:
-        checks.append(
-            check("preflight::links_in_data_lead_into_the_jail", until=until, service=name)
-        )
-    return checks
+    links = [
+        *(
+            ["preflight::links_in_configuration_lead_into_the_jail"]
+            if service.configuration
+            else []
+        ),
+        *(["preflight::links_in_data_lead_into_the_jail"] if service.data else []),
+    ]
+    return checks + [check(test, until=until, service=name) for test in links]
 
 
 def _ways(site: Site) -> Ways:

@@ -255,11 +255,10 @@ def chroot(host: Host, call: Call) -> Reply:
         )  # fmt: skip
         if user is None:
             raise Failed(f"chroot: {found['u']}: no such user\n")
-        if owners.has_one_user():
-            raise Unknown("chroot: there is one user only here, see standin/linux/owners.py\n", 70)
         gids = [passwd.gid_of(call.rootdir, name) for name in (found["g"], *found["G"].split(","))]
         if None in gids:
             raise Failed(f"chroot: {found['g']}, {found['G']}: no such group\n")
         more = ",".join(map(str, gids[1:]))
-        options = [f"--userspec={user.uid}:{gids[0]}", f"--groups={more}"]
+        if not owners.has_one_user():  # who may read everything (standin/linux/owners.py)
+            options = [f"--userspec={user.uid}:{gids[0]}", f"--groups={more}"]
     return Reply(then=f"exec {real('chroot', *options, *rest)}")

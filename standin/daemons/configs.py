@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
+from standin.etc.passwd import uid_of
 from standin.etc.rc_conf import RcConf
 from standin.linux.rootdir import RootDir
 from standin.model.daemon import Listen, UnixSocket
@@ -61,12 +62,51 @@ def apache_problem(rootdir: RootDir) -> str:
     return f"<{opened[-1]}> was not closed" if opened else ""
 
 
+def fpm_text(rootdir: RootDir) -> str:
+    """php-fpm.conf, with the files that it includes in place."""
+
+    def included(match: re.Match[str]) -> str:
+        folder, _, name = match[1].rpartition("/")
+        files = sorted(rootdir.path(folder).glob(name))
+        return "\n".join(rootdir.read(f"{folder}/{each.name}") or "" for each in files)
+
+    text = rootdir.read(FPM) or ""
+    return re.sub(r"(?m)^\s*include\s*=\s*(/\S+)\s*$", included, text)
+
+
+def _of_pools(rootdir: RootDir, name: str) -> list[str]:
+    pattern = rf"(?m)^\s*{re.escape(name)}\s*=\s*(\S+)\s*$"
+    return re.findall(pattern, fpm_text(rootdir))
+
+
 def fpm_problem(rootdir: RootDir) -> str:
     """The first thing that php-fpm -t would refuse; "" when there is none."""
-    text = rootdir.read(FPM)
-    if text is None:
+    if rootdir.read(FPM) is None:
         return f"failed to open configuration file '{FPM}'"
-    return "" if re.search(r"^listen = ", text, re.MULTILINE) else "No pool defined"
+    if not _of_pools(rootdir, "listen"):
+        return "No pool defined"
+    for user in _of_pools(rootdir, "user"):
+        if uid_of(rootdir, user) is None:  # fpm_unix.c
+            return f"[pool {user}] cannot get uid for user '{user}'"
+    for log in (*_of_pools(rootdir, "access.log"), *_of_pools(rootdir, "slowlog")):
+        folder = log.rpartition("/")[0]
+        if log.startswith("/") and not rootdir.path(folder).is_dir():  # fpm_log.c
+            return f"failed to open access log ({log}): No such file or directory (2)"
+    return ""
+
+
+def fpm_sockets(rootdir: RootDir) -> list[str]:
+    return [each for each in _of_pools(rootdir, "listen") if each.startswith("/")]
+
+
+def fpm_listens(rootdir: RootDir) -> list[Listen]:
+    """A pool's port, at an address or at any."""
+    found = []
+    for place, each in enumerate(_of_pools(rootdir, "listen")):
+        address, _, port = each.rpartition(":")
+        if port.isdigit():
+            found.append(Listen("tcp4", address or "*", int(port), 7 + place))
+    return found
 
 
 def apache_listens(rootdir: RootDir) -> list[Listen]:
@@ -188,18 +228,40 @@ def zone_files(rootdir: RootDir) -> dict[str, str]:
 
 
 def _my_cnf(rootdir: RootDir, name: str, default: str) -> str:
-    text = rootdir.read(MY_CNF) or ""
-    pattern = rf"^\s*{name.replace('-', '[-_]')}\s*=\s*(\S+)"
-    found = re.findall(pattern, text, re.MULTILINE)
+    """By the last option file that sets it: the rc script passes that of the data directory, too
+    (mysql_optfile of the port).
+    """
+    pattern = rf"(?m)^\s*{name.replace('-', '[-_]')}\s*=\s*(\S+)"
+    found = [word for text in _option_files(rootdir) for word in re.findall(pattern, text)]
     return found[-1] if found else default
 
 
+def _option_files(rootdir: RootDir) -> list[str]:
+    """What the server reads of each: not the groups of clients, or of other servers."""
+    rc = RcConf.for_script(rootdir, "mysql").get("mysql_dbdir")
+    files = ("/etc/my.cnf", "/usr/local/etc/my.cnf", MY_CNF, f"{rc or '/var/db/mysql'}/my.cnf")
+    found = []
+    for text in (rootdir.read(file) or "" for file in files):
+        groups = re.split(r"(?m)^\s*\[([^\]\n]*)\].*$", text)
+        named = zip(groups[1::2], groups[2::2], strict=False)
+        found.append("\n".join(body for group, body in named if group in _OF_SERVER))
+    return found
+
+
+_OF_SERVER = ("mysqld", "mariadb", "mariadbd", "server")
+
+
 def mysql_listens(rootdir: RootDir) -> list[Listen]:
-    if re.search(r"^\s*skip[-_]networking\b", rootdir.read(MY_CNF) or "", re.MULTILINE):
+    """At each address of bind-address, a list since MySQL 8.0.13 and MariaDB 10.11."""
+    texts = _option_files(rootdir)
+    if any(re.search(r"(?m)^\s*skip[-_]networking\b", text) for text in texts):
         return []
-    address = _my_cnf(rootdir, "bind-address", "*")
-    address = "*" if address in ("0.0.0.0", "::") else address  # noqa: S104 - what it means there
-    return [Listen("tcp4", address, int(_my_cnf(rootdir, "port", "3306")), 21)]
+    port = int(_my_cnf(rootdir, "port", "3306"))
+    found = []
+    for place, address in enumerate(_my_cnf(rootdir, "bind-address", "*").split(",")):
+        at = "*" if address in ("0.0.0.0", "::") else address  # noqa: S104 - what it means there
+        found.append(Listen("tcp4", at, port, 21 + 2 * place))
+    return found
 
 
 def mysql_folder(rootdir: RootDir) -> str:

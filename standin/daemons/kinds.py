@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from standin.daemons import configs
 from standin.linux.rootdir import RootDir
 from standin.model.daemon import Kind, UnixSocket
@@ -32,7 +30,7 @@ def _sshd_unix(rootdir: RootDir) -> list[UnixSocket]:
 
 
 def _pools(rootdir: RootDir) -> list[UnixSocket]:
-    found = re.findall(r"^listen = (/\S+)$", rootdir.read(configs.FPM) or "", re.MULTILINE)
+    found = configs.fpm_sockets(rootdir)
     return [UnixSocket("stream", path, 7 + place) for place, path in enumerate(found)]
 
 
@@ -62,7 +60,8 @@ KINDS = (
     ),
     Kind(
         "php_fpm", "/usr/local/etc/rc.d/php-fpm", "php-fpm", "/usr/local/sbin/php-fpm", "root",
-        "/var/run/php-fpm.pid", config=configs.FPM, unix=_pools, is_checked=True,
+        "/var/run/php-fpm.pid", config=configs.FPM, unix=_pools, listens=configs.fpm_listens,
+        is_checked=True,
         commands=("reload", "configtest", "logrotate"),
     ),
     Kind(

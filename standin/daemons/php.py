@@ -19,7 +19,6 @@ from standin.etc.passwd import accounts, gid_of, uid_of
 from standin.linux.rootdir import RootDir
 from standin.model.host import Host
 
-FPM_CONF = "/usr/local/etc/php-fpm.conf"
 SUPHP_CONF = "/usr/local/etc/suphp.conf"
 SERVER_ROOT = "/usr/local"
 OTHERS_MAY_WRITE = 0o002
@@ -109,13 +108,15 @@ def _runs_as(host: Host, rootdir: RootDir, file: str, path: str) -> int | None:
         raise Refused(403)
     if handler.startswith("proxy:unix:"):
         return _by_pool(host, rootdir, file, handler.removeprefix("proxy:unix:").split("|")[0])
+    if handler.startswith("proxy:fcgi://"):
+        return _by_pool(host, rootdir, file, handler.removeprefix("proxy:fcgi://"))
     if handler == "cgi-script":
         return _by_suexec(host, rootdir, file, path)
     return _by_suphp(host, rootdir, file)
 
 
 def _by_pool(host: Host, rootdir: RootDir, file: str, socket: str) -> int:
-    pool = _pools(rootdir.read(FPM_CONF) or "").get(socket)
+    pool = _pools(configs.fpm_text(rootdir)).get(socket)
     if pool is None or start_stop.daemon_of(host, rootdir, FPM) is None:
         raise Refused(503)
     uid = uid_of(rootdir, pool["user"])

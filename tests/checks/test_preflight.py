@@ -320,6 +320,18 @@ def test_links_in_data_lead_into_the_jail(host: Any, site: Site, service: str) -
     )
 
 
+def test_links_in_configuration_lead_into_the_jail(host: Any, site: Site, service: str) -> None:
+    """The configuration is copied with its links, as they are."""
+    jail = site.jail_of(service)
+    places = " ".join(map(shlex.quote, site.services[service].configuration))
+    lost = leading.lost(host, f"find -H {places}", (*PROGRAMS, *FRESH, *site.paths(jail)))
+    assert not lost, (
+        f"services.{service}.configuration: links in it lead to what jail {jail} will not have "
+        f"({leading.told(lost)}): add what they lead to to services.{service}.configuration, or "
+        "put the files in the place of the links"
+    )
+
+
 def test_mount_source_exists(host: Any, jail: str, path: str) -> None:
     """Without it the jail would not start."""
     assert host.file(path).is_directory, (

@@ -43,7 +43,18 @@ def test_named_paths_are_in_the_jail(host: Any, ask: Ask, site: Site, service: s
         f"configuration names, so Cellblock does not know what they say: {'; '.join(unread)}: add "
         f"them to services.{service}.configuration"
     )
-    logs = php.kept_logs(ask(php.Settings, places=site.services[service].configuration))
+    unclear = list(apache.unclear(said.lines))
+    assert not unclear, (
+        f"services.{service}: Cellblock does not know what these variables of Apache's environment "
+        f"say: {'; '.join(unclear)}: write the value in their place, or a line Define NAME VALUE"
+    )
+    settings = ask(php.Settings, places=places)
+    further_pools = php.unread(settings)
+    assert not further_pools, (
+        f"services.{service}: php-fpm includes pools of which Cellblock does not know what they "
+        f"say: {'; '.join(further_pools)}: put them into /usr/local/etc/php-fpm.d, and include that"
+    )
+    logs = php.kept_logs(settings)
     assert not logs, (
         f"services.{service}: PHP could not write these in jail {jail}, where only root creates "
         f"files in /var/log: {'; '.join(logs)}: put each into a directory of its own, and name "
@@ -77,7 +88,81 @@ def test_local_backends_are_reached(host: Any, ask: Ask, site: Site, service: st
     )
 
 
+def test_named_accounts_are_in_the_jail(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """Of virtual hosts and of pools: a daemon does not start with an account that is not there."""
+    jail, places = site.jail_of(service), site.services[service].configuration
+    named = dict(apache.accounts(ask(apache.Directives, places=places).lines))
+    if any(ask(Enabled, script=each.rc) for each in site.companions(service)):
+        named |= dict(ask(php.Settings, places=places).accounts)
+    words = " ".join(map(quote, named))
+    asked = f"for name in {words}; do echo $name $(id -u $name 2>/dev/null); done"
+    rows = [row.split() for row in host.check_output(asked).splitlines()] if named else []
+    low, high = site.jails[jail].uids or (1, 0)
+    lost = [
+        f"{named[row[0]]}: account {row[0]}, uid {row[1]}"
+        for row in rows
+        if len(row) == 2 and 1000 <= int(row[1]) < 65530 and not low <= int(row[1]) <= high
+    ]
+    assert not lost, (
+        f"services.{service}: jail {jail} would not have these: {'; '.join(lost)}: give "
+        f"jails.{jail}.uids a range that has the uid"
+    )
+
+
+def test_no_page_asks_the_system_for_passwords(ask: Ask, site: Site, service: str) -> None:
+    """A jail's accounts have none, so everybody would be turned away."""
+    jail, places = site.jail_of(service), site.services[service].configuration
+    found = list(apache.system_logins(ask(apache.Directives, places=places).lines))
+    assert not found, (
+        f"services.{service}: Apache asks for the passwords of the system's accounts "
+        f"({'; '.join(found)}), which jail {jail} does not get: keep these passwords in an "
+        f"AuthUserFile, or take {service} out of `order`"
+    )
+
+
 _DEEP = 4  # directories below each that Apache serves
+_OWN_FILES = r"\( -name .htaccess -o -name .user.ini \)"
+_NAMING = (
+    "^[[:space:]]*(Auth[A-Za-z]*File|suPHP_ConfigPath|SetEnv[[:space:]]+[A-Za-z_]+"
+    "|php_(admin_)?value[[:space:]]+[a-z_.]+|[a-z_.]+[[:space:]]*=)[[:space:]]*"
+    "[\"']?[^[:space:]]*/"
+)
+
+
+def test_files_beside_pages_name_what_the_jail_has(
+    host: Any, ask: Ask, site: Site, service: str
+) -> None:
+    """.htaccess and .user.ini, which Apache and PHP read at each request, are read as Apache's own
+    account does: a page whose password file is not there answers 500.
+    """
+    jail, table = site.jail_of(service), site.services[service]
+    lines = ask(apache.Directives, places=table.configuration).lines
+    further = _further(site, service)
+    brought = [each.path for each in (*further.copied(ask), *further.shown(ask))]
+    has = (*PROGRAMS, *FRESH, *site.paths(jail), *brought)
+    places = [path for path, _ in apache.pages(lines)]
+    served = f"{_served(site, service, places, lines)} {_REAL}"
+    find = f'find -H "$@" -maxdepth {_DEEP} -type f {_OWN_FILES}'
+    find += f" -exec grep -nHsiE {quote(_NAMING)} {{}} +"
+    asked = f"{{ {served}; }} | sort -u | tr '\\n' '\\0' | xargs -0r sh -c {quote(find)} sh; echo ="
+    user, group = map(quote, apache.runs_as(lines))
+    said = host.run(f"chroot -u {user} -g {group} -G {group} / sh -c {quote(asked)}")
+    assert said.stdout.endswith("=\n"), (
+        f"the .htaccess files could not be read as {user}: {said.stderr.strip()[-300:]}"
+    )
+    named = dict(apache.beside_pages(said.stdout.splitlines()))
+    away = [path for path in named if not is_in(path, has)]
+    words = " ".join(map(quote, away))
+    exists = f'for each in {words}; do [ ! -e "$each" ] || echo "$each"; done'
+    there = host.check_output(exists).splitlines() if away else []
+    lost = [f"{named[path]}: {path}" for path in there]
+    assert not lost, (
+        f"services.{service}: files beside pages name what jail {jail} will not have "
+        f"({leading.told(lost)}): add the directories to jails.{jail}.mounts, or the file to "
+        f"services.{service}.configuration"
+    )
+
+
 _REAL = '[ ! -d "$each" ] || { cd -P -- "$each" && echo "$PWD"; }; done'
 
 

@@ -338,6 +338,11 @@ CASES = [
         service="web",
     ),
     broken(
+        "preflight::links_in_configuration_lead_into_the_jail",
+        "mkdir -p /data/vhosts && ln -s /data/vhosts /usr/local/etc/apache24/vhosts",
+        service="web",
+    ),
+    broken(
         "preflight::name_of_jail_is_free", "echo 'web { persist; }' >> /etc/jail.conf", jail="web"
     ),
     broken(
@@ -406,6 +411,23 @@ CASES = [
     broken(
         "web::local_backends_are_reached",
         "echo 'ProxyPass /x http://127.0.0.1:3000/' >> /usr/local/etc/apache24/httpd.conf",
+        service="web",
+    ),
+    broken(
+        "web::named_accounts_are_in_the_jail",
+        "pw useradd shopper -u 5001 -d /nonexistent; "
+        "echo 'SuexecUserGroup shopper shopper' >> /usr/local/etc/apache24/httpd.conf",
+        service="web",
+    ),
+    broken(
+        "web::no_page_asks_the_system_for_passwords",
+        "echo 'AddExternalAuth pwauth /usr/local/bin/pwauth' >> /usr/local/etc/apache24/httpd.conf",
+        service="web",
+    ),
+    broken(
+        "web::files_beside_pages_name_what_the_jail_has",
+        "mkdir -p /data && touch /data/htpasswd && "
+        "echo 'AuthUserFile /data/htpasswd' > /usr/home/user001/public_html/.htaccess",
         service="web",
     ),
     broken(

@@ -34,6 +34,38 @@ def local_backends_are_reached(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"find -H {where} -type f -exec grep -hIsE '{named}' {{}} +")
 
 
+def named_accounts_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
+    """By all files; the uids are printed that the jail does not get."""
+    lowest, highest = site.jails[site.jail_of(service)].uids or (1, 0)
+    where = " ".join(site.services[service].configuration)
+    fpm = " ".join(path for each in site.companions(service) for path in each.configuration)
+    named = "'^[[:space:]]*(SuexecUserGroup|AssignUserID|RUidGid|suPHP_UserGroup|user *=)'"
+    only = f"$1 >= 1000 && $1 < 65530 && ($1 < {lowest} || $1 > {highest})"
+    yield Look(
+        f"find -H {where} {fpm} -type f -exec grep -hisE {named} {{}} + 2>/dev/null | "
+        "sed 's/.*= *//' | awk '{print $NF}' | sort -u | xargs -n 1 id -u 2>/dev/null | "
+        f"awk '{only}'"
+    )
+
+
+def no_page_asks_the_system_for_passwords(site: Site, service: str) -> Iterator[Look]:
+    where = " ".join(site.services[service].configuration)
+    named = "'^[[:space:]]*(DefineExternalAuth|AddExternalAuth|AuthPAM)'"
+    yield Look(f"find -H {where} -type f -exec grep -isE {named} {{}} +")
+
+
+def files_beside_pages_name_what_the_jail_has(site: Site, service: str) -> Iterator[Look]:
+    """Of accounts' pages; those of virtual hosts elsewhere are looked through alike."""
+    lowest, highest = site.jails[site.jail_of(service)].uids or (1, 0)
+    homes = f"awk -F: '$3 >= {lowest} && $3 <= {highest} {{print $6}}' /etc/passwd"
+    named = "'^[^#]*(File|_value|ConfigPath|=).*[ \"=]/'"
+    kept = "grep -v -e /home/ -e /usr/local/www"
+    yield Look(
+        f"find -H $({homes} | sed 's,$,/{site.accounts.public},') -maxdepth 4 -type f "
+        f"\\( -name .htaccess -o -name .user.ini \\) -exec grep -hsiE {named} {{}} + | {kept}"
+    )
+
+
 def jail_sends_the_same_pages(site: Site, service: str) -> Iterator[Look]:
     """By the files that define virtual hosts: a person asks for / of each name."""
     jail, wan = site.jails[site.jail_of(service)].address, site.host.wan_address

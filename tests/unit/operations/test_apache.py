@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from operations.apache import Configuration, Directives, Line, backends, virtual_hosts
+from operations import apache
+from operations.apache import (
+    Configuration,
+    Directives,
+    Line,
+    accounts,
+    backends,
+    beside_pages,
+    runs_as,
+    system_logins,
+    unclear,
+    virtual_hosts,
+)
 from operations.carried import Further, Named, _folder_copied, brought, is_in, table
 from operations.command import NewFile
 from operations.facts import IsDirectory, MountedBelow, State
@@ -22,8 +34,9 @@ FREEBSD: dict[str, Any] = {
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Directories of a host: pages, logs, and a file in place of a socket."""
+    monkeypatch.setattr(apache, "_ANEW", ("/dev",))  # the host of these tests is in /tmp
     for each in ("pages", "logs", "run", "two words"):
         (tmp_path / "data" / each).mkdir(parents=True)
     (tmp_path / "data" / "key").touch()
@@ -64,6 +77,15 @@ def named(root: Path, conf: str, other: str = "") -> dict[str, Named]:
         ("VirtualDocumentRoot {}/pages/%0/public", "pages", "directory"),
         ("UserDir {}/pages/*/public", "pages", "directory"),
         ("SecAuditLog {}/logs/audit.log", "logs", "directory"),
+        ("WSGIDaemonProcess app user=www python-home={}/pages", "pages", "directory"),
+        ("PerlSwitches -I{}/pages", "pages", "directory"),
+        ("RewriteMap hosts txt:{}/key", "key", "file"),
+        ("MaxMindDBFile COUNTRY_DB {}/key", "key", "file"),
+        ("PHPIniDir {}/pages", "pages", "directory"),
+        ("SetEnv PERL5LIB {}/pages", "pages", "directory"),
+        ("Use Site shop.example.org {}/pages", "pages", "directory"),
+        ('CustomLog "|/usr/local/sbin/rotatelogs -l {}/logs/a.%Y%m%d 86400"', "logs", "directory"),
+        ('ErrorLog "|$cronolog --symlink={}/logs/now"', "logs", "directory"),
     ],
 )
 def test_a_path_is_found_with_its_kind_and_its_line(
@@ -87,6 +109,78 @@ def test_a_path_is_found_with_its_kind_and_its_line(
 )
 def test_what_does_not_count_is_not_found(line: str, data: Path) -> None:
     assert named(data.parent, line.format(data)) == {}
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        "Define SITES {0}\nDocumentRoot ${{SITES}}/pages",
+        "Define TOP {0}\nDefine SITES ${{TOP}}\nDocumentRoot ${{SITES}}/pages",
+    ],
+)
+def test_what_define_says_stands_in_paths(conf: str, data: Path) -> None:
+    found = named(data.parent, conf.format(data))
+    assert [each for each in found if each.endswith("pages")] == [str(data / "pages")]
+
+
+def test_a_variable_of_the_environment_is_told(data: Path) -> None:
+    lines = [Line("httpd.conf", "7", ("DocumentRoot", "${HTDOCS}/shop"))]
+    assert list(unclear(lines)) == ["httpd.conf:7: DocumentRoot ${HTDOCS}"]
+    assert list(unclear([Line("httpd.conf", "7", ("DocumentRoot", "/data/shop"))])) == []
+
+
+def test_links_in_the_configuration_are_read(data: Path) -> None:
+    """As sites-enabled has them, to a file beside it, or to a directory elsewhere."""
+    folder = data.parent / "apache24"
+    for each in (folder / "sites-available", folder / "sites-enabled", data / "vhosts"):
+        each.mkdir(parents=True)
+    (folder / "sites-available" / "shop.conf").write_text(f"DocumentRoot {data}/pages\n")
+    (folder / "sites-enabled" / "shop.conf").symlink_to("../sites-available/shop.conf")
+    (data / "vhosts" / "b.conf").write_text(f"DocumentRoot {data}/run\n")
+    (folder / "vhosts").symlink_to(data / "vhosts")
+    found = named(
+        data.parent,
+        "IncludeOptional apache24/sites-enabled/*.conf\nIncludeOptional apache24/vhosts/*.conf",
+    )
+    assert found[str(data / "pages")].said.endswith("sites-enabled/shop.conf:1")
+    assert found[str(data / "run")].said.endswith("apache24/vhosts/b.conf:1")
+
+
+def test_a_secret_in_the_environment_stays_on_the_host(data: Path) -> None:
+    folder = data.parent / "apache24"
+    folder.mkdir()
+    (folder / "httpd.conf").write_text("SetEnv DB_PASS tops3cret\nSetEnv LIB /data/lib\n")
+    said = typed(Directives().command([str(folder)]), folder, **FREEBSD).stdout
+    assert "tops3cret" not in said and "/data/lib" in said
+
+
+def test_accounts_and_logins_of_the_system_are_found() -> None:
+    lines = [
+        Line("a", "1", ("User", "www")),
+        Line("a", "2", ("SuexecUserGroup", "shop", "shop")),
+        Line("a", "3", ("WSGIDaemonProcess", "app", "user=django", "processes=2")),
+        Line("a", "4", ("DefineExternalAuth", "pwauth", "pipe", "/usr/local/bin/pwauth")),
+        Line("a", "5", ("DefineExternalAuth", "mine", "pipe", "/usr/local/bin/check")),
+    ]
+    assert list(accounts(lines)) == [("www", "a:1"), ("shop", "a:2"), ("django", "a:3")]
+    assert runs_as(lines) == ("www", "www")
+    assert list(system_logins(lines)) == [
+        "a:4: DefineExternalAuth pwauth pipe /usr/local/bin/pwauth"
+    ]
+
+
+def test_files_beside_pages_name_paths() -> None:
+    rows = [
+        "/usr/home/ann/public_html/.htaccess:3:  AuthUserFile /data/auth/users",
+        "/usr/home/ann/public_html/.user.ini:1:auto_prepend_file = '/data/waf.php'",
+        "/usr/home/ann/public_html/.htaccess:9: php_value include_path .:/data/lib",
+        "/usr/home/ann/public_html/.htaccess:10: AuthUserFile conf/users",
+    ]
+    assert list(beside_pages(rows)) == [
+        ("/data/auth/users", "/usr/home/ann/public_html/.htaccess:3: AuthUserFile"),
+        ("/data/waf.php", "/usr/home/ann/public_html/.user.ini:1: auto_prepend_file"),
+        ("/data/lib", "/usr/home/ann/public_html/.htaccess:9: php_value"),
+    ]
 
 
 def test_only_what_httpd_conf_includes_counts(data: Path) -> None:
@@ -119,6 +213,9 @@ def test_what_is_mounted_below_a_directory_is_found_with_it(data: Path) -> None:
         ("RewriteRule /(.*) ws://localhost:3000/$1 [P,L]", [("ws://localhost:3000", "3000")]),
         ("RewriteRule /(.*) http://localhost:3000/$1 [R,L]", []),
         ("DocumentRoot /usr/local/www", []),
+        ("AuthLDAPURL ldap://127.0.0.1/ou=people", [("ldap://127.0.0.1", "389")]),
+        ("FastCgiExternalServer /x -host 127.0.0.1:9000", [("127.0.0.1:9000", "9000")]),
+        ("AuthnCacheSOCache memcache:localhost:11211", [("localhost:11211", "11211")]),
     ],
 )
 def test_backends_on_this_machine_are_found(words: str, expected: list[tuple[str, str]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from operations import php
 from operations.carried import There
-from operations.php import Said, Setting, Settings, kept_logs
+from operations.php import Said, Setting, Settings, kept_logs, unread
 from tests.unit.operations.asking import typed
 
 FREEBSD: dict[str, Any] = {"mount": ":", "realpath": 'echo "$1"'}
@@ -74,6 +74,9 @@ def test_servers_of_this_machine_are_found(tmp_path: Path, monkeypatch: pytest.M
         "include = /usr/local/etc/php-fpm.d/*.conf",
         "sendmail_path = /usr/sbin/sendmail -t -i",
         "url_rewriter.tags = http://www.example.org/",
+        "session.entropy_file = /dev/urandom",
+        "open_basedir = /etc:/dev/urandom:/proc/cpuinfo:/usr/local",
+        "access.log = /var/log/$pool.access.log",
     ],
 )
 def test_what_needs_nothing_is_left_out(line: str) -> None:
@@ -89,3 +92,22 @@ def test_a_log_in_var_log_is_php_fpms_own_or_could_not_be_written() -> None:
     whole = Said((("/var/log/a.log", pool.place),), There((("/var/log/a.log", "file"),)))
     assert kept_logs(whole) == ["/x/php-fpm.d/a.conf:2: error_log = /var/log/a.log"]
     assert kept_logs(Said(whole.paths)) == []
+    folder = Setting.read("/x/php-fpm.d/a.conf", "3", "slowlog = /var/log/php/$pool.slow")
+    assert list(folder.paths()) == ["/var/log/php"]
+    there = There((("/var/log/php", "directory"),))
+    assert kept_logs(Said((("/var/log/php", folder.place),), there)) == []
+
+
+def test_pools_from_elsewhere_and_their_accounts_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = said(
+        tmp_path,
+        monkeypatch,
+        ini="error_log = /x/a\n",
+        apache="php_value error_log /x/b\n",
+        fpm=f"include = /data/pools/*.conf\ninclude = {tmp_path}/ini/*.conf\n[a]\nuser = shop\n",
+    )
+    place = f"{tmp_path}/php-fpm.conf"
+    assert found.accounts == (("shop", f"{place}:4: user"),)
+    assert unread(found) == [f"{place}:1: include = /data/pools/*.conf"]
