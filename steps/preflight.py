@@ -26,6 +26,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::host_has_the_public_addresses_of_jails"),
         check("preflight::path_of_the_jails_has_no_links"),
         check("preflight::network_of_jails_is_free"),
+        check("network::addresses_of_rc_conf_are_up"),
         check("preflight::kernel_takes_changes"),
         check("preflight::firewall_of_the_host_is_in_force"),
         check("preflight::rules_of_the_host_let_ours_work", ways=_ways(site)),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from operations.doors import Ways
-from operations.facts import Rules
+from operations.facts import RcConf, Rules
 from rollout.site import Site
 from tests.checks.conftest import HostFirewall
 
@@ -17,6 +19,46 @@ def test_interface_has_address(
     assert f"inet {address} " in there, f"interface {interface} does not have address {address}"
     assert f'"inet {address}/' in rc_conf, (
         f"rc.conf does not set address {address}: the next boot would lose it"
+    )
+
+
+_ADDRESSES = r"((?:\d+\.){3})(\d+)(?:-(\d+))?(?![\d.])"
+_INET = re.compile(rf"\binet\s+(?:vhid\s.*?\s)?(?:alias\s+)?{_ADDRESSES}")
+"""Not the other end of a tunnel; with vhid it is an address of carp(4)."""
+
+
+def at_boot(conf: Mapping[str, str], interface: str) -> Iterator[tuple[str, str]]:
+    """The rc variables that give an interface IPv4 addresses at boot, and each of these.
+
+    network.subr(8): of the numbered aliases those up to the first number that is missing; 1-3 in
+    the last place means three addresses.
+    """
+    several = f"ipv4_addrs_{interface}"
+    names = [f"ifconfig_{interface}", f"ifconfig_{interface}_aliases", several]
+    number = 0
+    while f"ifconfig_{interface}_alias{number}" in conf:
+        names.append(f"ifconfig_{interface}_alias{number}")
+        number += 1
+    for name in names:
+        pattern = re.compile(rf"(?<!\S){_ADDRESSES}") if name == several else _INET
+        for start, first, last in pattern.findall(conf.get(name, "")):
+            for each in range(int(first), int(last or first) + 1):
+                yield name, f"{start}{each}"
+
+
+def test_addresses_of_rc_conf_are_up(interfaces: dict[str, str], rc_conf: str) -> None:
+    """One that comes with the next restart would not be redirected to the jails."""
+    conf = RcConf().process(rc_conf.splitlines())
+    down = [
+        f'{name} in rc.conf: {address} is not on {card} now: "ifconfig {card} inet {address}/32 '
+        'alias"'
+        for card in interfaces
+        for name, address in at_boot(conf, card)
+        if f"inet {address} " not in interfaces[card]
+    ]
+    assert not down, (
+        f"{'; '.join(down)}: bring it up as rc.conf has it, or take it out of rc.conf: the ports "
+        "of services are redirected at the addresses that the host has when they move"
     )
 
 

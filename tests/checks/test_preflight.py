@@ -74,10 +74,13 @@ def test_path_of_the_jails_has_no_links(host: Any, site: Site) -> None:
 
 
 _ROUTES = (
-    "netstat -rn -f inet | awk '$1 ~ /^[0-9.]+\\/[0-9]+$/ {print $1, $4}'; "
+    "netstat -rn -f inet | awk '$1 ~ /^[0-9.]+\\/[0-9]+$/ && $4 !~ /^lo0$/ {print $1, $4}'; "
     "jls name ip4.addr | sed -e 's/^/jail /'"
 )
-"""Networks with their interfaces, and the jails with their addresses."""
+"""Networks with their interfaces, and the jails with their addresses. What is led to lo0 is denied
+(a private network that has no business outside)."""
+_WIDE = 8
+"""Bits; a wider one, as of a tunnel for half of the internet, is a default route by its size."""
 
 
 def test_network_of_jails_is_free(host: Any, interfaces: dict[str, str], site: Site) -> None:
@@ -88,9 +91,13 @@ def test_network_of_jails_is_free(host: Any, interfaces: dict[str, str], site: S
         f"the host reaches {row[0]} by {row[1]} (netstat -rn)"
         for row in rows
         if row[0] != "jail" and row[1] != site.lan.interface
-        if ip_network(row[0], strict=False).overlaps(own)
+        if (net := ip_network(row[0], strict=False)).prefixlen >= _WIDE and net.overlaps(own)
     ]
-    jails = {name: set(more.split(",")) for _, name, more in (r for r in rows if r[0] == "jail")}
+    jails = {
+        row[1]: {each for end in row[2:] for each in end.split(",")}
+        for row in rows
+        if row[0] == "jail"
+    }
     for name in site.built:
         address = str(site.jails[name].address)
         others = [each for each, has in jails.items() if address in has and each != name]

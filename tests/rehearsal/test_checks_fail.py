@@ -330,6 +330,10 @@ CASES = [
         "preflight::network_of_jails_is_free",
         "ifconfig vlan0 create; ifconfig vlan0 inet 10.80.0.1/16",
     ),
+    broken(
+        "network::addresses_of_rc_conf_are_up",
+        "sysrc ifconfig_vtnet0_alias0='inet 203.0.113.9/32'",
+    ),
     broken("preflight::kernel_takes_changes", "sysctl kern.securelevel=1"),
     lacking("preflight::mount_source_exists", jail="web", path="/nosuch"),
     broken(

@@ -14,6 +14,14 @@ def interface_has_address(site: Site, interface: str, address: str) -> Iterator[
     yield Look(f"grep -h 'inet {address}/' /etc/rc.conf", f"{ANY}inet {address}/{ANY}")
 
 
+def addresses_of_rc_conf_are_up(site: Site) -> Iterator[Look]:
+    """Each address that rc.conf gives the cards must be among those that they have."""
+    yield Look(
+        "grep -hE '^(ifconfig|ipv4_addrs)_' /etc/rc.conf; ifconfig -a | grep '[[:space:]]inet '",
+        ANY,
+    )
+
+
 def port_answers(site: Site, name: str, port: int) -> Iterator[Look]:
     yield Look(f"nc -z -w 10 {name} {port} && echo it answers", f"{ANY}it answers")
 
