@@ -16,8 +16,12 @@ CONNECT_LIMIT = 15  # seconds; sshd on a guest with half a CPU takes five to ans
 # root's shell is csh, which cannot handle several lines or nested quotes. So the command goes
 # through stdin to a new sh, and csh sees only this line.
 RUN_IN_SH = "exec /bin/sh -c 'exec /bin/sh -c \"$(cat)\"'"
-STILL_BOOTING = "pgrep -qf '^(/bin/)?sh (-o verify )?/etc/[r]c autoboot'"
-"""sh that succeeds while rc(8) runs; on 15.0 init(8) gives its sh an option."""
+RC = "^(/bin/)?sh (-o verify )?/etc/[r]c autoboot"
+"""rc(8) in ps(1); on 15.0 init(8) gives its sh an option."""
+STILL_BOOTING = f"{{ ! pgrep -qx getty && pgrep -qf '{RC}'; }}"
+"""sh that succeeds until rc(8) has ended. Then init(8) starts getty(8), if a terminal is on; a part
+of rc sleeps for a minute more, to check file systems (rc.d/bgfsck).
+"""
 _NOT_CONNECTED = ("ssh: ", "Connection ", "root@", "kex_exchange_identification")
 
 

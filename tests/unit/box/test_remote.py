@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
+import subprocess
 
 import pytest
 
-from box.remote import STILL_BOOTING
+from box.remote import RC, STILL_BOOTING
 
 SAID = {
     "/bin/sh /etc/rc autoboot": True,
@@ -19,5 +19,14 @@ SAID = {
 
 @pytest.mark.parametrize(("args", "boots"), SAID.items(), ids=SAID)
 def test_a_guest_boots_as_long_as_rc_runs(args: str, boots: bool) -> None:
-    pattern = shlex.split(STILL_BOOTING)[-1]
-    assert bool(re.search(pattern, args)) is boots
+    assert bool(re.search(RC, args)) is boots
+
+
+@pytest.mark.parametrize(("rc", "getty", "boots"), [(0, 1, True), (0, 0, False), (1, 1, False)])
+def test_a_guest_has_booted_when_there_is_a_terminal_or_no_rc(
+    rc: int, getty: int, boots: bool
+) -> None:
+    pgrep = f"pgrep() {{ case $1 in -qx) return {getty} ;; esac; return {rc}; }}"
+    text = f"{pgrep}; if {STILL_BOOTING}; then echo boots; fi; ! {STILL_BOOTING} && echo booted; :"
+    said = subprocess.run(["/bin/sh", "-c", text], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["boots" if boots else "booted"]
