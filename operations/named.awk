@@ -10,6 +10,8 @@ function element(word) {
     if ((word == old || word == "127.0.0.1") && is_in("listen-on|controls|[a-z]+-source")) return new
     if (word ~ /^127([.][0-9]+)*(\/[0-9]+)?$/ && is_in("acl|allow-.*|match-.*"))
         return "{ " word "; " lan "; " old "; }"
+    if ((word == old || word == old "/32") && is_in("allow-(recursion|query|query-cache)|match-clients"))
+        return "{ " word "; " lan "; }"
     return word
 }
 

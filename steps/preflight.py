@@ -39,6 +39,8 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::name_of_jail_is_free", until=f"{site.builder(jail)}.jail", jail=jail)
         for jail in site.built
     ]
+    if "bind" not in site.order and not site.lan.resolvers:
+        checks.append(check("recursion::is_allowed_to_jails"))
     checks += submission.preflight(site)
     checks += _mounts(site)
     checks += _accounts(site)

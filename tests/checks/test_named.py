@@ -8,12 +8,12 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from rollout.site import Site
+from tests.checks.named_conf import place, statements
 
 if TYPE_CHECKING:
     from operations.doors import Ways
     from tests.checks.conftest import HostFirewall
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{};]|[^\s{};"]+')
 _WRITTEN = ("secondary", "slave", "mirror", "stub")
 _OFF = ("none", "no", "false", "0", "off", "insecure", "")
 
@@ -28,7 +28,7 @@ def test_zones_may_be_open_twice(host: Any, site: Site, service: str) -> None:
     said = list(_written(printed.stdout))
     places = " ".join(site.services[service].configuration)
     rows = host.run(f"grep -rnE 'zone|{'|'.join(_EVERYWHERE)}' {places}").stdout.splitlines()
-    told = [f"{_place(rows, word)}: {what}" for word, what in said]
+    told = [f"{place(rows, word)}: {what}" for word, what in said]
     assert not told, (
         f"{'; '.join(told[:10])}{f'; and {len(told) - 10} more' * (len(told) > 10)}: a named "
         f"writes such zones itself, and two must not do so: set services.{service}.overlap = "
@@ -45,12 +45,12 @@ def test_servers_that_it_asks_are_not_at_localhost(host: Any, site: Site, servic
     there (docs/decisions/0026).
     """
     printed = host.run("named-checkconf -px")
-    tree, _ = _block(_TOKEN.findall(printed.stdout), 0)
+    tree = statements(printed.stdout)
     found = list(dict.fromkeys(_at_localhost(tree)))
     places = " ".join(site.services[service].configuration)
     words = f"grep -rnE '127\\.|::1' {places}"
     rows = host.run(words).stdout.splitlines() if found else []
-    told = [f"{_place(rows, re.escape(end))}: {name} {end}" for name, end in found]
+    told = [f"{place(rows, re.escape(end))}: {name} {end}" for name, end in found]
     jail = site.jail_of(service)
     assert not told, (
         f"services.{service}: {'; '.join(told)}: in jail {jail} that address is the jail itself, "
@@ -165,17 +165,12 @@ def _words(said: str) -> str:
 _EVERYWHERE = ("allow-new-zones", "catalog-zones", "dnssec-policy", "allow-update", "update-policy")
 
 
-def _place(rows: list[str], word: str) -> str:
-    wanted = re.compile(rf"^([^:]+:\d+):(?!\s*(?://|#)).*{word}")
-    return next((found[1] for row in rows if (found := wanted.match(row))), "named-checkconf -px")
-
-
 def _written(text: str) -> Iterator[tuple[str, str]]:
     """What a named writes itself: a pattern of the line that says it, and words for it.
 
     `text` is what named-checkconf -p prints: statements end with a semicolon, strings are quoted.
     """
-    tree, _ = _block(_TOKEN.findall(text), 0)
+    tree = statements(text)
     views = [(one[1:], one) for one in tree if one[0] in ("view", "options")]
     inherited = [each for _, one in views for each in _in(one)]
     for name in ("allow-new-zones", "catalog-zones"):
@@ -217,21 +212,3 @@ def _value(statement: list[Any]) -> str:
 
 def _in(statement: list[Any]) -> list[list[Any]]:
     return next((word for word in statement if isinstance(word, list)), [])
-
-
-def _block(tokens: list[str], at: int) -> tuple[list[list[Any]], int]:
-    """Statements up to the brace that ends the block; a block in one is a list."""
-    found: list[list[Any]] = []
-    words: list[Any] = []
-    while at < len(tokens) and tokens[at] != "}":
-        if tokens[at] == "{":
-            inner, at = _block(tokens, at + 1)
-            words.append(inner)
-        elif tokens[at] == ";":
-            if words:
-                found.append(words)
-            words = []
-        else:
-            words.append(tokens[at])
-        at += 1
-    return found, at

@@ -335,6 +335,11 @@ CASES = [
         "sysrc ifconfig_vtnet0_alias0='inet 203.0.113.9/32'",
     ),
     broken("preflight::kernel_takes_changes", "sysctl kern.securelevel=1"),
+    broken(
+        "recursion::is_allowed_to_jails",
+        "sed -i '' -e 's/recursion no/recursion yes; allow-recursion { 127.0.0.1; 203.0.113.2; }/' "
+        "/usr/local/etc/namedb/named.conf; service named onerestart",
+    ),
     lacking("preflight::mount_source_exists", jail="web", path="/nosuch"),
     broken(
         "preflight::links_in_data_lead_into_the_jail",

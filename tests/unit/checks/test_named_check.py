@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.checks.test_named import _TOKEN, _at_localhost, _block, _written
+from tests.checks.named_conf import statements
+from tests.checks.test_named import _at_localhost, _written
 
 # As named-checkconf -px of BIND 9.18.49 prints it.
 PRINTED = """\
@@ -75,5 +76,5 @@ def test_a_zone_that_named_writes_is_found(text: str, told: list[str]) -> None:
 )
 def test_a_server_at_localhost_is_found(text: str, told: list[tuple[str, str]]) -> None:
     # Of the same program: a statement in a line, each element of its block in another.
-    tree, _ = _block(_TOKEN.findall(PRINTED + text), 0)
+    tree = statements(PRINTED + text)
     assert list(_at_localhost(tree)) == told

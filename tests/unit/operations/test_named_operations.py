@@ -60,6 +60,10 @@ def fitted(tmp_path: Path, text: str, awk: str = "awk", **others: str) -> str:
             "acl own { 127.0.0.1; ::1; };",
             "acl own { { 127.0.0.1; 10.80.0.0/24; 203.0.113.2; }; ::1; };",
         ),
+        (
+            "allow-recursion { 203.0.113.2; };",
+            "allow-recursion { { 203.0.113.2; 10.80.0.0/24; }; };",
+        ),
         ("allow-query { 127/8; };", "allow-query { { 127/8; 10.80.0.0/24; 203.0.113.2; }; };"),
         ("forwarders { 127.0.0.1; };", "forwarders { 127.0.0.1; };"),
         ("acl localnets-too { any; };", "acl localnets-too { any; };"),

@@ -1,0 +1,16 @@
+"""Who may look up names with a name server of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from operations.command import ANY, Look
+from rollout.site import Site
+
+
+def is_allowed_to_jails(site: Site) -> Iterator[Look]:
+    """The first two must say the same; then see that the lists have the network of the jails."""
+    for ask in ("drill . NS", f"drill @{site.host.wan_address} . NS"):
+        yield Look(f"{ask} | head -n 2", ANY)
+    lists = "allow-recursion|allow-query|match-clients"
+    yield Look(f"named-checkconf -px | grep -E '{lists}'; echo {site.lan.network}", ANY)

@@ -1,0 +1,46 @@
+"""Programs in jails look up names with the host's own named, where that stays on the host."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rollout.site import Site
+from tests.checks.named_conf import place, refusing, statements
+
+_WHERE = "/usr/local/etc/namedb"
+_SAYS = "recursion|allow-query|match-clients"
+_ANSWERED = re.compile(r"rcode: NOERROR(?s:.)* ra[ ;]")
+
+
+def test_is_allowed_to_jails(host: Any, site: Site) -> None:
+    """If the host's programs ask a name server of the host: jails ask it at the public address."""
+    wan = site.host.wan_address
+    asked = ("grep -s '^nameserver' /etc/resolv.conf", "drill . NS", f"drill @{wan} . NS")
+    servers, here, there = host.run("; echo ==; ".join(asked)).stdout.split("==\n")
+    server = re.search(r"nameserver\s+(\S+)", servers)
+    own = server is not None and server[1] in ("127.0.0.1", "::1", str(wan))
+    used = own and _ANSWERED.search(here)
+    assert not used or _ANSWERED.search(there), (
+        f"{_USED}, which does not do so at {wan}, where those in jails would ask it: let it listen "
+        "and answer there, or name other servers in lan.resolvers"
+    )
+    refused = _refused(host, site) if used else []
+    assert not refused, (
+        f"{_USED}, which would refuse those of {'; '.join(refused)}: add {site.lan.network} there, "
+        "or name other servers in lan.resolvers"
+    )
+
+
+_USED = "programs look up names with a name server of the host (/etc/resolv.conf)"
+
+
+def _refused(host: Any, site: Site) -> list[str]:
+    """The jails, with the place in named.conf."""
+    tree = statements(host.run("named-checkconf -px").stdout)
+    clients = {name: site.jails[name].address for name in site.built}
+    by = {name: said for name, each in clients.items() if (said := refusing(tree, each))}
+    rows = host.run(f"grep -rnE '{_SAYS}' {_WHERE}").stdout.splitlines() if by else []
+    return [
+        f"jail {name}, {clients[name]} ({place(rows, each)}: {each})" for name, each in by.items()
+    ]
