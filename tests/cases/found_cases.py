@@ -1,0 +1,33 @@
+"""The hosts that were found wrong, and were mended: each has the outcome that its file says.
+
+A test file for each part of them, since pytest-xdist plays a file on one processor.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cases.__main__ import outcome
+from tests.cases.case import Case, read
+
+_CASES = {file: read(file) for file in sorted((Path(__file__).parent / "found").glob("*.toml"))}
+PARTS = ("web", "mail")
+"""What moves first; all others are a part of their own."""
+
+
+def part(case: Case) -> str:
+    first = next(each for each in case.order if each != "egress")
+    return first if first in PARTS else "others"
+
+
+def found(wanted: str) -> pytest.MarkDecorator:
+    """Marks a test that is to be run for each file of a part."""
+    files = [file for file, case in _CASES.items() if part(case) == wanted]
+    return pytest.mark.parametrize("file", files, ids=[file.stem for file in files])
+
+
+def is_mended(file: Path) -> None:
+    came = outcome(_CASES[file], "standin")
+    assert came.kind != "WRONG", came.why
