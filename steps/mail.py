@@ -93,6 +93,8 @@ def _with_login(site: Site) -> list[str]:
 
 def preflight(site: Site) -> tuple[Check, ...]:
     """What must be healthy on the host before anything begins."""
+    if _NAME not in site.services:
+        return ()
     before = "mail.retire"
     return (
         check("mail::maps_can_be_rebuilt", until=before),
