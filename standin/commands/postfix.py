@@ -84,7 +84,9 @@ def _edit(call: Call, file: str, pairs: list[str]) -> None:
 
 @command("/usr/local/sbin/postmap", "/usr/local/sbin/postalias")
 def postmap(host: Host, call: Call) -> Reply:
-    kind, _, file = call.args[0].partition(":") if len(call.args) == 1 else ("", "", "")
+    word = call.args[0] if len(call.args) == 1 else ""
+    # Without a type it is default_database_type; seen with Postfix 3.7.
+    kind, _, file = (word if ":" in word else f"hash:{word}").partition(":")
     text = call.rootdir.read(file)
     if kind not in ("hash", "btree") or text is None:
         raise Failed(f"{call.name}: fatal: open {file}: No such file or directory\n")
