@@ -130,9 +130,11 @@ _FORWARDED = r"""
 HOMES = (
     'files=.forward; [ ! -x /usr/local/bin/procmail ] || files="$files .procmailrc"; '
     '[ ! -x /usr/local/bin/maildrop ] || files="$files .mailfilter"; '
-    "awk -F: '$3 >= 1000 && $3 < 65530 {print $1, $3, $4, $6}' /etc/passwd | "
-    "while read -r name uid gid home; do "
-    '[ ! -s "/var/mail/$name" ] || echo "$name $uid /var/mail/$name"; '
+    "awk -F: '$3 >= 1000 && $3 < 65530 {print $1, $3, $4, $6, $7}' /etc/passwd | "
+    "while read -r name uid gid home shell; do "
+    # pw(8) makes an empty mailbox for each account, also for one that nobody writes to.
+    'case $shell in (*/nologin|*/false) [ -s "/var/mail/$name" ];; (*) [ -e "/var/mail/$name" ];; '
+    'esac && echo "$name $uid /var/mail/$name"; '
     '[ ! -d "$home/Maildir" ] || echo "$name $uid $home/Maildir"; '
     'for file in $files; do [ ! -e "$home/$file" ] || { echo "$name $uid $home/$file"; '
     f"{_FORWARD} | awk {one_line(_FORWARDED)} | while read -r path; do "

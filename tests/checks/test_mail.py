@@ -327,7 +327,11 @@ _SOME = '"$file" | head -n 20; fi; done'
 
 def recipients_question(site: Site) -> str:
     """sh that prints local recipients: accounts, aliases, virtual addresses; twenty of each map."""
-    accounts = "awk -F: '$3 >= 1000 && $3 < 65530 {print $1}' /etc/passwd | head -n 20; "
+    low, high = site.jails[site.jail_of("mail")].uids or (1, 0)
+    people = f"($3 >= {low} && $3 <= {high} || $7 !~ /(nologin|false)$/)"
+    accounts = (
+        f"awk -F: '$3 >= 1000 && $3 < 65530 && {people} {{print $1}}' /etc/passwd | head -n 20; "
+    )
     names = names_question(site).replace("| sed", "2>/dev/null | sed")
     domains = f"{names} | grep -E '^[a-z0-9.-]+[.][a-z]+$' | head -n 20 | sed -e 's/^/root@/'; "
     aliases = mailers.ALIASES["sendmail" if _is_sendmail(site) else "postfix"]
