@@ -70,7 +70,7 @@ def test_virtual_mailboxes_move_along_and_keep_what_came_meanwhile(tmp_path: Pat
             "/etc/mail/aliases:[0-9]+: /var/run/list",
         ),
         (
-            f"pw useradd vmail -u 5000 -d /nonexistent; echo 'mail_uid = vmail' >> {DOVECOT}",
+            f"pw useradd vmail -u 5000 -s /usr/sbin/nologin; echo 'mail_uid = vmail' >> {DOVECOT}",
             "doveconf: mail_uid: account vmail, uid 5000",
         ),
     ],
