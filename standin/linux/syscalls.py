@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
-LIMITS = {"nosuid": 2, "noexec": 8, "nosymfollow": 256}
+LIMITS = {"noexec": 8, "nosuid": 2, "nosymfollow": 256}
+"""What a mount can take away, in the order in which FreeBSD's mount(8) prints it."""
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 PR_SET_PDEATHSIG = 1

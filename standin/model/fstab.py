@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 
+from standin.linux import syscalls
 from standin.model.host import Host
-from standin.model.mounts import KINDS, LIMITS, REAL_KINDS, Mount
+from standin.model.mounts import KINDS, REAL_KINDS, Mount
 
 KERNEL_MODULES = ("nullfs", "tmpfs", "fdescfs")
 
@@ -39,7 +40,7 @@ def mount(host: Host, source: str, target: str, kind: str, options: list[str]) -
         kind,
         "ro" in options,
         is_real=is_real,
-        limits=tuple(each for each in LIMITS if each in options),
+        limits=tuple(each for each in syscalls.LIMITS if each in options),
     )
     host.mounts.mount(entry)
     return entry

@@ -12,8 +12,6 @@ from standin.linux.rootdir import RootDir
 # Mounted for real; ufs and fdescfs are only entries of the table.
 REAL_KINDS = ("nullfs", "tmpfs", "devfs")
 KINDS = (*REAL_KINDS, "ufs", "fdescfs")
-LIMITS = ("noexec", "nosuid", "nosymfollow")
-"""Options that take something away, in the order in which mount(8) prints them."""
 
 
 @dataclass(frozen=True)

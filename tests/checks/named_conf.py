@@ -49,10 +49,10 @@ def refusing(tree: Sequence[Statement], client: IPv4Address) -> str | None:
     acls = {_bare(one[1]): one[2] for one in tree if one[0] == "acl" and len(one) == 3}
     options = [inside for one in tree if one[0] == "options" for inside in one[-1]]
     views = [one[-1] for one in tree if one[0] == "view"]
-    fits = (each for each in views if _has(_list(each, "match-clients"), client, acls))
-    said = {one[0]: one for one in (*options, *next(fits, []))}
-    if views and not any(_has(_list(each, "match-clients"), client, acls) for each in views):
+    fits = [each for each in views if _has(_list(each, "match-clients"), client, acls)]
+    if views and not fits:
         return "match-clients"
+    said = {one[0]: one for one in (*options, *(fits[0] if fits else []))}
     if [_bare(str(word)) for word in said.get("recursion", [])[1:]] in (["no"], ["false"], ["0"]):
         return "recursion"
     lists = ("allow-recursion", "allow-query-cache", "allow-query")

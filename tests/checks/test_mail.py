@@ -12,7 +12,7 @@ from operations.jail import PROGRAMS
 from operations.needs import Listener
 from operations.queues import POSTFIX, SENDMAIL, Queue
 from rollout.site import Site
-from tests.checks import arrived, smtp
+from tests.checks import arrived, outsiders, smtp
 
 _NAMES = "echo '$=w' | /usr/sbin/sendmail -bt | sed -e 's/^> //'"
 
@@ -177,14 +177,7 @@ def test_local_helpers_are_reached(
 def test_named_accounts_are_in_the_jail(host: Any, ask: Ask, site: Site, service: str) -> None:
     jail = site.jail_of(service)
     named = dict(_settings(ask, site, jail).accounts)
-    asked = f"for name in {' '.join(named)}; do echo $name $(id -u $name 2>/dev/null); done"
-    rows = [row.split() for row in host.check_output(asked).splitlines()] if named else []
-    low, high = site.jails[jail].uids or (1, 0)
-    lost = [
-        f"{named[row[0]]}: account {row[0]}, uid {row[1]}"
-        for row in rows
-        if len(row) == 2 and 1000 <= int(row[1]) < 65530 and not low <= int(row[1]) <= high
-    ]
+    lost = outsiders.lost(host, named, site.jails[jail].uids)
     assert not lost, (
         f"jail {jail} would not have these: {'; '.join(lost)}: give jails.{jail}.uids a range that "
         "has the uid"

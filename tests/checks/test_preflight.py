@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from ipaddress import ip_network
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -315,11 +316,16 @@ def test_configuration_exists(host: Any, path: str) -> None:
     )
 
 
+def _leading_away(host: Any, site: Site, jail: str, places: Sequence[str]) -> list[str]:
+    """The links in these places that lead to what a jail will not have."""
+    has = (*PROGRAMS, *FRESH, *site.paths(jail))
+    return leading.lost(host, f"find -H {shlex.join(places)}", has)
+
+
 def test_links_in_data_lead_into_the_jail(host: Any, site: Site, service: str) -> None:
     """The data is mounted as it is: a link in it that leads elsewhere would lead nowhere there."""
     jail = site.jail_of(service)
-    places = " ".join(map(shlex.quote, site.services[service].data))
-    lost = leading.lost(host, f"find -H {places}", (*PROGRAMS, *FRESH, *site.paths(jail)))
+    lost = _leading_away(host, site, jail, site.services[service].data)
     assert not lost, (
         f"services.{service}.data: links in it lead to what jail {jail} will not have "
         f"({leading.told(lost)}): add the directories to jails.{jail}.mounts, or put the files in "
@@ -330,8 +336,7 @@ def test_links_in_data_lead_into_the_jail(host: Any, site: Site, service: str) -
 def test_links_in_configuration_lead_into_the_jail(host: Any, site: Site, service: str) -> None:
     """The configuration is copied with its links, as they are."""
     jail = site.jail_of(service)
-    places = " ".join(map(shlex.quote, site.services[service].configuration))
-    lost = leading.lost(host, f"find -H {places}", (*PROGRAMS, *FRESH, *site.paths(jail)))
+    lost = _leading_away(host, site, jail, site.services[service].configuration)
     assert not lost, (
         f"services.{service}.configuration: links in it lead to what jail {jail} will not have "
         f"({leading.told(lost)}): add what they lead to to services.{service}.configuration, or "

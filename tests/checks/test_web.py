@@ -15,7 +15,7 @@ from operations.facts import Rotated
 from operations.jail import PROGRAMS
 from rollout.site import Site
 from steps.carriers import FRESH
-from tests.checks import arrived, leading
+from tests.checks import arrived, leading, outsiders
 
 _PAGES = Path(__file__).with_name("pages.sh")
 SESSIONS = "find -x /tmp /var/tmp -name 'sess_*' -type f -mtime -1 | head -n 1"
@@ -94,15 +94,7 @@ def test_named_accounts_are_in_the_jail(host: Any, ask: Ask, site: Site, service
     named = dict(apache.accounts(ask(apache.Directives, places=places).lines))
     if any(ask(Enabled, script=each.rc) for each in site.companions(service)):
         named |= dict(ask(php.Settings, places=places).accounts)
-    words = " ".join(map(quote, named))
-    asked = f"for name in {words}; do echo $name $(id -u $name 2>/dev/null); done"
-    rows = [row.split() for row in host.check_output(asked).splitlines()] if named else []
-    low, high = site.jails[jail].uids or (1, 0)
-    lost = [
-        f"{named[row[0]]}: account {row[0]}, uid {row[1]}"
-        for row in rows
-        if len(row) == 2 and 1000 <= int(row[1]) < 65530 and not low <= int(row[1]) <= high
-    ]
+    lost = outsiders.lost(host, named, site.jails[jail].uids)
     assert not lost, (
         f"services.{service}: jail {jail} would not have these: {'; '.join(lost)}: give "
         f"jails.{jail}.uids a range that has the uid"
