@@ -170,6 +170,8 @@ def test_the_host_sees_the_logs_of_a_jail_where_nobody_in_it_can_lead_it_astray(
         "0",
     ]
     assert shown.target not in mounts(changed(service={"log_files": ()}))
+    [conf] = [each for each in used(SAMPLE, "files.put") if each["path"].endswith("/web.conf")]
+    assert f"/bin/realpath {ROOT}/var/log | /usr/bin/grep -qxF {ROOT}/var/log" in conf["content"]
 
 
 def test_the_host_sees_a_socket_that_only_the_jail_has() -> None:
@@ -268,6 +270,7 @@ def test_a_mount_out_of_a_jail_that_is_not_built_is_the_same_path_on_the_host() 
     assert mounts(SAMPLE)[point] == Nullfs("/usr/jails/mysql/root/var/run/mysql", point)
     [conf] = [each for each in used(alone, "files.put") if each["path"].endswith("/web.conf")]
     assert point not in conf["content"]
+    assert conf["content"].count("/bin/realpath") == 1, "its own logs alone"
 
 
 def test_the_host_daemon_still_serves_after_this_step() -> None:
