@@ -6,12 +6,13 @@ import inspect
 import os
 import signal
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 import testinfra.host
@@ -28,7 +29,7 @@ CHECKS = Path(__file__).parents[2] / "tests" / "checks"
 _WITHOUT = (
     *("cacheprovider", "terminal", "junitxml", "pastebin", "stepwise", "setuponly", "setupplan"),
     *("debugging", "faulthandler", "threadexception", "unraisableexception", "logging", "doctest"),
-    *("unittest", "subtests", "monkeypatch", "recwarn", "tmpdir", "legacypath"),
+    *("unittest", "subtests", "monkeypatch", "recwarn", "tmpdir", "legacypath", "warnings"),
 )
 
 
@@ -59,8 +60,46 @@ class Verdict:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class _Later:
+    """A fixture's value, found out when a check first wants it: only then may the host be asked."""
+
+    function: Callable[..., Any]
+    needs: Mapping[str, Any]
+
+    @cached_property
+    def value(self) -> Any:
+        return self.function(**_found(self.needs))
+
+
+def _found(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: each.value if isinstance(each, _Later) else each for name, each in values.items()}
+
+
+@dataclass(frozen=True)
+class _Deferred:
+    """Takes the place of a fixture's function."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, **needs: Any) -> _Later:
+        return _Later(self.function, needs)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A check with its values, as pytest would have called it."""
+
+    name: str
+    function: Callable[..., Any]
+    values: Mapping[str, Any]
+
+    def __call__(self) -> None:
+        self.function(**_found(self.values))
+
+
 class _Plugin:
-    """Gives each check its values, and collects the verdicts."""
+    """Gives each check its values, and keeps its call: all are made together, after pytest."""
 
     def __init__(
         self, checks: tuple[Check, ...], host: testinfra.host.Host, site: Site, outside: Outside
@@ -71,10 +110,9 @@ class _Plugin:
         self._host = host
         self._site = site
         self._outside = outside
-        self.verdicts: list[Verdict] = []
-        self.broken: list[str] = []
+        self.calls: list[_Call] = []
+        self.broken: list[Verdict] = []
         self.interrupted = False
-        self._running = False
 
     @pytest.fixture(scope="session")
     def host(self) -> testinfra.host.Host:
@@ -105,32 +143,28 @@ class _Plugin:
         return None if node in self._asked else []
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> None:
+        if inspect.isgeneratorfunction(fixturedef.func):
+            pytest.fail(f"the fixture {fixturedef.argname} yields: nothing would come back to it")
+        if not isinstance(fixturedef.func, _Deferred):
+            fixturedef.func = _Deferred(fixturedef.func)
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
-        if self.interrupted:
-            raise KeyboardInterrupt
         wanted = inspect.signature(pyfuncitem.obj).parameters
-        self._running = True
-        try:
-            pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
-        except AssertionError:
-            raise
-        except Exception as error:
-            raise AssertionError(_incomplete(error)) from error
-        finally:
-            self._running = False
+        values = {name: pyfuncitem.funcargs[name] for name in wanted}
+        self.calls.append(_Call(_name(pyfuncitem.nodeid), pyfuncitem.obj, values))
         return True
 
     @contextmanager
-    def interrupts_only_checks(self) -> Iterator[None]:
-        """Let ^C and SIGTERM raise in a check or before the next one, and nowhere else.
+    def interrupts_wait(self) -> Iterator[None]:
+        """Let ^C and SIGTERM raise after pytest only.
 
         In pytest's own generators they would leave its capture half set up, and print a traceback.
         """
 
         def interrupt(_number: int, _frame: FrameType | None) -> None:
             self.interrupted = True
-            if self._running:
-                raise KeyboardInterrupt
 
         wanted = (signal.SIGINT, signal.SIGTERM)
         before = {each: old for each in wanted if callable(old := signal.getsignal(each))}
@@ -141,18 +175,20 @@ class _Plugin:
         finally:
             for each, old in before.items():
                 signal.signal(each, old)
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" or report.failed:
-            name = _name(report.nodeid)
-            self.verdicts.append(Verdict(name, report.passed, report.duration, _message(report)))
-
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self.interrupted |= excinfo.type is KeyboardInterrupt  # pytest also raises one of its own
+        if report.failed:
+            found = str(report.longrepr)
+            self.broken.append(Verdict(_name(report.nodeid), False, report.duration, found))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.broken.append(str(report.longrepr))
+            self.broken.append(Verdict(_ALL, False, 0.0, str(report.longrepr)))
+
+
+_ALL = "all checks could be run"
 
 
 def _name(nodeid: str) -> str:
@@ -170,8 +206,12 @@ def named(check: Check) -> str:
     return _name(f"{check.node}[{values}]" if check.values else check.node)
 
 
-def _incomplete(error: Exception) -> str:
-    """The message for a check that could not be completed."""
+def _message(error: BaseException | None) -> str:
+    """What was found, in words, or why a check could not be completed."""
+    if error is None:
+        return ""
+    if isinstance(error, AssertionError):
+        return str(error).partition("\nassert ")[0]  # pytest adds the values behind that
     if isinstance(error, OSError):
         return f"the check got no answer: {error.strerror or error}"
     if isinstance(error, CellblockError):
@@ -183,44 +223,29 @@ def _incomplete(error: Exception) -> str:
     )
 
 
-def _message(report: pytest.TestReport) -> str:
-    if report.passed:
-        return ""
-    crash = getattr(report.longrepr, "reprcrash", None)
-    text = str(crash.message if crash else report.longrepr)
-    return text.partition("\nassert ")[0].removeprefix("AssertionError: ")
-
-
-def run(
-    checks: Iterable[Check],
-    session: Session,
-    site: Site,
-    outside: Outside,
-    *,
-    first: bool = False,
-) -> list[Verdict]:
-    """Run all of `checks`; with `first`, stop at the first that fails.
+def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside) -> list[Verdict]:
+    """Run all of `checks`, side by side: what they ask next goes in one round trip.
 
     A check that cannot be found or collected is a failure, never a pass.
     """
     wanted = tuple(checks)
     nodes = list(dict.fromkeys(check.node for check in wanted))
-    plugin = _Plugin(wanted, testinfra_host(session), site, outside)
+    host = testinfra_host(session)
+    plugin = _Plugin(wanted, host, site, outside)
     arguments = [str(CHECKS / node) for node in nodes]
     # With the project as root: a module of the same file name elsewhere stays a different module.
     quiet = ["-s", "--import-mode=importlib", f"--rootdir={CHECKS.parent.parent}"]
     quiet += [f"--confcutdir={CHECKS}", "-c", os.devnull]
     # testinfra's own plugin would give checks a `host` of its own backends.
     quiet += ["--disable-plugin-autoload", *(f"-pno:{name}" for name in _WITHOUT)]
-    if first:
-        quiet.append("--exitfirst")
-    with plugin.interrupts_only_checks():
+    with plugin.interrupts_wait():
         pytest.main([*quiet, *arguments], plugins=[plugin])
-    if plugin.interrupted:  # pytest does not raise it; half of the verdicts are no result
-        raise KeyboardInterrupt
+    verdicts = [
+        Verdict(call.name, ended.error is None, ended.seconds, _message(ended.error))
+        for call, ended in zip(plugin.calls, host.backend.together.run(plugin.calls), strict=True)
+    ]
     expected = len({(check.node, check.values) for check in wanted})
-    failed = plugin.broken or not all(verdict.passed for verdict in plugin.verdicts)
-    if plugin.broken or (len(plugin.verdicts) != expected and not (first and failed)):
-        found = "\n".join(plugin.broken) or f"{len(plugin.verdicts)} verdicts for {expected} checks"
-        plugin.verdicts.append(Verdict("all checks could be run", False, 0.0, found))
-    return plugin.verdicts
+    if plugin.broken or len(verdicts) != expected:
+        found = f"{len(verdicts)} verdicts for {expected} checks"
+        verdicts += plugin.broken or [Verdict(_ALL, False, 0.0, found)]
+    return verdicts

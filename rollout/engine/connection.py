@@ -13,7 +13,8 @@ from rollout.engine.listener import Listener
 from rollout.errors import CellblockError, Locked, Refused, RolledBack, Stuck, Unreachable
 from rollout.host import journal
 from rollout.host.journal import Entry
-from rollout.host.session import Result, Session, Target
+from rollout.host.session import Session, Target
+from rollout.host.together import Result
 from rollout.plan import Plan
 from rollout.site import JOURNAL
 

@@ -91,12 +91,11 @@ class Runner:
         journal.must_fit(found, self.plan)
         return found
 
-    def run_checks(self, wanted: Iterable[Check], *, first: bool = False) -> list[Verdict]:
-        """Run checks; with `first`, stop at the first that fails."""
+    def run_checks(self, wanted: Iterable[Check]) -> list[Verdict]:
         wanted = list(wanted)
         if not wanted:
             return []
-        return checks.run(wanted, self.session, self.plan.site, self.outside, first=first)
+        return checks.run(wanted, self.session, self.plan.site, self.outside)
 
     def verify(self) -> list[Verdict]:
         """Run all checks of the confirmed steps."""
@@ -118,8 +117,8 @@ class Runner:
     def must_pass_preflight(self, known: Journal, wanted: int) -> None:
         """Run the checks of the steps that have no commands, before anything is begun.
 
-        Raises Refused at the first that fails. It allows for what an applied step has changed, even
-        if that step is not confirmed yet.
+        Raises Refused with all that fail. It allows for what an applied step has changed, even if
+        that step is not confirmed yet.
         """
         there = [entry for entry in known.entries if entry.being_typed or entry.state in _STANDING]
         due = set(self._due({entry.name for entry in there}))
@@ -127,13 +126,13 @@ class Runner:
         wanted_checks = [check for step in preflight for check in step.checks if check in due]
         if wanted_checks:
             self.listener.note(f"running the preflight checks: {len(wanted_checks)}")
-        failed = _failed(self.run_checks(wanted_checks, first=True))
+        failed = _failed(self.run_checks(wanted_checks))
         if failed:
             raise Refused(
                 f"{self.connection.target.name} does not pass the preflight checks of "
                 f"{self.plan.site.path}",
                 evidence=_evidence(failed),
-                todo="nothing was changed; fix what is named; cellblock check shows all of it",
+                todo="nothing was changed; fix what is named",
             )
 
     def compiled(self, position: int) -> bundle.Bundle:

@@ -8,10 +8,11 @@ import secrets
 import selectors
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from shlex import quote
 from typing import IO, Any, NoReturn, Protocol
@@ -22,9 +23,12 @@ from pyinfra.context import ctx_host
 from testinfra.backend.base import BaseBackend, CommandResult
 
 from rollout.errors import Refused, Unreachable
+from rollout.host.together import Result, Together
 
 CONNECT_WITHIN = 30
 """Seconds for ssh to connect."""
+LIMIT = 120.0
+"""Seconds that a command may take, unless its caller knows better."""
 
 
 class Target(Protocol):
@@ -101,13 +105,6 @@ def _pipes(shell: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[byt
     return shell.stdin, shell.stdout, shell.stderr
 
 
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
 class Session:
     """One connection with one shell on the host, which runs one command after the other.
 
@@ -149,32 +146,55 @@ class Session:
         self._err.close()
 
     def run(
-        self, command: str, *, limit: float = 120, line: Callable[[str], None] | None = None
+        self, command: str, *, limit: float = LIMIT, line: Callable[[str], None] | None = None
     ) -> Result:
         """Run sh text and wait for its end, `limit` seconds at most.
 
         `line` is called with each line of stdout as it comes. Raises Unreachable if the connection
         ends, or the command does not end within the limit.
         """
+        [result] = self.run_all([command], limit=limit, line=line)
+        return result
+
+    def run_all(
+        self,
+        commands: Sequence[str],
+        *,
+        limit: float | None = None,
+        line: Callable[[str], None] | None = None,
+    ) -> list[Result]:
+        """Run one after the other, whether they succeed or not, in one round trip.
+
+        `limit` is for all of them; by default each may take as long as it could alone.
+        """
         self.trips += 1
-        # In a subshell, so that `exit` and `cd` affect this command only; without stdin, so that it
-        # cannot read the commands after it; with LC_ALL=C, whatever locale the login sets.
-        text = (
-            f"( export LC_ALL=C; eval {quote(command)} ) </dev/null; "
-            f"printf '\\n{self._mark} %s\\n' $?; printf '\\n{self._mark}\\n' >&2\n"
+        # One line: the shell has read all of it before it prints, so neither side waits for the
+        # other. In subshells, so that `exit` and `cd` affect one command only; without stdin, so
+        # that it cannot read the next; with LC_ALL=C, whatever locale the login sets.
+        text = "; ".join(
+            f"( export LC_ALL=C; eval {quote(each)} ) </dev/null; "
+            f"printf '\\n{self._mark} %s\\n' $?; printf '\\n{self._mark}\\n' >&2"
+            for each in commands
         )
+        limit = limit or LIMIT * len(commands)
         try:
-            self._send(text)
-            out, err = self._read(time.monotonic() + limit, line)
+            self._send(f"{text}\n")
+            out, err, ends = self._read(len(commands), time.monotonic() + limit, line)
         except KeyboardInterrupt:  # the next command would read this one's output as its own
             self._in.close()
             self._shell.kill()
             raise
         self._connected = True
-        body, _, code = out.rpartition(f"\n{self._mark} ")
-        return Result(int(code), body, err.rpartition(f"\n{self._mark}")[0])
+        outs = re.split(rf"\n{self._mark} (\d+)\n", out)
+        took = [end - start for start, end in pairwise(ends)]
+        return [
+            Result(int(code), body, said, seconds)
+            for body, code, said, seconds in zip(
+                outs[:-1:2], outs[1::2], err.split(f"\n{self._mark}\n")[:-1], took, strict=True
+            )
+        ]
 
-    def output(self, command: str, *, limit: float = 120) -> str:
+    def output(self, command: str, *, limit: float = LIMIT) -> str:
         """The stdout of a command that must succeed."""
         result = self.run(command, limit=limit)
         if result.code != 0:
@@ -191,12 +211,15 @@ class Session:
         except (OSError, ValueError):  # ValueError: we closed it ourselves
             self._lost(b"")
 
-    def _read(self, deadline: float, line: Callable[[str], None] | None) -> tuple[str, str]:
+    def _read(
+        self, count: int, deadline: float, line: Callable[[str], None] | None
+    ) -> tuple[str, str, list[float]]:
+        """Both outputs with `count` marks; when it began, and when each command had ended."""
         got = {self._out: bytearray(), self._err: bytearray()}
-        done = re.compile(rb"\n" + self._mark.encode() + rb"( \d+)?\n$")
-        longest = len(self._mark) + 8
+        mark = self._mark.encode()
+        ends = [time.monotonic()]
         reported = 0
-        while not all(done.search(data[-longest:]) for data in got.values()):
+        while not all(data.count(mark) == count and data[-1:] == b"\n" for data in got.values()):
             left = deadline - time.monotonic()
             ready = self._ready.select(timeout=left) if left > 0 else []
             if not ready:
@@ -207,11 +230,12 @@ class Session:
                 if not data:
                     self._lost(bytes(got[self._err]))
                 got[pipe] += data
+            ends += [time.monotonic()] * (got[self._out].count(mark) + 1 - len(ends))
             if line is not None:
                 reported = self._report(got[self._out], reported, line)
         # Not "replace": facts are compared byte for byte.
         out, err = (data.decode(errors="surrogateescape") for data in got.values())
-        return out.removesuffix("\n"), err.removesuffix("\n")
+        return out, err, ends
 
     def _report(self, data: bytearray, start: int, line: Callable[[str], None]) -> int:
         """Call `line` for each whole line from `start` on. Returns where the next one begins."""
@@ -292,10 +316,11 @@ class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra ships no ty
         super().__init__(session.target.name)
         self._encoding = "utf-8"
         self.session = session
+        self.together = Together(session.run_all)
 
     def run(self, command: str, *args: str, **_: Any) -> CommandResult:
         text = self.quote(command, *args)
-        result = self.session.run(text)
+        result = self.together.ask(text)
         return self.result(result.code, text.encode(), result.out, result.err)
 
 

@@ -12,13 +12,15 @@ from operations.carried import is_in
 _TOLD = 5  # links
 
 
-def lost(host: Any, found: str, has: Sequence[str]) -> list[str]:
-    """Of the links that the command `found` prints: those whose end the host has, and the jail will
-    not. It is find(1), with the paths of links to print by `stat -f '%N%t%Y'`.
-    """
-    printed = host.run(f"{found} -type l -exec stat -f '%N%t%Y' {{}} +").stdout.splitlines()
-    odd = [row for row in printed if row.count("\t") != 1]
-    rows = [row.split("\t") for row in printed if row not in odd]
+def printed(host: Any, found: str) -> list[str]:
+    """The links that the command `found`, a find(1), finds: path and end of each."""
+    return list(host.run(f"{found} -type l -exec stat -f '%N%t%Y' {{}} +").stdout.splitlines())
+
+
+def lost(host: Any, links: Sequence[str], has: Sequence[str]) -> list[str]:
+    """Of these printed links, those whose end the host has, and the jail will not."""
+    odd = [row for row in links if row.count("\t") != 1]
+    rows = [row.split("\t") for row in links if row not in odd]
     ends = {link: posixpath.normpath(posixpath.join(link, "..", end)) for link, end in rows}
     away = {link: end for link, end in ends.items() if not is_in(end, has)}
     words = " ".join(map(quote, away))

@@ -12,21 +12,23 @@ shift 6
 work=$(mktemp -d /var/tmp/cellblock.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
-answer() { # address : from the question of the loop below
-    printf 'GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$name" >"$work/asked"
+ask() { # file address : for the answer to the question of the loop below
     case $port in
-    */tls) timeout 10 openssl s_client -quiet -connect "$1:${port%/tls}" -servername "$name" ;;
-    *) nc -w 10 "$1" "$port" ;;
-    esac <"$work/asked" >"$work/raw" 2>/dev/null || :
-    tr -d '\r' <"$work/raw" >"$work/answer"
-    LC_ALL=C sed '1,/^$/d' "$work/answer" >"$work/body"
-    LC_ALL=C awk -v length_="$(wc -c <"$work/body")" -v hash="$(sha256 -q "$work/body")" '
-        BEGIN { status = "none"; where = "-" }
-        NR == 1 && $2 != "" { status = $2 }
-        /^$/ { exit }
-        tolower($1) == "location:" && $2 != "" { where = $2 }
-        END { printf " %s %d %s %s", status, length_, hash, where }
-    ' "$work/answer"
+    */tls) timeout 10 openssl s_client -quiet -connect "$2:${port%/tls}" -servername "$name" ;;
+    *) nc -w 10 "$2" "$port" ;;
+    esac <"$work/asked" >"$work/$1" 2>/dev/null || :
+}
+cr=$(printf '\r')
+opening() { # file : prints status and location of its answer; no program is started for it
+    status=none where=-
+    while IFS=" $cr" read -r field value _; do
+        case $field in
+        HTTP/*) status=${value:-none} ;;
+        [Ll][Oo][Cc][Aa][Tt][Ii][Oo][Nn]:) where=${value:--} ;;
+        '') break ;;
+        esac
+    done <"$work/$1"
+    printf '%s %s\n' "$status" "$where"
 }
 
 : >"$work/all"
@@ -49,6 +51,22 @@ awk -v most="$most" '
 
 for port in $ports; do
     while read -r name path; do
-        printf '%s %s %s%s%s%s\n' "$port" "$name" "$path" "$(answer "$address")" "$(answer "$jail")" "$(answer "$address")"
+        printf 'GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$name" >"$work/asked"
+        ask 1 "$address"
+        ask 2 "$jail"
+        ask 3 "$address"
+        { opening 1; opening 2; opening 3; } >"$work/heads"
+        cd "$work"
+        LC_ALL=C sed -i '' "1,/^$cr\\{0,1\\}\$/d" 1 2 3
+        sha256 -q 1 2 3 >hashes
+        wc -c 1 2 3 >lengths
+        printf '%s %s %s' "$port" "$name" "$path"
+        { read -r one _; read -r two _; read -r three _; } <lengths
+        for length in "$one" "$two" "$three"; do
+            read -r status where <&3
+            read -r hash <&4
+            printf ' %s %s %s %s' "$status" "$length" "$hash" "$where"
+        done 3<heads 4<hashes
+        echo
     done <"$work/all"
 done

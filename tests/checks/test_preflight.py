@@ -9,7 +9,10 @@ from ipaddress import ip_network
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from operations import named
+from operations.carried import is_in
 from operations.facts import jails_of
 from operations.jail import PROGRAMS
 from operations.needs import Listener, Running
@@ -316,16 +319,29 @@ def test_configuration_exists(host: Any, path: str) -> None:
     )
 
 
-def _leading_away(host: Any, site: Site, jail: str, places: Sequence[str]) -> list[str]:
+@pytest.fixture(scope="session")
+def links(host: Any, site: Site) -> list[str]:
+    """In the configuration and the data of all services, asked for at once."""
+    services = site.services.values()
+    places = [path for each in services for path in (*each.configuration, *each.data)]
+    return leading.printed(host, f"find -H {shlex.join(dict.fromkeys(places))}")
+
+
+def _leading_away(
+    host: Any, links: Sequence[str], site: Site, jail: str, places: Sequence[str]
+) -> list[str]:
     """The links in these places that lead to what a jail will not have."""
     has = (*PROGRAMS, *FRESH, *site.paths(jail))
-    return leading.lost(host, f"find -H {shlex.join(places)}", has)
+    within = [each for each in links if is_in(each.partition("\t")[0], places)]
+    return leading.lost(host, within, has)
 
 
-def test_links_in_data_lead_into_the_jail(host: Any, site: Site, service: str) -> None:
+def test_links_in_data_lead_into_the_jail(
+    host: Any, links: list[str], site: Site, service: str
+) -> None:
     """The data is mounted as it is: a link in it that leads elsewhere would lead nowhere there."""
     jail = site.jail_of(service)
-    lost = _leading_away(host, site, jail, site.services[service].data)
+    lost = _leading_away(host, links, site, jail, site.services[service].data)
     assert not lost, (
         f"services.{service}.data: links in it lead to what jail {jail} will not have "
         f"({leading.told(lost)}): add the directories to jails.{jail}.mounts, or put the files in "
@@ -333,10 +349,12 @@ def test_links_in_data_lead_into_the_jail(host: Any, site: Site, service: str) -
     )
 
 
-def test_links_in_configuration_lead_into_the_jail(host: Any, site: Site, service: str) -> None:
+def test_links_in_configuration_lead_into_the_jail(
+    host: Any, links: list[str], site: Site, service: str
+) -> None:
     """The configuration is copied with its links, as they are."""
     jail = site.jail_of(service)
-    lost = _leading_away(host, site, jail, site.services[service].configuration)
+    lost = _leading_away(host, links, site, jail, site.services[service].configuration)
     assert not lost, (
         f"services.{service}.configuration: links in it lead to what jail {jail} will not have "
         f"({leading.told(lost)}): add what they lead to to services.{service}.configuration, or "

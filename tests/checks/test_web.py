@@ -172,7 +172,7 @@ def test_links_to_pages_lead_into_the_jail(host: Any, ask: Ask, site: Site, serv
     lost = [f"{each} is served" for each in real if not is_in(each, has)]
     inside = " ".join(map(quote, dict.fromkeys(each for each in real if is_in(each, has))))
     if inside:
-        lost += leading.lost(host, f"find {inside} -maxdepth {_DEEP}", has)
+        lost += leading.lost(host, leading.printed(host, f"find {inside} -maxdepth {_DEEP}"), has)
     assert not lost, (
         f"services.{service}: Apache serves pages that jail {jail} will not have "
         f"({leading.told(lost)}): add the directories to jails.{jail}.mounts, or put the files in "

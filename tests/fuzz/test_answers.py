@@ -17,7 +17,8 @@ from rollout.engine.listener import Listener
 from rollout.engine.runner import Runner
 from rollout.errors import CellblockError
 from rollout.host import bundle, journal
-from rollout.host.session import Result, Session
+from rollout.host.session import Session
+from rollout.host.together import Result
 from rollout.probe import outage
 from rollout.report import status
 from tests.fuzz.material import HOST_LINES, JOURNAL_LINES, PROJECT, WORDS, spoken, tried

@@ -55,11 +55,11 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
     """Writes a file of checks, `claims`, and runs some of them."""
     with Session(Here()) as session:
 
-        def run(text: str, *wanted: Check, first: bool = False) -> list[Verdict]:
+        def run(text: str, *wanted: Check) -> list[Verdict]:
             (tmp_path / "test_claims.py").write_text(f"import pytest\n{text}")
             monkeypatch.setattr(checks, "CHECKS", tmp_path)
             asked = [Check(f"claims::{each.test}", each.values) for each in wanted]
-            return checks.run(asked, session, SITE, Users(), first=first)
+            return checks.run(asked, session, SITE, Users())
 
         yield run
 
@@ -188,35 +188,58 @@ def test_a_check_whose_values_are_not_those_of_its_function(ask: Ask, wanted: Ch
     assert not all(passed(ask("def test_a(jail): pass\n", wanted)))
 
 
-def test_a_fixture_that_breaks_afterwards_is_a_no(ask: Ask) -> None:
-    text = "@pytest.fixture\ndef x():\n    yield\n    assert False, 'left'\ndef test_a(x): pass\n"
+def test_a_fixture_that_breaks_is_a_no(ask: Ask) -> None:
+    text = "@pytest.fixture\ndef x(): assert False, 'left'\ndef test_a(x): pass\n"
+    [verdict] = ask(text, check("a"))
+    assert (verdict.passed, verdict.message) == (False, "left")
+
+
+def test_a_fixture_that_yields_is_a_no(ask: Ask) -> None:
+    """Nothing would come back to it."""
+    text = "@pytest.fixture\ndef x():\n    yield 1\ndef test_a(x): pass\n"
     assert not all(passed(ask(text, check("a"))))
 
 
-def test_with_first_the_rest_is_not_asked_after_a_no(ask: Ask) -> None:
-    text = "def test_a(): assert 0, 'this'\ndef test_b(): pass\n"
-    [verdict] = ask(text, check("a"), check("b"), first=True)
-    assert verdict.message == "this"
+# Checks run side by side.
 
 
-def test_with_first_all_is_asked_as_long_as_it_holds(ask: Ask) -> None:
-    text = "def test_a(): pass\ndef test_b(): pass\n"
-    assert passed(ask(text, check("a"), check("b"), first=True)) == [True, True]
-
-
-def test_with_first_a_skipped_check_is_no_yes_either(ask: Ask) -> None:
-    text = "@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass\n"
-    assert not all(passed(ask(text, check("a"), check("b"), first=True)))
-
-
-def test_all_checks_share_the_one_session(ask: Ask) -> None:
+def test_what_checks_ask_next_is_one_round_trip(ask: Ask) -> None:
     text = (
-        "def test_a(host): assert host.run('true').rc == 0\n"
-        "def test_b(host):\n"
-        "    assert host.backend.session.target.name == 'here'\n"
-        "    assert host.backend.session.trips >= 1\n"
+        "@pytest.fixture(scope='session')\ndef x(host): return host.check_output('echo x')\n"
+        "def test_a(host, x): assert host.check_output('echo a') + x == 'ax'\n"
+        "def test_b(host, x): assert x + host.check_output('echo b') == 'xb'\n"
+        "def test_c(host): assert host.backend.session.trips == 0\n"
+        "def test_d(host, x):\n"
+        "    host.run('true')\n"
+        "    assert host.backend.session.trips == 2\n"
     )
-    assert passed(ask(text, check("a"), check("b"))) == [True, True]
+    assert passed(ask(text, *map(check, "abcd"))) == [True] * 4
+
+
+def test_what_several_checks_ask_at_once_runs_once(ask: Ask, tmp_path: Path) -> None:
+    text = f"def test_a(host, n): host.check_output('echo >> {tmp_path}/ran')\n"
+    assert all(passed(ask(text, *(check("a", n=n) for n in range(3)))))
+    assert (tmp_path / "ran").read_text() == "\n"
+
+
+def test_a_check_that_ends_does_not_end_the_others(ask: Ask) -> None:
+    text = (
+        "def test_a(host):\n    host.run('true')\n    assert 0, 'this'\n"
+        "def test_b(host): assert [host.run(f'exit {n}').rc for n in range(3)] == [0, 1, 2]\n"
+    )
+    assert passed(ask(text, check("a"), check("b"))) == [False, True]
+
+
+def test_a_connection_that_ends_is_told_by_each_check_that_waits(ask: Ask) -> None:
+    text = "def test_a(host, n): host.run('kill -9 $$')\n"
+    verdicts = ask(text, check("a", n=1), check("a", n=2))
+    assert [each.message for each in verdicts] == ["here: the connection ended"] * 2
+
+
+def test_the_time_of_a_check_is_that_of_its_questions(ask: Ask) -> None:
+    text = "def test_a(host): host.run('sleep 0.3')\ndef test_b(host): host.run('true')\n"
+    slow, quick = ask(text, check("a"), check("b"))
+    assert slow.seconds >= 0.3 > quick.seconds
 
 
 def test_asking_leaves_no_files_behind(ask: Ask, tmp_path: Path) -> None:
