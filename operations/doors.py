@@ -10,6 +10,8 @@ from typing import Literal
 
 from operations import placing
 from operations.facts import Bound, Rule
+from operations.host_decisions import Firewall, Obstacle, Proto
+from operations.placing_outward import Outward, outward
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,14 @@ class View:
     networks of jails.
     """
 
-    wall: placing.Firewall
+    wall: Firewall
     own: tuple[IPv4Address, ...]
     bound: tuple[Bound, ...] = ()
     ours: tuple[Rule, ...] = ()
     nats: Mapping[int, str] = field(default_factory=dict)
     apart: tuple[str, ...] = ()
 
-    def served(
-        self, doors: Doors, proto: placing.Proto, port: int
-    ) -> tuple[tuple[IPv4Address, ...], bool]:
+    def served(self, doors: Doors, proto: Proto, port: int) -> tuple[tuple[IPv4Address, ...], bool]:
         """The addresses of the host at which a daemon serves a port, and whether 127.0.0.1 is one.
 
         When the daemon has moved, our rules still tell. A plan without a host takes all.
@@ -78,7 +78,7 @@ class View:
     def _of_jails(self, address: IPv4Address) -> bool:
         return any(address in ip_network(each) for each in self.apart)
 
-    def _redirected(self, doors: Doors, proto: placing.Proto, port: int) -> set[IPv4Address]:
+    def _redirected(self, doors: Doors, proto: Proto, port: int) -> set[IPv4Address]:
         if doors.what == "answers":
             pairs = re.findall(r"redirect_addr \S+ ([\d.]+)", self.nats.get(doors.nat, ""))
             return set(map(IPv4Address, pairs))
@@ -102,12 +102,12 @@ class Doors:
     what: Literal["all", "localhost", "answers"]
     jail: str
     nat: int
-    ports: tuple[tuple[placing.Proto, int, bool], ...]
+    ports: tuple[tuple[Proto, int, bool], ...]
     addresses: tuple[str, ...]
     others: tuple[str, ...] | None
     front: int
 
-    def into(self, proto: placing.Proto, port: int) -> str:
+    def into(self, proto: Proto, port: int) -> str:
         """How the rules begin that lead to the jail."""
         return f"fwd {self.jail},{port}" if proto == "tcp" else f"nat {self.nat}"
 
@@ -129,15 +129,11 @@ class Doors:
             found += self._of(view.wall, port, local=local)
         return list(dict.fromkeys(found))
 
-    def _at(
-        self, view: View, proto: placing.Proto, number: int
-    ) -> tuple[tuple[IPv4Address, ...], bool]:
+    def _at(self, view: View, proto: Proto, number: int) -> tuple[tuple[IPv4Address, ...], bool]:
         served, local = view.served(self, proto, number)
         return tuple(map(IPv4Address, self.addresses)) or served, local
 
-    def _of(
-        self, wall: placing.Firewall, port: placing.Port, *, local: bool
-    ) -> list[placing.Placed]:
+    def _of(self, wall: Firewall, port: placing.Port, *, local: bool) -> list[placing.Placed]:
         led = local and self.others is not None
         others = [IPv4Address(each) for each in self.others or ()] if led else None
         if self.what == "localhost":
@@ -192,7 +188,7 @@ class Exits:
         """As for doors."""
         found: list[placing.Placed] = []
         for jail, serves in self.jails:
-            way = placing.Outward(
+            way = Outward(
                 IPv4Address(jail),
                 self.nat,
                 IPv4Address(beside.wan),
@@ -201,7 +197,7 @@ class Exits:
                 self.ports,
                 serves,
             )
-            found += placing.outward(view.wall, way)
+            found += outward(view.wall, way)
             found += self._errors(found, jail, beside)
         return list(dict.fromkeys(found))
 
@@ -251,7 +247,7 @@ class Ways:
         for way in self.each:
             try:
                 way.placed(view, self.beside)
-            except placing.Obstacle as obstacle:
+            except Obstacle as obstacle:
                 found.append(str(obstacle))
         return list(dict.fromkeys(found))
 

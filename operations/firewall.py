@@ -9,7 +9,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
-from operations import files, placing
+from operations import files
 from operations.command import Commands, Reversible
 from operations.doors import View, Ways
 from operations.facts import (
@@ -24,6 +24,8 @@ from operations.facts import (
     Rule,
     Rules,
 )
+from operations.host_decisions import Obstacle, of_host
+from operations.placing import Placed
 
 _LOADED = "ipfw list >/dev/null 2>&1"
 _DEFAULT = "net.inet.ip.fw.default_to_accept"
@@ -80,7 +82,7 @@ def rules(number: int, set: int, bodies: Sequence[str]) -> Commands:
     yield from _added(set, [(number, body) for body in bodies])
 
 
-def _added(set: int, placed: Sequence[placing.Placed]) -> Commands:
+def _added(set: int, placed: Sequence[Placed]) -> Commands:
     """`set N delete M` deletes rule M from set N; `delete set N M`, which looks alike, would delete
     the whole sets N and M.
     """
@@ -142,7 +144,7 @@ def _parts(config: str) -> tuple[str, list[str]]:
 
 
 @operation()
-def opened(set: int, ways: Ways, path: str, *, fixed: Sequence[placing.Placed] = ()) -> Commands:
+def opened(set: int, ways: Ways, path: str, *, fixed: Sequence[Placed] = ()) -> Commands:
     """Add the rules of `ways` to a disabled set, and save them in `path` for the next boot.
 
     Each stands directly before the rule of the host that lets its packets pass, so the host's own
@@ -151,7 +153,7 @@ def opened(set: int, ways: Ways, path: str, *, fixed: Sequence[placing.Placed] =
     view = _view(ways)
     try:
         rules = [*fixed, *ways.placed(view)]
-    except placing.Obstacle as obstacle:
+    except Obstacle as obstacle:
         raise OperationError(str(obstacle)) from None
     configs = ways.nats(view)
     for instance, config in configs.items():
@@ -170,7 +172,7 @@ def _view(ways: Ways) -> View:
     has = host.get_fact(OwnAddresses, wan=beside.wan) or ()
     jails: tuple[str, ...] = host.get_fact(JailAddresses)
     return View(
-        placing.of_host(theirs, nats=nats, ends_at_nat=host.get_fact(OnePass), floor=beside.floor),
+        of_host(theirs, nats=nats, ends_at_nat=host.get_fact(OnePass), floor=beside.floor),
         beside.own([each.ip for each in has], jails),
         host.get_fact(Listeners, ports=ways.ports),
         tuple(rule for rule in host.get_fact(Rules) if first <= rule.set <= last),

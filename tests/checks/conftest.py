@@ -11,8 +11,9 @@ import pytest
 from operations.carried import Ask
 from operations.doors import Doors, View, Ways
 from operations.facts import JAIL_CONF, JailAddresses, Listeners, Nats, Networks, OnePass, Rules
+from operations.host_decisions import Obstacle, of_host
 from operations.needs import Daemons, Listener, Running
-from operations.placing import Obstacle, Placed, of_host
+from operations.placing import Placed
 from rollout import plan
 from rollout.site import Site
 from steps import carriers as carrying

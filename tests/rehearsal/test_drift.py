@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.placing import LATEST
+from operations.host_decisions import LATEST
 from rollout import plan, site
 from rollout.engine import drift
 from rollout.engine.listener import Listener

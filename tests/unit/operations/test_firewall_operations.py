@@ -30,7 +30,7 @@ from operations.facts import (
     State,
 )
 from operations.facts import Path as At
-from operations.placing import of_host
+from operations.host_decisions import of_host
 from tests.unit.operations.asking import pairs, recorded, reversible, yielded
 
 HTTP = "fwd 10.80.0.2,80 tcp from any to 203.0.113.2 80 in"

@@ -15,7 +15,8 @@ import pytest
 
 from operations.doors import Beside, Doors, Exits, View, Ways
 from operations.facts import Rule
-from operations.placing import Obstacle, Placed, of_host
+from operations.host_decisions import Obstacle, of_host
+from operations.placing import Placed
 from standin.model.firewall import Firewall, parse_nat
 from standin.model.rules import Packet, parse
 

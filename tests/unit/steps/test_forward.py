@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from operations.doors import View, Ways
-from operations.placing import Placed, of_host
+from operations.host_decisions import of_host
+from operations.placing import Placed
 from rollout import site
 from rollout.errors import Refused
 from rollout.site import Listen, Site

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from operations.doors import View
-from operations.placing import of_host
+from operations.host_decisions import of_host
 from rollout import site
 from rollout.errors import Refused
 from rollout.plan.step import Step
