@@ -152,7 +152,8 @@ class Carriers(NamedTuple):
         return Answer(
             "refused",
             f"in jail {name} nothing will answer at {at}/{proto}, where {who} listens: describe "
-            "that daemon as [services.NAME], with this port, and leave NAME out of `order`",
+            "that daemon as [services.NAME], with this port, in a jail of its own, and leave NAME "
+            "out of `order`",
         )
 
     def _connection(self, service: str, end: str) -> Answer:

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from rollout.errors import Refused
-from rollout.site.policy import Egress, Policy, Proto
+from rollout.site.policy import PROTOS, Egress, Policy, Proto
 
 
 def _absolute(path: str) -> str:
@@ -263,6 +263,14 @@ class Service(_Table):
         return client
 
 
+def _end_on_host(word: str) -> str:
+    number, _, proto = word.partition("/")
+    is_port = proto in PROTOS and number.isdecimal() and 1 <= int(number) <= 65535
+    if not is_port and not PurePosixPath(word).is_absolute():
+        raise ValueError('expected a port and its protocol, as "6379/tcp", or the path of a socket')
+    return word
+
+
 class Jail(_Table):
     """[jails.NAME]: a jail. `parameters` go into jail.conf(5) as they are."""
 
@@ -276,6 +284,7 @@ class Jail(_Table):
     uids: tuple[Uid, Uid] | None = None
     outbound: Literal["none", "nat", "public"] = "none"
     public_addresses: tuple[IPv4Address, ...] = ()
+    unreached: tuple[Annotated[str, AfterValidator(_end_on_host)], ...] = ()
 
     @property
     def addresses(self) -> tuple[IPv4Address, ...]:

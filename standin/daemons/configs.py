@@ -14,6 +14,7 @@ from standin.model.daemon import Listen, UnixSocket
 
 HTTPD = "/usr/local/etc/apache24/httpd.conf"
 FPM = "/usr/local/etc/php-fpm.conf"
+REDIS = "/usr/local/etc/redis.conf"
 NAMED = "/usr/local/etc/namedb/named.conf"
 MY_CNF = "/usr/local/etc/mysql/my.cnf"
 MOST_INCLUDES = 8
@@ -107,6 +108,24 @@ def fpm_listens(rootdir: RootDir) -> list[Listen]:
         if port.isdigit():
             found.append(Listen("tcp4", address or "*", int(port), 7 + place))
     return found
+
+
+def _of_redis(rootdir: RootDir, name: str) -> str:
+    found = re.findall(rf"(?m)^\s*{name}\s+(.+?)\s*$", rootdir.read(REDIS) or "")
+    return found[-1] if found else ""
+
+
+def redis_listens(rootdir: RootDir) -> list[Listen]:
+    """At the IPv4 addresses of `bind`, by default at 127.0.0.1; not with `port 0`."""
+    port = int(_of_redis(rootdir, "port") or "6379")
+    addresses = [each.lstrip("-") for each in (_of_redis(rootdir, "bind") or "127.0.0.1").split()]
+    found = [each for each in addresses if ":" not in each]
+    return [Listen("tcp4", each, port, 6 + n) for n, each in enumerate(found)] if port else []
+
+
+def redis_unix(rootdir: RootDir) -> list[UnixSocket]:
+    path = _of_redis(rootdir, "unixsocket")
+    return [UnixSocket("stream", path, 9)] if path else []
 
 
 def apache_listens(rootdir: RootDir) -> list[Listen]:

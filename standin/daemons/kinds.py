@@ -71,6 +71,11 @@ KINDS = (
         fails_in_silence=True,
     ),
     Kind(
+        "redis", "/usr/local/etc/rc.d/redis", "redis-server", "/usr/local/bin/redis-server",
+        "redis", "/var/run/redis/redis.pid", config=configs.REDIS,
+        listens=configs.redis_listens, unix=configs.redis_unix,
+    ),
+    Kind(
         "cron", "/etc/rc.d/cron", "cron", "/usr/sbin/cron", "root", "/var/run/cron.pid",
     ),
     Kind(

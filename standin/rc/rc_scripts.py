@@ -52,6 +52,7 @@ PORTS: dict[str, Header] = {
     "apache24": Header("LOGIN cleanvar", keywords="shutdown", rcvar="apache24_enable"),
     "mysql-server": Header("LOGIN", keywords="shutdown", rcvar="mysql_enable", provides="mysql"),
     "php-fpm": Header("LOGIN", keywords="shutdown", rcvar="php_fpm_enable"),
+    "redis": Header("LOGIN", "securelevel", "shutdown", "redis_enable"),
     "named": Header("NETWORKING ldconfig syslogd", "SERVERS", "shutdown", "named_enable"),
 }
 RC_NAMES = {kind.script_name: kind.rc for kind in KINDS}

@@ -39,8 +39,11 @@ class BaseHost:
 
     @classmethod
     def recorded(cls) -> BaseHost:
-        """The host of tests/contract/freebsd-13.2.json, freshly booted: no pkg, no php-fpm."""
-        without = ("/usr/local/sbin/pkg", "/usr/local/sbin/php-fpm", "/usr/local/etc/rc.d/php-fpm")
+        """The host of tests/contract/freebsd-13.2.json, freshly booted: no pkg, php-fpm, redis."""
+        without = (
+            *("/usr/local/sbin/pkg", "/usr/local/sbin/php-fpm", "/usr/local/etc/rc.d/php-fpm"),
+            *("/usr/local/bin/redis-server", "/usr/local/etc/rc.d/redis"),
+        )
         return cls(files.recorded_accounts(), files.recorded(), without=without)
 
     def with_files(self, files: Mapping[str, str]) -> BaseHost:

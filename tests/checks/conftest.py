@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from rollout import plan
 from rollout.site import Site
 from steps import carriers as carrying
 from steps.carriers import Carriers
+from tests.checks import leading
 from tests.checks.asking import asking
 from tests.checks.needing import Needing
 
@@ -99,6 +101,14 @@ def enabled_jails(said: str) -> list[str]:
     """The jails of jail_list, if jail_enable, printed before it, is a yes to rc.subr."""
     enabled, *names = said.split()
     return names if enabled.upper() in ("YES", "TRUE", "ON", "1") else []
+
+
+@pytest.fixture(scope="session")
+def links(host: Any, site: Site) -> list[str]:
+    """In the configuration and the data of all services, asked for at once."""
+    services = site.services.values()
+    places = [path for each in services for path in (*each.configuration, *each.data)]
+    return leading.printed(host, f"find -H {shlex.join(dict.fromkeys(places))}")
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from ipaddress import ip_network
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from operations import named
 from operations.carried import is_in
@@ -317,14 +314,6 @@ def test_configuration_exists(host: Any, path: str) -> None:
     assert host.file(path).exists, (
         f"{path}: the site file names it as configuration, but the host does not have it"
     )
-
-
-@pytest.fixture(scope="session")
-def links(host: Any, site: Site) -> list[str]:
-    """In the configuration and the data of all services, asked for at once."""
-    services = site.services.values()
-    places = [path for each in services for path in (*each.configuration, *each.data)]
-    return leading.printed(host, f"find -H {shlex.join(dict.fromkeys(places))}")
 
 
 def _leading_away(

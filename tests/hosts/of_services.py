@@ -272,6 +272,31 @@ def milter(dice: Random) -> Piece:
     )
 
 
+def cache(dice: Random) -> Piece:
+    """Of which only pages know."""
+    path = "/var/run/redis/redis.sock"
+    said, opened = dice.choice(
+        (
+            ("bind 127.0.0.1", ":"),
+            (
+                f"port 0\nunixsocket {path}",
+                f"while [ ! -S {path} ]; do sleep 0.1; done; chmod 777 {path}",
+            ),
+        )
+    )
+    return Piece(
+        r"redis",
+        files={"/usr/local/etc/redis.conf": f"{said}\n"},
+        append={"/etc/rc.conf": 'redis_enable="YES"'},
+        before=(
+            "pw useradd redis -s /usr/sbin/nologin",
+            "mkdir -p /var/run/redis",
+            "service redis start",
+            opened,
+        ),
+    )
+
+
 def virtual_mailboxes(dice: Random) -> Piece:
     place = dice.choice(("/var/vmail", "/data/mail"))
     kept = f"{place}/example.net/ann/cur/1.old"
@@ -308,6 +333,7 @@ INGREDIENTS = (
     Ingredient("logs elsewhere", logs_elsewhere, about=WEB),
     Ingredient("a nested home", nested_home, about=("web", "mail")),
     Ingredient("jails elsewhere", other_jails_directory),
+    Ingredient("a cache", cache, about=WEB),
     Ingredient("cron", cron),
     Ingredient("logins by PAM", login, about=MAIL, base="postfix"),
     Ingredient("a milter", milter, about=MAIL, base="postfix"),

@@ -340,6 +340,12 @@ CASES = [
         "sed -i '' -e 's/recursion no/recursion yes; allow-recursion { 127.0.0.1; 203.0.113.2; }/' "
         "/usr/local/etc/namedb/named.conf; service named onerestart",
     ),
+    broken(
+        "staying::daemons_are_found_from_the_jail",
+        "pw useradd redis -s /usr/sbin/nologin; sysrc redis_enable=YES; "
+        "echo 'bind 127.0.0.1' > /usr/local/etc/redis.conf; service redis start",
+        service="web",
+    ),
     lacking("preflight::mount_source_exists", jail="web", path="/nosuch"),
     broken(
         "preflight::links_in_data_lead_into_the_jail",
