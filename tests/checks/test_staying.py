@@ -7,14 +7,16 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 from operations.carried import is_in
-from operations.needs import Running
+from operations.needs import Listener, Running
 from rollout.site import Site
 
 _SYSTEMS = ("/var/run/log", "/var/run/logpriv", "/var/run/rpcbind.sock", "/var/run/nscd")
 """Sockets of the system's own daemons: programs in a jail have their own, or do without."""
 _SYSTEM_DIRECTORIES = ("/var/run/devd", "/var/run/casper")
-_OF_LOGINS = ("sshd", "sshd-session")  # what ssh forwards, for one login
-_CLOCKS_AND_LOGS = ("ntpd", "chronyd", "syslogd")
+_NOT_OF_PAGES = (
+    *("sshd", "sshd-sessi"),  # and what ssh forwards, for one login; sockstat shows ten letters
+    *("ntpd", "chronyd", "syslogd", "rpcbind", "nfsd", "mountd", "rpc.statd", "rpc.lockd"),
+)
 _NAMES = (53, 953)  # jails have a resolv.conf of their own (test_recursion); rndc is root's
 _EPHEMERAL = 10000
 """The first of net.inet.ip.portrange: a UDP socket there is a client's."""
@@ -56,17 +58,19 @@ def _ports(running: Running, site: Site) -> Iterator[Stays]:
     told = set()
     for each in running.listening():
         proto, pair = each.proto[:3], (each.proto[:3], each.port)
-        client = proto == "udp" and (each.port >= _EPHEMERAL or each.command in _CLOCKS_AND_LOGS)
-        skipped = each.for_others or each.pid in own or each.port in _NAMES or client
-        if (
-            not skipped
-            and each.command not in _OF_LOGINS
-            and pair not in described
-            and pair not in told
-        ):
+        system = each.command[:10] in _NOT_OF_PAGES or each.port in _NAMES
+        known = pair in described or pair in told or each.pid in own
+        if not system and not known and _is_asked_here(each):
             told.add(pair)
             at = f"{each.address}:{each.port}/{proto}"
             yield Stays(f"{each.command} {each.pid}", f"{each.port}/{proto}", at)
+
+
+def _is_asked_here(listener: Listener) -> bool:
+    """At 127.0.0.1 or ::1. A UDP socket at any address, or at a high port, may be a client's."""
+    if listener.proto.startswith("udp"):
+        return not listener.for_others and listener.port < _EPHEMERAL
+    return listener.at_loopback or not listener.for_others
 
 
 def _sockets(running: Running, site: Site, jail: str) -> Iterator[Stays]:

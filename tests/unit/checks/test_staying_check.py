@@ -17,7 +17,11 @@ NOTHING = Running(
     sockets=(
         "root     sshd       810   4  tcp4   *:22                  *:*",
         "root     sshd       955   9  tcp4   127.0.0.1:6010        *:*",
+        "root     sshd-session 956 9  tcp4   127.0.0.1:6011        *:*",
         "bind     named      746   39 tcp4   127.0.0.1:953         *:*",
+        "root     ntpd       600   8  udp4   *:123                 *:*",
+        "root     snmpd      610   8  udp4   *:161                 *:*",
+        "postgres postgres   900   8  tcp4   203.0.113.2:5432      *:*",
         "unbound  local-unbo 700   5  udp4   127.0.0.1:53          *:*",
         "root     syslogd    502   8  udp4   127.0.0.1:514         *:*",
         "postgres postgres   900   7  udp4   127.0.0.1:51234       *:*",
@@ -34,6 +38,7 @@ NOTHING = Running(
 )
 CACHE = "redis    redis-serv 530   6  tcp4   127.0.0.1:6379        *:*"
 CACHE_6 = "redis    redis-serv 530   7  tcp6   ::1:6379              *:*"
+OPEN = "postgres postgres   900   8  tcp4   *:5432                *:*"
 STATS = "statsd   statsd     540   6  udp4   127.0.0.1:8125        *:*"
 
 
@@ -66,9 +71,15 @@ def test_what_no_program_of_a_page_asks_is_passed_over(sample: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "at"), [(CACHE, "127.0.0.1:6379/tcp"), (CACHE_6, "::1:6379/tcp"), (STATS, "8125/udp")]
+    ("row", "at"),
+    [
+        (CACHE, "127.0.0.1:6379/tcp"),
+        (CACHE_6, "::1:6379/tcp"),
+        (STATS, "127.0.0.1:8125/udp"),
+        (OPEN, "*:5432/tcp"),
+    ],
 )
-def test_a_port_for_this_host_alone_is_told(sample: Site, row: str, at: str) -> None:
+def test_a_port_that_answers_at_127_0_0_1_is_told(sample: Site, row: str, at: str) -> None:
     assert at in told(sample, replace(NOTHING, sockets=(*NOTHING.sockets, row)))
 
 
