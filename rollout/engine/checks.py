@@ -18,7 +18,8 @@ import pytest
 import testinfra.host
 
 from rollout.errors import CellblockError
-from rollout.host.session import Session, testinfra_host
+from rollout.host.bundle import rows
+from rollout.host.session import Answers, Session, testinfra_host
 from rollout.plan.step import Check
 from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Sink, Transfer
@@ -221,6 +222,12 @@ def _message(error: BaseException | None) -> str:
         "the check could not be completed, since it does not understand what it read: "
         f"{error or type(error).__name__} ({Path(where.filename).name}, line {where.lineno})"
     )
+
+
+def answers(session: Session) -> Answers:
+    """What the host answered to the checks that ran last, for facts that are the same commands."""
+    asked = testinfra_host(session).backend.together.answers
+    return {line: rows(result.out) for line, result in asked.items()}
 
 
 def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside) -> list[Verdict]:

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 from rollout.engine import checks, drift, gates
@@ -140,23 +141,27 @@ class Runner:
         [made] = self.compiled_at_once([position])
         return made
 
-    def compiled_at_once(self, positions: Sequence[int]) -> list[bundle.Bundle]:
+    def compiled_at_once(
+        self, positions: Sequence[int], known: Mapping[str, list[str]] = MappingProxyType({})
+    ) -> list[bundle.Bundle]:
         """Compile some steps for the host as it is now, in one round trip."""
         steps = {n: self.plan.steps[n] for n in positions}
         # The facts of all steps are one command: a hundred programs, on however slow a host.
-        answers = bundle.gather_facts(steps.values(), partial(self.session.output, limit=600))
+        run = partial(self.session.output, limit=600)
+        answers = bundle.gather_facts(steps.values(), run, known)
         return [
             bundle.compile_step(n + 1, step, self.plan.hashes[n], answers)
             for n, step in steps.items()
         ]
 
     def must_fit(self, wanted: int) -> None:
-        """Compile the first steps, those that have not begun.
+        """Compile the first steps, those that have not begun, by what checks have asked just now.
 
         Raises Refused at the first that has to refuse this host, before anything is begun.
         """
         there = {entry.name for entry in self.known().entries if entry.state not in _ABSENT}
-        self.compiled_at_once([n for n in range(wanted) if self.plan.steps[n].name not in there])
+        left = [n for n in range(wanted) if self.plan.steps[n].name not in there]
+        self.compiled_at_once(left, checks.answers(self.session))
 
     # Forward.
 

@@ -159,10 +159,21 @@ def read_answers(lines: tuple[str, ...], output: str) -> Answers:
     )
 
 
-def gather_facts(steps: Iterable[Step], run: Callable[[str], str]) -> Answers:
-    """Gather the facts of some steps from the host, in one round trip."""
-    lines = tuple(dict.fromkeys(line for step in steps for line in fact_commands(step)))
-    return read_answers(lines, run(facts_script(lines))) if lines else {}
+def rows(output: str) -> list[str]:
+    """The lines that a fact's command printed."""
+    return output.removesuffix("\n").split("\n") if output else []
+
+
+def gather_facts(
+    steps: Iterable[Step],
+    run: Callable[[str], str],
+    known: Mapping[str, list[str]] = MappingProxyType({}),
+) -> Answers:
+    """Gather the facts of some steps from the host, in one round trip; not those that are known."""
+    lines = dict.fromkeys(line for step in steps for line in fact_commands(step))
+    asked = tuple(line for line in lines if line not in known)
+    found = read_answers(asked, run(facts_script(asked))) if asked else {}
+    return {line: found[line] if line in found else known[line] for line in lines}
 
 
 def files(bundle: Bundle, token: str) -> dict[str, str]:

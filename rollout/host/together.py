@@ -30,12 +30,14 @@ class Ended(NamedTuple):
 class Together:
     """Runs calls up to their next questions, and asks all of these at once.
 
-    `ask_all` gives the answers to some commands, in their order, in one round trip.
+    `ask_all` gives the answers to some commands, in their order, in one round trip. `answers` has
+    all that the calls of the last run asked.
     """
 
     def __init__(self, ask_all: Callable[[Sequence[str]], list[Result]]) -> None:
         self._ask_all = ask_all
         self._hub: greenlet | None = None
+        self.answers: dict[str, Result] = {}
 
     def ask(self, command: str) -> Result:
         """The answer to one command. A call within `run` waits here while the others go on."""
@@ -54,6 +56,7 @@ class Together:
         runs = [greenlet(partial(_end, call)) for call in calls]
         seconds = [0.0] * len(runs)
         self._hub = getcurrent()
+        self.answers = {}
         try:
             said = [run.switch() for run in runs]  # its next question, or how it ended
             while asked := {n: each for n, each in enumerate(said) if isinstance(each, str)}:
@@ -71,9 +74,11 @@ class Together:
 
     def _answers(self, commands: list[str]) -> dict[str, Result | Exception]:
         try:
-            return dict(zip(commands, self._ask_all(commands), strict=True))
+            found = dict(zip(commands, self._ask_all(commands), strict=True))
         except Exception as error:
             return dict.fromkeys(commands, error)
+        self.answers |= found
+        return {**found}
 
 
 def _end(call: Callable[[], object]) -> tuple[BaseException | None]:

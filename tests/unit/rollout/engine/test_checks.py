@@ -222,6 +222,15 @@ def test_what_several_checks_ask_at_once_runs_once(ask: Ask, tmp_path: Path) -> 
     assert (tmp_path / "ran").read_text() == "\n"
 
 
+def test_what_checks_asked_last_is_known_by_its_command(ask: Ask) -> None:
+    text = "def test_a(host): assert checks.answers(host.backend.session) == {}\n"
+    text += "def test_b(host): host.run('printf \"a\\\\nb\\\\n\"; exit 3')\n"
+    text += "def test_c(host):\n    host.run('true')\n"
+    text += "    assert list(checks.answers(host.backend.session).values()) == [['a', 'b'], []]\n"
+    said = ask(f"from rollout.engine import checks\n{text}", *map(check, "abc"))
+    assert [each.message for each in said] == ["", "", ""]
+
+
 def test_a_check_that_ends_does_not_end_the_others(ask: Ask) -> None:
     text = (
         "def test_a(host):\n    host.run('true')\n    assert 0, 'this'\n"

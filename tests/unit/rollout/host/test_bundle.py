@@ -227,6 +227,18 @@ def test_facts_are_asked_in_one_round_trip(dash: Dash) -> None:
     assert len(compiled(wanted, answers).commands) == 2
 
 
+def test_a_fact_that_is_known_is_not_asked_again(dash: Dash) -> None:
+    wanted = step(use(address.cloned_interface, interface="lo1"))
+    known = {RcConf().command(): ['a="b"'], "uname": ["FreeBSD"]}
+
+    def run(text: str) -> str:
+        assert RcConf().command() not in text
+        return dash(text, ifconfig="echo 'lo0: flags=8049'")
+
+    answers = bundle.gather_facts([wanted], run, known)
+    assert answers == {RcConf().command(): ['a="b"'], Interfaces().command(): ["lo0:"]}
+
+
 def test_one_question_that_fails_or_shouts_does_not_disturb_the_others(dash: Dash) -> None:
     lines = ("echo loud >&2", "exit 9", "echo well")
     assert bundle.read_answers(lines, dash(bundle.facts_script(lines))) == {
