@@ -160,12 +160,12 @@ class Session:
         self,
         commands: Sequence[str],
         *,
-        limit: float | None = None,
+        limit: float = LIMIT,
         line: Callable[[str], None] | None = None,
     ) -> list[Result]:
         """Run one after the other, whether they succeed or not, in one round trip.
 
-        `limit` is for all of them; by default each may take as long as it could alone.
+        `limit` is for each of them.
         """
         self.trips += 1
         # One line: the shell has read all of it before it prints, so neither side waits for the
@@ -176,10 +176,9 @@ class Session:
             f"printf '\\n{self._mark} %s\\n' $?; printf '\\n{self._mark}\\n' >&2"
             for each in commands
         )
-        limit = limit or LIMIT * len(commands)
         try:
             self._send(f"{text}\n")
-            out, err, ends = self._read(len(commands), time.monotonic() + limit, line)
+            out, err, ends = self._read(len(commands), limit, line)
         except KeyboardInterrupt:  # the next command would read this one's output as its own
             self._in.close()
             self._shell.kill()
@@ -212,7 +211,7 @@ class Session:
             self._lost(b"")
 
     def _read(
-        self, count: int, deadline: float, line: Callable[[str], None] | None
+        self, count: int, limit: float, line: Callable[[str], None] | None
     ) -> tuple[str, str, list[float]]:
         """Both outputs with `count` marks; when it began, and when each command had ended."""
         got = {self._out: bytearray(), self._err: bytearray()}
@@ -220,7 +219,7 @@ class Session:
         ends = [time.monotonic()]
         reported = 0
         while not all(data.count(mark) == count and data[-1:] == b"\n" for data in got.values()):
-            left = deadline - time.monotonic()
+            left = ends[-1] + limit - time.monotonic()
             ready = self._ready.select(timeout=left) if left > 0 else []
             if not ready:
                 self._lost(b"the limit was reached before the command ended")

@@ -179,6 +179,34 @@ def test_a_letter_that_is_cut_in_two_is_told_whole(session: Session) -> None:
     assert told == ["gr\u00fcn"]
 
 
+def test_several_commands_are_one_trip_with_a_result_each(session: Session) -> None:
+    asked = ["printf 'a\\n\\n'; exit 3", "cd /; echo >&2 b", "cat; true", "pwd", "fi", "echo 'c"]
+    first, second, third, here, *wrong = session.run_all(asked)
+    assert (first.code, first.out, first.err) == (3, "a\n\n", "")
+    assert (second.code, second.out, second.err) == (0, "", "b\n")
+    assert (third.code, third.out) == (0, "")
+    assert here.out != "/\n"
+    assert all(each.code and each.err for each in wrong)
+    assert session.trips == 1
+    assert session.run("echo well").out == "well\n"
+
+
+def test_megabytes_of_several_commands_arrive_whole(session: Session) -> None:
+    """Neither side waits for the other, though what is asked is more than a pipe holds, too."""
+    filler = "#" * 100_000
+    command = f"i=0; while [ $i -lt 2000 ]; do echo {'x' * 200}; i=$((i + 1)); done; {filler}"
+    found = session.run_all([command] * 5)
+    assert [len(each.out) for each in found] == [2000 * 201] * 5
+
+
+def test_the_limit_of_several_commands_is_for_each(sh: Session) -> None:
+    found = sh.run_all(["sleep 0.4; echo a", "sleep 0.4; echo b", "echo c"], limit=0.7)
+    assert [each.out for each in found] == ["a\n", "b\n", "c\n"]
+    assert found[1].seconds > found[2].seconds
+    with pytest.raises(Unreachable, match="limit"):
+        sh.run_all(["echo a", "sleep 5"], limit=0.3)
+
+
 def test_trips_are_counted(sh: Session) -> None:
     for _ in range(3):
         sh.run("true")
