@@ -20,8 +20,8 @@ def _more(site: Site, name: str) -> tuple[Check, ...]:
 
 def steps(site: Site) -> tuple[Step, ...]:
     checks: list[Check] = [
-        check("preflight::host_runs_a_supported_freebsd"),
-        check("preflight::login_is_root"),
+        check("preflight::host_runs_a_supported_freebsd", first=True),
+        check("preflight::login_is_root", first=True),
         check("preflight::host_has_the_wan_address"),
         check("preflight::host_has_the_public_addresses_of_jails"),
         check("preflight::path_of_the_jails_has_no_links"),

@@ -233,7 +233,8 @@ def answers(session: Session) -> Answers:
 def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside) -> list[Verdict]:
     """Run all of `checks`, side by side: what they ask next goes in one round trip.
 
-    A check that cannot be found or collected is a failure, never a pass.
+    If one that is `first` fails, its verdict stands for all. A check that cannot be found or
+    collected is a failure, never a pass.
     """
     wanted = tuple(checks)
     nodes = list(dict.fromkeys(check.node for check in wanted))
@@ -251,6 +252,9 @@ def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside)
         Verdict(call.name, ended.error is None, ended.seconds, _message(ended.error))
         for call, ended in zip(plugin.calls, host.backend.together.run(plugin.calls), strict=True)
     ]
+    told_first = {named(check) for check in wanted if check.first}
+    if missed := [each for each in verdicts if each.name in told_first and not each.passed]:
+        return missed
     expected = len({(check.node, check.values) for check in wanted})
     if plugin.broken or len(verdicts) != expected:
         found = f"{len(verdicts)} verdicts for {expected} checks"

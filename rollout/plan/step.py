@@ -51,13 +51,15 @@ class Check:
     `test` is FILE::FUNCTION without "test_" and ".py": "jail::runs" is test_runs in test_jail.py.
     It runs after its step and after every later one, up to and not including the step `until`.
     With `ahead` it compares a jail that waits with the host, for the steps to come: it is not asked
-    on the way back, when the host may have gone on and nobody uses the jail.
+    on the way back, when the host may have gone on and nobody uses the jail. Without one that is
+    `first` nothing else can be known: if it fails, the others of that run are not told.
     """
 
     test: str
     values: tuple[tuple[str, Any], ...] = ()
     until: str | None = None
     ahead: bool = False
+    first: bool = False
 
     @property
     def node(self) -> str:
@@ -65,8 +67,10 @@ class Check:
         return f"test_{file}.py::test_{function}"
 
 
-def check(test: str, *, until: str | None = None, ahead: bool = False, **values: Any) -> Check:
-    return Check(test, tuple(values.items()), until, ahead)
+def check(
+    test: str, *, until: str | None = None, ahead: bool = False, first: bool = False, **values: Any
+) -> Check:
+    return Check(test, tuple(values.items()), until, ahead, first)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -58,7 +58,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
         def run(text: str, *wanted: Check) -> list[Verdict]:
             (tmp_path / "test_claims.py").write_text(f"import pytest\n{text}")
             monkeypatch.setattr(checks, "CHECKS", tmp_path)
-            asked = [Check(f"claims::{each.test}", each.values) for each in wanted]
+            asked = [replace(each, test=f"claims::{each.test}") for each in wanted]
             return checks.run(asked, session, SITE, Users())
 
         yield run
@@ -229,6 +229,13 @@ def test_what_checks_asked_last_is_known_by_its_command(ask: Ask) -> None:
     text += "    assert list(checks.answers(host.backend.session).values()) == [['a', 'b'], []]\n"
     said = ask(f"from rollout.engine import checks\n{text}", *map(check, "abc"))
     assert [each.message for each in said] == ["", "", ""]
+
+
+def test_of_one_without_which_nothing_is_known_the_failure_alone_is_told(ask: Ask) -> None:
+    text = "def test_root(n): assert n, 'not root'\ndef test_b(): assert 0, 'noise'\n"
+    [verdict] = ask(text, check("b"), check("root", n=0, first=True), check("root", n=1))
+    assert verdict.message == "not root"
+    assert passed(ask(text, check("b"), check("root", n=1, first=True))) == [False, True]
 
 
 def test_a_check_that_ends_does_not_end_the_others(ask: Ask) -> None:
