@@ -25,7 +25,9 @@ def rotated_in_jail(root: str, logs: Sequence[str], shared: Sequence[str]) -> Co
     """Set up newsyslog in a jail that has never run: for the base system's logs and for `logs`.
 
     The entries are copies of the host's. Not for logs below `shared`, directories that the host
-    has, too: both would rotate them. Undone with the jail's tree.
+    has, too: both would rotate them. Each of `logs` is there from the start, empty, with the owner
+    and mode of the host's: a daemon's user may not make a file in /var/log. Undone with the jail's
+    tree.
     """
     main = f"{root}/etc/newsyslog.conf"
     theirs = [f"{each}/" for each in shared]
@@ -35,10 +37,20 @@ def rotated_in_jail(root: str, logs: Sequence[str], shared: Sequence[str]) -> Co
         f"mkdir -p {folders} && {within(of_logs(theirs, '!ours($1)'), NEWSYSLOG[0])} "
         f"> {quote(main)} && {within(of_logs(logs, 'ours($1)'), NEWSYSLOG[1])} "
         f"> {quote(root + _OWN)} && echo '0 * * * * root /usr/sbin/newsyslog' "
-        f"> {quote(root + _CRON)}",
+        f"> {quote(root + _CRON)}{_there(root, logs)}",
         undo=":",
         says=f"set up newsyslog in the jail, every hour, for {which}",
     )
+
+
+def _there(root: str, logs: Sequence[str]) -> str:
+    """sh that makes those that the host has, by now or by a link: they may be shown links later."""
+    made = (
+        f'new={quote(root)}$each && : > "$new" && chmod "$(stat -L -f %Lp "$each")" "$new" && '
+        'chown "$(stat -L -f %u:%g "$each")" "$new" || exit 1'
+    )
+    words = " ".join(map(quote, logs))
+    return f' && (for each in {words}; do if [ -f "$each" ]; then {made}; fi; done)' if logs else ""
 
 
 @operation()

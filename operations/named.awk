@@ -1,14 +1,23 @@
-# Adapts named.conf and its includes, given as arguments, to a jail with the single address `new`: what
-# was bound to `old` or 127.0.0.1 is bound to `new`. Access stays the same: in a jail, the acls localnets
-# and localhost mean only that address, so what they meant on the host, `nets` and `self`, is written
-# out; programs that came from 127.0.0.1 come from the jails' network, `lan`, now, and those of the host
-# over UDP from `old` (docs/decisions/0026).
+# Adapts named.conf and its includes to a jail with the single address `new`: what was bound to `old` or
+# 127.0.0.1 is bound to `new`. Access stays the same: in a jail, the acls localnets and localhost mean
+# only that address, so what they meant on the host, `nets` and `self`, is written out; programs that
+# came from 127.0.0.1 come from the jails' network, `lan`, now, and those of the host over UDP from `old`
+# (docs/decisions/0026).
+#
+# The arguments are the files that may be its own, named.conf among them, below the directory `into`,
+# the jail's copy of `from`. An included file is read where it is included, whatever its name: it may be
+# a part of a list.
 
-function element(word) {
-    if (depth > 0 && first[depth] == word && word == "localnets") return "{ " nets " }"
-    if (depth > 0 && first[depth] == word && word == "localhost") return "{ " self " }"
-    if ((word == old || word == "127.0.0.1") && is_in("listen-on|controls|[a-z]+-source")) return new
-    if (word ~ /^127([.][0-9]+)*(\/[0-9]+)?$/ && is_in("acl|allow-.*|match-.*"))
+function element(word,    bare) {
+    bare = word
+    gsub(/"/, "", bare)
+    if (depth > 0 && first[depth] == word && bare == "localnets") return "{ " nets " }"
+    if (depth > 0 && first[depth] == word && bare == "localhost") return "{ " self " }"
+    if (word == old || word == "127.0.0.1") {
+        if (is_in("listen-on|controls|[a-z]+-source")) return new
+        if (depth == 1 && first[0] == "statistics-channels") return new
+    }
+    if (word ~ /^127([.][0-9]+)*(\/[0-9]+)?$/ && is_in("acl|allow-.*|match-.*|statistics-channels"))
         return "{ " word "; " lan "; " old "; }"
     if ((word == old || word == old "/32") && is_in("allow-(recursion|query|query-cache)|match-clients"))
         return "{ " word "; " lan "; }"
@@ -19,8 +28,6 @@ function is_in(statements,    i) {
     for (i = 0; i <= depth; i++) if (first[i] ~ ("^(" statements ")$")) return 1
     return 0
 }
-
-function begin_of_file() { depth = 0; first[0] = ""; in_comment = 0 }
 
 # Takes one token off the left of `rest` and updates the state.
 function token(    end, skipped, text) {
@@ -43,8 +50,10 @@ function token(    end, skipped, text) {
     if (first[depth] == "") first[depth] = text
     if (first[0] == "options" && depth == 1) {
         if (first[1] ~ /^allow-(recursion|query|query-cache)$/) says_who_may_recurse = 1
-        if (first[1] == "recursion" && text ~ /^(no|false|0)$/) says_who_may_recurse = 1
+        if (first[1] == "recursion" && text ~ /^(no|false|0)$/) recurses_nowhere = 1
     }
+    if (first[0] == "view" && depth == 1 && first[1] == "recursion" && text ~ /^(yes|true|1)$/) view_recurses = 1
+    if (first[depth] == "include" && text ~ /^".*"$/) included = substr(text, 2, length(text) - 2)
     return element(text)
 }
 
@@ -54,37 +63,56 @@ function taken(count,    text) {
     return text
 }
 
-function fitted(line,    out, text) {
+function says() { return says_who_may_recurse || (recurses_nowhere && !view_recurses) }
+
+function fitted(line,    out, text, file) {
     rest = line
     out = ""
     while (rest != "") {
         text = token()
         out = out text
-        if (text == "{" && depth == 1 && first[0] == "options" && writes && !says_who_may_recurse)
+        if (text == "{" && depth == 1 && first[0] == "options" && writes && !says())
             out = out " allow-recursion { " nets " " self " };"
+        if (text == ";" && included != "") {
+            file = index(included, from "/") == 1 ? into substr(included, length(from) + 1) : ""
+            included = ""
+            if (file != "") out = out read_in(file, rest)
+        }
     }
     return out
 }
 
-function read_in(file,    line, count) {
-    begin_of_file()
-    count = 0
-    while ((getline line < file) > 0) {
-        lines[++count] = line
-        if (!writes) fitted(line)
+# `after` is the rest of the line that includes the file.
+function read_in(file, after,    n) {
+    if (!(file in count)) {
+        count[file] = 0
+        while ((getline line < file) > 0) lines[file, ++count[file]] = line
+        close(file)
     }
-    close(file)
-    return count
+    if (!seen[writes, file]++) {
+        for (n = 1; n <= count[file]; n++) fit[file, n] = fitted(lines[file, n])
+        if (writes && count[file]) {
+            for (n = 1; n <= count[file]; n++) print fit[file, n] > file
+            close(file)
+        }
+    }
+    rest = after
+    return ""
+}
+
+function all(main,    i) {
+    depth = 0; first[0] = ""; in_comment = 0
+    read_in(main, "")
+    for (i = 1; i < ARGC; i++) {
+        depth = 0; first[0] = ""; in_comment = 0
+        read_in(ARGV[i], "")
+    }
 }
 
 BEGIN {
-    for (i = 1; i < ARGC; i++) read_in(ARGV[i])
+    main = into "/namedb/named.conf"
+    all(main)
     writes = 1
-    for (i = 1; i < ARGC; i++) {
-        count = read_in(ARGV[i])
-        begin_of_file()
-        for (n = 1; n <= count; n++) print fitted(lines[n]) > ARGV[i]
-        close(ARGV[i])
-    }
+    all(main)
     exit
 }

@@ -15,6 +15,7 @@ from operations.facts import Networks
 CONTROL = 953
 """The port of rndc(8), if named.conf does not say otherwise."""
 
+_LOCAL_ETC = "/usr/local/etc"
 _AWK = Path(__file__).with_name("named.awk")
 
 # The zones that this named is configured for, with their views.
@@ -52,7 +53,7 @@ _BEHIND = (
 )
 # From ifconfig: each address's network, computed from its hexadecimal mask, octet by octet.
 _NETS = (
-    'ifconfig -a | awk \'$1 == "inet" && $2 !~ /^127[.]/ '
+    'ifconfig -a | awk \'$1 == "inet" '
     '{split($2, a, "."); hex = "0123456789abcdef"; net = ""; bits = 0; for (i = 1; i <= 4; i++) '
     "{block = 273 - 16 * index(hex, substr($4, 2 * i + 1, 1)) "
     "- index(hex, substr($4, 2 * i + 2, 1)); "
@@ -68,18 +69,21 @@ def readdressed(directory: str, old: str, new: str, lan: str) -> Commands:
 
     What was bound to `old` or to 127.0.0.1 is bound to `new`. The clients that may recurse stay the
     same: in a jail, localnets and localhost mean only the jail's address, so the host's networks
-    are written out, and `lan`, from which its programs come now. Undone with the jail's tree.
+    are written out, and `lan`, from which its programs come now: they came from 127.0.0.1, which
+    both had in them. `directory` is the jail's copy of /usr/local/etc: what named.conf includes
+    from there is adapted, too, whatever its name. Undone with the jail's tree.
     """
     networks = host.get_fact(Networks)
     script = f"{directory}/readdressed.awk"
     yield NewFile(script, _AWK.read_text(encoding="utf-8"))
     given = {"old": quote(old), "new": quote(new), "lan": quote(lan)}
+    given |= {"from": quote(_LOCAL_ETC), "into": quote(directory)}
     if networks is None:  # the command reads them on the host
-        given |= {"nets": f'"$({_NETS})"', "self": f'"$({_SELF}){_acl([old, lan])}"'}
+        given |= {"nets": f'"$({_NETS}){lan};"', "self": f'"$({_SELF}){_acl([old, lan])}"'}
     else:
-        nets = [*dict.fromkeys(str(each.network) for each in networks if not each.ip.is_loopback)]
+        nets = [*(str(each.network) for each in networks), lan]
         self = [*dict.fromkeys([*(str(each.ip) for each in networks), old, lan])]
-        given |= {"nets": quote(_acl(nets)), "self": quote(_acl(self))}
+        given |= {"nets": quote(_acl(list(dict.fromkeys(nets)))), "self": quote(_acl(self))}
     variables = " ".join(f"-v {name}={value}" for name, value in given.items())
     yield Reversible(
         f"find {quote(directory)} -type f -name '*.conf*' ! -name 'rndc.conf*' "

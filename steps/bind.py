@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from operations import files, named, rc
-from rollout.plan.step import Check, Gate, Step, check, use
+from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import Site
 from steps import dependents, egress, forward, overlap
 from steps.base import until_policy
@@ -28,12 +30,12 @@ def steps(site: Site) -> tuple[Step, ...]:
     )
     if not service.overlap:
         return (
-            *jail_steps(site, _NAME, [fitted]),
+            *_jail(site, fitted),
             _handover(site, where),
             _resolver(site, address),
         )
     return (
-        *jail_steps(site, _NAME, [fitted]),
+        *_jail(site, fitted),
         overlap.standby(
             site,
             _NAME,
@@ -86,10 +88,27 @@ def preflight(site: Site) -> tuple[Check, ...]:
     """What must be right on the host before anything begins."""
     if _NAME not in site.services:
         return ()
-    tests = ["named::servers_that_it_asks_are_not_at_localhost"]
+    tests = [
+        "named::configuration_is_the_one_that_is_read",
+        "named::servers_that_it_asks_are_not_at_localhost",
+        "named::zone_files_are_the_hosts",
+        "named::programs_ask_it_over_ipv4",
+        "named::answers_by_who_asks",
+        "named::addresses_are_the_jails",
+        "named::lets_in_the_same_clients",
+    ]
     if site.services[_NAME].overlap:
         tests.append("named::zones_may_be_open_twice")
     return tuple(check(each, until="bind.cutover", service=_NAME) for each in tests)
+
+
+def _jail(site: Site, fitted: Use) -> tuple[Step, ...]:
+    """Built, with a named.conf that is compared with the host's before it is ever used."""
+    until = "bind.cutover"
+    same = check("named::jail_lets_in_the_same_clients", until=until, service=_NAME)
+    return tuple(
+        replace(each, checks=(*each.checks, same)) for each in jail_steps(site, _NAME, [fitted])
+    )
 
 
 def _handover(site: Site, where: dict[str, str]) -> Step:

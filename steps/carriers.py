@@ -70,17 +70,22 @@ class Carriers(NamedTuple):
 
     def answer(self, service: str, need: Need, ask: Ask, who: str = "nobody knows who") -> Answer:
         """How a need of this service is met in its jail. `who` listens at a port or a socket."""
-        if need.kind == "served port":
-            return self._served(service, need.what)
-        if need.kind == "port":
-            return self._port(service, need.what, who)
-        if need.kind == "connection":
-            return self._connection(service, need.what)
-        if need.kind == "socket":
-            return self._socket(service, need.what, who)
-        if need.kind == "variable":
-            return self._variable(service, need.what)
-        return self._path(service, need, ask)
+        match need.kind:
+            case "served port":
+                found = self._served(service, need.what)
+            case "port":
+                found = self._port(service, need.what, who)
+            case "connection":
+                found = self._connection(service, need.what)
+            case "socket":
+                found = self._socket(service, need.what, who)
+            case "variable":
+                found = self._variable(service, need.what)
+            case "log":
+                found = self._log(service, need.what)
+            case _:
+                found = self._path(service, need, ask)
+        return found
 
     def _variable(self, service: str, variable: str) -> Answer:
         name = self.site.jail_of(service)
@@ -88,6 +93,16 @@ class Carriers(NamedTuple):
             if variable.startswith(f"{each.what}_"):
                 return Answer("carried", f"copied to rc.conf of jail {name} in {each.step}")
         return Answer("refused", f"jail {name} will not have the rc variable {variable}")
+
+    def _log(self, service: str, path: str) -> Answer:
+        name, there = self.site.jail_of(service), self.site.services[service]
+        if path in there.log_files or there.user == "root":
+            return Answer("carried", f"jail {name} has its own")
+        return Answer(
+            "refused",
+            f"{there.user} may not make a file in /var/log of jail {name}, so the daemon would not "
+            f"start, or start without this log: add it to services.{service}.log_files",
+        )
 
     def _path(self, service: str, need: Need, ask: Ask) -> Answer:
         name, path = self.site.jail_of(service), need.what

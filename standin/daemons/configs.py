@@ -176,28 +176,59 @@ def virtual_hosts(rootdir: RootDir) -> list[VirtualHost]:
     return found or [VirtualHost((), apache_folder(rootdir))]
 
 
-def _named_text(rootdir: RootDir) -> str:
-    text = rootdir.read(NAMED) or ""
-    for match in re.finditer(r'^\s*include\s+"([^"]+)"\s*;', text, re.MULTILINE):
-        text += rootdir.read(match[1]) or ""
-    return re.sub(r"//[^\n]*|#[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+def _named_text(rootdir: RootDir, file: str = NAMED, depth: int = 0) -> str:
+    """Without comments, and with included files in place."""
+    text = re.sub(r"//[^\n]*|#[^\n]*|/\*.*?\*/", "", rootdir.read(file) or "", flags=re.DOTALL)
+    if depth == MOST_INCLUDES:
+        return text
+    return re.sub(
+        r'\binclude\s+"([^"]+)"\s*;',
+        lambda match: _named_text(rootdir, match[1], depth + 1),
+        text,
+    )
+
+
+def named_logs(rootdir: RootDir) -> list[str]:
+    """The files of its channels. named-checkconf and named end if its user may not write there."""
+    text = _named_text(rootdir)
+    return re.findall(r'channel\s+"?[\w-]+"?\s*\{[^}]*?file\s+"(/[^"]+)"', text)
+
+
+_LISTEN_ON = re.compile(r"\blisten-on\s*(?:port\s+(\d+)\s*)?\{([^}]*)\}")
+_STATISTICS = re.compile(r"statistics-channels\s*\{\s*inet\s+(\S+)(?:\s+port\s+(\d+))?")
 
 
 def named_listens(rootdir: RootDir) -> list[Listen]:
-    """Two sockets for each address and protocol, as one worker for each of two CPUs."""
-    match = re.search(r"listen-on\s*(?:port\s+(\d+)\s*)?\{([^}]*)\}", _named_text(rootdir))
-    port = int(match[1] or 53) if match else 53
-    words = [word.strip() for word in match[2].split(";")] if match else ["any"]
-    found = []
-    for place, word in enumerate(word for word in words if word and word != "none"):
-        address = "*" if word == "any" else word
-        first = 29 + 6 * place
-        found += [Listen("udp4", address, port, first), Listen("udp4", address, port, first + 1)]
-        found += [
-            Listen("tcp4", address, port, first + 2),
-            Listen("tcp4", address, port, first + 3),
-        ]
+    """Two sockets for each address and protocol, as one worker for each of two CPUs.
+
+    A network in listen-on stands for the addresses in it.
+    """
+    text = _named_text(rootdir)
+    found: list[Listen] = []
+    for match in _LISTEN_ON.finditer(text) if _LISTEN_ON.search(text) else [None]:
+        port = int(match[1] or 53) if match else 53
+        words = re.findall(r"[^\s;]+", match[2]) if match else ["any"]
+        places = [at for word in words if word != "none" for at in _addresses(text, word)]
+        for address in dict.fromkeys(places):
+            first = 29 + 3 * len(found) // 2
+            found += [Listen("udp4", address, port, first + n) for n in (0, 1)]
+            found += [Listen("tcp4", address, port, first + n) for n in (2, 3)]
+    for match in _STATISTICS.finditer(text):
+        found.append(Listen("tcp4", match[1], int(match[2] or 80), 27))
     return found
+
+
+_LIST = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
+"""The elements of a list, one list deep in it."""
+
+
+def _addresses(text: str, word: str) -> list[str]:
+    """Of a list's element, which may be an acl."""
+    word = word.strip('"')
+    if acl := re.search(rf'\bacl\s+"?{re.escape(word)}"?\s*{_LIST}', text):
+        each = re.findall(r"[^\s;{}]+", acl[1])
+        return [one for inner in each for one in _addresses(text, inner)]
+    return ["*" if word == "any" else word]
 
 
 def named_folder(rootdir: RootDir) -> str:
@@ -218,9 +249,10 @@ def named_recurses(rootdir: RootDir, client: str, own: list[str], networks: list
     text = _named_text(rootdir)
     if re.search(r"recursion\s+no\s*;", text):
         return False
-    found = re.search(r"allow-recursion\s*\{((?:[^{}]|\{[^{}]*\})*)\}", text)
-    known = {"any": ["0.0.0.0/0"], "none": [], "localhost": own, "localnets": networks}
-    for word in re.findall(r"[^\s;{}]+", found[1] if found else "localnets; localhost;"):
+    found = re.search(rf"allow-recursion\s*{_LIST}", text)
+    known = {"*": ["0.0.0.0/0"], "none": [], "localhost": own, "localnets": networks}
+    words = re.findall(r"[^\s;{}]+", found[1] if found else "localnets; localhost;")
+    for word in (each for one in words for each in _addresses(text, one)):
         places = known.get(word.lstrip("!"), [word.lstrip("!")])
         if any(ip_address(client) in ip_network(each, strict=False) for each in places):
             return not word.startswith("!")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from ipaddress import ip_address, ip_network
 
+from standin.daemons import configs
 from standin.etc.passwd import uid_of
 from standin.linux.rootdir import RootDir
 from standin.model.daemon import Kind, Listen, Socket
@@ -25,6 +27,8 @@ def sockets(host: Host, rootdir: RootDir, kind: Kind) -> list[Socket]:
         if uid_of(rootdir, user) is None:
             raise CannotStart(f"bad user name {user}")
     _check_folder(host, rootdir, kind)
+    for log in configs.named_logs(rootdir) if kind.rc == "named" else ():
+        _check_log(host, rootdir, kind, log)
     if kind.rc == "dovecot":  # as its master says (service-listen.c), and ends
         for each in kind.unix(rootdir):
             if not rootdir.path(each.path).parent.is_dir():
@@ -37,6 +41,14 @@ def sockets(host: Host, rootdir: RootDir, kind: Kind) -> list[Socket]:
             ):
                 found.append(socket)
     return found
+
+
+def _check_log(host: Host, rootdir: RootDir, kind: Kind, log: str) -> None:
+    """By then named is its user (bin/named/server.c): it makes or opens the file."""
+    place = rootdir.path(log)
+    place = place if place.exists() else place.parent
+    if not place.exists() or host.owner(place)[0] != uid_of(rootdir, kind.user):
+        raise CannotStart(f"isc_stdio_open '{log}' failed: permission denied")
 
 
 def _key(socket: Socket) -> tuple[str, str, int, int]:
@@ -73,7 +85,10 @@ def _check_folder(host: Host, rootdir: RootDir, kind: Kind) -> None:
 
 def _bind(host: Host, rootdir: RootDir, kind: Kind, listen: Listen) -> list[Socket]:
     own = host.addresses_of(rootdir)
-    if not rootdir.name:
+    if "/" in listen.address:
+        net = ip_network(listen.address, strict=False)
+        wanted = [each for each in own if ip_address(each) in net]
+    elif not rootdir.name:
         wanted = [listen.address]
     elif listen.address == "*":
         wanted = own

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, ip_network
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 Statement = list[Any]
 """Words, and blocks: a block is a list of statements."""
@@ -40,55 +40,71 @@ def place(rows: Sequence[str], word: str) -> str:
     return next((found[1] for row in rows if (found := wanted.match(row))), "named-checkconf -px")
 
 
-def refusing(tree: Sequence[Statement], client: IPv4Address) -> str | None:
-    """The statement by which a named does not look up any name for a client; None if it does.
+class Path(NamedTuple):
+    """`word` names it; `zone` is the zone whose file it is, if it is one that people edit."""
 
-    `client` is an address of the named's own machine, and so within its default, localnets. Of
-    views, the first whose match-clients has the client counts.
+    path: str
+    word: str
+    written: bool
+    zone: str = ""
+
+
+_WRITTEN = (
+    *("journal", "key-directory", "managed-keys-directory", "new-zones-directory", "lock-file"),
+    *("dump-file", "statistics-file", "memstatistics-file", "recursing-file", "secroots-file"),
+    *("pid-file", "session-keyfile"),
+)
+_READ = (
+    *("cert-file", "key-file", "ca-file", "dhparam-file", "bindkeys-file", "geoip-directory"),
+    *("tkey-gssapi-keytab", "database"),
+)
+_BY_NAMED = ("secondary", "slave", "mirror", "stub")
+_OTHERS = ("hint", "redirect")
+
+
+def paths(tree: Sequence[Statement]) -> Iterator[Path]:
+    """The files and directories that a named.conf names, with absolute paths.
+
+    A relative one is below `directory` (bin/named/server.c goes there).
     """
-    acls = {_bare(one[1]): one[2] for one in tree if one[0] == "acl" and len(one) == 3}
+    found = list(_paths(tree, ""))
+    home = working_directory(tree)
+    for each in found:
+        yield each._replace(path=posixpath.normpath(posixpath.join(home, each.path)))
+
+
+def working_directory(tree: Sequence[Statement]) -> str:
     options = [inside for one in tree if one[0] == "options" for inside in one[-1]]
-    views = [one[-1] for one in tree if one[0] == "view"]
-    fits = [each for each in views if _has(_list(each, "match-clients"), client, acls)]
-    if views and not fits:
-        return "match-clients"
-    said = {one[0]: one for one in (*options, *(fits[0] if fits else []))}
-    if [_bare(str(word)) for word in said.get("recursion", [])[1:]] in (["no"], ["false"], ["0"]):
-        return "recursion"
-    lists = ("allow-recursion", "allow-query-cache", "allow-query")
-    wrong = (name for name in lists if name in said and not _has(said[name][-1], client, acls))
-    return next(wrong, None)
+    return next((str(one[1]).strip('"') for one in options if one[0] == "directory"), "/")
 
 
-def _list(block: Sequence[Statement], name: str) -> list[Statement]:
-    return next((one[-1] for one in block if one[0] == name), [["any"]])
+def _paths(tree: Sequence[Statement], inside: str) -> Iterator[Path]:
+    for one in tree:
+        word, blocks = str(one[0]), [each for each in one if isinstance(each, list)]
+        values = [str(each).strip('"') for each in one[1:] if not isinstance(each, list)]
+        if word == "zone" and blocks:
+            yield from _zones_paths(values[0], blocks[0])
+        elif word == "file" and inside == "channel":
+            yield Path(values[0], "file", written=True)
+        elif word == "dnstap-output":
+            yield Path(values[1], word, written=True)
+        elif word in (*_WRITTEN, *_READ):
+            names = " ".join(values).split() if word == "database" else values[:1]
+            yield from (
+                Path(each, word, word in _WRITTEN)
+                for each in names
+                if each not in ("none", "") and (word != "database" or each.startswith("/"))
+            )
+        elif word == "plugin" and values[1:2] and values[1].startswith("/"):
+            yield Path(values[1], word, written=False)
+        for block in blocks if word != "zone" else ():
+            yield from _paths(block, word)
 
 
-def _bare(word: str) -> str:
-    return word.strip('"').lower()
-
-
-def _has(
-    elements: Sequence[Statement], client: IPv4Address, acls: Mapping[str, list[Statement]]
-) -> bool:
-    """The first element that fits counts, with ! against the client."""
-    for one in elements:
-        words = list(one)
-        refused = isinstance(words[0], str) and words[0].startswith("!")
-        if refused:
-            words = [words[0][1:], *words[1:]] if words[0] != "!" else words[1:]
-        if _fits(words[0], client, acls):
-            return not refused
-    return False
-
-
-def _fits(element: Any, client: IPv4Address, acls: Mapping[str, list[Statement]]) -> bool:
-    if isinstance(element, list):
-        return _has(element, client, acls)
-    word = _bare(element)
-    if word in ("any", "localhost", "localnets") or word in acls:
-        return word not in acls or _has(acls[word], client, acls)
-    try:
-        return client in ip_network(word, strict=False)
-    except ValueError:  # none, a key, geoip
-        return False
+def _zones_paths(zone: str, block: Sequence[Statement]) -> Iterator[Path]:
+    said = {str(one[0]): [str(word).strip('"') for word in one[1:]] for one in block}
+    kind = (said.get("type") or [""])[0]
+    if file := said.get("file"):
+        written = kind in _BY_NAMED
+        yield Path(file[0], "file", written, "" if written or kind in _OTHERS else zone)
+    yield from (each for each in _paths(block, "zone") if each.word != "file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from shlex import quote
@@ -12,6 +13,7 @@ from operations.carried import Ask, is_in
 from operations.needs import Need, Running, Variables, served, used
 from rollout.site import Site
 from steps.carriers import Answer, Carriers
+from tests.checks.named_conf import paths, place, statements
 
 _PATH = re.compile(r"(?<![\w.$/-])/[^\s'\":,;]+")
 
@@ -54,6 +56,7 @@ class Needing:
         ]
         found += served(ports, self.running)
         found += _options(self.ask, self.site, service)
+        found += _named(self.host, self.site, service)
         variables, paths = _variables(self.ask, self.site, service)
         once = {each[:2]: each for each in reversed([*variables, *paths, *found])}
         answers = [
@@ -95,6 +98,42 @@ def _options(ask: Ask, site: Site, service: str) -> list[Need]:
     found = ask(mysql.Options, places=site.services[service].configuration)
     return [
         Need("path", each.path, f"{each.place}: {each.option}", each.is_written) for each in found
+    ]
+
+
+def _named(host: Any, site: Site, service: str) -> list[Need]:
+    """What named.conf names, and the files that it includes."""
+    there = site.services[service]
+    if there.rc != "named":
+        return []
+    found = list(paths(statements(host.run("named-checkconf -px").stdout)))
+    places = " ".join(map(quote, there.configuration))
+    words = "|".join(["include", *dict.fromkeys(each.word for each in found)])
+    rows = host.run(f"grep -rnE '{words}' {places}").stdout.splitlines()
+    included = [match for match in map(_INCLUDE.match, rows) if match]
+    needs = [Need("path", match[2], f"{match[1]}: include") for match in included]
+    for each in found:
+        said = f"{place(rows, re.escape(posixpath.basename(each.path)))}: {each.word}"
+        kind = "log" if each.path.rpartition("/")[0] == "/var/log" else "path"
+        needs.append(Need(kind, each.path, said, each.written))
+    return _as_there(host, needs)
+
+
+_INCLUDE = re.compile(r"([^:]+:\d+):\s*include\s+\"?(/[^\s\";]+)")
+
+
+def _as_there(host: Any, needs: list[Need]) -> list[Need]:
+    """Those that the host has; of what is written, the directory will do."""
+    words = " ".join(quote(each.what) for each in needs)
+    asked = (
+        f'for each in {words}; do if [ -e "$each" ]; then echo "$each"; '
+        'elif [ -d "${each%/*}/" ]; then echo "${each%/*}/"; else echo; fi; done'
+    )
+    rows = host.check_output(asked).splitlines() if needs else []
+    return [
+        each if row == each.what or each.kind == "log" else each._replace(what=row.rstrip("/"))
+        for each, row in zip(needs, rows, strict=True)
+        if row == each.what or (each.written and row.rstrip("/"))
     ]
 
 

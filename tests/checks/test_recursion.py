@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from rollout.site import Site
-from tests.checks.named_conf import place, refusing, statements
+from tests.checks.named_access import refusing
+from tests.checks.named_conf import place, statements
 
 _WHERE = "/usr/local/etc/namedb"
 _SAYS = "recursion|allow-query|match-clients"

@@ -69,6 +69,10 @@ def _account(line: str) -> str:
     return f"echo '{line}' >> /etc/passwd"
 
 
+def _in_named(words: str) -> str:
+    return f"sed -i '' -e '{words}' /usr/local/etc/namedb/named.conf"
+
+
 def _no_room(site: Site) -> Site:
     return site.model_copy(update={"run": site.run.model_copy(update={"free_space_mib": 10**9})})
 
@@ -251,6 +255,42 @@ CASES = [
         "sed -i '' -e 's/^options {/& forwarders { 127.0.0.1 port 5353; };/' "
         "/usr/local/etc/namedb/named.conf",
         service="bind",
+    ),
+    broken(
+        "named::configuration_is_the_one_that_is_read",
+        "echo 'named_conf=/usr/local/etc/other.conf' >> /etc/rc.conf",
+        service="bind",
+    ),
+    broken(
+        "named::zone_files_are_the_hosts",
+        "mv /usr/local/etc/namedb/primary /usr/local/etc/namedb/other && "
+        + _in_named("s,namedb/primary,namedb/other,"),
+        service="bind",
+    ),
+    broken(
+        "named::answers_by_who_asks",
+        _in_named("s/^options {/& allow-recursion-on { 127.0.0.1; };/"),
+        service="bind",
+    ),
+    broken(
+        "named::addresses_are_the_jails",
+        _in_named("s/^options {/& transfer-source 203.0.113.77;/"),
+        service="bind",
+    ),
+    broken(
+        "named::lets_in_the_same_clients",
+        _in_named("s/^options {/& blackhole { 10.0.0.0\\/8; };/"),
+        service="bind",
+    ),
+    lacking("named::jail_lets_in_the_same_clients", service="bind"),
+    replace(
+        broken(
+            "named::programs_ask_it_over_ipv4",
+            "echo nameserver ::1 > /etc/resolv.conf",
+            service="bind",
+        ),
+        functions="sleep() { :; }; sockstat() { case $* in *u*) ;; *) "
+        "echo 'bind named 53 20 udp6 ::1:53 *:*';; esac; }",
     ),
     broken(
         "named::zones_may_be_open_twice",

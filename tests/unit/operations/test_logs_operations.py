@@ -198,3 +198,21 @@ def test_a_log_that_is_something_else_is_refused() -> None:
         reversible(logs.shown, {Replaceable: State("link", target="/to")}, path=LOG, target="/to")
         == []
     )
+
+
+def test_a_log_is_there_before_a_daemon_that_may_not_make_it(tmp_path: Path) -> None:
+    host, root = tmp_path / "host.log", tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    (root / str(tmp_path).lstrip("/")).mkdir(parents=True)
+    host.write_text("old lines\n")
+    host.chmod(0o640)
+    (made,) = reversible(
+        logs.rotated_in_jail, {}, root=str(root), logs=[str(host), "/nowhere.log"], shared=[]
+    )
+    line = made.do.rpartition("&& (for each")[2]
+    stat = "case $3 in %Lp) echo 640;; *) echo 0:0;; esac"
+    done = typed(f"(for each{line}", tmp_path, None, stat=stat)
+    assert done.returncode == 0, done.stderr
+    new = Path(f"{root}{host}")
+    assert (new.read_text(), new.stat().st_mode & 0o777) == ("", 0o640)
+    assert not (root / "nowhere.log").exists()

@@ -22,7 +22,7 @@ NETWORKS = (
     IPv4Interface("127.0.0.1/8"),
     IPv4Interface("10.80.0.2/32"),
 )
-NETS = "203.0.113.0/24; 10.80.0.2/32;"
+NETS = "203.0.113.0/24; 127.0.0.0/8; 10.80.0.2/32; 10.80.0.0/24;"
 SELF = "203.0.113.2; 127.0.0.1; 10.80.0.2; 10.80.0.0/24;"
 AWKS = [awk for awk in ("awk", "mawk", "gawk", "original-awk") if shutil.which(awk)]
 
@@ -34,7 +34,12 @@ def fitted(tmp_path: Path, text: str, awk: str = "awk", **others: str) -> str:
     for name, content in {"named.conf": text, **others}.items():
         (namedb / name).write_text(content)
     file, command = yielded(
-        named.readdressed, {Networks: NETWORKS}, directory=str(namedb), old=HOST, new=JAIL, lan=LAN
+        named.readdressed,
+        {Networks: NETWORKS},
+        directory=str(tmp_path),
+        old=HOST,
+        new=JAIL,
+        lan=LAN,
     )
     assert isinstance(file, NewFile)
     assert isinstance(command, Reversible)
@@ -72,6 +77,13 @@ def fitted(tmp_path: Path, text: str, awk: str = "awk", **others: str) -> str:
         ("/**/ listen-on { 203.0.113.2; };", "/**/ listen-on { 10.80.0.2; };"),
         ('file "127.0.0.1"; # 127.0.0.1', 'file "127.0.0.1"; # 127.0.0.1'),
         ("zone localhost { type primary; };", "zone localhost { type primary; };"),
+        ('allow-query { "localnets"; };', f"allow-query {{ {{ {NETS} }}; }};"),
+        ('acl "localnets" { any; };', 'acl "localnets" { any; };'),
+        (
+            "statistics-channels { inet 203.0.113.2 port 8053 allow { 127.0.0.1; }; };",
+            "statistics-channels { inet 10.80.0.2 port 8053 allow { { 127.0.0.1; 10.80.0.0/24; "
+            "203.0.113.2; }; }; };",
+        ),
         (
             "controls { inet 127.0.0.1 port 953 allow { localhost; } keys { k; }; };",
             f"controls {{ inet 10.80.0.2 port 953 allow {{ {{ {SELF} }}; }} keys {{ k; }}; }};",
@@ -102,6 +114,26 @@ def test_an_included_file_may_say_it(tmp_path: Path) -> None:
     text = 'options {\n  include "more.conf";\n};\n'
     more = "options { allow-recursion { any; }; };\n"
     assert fitted(tmp_path, text, **{"a.conf": more}) == text
+
+
+@pytest.mark.parametrize("awk", AWKS)
+def test_an_included_file_is_a_part_of_what_includes_it(tmp_path: Path, awk: str) -> None:
+    text = (
+        'acl ours { include "/usr/local/etc/namedb/ours.acl"; 192.0.2.1; };\n'
+        'options { include "/usr/local/etc/namedb/options.inc"; directory "/"; };\n'
+        'include "/usr/local/etc/elsewhere"; listen-on { 203.0.113.2; };\n'
+    )
+    more = {"ours.acl": "10.0.0.0/8;\nlocalnets;\n", "options.inc": "allow-recursion { ours; };\n"}
+    found = fitted(tmp_path, text, awk, **more)
+    assert found == text.replace("listen-on { 203.0.113.2; }", "listen-on { 10.80.0.2; }")
+    assert (tmp_path / "namedb/ours.acl").read_text() == f"10.0.0.0/8;\n{{ {NETS} }};\n"
+    assert (tmp_path / "namedb/options.inc").read_text() == more["options.inc"]
+
+
+def test_a_view_may_recurse_where_the_others_do_not(tmp_path: Path) -> None:
+    text = 'options { recursion no; };\nview "in" { recursion yes; };\n'
+    recursion = f"allow-recursion {{ {NETS} {SELF} }};"
+    assert fitted(tmp_path, text) == text.replace("options {", f"options {{ {recursion}")
 
 
 def test_rndc_conf_is_not_named_conf(tmp_path: Path) -> None:
@@ -376,7 +408,7 @@ def test_where_nobody_has_read_the_host_its_networks_are_read_as_the_line_is_typ
     Path(file.staged).write_text(file.content)
     done = typed(command.do, tmp_path, ifconfig=f'[ "$1" = -a ] && cat {tmp_path}/ifconfig')
     assert done.returncode == 0, done.stderr
-    nets = "203.0.113.0/25; 172.16.0.0/12; 10.80.0.2/32;"
+    nets = f"203.0.113.0/25; 172.16.0.0/12; 10.80.0.2/32; 127.0.0.0/8; {LAN};"
     own = f"{' '.join(f'{each};' for each in addresses)} {HOST}; {LAN};"
     text = " ".join((namedb / "named.conf").read_text().split())
     assert text == f"allow-query {{ {{ {nets} }}; }}; allow-transfer {{ {{ {own} }}; }};"
