@@ -21,7 +21,14 @@ LINK_AT_BOOT = f"{RULES}/mysql.links"
 def preflight(site: Site) -> tuple[Check, ...]:
     """What must be right on the host before anything begins."""
     until = "mysql.cutover"
-    return (check("mysql::server_uses_the_data_of_the_site_file", until=until, service=_NAME),)
+    tests = (
+        "server_uses_the_data_of_the_site_file",
+        "addresses_are_the_jails",
+        "binary_logs_have_names_of_their_own",
+        "is_one_server",
+        "names_of_clients_are_found",
+    )
+    return tuple(check(f"mysql::{each}", until=until, service=_NAME) for each in tests)
 
 
 def steps(site: Site) -> tuple[Step, ...]:

@@ -222,7 +222,7 @@ class Service(_Table):
     rc: Name
     rcvar: Name
     user: Name = "root"
-    ports: Annotated[tuple[Listen, ...], Field(min_length=1)]
+    ports: tuple[Listen, ...]
     addresses: tuple[IPv4Address, ...] = ()
     configuration: tuple[HostPath, ...] = ()
     data: tuple[HostPath, ...] = ()
@@ -237,6 +237,17 @@ class Service(_Table):
     client: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
     test_account: Login | None = None
     companions: tuple[Companion, ...] = ()
+
+    @field_validator("ports")
+    @classmethod
+    def _has_some(cls, ports: tuple[Listen, ...]) -> tuple[Listen, ...]:
+        if not ports:
+            raise ValueError(
+                "expected one port at least, by which Cellblock finds the daemon; let one that "
+                "listens at its socket alone (skip-networking) listen at 127.0.0.1, too "
+                "(bind-address = 127.0.0.1), and write its port with public = false"
+            )
+        return ports
 
     @property
     def reached_at(self) -> str:

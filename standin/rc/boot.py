@@ -127,7 +127,8 @@ async def netif(host: Host, conf: RcConf) -> None:
         if name not in host.network.interfaces:
             host.network.create(name)
     for name in host.network.interfaces:
-        lines = [conf.get(f"ifconfig_{name}"), *conf.get(f"ifconfig_{name}_aliases").split("  ")]
+        own = conf.get(f"ifconfig_{name}") or conf.get("ifconfig_DEFAULT") * (name[:2] != "lo")
+        lines = [own, *conf.get(f"ifconfig_{name}_aliases").split("  ")]
         number = 0
         while line := conf.get(f"ifconfig_{name}_alias{number}"):
             lines.append(line)
@@ -137,8 +138,14 @@ async def netif(host: Host, conf: RcConf) -> None:
             _configure(host, name, line)
 
 
+_LEASE = "inet 203.0.113.2/24"
+"""What a DHCP server gives this machine, the same each time."""
+
+
 def _configure(host: Host, name: str, line: str) -> None:
     words = shlex.split(line)
+    if {"DHCP", "SYNCDHCP", "NOSYNCDHCP"} & {*words}:
+        words += _LEASE.split()
     starts = [place for place, word in enumerate(words) if word in ("inet", "inet6")]
     for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
         family, address, *rest = _plain(words[start:end])

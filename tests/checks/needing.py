@@ -21,6 +21,15 @@ _PATH = re.compile(r"(?<![\w.$/-])/[^\s'\":,;]+")
 _MYSQLS = ("mysql-server", "mariadb-server")
 
 
+def option_files(ask: Ask, site: Site, service: str) -> list[str]:
+    """Where a MySQL server's options are: files, and directories that have some."""
+    there = site.services[service]
+    said = ask(Variables, rcvars=[there.rcvar])
+    more = [file for each in said for file in mysql.named(each.value, each.name)]
+    # The port's script reads that of the data directory, if there is no other.
+    return [*there.configuration, *mysql.FILES, *(f"{each}/my.cnf" for each in there.data), *more]
+
+
 class Needs(NamedTuple):
     """Each need of a service with what becomes of it; and what could not be read."""
 
@@ -55,7 +64,7 @@ class Needing:
             if stays or each.kind != "connection"
         ]
         found += served(ports, self.running)
-        found += _options(self.ask, self.site, service)
+        found += _options(self.host, self.ask, self.site, service)
         found += _named(self.host, self.site, service)
         variables, paths = _variables(self.ask, self.site, service)
         once = {each[:2]: each for each in reversed([*variables, *paths, *found])}
@@ -91,14 +100,24 @@ def _variables(ask: Ask, site: Site, service: str) -> tuple[list[Need], list[Nee
     return variables, paths
 
 
-def _options(ask: Ask, site: Site, service: str) -> list[Need]:
+def _options(host: Any, ask: Ask, site: Site, service: str) -> list[Need]:
     """What MySQL's option files name."""
     if site.services[service].rc not in _MYSQLS:
         return []
-    found = ask(mysql.Options, places=site.services[service].configuration)
-    return [
-        Need("path", each.path, f"{each.place}: {each.option}", each.is_written) for each in found
-    ]
+    found = ask(mysql.Options, places=option_files(ask, site, service))
+    said = [(each, f"{each.place}: {each.option}") for each in found]
+    needs = [Need(_kind(each), each.path, place, each.is_written) for each, place in said]
+    data = " ".join(map(quote, site.services[service].data))
+    asked = f"find {data} -maxdepth 2 -name '*.isl' -exec grep -H / {{}} +"
+    rows = [row.partition(":") for row in host.run(asked).stdout.splitlines()] if data else []
+    # Where a table is that was made with DATA DIRECTORY.
+    return needs + [Need("path", path, f"{file}: a table", written=True) for file, _, path in rows]
+
+
+def _kind(option: mysql.Option) -> str:
+    """mysqld_safe makes the error log, as root."""
+    is_log = option.path.rpartition("/")[0] == "/var/log" and not option.option.startswith("log")
+    return "log" if is_log else "path"
 
 
 def _named(host: Any, site: Site, service: str) -> list[Need]:

@@ -8,10 +8,12 @@ from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any
 
-from operations.carried import is_in
-from operations.needs import Open, Running, listeners, opened
-from rollout.site import Site
+from operations.carried import Ask, is_in
+from operations.mysql import Settings
+from operations.needs import Open, Running, Variables, listeners, opened
+from rollout.site import HOST, INTERNET, Service, Site
 from tests.checks.granted import ASKED, LOCAL, Client, Grants
+from tests.checks.needing import option_files
 
 _ITS_FILES = ("ibdata1", "aria_log_control", "mysql.ibd")
 
@@ -57,6 +59,112 @@ def test_jails_server_uses_the_hosts_data(host: Any, site: Site, service: str) -
         f"(inodes {' and '.join(inodes)})"
     )
     assert host.check_output("ls -A %s", here), f"{here} is empty: the server has no data"
+
+
+_ANY = ("*", "0.0.0.0", "::", "")  # noqa: S104 # what it says
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_ADDRESS = re.compile(r"--(bind|mysqlx-bind|admin)[-_]address[= ](\S+)")
+
+
+def test_addresses_are_the_jails(
+    host: Any, ask: Ask, interfaces: dict[str, str], site: Site, service: str
+) -> None:
+    """Those at which it is told to listen. One that is not adapted in the jail's copy, or that the
+    jail cannot have, would keep the server from starting there.
+    """
+    there = site.services[service]
+    own = re.findall(r"inet (\S+)", "".join(interfaces.values()))
+    told = []
+    for each in ask(Settings, places=option_files(ask, site, service)):
+        file = each.place.rpartition(":")[0]
+        adapts = each.option == "bind-address" and is_in(file, there.configuration)
+        if each.option.endswith("address"):
+            told += [
+                (f"{each.place}: {each.option} = {one}", one)
+                for one in map(str.strip, each.value.split(","))
+                if not (adapts and one in own)
+            ]
+    for one in ask(Variables, rcvars=[there.rcvar]):
+        told += [
+            (f"{one.place}: {one.name}={one.value}", found[2])
+            for found in _ADDRESS.finditer(one.value)
+        ]
+    wrong = [said for said, at in told if at not in (*_ANY, *_LOCAL)]
+    address, jail = site.jails[site.jail_of(service)].address, site.jail_of(service)
+    assert not wrong, (
+        f"services.{service}: {'; '.join(wrong)}: in its jail the server has {address} alone, "
+        f"which takes the place of a bind-address in services.{service}.configuration: write it "
+        f"there, as bind-address, and nowhere else, or let the server of jail {jail} listen at any"
+    )
+
+
+def test_binary_logs_have_names_of_their_own(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """By default they are called after the host: in the jail, which has another name, the server
+    would begin new ones, and a replica would not find where it was.
+    """
+    there, jail = site.services[service], site.jails[site.jail_of(service)]
+    names = "$(hostname | cut -d. -f1)"
+    asked = f"for each in {' '.join(map(quote, there.data))}; do ls -d $each/{names}*.index; done"
+    found = host.run(f"hostname; {asked} 2>/dev/null").stdout.split()
+    said = ask(Settings, places=option_files(ask, site, service))
+    values = [PurePosixPath(each.value).name for each in said if "log" in each.option]
+    # What an option names stays; its value may have an extension, which the server takes off.
+    bases = [PurePosixPath(each).name.removesuffix(".index") for each in found[1:]]
+    known = {value.partition(".")[0] for value in values if value}
+    lost = [f"{each}.index" for each in bases if each.partition(".")[0] not in known]
+    is_called_the_same = found[:1] == [jail.hostname]
+    assert is_called_the_same or not lost, (
+        f"services.{service}: {there.data[0]} has {', '.join(lost)}, called after this host: in "
+        f"its jail, {jail.hostname}, the server would begin new logs, and replication would stop: "
+        f"write the names as they are to my.cnf (log_bin = {lost[0].removesuffix('.index')}, "
+        "relay_log likewise), and restart the server"
+    )
+
+
+def test_is_one_server(ask: Ask, site: Site, service: str) -> None:
+    """`service mysql-server stop` would stop all instances, and one would move."""
+    said = ask(Variables, rcvars=[site.services[service].rcvar])
+    told = [
+        f"{e.place}: {e.name}={e.value}" for e in said if e.name == "mysql_instances" and e.value
+    ]
+    assert not told, (
+        f"services.{service}: {'; '.join(told)}: several servers of one script: Cellblock moves "
+        f"one server with its own script: take {service} out of `order`, or leave one instance"
+    )
+
+
+def test_names_of_clients_are_found(host: Any, site: Site, service: str) -> None:
+    """MySQL looks up the names of clients if an account's host is a name."""
+    there, jail = site.services[service], site.jail_of(service)
+    asked = host.run(f"{there.client} -N -B -e {quote(ASKED)}") if there.client else None
+    grants = Grants.read(asked.stdout if asked else "")
+    own = {each.hostname for each in site.jails.values()}
+    named = [
+        f"{user}@{name}"
+        for user, name, _ in grants.users
+        if grants.finds_names and re.search(r"[A-Za-z]", name) and name not in (*_LOCAL, *own)
+    ]
+    lacks = _resolvers(site, jail) if "policy" in site.order else []
+    assert not (named and lacks), (
+        f"services.{service}: {', '.join(named[:5])}: a client's name must be found for such an "
+        f"account, and [policy] does not let jail {jail} ask a name server: add {lacks[0]} to "
+        "`allow` there, or give these accounts addresses"
+    )
+
+
+def _resolvers(site: Site, jail: str) -> list[str]:
+    """The line that [policy] lacks for its name server, as steps/thin.py writes resolv.conf."""
+    elsewhere = site.lan.resolvers and site.host.wan_address not in site.lan.resolvers
+    names = [each for each, one in site.services.items() if (53, "udp") in _ports(one)]
+    own = [each for each, one in site.jails.items() if set(names) & {*one.services}]
+    asks = INTERNET if elsewhere else next(iter(own), HOST)
+    if asks == jail or site.policy.lets(jail, asks, 53, "udp"):
+        return []
+    return [f'{{ from = "{jail}", to = "{asks}", ports = ["53/udp", "53/tcp"] }}']
+
+
+def _ports(service: Service) -> set[tuple[int, str]]:
+    return {(each.port, each.proto) for each in service.ports}
 
 
 _LOGINS = Path(__file__).with_name("logins.sh")

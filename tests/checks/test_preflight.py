@@ -139,6 +139,10 @@ echo "enabled $(sysctl -n net.inet.ip.fw.enable 2>/dev/null)"
 echo "wanted $(sysrc -n firewall_enable)"
 if kldstat -q -m ipfw; then echo loaded; fi
 if kldstat -q -m pf && pfctl -s info 2>/dev/null | grep -q 'Status: Enabled'; then echo pf; fi
+if kldstat -q -m ipfilter && ipf -V 2>/dev/null | grep -q 'Running: yes'; then echo ipfilter; fi
+for each in pf ipfilter ipnat; do
+if sysrc -qn ${each}_enable | grep -Eiqx 'yes|true|on|1'; then echo at boot $each; fi
+done
 """
 
 
@@ -154,9 +158,17 @@ def test_firewall_of_the_host_is_in_force(host: Any) -> None:
         f'firewall_enable="{wanted}" in rc.conf, but ipfw is not loaded: the host\'s own rules '
         "would come with the next restart, and Cellblock does not know them: service ipfw start"
     )
-    assert "pf" not in said, (
-        "pf is enabled: Cellblock understands ipfw alone, and does not know whom pf lets in to "
-        "the jails: move its rules to ipfw, or disable it"
+    others = [each for each in ("pf", "ipfilter") if each in said]
+    later = [line.removeprefix("at boot ") for line in said if line.startswith("at boot ")]
+    told = " and ".join(
+        [
+            *(f"{each} is enabled" for each in others),
+            *(f"{each}_enable in rc.conf brings it with a restart" for each in later),
+        ]
+    )
+    assert not told, (
+        f"{told}: Cellblock understands ipfw alone, and does not know whom another firewall lets "
+        "in to the jails: move its rules to ipfw, or disable it (in rc.conf, too)"
     )
 
 

@@ -247,6 +247,27 @@ CASES = [
         ),
         site=_with("mysql", client="/usr/local/bin/mysql -u root"),
     ),
+    broken(
+        "mysql::addresses_are_the_jails",
+        "printf '[mysqld]\\nbind-address = 203.0.113.2\\n' > /var/db/mysql/my.cnf",
+        service="mysql",
+    ),
+    broken(
+        "mysql::binary_logs_have_names_of_their_own",
+        ": > /var/db/mysql/dcserver-relay-bin.index",
+        service="mysql",
+    ),
+    broken(
+        "mysql::is_one_server", "echo 'mysql_instances=\"a b\"' >> /etc/rc.conf", service="mysql"
+    ),
+    replace(
+        broken(
+            "mysql::names_of_clients_are_found",
+            "echo shop app.example.net x > /var/db/mysql/users",
+            service="mysql",
+        ),
+        site=_with("mysql", client="/usr/local/bin/mysql -u root"),
+    ),
     lacking("mysql::jails_server_uses_the_hosts_data", service="mysql"),
     lacking("name::resolves_on_host", **MYSQL),
     lacking("name::resolves_in_jail", jail="web", **MYSQL),
@@ -335,6 +356,11 @@ CASES = [
     ),
     broken("preflight::firewall_of_the_host_is_in_force", f"{LOADED}; ipfw disable firewall"),
     broken("preflight::firewall_of_the_host_is_in_force", "sysrc firewall_enable=YES"),
+    broken("preflight::firewall_of_the_host_is_in_force", "echo pf_enable=YES >> /etc/rc.conf"),
+    replace(
+        lacking("preflight::firewall_of_the_host_is_in_force"),
+        functions="kldstat() { :; }; pfctl() { :; }; ipf() { echo Running: yes; }",
+    ),
     replace(
         lacking("preflight::firewall_of_the_host_is_in_force"),
         functions="kldstat() { :; }; pfctl() { echo Status: Enabled for 1 day; }",
@@ -566,10 +592,11 @@ def test_a_check_fails_before_its_step(fresh: Box, sample: Site, case: Case) -> 
 def test_a_check_fails_once_its_claim_is_broken(
     fresh: Box, spoilt: Box, sample: Site, case: Case
 ) -> None:
-    before = asked(fresh, case, sample, ":")
+    there = case.site(sample) if case.site else sample
+    before = asked(fresh, case, there, ":")
     done = spoilt.target.run(case.broken)  # type: ignore[attr-defined] # the stand-in's own
     assert done.returncode == 0, done.stderr
-    verdict = asked(spoilt, case, sample, case.functions)
+    verdict = asked(spoilt, case, there, case.functions)
     assert not verdict.passed
     assert before.passed or before.message != verdict.message, "it failed before, too"
 

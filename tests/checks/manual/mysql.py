@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from shlex import quote
 
 from operations.command import ANY, Look
+from operations.mysql import FILES
 from rollout.site import Site
+
+_WHOM = "SELECT user, host FROM mysql.user"
 
 
 def server_uses_the_data_of_the_site_file(site: Site, service: str) -> Iterator[Look]:
@@ -15,6 +18,36 @@ def server_uses_the_data_of_the_site_file(site: Site, service: str) -> Iterator[
     pid = f"sockstat -46lq -j 0 -p {wanted.ports[0].port} | awk 'NR == 1 {{print $3}}'"
     data = wanted.data[0] if wanted.data else "the directory in services.mysql.data"
     yield Look(f"procstat -f $({pid}) | awk '$3 == \"cwd\" {{print $10}}'", data)
+
+
+def _files(site: Site, service: str) -> str:
+    there = site.services[service]
+    return " ".join([*FILES, *(f"{each}/my.cnf" for each in there.data), *there.configuration])
+
+
+def addresses_are_the_jails(site: Site, service: str) -> Iterator[Look]:
+    """Any, a local one, or one of the host's as the bind-address of a file that is copied."""
+    yield Look(f"grep -rsE '(bind|admin)[-_]address' {_files(site, service)}", ANY)
+    yield Look("sysrc -qn mysql_args | grep -E '(bind|admin)[-_]address'")
+
+
+def binary_logs_have_names_of_their_own(site: Site, service: str) -> Iterator[Look]:
+    """Each that it prints must be the value of log_bin or relay_log in my.cnf."""
+    names = "$(hostname | cut -d. -f1)*.index"
+    for each in site.services[service].data:
+        yield Look(f"ls {each}/{names} 2>/dev/null", ANY)
+    yield Look(f"grep -rsE 'log[-_]bin|relay[-_]log' {_files(site, service)}", ANY)
+
+
+def is_one_server(site: Site, service: str) -> Iterator[Look]:
+    yield Look("sysrc -qn mysql_instances | grep .")
+
+
+def names_of_clients_are_found(site: Site, service: str) -> Iterator[Look]:
+    """Names of other machines need a name server that [policy] lets the jail ask."""
+    if client := site.services[service].client:
+        names = "host REGEXP '[a-z]' AND host <> 'localhost'"
+        yield Look(f"{client} -N -e {quote(f'{_WHOM} WHERE {names}')}", ANY)
 
 
 def jails_server_uses_the_hosts_data(site: Site, service: str) -> Iterator[Look]:
@@ -35,9 +68,6 @@ def programs_log_in(site: Site, jail: str) -> Iterator[Look]:
     homes = f"$(awk -F: '$3 >= {lowest} && $3 <= {highest} {{print $6}}' /etc/passwd | head -n 20)"
     names = " -o ".join(f"-name {each}" for each in ("wp-config.php", ".env", ".my.cnf"))
     yield Look(f"find -x {homes} -maxdepth 4 -type f \\( {names} \\)")
-
-
-_WHOM = "SELECT user, host FROM mysql.user"
 
 
 def programs_may_come_from_the_jail(site: Site, jail: str) -> Iterator[Look]:

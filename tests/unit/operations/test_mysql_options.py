@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.mysql import Option, Options
+from operations.mysql import Option, Options, Setting, Settings, named
 
 AWKS = [awk for awk in ("awk", "mawk", "gawk", "original-awk") if shutil.which(awk)]
 
@@ -32,3 +32,25 @@ def test_what_the_server_reads(tmp_path: Path, awk: str) -> None:
     ]
     assert [each.is_written for each in there] == [True, False, False]
     assert "/usr" not in said.split()[0]
+
+
+@pytest.mark.parametrize("awk", AWKS)
+def test_addresses_and_the_names_of_logs(tmp_path: Path, awk: str) -> None:
+    conf = tmp_path / "extra.conf"
+    conf.write_text(
+        "[client]\nbind-address = 192.0.2.1\n[mysqld]\nbind_address=127.0.0.1 # local\nlog-bin\n"
+        'loose-mysqlx-bind-address = "*"\nrelay_log = /var/db/mysql/relay\nlog_bin_index = x\n'
+    )
+    asked = Settings().command(places=[str(conf)]).replace("-exec awk", f"-exec {awk}")
+    said = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, check=True).stdout
+    assert Settings().process(said.splitlines()) == (
+        Setting(f"{conf}:4", "bind-address", "127.0.0.1"),
+        Setting(f"{conf}:5", "log-bin", ""),
+        Setting(f"{conf}:6", "mysqlx-bind-address", "*"),
+        Setting(f"{conf}:7", "relay-log", "/var/db/mysql/relay"),
+    )
+
+
+def test_rc_variables_name_option_files() -> None:
+    assert named("/var/db/extra.cnf", "mysql_optfile") == ["/var/db/extra.cnf"]
+    assert named("--defaults-file=/a.cnf --x=/b", "mysql_args") == ["/a.cnf"]
