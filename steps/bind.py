@@ -89,13 +89,14 @@ def preflight(site: Site) -> tuple[Check, ...]:
     if _NAME not in site.services:
         return ()
     tests = [
-        "named::configuration_is_the_one_that_is_read",
-        "named::servers_that_it_asks_are_not_at_localhost",
-        "named::zone_files_are_the_hosts",
-        "named::programs_ask_it_over_ipv4",
-        "named::answers_by_who_asks",
-        "named::addresses_are_the_jails",
-        "named::lets_in_the_same_clients",
+        "bind::configuration_is_the_one_that_is_read",
+        "bind::servers_that_it_asks_are_not_at_localhost",
+        "bind::servers_that_it_asks_are_reached",
+        "bind::zone_files_are_the_hosts",
+        "bind::programs_ask_it_over_ipv4",
+        "bind::answers_by_who_asks",
+        "bind::addresses_are_the_jails",
+        "bind::lets_in_the_same_clients",
     ]
     if site.services[_NAME].overlap:
         tests.append("named::zones_may_be_open_twice")
@@ -105,7 +106,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
 def _jail(site: Site, fitted: Use) -> tuple[Step, ...]:
     """Built, with a named.conf that is compared with the host's before it is ever used."""
     until = "bind.cutover"
-    same = check("named::jail_lets_in_the_same_clients", until=until, service=_NAME)
+    same = check("bind::jail_lets_in_the_same_clients", until=until, service=_NAME)
     return tuple(
         replace(each, checks=(*each.checks, same)) for each in jail_steps(site, _NAME, [fitted])
     )

@@ -108,3 +108,11 @@ def _zones_paths(zone: str, block: Sequence[Statement]) -> Iterator[Path]:
         written = kind in _BY_NAMED
         yield Path(file[0], "file", written, "" if written or kind in _OTHERS else zone)
     yield from (each for each in _paths(block, "zone") if each.word != "file")
+
+
+def value(statement: Statement) -> str:
+    """Its first word, or that of its list."""
+    word = statement[1] if len(statement) > 1 else ""
+    if isinstance(word, list):
+        word = word[0][0] if word else ""
+    return str(word).strip('"')

@@ -272,41 +272,49 @@ CASES = [
     lacking("name::resolves_on_host", **MYSQL),
     lacking("name::resolves_in_jail", jail="web", **MYSQL),
     broken(
-        "named::servers_that_it_asks_are_not_at_localhost",
+        "bind::servers_that_it_asks_are_not_at_localhost",
         "sed -i '' -e 's/^options {/& forwarders { 127.0.0.1 port 5353; };/' "
         "/usr/local/etc/namedb/named.conf",
         service="bind",
     ),
+    replace(
+        broken(
+            "bind::servers_that_it_asks_are_reached",
+            _in_named("s/^options {/& forwarders { 192.168.7.1; };/"),
+            service="bind",
+        ),
+        functions="sleep() { :; }; netstat() { echo 192.168.7.0/24 link#2 U em1; }",
+    ),
     broken(
-        "named::configuration_is_the_one_that_is_read",
+        "bind::configuration_is_the_one_that_is_read",
         "echo 'named_conf=/usr/local/etc/other.conf' >> /etc/rc.conf",
         service="bind",
     ),
     broken(
-        "named::zone_files_are_the_hosts",
+        "bind::zone_files_are_the_hosts",
         "mv /usr/local/etc/namedb/primary /usr/local/etc/namedb/other && "
         + _in_named("s,namedb/primary,namedb/other,"),
         service="bind",
     ),
     broken(
-        "named::answers_by_who_asks",
+        "bind::answers_by_who_asks",
         _in_named("s/^options {/& allow-recursion-on { 127.0.0.1; };/"),
         service="bind",
     ),
     broken(
-        "named::addresses_are_the_jails",
+        "bind::addresses_are_the_jails",
         _in_named("s/^options {/& transfer-source 203.0.113.77;/"),
         service="bind",
     ),
     broken(
-        "named::lets_in_the_same_clients",
+        "bind::lets_in_the_same_clients",
         _in_named("s/^options {/& blackhole { 10.0.0.0\\/8; };/"),
         service="bind",
     ),
-    lacking("named::jail_lets_in_the_same_clients", service="bind"),
+    lacking("bind::jail_lets_in_the_same_clients", service="bind"),
     replace(
         broken(
-            "named::programs_ask_it_over_ipv4",
+            "bind::programs_ask_it_over_ipv4",
             "echo nameserver ::1 > /etc/resolv.conf",
             service="bind",
         ),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.checks.named_conf import statements
-from tests.checks.test_named import _at_localhost, _written
+from tests.checks.test_bind import _OWN, _asked_at
+from tests.checks.test_named import _written
 
 # As named-checkconf -px of BIND 9.18.49 prints it.
 PRINTED = """\
@@ -77,4 +78,4 @@ def test_a_zone_that_named_writes_is_found(text: str, told: list[str]) -> None:
 def test_a_server_at_localhost_is_found(text: str, told: list[tuple[str, str]]) -> None:
     # Of the same program: a statement in a line, each element of its block in another.
     tree = statements(PRINTED + text)
-    assert list(_at_localhost(tree)) == told
+    assert list(_asked_at(tree, _OWN)) == told

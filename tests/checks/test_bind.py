@@ -1,0 +1,293 @@
+"""named.conf: whether a named would do in its jail what it does on the host."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network, ip_network
+from shlex import quote
+from typing import Any
+
+from operations.carried import Ask, is_in
+from operations.facts import Networks
+from operations.needs import Listener, Variables
+from rollout.site import Site
+from tests.checks.named_access import Access, Means, differences
+from tests.checks.named_conf import (
+    Statement,
+    paths,
+    place,
+    statements,
+    value,
+    working_directory,
+)
+
+_ASKS = ("forwarders", "primaries", "masters", "also-notify", "parental-agents", "server-addresses")
+_OWN = re.compile(r"127\.\d+\.\d+\.\d+|::1")
+
+
+def test_servers_that_it_asks_are_not_at_localhost(host: Any, site: Site, service: str) -> None:
+    """In a jail, 127.0.0.1 is the jail: its named would ask itself. Over UDP no rule leads out of
+    there (docs/decisions/0026).
+    """
+    printed = host.run("named-checkconf -px")
+    tree = statements(printed.stdout)
+    found = list(dict.fromkeys(_asked_at(tree, _OWN)))
+    places = " ".join(site.services[service].configuration)
+    words = f"grep -rnE '127\\.|::1' {places}"
+    rows = host.run(words).stdout.splitlines() if found else []
+    told = [f"{place(rows, re.escape(end))}: {name} {end}" for name, end in found]
+    jail = site.jail_of(service)
+    assert not told, (
+        f"services.{service}: {'; '.join(told)}: in jail {jail} that address is the jail itself, "
+        "so its named would not reach that server: let it listen at another address of the host "
+        f"and name that, or take {service} out of `order`"
+    )
+
+
+def test_servers_that_it_asks_are_reached(
+    host: Any, interfaces: dict[str, str], site: Site, service: str
+) -> None:
+    """nat leads a jail out by the interface of the public address, and by no other."""
+    wan, lan = site.host.wan_interface, site.lan.interface
+    rows = [row.split() for row in host.check_output(_ROUTES).splitlines()]
+    routes = [(ip_network(net, strict=False), card) for net, card in rows]
+    own = re.findall(r"inet (\S+)", "".join(interfaces.values()))
+    found = {}
+    for name, at in _asked_at(_tree(host), _FOUR):
+        fits = [(net.prefixlen, card) for net, card in routes if IPv4Address(at) in net]
+        card = max(fits, default=(0, wan))[1]
+        if at not in own and card not in (wan, lan) and not card.startswith("lo"):
+            found[f"{name} {at}"] = card
+    lines = _said_at(host, site, service, _ASKS) if found else []
+    told = [
+        f"{place(lines, said.split()[0])}: {said} is reached by {card}"
+        for said, card in found.items()
+    ]
+    assert not told, (
+        f"services.{service}: {'; '.join(told)}: jail {site.jail_of(service)} gets out by {wan} "
+        f"alone: take {service} out of `order`, or let named ask servers that are reached there"
+    )
+
+
+_FOUR = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_ROUTES = "netstat -rn -f inet | awk '$1 ~ /^[0-9.]+(\\/[0-9]+)?$/ {print $1, $4}'"
+
+
+def _asked_at(
+    tree: list[Statement], wanted: re.Pattern[str], inside: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Of each server that it is told to ask: the statement that names it, and its address."""
+    for one in tree:
+        name = inside or (str(one[0]) if one[0] in _ASKS else "")
+        if inside and wanted.fullmatch(str(one[0])):
+            yield name, str(one[0])
+        for word in one:
+            if isinstance(word, list):
+                yield from _asked_at(word, wanted, name)
+
+
+def _tree(host: Any, inside: str = "") -> list[Statement]:
+    return statements(host.run(f"{inside}named-checkconf -px").stdout)
+
+
+def _said_at(host: Any, site: Site, service: str, words: Iterable[str]) -> list[str]:
+    """The lines of its configuration with one of these words, by which `place` finds them."""
+    places = " ".join(site.services[service].configuration)
+    return list(host.run(f"grep -rnE '{'|'.join(words)}' {places}").stdout.splitlines())
+
+
+_PORTS_CONF = "/usr/local/etc/namedb/named.conf"
+_FLAG = re.compile(r"(?:^|\s)(-[ct])\s*(\S+)")
+
+
+def test_configuration_is_the_one_that_is_read(
+    host: Any, ask: Ask, site: Site, service: str
+) -> None:
+    """named-checkconf reads that of the port, and so do all questions and what is copied."""
+    told = []
+    for each in ask(Variables, rcvars=[site.services[service].rcvar]):
+        at, flag = f"{each.place}: {each.name}={each.value}", _FLAG.search(each.value)
+        file = each.value if each.name == "named_conf" else flag[2] if flag else ""
+        if file and host.run("test %s -ef %s", file, _PORTS_CONF).rc:
+            told.append(f"{at}: Cellblock reads and adapts {_PORTS_CONF} alone")
+        if each.name == "named_auto_forward" and each.value.upper() in _YES:
+            told.append(f"{at}: its forwarders would be those of the jail's resolv.conf")
+    for found in filter(None, map(_INCLUDE.match, _said_at(host, site, service, ["include"]))):
+        if not found[2].startswith("/usr/local/etc/"):
+            told.append(f'{found[1]}: include "{found[2]}": not an absolute path in /usr/local/etc')
+    assert not told, (
+        f"services.{service}: {'; '.join(told)}: let {_PORTS_CONF}, and files of /usr/local/etc "
+        f"that it includes, say all, and restart named; or take {service} out of `order`"
+    )
+
+
+_INCLUDE = re.compile(r'([^:]+:\d+):\s*include\s+"([^"]+)"')
+
+
+_YES = ("YES", "TRUE", "ON", "1")
+
+
+def test_zone_files_are_the_hosts(host: Any, site: Site, service: str) -> None:
+    """People who edit a zone on the host would edit a file that the jail has a copy of."""
+    jail, there = site.jail_of(service), site.services[service]
+    shared = (*there.data, *there.logs, *(each.point for each in site.mounts(jail)))
+    tree = _tree(host)
+    files = {each.path: each.zone for each in paths(tree) if each.zone}
+    words = " ".join(map(quote, files))
+    asked = f'for each in {words}; do [ -f "$each" ] && echo "$each"; done; '
+    asked += f"grep -Ein '^[$]INCLUDE[[:space:]]' {words} /dev/null"
+    rows = host.run(asked).stdout.splitlines() if files else []
+    lost = {row: "" for row in rows if row in files and not is_in(row, shared)}
+    for found in filter(None, map(_INCLUDED.match, rows)):
+        # Relative to named's working directory, as its zones are.
+        path = posixpath.join(working_directory(tree), found[2])
+        if not is_in(path, shared):
+            lost[path] = f"{found[1]}: $INCLUDE {path}"
+    lines = _said_at(host, site, service, ["file"]) if lost else []
+    told = [
+        said or f"{place(lines, re.escape(posixpath.basename(path)))}: file {path}"
+        for path, said in lost.items()
+    ]
+    more = f"; and {len(told) - 5} more" * (len(told) > 5)
+    folders = ", ".join(dict.fromkeys(f'"{posixpath.dirname(path)}"' for path in lost))
+    assert not told, (
+        f"services.{service}: {'; '.join(told[:5])}{more}: jail {jail} would have a copy, or "
+        "nothing, and would not see what is edited on the host: add the directory to "
+        f"services.{service}.data ({folders})"
+    )
+
+
+_INCLUDED = re.compile(r'([^:]+:\d+):\S+\s+"?([^\s";]+)')
+
+
+def test_programs_ask_it_over_ipv4(
+    host: Any, listening: list[Listener], site: Site, service: str
+) -> None:
+    """Jails have no IPv6, so programs that ask ::1 would find nobody there."""
+    asked = host.run("grep -n '^nameserver[[:space:]]*::1' /etc/resolv.conf").stdout.split(":")
+    ports = [each.port for each in site.services[service].ports]
+    there = [each for each in listening if each.port in ports and each.address in ("*", "::1")]
+    six = any("6" in each.proto for each in there)
+    assert not (six and asked[0]), (
+        f"/etc/resolv.conf:{asked[0]}: nameserver ::1: {service} listens there, and its jail has "
+        "no IPv6: write nameserver 127.0.0.1"
+    )
+
+
+def test_answers_by_who_asks(host: Any, site: Site, service: str) -> None:
+    """Not by the address that is asked: in the jail that is always the jail's own."""
+    found = list(dict.fromkeys(_by_destination(_tree(host))))
+    lines = _said_at(host, site, service, _DESTINATIONS) if found else []
+    told = [f"{place(lines, name)}: {name}" for name in found]
+    assert not told, (
+        f"services.{service}: {'; '.join(told)}: what clients get depends on the address that they "
+        f"ask, and all that is forwarded arrives at {site.jails[site.jail_of(service)].address}: "
+        f"tell clients apart by their own addresses, or take {service} out of `order`"
+    )
+
+
+_DESTINATIONS = (
+    *("match-destinations", "allow-query-on", "allow-recursion-on", "allow-query-cache-on"),
+)
+
+
+def _by_destination(tree: Sequence[Statement]) -> Iterator[str]:
+    for one in tree:
+        if one[0] in _DESTINATIONS and value(one) != "any":
+            yield str(one[0])
+        for word in one:
+            if isinstance(word, list):
+                yield from _by_destination(word)
+
+
+def test_addresses_are_the_jails(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """Those at which it listens and from which it asks: an address of the host that it does not
+    have in its jail stops a named, or leaves it without that socket.
+    """
+    jail, wan = site.jails[site.jail_of(service)].address, site.host.wan_address
+    tree = _tree(host)
+    found = [(one, f"asks from {at}") for one in _all(tree) if (at := _source(one, str(wan)))]
+    here = Access(tree, _here(ask))
+    there = Access(tree, _there(ask, site))
+    for one in (each for each in _all(tree) if each[0] == "listen-on"):
+        written = [_plain(each) for each in one[-1]]
+        fits = {str(wan), "127.0.0.1"} & {*written} or there.has(one[-1], jail, "listen-on")
+        if here.has(one[-1], wan, "listen-on") and not fits:
+            found.append((one, f"has {wan} by a network or a list"))
+    lines = _said_at(host, site, service, ["listen-on", "-source"]) if found else []
+    told = [f"{place(lines, str(one[0]))}: {one[0]} {what}" for one, what in found]
+    assert not told, (
+        f"services.{service}: {'; '.join(told)}: in its jail named has {jail} alone, which takes "
+        f"the place of {wan} where that is written: write {wan} there, or take {service} out of "
+        "`order`"
+    )
+
+
+def _all(tree: Sequence[Statement]) -> Iterator[Statement]:
+    for one in tree:
+        yield one
+        for word in one:
+            if isinstance(word, list):
+                yield from _all(word)
+
+
+def _source(one: Statement, wan: str) -> str:
+    """An address other than the public one from which it is told to ask."""
+    if not re.fullmatch(r"[a-z]+-source", str(one[0])):
+        return ""
+    words = [_plain(word) for word in one[1:] if not isinstance(word, list)]
+    own = (wan, "127.0.0.1", "0.0.0.0")  # noqa: S104 # any
+    return next((each for each in words if "." in each and each not in own), "")
+
+
+def _plain(word: Any) -> str:
+    """An address, as named-checkconf prints it in a list, or alone."""
+    text = word[0] if isinstance(word, list) and word else word
+    return str(text).strip('"').removesuffix("/32")
+
+
+def _here(ask: Ask) -> Means:
+    has = ask(Networks)
+    return Means(
+        tuple(IPv4Network(f"{each.ip}/32") for each in has), tuple(each.network for each in has)
+    )
+
+
+def _there(ask: Ask, site: Site) -> Means:
+    """As operations/named.awk writes it out for the jail."""
+    lan, wan = site.lan.network, site.host.wan_address
+    here = _here(ask)
+    own = (*here.own, IPv4Network(f"{wan}/32"), lan)
+    return Means(own, (*here.networks, lan), lan, wan)
+
+
+def test_lets_in_the_same_clients(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """By named.conf as it will be in the jail: who gets which view, recursion, transfers."""
+    tree = _tree(host)
+    here = Access(tree, _here(ask))
+    told = _placed(host, site, differences(here, Access(tree, _there(ask, site)), site), service)
+    assert not told, (
+        f"services.{service}: {told}: programs of jails ask from {site.lan.network}, and those of "
+        f"the host from there or from {site.host.wan_address}: let named.conf mean these, too, or "
+        f"take {service} out of `order`"
+    )
+
+
+def test_jail_lets_in_the_same_clients(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """By its configuration as it is in the jail, before its named ever runs."""
+    jail = site.jail_of(service)
+    there = _tree(host, f"jexec {quote(jail)} ")
+    assert there, f"jail {jail}: named-checkconf -px prints nothing"
+    own = IPv4Network(f"{site.jails[jail].address}/32")
+    means = Means((own, IPv4Network("127.0.0.1/32")), (own,))
+    here = Access(_tree(host), _here(ask))
+    told = _placed(host, site, differences(here, Access(there, means), site), service)
+    assert not told, f"named.conf of jail {jail} does not let in whom the host's does: {told}"
+
+
+def _placed(host: Any, site: Site, found: Mapping[str, str], service: str) -> str:
+    lines = _said_at(host, site, service, [by.split()[0] for by in found]) if found else []
+    told = [f"{place(lines, by.split()[0])}: {by}: {what}" for by, what in sorted(found.items())]
+    return "; ".join(told[:5]) + f"; and {len(told) - 5} more" * (len(told) > 5)
