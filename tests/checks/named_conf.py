@@ -40,6 +40,23 @@ def place(rows: Sequence[str], word: str) -> str:
     return next((found[1] for row in rows if (found := wanted.match(row))), "named-checkconf -px")
 
 
+CONF = "/usr/local/etc/namedb/named.conf"
+_INCLUDE = re.compile(r'([^:]+):(\d+):\s*include\s+"([^"]+)"')
+
+
+def included(rows: Sequence[str]) -> list[tuple[str, str]]:
+    """The files that named.conf includes, itself or through others: each with FILE:LINE, and path.
+
+    `rows` are those of grep -n. Files that lie beside it and are not read may include others.
+    """
+    found = [match.groups() for match in map(_INCLUDE.match, rows) if match]
+    read, more = {CONF}, True
+    while more:
+        new = {path for file, _, path in found if file in read} - read
+        read, more = read | new, bool(new)
+    return [(f"{file}:{line}", path) for file, line, path in found if file in read]
+
+
 class Path(NamedTuple):
     """`word` names it; `zone` is the zone whose file it is, if it is one that people edit."""
 

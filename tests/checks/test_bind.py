@@ -15,7 +15,9 @@ from operations.needs import Listener, Variables
 from rollout.site import Site
 from tests.checks.named_access import Access, Means, differences
 from tests.checks.named_conf import (
+    CONF,
     Statement,
+    included,
     paths,
     place,
     statements,
@@ -98,7 +100,6 @@ def _said_at(host: Any, site: Site, service: str, words: Iterable[str]) -> list[
     return list(host.run(f"grep -rnE '{'|'.join(words)}' {places}").stdout.splitlines())
 
 
-_PORTS_CONF = "/usr/local/etc/namedb/named.conf"
 _FLAG = re.compile(r"(?:^|\s)(-[ct])\s*(\S+)")
 
 
@@ -110,20 +111,19 @@ def test_configuration_is_the_one_that_is_read(
     for each in ask(Variables, rcvars=[site.services[service].rcvar]):
         at, flag = f"{each.place}: {each.name}={each.value}", _FLAG.search(each.value)
         file = each.value if each.name == "named_conf" else flag[2] if flag else ""
-        if file and host.run("test %s -ef %s", file, _PORTS_CONF).rc:
-            told.append(f"{at}: Cellblock reads and adapts {_PORTS_CONF} alone")
+        if file and host.run("test %s -ef %s", file, CONF).rc:
+            told.append(f"{at}: Cellblock reads and adapts {CONF} alone")
         if each.name == "named_auto_forward" and each.value.upper() in _YES:
             told.append(f"{at}: its forwarders would be those of the jail's resolv.conf")
-    for found in filter(None, map(_INCLUDE.match, _said_at(host, site, service, ["include"]))):
-        if not found[2].startswith("/usr/local/etc/"):
-            told.append(f'{found[1]}: include "{found[2]}": not an absolute path in /usr/local/etc')
+    told += [
+        f'{at}: include "{path}": not an absolute path in /usr/local/etc'
+        for at, path in included(_said_at(host, site, service, ["include"]))
+        if not path.startswith("/usr/local/etc/")
+    ]
     assert not told, (
-        f"services.{service}: {'; '.join(told)}: let {_PORTS_CONF}, and files of /usr/local/etc "
+        f"services.{service}: {'; '.join(told)}: let {CONF}, and files of /usr/local/etc "
         f"that it includes, say all, and restart named; or take {service} out of `order`"
     )
-
-
-_INCLUDE = re.compile(r'([^:]+:\d+):\s*include\s+"([^"]+)"')
 
 
 _YES = ("YES", "TRUE", "ON", "1")

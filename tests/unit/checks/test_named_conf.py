@@ -8,7 +8,7 @@ import pytest
 
 from rollout import site
 from tests.checks.named_access import Access, Means, differences, refusing
-from tests.checks.named_conf import Path, paths, statements
+from tests.checks.named_conf import CONF, Path, included, paths, statements
 from tests.rehearsal.sites import SAMPLE
 
 JAIL = IPv4Address("10.80.0.4")
@@ -125,3 +125,13 @@ def test_a_list_that_is_left_as_it_is_lets_in_fewer_in_the_jail() -> None:
         Access(tree, HERE), Access(tree, Means((jail,), (jail,))), site.read(SAMPLE)
     )
     assert "allow-transfer" in found
+
+
+def test_what_is_included_by_files_that_are_read() -> None:
+    rows = [
+        f'{CONF}:3:include "/usr/local/etc/namedb/a.inc";',
+        f'{CONF}:4:# include "/never";',
+        '/usr/local/etc/namedb/a.inc:1:  include "/etc/b";',
+        '/usr/local/etc/namedb/named.conf.bak:1:include "/etc/old";',
+    ]
+    assert [path for _, path in included(rows)] == ["/usr/local/etc/namedb/a.inc", "/etc/b"]
