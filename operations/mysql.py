@@ -117,3 +117,17 @@ class Options(FactBase[Sequence[Option]]):
         rows = (row.split(" ", 2) for row in output)
         found = (Option(row[0].rstrip("/") or "/", row[1], row[2]) for row in rows if len(row) == 3)
         return tuple(each for each in dict.fromkeys(found) if each.option.lower() != "basedir")
+
+
+class Tables(FactBase[Sequence[tuple[str, str]]]):
+    """The tables made with DATA DIRECTORY: the .isl file in `data`, and the path that it has."""
+
+    default = tuple
+
+    def command(self, data: Sequence[str]) -> str:
+        places = " ".join(map(quote, data))
+        return f"find -H {places} -maxdepth 2 -name '*.isl' -exec grep -H / {{}} + 2>/dev/null"
+
+    def process(self, output: list[str]) -> tuple[tuple[str, str], ...]:
+        rows = (re.fullmatch(r"(/.*[.]isl):(/.*)", row) for row in output)
+        return tuple((found[1], found[2]) for found in rows if found)

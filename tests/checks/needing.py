@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from operations import mysql
 from operations.carried import Ask, is_in
-from operations.needs import Need, Running, Variables, served, used
+from operations.needs import Need, Running, Variable, Variables, served, used
 from rollout.site import Site
 from steps.carriers import Answer, Carriers
 from tests.checks.named_conf import included, paths, place, statements
@@ -21,10 +21,17 @@ _PATH = re.compile(r"(?<![\w.$/-])/[^\s'\":,;]+")
 _MYSQLS = ("mysql-server", "mariadb-server")
 
 
+def rc_variables(ask: Ask, site: Site, service: str) -> list[Variable]:
+    """Of its script and of its companions'. Those of all services are asked at once."""
+    everybodys = [rcvar for each in site.services for rcvar in _rcvars(site, each)]
+    found = ask(Variables, rcvars=list(dict.fromkeys(everybodys)))
+    return [each for each in found if each.rcvar in _rcvars(site, service)]
+
+
 def option_files(ask: Ask, site: Site, service: str) -> list[str]:
     """Where a MySQL server's options are: files, and directories that have some."""
     there = site.services[service]
-    said = ask(Variables, rcvars=[there.rcvar])
+    said = rc_variables(ask, site, service)
     more = [file for each in said for file in mysql.named(each.value, each.name)]
     # The port's script reads that of the data directory, if there is no other.
     return [*there.configuration, *mysql.FILES, *(f"{each}/my.cnf" for each in there.data), *more]
@@ -64,7 +71,7 @@ class Needing:
             if stays or each.kind != "connection"
         ]
         found += served(ports, self.running)
-        found += _options(self.host, self.ask, self.site, service)
+        found += _options(self.ask, self.site, service)
         found += _named(self.host, self.site, service)
         variables, paths = _variables(self.ask, self.site, service)
         once = {each[:2]: each for each in reversed([*variables, *paths, *found])}
@@ -90,28 +97,23 @@ def _as_named(need: Need, running: Running) -> Need:
 
 def _variables(ask: Ask, site: Site, service: str) -> tuple[list[Need], list[Need]]:
     """The rc variables of its script and of its companions', and the paths in their values."""
-    everybodys = [rcvar for each in site.services for rcvar in _rcvars(site, each)]
     variables, paths = [], []
-    for each in ask(Variables, rcvars=list(dict.fromkeys(everybodys))):
-        if each.rcvar in _rcvars(site, service):
-            told = f"{each.place}: {each.name}={each.value}"
-            variables.append(Need("variable", each.name, told))
-            paths += [Need("path", path, told) for path in _PATH.findall(each.value)]
+    for each in rc_variables(ask, site, service):
+        told = f"{each.place}: {each.name}={each.value}"
+        variables.append(Need("variable", each.name, told))
+        paths += [Need("path", path, told) for path in _PATH.findall(each.value)]
     return variables, paths
 
 
-def _options(host: Any, ask: Ask, site: Site, service: str) -> list[Need]:
+def _options(ask: Ask, site: Site, service: str) -> list[Need]:
     """What MySQL's option files name."""
     if site.services[service].rc not in _MYSQLS:
         return []
     found = ask(mysql.Options, places=option_files(ask, site, service))
     said = [(each, f"{each.place}: {each.option}") for each in found]
     needs = [Need(_kind(each), each.path, place, each.is_written) for each, place in said]
-    data = " ".join(map(quote, site.services[service].data))
-    asked = f"find {data} -maxdepth 2 -name '*.isl' -exec grep -H / {{}} +"
-    rows = [row.partition(":") for row in host.run(asked).stdout.splitlines()] if data else []
-    # Where a table is that was made with DATA DIRECTORY.
-    return needs + [Need("path", path, f"{file}: a table", written=True) for file, _, path in rows]
+    tables = ask(mysql.Tables, data=site.services[service].data)
+    return needs + [Need("path", path, f"{file}: a table", written=True) for file, path in tables]
 
 
 def _kind(option: mysql.Option) -> str:

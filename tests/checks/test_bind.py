@@ -11,7 +11,7 @@ from typing import Any
 
 from operations.carried import Ask, is_in
 from operations.facts import Networks
-from operations.needs import Listener, Variables
+from operations.needs import Listener
 from rollout.site import Site
 from tests.checks.named_access import Access, Means, differences
 from tests.checks.named_conf import (
@@ -24,6 +24,7 @@ from tests.checks.named_conf import (
     value,
     working_directory,
 )
+from tests.checks.needing import rc_variables
 
 _ASKS = ("forwarders", "primaries", "masters", "also-notify", "parental-agents", "server-addresses")
 _OWN = re.compile(r"127\.\d+\.\d+\.\d+|::1")
@@ -108,7 +109,7 @@ def test_configuration_is_the_one_that_is_read(
 ) -> None:
     """named-checkconf reads that of the port, and so do all questions and what is copied."""
     told = []
-    for each in ask(Variables, rcvars=[site.services[service].rcvar]):
+    for each in rc_variables(ask, site, service):
         at, flag = f"{each.place}: {each.name}={each.value}", _FLAG.search(each.value)
         file = each.value if each.name == "named_conf" else flag[2] if flag else ""
         if file and host.run("test %s -ef %s", file, CONF).rc:

@@ -10,10 +10,10 @@ from typing import Any
 
 from operations.carried import Ask, is_in
 from operations.mysql import Settings
-from operations.needs import Open, Running, Variables, listeners, opened
+from operations.needs import Open, Running, listeners, opened
 from rollout.site import HOST, INTERNET, Service, Site
 from tests.checks.granted import ASKED, LOCAL, Client, Grants
-from tests.checks.needing import option_files
+from tests.checks.needing import option_files, rc_variables
 
 _ITS_FILES = ("ibdata1", "aria_log_control", "mysql.ibd")
 
@@ -84,7 +84,7 @@ def test_addresses_are_the_jails(
                 for one in map(str.strip, each.value.split(","))
                 if not (adapts and one in own)
             ]
-    for one in ask(Variables, rcvars=[there.rcvar]):
+    for one in rc_variables(ask, site, service):
         told += [
             (f"{one.place}: {one.name}={one.value}", found[2])
             for found in _ADDRESS.finditer(one.value)
@@ -123,7 +123,7 @@ def test_binary_logs_have_names_of_their_own(host: Any, ask: Ask, site: Site, se
 
 def test_is_one_server(ask: Ask, site: Site, service: str) -> None:
     """`service mysql-server stop` would stop all instances, and one would move."""
-    said = ask(Variables, rcvars=[site.services[service].rcvar])
+    said = rc_variables(ask, site, service)
     told = [
         f"{e.place}: {e.name}={e.value}" for e in said if e.name == "mysql_instances" and e.value
     ]

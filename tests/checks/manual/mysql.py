@@ -45,9 +45,9 @@ def is_one_server(site: Site, service: str) -> Iterator[Look]:
 
 def names_of_clients_are_found(site: Site, service: str) -> Iterator[Look]:
     """Names of other machines need a name server that [policy] lets the jail ask."""
-    if client := site.services[service].client:
-        names = "host REGEXP '[a-z]' AND host <> 'localhost'"
-        yield Look(f"{client} -N -e {quote(f'{_WHOM} WHERE {names}')}", ANY)
+    names = "host REGEXP '[a-z]' AND host <> 'localhost'"
+    client = site.services[service].client or "mysql"
+    yield Look(f"{client} -N -e {quote(f'{_WHOM} WHERE {names}')}", ANY)
 
 
 def jails_server_uses_the_hosts_data(site: Site, service: str) -> Iterator[Look]:

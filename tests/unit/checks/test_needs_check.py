@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from operations.mysql import Options
+from operations.mysql import Options, Tables
 from operations.needs import Daemons, Variables
 from rollout import plan, site
 from rollout.site import Site
@@ -220,7 +220,7 @@ def test_all_services_are_asked_in_one_command_each_for_processes_and_variables(
     there = needing(host, sample)
     for service in ("mysql", "mysql", "web"):
         there.of(service)
-    assert len(host.asked) == len({Daemons, Options, Variables})
+    assert len(host.asked) == len({Daemons, Options, Tables, Variables})
 
 
 def test_a_connection_to_another_host_needs_a_way_out_that_the_policy_allows(sample: Site) -> None:

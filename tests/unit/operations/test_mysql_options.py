@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.mysql import Option, Options, Setting, Settings, named
+from operations.mysql import Option, Options, Setting, Settings, Tables, named
 
 AWKS = [awk for awk in ("awk", "mawk", "gawk", "original-awk") if shutil.which(awk)]
 
@@ -54,3 +54,12 @@ def test_addresses_and_the_names_of_logs(tmp_path: Path, awk: str) -> None:
 def test_rc_variables_name_option_files() -> None:
     assert named("/var/db/extra.cnf", "mysql_optfile") == ["/var/db/extra.cnf"]
     assert named("--defaults-file=/a.cnf --x=/b", "mysql_args") == ["/a.cnf"]
+
+
+def test_a_table_with_a_directory_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "orders.isl").write_text("/data/big/shop/orders.ibd")
+    asked = Tables().command(data=[str(tmp_path)])
+    said = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, check=True).stdout
+    found = Tables().process(said.splitlines())
+    assert found == ((f"{tmp_path}/shop/orders.isl", "/data/big/shop/orders.ibd"),)
