@@ -6,7 +6,7 @@
 #
 # The arguments are the files that may be its own, named.conf among them, below the directory `into`,
 # the jail's copy of `from`. An included file is read where it is included, whatever its name: it may be
-# a part of a list.
+# a part of options or of a view.
 
 function element(word,    bare) {
     bare = word

@@ -168,11 +168,12 @@ _LOCAL = IPv4Address("127.0.0.1")
 _ASKED = 200  # clients
 
 
-def differences(here: Access, there: Access, site: Site) -> dict[str, str]:
+def differences(here: Access, there: Access, site: Site, resolv_conf: str) -> dict[str, str]:
     """A statement, and what it lets a client do on the host and not in the jail, or the other way.
 
-    Clients are those at the edges of all networks that are named, and programs here and in jails,
-    which may do what those of the host may at 127.0.0.1 or at the public address.
+    Clients are those at the edges of all networks that are named, and programs. Those of the host
+    may do what they may at 127.0.0.1 and at the public address; those in jails what they may at
+    127.0.0.1, and at the public address where the host's resolv.conf has it.
     """
     assert here.means is not None
     found: dict[str, str] = {}
@@ -183,11 +184,13 @@ def differences(here: Access, there: Access, site: Site) -> dict[str, str]:
                 words = f"{before.get(by, 'not')} on the host, {after.get(by, 'not')} in the jail"
                 found[by] = f"for {client}: {words}"
     wan = site.host.wan_address
-    programs = [(f"jail {name}", each.address) for name, each in site.jails.items()]
-    own = {**here.may(wan), **here.may(_LOCAL)}
-    for name, client in [("the host", wan), ("the host", _LOCAL), *programs]:
+    local, public = here.may(_LOCAL), here.may(wan)
+    asked = {**public, **local} if str(wan) in resolv_conf.split() else local
+    jails = [(f"jail {name}", each.address, asked) for name, each in site.jails.items()]
+    own = [("the host", wan, {**public, **local}), ("the host", _LOCAL, local)]
+    for name, client, could in (*own, *jails):
         after = there.may(client)
-        for by, what in (own if client != _LOCAL else here.may(_LOCAL)).items():
+        for by, what in could.items():
             counts = name == "the host" or by.split()[0] in _OF_NAMES
             if counts and after.get(by) != what:
                 at = "blackhole" if "blackhole" in after else by

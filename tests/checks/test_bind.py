@@ -12,7 +12,7 @@ from typing import Any
 from operations.carried import Ask, is_in
 from operations.facts import Networks
 from operations.needs import Listener
-from rollout.site import Site
+from rollout.site import HOST, Site
 from tests.checks.named_access import Access, Means, differences
 from tests.checks.named_conf import (
     CONF,
@@ -36,7 +36,7 @@ def test_servers_that_it_asks_are_not_at_localhost(host: Any, site: Site, servic
     """
     printed = host.run("named-checkconf -px")
     tree = statements(printed.stdout)
-    found = list(dict.fromkeys(_asked_at(tree, _OWN)))
+    found = list(dict.fromkeys((name, words[0]) for name, words in _asked_at(tree, _OWN)))
     places = " ".join(site.services[service].configuration)
     words = f"grep -rnE '127\\.|::1' {places}"
     rows = host.run(words).stdout.splitlines() if found else []
@@ -52,25 +52,30 @@ def test_servers_that_it_asks_are_not_at_localhost(host: Any, site: Site, servic
 def test_servers_that_it_asks_are_reached(
     host: Any, interfaces: dict[str, str], site: Site, service: str
 ) -> None:
-    """nat leads a jail out by the interface of the public address, and by no other."""
+    """nat leads a jail out by the interface of the public address, and by no other; to daemons of
+    the host the policy lets it.
+    """
     wan, lan = site.host.wan_interface, site.lan.interface
     rows = [row.split() for row in host.check_output(_ROUTES).splitlines()]
     routes = [(ip_network(net, strict=False), card) for net, card in rows]
     own = re.findall(r"inet (\S+)", "".join(interfaces.values()))
-    found = {}
-    for name, at in _asked_at(_tree(host), _FOUR):
+    jail, told = site.jail_of(service), {}
+    for name, words in _asked_at(_tree(host), _FOUR):
+        at, port = words[0], words[2] if words[1:2] == ["port"] else "53"
         fits = [(net.prefixlen, card) for net, card in routes if IPv4Address(at) in net]
         card = max(fits, default=(0, wan))[1]
-        if at not in own and card not in (wan, lan) and not card.startswith("lo"):
-            found[f"{name} {at}"] = card
-    lines = _said_at(host, site, service, _ASKS) if found else []
-    told = [
-        f"{place(lines, said.split()[0])}: {said} is reached by {card}"
-        for said, card in found.items()
-    ]
+        if at in own:
+            lets = "policy" not in site.order or site.policy.lets(jail, HOST, int(port), "udp")
+            if port != "53" and not lets:
+                line = f'{{ from = "{jail}", to = "host", ports = ["{port}/udp", "{port}/tcp"] }}'
+                told[f"{name} {at}"] = f"is denied by [policy]: add {line} to `allow` there"
+        elif card not in (wan, lan) and not card.startswith("lo"):
+            told[f"{name} {at}"] = f"is reached by {card}: jail {jail} gets out by {wan} alone"
+    lines = _said_at(host, site, service, _ASKS) if told else []
+    words = [f"{place(lines, said.split()[0])}: {said} {why}" for said, why in told.items()]
     assert not told, (
-        f"services.{service}: {'; '.join(told)}: jail {site.jail_of(service)} gets out by {wan} "
-        f"alone: take {service} out of `order`, or let named ask servers that are reached there"
+        f"services.{service}: {'; '.join(words)}; or let named ask servers that its jail reaches, "
+        f"or take {service} out of `order`"
     )
 
 
@@ -80,12 +85,12 @@ _ROUTES = "netstat -rn -f inet | awk '$1 ~ /^[0-9.]+(\\/[0-9]+)?$/ {print $1, $4
 
 def _asked_at(
     tree: list[Statement], wanted: re.Pattern[str], inside: str = ""
-) -> Iterator[tuple[str, str]]:
-    """Of each server that it is told to ask: the statement that names it, and its address."""
+) -> Iterator[tuple[str, list[str]]]:
+    """Of each server that it is told to ask: the statement that names it, its address and more."""
     for one in tree:
         name = inside or (str(one[0]) if one[0] in _ASKS else "")
         if inside and wanted.fullmatch(str(one[0])):
-            yield name, str(one[0])
+            yield name, [str(word) for word in one]
         for word in one:
             if isinstance(word, list):
                 yield from _asked_at(word, wanted, name)
@@ -268,7 +273,9 @@ def test_lets_in_the_same_clients(host: Any, ask: Ask, site: Site, service: str)
     """By named.conf as it will be in the jail: who gets which view, recursion, transfers."""
     tree = _tree(host)
     here = Access(tree, _here(ask))
-    told = _placed(host, site, differences(here, Access(tree, _there(ask, site)), site), service)
+    there = Access(tree, _there(ask, site))
+    found = differences(here, there, site, _resolv_conf(host))
+    told = _placed(host, site, found, service)
     assert not told, (
         f"services.{service}: {told}: programs of jails ask from {site.lan.network}, and those of "
         f"the host from there or from {site.host.wan_address}: let named.conf mean these, too, or "
@@ -284,8 +291,13 @@ def test_jail_lets_in_the_same_clients(host: Any, ask: Ask, site: Site, service:
     own = IPv4Network(f"{site.jails[jail].address}/32")
     means = Means((own, IPv4Network("127.0.0.1/32")), (own,))
     here = Access(_tree(host), _here(ask))
-    told = _placed(host, site, differences(here, Access(there, means), site), service)
+    found = differences(here, Access(there, means), site, _resolv_conf(host))
+    told = _placed(host, site, found, service)
     assert not told, f"named.conf of jail {jail} does not let in whom the host's does: {told}"
+
+
+def _resolv_conf(host: Any) -> str:
+    return str(host.run("grep -s '^nameserver' /etc/resolv.conf").stdout)
 
 
 def _placed(host: Any, site: Site, found: Mapping[str, str], service: str) -> str:

@@ -78,4 +78,4 @@ def test_a_zone_that_named_writes_is_found(text: str, told: list[str]) -> None:
 def test_a_server_at_localhost_is_found(text: str, told: list[tuple[str, str]]) -> None:
     # Of the same program: a statement in a line, each element of its block in another.
     tree = statements(PRINTED + text)
-    assert list(_asked_at(tree, _OWN)) == told
+    assert [(name, words[0]) for name, words in _asked_at(tree, _OWN)] == told

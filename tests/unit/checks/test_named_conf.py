@@ -102,10 +102,7 @@ OTHERWISE = {
     "options { allow-transfer { 203.0.113.2/32; 198.51.100.0/24; }; };": [],
     "options { allow-recursion { !10.80.0.4/32; any; }; };": ["allow-recursion"],
     "options { blackhole { 10.0.0.0/8; }; };": ["blackhole"],
-    'acl "own" { 203.0.113.2/32; }; options { allow-query { "own"; }; };': [
-        "allow-query",
-        "allow-recursion",
-    ],
+    'acl "own" { 203.0.113.2/32; }; options { allow-recursion { "own"; }; };': [],
     'view "vpn" { match-clients { 10.0.0.0/8; }; }; view "all" { };': ["match-clients"],
     'view "in" { match-clients { 127.0.0.0/8; }; }; view "out" { };': [],
 }
@@ -114,7 +111,7 @@ OTHERWISE = {
 @pytest.mark.parametrize(("text", "by"), OTHERWISE.items(), ids=OTHERWISE)
 def test_what_clients_would_lose_or_gain_is_found(text: str, by: list[str]) -> None:
     tree = statements(text)
-    found = differences(Access(tree, HERE), Access(tree, THERE), site.read(SAMPLE))
+    found = differences(Access(tree, HERE), Access(tree, THERE), site.read(SAMPLE), "")
     assert sorted(found) == by
 
 
@@ -122,7 +119,7 @@ def test_a_list_that_is_left_as_it_is_lets_in_fewer_in_the_jail() -> None:
     tree = statements("options { allow-transfer { localnets; }; };")
     jail = IPv4Network("10.80.0.2/32")
     found = differences(
-        Access(tree, HERE), Access(tree, Means((jail,), (jail,))), site.read(SAMPLE)
+        Access(tree, HERE), Access(tree, Means((jail,), (jail,))), site.read(SAMPLE), ""
     )
     assert "allow-transfer" in found
 
@@ -135,3 +132,10 @@ def test_what_is_included_by_files_that_are_read() -> None:
         '/usr/local/etc/namedb/named.conf.bak:1:include "/etc/old";',
     ]
     assert [path for _, path in included(rows)] == ["/usr/local/etc/namedb/a.inc", "/etc/b"]
+
+
+def test_programs_of_jails_ask_as_resolv_conf_has_it() -> None:
+    tree = statements('acl "o" { 203.0.113.2/32; }; options { allow-recursion { "o"; }; };')
+    here, there, sample = Access(tree, HERE), Access(tree, THERE), site.read(SAMPLE)
+    found = differences(here, there, sample, "nameserver 203.0.113.2\n")
+    assert list(found) == ["allow-recursion"]

@@ -119,14 +119,15 @@ def test_an_included_file_may_say_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("awk", AWKS)
 def test_an_included_file_is_a_part_of_what_includes_it(tmp_path: Path, awk: str) -> None:
     text = (
-        'acl ours { include "/usr/local/etc/namedb/ours.acl"; 192.0.2.1; };\n'
+        'include "/usr/local/etc/namedb/ours.acl";\n'
         'options { include "/usr/local/etc/namedb/options.inc"; directory "/"; };\n'
         'include "/usr/local/etc/elsewhere"; listen-on { 203.0.113.2; };\n'
     )
-    more = {"ours.acl": "10.0.0.0/8;\nlocalnets;\n", "options.inc": "allow-recursion { ours; };\n"}
+    acl = 'acl ours {\n"localnets";\n};\n'
+    more = {"ours.acl": acl, "options.inc": "allow-recursion { ours; };\n"}
     found = fitted(tmp_path, text, awk, **more)
     assert found == text.replace("listen-on { 203.0.113.2; }", "listen-on { 10.80.0.2; }")
-    assert (tmp_path / "namedb/ours.acl").read_text() == f"10.0.0.0/8;\n{{ {NETS} }};\n"
+    assert (tmp_path / "namedb/ours.acl").read_text() == f"acl ours {{\n{{ {NETS} }};\n}};\n"
     assert (tmp_path / "namedb/options.inc").read_text() == more["options.inc"]
 
 
