@@ -105,7 +105,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
 
 def _jail(site: Site, fitted: Use) -> tuple[Step, ...]:
     """Built, with a named.conf that is compared with the host's before it is ever used."""
-    until = "bind.cutover"
+    until = "bind.cutover" if not site.services[_NAME].overlap else "bind.standby"
     same = check("bind::jail_lets_in_the_same_clients", until=until, service=_NAME)
     return tuple(
         replace(each, checks=(*each.checks, same)) for each in jail_steps(site, _NAME, [fitted])
