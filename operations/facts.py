@@ -304,6 +304,18 @@ class Jails(FactBase[tuple[str, ...]]):
         return tuple(line.strip() for line in output if line.strip())
 
 
+class JailRules(FactBase[tuple[str, ...]]):
+    """The rules of rctl(8) for a jail, as it prints them; none where the kernel counts nothing."""
+
+    default = tuple
+
+    def command(self, jail: str) -> str:
+        return f"rctl jail:{quote(jail)} 2>/dev/null | sort"
+
+    def process(self, output: list[str]) -> tuple[str, ...]:
+        return tuple(line.strip() for line in output if line.strip())
+
+
 # A quoted string is skipped as a whole: the /* of a glob in it begins no comment.
 _COMMENT = re.compile(r"""("[^"]*"|'[^']*')|/\*.*?\*/|#[^\n]*|//[^\n]*""", re.DOTALL)
 

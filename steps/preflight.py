@@ -39,6 +39,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::name_of_jail_is_free", until=f"{site.builder(jail)}.jail", jail=jail)
         for jail in site.built
     ]
+    checks += _limits(site)
     if "bind" not in site.order and not site.lan.resolvers:
         checks.append(check("recursion::is_allowed_to_jails"))
     checks += submission.preflight(site)
@@ -116,6 +117,20 @@ def _mounts(site: Site) -> list[Check]:
         for name in site.built
         for each in site.mounts(name)
         if not any(each.source.startswith(tree) for tree in trees)
+    ]
+
+
+def _limits(site: Site) -> list[Check]:
+    """What the kernel must be able to do for `limits`, and that nobody else limits these jails."""
+    ruled = [name for name in site.built if site.jails[name].limits.rules(name)]
+    bound = [name for name in site.built if site.jails[name].limits.cpus]
+    return [
+        *([check("limits::can_be_set")] if ruled else []),
+        *(
+            check("limits::are_not_set_by_others", until=f"{site.builder(name)}.jail", jail=name)
+            for name in ruled
+        ),
+        *(check("limits::host_has_the_cpus", jail=name) for name in bound),
     ]
 
 

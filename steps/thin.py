@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from operations import carried, companion, files, jail, logs, mailers, packages, php, rc
+from operations import carried, companion, files, jail, limits, logs, mailers, packages, php, rc
 from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
@@ -66,6 +66,7 @@ def jail_steps(
 def _jail_step(
     site: Site, service: str, name: str, fitted: Sequence[Use], more: Sequence[Nullfs]
 ) -> Step:
+    jail_ = site.jails[name]
     return Step(
         name=f"{service}.jail",
         does=f"build and start the jail {name}",
@@ -85,6 +86,7 @@ def _jail_step(
                 jail=name,
             ),
             check("jail::starts_at_boot", jail=name),
+            *([check("limits::are_in_force", jail=name)] if jail_.limits.any else []),
             check(
                 "jail::finds_names_as_the_host", until=f"{service}.cutover", ahead=True, jail=name
             ),
@@ -96,9 +98,7 @@ def _jail_step(
             check("service::runs_on_host", until=f"{service}.cutover", service=service),
         ),
         gate=egress.shut_in(site, service),
-        finds=tuple(
-            check("needs::none_are_there", service=each) for each in site.jails[name].services
-        ),
+        finds=tuple(check("needs::none_are_there", service=each) for each in jail_.services),
     )
 
 
@@ -116,6 +116,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     companions = [each for one in jail_.services for each in site.companions(one)]
     shared = [each.target.removeprefix(root) for each in mounts if each.writable]
     outside, local = _configuration(site, jail_)
+    rules = jail_.limits.rules(name)
     uses = [
         use(
             jail.tree,
@@ -212,8 +213,11 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
                 root=root,
                 fstab=f"{home}/fstab",
                 planted=[*_foreign(site, name), *(each.source for each in shown)],
+                created=limits.at_start(name, rules, jail_.limits.cpus),
+                stopped=limits.at_stop(rules),
             ),
         ),
+        *([use(limits.given, jail=name, rules=rules)] if rules else []),
         use(jail.at_boot, name=name),
         use(jail.started, name=name, root=root),
     ]

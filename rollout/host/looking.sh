@@ -87,6 +87,7 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
             echo '= rule' && ipfw -S list 2>/dev/null
             echo '= nat' && ipfw nat show config 2>/dev/null
             echo '= sets' && ipfw set show 2>/dev/null
+            echo '= limit' && rctl 2>/dev/null
             echo '= jail' && jls name path ip4.addr
         } | awk '
             $1 == "=" { kind = $2; next }

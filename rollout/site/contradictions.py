@@ -13,6 +13,7 @@ def contradictions(site: Site) -> Iterator[str]:
     yield from _addresses(site)
     yield from _services(site)
     yield from _policy(site)
+    yield from _limits(site)
     last = max(place.set for place in site.places.values())
     if last > LAST_SET:
         yield (
@@ -41,6 +42,16 @@ def _addresses(site: Site) -> Iterator[str]:
             yield f"{key}: jails.{other} has it already"
     if site.host.wan_address in site.lan.network:
         yield f"host.wan_address = {site.host.wan_address}: lies in lan.network"
+
+
+def _limits(site: Site) -> Iterator[str]:
+    for name, jail in site.jails.items():
+        for key in ("exec.created", "exec.poststop"):
+            if jail.limits.any and key in jail.parameters:
+                yield (
+                    f"jails.{name}.parameters: {key} would take the place of the command that "
+                    f"keeps jails.{name}.limits in force; expected one of the two"
+                )
 
 
 def _reserved(address: IPv4Address, network: IPv4Network) -> str:

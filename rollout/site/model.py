@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from rollout.errors import Refused
+from rollout.site.limits import Limits
 from rollout.site.policy import PROTOS, Egress, Policy, Proto
 
 
@@ -292,6 +293,7 @@ class Jail(_Table):
     packages: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     parameters: dict[str, str] = Field(default_factory=dict)
+    limits: Limits = Limits()
     uids: tuple[Uid, Uid] | None = None
     outbound: Literal["none", "nat", "public"] = "none"
     public_addresses: tuple[IPv4Address, ...] = ()

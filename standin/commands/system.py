@@ -7,7 +7,7 @@ import time
 from standin.commands import command
 from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
 from standin.model.host import Host
-from standin.model.kernel import MODULES, READ_ONLY, RELEASE
+from standin.model.kernel import MODULES, READ_ONLY, RELEASE, TUNABLE
 
 
 def hostname_of(host: Host, call: Call) -> str:
@@ -66,6 +66,11 @@ def sysctl(host: Host, call: Call) -> Reply:
         for one in names:
             shown = values[one]
             if mark:
+                if one in TUNABLE:
+                    raise Failed(
+                        f"sysctl: oid '{one}' is a read only tunable\n"
+                        "sysctl: Tunable values are set in /boot/loader.conf\n"
+                    )
                 if one in READ_ONLY or call.rootdir.name:
                     raise Failed(f"sysctl: oid '{one}' is read only\n")
                 host.kernel.sysctls[one] = new

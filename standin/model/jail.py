@@ -18,6 +18,8 @@ class Jail:
     params: Params
     mounted: list[Mount] = field(default_factory=list)
     added: list[tuple[str, str]] = field(default_factory=list)
+    cpus: tuple[int, ...] = ()
+    """Those of its cpuset(2); none for all."""
 
     @property
     def addresses(self) -> list[str]:

@@ -38,6 +38,7 @@ async def create(host: Host, params: Params) -> Jail:
         await _run(host, host.rootdir, params, "exec.prestart")
         host.jails[name] = jail
         host.next_jid(taken=True)
+        await _run(host, host.rootdir, params, "exec.created")
         await _run(host, jail.rootdir, params, "exec.start")
         await _run(host, host.rootdir, params, "exec.poststart")
     except (JailError, OSError) as error:

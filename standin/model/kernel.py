@@ -22,6 +22,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "accf_data": (),
     **dict.fromkeys(("carp", "coretemp", "cryptodev", "if_vlan", "aesni", "ng_ether"), ()),
 }
+TUNABLE = ("kern.racct.enable",)
+"""Sysctls that only the loader sets."""
 READ_ONLY = ("kern.ostype", "kern.osrelease", "kern.osreldate", "kern.boottime", "hw.ncpu")
 
 
@@ -31,6 +33,8 @@ class Kernel:
     loaded: dict[str, int] = field(default_factory=dict)
     sysctls: dict[str, str] = field(default_factory=dict)
     booted: float = field(default_factory=time.monotonic)
+    rules: list[str] = field(default_factory=list)
+    """Those of rctl(8), the newest first."""
     clock_set_by: int = 0
     """Seconds by which somebody has set the clock, against that of this machine."""
 
@@ -43,6 +47,7 @@ class Kernel:
             "kern.osreldate": OSRELDATE,
             "kern.osrelease": RELEASE,
             "kern.ostype": "FreeBSD",
+            "kern.racct.enable": "0",
             "kern.securelevel": "-1",
             "net.inet.ip.forwarding": "0",
             "net.inet.tcp.tso": "1",

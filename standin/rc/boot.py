@@ -15,6 +15,7 @@ from standin.linux.rootdir import RootDir
 from standin.linux.shim import Reply
 from standin.model import fstab
 from standin.model.host import Host
+from standin.model.kernel import TUNABLE
 from standin.model.mounts import Mount
 from standin.model.network import mask_length
 from standin.rc import jail_service, rcorder
@@ -44,6 +45,8 @@ def _load(host: Host) -> None:
     for name, value in conf.values.items():
         if not name.endswith("_load"):
             host.kernel.environment[name] = value
+            if name in TUNABLE:
+                host.kernel.sysctls[name] = value
     for name in [name for name in conf.values if name.endswith("_load") and conf.is_on(name)]:
         host.load_module(name.removesuffix("_load"))
 

@@ -23,6 +23,7 @@ from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Transfer
 from rollout.rehearsal.box import Box, standin_box
 from rollout.site import Site
+from rollout.site.limits import Limits
 from rollout.site.model import Login
 from steps import forward
 from tests.rehearsal.sites import SAMPLE
@@ -81,6 +82,14 @@ def _with(service: str, **more: Any) -> Any:
     def changed(site: Site) -> Site:
         other = site.services[service].model_copy(update=more)
         return site.model_copy(update={"services": {**site.services, service: other}})
+
+    return changed
+
+
+def _limited(**limits: Any) -> Any:
+    def changed(site: Site) -> Site:
+        web = site.jails["web"].model_copy(update={"limits": Limits.model_validate(limits)})
+        return site.model_copy(update={"jails": {**site.jails, "web": web}})
 
     return changed
 
@@ -144,6 +153,19 @@ CASES = [
         "jail::has_what_is_mounted_below",
         "mkdir /var/db/mysql/more && mount -t nullfs /var/tmp /var/db/mysql/more",
         jail="mysql",
+    ),
+    lacking("limits::can_be_set"),
+    broken(
+        "limits::are_not_set_by_others",
+        "echo 'jail:web:maxproc:deny=9 # the shop' > /etc/rctl.conf",
+        jail="web",
+    ),
+    replace(lacking("limits::host_has_the_cpus", jail="web"), site=_limited(cpus="0-7")),
+    replace(lacking("limits::are_in_force", jail="web"), site=_limited(processes=200)),
+    replace(
+        lacking("limits::are_in_force", jail="web"),
+        site=_limited(cpus="1"),
+        functions="cpuset() { echo 'jail 1 mask: 0, 1'; }",
     ),
     broken("mail::maps_can_be_rebuilt", "echo 'no colon' >> /etc/mail/aliases"),
     broken("mail::queue_can_be_moved", "mv /var/spool/mqueue /x && ln -s /x /var/spool/mqueue"),

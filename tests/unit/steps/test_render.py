@@ -27,6 +27,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "root": "/usr/jails/web/root",
         "fstab": "/usr/jails/web/fstab",
         "planted": ["/usr/jails/mysql/root/var/run/mysql", "/usr/jails/mysql/root/tmp"],
+        "created": ["rctl -a x", "cpuset -l 0 -j web"],
+        "stopped": ["rctl -r x"],
     },
     "jail/rc.conf": {"name": "web", "rcvars": ["apache24_enable"], "runs_queue": False},
     "mail/mailer.conf": {},
@@ -110,6 +112,8 @@ def test_the_jail_conf_of_a_jail() -> None:
         '/usr/bin/grep -qxF /usr/jails/mysql/root/tmp";',
         "devfs_ruleset = 4;",
         'allow.raw_sockets = "1";',
+        'exec.created += "rctl -a x";',
+        'exec.poststop += "rctl -r x";',
     ):
         assert row in rows
     assert not [row for row in rows if "interface" in row], "rc.conf owns the aliases"

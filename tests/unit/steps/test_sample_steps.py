@@ -12,12 +12,14 @@ from rollout.host import bundle
 from rollout.host.bundle import Command
 from rollout.plan.step import Step
 from rollout.site import Listen
+from rollout.site.limits import Limits
 from rollout.site.model import Login
 
 PROJECT = Path(__file__).parents[3]
 SAMPLE = site.read(PROJECT / "site.example.toml")
 _WEB = SAMPLE.services["web"]
 _SECURE = _WEB.model_copy(update={"ports": (*_WEB.ports, Listen(port=443, probe="https"))})
+_LIMITED = SAMPLE.jails["web"].model_copy(update={"limits": Limits(processes=99, cpus="0")})
 # With what the sample leaves out, so that all steps are covered.
 PLAN = plan.make(
     SAMPLE.model_copy(
@@ -25,6 +27,7 @@ PLAN = plan.make(
             "order": (*SAMPLE.order, "mysql_by_name", "mysql_quota"),
             "services": {**SAMPLE.services, "web": _SECURE},
             "accounts": SAMPLE.accounts.model_copy(update={"handler": "fpm"}),
+            "jails": {**SAMPLE.jails, "web": _LIMITED},
         }
     )
 )

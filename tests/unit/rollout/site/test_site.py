@@ -64,6 +64,7 @@ def test_what_the_sample_shows_in_comments_is_read_too(written: Written) -> None
     assert len(shown) > 6
     read = written(*((f"# {line}", line) for line in shown))
     assert read.jails["mysql"].mounts[0].source == "/srv"
+    assert read.jails["mysql"].limits.cpus == "0-1"
     assert read.jails["mysql"].parameters == {"allow.raw_sockets": "1"}
     assert read.services["mysql"].client == "/usr/local/bin/mysql -u root"
 
@@ -133,6 +134,46 @@ def test_the_address_of_the_wan(written: Written) -> None:
 def test_a_lan_that_has_the_wan_in_it(written: Written) -> None:
     told = refused(written, ('wan_address = "203.0.113.2"', 'wan_address = "10.80.0.99"'))
     assert "host.wan_address = 10.80.0.99: lies in lan.network" in told
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ('{ memory = "2 GB" }', "memory = '2 GB': expected a number of bytes, as \"512M\""),
+        ("{ memory = 1.5 }", "memory = 1.5: expected a whole number"),
+        ('{ memory = "9000000T" }', "memory = 9895604649984000000: expected less than or"),
+        ("{ processes = 0 }", "processes = 0: expected greater than or equal to 1"),
+        ("{ processes = true }", "processes = true: expected a whole number"),
+        ('{ cpu = "50%" }', "cpu = '50%': expected a whole number"),
+        ('{ cpus = "0,2-1" }', "cpus = '0,2-1': 2-1: expected the smallest first: 1-2"),
+        ('{ cpus = "all" }', "cpus = 'all': "),
+        ("{ disk = 5 }", "disk = 5: unknown key"),
+    ],
+)
+def test_limits_that_say_nothing(written: Written, limits: str, told: str) -> None:
+    line = 'services = ["bind"]\n'
+    assert f"jails.bind.limits.{told}" in refused(written, (line, f"{line}limits = {limits}\n"))
+
+
+def test_limits_are_rules_as_rctl_prints_them(written: Written) -> None:
+    line = 'services = ["bind"]\n'
+    said = 'limits = { memory = "1G", cpu = 50, write_bytes = 7, cpus = "0-1,3" }\n'
+    limits = written((line, line + said)).jails["bind"].limits
+    assert limits.rules("bind") == (
+        "jail:bind:memoryuse:deny=1073741824",
+        "jail:bind:pcpu:deny=50",
+        "jail:bind:writebps:throttle=7",
+    )
+    assert limits.numbers == (0, 1, 3)
+
+
+@pytest.mark.parametrize("key", ["exec.created", "exec.poststop"])
+def test_a_parameter_that_would_end_limits(written: Written, key: str) -> None:
+    line = 'services = ["bind"]\n'
+    said = f'limits = {{ cpus = "0" }}\nparameters = {{ "{key}" = "true" }}\n'
+    assert f"jails.bind.parameters: {key} would take the place" in refused(
+        written, (line, line + said)
+    )
 
 
 @pytest.mark.parametrize("address", ["10.80.0.300", "www", "fd00::1", ""])

@@ -1,0 +1,72 @@
+"""What a jail may take at most: the host can limit it, nobody else does, and it is in force."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rollout.site import Site
+
+RULES = (
+    "file=$(sysrc -n rctl_rules 2>/dev/null || echo /etc/rctl.conf); "
+    'awk \'!/^[ \\t]*(#|$)/ {print FILENAME ":" FNR, $1}\' $(ls "$file" 2>/dev/null) /dev/null; '
+    "rctl 2>/dev/null | sed -e 's/^/rctl /'"
+)
+"""Each rule that is in force, and each that /etc/rc.d/rctl gives at boot: where, and the rule."""
+
+
+def test_can_be_set(host: Any) -> None:
+    """GENERIC counts only if the loader says so: options RACCT, RACCT_DEFAULT_TO_DISABLED."""
+    counts = host.run("sysctl -n kern.racct.enable").stdout.strip()
+    assert counts, (
+        "the kernel cannot limit jails: sysctl knows no kern.racct.enable: expected a kernel with "
+        "the options RACCT and RCTL, as GENERIC has them; or remove limits from the site file "
+        "(cpus can stay)"
+    )
+    assert counts == "1", (
+        f"the kernel does not count what jails take: kern.racct.enable is {counts}, which can be "
+        "changed only by a restart: put the line kern.racct.enable=1 into /boot/loader.conf and "
+        "restart the host; or remove limits from the site file (cpus can stay)"
+    )
+
+
+def test_are_not_set_by_others(host: Any, jail: str) -> None:
+    rows = [row.rsplit(" ", 1) for row in host.check_output(f"({RULES}) || true").splitlines()]
+    found = [
+        f"{rule} ({where})"
+        for where, rule in rows
+        if re.match(rf"j(ail)?:{re.escape(jail)}:", rule, re.IGNORECASE)
+    ]
+    assert not found, (
+        f"jail {jail} has limits that the site file does not say: {', '.join(found)}: the kernel "
+        f"keeps one of two for the same resource: put it into jails.{jail}.limits, and remove it "
+        "there"
+    )
+
+
+def test_host_has_the_cpus(host: Any, site: Site, jail: str) -> None:
+    there = int(host.check_output("sysctl -n hw.ncpu"))
+    limits = site.jails[jail].limits
+    lost = [str(each) for each in limits.numbers if each >= there]
+    assert not lost, (
+        f'jails.{jail}.limits.cpus = "{limits.cpus}": the host has no CPU {", ".join(lost)}; it '
+        f"has {there}, from 0 to {there - 1}"
+    )
+
+
+def test_are_in_force(host: Any, site: Site, jail: str) -> None:
+    limits = site.jails[jail].limits
+    wanted = limits.rules(jail)
+    has = host.run("rctl jail:%s", jail).stdout.split() if wanted else []
+    lost = [each for each in wanted if each not in has]
+    assert not lost, (
+        f"jail {jail} is not limited as the site file says: rctl lacks {', '.join(lost)}; it has "
+        f"{', '.join(has) or 'none'}: restart the jail, which sets them; if a rule is lost again, "
+        "somebody removes it (service rctl stop removes all)"
+    )
+    mask = host.run("cpuset -g -j %s", jail).stdout.partition("mask:")[2].partition("\n")[0]
+    cpus = tuple(int(each) for each in re.findall(r"\d+", mask))
+    assert not limits.numbers or cpus == limits.numbers, (
+        f"jail {jail} may use CPUs {', '.join(map(str, cpus)) or 'unknown'}: expected "
+        f"{', '.join(map(str, limits.numbers))} (cpuset -g -j {jail})"
+    )
