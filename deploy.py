@@ -315,7 +315,7 @@ def status(site_file: Path, drifted: bool, as_json: bool) -> None:
         sys.exit(Stuck.code)
 
 
-@main.command(name="traffic")
+@main.command(name="usage")
 @options.site
 @click.option(
     "--seconds",
@@ -324,28 +324,28 @@ def status(site_file: Path, drifted: bool, as_json: bool) -> None:
 )
 @click.option("--tcpdump", "jail", metavar="JAIL", help="Print the commands that show its packets.")
 @options.document
-def traffic_(site_file: Path, seconds: int | None, jail: str | None, as_json: bool) -> None:
-    """Show packets and bytes by jail. Changes nothing.
+def usage_(site_file: Path, seconds: int | None, jail: str | None, as_json: bool) -> None:
+    """Show packets, bytes, memory, CPU, processes and disk space by jail. Changes nothing.
 
     \b
     Examples:
-      cellblock traffic --seconds 10
-      cellblock traffic --tcpdump web
+      cellblock usage --seconds 10
+      cellblock usage --tcpdump web
     """
-    from rollout import traffic
+    from rollout import usage
     from rollout.terminal import server
 
     made = _planned(site_file)
     if jail is not None:
-        lines = traffic.tcpdump(made.site, jail)
+        lines = usage.tcpdump(made.site, jail)
         _print(lines, "\n".join(lines), as_json)
         return
     with server.connected(made) as runner:
         limit = 60.0 + (seconds or 0)
-        data = traffic.read(
+        data = usage.read(
             made.site, lambda text: runner.session.output(text, limit=limit), seconds or 0
         )
-    _print(data, traffic.table(data), as_json)
+    _print(data, usage.table(data), as_json)
 
 
 @main.command(name="runbook")

@@ -32,7 +32,7 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 
 def _bodies(site: Site) -> Iterator[str]:
-    """The comment of a rule names the jail for which it counts; cellblock traffic sums by it.
+    """The comment of a rule names the jail for which it counts; cellblock usage sums by it.
 
     On lo0 a packet passes twice, out and then in; each direction is counted once. A forwarded
     connection has the public address and port at both ends.

@@ -21,14 +21,14 @@ INTERPRETER = b"/libexec/ld-elf.so.1"
 PLAIN = {
     "/bin": "cat dd echo expr kill ls pwd sleep sync test [",
     "/sbin": "",
-    "/usr/bin": "awk basename cmp comm cut diff dirname egrep env false fgrep fold grep gunzip"
+    "/usr/bin": "awk basename cmp comm cut diff dirname du egrep env false fgrep fold grep gunzip"
     " gzip head join mkfifo nice nl nohup od paste printf seq sort split tar tee tr true tsort"
     " tty uniq xargs yes zcat whoami cksum expand unexpand column rev",
     "/usr/sbin": "",
 }
 # Run by the shims, which translate FreeBSD's options and output to these and back.
 BEHIND_SHIMS = (
-    "awk chmod cp date df du env false find flock install ln mkdir mktemp mv readlink rm rmdir sed"
+    "awk chmod cp date df env false find flock install ln mkdir mktemp mv readlink rm rmdir sed"
     " setsid sleep tail timeout touch truncate wc chroot chown"
 )
 SHELL = "/libexec/standin/sh"

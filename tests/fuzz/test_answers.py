@@ -11,7 +11,7 @@ from unittest.mock import patch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rollout import audit, plan, site, traffic
+from rollout import audit, plan, site, usage
 from rollout.engine import checks, drift
 from rollout.engine.listener import Listener
 from rollout.engine.runner import Runner
@@ -111,7 +111,7 @@ def test_what_scripts_of_ours_print(text: str) -> None:
     session = Babbling(text)
     refused_at_most(lambda: audit.table(audit.search(session, PLAN.site)))
     refused_at_most(lambda: audit.undo(session))
-    refused_at_most(lambda: traffic.table(traffic.read(PLAN.site, lambda _: text, 1)))
+    refused_at_most(lambda: usage.table(usage.read(PLAN.site, lambda _: text, 1)))
     found = drift.parse(text)
     drift.text(found)
     json.dumps(drift.data(found))

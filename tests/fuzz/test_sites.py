@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rollout import plan, site, traffic
+from rollout import plan, site, usage
 from rollout.engine import gates
 from rollout.errors import CellblockError, Refused
 from rollout.probe.outside import watches
@@ -35,7 +35,7 @@ def taken(text: bytes) -> None:
             pages.pages(made)
             watches(made.site)
             for name in made.site.jails:
-                traffic.tcpdump(made.site, name)
+                usage.tcpdump(made.site, name)
         except CellblockError as error:
             assert isinstance(error, Refused), error
             assert error.what

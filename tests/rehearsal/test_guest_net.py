@@ -127,7 +127,7 @@ def seen(operator: Operator, by_hand: str, back: str) -> str:
 
 
 def sent_by_web(operator: Operator) -> int:
-    done = operator.deploy("traffic", "--json")
+    done = operator.deploy("usage", "--json")
     assert done.returncode == 0, done.stderr
     return int(
         next(row for row in json.loads(done.stdout) if row["jail"] == "web")["sent"]["bytes"]

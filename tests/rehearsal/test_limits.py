@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout import plan
+from rollout import plan, usage
 from rollout.errors import Refused, RolledBack
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
@@ -70,6 +70,9 @@ def test_limits_hold_from_the_first_process_on_and_end_with_the_jail(tmp_path: P
             running.apply()
             assert rules(box) == {*RULES, OTHERS}
             assert "mask: 1\n" in typed(box, "cpuset -g -j mysql")
+            [used] = usage.read(made.site, running.session.output, 0)
+            assert used["processes"] > 1
+            assert min(used["memory"], used["disk"]) > 2**20
             typed(box, "service jail onestop mysql")
             assert rules(box) == {OTHERS}
             typed(box, "service jail onestart mysql")

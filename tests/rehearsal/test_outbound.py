@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout import plan, site, traffic
+from rollout import plan, site, usage
 from rollout.engine.listener import Listener
 from rollout.engine.runner import Runner
 from rollout.errors import Refused, RolledBack
@@ -122,7 +122,7 @@ def test_traffic_is_counted_by_jail_without_touching_it(applied: tuple[StandIn, 
     site = runner.plan.site
 
     def counted() -> dict[str, int]:
-        rows = traffic.read(site, runner.session.output, 0)
+        rows = usage.read(site, runner.session.output, 0)
         return {row["jail"]: row["received"]["packets"] for row in rows}
 
     before = counted()
@@ -131,7 +131,7 @@ def test_traffic_is_counted_by_jail_without_touching_it(applied: tuple[StandIn, 
     now = counted()
     assert now["web"] == before["web"] + 3 * 2  # the first packet of each, and the third
     assert now["mysql"] == before["mysql"]
-    [row] = [row for row in traffic.read(site, runner.session.output, 1) if row["jail"] == "web"]
+    [row] = [row for row in usage.read(site, runner.session.output, 1) if row["jail"] == "web"]
     assert row["received"]["packets_per_second"] == 0
 
 

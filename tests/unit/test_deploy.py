@@ -64,7 +64,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         "rollback",
         "runbook",
         "status",
-        "traffic",
+        "usage",
         "verify",
     ]
 

@@ -27,7 +27,7 @@ FLOORS = {
         ("site",),
         ("plan",),
         ("host",),
-        ("probe", "audit", "traffic"),
+        ("probe", "audit", "usage"),
         ("engine",),
         ("report", "runbook"),
         ("rehearsal",),
