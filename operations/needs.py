@@ -94,11 +94,15 @@ class Running:
     opened: tuple[Open, ...] = ()
     led: tuple[tuple[str, str], ...] = ()
 
-    def of(self, ports: Iterable[int], scripts: Iterable[str] = ()) -> tuple[Open, ...]:
-        """What the processes that listen on these ports have open, and those named like scripts."""
+    def processes(self, ports: Iterable[int], scripts: Iterable[str] = ()) -> tuple[str, ...]:
+        """Those that listen on these ports, those named like scripts, and their descendants."""
         listen = {each.pid for each in self.listening() if each.port in ports}
         named = {each.pid for each in self.opened if each.command in scripts}
-        pids = {pid for pid, first in self.first if first in listen | named}
+        return tuple(pid for pid, first in self.first if first in listen | named)
+
+    def of(self, ports: Iterable[int], scripts: Iterable[str] = ()) -> tuple[Open, ...]:
+        """What these processes have open."""
+        pids = set(self.processes(ports, scripts))
         return tuple(each for each in self.opened if each.pid in pids)
 
     def listening(self) -> Iterator[Listener]:

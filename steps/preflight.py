@@ -123,12 +123,21 @@ def _mounts(site: Site) -> list[Check]:
 def _limits(site: Site) -> list[Check]:
     """What the kernel must be able to do for `limits`, and that nobody else limits these jails."""
     ruled = [name for name in site.built if site.jails[name].limits.rules(name)]
+    roomy = [n for n in ruled if site.jails[n].limits.processes or site.jails[n].limits.memory]
     bound = [name for name in site.built if site.jails[name].limits.cpus]
     return [
         *([check("limits::can_be_set")] if ruled else []),
         *(
             check("limits::are_not_set_by_others", until=f"{site.builder(name)}.jail", jail=name)
             for name in ruled
+        ),
+        *(
+            check(
+                "limits::leave_room_for_what_runs_now",
+                until=f"{site.builder(name)}.jail",
+                jail=name,
+            )
+            for name in roomy
         ),
         *(check("limits::host_has_the_cpus", jail=name) for name in bound),
     ]

@@ -7,10 +7,10 @@ its processes are counted; the rest is 0.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 from standin.commands import command
+from standin.commands.ps import resident
 from standin.linux.processes import all_pids, root_of
 from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
 from standin.model.host import Host
@@ -119,16 +119,8 @@ def _used(host: Host, word: str) -> str:
     if (jail := host.jails.get(rule.id)) is not None:
         pids = [pid for pid in all_pids() if pid != 1 and root_of(pid) == jail.rootdir.root]
         used["maxproc"] = used["nthr"] = len(pids)
-        used["memoryuse"] = sum(_resident(pid) for pid in pids)
+        used["memoryuse"] = sum(map(resident, pids)) * 1024
     return "".join(f"{name}={amount}\n" for name, amount in used.items())
-
-
-def _resident(pid: int) -> int:
-    try:
-        found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(found[1]) * 1024 if found else 0
 
 
 @command("/usr/bin/rctl")

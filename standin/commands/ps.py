@@ -24,7 +24,7 @@ from standin.model.kernel import Kernel
 
 TITLES = {"pid": "PID", "ppid": "PPID", "command": "COMMAND", "comm": "COMMAND", "args": "COMMAND"}
 TITLES |= {"user": "USER", "jail": "JAIL", "jid": "JID", "state": "STAT", "ucomm": "UCOMM"}
-TITLES |= {"lstart": "STARTED"}
+TITLES |= {"lstart": "STARTED", "rss": "RSS"}
 TITLES |= {"uid": "UID", "pgid": "PGID", "sid": "SID", "etimes": "ELAPSED", "stat": "STAT"}
 INIT = 1
 WIDTHS = {"pid": 5, "ppid": 5, "jid": 5, "uid": 5, "pgid": 5, "sid": 5}
@@ -52,6 +52,8 @@ class Process:
     def field(self, name: str) -> str:
         if name == "etimes":
             return str(self.age())
+        if name == "rss":
+            return str(resident(self.pid))
         if name == "lstart":  # moves with the clock, as the kernel's time of the boot does
             return time.strftime("%c", time.gmtime(self.kernel.now() - self.age()))
         known = {
@@ -61,6 +63,15 @@ class Process:
             "pgid": self.session, "sid": self.session,
         }  # fmt: skip
         return str(known[name])
+
+
+def resident(pid: int) -> int:
+    """In KiB; 0 for a process that has just ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        if found := re.search(r"VmRSS:\s+(\d+) kB", status):
+            return int(found[1])
+    return 0
 
 
 def processes(host: Host, call: Call, pids: Collection[int] | None = None) -> list[Process]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from operations.needs import Running
 from rollout.site import Site
 
 RULES = (
@@ -51,6 +52,26 @@ def test_host_has_the_cpus(host: Any, site: Site, jail: str) -> None:
     assert not lost, (
         f'jails.{jail}.limits.cpus = "{limits.cpus}": the host has no CPU {", ".join(lost)}; it '
         f"has {there}, from 0 to {there - 1}"
+    )
+
+
+def test_leave_room_for_what_runs_now(host: Any, running: Running, site: Site, jail: str) -> None:
+    """By the kernel's own measure: what processes share is in each one's memory."""
+    limits = site.jails[jail].limits
+    services = [site.services[each] for each in site.jails[jail].services]
+    names = ", ".join(site.jails[jail].services)
+    ports = {each.port for service in services for each in service.ports}
+    pids = running.processes(ports, {each.rc for one in services for each in one.companions})
+    said = host.run("ps -o rss= -p %s", ",".join(pids)).stdout.split() if pids else []
+    has = {"processes": len(said), "memory": sum(map(int, said)) * 1024}
+    low = [
+        f"{key} = {wanted}: the daemons of {names} have {has[key]} on the host now"
+        for key in has
+        if (wanted := getattr(limits, key)) is not None and wanted <= has[key]
+    ]
+    assert not low, (
+        f"jails.{jail}.limits.{f'; jails.{jail}.limits.'.join(low)}: expected more than their "
+        "busiest hour takes"
     )
 
 

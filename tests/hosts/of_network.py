@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.hosts.ingredient import Ingredient, Piece
+from tests.hosts.ingredient import SERVICES, Ingredient, Piece
 
 PUBLIC = "203.0.113.2"
 SECOND = "203.0.113.3"
@@ -164,6 +164,23 @@ def other_network(dice: Random) -> Piece:
     )
 
 
+def limits(dice: Random) -> Piece:
+    jail = dice.choice(SERVICES)
+    amounts = {
+        "memory": dice.choice(("8K", "4G")),
+        "processes": dice.choice((1, 400)),
+        "write_operations": 5000,
+        "cpus": dice.choice(("0", "0-1", "1,9")),
+    }
+    chosen = dice.sample(sorted(amounts), dice.randint(1, 3))
+    counted = dice.random() < 0.7
+    return Piece(
+        rf"jails\.{jail}\.limits|kern\.racct\.enable",
+        site={"jails": {jail: {"limits": {each: amounts[each] for each in chosen}}}},
+        append={"/boot/loader.conf": "kern.racct.enable=1"} if counted else {},
+    )
+
+
 INGREDIENTS = (
     *(rules(name) for name in RULES),
     Ingredient("a second address", second_address),
@@ -173,6 +190,7 @@ INGREDIENTS = (
     Ingredient("a taken name", taken_name),
     Ingredient("a name without DNS", unknown_name),
     Ingredient("another network for jails", other_network),
+    Ingredient("limits", limits),
 )
 
 __all__ = ["INGREDIENTS"]

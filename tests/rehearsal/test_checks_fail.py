@@ -160,6 +160,12 @@ CASES = [
         "echo 'jail:web:maxproc:deny=9 # the shop' > /etc/rctl.conf",
         jail="web",
     ),
+    replace(
+        lacking("limits::leave_room_for_what_runs_now", jail="web"), site=_limited(processes=1)
+    ),
+    replace(
+        lacking("limits::leave_room_for_what_runs_now", jail="web"), site=_limited(memory="1K")
+    ),
     replace(lacking("limits::host_has_the_cpus", jail="web"), site=_limited(cpus="0-7")),
     replace(lacking("limits::are_in_force", jail="web"), site=_limited(processes=200)),
     replace(

@@ -22,6 +22,16 @@ def host_has_the_cpus(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"[ $(sysctl -n hw.ncpu) -gt {last} ] && echo yes", "yes")
 
 
+def leave_room_for_what_runs_now(site: Site, jail: str) -> Iterator[Look]:
+    """How much the daemons' processes have, with those of the same user; each below its limit."""
+    limits = site.jails[jail].limits
+    users = ",".join(dict.fromkeys(site.services[e].user for e in site.jails[jail].services))
+    listed = f"ps -J 0 -U {users} -o rss="
+    for limit, awk in ((limits.processes, "n += 1"), (limits.memory, "n += $1 * 1024")):
+        if limit is not None:
+            yield Look(f"{listed} | awk '{{{awk}}} END {{print (n < {limit})}}'", "1")
+
+
 def are_in_force(site: Site, jail: str) -> Iterator[Look]:
     """Each rule of the site file has a line."""
     limits = site.jails[jail].limits
