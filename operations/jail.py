@@ -300,8 +300,10 @@ def lives(name: str, root: str) -> str:
 
 
 @operation()
-def started(name: str, root: str, limit: int = 120) -> Commands:
+def started(name: str, root: str, limit: int = 240) -> Commands:
     """Start a jail and check that it runs; the undo stops it and waits until its mounts are gone.
+
+    A jail that does not want to stop takes the time of its exec.prestop and stop.timeout.
 
     `service jail onestart` always ends with 0, so jls decides.
     """

@@ -13,7 +13,7 @@ def contradictions(site: Site) -> Iterator[str]:
     yield from _addresses(site)
     yield from _services(site)
     yield from _policy(site)
-    yield from _limits(site)
+    yield from _parameters(site)
     last = max(place.set for place in site.places.values())
     if last > LAST_SET:
         yield (
@@ -44,7 +44,7 @@ def _addresses(site: Site) -> Iterator[str]:
         yield f"host.wan_address = {site.host.wan_address}: lies in lan.network"
 
 
-def _limits(site: Site) -> Iterator[str]:
+def _parameters(site: Site) -> Iterator[str]:
     for name, jail in site.jails.items():
         for key in ("exec.created", "exec.poststop"):
             if jail.limits.any and key in jail.parameters:
@@ -52,6 +52,11 @@ def _limits(site: Site) -> Iterator[str]:
                     f"jails.{name}.parameters: {key} would take the place of the command that "
                     f"keeps jails.{name}.limits in force; expected one of the two"
                 )
+        if "exec.prestop" in jail.parameters:
+            yield (
+                f"jails.{name}.parameters: exec.prestop would take the place of the command that "
+                "stops the jail's services; expected exec.poststop"
+            )
 
 
 def _reserved(address: IPv4Address, network: IPv4Network) -> str:

@@ -48,10 +48,10 @@ async def create(host: Host, params: Params) -> Jail:
 
 
 async def remove(host: Host, jail: Jail, *, quietly: bool = False) -> None:
+    """JailError, and the jail stays as it is, if exec.prestop or exec.stop fails (jail.c)."""
     for rootdir, name in ((host.rootdir, "exec.prestop"), (jail.rootdir, "exec.stop")):
         if not quietly:
-            with suppress(JailError):
-                await _run(host, rootdir, jail.params, name)
+            await _run(host, rootdir, jail.params, name)
     await _kill_all(host, jail)
     host.jails.pop(jail.name, None)
     if not quietly:

@@ -98,8 +98,11 @@ async def _stop(host: Host, names: list[str]) -> Reply:
             if configured(host, name) is None:
                 err += _ignored(name)
                 continue
-            await jail_lifecycle.remove(host, jail)
             out += f" {name}"
+            try:
+                await jail_lifecycle.remove(host, jail)
+            except jail_lifecycle.JailError as error:
+                out += f"jail: {error}\n"
     return Reply(out + ".\n", err)
 
 
