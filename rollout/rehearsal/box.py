@@ -102,10 +102,19 @@ class _ModelSink:
     def __exit__(self, *exc: object) -> None: ...
 
 
+def _sample(site: Site) -> BaseHost:
+    sample = BaseHost.sample()
+    if any(jail.limits.rules(name) for name, jail in site.jails.items()):
+        sample = sample.with_files({"/boot/loader.conf": "kern.racct.enable=1\n"})
+    return sample
+
+
 @contextmanager
 def standin_box(site: Site, where: Path, base: BaseHost | None = None) -> Iterator[Box]:
-    """A new stand-in, booted, and deleted when the context ends. By default the sample server."""
-    with StandIn.build(where / "standin", base or BaseHost.sample()) as standin:
+    """A new stand-in, booted, and deleted when the context ends. By default the sample server,
+    whose kernel counts what jails take if the site limits that.
+    """
+    with StandIn.build(where / "standin", base or _sample(site)) as standin:
         standin.boot()
 
         def restart() -> None:

@@ -11,6 +11,7 @@ from rollout.errors import Refused, RolledBack
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
 from rollout.site.limits import Limits
+from standin.samples.base_host import BaseHost
 from tests.rehearsal.on_standin import host, runner, typed
 from tests.rehearsal.sites import ordered
 
@@ -46,16 +47,10 @@ def rules(box: Box) -> set[str]:
     return set(typed(box, "rctl").split())
 
 
-def counting(box: Box) -> None:
-    """As its owner makes a host ready: the line, and a restart."""
-    typed(box, f"echo {COUNTS} >> /boot/loader.conf")
-    host(box).power_off()
-    host(box).boot()
-
-
 def test_a_kernel_that_does_not_count_is_refused_with_the_line(tmp_path: Path) -> None:
     made = planned()
-    with standin_box(made.site, tmp_path) as box, runner(made, box) as running:
+    generic = BaseHost.sample()
+    with standin_box(made.site, tmp_path, generic) as box, runner(made, box) as running:
         with pytest.raises(Refused, match=rf"put the line {COUNTS} into /boot/loader.conf and"):
             running.apply()
         assert not typed(box, "ls /usr/jails 2>/dev/null || true")
@@ -64,7 +59,6 @@ def test_a_kernel_that_does_not_count_is_refused_with_the_line(tmp_path: Path) -
 def test_limits_hold_from_the_first_process_on_and_end_with_the_jail(tmp_path: Path) -> None:
     made = planned()
     with standin_box(made.site, tmp_path) as box:
-        counting(box)
         typed(box, f"rctl -a {OTHERS}")
         with runner(made, box) as running:
             running.apply()
@@ -91,7 +85,6 @@ def test_rules_are_gone_when_the_jail_could_not_start(tmp_path: Path) -> None:
     """jail(8) runs no exec.poststop of a jail that it could not create (startcommands there)."""
     made = planned(**{"exec.poststart": "false"})
     with standin_box(made.site, tmp_path) as box:
-        counting(box)
         with runner(made, box) as running, pytest.raises(RolledBack, match=r"mysql\.jail"):
             running.apply()
         assert rules(box) == set()
@@ -100,7 +93,6 @@ def test_rules_are_gone_when_the_jail_could_not_start(tmp_path: Path) -> None:
 def test_limits_of_others_are_refused(tmp_path: Path) -> None:
     made = planned()
     with standin_box(made.site, tmp_path) as box:
-        counting(box)
         typed(box, "rctl -a jail:mysql:maxproc:deny=7; echo j:mysql:pcpu:deny=5 > /etc/rctl.conf")
         with (
             runner(made, box) as running,
