@@ -87,7 +87,7 @@ async def _remove(host: Host, found: dict[str, str], rest: list[str]) -> Reply:
         jail = host.jail(name)
         if jail is None:
             raise JailError(f'"{name}" not found')
-        if configured(host, jail.name, found.get("f", "/etc/jail.conf")):
+        if "R" not in found and configured(host, jail.name, found.get("f", "/etc/jail.conf")):
             await jail_lifecycle.remove(host, jail)
         else:
             await jail_lifecycle.remove_bare(host, jail)

@@ -173,8 +173,10 @@ def cpuset(host: Host, call: Call) -> Reply:
 
 
 def _bind(jail: Jail, listed: str, every: tuple[int, ...]) -> None:
+    if not re.search(r"\d", listed):  # no list is refused, but no CPU of it is left
+        raise Failed("cpuset: setaffinity: Resource deadlock avoided\n")
     if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", listed):
-        raise Failed(f"cpuset: Malformed list {listed}\n")
+        raise Unknown(f"cpuset: the list {listed} is not known to the stand-in\n", 1)
     cpus: set[int] = set()
     for part in listed.split(","):
         first, _, last = part.partition("-")
