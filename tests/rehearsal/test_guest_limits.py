@@ -19,7 +19,8 @@ GIVEN = 'limits = { memory = "1G", swap = "1G", processes = 120, cpu = 50, cpus 
 RULES = Limits(memory="1G", swap="1G", processes=120, cpu=50).rules("web")  # type: ignore[arg-type] # as in the file
 WEB = 'hostname = "www.example.org"\n'
 AS_WWW = "daemon -f jexec -U www web sh -c"
-BOMB = "'bomb() { bomb | bomb & }; while :; do bomb; done'"
+BOMB = '\'exec awk "BEGIN { for (;;) system(\\"sleep 1000 &\\") }"\''
+"""awk goes on when a fork fails; a bomb of sh alone died out within seconds (seen on 15.0)."""
 HOG = "jexec -U www web sh -c 'tail -c 3g /dev/zero >/dev/null'"
 COUNT = "ps -J web -o pid= | wc -l"
 
