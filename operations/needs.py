@@ -170,7 +170,8 @@ class Daemons(FactBase[Running]):
         return (
             'bound=$(sockstat -46lq -j 0); printf "%s\\n" "$bound"; '
             f"{unix}; sockstat -ulqw -j 0; {first}; "
-            'first=$({ printf "%s\\n" "$bound"; echo =; ps -axo pid=,ppid=,jid=,comm=; } | '
+            'first=$({ printf "%s\\n" "$bound"; echo =; '
+            "ps -ax -o pid= -o ppid= -o jid= -o comm=; } | "
             f"awk {wanted} {one_line(_PROCESSES)}); printf '%s\\n' \"$first\"; {files}; "
             'pids=$(set -- $first; while [ $# -gt 1 ]; do echo "$1"; shift 2; done); '
             '[ -z "$pids" ] || procstat -f $pids 2>/dev/null | '

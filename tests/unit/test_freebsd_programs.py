@@ -1,7 +1,8 @@
-"""What FreeBSD's awk does not read, and those of other systems do."""
+"""What FreeBSD's awk and ps read otherwise than those of other systems."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,18 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(PROJECT)) for file in FILES])
+EACH = pytest.mark.parametrize(
+    "file", FILES, ids=[str(file.relative_to(PROJECT)) for file in FILES]
+)
+
+
+@EACH
 def test_no_regular_expression_has_a_slash_in_brackets(file: Path) -> None:
     """Its end is the slash, for FreeBSD's awk: "nonterminated character class" (seen on 15.0)."""
     assert "[/]" not in file.read_text(encoding="utf-8")
+
+
+@EACH
+def test_no_column_of_ps_follows_one_with_a_title(file: Path) -> None:
+    """All behind the first = is its title, commas included (parsefmt in bin/ps/keyword.c)."""
+    assert not re.search(r"\bps [^;|]*-\S*o\s*\w+=,\w", file.read_text(encoding="utf-8"))
