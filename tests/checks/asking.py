@@ -1,4 +1,4 @@
-"""The facts of operations, for checks."""
+"""How checks ask: the facts of operations, and what has to be met in time from outside."""
 
 from __future__ import annotations
 
@@ -20,3 +20,10 @@ def asking(host: Any) -> Ask:
         return fact().process(known[command])
 
     return ask
+
+
+def at_once(host: Any, command: str) -> None:
+    """Run it now, and not with what other checks ask next (docs/decisions/0029): for what goes on
+    in the background and is met from outside within seconds.
+    """
+    host.backend.session.run(command)

@@ -9,6 +9,7 @@ from typing import Any
 from operations.offload import harmful
 from rollout.engine.checks import Outside
 from rollout.site import Site
+from tests.checks.asking import at_once
 
 BLOCKS = 64  # of 64 KiB; a stalled upload ends after one of them
 WANTED = BLOCKS * 65536
@@ -70,7 +71,7 @@ def _to_the_operator(host: Any, site: Site, outside: Outside, send: str) -> tupl
     came_from = host.check_output('echo "$SSH_CONNECTION"').partition(" ")[0]
     with outside.sink() as sink:
         address = sink.address or came_from
-        host.run(f"({ZEROS} 2>/dev/null | {send} {address} {sink.port} >/dev/null 2>&1 &)")
+        at_once(host, f"({ZEROS} 2>/dev/null | {send} {address} {sink.port} >/dev/null 2>&1 &)")
         got = sink.received(LIMIT)
     return f"this machine ({address})", f"{got.bytes} bytes" if got else ""
 
@@ -88,7 +89,7 @@ def test_download_works(host: Any, site: Site, outside: Outside) -> None:
     """Through a forwarded port, from a listener that the host runs on the jail's address."""
     address, port = site.jails[site.built[0]].address, site.egress.probe_port
     give = f"timeout --foreground {LIMIT:.0f} nc -N -l {address} {port}"
-    host.run(f"({ZEROS} 2>/dev/null | {give} >/dev/null 2>&1 &)")
+    at_once(host, f"({ZEROS} 2>/dev/null | {give} >/dev/null 2>&1 &)")
     got = outside.read(str(site.host.wan_address), int(port or 0), LIMIT)
     assert got.bytes == WANTED, (
         f"download through the forwarded port {port}: expected {WANTED} bytes within "

@@ -222,6 +222,18 @@ def test_what_several_checks_ask_at_once_runs_once(ask: Ask, tmp_path: Path) -> 
     assert (tmp_path / "ran").read_text() == "\n"
 
 
+def test_what_is_met_from_outside_does_not_wait_for_the_others(ask: Ask, tmp_path: Path) -> None:
+    """A listener for twenty seconds was gone before anybody asked it (seen on a slow 15.0)."""
+    file = tmp_path / "ran"
+    text = (
+        "from tests.checks.asking import at_once\n"
+        f"def test_a(host): host.run('echo a >> {file}')\n"
+        f"def test_b(host): at_once(host, 'echo b >> {file}')\n"
+    )
+    assert all(passed(ask(text, check("a"), check("b"))))
+    assert file.read_text().split() == ["b", "a"]
+
+
 def test_what_checks_asked_last_is_known_by_its_command(ask: Ask) -> None:
     text = "def test_a(host): assert checks.answers(host.backend.session) == {}\n"
     text += "def test_b(host): host.run('printf \"a\\\\nb\\\\n\"; exit 3')\n"
