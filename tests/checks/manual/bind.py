@@ -11,7 +11,7 @@ from rollout.site import Site
 def configuration_is_the_one_that_is_read(site: Site, service: str) -> Iterator[Look]:
     """No other file than the port's, and includes from /usr/local/etc only."""
     for name in ("named_conf", "named_flags", "named_auto_forward"):
-        yield Look(f"sysrc -qn {name} | grep -iE '^yes|^/|-[ct]'")
+        yield Look(f"sysrc -qin {name} | grep -iE '^yes|^/|-[ct]'")
     yield Look(f"{_grep(site, service, 'include')} | grep -v '\"/usr/local/etc/'")
 
 

@@ -28,7 +28,7 @@ def _files(site: Site, service: str) -> str:
 def addresses_are_the_jails(site: Site, service: str) -> Iterator[Look]:
     """Any, a local one, or one of the host's as the bind-address of a file that is copied."""
     yield Look(f"grep -rsE '(bind|admin)[-_]address' {_files(site, service)}", ANY)
-    yield Look("sysrc -qn mysql_args | grep -E '(bind|admin)[-_]address'")
+    yield Look("sysrc -qin mysql_args | grep -E '(bind|admin)[-_]address'")
 
 
 def binary_logs_have_names_of_their_own(site: Site, service: str) -> Iterator[Look]:
@@ -40,7 +40,7 @@ def binary_logs_have_names_of_their_own(site: Site, service: str) -> Iterator[Lo
 
 
 def is_one_server(site: Site, service: str) -> Iterator[Look]:
-    yield Look("sysrc -qn mysql_instances | grep .")
+    yield Look("sysrc -qin mysql_instances | grep .")
 
 
 def names_of_clients_are_found(site: Site, service: str) -> Iterator[Look]:

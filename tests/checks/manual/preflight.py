@@ -65,7 +65,7 @@ def firewall_of_the_host_is_in_force(site: Site) -> Iterator[Look]:
     yield Look("sysctl -n net.inet.ip.fw.enable 2>/dev/null | grep -vx 1")
     yield Look("! kldstat -q -m pf || pfctl -s info 2>/dev/null | grep Enabled")
     yield Look("! kldstat -q -m ipfilter || ipf -V | grep 'Running: yes'")
-    yield Look("sysrc -qn pf_enable ipfilter_enable ipnat_enable | grep -i yes")
+    yield Look("sysrc -qin pf_enable ipfilter_enable ipnat_enable | grep -i yes")
 
 
 def ports_are_forwarded_where_the_daemon_listens(

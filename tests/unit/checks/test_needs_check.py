@@ -238,3 +238,9 @@ def test_a_connection_to_another_host_needs_a_way_out_that_the_policy_allows(sam
 def test_what_other_hosts_opened_is_no_need(sample: Site) -> None:
     row = "17 s - rw------   1       0 TCP 0 0 203.0.113.2:3306 192.0.2.7:5000"
     meets(Told(f"  506 mariadbd            {row} \n"), sample)
+
+
+def test_the_log_of_the_step_that_started_it_is_no_need(sample: Site) -> None:
+    """Dovecot keeps it as its stderr; its rollback ended stuck by that (seen on 15.0)."""
+    row = "2 v r -wa-----   2       0 -   /var/db/cellblock/steps/007-mail.retire/log"
+    meets(Told(f"  506 mariadbd            {row} \n"), sample)
