@@ -10,7 +10,7 @@ import pytest
 from tests.cases.case import Case
 from tests.cases.play import Outcome
 from tests.hosts.draw import INGREDIENTS, drawn
-from tests.hosts.play import Player, judged
+from tests.hosts.play import Brief, Player, judged
 
 SEED = "CELLBLOCK_HOSTS_SEED"
 FIRST = 14
@@ -25,6 +25,17 @@ def test_hosts_behave_the_same_or_are_refused() -> None:
             print(f"to repeat it: make hosts SEED={seed} COUNT=1, or {SEED}={first}")
             found = player.played(drawn(seed))
             assert found.kind != "WRONG", found.why
+
+
+def test_a_brief_plan_asks_what_belongs_to_its_step_and_everything_at_both_ends() -> None:
+    whole = drawn(FIRST).case.plan()
+    brief = Brief(whole.site, whole.steps, whole.hashes)
+    ends = (1, len(whole.steps))
+    for done in range(1, len(whole.steps) + 1):
+        asked, all_ = set(brief.checks(done)), set(whole.checks(done))
+        assert asked == all_ if done in ends else asked < all_
+        assert asked & all_ >= set(whole.steps[done - 1].checks) & all_
+    assert set(brief.checks(1, back=True)) == set(whole.checks(1, back=True))
 
 
 def test_a_host_is_the_same_each_time_and_its_file_is_the_case_that_is_played() -> None:
