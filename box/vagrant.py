@@ -268,7 +268,7 @@ def _box(machine: Machine, outside: FromOutside, site: Site, watched: tuple[Watc
         target=machine.target,
         outside=outside,
         watches=watched,
-        socket_owner=tuple(machine.target.argv("/bin/sh")),
+        socket_owner=tuple(machine.target.sh()),
         reboot=machine.reboot,
         pull_plug=machine.pull_plug,
         cut=machine.cut,

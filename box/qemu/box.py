@@ -48,7 +48,7 @@ def qemu_box(site: Site, named: Path | None, say: Callable[[str], None]) -> Iter
             target=guest.target,
             outside=outside,
             watches=(*watches(site, doors=network.doors), *private),
-            socket_owner=tuple(guest.target.argv("/bin/sh")),
+            socket_owner=tuple(guest.target.sh()),
             reboot=guest.reboot,
             pull_plug=guest.pull_plug,
             cut=guest.cut,

@@ -40,11 +40,17 @@ class Target(Protocol):
     def shell(self) -> subprocess.Popen[bytes]: ...
 
 
+BECOME = {"doas": "doas -n", "sudo": "sudo -n --", "mdo": "mdo -- env HOME=/root"}
+"""How a login that is not root's gets root's sh: never with a question for a password. mdo(1)
+leaves the environment as it is, and clients of databases look for their settings in HOME."""
+
+
 @dataclass(frozen=True)
 class Ssh:
     """A live host, by OpenSSH's own client, so that ~/.ssh/config, agents and jump hosts work.
 
-    Never multiplexed: a shared connection would not prove that a new login works.
+    Never multiplexed: a shared connection would not prove that a new login works. `become` is one
+    of BECOME, for a login that is not root's.
     """
 
     address: str
@@ -52,11 +58,17 @@ class Ssh:
     port: int = 22
     key: Path | None = None
     known_hosts: Path | None = None
+    become: str | None = None
     known_as: str | None = None  # its name in known_hosts, if the address is a forwarded port's
 
     @property
     def name(self) -> str:
         return f"{self.user}@{self.address}"
+
+    def sh(self) -> list[str]:
+        """The command line of a sh on the host, as root."""
+        become = BECOME[self.become].split() if self.become else []
+        return self.argv(*become, "/bin/sh")
 
     def argv(self, *command: str) -> list[str]:
         options = {
@@ -79,7 +91,7 @@ class Ssh:
         return [*argv, self.address, *command]
 
     def shell(self) -> subprocess.Popen[bytes]:
-        return _popen(self.argv("/bin/sh"))
+        return _popen(self.sh())
 
 
 def _one_word(path: str) -> str:
@@ -116,6 +128,7 @@ class Session:
         self.target = target
         self.trips = 0
         self._connected = False
+        self._greeted = False
         self._mark = f"--{secrets.token_hex(12)}"
         self._shell = target.shell()
         self._in, self._out, self._err = _pipes(self._shell)
@@ -167,6 +180,9 @@ class Session:
 
         `limit` is for each of them.
         """
+        if not self._greeted:  # what a login prints before its first command is no command's
+            self._greeted = True
+            return self.run_all([":", *commands], limit=limit, line=line)[1:]
         self.trips += 1
         # One line: the shell has read all of it before it prints, so neither side waits for the
         # other. In subshells, so that `exit` and `cd` affect one command only; without stdin, so
@@ -252,8 +268,17 @@ class Session:
         raise _unreachable(self.target.name, "\n".join(lines), connected=self._connected)
 
 
-# In this order: a host key or a lost connection ends ssh before it tries to log in.
+# In this order: sudo may say before its own error that it cannot resolve a name, and a host key or
+# a lost connection ends ssh before it tries to log in.
 _SSH_SAYS = (
+    (
+        r"^(doas|sudo|mdo): |\b(doas|sudo|mdo): (command )?not found|"
+        r"(unknown command|command not found): (doas|sudo|mdo)\b",
+        "the login worked, but [host] become was refused: no root without a password",
+        "let this user run /bin/sh as root (docs/commands.md): in doas.conf "
+        "`permit nopass USER as root cmd /bin/sh`, or in sudoers "
+        "`USER ALL=(root) NOPASSWD: /bin/sh`",
+    ),
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|host key for .* has changed",
         "the host key has changed: known_hosts has another one",
@@ -298,7 +323,7 @@ _SSH_SAYS = (
 def _unreachable(name: str, stderr: str, *, connected: bool) -> Unreachable:
     """`connected`: the connection had worked, so `stderr` may be a command's and not ssh's."""
     for pattern, what, todo in _SSH_SAYS:
-        if not connected and re.search(pattern, stderr, re.IGNORECASE):
+        if not connected and re.search(pattern, stderr, re.IGNORECASE | re.MULTILINE):
             return Unreachable(f"{name}: {what}", evidence=stderr, todo=todo)
     return Unreachable(f"{name}: the connection ended", evidence=stderr)
 

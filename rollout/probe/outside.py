@@ -173,7 +173,7 @@ class FromOutside:
         self.certificates = Certificates()
         self._target = target
         self._doors = doors
-        self._socket_owner = SocketOwner(target.argv("/bin/sh"), limit=15)
+        self._socket_owner = SocketOwner(target.sh(), limit=15)
 
     def who(self, address: str, port: int, proto: str) -> str | None:
         door = self._doors.get((port, proto), (address, port))

@@ -94,6 +94,7 @@ class HostTable(_Table):
 
     address: Annotated[str, Field(pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:_%-]*$")]
     user: Name = "root"
+    become: Literal["doas", "sudo", "mdo"] | None = None
     port: Port = 22
     key: LocalPath | None = None
     known_hosts: LocalPath | None = None
@@ -481,6 +482,6 @@ class Site(_Table):
     @property
     def hash(self) -> str:
         """Over everything that the plan depends on, without how the operator reaches the host."""
-        policy = {"address", "user", "port", "key", "known_hosts"}
-        text = self.model_dump_json(exclude={"host": policy, "run": True, "hooks": True})
+        reach = {"address", "user", "become", "port", "key", "known_hosts"}
+        text = self.model_dump_json(exclude={"host": reach, "run": True, "hooks": True})
         return sha256(text.encode()).hexdigest()[:16]

@@ -74,7 +74,7 @@ def watched(
         listener.act(name)
         error: BaseException | None = None
         try:
-            with kept.act(name, runner, (*watches(made.site), *private), target.argv("/bin/sh")):
+            with kept.act(name, runner, (*watches(made.site), *private), target.sh()):
                 run(runner)
         except BaseException as raised:
             error = raised
@@ -124,4 +124,4 @@ def ahead(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
 
 def _ssh(made: Plan) -> Ssh:
     host = made.site.host
-    return Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
+    return Ssh(host.address, host.user, host.port, host.key, host.known_hosts, host.become)

@@ -32,7 +32,9 @@ def test_host_runs_a_supported_freebsd(host: Any) -> None:
 
 def test_login_is_root(host: Any) -> None:
     user = host.check_output("id -u")
-    assert user == "0", f"logged in with uid {user}: expected root (0); see host.user"
+    assert user == "0", (
+        f"logged in with uid {user}: expected root (0); see host.user and host.become"
+    )
 
 
 def test_host_has_the_wan_address(interfaces: dict[str, str], site: Site) -> None:

@@ -20,7 +20,7 @@ from rollout.probe.outside import FromOutside
 def main(site_file: str) -> None:
     read = site.read(Path(site_file))
     host = read.host
-    target = Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
+    target = Ssh(host.address, host.user, host.port, host.key, host.known_hosts, host.become)
     with Session(target) as session:
         moved = {entry.name for entry in journal.read(session).done}
     owners = {}

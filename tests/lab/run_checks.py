@@ -19,7 +19,7 @@ from rollout.probe.outside import FromOutside
 def main(site_file: str, done: str) -> None:
     made = plan.make(site.read(Path(site_file)))
     host = made.site.host
-    target = Ssh(host.address, host.user, host.port, host.key, host.known_hosts)
+    target = Ssh(host.address, host.user, host.port, host.key, host.known_hosts, host.become)
     with closing(FromOutside(target)) as outside, Session(target) as session:
         verdicts = checks.run(made.checks(int(done)), session, made.site, outside)
     for each in verdicts:

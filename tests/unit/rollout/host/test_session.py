@@ -15,6 +15,7 @@ import pytest
 
 from operations.facts import Interfaces, Jails
 from rollout.errors import Refused, Unreachable
+from rollout.host.session import BECOME as BECOMES
 from rollout.host.session import Session, Ssh, facts_from
 from rollout.host.session import testinfra_host as as_testinfra
 
@@ -72,6 +73,13 @@ def test_both_outputs_are_kept_apart_and_exact(session: Session) -> None:
 def test_an_output_arrives_as_it_is(session: Session, text: str) -> None:
     octal = "".join(f"\\{ord(each):03o}" for each in text)
     assert session.run(f"printf '{octal}'").out == text
+
+
+def test_what_a_login_prints_belongs_to_no_command() -> None:
+    greets = "echo Welcome; echo 'You have mail.' >&2; exec sh"
+    with Session(Local(("sh", "-c", greets))) as session:
+        first, second = session.run_all(["echo one; echo two >&2", "true"])
+        assert (first.out, first.err, second.out, session.trips) == ("one\n", "two\n", "", 1)
 
 
 def test_no_output_is_no_output(session: Session) -> None:
@@ -294,6 +302,8 @@ Permissions 0644 for '/home/op/.ssh/id_rsa' are too open.
 root@203.0.113.2: Permission denied (publickey)."""
 MISSING_AND_AWAY = f"{MISSING.splitlines()[0]}\n{CONNECT}Connection refused"
 KEY, LOGIN, SILENT = "could not use the private key", "authentication was denied", "does not answer"
+BECOME = "[host] become was refused"
+NO_NAME = "sudo: unable to resolve host web: Name or service not known"
 SAYS = [
     (CHANGED, "the host key has changed", "ssh-keygen -R"),
     (UNKNOWN, "the host key is unknown", "log in once"),
@@ -318,6 +328,13 @@ SAYS = [
         "the host name cannot be resolved",
         "[host] address",
     ),
+    ("doas: Authentication required", BECOME, "permit nopass USER as root cmd /bin/sh"),
+    ("doas: Operation not permitted", BECOME, "docs/commands.md"),
+    (f"{NO_NAME}\nsudo: a password is required", BECOME, "USER ALL=(root) NOPASSWD: /bin/sh"),
+    ("sh: 1: doas: not found", BECOME, "docs/commands.md"),
+    ("doas: Command not found.", BECOME, "docs/commands.md"),
+    ("fish: Unknown command: doas", BECOME, "docs/commands.md"),
+    ("zsh:1: command not found: sudo", BECOME, "docs/commands.md"),
     ("Connection closed by 203.0.113.2 port 22", "the connection ended", ""),
     ("client_loop: send disconnect: Broken pipe", "the connection ended", ""),
 ]
@@ -392,6 +409,13 @@ def test_ssh_goes_where_the_site_file_says() -> None:
     assert argv[argv.index("-i") + 1] == "/my key"
     assert options(argv)["IdentitiesOnly"] == "yes"
     assert ssh.name == "toor@203.0.113.2"
+
+
+@pytest.mark.parametrize("become", BECOMES)
+def test_another_user_becomes_root_without_being_asked(become: str) -> None:
+    said = Ssh("203.0.113.2", user="eve", become=become).sh()
+    program, *_, shell = said[said.index("203.0.113.2") + 1 :]
+    assert (program, shell) == (become, "/bin/sh")
 
 
 def test_ssh_takes_what_it_would_take_by_itself_when_nothing_is_said() -> None:

@@ -430,6 +430,7 @@ def test_a_directory_instead_of_a_file(tmp_path: Path) -> None:
 REACH: list[tuple[str, str]] = [
     ('address = "203.0.113.2"  ', 'address = "server.example.org"  '),
     ('user = "root"', 'user = "toor"'),
+    ('user = "root"', 'user = "toor"\nbecome = "doas"'),
     ("port = 22", "port = 2222"),
     ("# key = ", "key = "),
     ("# known_hosts = ", "known_hosts = "),
