@@ -171,7 +171,7 @@ def _offline_offered(site_file: Path, step: str | None) -> Iterator[None]:
     help="A TOML file with the answers at gates: one table per step, with answer and by.",
 )
 @click.option("--by-hand", is_flag=True, help="Show the commands and wait while you type them.")
-@click.option("--strict", is_flag=True, help="Refuse steps never rehearsed in their current form.")
+@click.option("--strict", is_flag=True, help="Refuse steps not rehearsed on this release.")
 @options.manner
 def apply(
     site_file: Path,
@@ -200,7 +200,7 @@ def apply(
       cellblock apply                       # all that is left, stopping at gates
       cellblock apply --answers said.toml   # answers that others gave, by name
       cellblock apply --by-hand             # you type the commands
-      cellblock apply --strict              # only what was rehearsed before
+      cellblock apply --strict              # only what was rehearsed on this release
       cellblock apply --yes --quiet         # from a script; see the exit code
       cellblock apply --json | jq -r 'select(.event == "result") | .step + " " + .outcome'
     """

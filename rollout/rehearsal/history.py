@@ -7,8 +7,9 @@ if the site file changes only other steps.
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
@@ -20,14 +21,17 @@ from rollout.plan.step import Step
 
 
 class Entry(BaseModel):
-    """The last time that a step was applied and undone on a box; `when` is in UTC."""
+    """The last time that a step was applied and undone on a box; `when` is in UTC.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    `release` is that of the box's FreeBSD, without its patch level; None for the stand-in.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     step: str
     site: str
     box: str
-    freebsd: bool
+    release: str | None = None
     when: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 
 
@@ -60,16 +64,19 @@ def read() -> dict[str, Entry]:
         ) from None
 
 
-def note(steps: Iterable[Step], site: str, box: str, *, freebsd: bool) -> None:
-    """Put these steps into the record. A stand-in does not replace the entry of a FreeBSD."""
+def release_of(uname: str) -> str:
+    """The release in what `uname -r` prints: 15.0-RELEASE for 15.0-RELEASE-p5."""
+    return re.sub(r"-p\d+$", "", uname.strip())
+
+
+def note(steps: Iterable[Step], site: str, box: str, *, release: str | None) -> None:
+    """Put these steps into the record: one entry for each release, and one for the stand-in."""
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     known = read()
     for step in steps:
-        there = known.get(content(step))
-        if freebsd or there is None or not there.freebsd:
-            known[content(step)] = Entry(
-                step=step.name, site=site, box=box, freebsd=freebsd, when=when
-            )
+        known[_key(step, release)] = Entry(
+            step=step.name, site=site, box=box, release=release, when=when
+        )
     path = place()
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f"{path.name}.{os.getpid()}")
@@ -77,29 +84,47 @@ def note(steps: Iterable[Step], site: str, box: str, *, freebsd: bool) -> None:
     half.replace(path)
 
 
-def remarks(steps: Iterable[Step], *, strict: bool) -> list[str]:
-    """Which of these steps were rehearsed, as lines for the user. With `strict`, raises Refused if
-    one was never rehearsed in its current form.
+def _key(step: Step, release: str | None) -> str:
+    return f"{content(step)} {release}" if release else content(step)
+
+
+def remarks(steps: Iterable[Step], release: str, *, strict: bool) -> list[str]:
+    """Which of these steps were rehearsed for a host of this release, as lines for the user. With
+    `strict`, raises Refused if one was not, in its current form, on a FreeBSD of the release.
     """
     known = read()
-    steps = list(steps)
-    never = [step.name for step in steps if content(step) not in known]
-    found = [known[content(step)] for step in steps if content(step) in known]
-    if never and strict:
+    here: list[Entry] = []
+    lines: list[str] = []
+    lacking: dict[str, list[str]] = {}
+    for step in steps:
+        if _key(step, release) in known:
+            here.append(known[_key(step, release)])
+            continue
+        lacking.setdefault(_instead(step, known, release), []).append(step.name)
+    if lacking and strict:
         raise Refused(
-            f"{len(never)} of {len(steps)} steps were never rehearsed in their current form "
-            "(--strict)",
-            evidence="\n".join(never),
-            todo="rehearse them with this site file, or apply without --strict",
+            f"{sum(map(len, lacking.values()))} of {len(here) + sum(map(len, lacking.values()))} "
+            f"steps were not rehearsed on FreeBSD {release} in their current form (--strict)",
+            evidence="\n".join(f"{how}: {', '.join(names)}" for how, names in lacking.items()),
+            todo="rehearse them with this site file on a box of that release (docs/box.md), or "
+            "apply without --strict",
         )
-    lines = []
-    if never:
-        lines.append(f"WARNING: never rehearsed in their current form: {', '.join(never)}")
-    modelled = [entry.step for entry in found if not entry.freebsd]
-    if modelled:
-        lines.append(f"rehearsed on the stand-in only, not on a FreeBSD: {', '.join(modelled)}")
-    for box in sorted({entry.box for entry in found if entry.freebsd}):
-        on = [entry for entry in found if entry.box == box]
+    lines += [f"{how}: {', '.join(names)}" for how, names in sorted(lacking.items(), reverse=True)]
+    for box in sorted({entry.box for entry in here}):
+        on = [entry for entry in here if entry.box == box]
         last = max(entry.when for entry in on)
         lines.append(f"rehearsed on {box}, last at {last}: {', '.join(e.step for e in on)}")
     return lines
+
+
+def _instead(step: Step, known: Mapping[str, Entry], release: str) -> str:
+    """How a step was rehearsed that was not on this release."""
+    mark = content(step)
+    others = sorted(str(e.release) for key, e in known.items() if key.startswith(f"{mark} "))
+    if others:
+        return (
+            f"WARNING: rehearsed on FreeBSD {', '.join(others)} only, and this host runs {release}"
+        )
+    if mark in known:
+        return "rehearsed on the stand-in only, not on a FreeBSD"
+    return "WARNING: never rehearsed in their current form"

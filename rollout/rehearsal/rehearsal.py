@@ -91,9 +91,14 @@ class Rehearsal:
             self.listener.note(f"--- {self._part}: restarting the box")
             self.box.reboot()
             self._verify("reboot")
-        history.note(
-            self.verdicts.proven, self.plan.site.name, self.box.name, freebsd=self.box.is_freebsd
-        )
+        proven, site = self.verdicts.proven, self.plan.site.name
+        history.note(proven, site, self.box.name, release=self._release())
+
+    def _release(self) -> str | None:
+        if not self.box.is_freebsd:
+            return None
+        with self._runner() as runner:
+            return history.release_of(runner.session.output("uname -r"))
 
     def broken(self, step: str, command: int) -> None:
         """Let one command of a step fail. Raises RolledBack if the host is then as before it, and

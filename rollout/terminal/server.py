@@ -88,7 +88,8 @@ def apply(runner: Runner, to: str | None, *, strict: bool) -> None:
     done = {entry.name for entry in runner.known().done}
     wanted = runner.plan.steps[: runner.plan.upto(to)]
     left = [step for step in wanted if step.operations and step.name not in done]
-    for line in history.remarks(left, strict=strict):
+    release = history.release_of(runner.session.output("uname -r"))
+    for line in history.remarks(left, release, strict=strict):
         runner.listener.note(line)
     runner.apply(to)
 

@@ -336,11 +336,16 @@ class Standing:
         self.notes: list[str] = []
         self.applied: list[str | None] = []
         self.listener = self
+        self.session = self
         names = [step.name for step in self.plan.steps if step.operations][:confirmed]
         self._done = [Entry(f"{n:03}-{name}", "confirmed", "") for n, name in enumerate(names)]
 
     def known(self) -> Journal:
         return Journal(tuple(self._done))
+
+    def output(self, command: str) -> str:
+        assert command == "uname -r"
+        return "15.0-RELEASE-p1\n"
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -365,10 +370,10 @@ def test_a_strict_apply_begins_nothing_that_was_never_rehearsed(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     standing = Standing(2)
     left = [step for step in standing.plan.steps if step.name in ("traffic", "egress")]
-    history.note(left[:1], "dcserver", "a box", freebsd=True)
-    with pytest.raises(errors.Refused, match="1 of 2 steps were never rehearsed"):
+    history.note(left[:1], "dcserver", "a box", release="15.0-RELEASE")
+    with pytest.raises(errors.Refused, match="1 of 2 steps were not rehearsed on"):
         server.apply(standing, "egress", strict=True)  # type: ignore[arg-type]  # stands for a runner
     assert standing.applied == []
-    history.note(left, "dcserver", "a box", freebsd=True)
+    history.note(left, "dcserver", "a box", release="15.0-RELEASE")
     server.apply(standing, "egress", strict=True)  # type: ignore[arg-type]  # stands for a runner
     assert standing.applied == ["egress"]
