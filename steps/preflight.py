@@ -61,6 +61,7 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
     service = site.services[name]
     tests = [
         "service::runs_on_host",
+        "preflight::daemon_is_in_no_service_jail",
         "preflight::rcvar_is_what_the_script_reads",
         "needs::are_met",
         "preflight::daemon_listens_on_its_ports",

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from operations import named
+from operations import named, rc
 from operations.carried import is_in
 from operations.facts import jails_of
 from operations.jail import PROGRAMS
@@ -84,6 +84,8 @@ _ROUTES = (
 (a private network that has no business outside)."""
 _WIDE = 8
 """Bits; a wider one, as of a tunnel for half of the internet, is a default route by its size."""
+_YES = ("yes", "true", "on", "1")
+"""What checkyesno of rc.subr(8) takes for yes, in any case."""
 
 
 def test_network_of_jails_is_free(host: Any, interfaces: dict[str, str], site: Site) -> None:
@@ -187,6 +189,23 @@ def test_rcvar_is_what_the_script_reads(host: Any, site: Site, service: str) -> 
     assert wanted.rcvar in reads, (
         f'services.{service}.rcvar = "{wanted.rcvar}" is not a variable that {wanted.rc} reads: '
         f"expected {' or '.join(dict.fromkeys(reads))}"
+    )
+
+
+def test_daemon_is_in_no_service_jail(host: Any, site: Site, service: str) -> None:
+    """rc(8) would start it in one inside the jail, too, and a jail may not make another."""
+    wanted = site.services[service]
+    name = wanted.rcvar.removesuffix("_enable")
+    told = host.run(rc.service_jail(wanted.rcvar)).stdout
+    lines = re.findall(r"(?m)^(.+?:\d+:\s*(\w+)=[\"']?(\w*).*)$", told)
+    last = {variable: (line, value) for line, variable, value in lines if value}
+    line, value = last.get(f"{name}_svcj") or last.get("svcj_all_enable") or ("", "")
+    said = [line] if value.lower() in _YES else []
+    said += [f"jail svcj-{name} is there" for _ in re.findall(r"(?m)^jail \d+$", told)]
+    assert not said, (
+        f"services.{service}: {wanted.rc} runs in a service jail of rc(8) ({'; '.join(said)}). "
+        "There its sockets are not the host's, and a jail may not make one. Take it out of it "
+        f"first: sysrc {name}_svcj=NO; service {wanted.rc} stop; service {wanted.rc} start"
     )
 
 

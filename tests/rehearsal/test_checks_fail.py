@@ -473,6 +473,12 @@ CASES = [
         lacking("preflight::rcvar_is_what_the_script_reads", service="web"),
         site=_with("web", rcvar="web_enable"),
     ),
+    broken("preflight::daemon_is_in_no_service_jail", "sysrc svcj_all_enable=YES", service="bind"),
+    broken(
+        "preflight::daemon_is_in_no_service_jail",
+        "mkdir -p /etc/rc.conf.d && echo 'named_svcj=\"YES\"' > /etc/rc.conf.d/named",
+        service="bind",
+    ),
     replace(
         lacking("preflight::socket_is_the_daemons", service="mysql"),
         site=_with("mysql", socket="/tmp/mysql.sock"),

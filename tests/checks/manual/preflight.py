@@ -85,6 +85,12 @@ def rcvar_is_what_the_script_reads(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"service {wanted.rc} rcvar | grep '^{wanted.rcvar}='", f"{wanted.rcvar}={ANY}")
 
 
+def daemon_is_in_no_service_jail(site: Site, service: str) -> Iterator[Look]:
+    name = site.services[service].rcvar.removesuffix("_enable")
+    yield Look(f"jls -j svcj-{name} jid 2>/dev/null")
+    yield Look(f"sysrc -qin {name}_svcj svcj_all_enable | grep -i yes")
+
+
 def socket_is_the_daemons(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"[ -S {site.services[service].socket} ] && echo a socket", "a socket")
 
