@@ -231,10 +231,11 @@ class Session:
     ) -> tuple[str, str, list[float]]:
         """Both outputs with `count` marks; when it began, and when each command had ended."""
         got = {self._out: bytearray(), self._err: bytearray()}
+        marks = dict.fromkeys(got, 0)
         mark = self._mark.encode()
         ends = [time.monotonic()]
         reported = 0
-        while not all(data.count(mark) == count and data[-1:] == b"\n" for data in got.values()):
+        while not all(marks[pipe] == count and data[-1:] == b"\n" for pipe, data in got.items()):
             left = ends[-1] + limit - time.monotonic()
             ready = self._ready.select(timeout=left) if left > 0 else []
             if not ready:
@@ -244,8 +245,10 @@ class Session:
                 data = os.read(pipe.fileno(), 65536)
                 if not data:
                     self._lost(bytes(got[self._err]))
+                begun = max(0, len(got[pipe]) - len(mark) + 1)  # a mark may have come in part
                 got[pipe] += data
-            ends += [time.monotonic()] * (got[self._out].count(mark) + 1 - len(ends))
+                marks[pipe] += got[pipe].count(mark, begun)
+            ends += [time.monotonic()] * (marks[self._out] + 1 - len(ends))
             if line is not None:
                 reported = self._report(got[self._out], reported, line)
         # Not "replace": facts are compared byte for byte.

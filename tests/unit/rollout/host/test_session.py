@@ -75,6 +75,12 @@ def test_an_output_arrives_as_it_is(session: Session, text: str) -> None:
     assert session.run(f"printf '{octal}'").out == text
 
 
+def test_an_output_may_come_in_pieces() -> None:
+    with Session(Local(("sh", "-c", "sh | dd bs=7 status=none"))) as session:
+        for n in range(20):
+            assert session.run(f"echo {n}").out == f"{n}\n"
+
+
 def test_what_a_login_prints_belongs_to_no_command() -> None:
     greets = "echo Welcome; echo 'You have mail.' >&2; exec sh"
     with Session(Local(("sh", "-c", greets))) as session:
