@@ -85,7 +85,8 @@ class Running:
 
     `sockets` are the lines of sockstat -46lq on the host, `unix` the process and path of each local
     socket that somebody listens at. `first` has each process with the one that it descends from,
-    and `led` where a path, itself or on its way, is a symbolic link: the path, and what it is.
+    `scripts` the rc scripts that were asked about with the process of each, and `led` where a path,
+    itself or on its way, is a symbolic link: the path, and what it is.
     """
 
     sockets: tuple[str, ...] = ()
@@ -93,12 +94,13 @@ class Running:
     first: tuple[tuple[str, str], ...] = ()
     opened: tuple[Open, ...] = ()
     led: tuple[tuple[str, str], ...] = ()
+    scripts: tuple[tuple[str, str], ...] = ()
 
     def processes(self, ports: Iterable[int], scripts: Iterable[str] = ()) -> tuple[str, ...]:
-        """Those that listen on these ports, those named like scripts, and their descendants."""
+        """Those that listen on these ports, those of rc scripts, and their descendants."""
         listen = {each.pid for each in self.listening() if each.port in ports}
-        named = {each.pid for each in self.opened if each.command in scripts}
-        return tuple(pid for pid, first in self.first if first in listen | named)
+        started = {pid for script, pid in self.scripts if script in scripts}
+        return tuple(pid for pid, first in self.first if first in listen | started)
 
     def of(self, ports: Iterable[int], scripts: Iterable[str] = ()) -> tuple[Open, ...]:
         """What these processes have open."""
@@ -118,8 +120,10 @@ def listeners(rows: Iterable[str]) -> Iterator[Listener]:
 
 
 _PROCESSES = """
+!NF {next}
+/^= / {for (i = 3; i <= NF; i++) first[$i] = $i; next}
 /^=/ {known = 1; next}
-known {parent[$1] = $2; if ($3 == 0 && index(scripts, " " $4 " ")) first[$1] = $1; next}
+known {parent[$1] = $2; next}
 {
 port = $(NF - 1); sub(/.*:/, "", port);
 if ($(NF - 4) ~ /^[0-9]+$/ && index(ports, " " port " ")) first[$(NF - 4)] = $(NF - 4)
@@ -142,11 +146,16 @@ BEGIN {n = split(first, each, " "); for (i = 1; i < n; i += 2) of[each[i]] = eac
 {key = $0; sub(/^ *[0-9]+ /, "", key); key = of[$1] key; if (!(key in seen)) print; seen[key]}
 """
 """awk: the same row of several processes of a daemon, as of Apache's workers, once."""
+_OF_SCRIPT = (
+    'service "$each" onestatus 2>/dev/null | '
+    'sed -n "s,.* is running as pid \\([0-9 ]*\\)\\.$,= $each \\1,p"'
+)
+"""The pids as rc.subr(8) tells them: a program is seldom called like its script (redis-server)."""
 _LED = (
     'while read -r each; do cd -P -- "$each" 2>/dev/null && [ "$PWD" != "$each" ] && '
     'echo "$each $PWD"; done; :'
 )
-_PARTS = ("= unix", "= first", "= opened", "= led")
+_PARTS = ("= unix", "= scripts", "= first", "= opened", "= led")
 _ROW = re.compile(
     r"\s*(?P<pid>\d+) (?P<command>.+?)\s+(?P<fd>[a-z]+|\d+) (?P<type>\S) (?P<vnode>\S)\s+"
     r"(?P<flags>\S+)\s+\S+\s+\S+\s+(?P<proto>\S+)\s+(?P<name>\S.*?)\s*"
@@ -165,13 +174,15 @@ class Daemons(FactBase[Running]):
     def command(
         self, ports: Sequence[int], scripts: Sequence[str] = (), places: Sequence[str] = ()
     ) -> str:
-        unix, first, files, led = (f"echo {shlex.quote(part)}" for part in _PARTS)
-        wanted = f"-v ports=' {' '.join(map(str, ports))} ' -v scripts=' {' '.join(scripts)} '"
+        unix, own, first, files, led = (f"echo {shlex.quote(part)}" for part in _PARTS)
+        wanted = f"-v ports=' {' '.join(map(str, ports))} '"
+        each = f"for each in {shlex.join(scripts)}; do {_OF_SCRIPT}; done" if scripts else ":"
         return (
             'bound=$(sockstat -46lq -j 0); printf "%s\\n" "$bound"; '
-            f"{unix}; sockstat -ulqw -j 0; {first}; "
-            'first=$({ printf "%s\\n" "$bound"; echo =; '
-            "ps -ax -o pid= -o ppid= -o jid= -o comm=; } | "
+            f"{unix}; sockstat -ulqw -j 0; {own}; own=$({each}); "
+            f"printf '%s\\n' \"$own\"; {first}; "
+            'first=$({ printf "%s\\n" "$bound" "$own" =; '
+            "ps -ax -o pid= -o ppid=; } | "
             f"awk {wanted} {one_line(_PROCESSES)}); printf '%s\\n' \"$first\"; {files}; "
             'pids=$(set -- $first; while [ $# -gt 1 ]; do echo "$1"; shift 2; done); '
             '[ -z "$pids" ] || procstat -f $pids 2>/dev/null | '
@@ -180,14 +191,16 @@ class Daemons(FactBase[Running]):
         )
 
     def process(self, output: list[str]) -> Running:
-        sockets, unix, first, files, led = _parts(output)
+        sockets, unix, own, first, files, led = _parts(output)
         pids = " ".join(first).split()
+        scripts = [row.split()[1:] for row in own if row]
         return Running(
             tuple(line for line in sockets if line),
             tuple((row[2], row[5]) for row in map(str.split, unix) if len(row) > 5),
             tuple(zip(pids[::2], pids[1::2], strict=False)),
             opened(files),
             tuple((path, real) for path, _, real in (row.partition(" ") for row in led)),
+            tuple((script, pid) for script, *pids in scripts for pid in pids),
         )
 
 

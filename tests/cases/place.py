@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from shlex import quote
 
@@ -9,6 +10,8 @@ from rollout.host.session import Session
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box
 from standin import QueryFailed, StandIn
+from tests.cases.asking import KINDS, SOMEBODY, Question
+from tests.cases.asking import ask as asked
 from tests.cases.case import Ask, Case
 
 _ANSWERS_WITHIN = 10.0  # seconds: after a boot or a cut-over a daemon may still be loading
@@ -27,7 +30,7 @@ class Host:
         self.plan = plan
         self.box = box
         self.moved = False
-        self._silent: set[Ask] = set()
+        self.silent: set[Ask] = set()
 
     def prepare(self) -> None:
         """Set up the base host of the case, restart it, and type its first commands."""
@@ -91,13 +94,29 @@ class Host:
         if ask.sh is not None:
             code, out = self.sh(ask.sh, ask.where)
             return f"exit {code}: {out.strip()}"
-        silent = ask.refused or ask in self._silent
+        silent = ask.refused or ask in self.silent
+        on_freebsd = not isinstance(self.box.target, StandIn)
+        if on_freebsd and (question := self.question(ask)) is not None:
+            return self._content(ask, question, silent=silent)
         deadline = time.monotonic() + (1 if silent else _ANSWERS_WITHIN)
         while not (there := self._answers(ask)) and time.monotonic() < deadline:
             time.sleep(0.5)
         if not there and not self.moved:
-            self._silent.add(ask)
-        return "somebody answers" if there else NOBODY
+            self.silent.add(ask)
+        return SOMEBODY if there else NOBODY
+
+    def _content(self, ask: Ask, question: Question, *, silent: bool) -> str:
+        deadline = time.monotonic() + (1 if silent else _ANSWERS_WITHIN)
+        while True:
+            try:
+                return asked(question, secrets.token_hex(6))
+            except Exception:  # whatever it raises is no answer, as for a probe
+                if time.monotonic() > deadline:
+                    break
+            time.sleep(0.5)
+        if not self.moved:
+            self.silent.add(ask)
+        return NOBODY
 
     def sql(self, statement: str) -> str:
         """The rows that a program on the host gets over TCP."""
@@ -109,6 +128,51 @@ class Host:
         client = self.plan.site.services["mysql"].client or "mysql"
         code, out = self.sh(f"{client} -N -e {quote(statement)}")
         return f"exit {code}: {out}"
+
+    def question(self, ask: Ask) -> Question | None:
+        """The question as a client puts it, from outside."""
+        if ask.refused or ask.source != "outside" or ask.sh is not None:
+            return None
+        target = self.box.target
+        services = self.plan.site.services
+        address = ask.address or str(self.plan.site.host.wan_address)
+        for service, listen in (
+            (name, listen)
+            for name, table in services.items()
+            for listen in table.ports
+            if listen.public
+        ):
+            if ask.sql is not None and listen.probe != "mysql":
+                continue
+            if ask.sql is None and (listen.port, listen.proto) != (ask.port, ask.proto):
+                continue
+            at, port = self.box.door(address, listen.port, listen.proto)
+            kind = "update" if ask.key else KINDS.get(listen.probe, "open")
+            if kind == "rows" and ask.sql is None:
+                kind = "open"
+            if isinstance(target, StandIn):
+                kind = "standin"
+            by_kind = {
+                "records": listen.name or "",
+                "page": listen.name or address,
+                "envelope": "postmaster",
+            }
+            return Question(
+                service=service,
+                kind=kind,
+                address=at,
+                port=port,
+                proto=listen.proto,
+                name=ask.name or by_kind.get(kind, ""),
+                type=ask.type,
+                path=ask.path or listen.path,
+                key=ask.key,
+                sql=ask.sql or "",
+                every=ask.every,
+                uses=ask.uses,
+                control=str(target.control) if isinstance(target, StandIn) else "",
+            )
+        return None
 
     def _answers(self, ask: Ask) -> bool:
         assert ask.port is not None

@@ -41,7 +41,12 @@ FILES = """\
   998 sendmail             8 v r -w-----l   1      43 -   -
 """
 WORKER = FILES.replace("  998 ", " 1001 ")
-PROCESSES = "1 0 0 init\n998 1 0 sendmail\n1001 998 0 sendmail\n1118 1 0 apache2\n77 1 2 php-fpm\n"
+PROCESSES = "1 0\n998 1\n1001 998\n1118 1\n974 1\n1268 974\n"
+STATUS = """\
+php_fpm) echo php_fpm is not running.;;
+redis) echo redis is running as pid 974.;;
+*) echo "$1 does not exist in /etc/rc.d" >&2;;
+"""
 
 
 def asked(ports: list[int], scripts: list[str], places: list[str]) -> Running:
@@ -49,6 +54,7 @@ def asked(ports: list[int], scripts: list[str], places: list[str]) -> Running:
     programs = (
         f"sockstat() {{ case $1 in -46*) printf %s {shlex.quote(SOCKETS)};; "
         f"*) printf %s {shlex.quote(UNIX)};; esac; }}; "
+        f"service() {{ case $1 in {STATUS} esac; }}; "
         f"ps() {{ printf %s {shlex.quote(PROCESSES)}; }}; "
         f"procstat() {{ printf %s {shlex.quote(HEADER + FILES + WORKER)}; }}; "
     )
@@ -69,6 +75,14 @@ def test_daemons_and_their_children_are_asked_at_once(tmp_path: Path) -> None:
     assert found.led == ((f"{tmp_path}/link", f"{tmp_path}/real"),)
     assert found.of([53]) == ()
     assert [each.fd for each in found.of([25])][:3] == ["text", "cwd", "root"]
+
+
+def test_a_companion_is_known_by_what_its_rc_script_says() -> None:
+    """Its program is called otherwise: redis-server, php-fpm8.2 on a real 15.0."""
+    found = asked([25], ["redis", "php-fpm", "memcached"], [])
+    assert set(found.processes([], ["redis"])) == {"974", "1268"}
+    assert found.processes([], ["php-fpm", "memcached"]) == ()
+    assert set(found.processes([25])) == {"998", "1001"}
 
 
 def needed(*rows: str) -> list[tuple[str, str]]:
