@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import imaplib
 import smtplib
-import socket
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 import dns.flags
@@ -22,11 +23,14 @@ import dns.update
 from pydantic import BaseModel, ConfigDict
 
 from box.clients.shop import Shop
-from rollout.probe.standin_protocol import Standin
+from rollout.probe.protocols import KINDS as PROBES
 from rollout.probe.watch import Watch
+from rollout.site import Listen, Site
+from tests.cases.case import Ask
 
 MARK = "{mark}"
 SOMEBODY = "somebody answers"
+Door = Callable[[str, int, str], tuple[str, int]]
 LIMIT = 10.0  # seconds for an answer; the users of a slow guest are patient
 _SHOWN = 60  # bytes of a page
 
@@ -34,15 +38,17 @@ _SHOWN = 60  # bytes of a page
 class Question(BaseModel):
     """What is asked, and where this machine reaches the port.
 
-    `kind` is page, records, update, envelope, rows or open; or standin, with its `control` socket.
-    `name` is the virtual host, the domain name or the recipient; `key` is what nsupdate -y takes
-    (`hmac-sha256:NAME:SECRET`). `uses` are services without which the answer is another.
+    `kind` is a key of _KINDS; of a probe, `probe` says which, and `control` is a stand-in's socket.
+    `name` is the virtual host, the domain name, the recipient or the account; `key` its password,
+    or what nsupdate -y takes (`hmac-sha256:NAME:SECRET`). `uses` are services without which the
+    answer is another.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     service: str
     kind: str
+    probe: str = "tcp"
     address: str
     port: int
     proto: str = "tcp"
@@ -52,15 +58,15 @@ class Question(BaseModel):
     key: str = ""
     sql: str = ""
     control: str = ""
+    mark: str = ""
     every: float = 1.0
     uses: tuple[str, ...] = ()
 
     def marked(self, mark: str) -> Question:
-        """The same question with this mark, if it has one."""
-        given = {"name": self.name, "path": self.path}
-        return self.model_copy(
-            update={each: text.replace(MARK, mark) for each, text in given.items()}
-        )
+        """The same question with this mark."""
+        marked = {"name": self.name, "path": self.path}
+        given = {each: text.replace(MARK, mark) for each, text in marked.items()}
+        return self.model_copy(update={**given, "mark": mark})
 
 
 def ask(question: Question, mark: str) -> str:
@@ -109,31 +115,37 @@ def _envelope(question: Question) -> str:
     return " ".join(map(str, codes))
 
 
+def _message(question: Question) -> str:
+    """Sends one, with the mark as its subject."""
+    text = f"Subject: {question.mark}\r\n\r\n"
+    with smtplib.SMTP(
+        question.address, question.port, "client.example.net", timeout=LIMIT
+    ) as client:
+        client.sendmail("", [question.name], text)
+    return "taken"
+
+
+def _login(question: Question) -> str:
+    with imaplib.IMAP4(question.address, question.port, timeout=LIMIT) as client:
+        client.login(question.name, question.key)
+        return client.select("INBOX")[0]
+
+
+def _probe(question: Question) -> str:
+    """As the prober asks, for protocols whose answers say nothing of their own."""
+    place = {"name": question.service, "address": question.address, "port": question.port}
+    standin = {"control": question.control, "proto": question.proto} if question.control else {}
+    watch = Watch.model_validate(
+        {"kind": question.probe, "timeout": LIMIT, "query": ".", **place, **standin}
+    )
+    with PROBES[watch.kind](watch).answered(time.monotonic() + LIMIT):
+        return SOMEBODY
+
+
 def _rows(question: Question) -> str:
     shop = Shop(question.address, question.port, connect_within=LIMIT)
     with closing(shop.connect()) as orders:
         return "\n".join("\t".join(map(str, row)) for row in orders.query(question.sql))
-
-
-def _open(question: Question) -> str:
-    with socket.create_connection((question.address, question.port), LIMIT):
-        return "open"
-
-
-def _standin(question: Question) -> str:
-    """It tells who would answer, no more: for these clients, that somebody does."""
-    watch = Watch.model_validate(
-        {
-            "name": question.service,
-            "kind": "standin",
-            "address": question.address,
-            "port": question.port,
-            "proto": question.proto,
-            "control": question.control,
-        }
-    )
-    with Standin(watch).answered(time.monotonic() + LIMIT):
-        return SOMEBODY
 
 
 _KINDS = {
@@ -141,15 +153,56 @@ _KINDS = {
     "records": _records,
     "update": _update,
     "envelope": _envelope,
+    "message": _message,
+    "login": _login,
     "rows": _rows,
-    "open": _open,
-    "standin": _standin,
+    "probe": _probe,
 }
-KINDS = {
-    "http": "page",
-    "dns": "records",
-    "dns-tcp": "records",
-    "smtp": "envelope",
-    "mysql": "rows",
-}
-"""By the probe of the site file; a port with another one is only opened."""
+
+
+def of_client(ask: Ask, site: Site, door: Door, control: str = "") -> Question | None:
+    """What a client asks from outside. None for a question that is asked elsewhere, or of no port
+    of a service. `control` is the socket of a stand-in.
+    """
+    if ask.refused or ask.source != "outside" or ask.sh is not None:
+        return None
+    address = ask.address or str(site.host.wan_address)
+    for service, table in site.services.items():
+        for listen in table.ports:
+            asked = (listen.port, listen.proto) == (ask.port, ask.proto)
+            if listen.public and (asked if ask.sql is None else listen.probe == "mysql"):
+                at, port = door(address, listen.port, listen.proto)
+                kind, name = _kind(ask, listen, address)
+                return Question(
+                    service=service,
+                    kind="probe" if control else kind,
+                    probe="standin" if control else listen.probe,
+                    address=at,
+                    port=port,
+                    proto=listen.proto,
+                    name=ask.name or name,
+                    type=ask.type,
+                    path=ask.path or listen.path,
+                    key=ask.key,
+                    sql=ask.sql or "",
+                    every=ask.every,
+                    uses=ask.uses,
+                    control=control,
+                )
+    return None
+
+
+def _kind(ask: Ask, listen: Listen, address: str) -> tuple[str, str]:
+    """How it is asked, and for which name if the question has none."""
+    match listen.probe:
+        case "http":
+            return "page", listen.name or address
+        case "dns" | "dns-tcp":
+            return ("update" if ask.key else "records"), listen.name or "."
+        case "smtp":
+            return ("message" if ask.arrives else "envelope"), "postmaster"
+        case "imap" if ask.key:
+            return "login", ""
+        case "mysql" if ask.sql is not None:
+            return "rows", ""
+    return "probe", ""

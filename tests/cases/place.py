@@ -10,7 +10,7 @@ from rollout.host.session import Session
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box
 from standin import QueryFailed, StandIn
-from tests.cases.asking import KINDS, SOMEBODY, Question
+from tests.cases.asking import SOMEBODY, Question, of_client
 from tests.cases.asking import ask as asked
 from tests.cases.case import Ask, Case
 
@@ -130,49 +130,10 @@ class Host:
         return f"exit {code}: {out}"
 
     def question(self, ask: Ask) -> Question | None:
-        """The question as a client puts it, from outside."""
-        if ask.refused or ask.source != "outside" or ask.sh is not None:
-            return None
+        """The question as a client puts it, from outside; None if it has none."""
         target = self.box.target
-        services = self.plan.site.services
-        address = ask.address or str(self.plan.site.host.wan_address)
-        for service, listen in (
-            (name, listen)
-            for name, table in services.items()
-            for listen in table.ports
-            if listen.public
-        ):
-            if ask.sql is not None and listen.probe != "mysql":
-                continue
-            if ask.sql is None and (listen.port, listen.proto) != (ask.port, ask.proto):
-                continue
-            at, port = self.box.door(address, listen.port, listen.proto)
-            kind = "update" if ask.key else KINDS.get(listen.probe, "open")
-            if kind == "rows" and ask.sql is None:
-                kind = "open"
-            if isinstance(target, StandIn):
-                kind = "standin"
-            by_kind = {
-                "records": listen.name or "",
-                "page": listen.name or address,
-                "envelope": "postmaster",
-            }
-            return Question(
-                service=service,
-                kind=kind,
-                address=at,
-                port=port,
-                proto=listen.proto,
-                name=ask.name or by_kind.get(kind, ""),
-                type=ask.type,
-                path=ask.path or listen.path,
-                key=ask.key,
-                sql=ask.sql or "",
-                every=ask.every,
-                uses=ask.uses,
-                control=str(target.control) if isinstance(target, StandIn) else "",
-            )
-        return None
+        control = str(target.control) if isinstance(target, StandIn) else ""
+        return of_client(ask, self.plan.site, self.box.door, control)
 
     def _answers(self, ask: Ask) -> bool:
         assert ask.port is not None
