@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from rollout import site
 from rollout.plan.step import Step
 from tests.cases.__main__ import _box
-from tests.cases.asking import Question
-from tests.cases.case import Case, read
+from tests.cases.asking import Question, of_client
+from tests.cases.case import Ask, Case, read
 from tests.cases.clients import Asked, Clients, Mark, Marks, Tally, counted
 from tests.cases.play import played
 
@@ -144,3 +145,45 @@ def test_on_the_stand_in_they_see_who_does_not_answer(tmp_path: Path) -> None:
     assert str(came) == "same"
     assert [line.split(":")[0] for line in told if not line.startswith(" ")] == ["mysql"] * 2
     assert all(", 0 wrong, 0 failed" in line for line in told)
+
+
+SITE = site.read(Path(__file__).parents[2] / "box" / "site.toml")
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "name"),
+    [
+        ({"port": 80, "address": "203.0.113.10"}, "page", "203.0.113.10"),
+        ({"port": 53, "address": "203.0.113.2"}, "records", "example.org"),
+        ({"port": 53, "address": "203.0.113.2", "name": "a.dyn", "key": "k"}, "update", "a.dyn"),
+        ({"port": 25, "address": "203.0.113.2"}, "envelope", "postmaster"),
+        ({"port": 25, "address": "203.0.113.2", "name": "a@b", "arrives": "x"}, "message", "a@b"),
+        ({"port": 3306, "address": "203.0.113.2"}, "probe", ""),
+        ({"sql": "SELECT 1"}, "rows", ""),
+    ],
+)
+def test_a_port_is_asked_as_its_users_do(asked: dict[str, Any], kind: str, name: str) -> None:
+    """At its own door: the same port of another address is another question."""
+    doors = {("203.0.113.2", 53, "tcp"): ("127.0.0.1", 4053)}
+    made = of_client(
+        Ask.model_validate(asked),
+        SITE,
+        lambda address, port, proto: doors.get((address, port, proto), (address, port)),
+    )
+    assert made is not None
+    assert (made.kind, made.name) == (kind, name)
+    at = ("127.0.0.1", 4053) if made.service == "bind" else (asked.get("address", "203.0.113.2"),)
+    assert (made.address, made.port)[: len(at)] == at
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"sh": "true"},
+        {"port": 80, "address": "203.0.113.2", "from": "host"},
+        {"port": 80, "address": "203.0.113.2", "refused": True},
+        {"port": 4711, "address": "203.0.113.2"},
+    ],
+)
+def test_what_no_client_can_ask_from_outside(asked: dict[str, Any]) -> None:
+    assert of_client(Ask.model_validate(asked), SITE, lambda *at: at[:2]) is None
