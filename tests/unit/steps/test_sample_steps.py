@@ -156,6 +156,14 @@ def test_a_plan_lists_what_hangs_on_each_service_that_moves() -> None:
         assert [dict(each.values)["service"] for each in finds] == moved
 
 
+def test_a_plan_says_where_a_second_address_is_not_the_same_over_udp() -> None:
+    test = "service::answers_over_udp_at_one_address"
+    told = [(step.name, each) for step in PLAN.steps for each in step.finds if each.test == test]
+    assert [(name, dict(each.values)["service"]) for name, each in told] == [
+        ("bind.cutover", "bind")
+    ]
+
+
 def test_service_on_the_host_is_led_into_the_jail_but_for_what_stays() -> None:
     """And none of this runs during MySQL's gap."""
     led = {
