@@ -176,6 +176,14 @@ def test_a_port_is_asked_as_its_users_do(asked: dict[str, Any], kind: str, name:
     assert (made.address, made.port)[: len(at)] == at
 
 
+@pytest.mark.parametrize("file", sorted((Path(__file__).parent / "freebsd").glob("*.toml")))
+def test_each_case_for_a_real_freebsd_has_a_plan_and_clients(file: Path) -> None:
+    case = read(file)
+    made = case.plan(Path(__file__).parents[2] / "box" / "site.toml")
+    asked = [each for each in case.ask if each.sh is None]
+    assert all(of_client(each, made.site, lambda *at: at[:2]) for each in asked)
+
+
 @pytest.mark.parametrize(
     "asked",
     [
