@@ -440,14 +440,21 @@ NEWSYSLOG = (
 
 # No slash in a bracket expression: in FreeBSD's awk it ends the pattern (seen on 13.2).
 _OURS = (
-    'function ours(p, i) {for (i in w) if (w[i] == p || (substr(w[i], length(w[i])) == "/" && '
-    "index(p, w[i]) == 1)) return 1; return 0} BEGIN {split(logs, w)}"
+    "function ours(p, i) {for (i in w) if (w[i] == p) return 1; "
+    'for (i in d) if (index(p, d[i] "/") == 1) return 1; return 0} '
+    "BEGIN {split(logs, w); split(below, d)}"
 )
 
 
 def of_logs(logs: Sequence[str], body: str) -> str:
-    """awk with a function ours(PATH): true for a log in `logs`, or below one that ends with a /."""
-    return f"awk -v logs={quote(' '.join(logs))} {quote(f'{_OURS} {body}')}"
+    """awk with a function ours(PATH): true for a log in `logs`, or below one that ends with a /.
+
+    The text does not have that slash: to host.sh a path with one is a tree of the step's own, and
+    a daemon writes below its data while a step is undone.
+    """
+    files = quote(" ".join(each for each in logs if not each.endswith("/")))
+    below = quote(" ".join(each[:-1] for each in logs if each.endswith("/")))
+    return f"awk -v logs={files} -v below={below} {quote(f'{_OURS} {body}')}"
 
 
 def within(awk: str, files: str) -> str:

@@ -85,7 +85,9 @@ class Running:
 
     `sockets` are the lines of sockstat -46lq on the host, `unix` the process and path of each local
     socket that somebody listens at. `first` has each process with the one that it descends from,
-    and `led` where a path, itself or on its way, is a symbolic link: the path, and what it is.
+    `scripts` the rc scripts that were asked about with the process of each, and `led` where a path,
+    itself or on its way, is a symbolic link: the path, and what it is. `new` are the processes that
+    have not run for a minute.
     """
 
     sockets: tuple[str, ...] = ()
@@ -93,12 +95,25 @@ class Running:
     first: tuple[tuple[str, str], ...] = ()
     opened: tuple[Open, ...] = ()
     led: tuple[tuple[str, str], ...] = ()
+    scripts: tuple[tuple[str, str], ...] = ()
+    new: tuple[str, ...] = ()
 
     def processes(self, ports: Iterable[int], scripts: Iterable[str] = ()) -> tuple[str, ...]:
-        """Those that listen on these ports, those named like scripts, and their descendants."""
+        """Those that listen on these ports, those of rc scripts, and their descendants."""
         listen = {each.pid for each in self.listening() if each.port in ports}
-        named = {each.pid for each in self.opened if each.command in scripts}
-        return tuple(pid for pid, first in self.first if first in listen | named)
+        started = {pid for script, pid in self.scripts if script in scripts}
+        return tuple(pid for pid, first in self.first if first in listen | started)
+
+    @property
+    def passing(self) -> frozenset[str]:
+        """New processes that run another program than the daemon that they descend from."""
+        programs = {each.pid: each.name for each in self.opened if each.fd == "text"}
+        first = dict(self.first)
+        return frozenset(
+            pid
+            for pid in self.new
+            if pid in programs and programs[pid] != programs.get(first[pid], programs[pid])
+        )
 
     def of(self, ports: Iterable[int], scripts: Iterable[str] = ()) -> tuple[Open, ...]:
         """What these processes have open."""
@@ -118,8 +133,10 @@ def listeners(rows: Iterable[str]) -> Iterator[Listener]:
 
 
 _PROCESSES = """
+!NF {next}
+/^= / {for (i = 3; i <= NF; i++) first[$i] = $i; next}
 /^=/ {known = 1; next}
-known {parent[$1] = $2; if ($3 == 0 && index(scripts, " " $4 " ")) first[$1] = $1; next}
+known {parent[$1] = $2; age[$1] = $3; next}
 {
 port = $(NF - 1); sub(/.*:/, "", port);
 if ($(NF - 4) ~ /^[0-9]+$/ && index(ports, " " port " ")) first[$(NF - 4)] = $(NF - 4)
@@ -134,19 +151,42 @@ first[pid] = top; more = 1
 }
 }
 } while (more);
-for (pid in first) printf "%s %s ", pid, first[pid]
+for (pid in first) if (pid in parent) {
+each = pid " " first[pid] " " age[pid] " ";
+if (first[pid] == pid) own = own each; else others = others each
+}
+print own others
 }
 """
 _ONCE = """
-BEGIN {n = split(first, each, " "); for (i = 1; i < n; i += 2) of[each[i]] = each[i + 1]}
-{key = $0; sub(/^ *[0-9]+ /, "", key); key = of[$1] key; if (!(key in seen)) print; seen[key]}
+BEGIN {n = split(first, each, " "); for (i = 1; i < n; i += 3) of[each[i]] = each[i + 1]}
+{
+key = $0; sub(/^ *[0-9]+ /, "", key); top = of[$1]; text = / text v /;
+if (text && $1 == top) program[top] = key;
+if (!((top, key) in seen) || text && key != program[top]) print;
+seen[top, key]
+}
 """
-"""awk: the same row of several processes of a daemon, as of Apache's workers, once."""
+"""awk: the same row of several processes of a daemon, as of Apache's workers, once.
+
+But which program a process runs is told of each that runs another than the first of them.
+"""
+_ASKED = (
+    "procstat -f $pids 2>/dev/null || "
+    'for each in $pids; do procstat -f "$each" 2>/dev/null || :; done'
+)
+"""procstat(1) ends at the first process that is gone by then, and tells nothing of the others."""
+_OF_SCRIPT = (
+    'service "$each" onestatus 2>/dev/null | '
+    'sed -n "s,.* is running as pid \\([0-9 ]*\\)\\.$,= $each \\1,p"'
+)
+"""The pids as rc.subr(8) tells them: a program is seldom called like its script (redis-server)."""
 _LED = (
     'while read -r each; do cd -P -- "$each" 2>/dev/null && [ "$PWD" != "$each" ] && '
     'echo "$each $PWD"; done; :'
 )
-_PARTS = ("= unix", "= first", "= opened", "= led")
+_NEW = 60  # seconds
+_PARTS = ("= unix", "= scripts", "= first", "= opened", "= led")
 _ROW = re.compile(
     r"\s*(?P<pid>\d+) (?P<command>.+?)\s+(?P<fd>[a-z]+|\d+) (?P<type>\S) (?P<vnode>\S)\s+"
     r"(?P<flags>\S+)\s+\S+\s+\S+\s+(?P<proto>\S+)\s+(?P<name>\S.*?)\s*"
@@ -165,29 +205,34 @@ class Daemons(FactBase[Running]):
     def command(
         self, ports: Sequence[int], scripts: Sequence[str] = (), places: Sequence[str] = ()
     ) -> str:
-        unix, first, files, led = (f"echo {shlex.quote(part)}" for part in _PARTS)
-        wanted = f"-v ports=' {' '.join(map(str, ports))} ' -v scripts=' {' '.join(scripts)} '"
+        unix, own, first, files, led = (f"echo {shlex.quote(part)}" for part in _PARTS)
+        wanted = f"-v ports=' {' '.join(map(str, ports))} '"
+        each = f"for each in {shlex.join(scripts)}; do {_OF_SCRIPT}; done" if scripts else ":"
         return (
             'bound=$(sockstat -46lq -j 0); printf "%s\\n" "$bound"; '
-            f"{unix}; sockstat -ulqw -j 0; {first}; "
-            'first=$({ printf "%s\\n" "$bound"; echo =; '
-            "ps -ax -o pid= -o ppid= -o jid= -o comm=; } | "
+            f"{unix}; sockstat -ulqw -j 0; {own}; own=$({each}); "
+            f"printf '%s\\n' \"$own\"; {first}; "
+            'first=$({ printf "%s\\n" "$bound" "$own" =; '
+            "ps -ax -o pid= -o ppid= -o etimes=; } | "
             f"awk {wanted} {one_line(_PROCESSES)}); printf '%s\\n' \"$first\"; {files}; "
-            'pids=$(set -- $first; while [ $# -gt 1 ]; do echo "$1"; shift 2; done); '
-            '[ -z "$pids" ] || procstat -f $pids 2>/dev/null | '
+            'pids=$(set -- $first; while [ $# -gt 2 ]; do echo "$1"; shift 3; done); '
+            f'[ -z "$pids" ] || {{ {_ASKED}; }} | '
             f'awk -v first="$first" {one_line(_ONCE)}; {led}; '
             f"printf '%s\\n' {' '.join(map(shlex.quote, places))} | {{ {_LED}; }}"
         )
 
     def process(self, output: list[str]) -> Running:
-        sockets, unix, first, files, led = _parts(output)
+        sockets, unix, own, first, files, led = _parts(output)
         pids = " ".join(first).split()
+        scripts = [row.split()[1:] for row in own if row]
         return Running(
             tuple(line for line in sockets if line),
             tuple((row[2], row[5]) for row in map(str.split, unix) if len(row) > 5),
-            tuple(zip(pids[::2], pids[1::2], strict=False)),
+            tuple(zip(pids[::3], pids[1::3], strict=False)),
             opened(files),
             tuple((path, real) for path, _, real in (row.partition(" ") for row in led)),
+            tuple((script, pid) for script, *started in scripts for pid in started),
+            tuple(pid for pid, age in zip(pids[::3], pids[2::3], strict=False) if int(age) < _NEW),
         )
 
 
@@ -197,13 +242,15 @@ def opened(rows: Iterable[str]) -> tuple[Open, ...]:
 
 
 def _parts(output: list[str]) -> list[list[str]]:
-    parts: list[list[str]] = [[]]
+    """What stands before the first of _PARTS, then what follows each of them."""
+    parts: dict[str, list[str]] = {"": [], **{part: [] for part in _PARTS}}
+    within = ""
     for line in output:
         if line in _PARTS:
-            parts.append([])
+            within = line
         else:
-            parts[-1].append(line)
-    return parts + [[]] * (len(_PARTS) + 1 - len(parts))
+            parts[within].append(line)
+    return list(parts.values())
 
 
 def used(files: Iterable[Open], running: Running) -> Iterator[Need]:

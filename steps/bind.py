@@ -149,7 +149,7 @@ def _handover(site: Site, where: dict[str, str]) -> Step:
             *dependents.logs_checks(site, _NAME),
         ),
         gate=dependents.gate(site, _NAME),
-        finds=dependents.found(_NAME),
+        finds=(*dependents.found(_NAME), *forward.found(site, _NAME)),
         outage={_NAME: 15.0},
         tell=("operators of secondaries, and senders of dynamic updates: BIND restarts",),
     )

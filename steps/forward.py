@@ -68,6 +68,14 @@ def answer_checks(site: Site, service: str, until: str | None = None) -> tuple[C
     )
 
 
+def found(site: Site, service: str) -> tuple[Check, ...]:
+    """What `plan` lists about the service's addresses."""
+    known = ways(site, service)
+    udp = bool(_udp(site, service))
+    test = "service::answers_over_udp_at_one_address"
+    return (check(test, service=service, ways=known),) if udp else ()
+
+
 def doors(
     site: Site,
     service: str,
@@ -158,7 +166,7 @@ def answers(site: Site) -> list[Use]:
 def over_udp(site: Site) -> list[str]:
     """The services of the order that have a UDP port."""
     moved = [name for name in site.order if name in site.services]
-    return [name for name in moved if any(_udp(site, name))]
+    return [name for name in moved if _udp(site, name)]
 
 
 def udp_ports(site: Site, jail: str) -> list[int]:

@@ -135,7 +135,7 @@ def cutover(
             *checks,
         ),
         gate=dependents.gate(site, name),
-        finds=dependents.found(name),
+        finds=(*dependents.found(name), *forward.found(site, name)),
         tell=tell,
     )
 

@@ -24,6 +24,7 @@ class Shop:
     password: str = "shop-secret"  # noqa: S105 - it is public in the image's recipe
     database: str = "shop"
     source: str | None = None
+    connect_within: float = CONNECT_LIMIT
 
     def connect(self) -> "ShopOrders":
         try:
@@ -36,7 +37,7 @@ class Shop:
                 bind_address=self.source,
                 autocommit=True,
                 ssl_disabled=True,  # else PyMySQL reads all CAs at each attempt, which takes 80 ms
-                connect_timeout=CONNECT_LIMIT,
+                connect_timeout=self.connect_within,
                 read_timeout=ANSWER_LIMIT,
                 write_timeout=ANSWER_LIMIT,
             )
@@ -52,17 +53,18 @@ class ShopOrders:
         self._connection = connection
 
     def insert(self, mark: str) -> None:
-        self._query("INSERT INTO orders (mark) VALUES (%s)", mark)
+        self.query("INSERT INTO orders (mark) VALUES (%s)", mark)
 
     def marks(self, run: str) -> list[str]:
-        rows = self._query("SELECT mark FROM orders WHERE mark LIKE %s", f"{run}-%")
+        rows = self.query("SELECT mark FROM orders WHERE mark LIKE %s", f"{run}-%")
         return [row[0] for row in rows]
 
     def close(self) -> None:
         with suppress(pymysql.Error):  # "Already closed": PyMySQL closes a lost connection itself
             self._connection.close()
 
-    def _query(self, sql: str, *values: str) -> Any:
+    def query(self, sql: str, *values: str) -> Any:
+        """Its rows. Raises OrdersError."""
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(sql, values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -25,11 +25,16 @@ _MEMORY_TO_INSTALL = 2048  # MiB, to unpack packages and start their daemons for
 
 
 @contextmanager
-def qemu_box(site: Site, named: Path | None, say: Callable[[str], None]) -> Iterator[Box]:
-    """A booted guest that is the base host of the site; it is deleted when the context ends."""
+def qemu_box(
+    site: Site, named: Path | None, say: Callable[[str], None], others: Sequence[str] = ()
+) -> Iterator[Box]:
+    """A booted guest that is the base host of the site; it is deleted when the context ends.
+
+    `others` are further public addresses that the guest will have.
+    """
     require_tools(TOOLS)
     found = local_or_official(named, say)
-    network = Forwarded(site)
+    network = Forwarded(site, others)
     say(f"booting {found.disk} under qemu; without KVM this takes minutes")
     guest = Guest(
         found,
@@ -52,6 +57,7 @@ def qemu_box(site: Site, named: Path | None, say: Callable[[str], None]) -> Iter
             reboot=guest.reboot,
             pull_plug=guest.pull_plug,
             cut=guest.cut,
+            door=lambda address, port, proto: network.doors[address, port, proto],
             traffic=lambda say: traffic(guest, site, say),
             is_freebsd=True,
         )

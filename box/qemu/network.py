@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 from typing import Protocol, Self
 
@@ -65,23 +65,33 @@ class Network(Protocol):
 
 
 class Forwarded:
-    """A Network without root: the guest's public ports and its sshd are ports of 127.0.0.1."""
+    """A Network without root: the guest's public ports and its sshd are ports of 127.0.0.1.
+
+    So are the public ports at `others`, which are further addresses of the guest.
+    """
 
     kind = "forwarded"
     sources = ()
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, others: Iterable[str] = ()) -> None:
         self.guest = site.host.wan_address
         self.known_as = str(self.guest)
         network = IPv4Network(f"{self.guest}/24", strict=False)
-        free = (each for each in network.hosts() if each != self.guest)
-        self.gateway, self.dns = next(free), next(free)
+        taken = {self.guest, *map(IPv4Address, others)}
+        free = [each for each in network.hosts() if each not in taken]
+        # slirp's own name server, away from the addresses that people give to their servers
+        self.gateway, self.dns = free[0], free[-1]
         self._network = network
-        self._inside = {(SSH, "tcp")}
-        for service in site.services.values():
-            self._inside |= {(each.port, each.proto) for each in service.ports if each.public}
+        ports = {
+            (each.port, each.proto)
+            for service in site.services.values()
+            for each in service.ports
+            if each.public
+        }
         if site.egress.probe_port:
-            self._inside.add((site.egress.probe_port, "tcp"))
+            ports.add((site.egress.probe_port, "tcp"))
+        self._inside = {(str(at), port, proto) for at in taken for port, proto in ports}
+        self._inside.add((str(self.guest), SSH, "tcp"))
         self.doors: Doors = MappingProxyType({})
 
     def __enter__(self) -> Self:
@@ -92,34 +102,34 @@ class Forwarded:
 
     @property
     def ssh(self) -> tuple[str, int]:
-        return self.doors[SSH, "tcp"]
+        return self.door(SSH)
 
     def door(self, port: int, proto: str = "tcp") -> tuple[str, int]:
-        return self.doors[port, proto]
+        return self.doors[str(self.guest), port, proto]
 
     def netdev(self) -> str:
         parts = [
             f"user,id={ID},ipv6=off",
             f"net={self._network},host={self.gateway},dns={self.dns},dhcpstart={self.guest}",
         ]
-        for (inside, proto), (address, port) in self.doors.items():
-            parts.append(f"hostfwd={proto}:{address}:{port}-{self.guest}:{inside}")
+        for (guest, inside, proto), (address, port) in self.doors.items():
+            parts.append(f"hostfwd={proto}:{address}:{port}-{guest}:{inside}")
         return ",".join(parts)
 
     def argv(self, *command: str) -> list[str]:
         return list(command)
 
 
-def _free_ports(inside: Iterable[tuple[int, str]]) -> Doors:
+def _free_ports(inside: Iterable[tuple[str, int, str]]) -> Doors:
     """A free local port for each port of the guest, with the same number for TCP and UDP, since
     clients of a name server use both. All stay bound until each has one.
     """
     wanted = sorted(inside)
-    found: dict[tuple[int, str], tuple[str, int]] = {}
+    found: dict[tuple[str, int, str], tuple[str, int]] = {}
     with ExitStack() as held:
-        for port in dict(wanted):
+        for end in dict.fromkeys((address, port) for address, port, _ in wanted):
             number = _free(held)
-            found |= {(port, proto): (LOCAL, number) for each, proto in wanted if each == port}
+            found |= {(*end, proto): (LOCAL, number) for *at, proto in wanted if (*at,) == end}
     return MappingProxyType(found)
 
 

@@ -25,9 +25,9 @@ from rollout.site import Listen, Site
 _ANSWER_WITHIN = 15.0  # seconds
 _CERTIFICATE_WITHIN = 5.0  # seconds, for one attempt
 
-Doors = Mapping[tuple[int, str], tuple[str, int]]
+Doors = Mapping[tuple[str, int, str], tuple[str, int]]
 """For a host that is only reached through forwarded ports: where this machine finds each public
-port, as (port, proto) -> (address, port). A port that is not named is at the host's own address.
+port, as (address, port, proto) -> (address, port). One that is not named is at the host itself.
 """
 
 
@@ -43,7 +43,7 @@ def watches(
     for name, service in site.services.items():
         for listen in service.ports:
             wan = str(site.host.wan_address)
-            address, port = doors.get((listen.port, listen.proto), (wan, listen.port))
+            address, port = doors.get((wan, listen.port, listen.proto), (wan, listen.port))
             if control:
                 source = "outside" if listen.public else "host"
                 more = {"control": control, "proto": listen.proto, "source": source}
@@ -176,7 +176,7 @@ class FromOutside:
         self._socket_owner = SocketOwner(target.sh(), limit=15)
 
     def who(self, address: str, port: int, proto: str) -> str | None:
-        door = self._doors.get((port, proto), (address, port))
+        door = self._doors.get((address, port, proto), (address, port))
         if proto == "udp":
             return udp.who(self._target, address, port, door)
         deadline = time.monotonic() + 30
@@ -190,7 +190,7 @@ class FromOutside:
         return TcpSink()
 
     def read(self, address: str, port: int, limit: float) -> Transfer:
-        return read(*self._doors.get((port, "tcp"), (address, port)), limit)
+        return read(*self._doors.get((address, port, "tcp"), (address, port)), limit)
 
     def close(self) -> None:
         self._socket_owner.close()

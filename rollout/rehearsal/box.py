@@ -27,6 +27,10 @@ _PORTS = count(50000)  # for sinks on the operator's side
 STANDIN = "the stand-in"
 
 
+def _direct(address: str, port: int, proto: str) -> tuple[str, int]:
+    return address, port
+
+
 def _no_clients(say: Callable[[str], None]) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -38,8 +42,9 @@ class Box:
     `watches` and `socket_owner` are for the prober: the ports to probe, and the command that finds
     the owner of a connection. `reboot` shuts it down and starts it again; `pull_plug` cuts the
     power and restores it. Both return when it has booted. `cut` ends all connections; new ones work
-    a moment later. Within the context `traffic`, clients use its services. At its end it reports
-    their results, and raises Stuck if something that a server had acknowledged is lost.
+    a moment later. `door` gives the address and port by which this machine reaches a public port
+    (address, port, protocol). Within the context `traffic`, clients use its services. At its end it
+    reports their results, and raises Stuck if something that a server had acknowledged is lost.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Box:
     reboot: Callable[[], None]
     pull_plug: Callable[[], None]
     cut: Callable[[], None]
+    door: Callable[[str, int, str], tuple[str, int]] = _direct
     traffic: Callable[[Callable[[str], None]], AbstractContextManager[None]] = _no_clients
     is_freebsd: bool = False
 

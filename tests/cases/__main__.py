@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,9 +34,11 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 def _box(case: Case, plan: Plan, on: str) -> Iterator[Box]:
     with tempfile.TemporaryDirectory(prefix="cellblock-case-") as folder:
         if on == "qemu":
-            from box.kinds import KINDS
+            from box.qemu.box import qemu_box
 
-            with KINDS["qemu"].open(plan.site, Path(folder), None, lambda text: None) as box:
+            asked = {each.address for each in case.ask if each.source == "outside" and each.address}
+            others = sorted(asked - {str(plan.site.host.wan_address)})
+            with qemu_box(plan.site, None, lambda text: None, others) as box:
                 yield box
             return
         base = BaseHost.with_postfix() if case.base == "postfix" else BaseHost.sample()
@@ -44,20 +46,21 @@ def _box(case: Case, plan: Plan, on: str) -> Iterator[Box]:
             yield box
 
 
-def outcome(case: Case, on: str) -> Outcome:
-    """The result of a case, compared with what it expects."""
+def outcome(case: Case, on: str, say: Callable[[str], None] | None = None) -> Outcome:
+    """The result of a case, compared with what it expects. With `say`, under clients."""
     try:
         plan = case.plan(_GUEST_SITE) if on == "qemu" else case.plan()
     except Refused as refused:
         return judged(case, Outcome("refused", str(refused)))
-    return judged(case, played(case, partial(_box, case, plan, on), plan))
+    return judged(case, played(case, partial(_box, case, plan, on), plan, say))
 
 
 @click.command()
 @click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--on", type=click.Choice(["standin", "qemu"]), default="standin")
 @click.option("--only", default="", help="Cases whose name has this in it.")
-def main(places: tuple[Path, ...], on: str, only: str) -> None:
+@click.option("--clients", is_flag=True, help="On the stand-in, too; on qemu they always run.")
+def main(places: tuple[Path, ...], on: str, only: str, clients: bool) -> None:
     """Play every case, and print its result."""
     wrong = 0
     for file in _files(places):
@@ -68,7 +71,7 @@ def main(places: tuple[Path, ...], on: str, only: str) -> None:
             click.echo(f"{file.stem}: skipped, not for {on}")
             continue
         began = time.monotonic()
-        came = outcome(case, on)
+        came = outcome(case, on, click.echo if clients or on == "qemu" else None)
         wrong += came.kind == "WRONG"
         click.echo(f"{file.stem}: {came} ({time.monotonic() - began:.1f} s)")
     click.echo(f"{wrong} wrong")

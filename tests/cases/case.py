@@ -24,13 +24,26 @@ class _Table(BaseModel):
 
 
 class Ask(_Table):
-    """A command with the same output before, after the apply, a restart and the rollback."""
+    """A question with the same answer before, after the apply, a restart and the rollback.
+
+    `name`, `type`, `path` and `key` say what clients of a port ask for (asking.py). A `{mark}` in
+    them is another word each time, and `arrives` the command whose output has, once, each mark
+    that was acknowledged. `uses` are services without which this one's answer is another.
+    """
 
     port: int | None = None
     address: str = ""
     proto: Literal["tcp", "udp"] = "tcp"
     source: str = Field("outside", alias="from")
     """host, outside, a jail's name, or the address of a client."""
+    name: str = ""
+    type: str = "A"
+    path: str = ""
+    key: str = ""
+    every: float = 1.0
+    """Seconds between two questions of a client."""
+    arrives: str = ""
+    uses: tuple[str, ...] = ()
     refused: bool = False
     """Nobody is expected to answer, before and after."""
     sql: str | None = None
@@ -48,7 +61,9 @@ class Ask(_Table):
 
     def __str__(self) -> str:
         if self.port is not None:
-            return f"{self.address}:{self.port}/{self.proto} from {self.source}"
+            asked = " ".join(filter(None, (self.name, self.type if self.name else "", self.path)))
+            at = f"{self.address}:{self.port}/{self.proto} from {self.source}"
+            return f"{at}: {asked}" if asked else at
         return self.sql or f"{self.sh} ({self.where})"
 
 

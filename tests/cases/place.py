@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from shlex import quote
 
@@ -9,6 +10,8 @@ from rollout.host.session import Session
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box
 from standin import QueryFailed, StandIn
+from tests.cases.asking import SOMEBODY, Question, of_client
+from tests.cases.asking import ask as asked
 from tests.cases.case import Ask, Case
 
 _ANSWERS_WITHIN = 10.0  # seconds: after a boot or a cut-over a daemon may still be loading
@@ -27,7 +30,7 @@ class Host:
         self.plan = plan
         self.box = box
         self.moved = False
-        self._silent: set[Ask] = set()
+        self.silent: set[Ask] = set()
 
     def prepare(self) -> None:
         """Set up the base host of the case, restart it, and type its first commands."""
@@ -91,13 +94,29 @@ class Host:
         if ask.sh is not None:
             code, out = self.sh(ask.sh, ask.where)
             return f"exit {code}: {out.strip()}"
-        silent = ask.refused or ask in self._silent
+        silent = ask.refused or ask in self.silent
+        on_freebsd = not isinstance(self.box.target, StandIn)
+        if on_freebsd and (question := self.question(ask)) is not None:
+            return self._content(ask, question, silent=silent)
         deadline = time.monotonic() + (1 if silent else _ANSWERS_WITHIN)
         while not (there := self._answers(ask)) and time.monotonic() < deadline:
             time.sleep(0.5)
         if not there and not self.moved:
-            self._silent.add(ask)
-        return "somebody answers" if there else NOBODY
+            self.silent.add(ask)
+        return SOMEBODY if there else NOBODY
+
+    def _content(self, ask: Ask, question: Question, *, silent: bool) -> str:
+        deadline = time.monotonic() + (1 if silent else _ANSWERS_WITHIN)
+        while True:
+            try:
+                return asked(question, secrets.token_hex(6))
+            except Exception:  # whatever it raises is no answer, as for a probe
+                if time.monotonic() > deadline:
+                    break
+            time.sleep(0.5)
+        if not self.moved:
+            self.silent.add(ask)
+        return NOBODY
 
     def sql(self, statement: str) -> str:
         """The rows that a program on the host gets over TCP."""
@@ -109,6 +128,12 @@ class Host:
         client = self.plan.site.services["mysql"].client or "mysql"
         code, out = self.sh(f"{client} -N -e {quote(statement)}")
         return f"exit {code}: {out}"
+
+    def question(self, ask: Ask) -> Question | None:
+        """The question as a client puts it, from outside; None if it has none."""
+        target = self.box.target
+        control = str(target.control) if isinstance(target, StandIn) else ""
+        return of_client(ask, self.plan.site, self.box.door, control)
 
     def _answers(self, ask: Ask) -> bool:
         assert ask.port is not None

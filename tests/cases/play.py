@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
-from rollout.engine.listener import Listener
+from rollout.engine.listener import Listener, Listeners
 from rollout.engine.runner import Runner
 from rollout.errors import CellblockError, Refused
 from rollout.plan import Plan
@@ -15,6 +15,7 @@ from rollout.plan.step import Gate, Step
 from rollout.rehearsal.box import Box
 from rollout.site import JOURNAL
 from tests.cases.case import At, Case
+from tests.cases.clients import Clients, Marks
 from tests.cases.place import NOBODY, CannotBeMade, Host
 
 
@@ -58,8 +59,12 @@ Open = Callable[[], AbstractContextManager[Box]]
 """Opens a fresh box with the base host of a case."""
 
 
-def played(case: Case, opened: Open, plan: Plan) -> Outcome:
+def played(
+    case: Case, opened: Open, plan: Plan, say: Callable[[str], None] | None = None
+) -> Outcome:
     """Play the case on a box of its own, and return the result.
+
+    With `say`, clients ask the questions while services move, and it gets what they saw.
 
     The expected answers come from a second box, on which no service moves and all else is done
     alike: a question may change its own answer, for example when it sends a message.
@@ -75,7 +80,8 @@ def played(case: Case, opened: Open, plan: Plan) -> Outcome:
                 unmoved = Host(case, plan, other)
                 wanted = [prepared(unmoved), *story(unmoved, Unmoved(unmoved))]
             compare(case, "before anything", before, wanted.pop(0))
-            for when, now in zip(WHEN, story(host, Moved(host)), strict=False):
+            moved = Moved(host, before, say) if say else Moved(host)
+            for when, now in zip(WHEN, story(host, moved), strict=False):
                 compare(case, when, now, wanted.pop(0))
         except (Wrong, CannotBeMade, CellblockError) as error:
             return Outcome("WRONG", str(error))
@@ -112,27 +118,57 @@ class Unmoved:
 
 
 class Moved:
-    """A host whose services move into jails and back."""
+    """A host whose services move into jails and back.
 
-    def __init__(self, host: Host) -> None:
+    With the answers from before, clients ask the case's questions meanwhile, and `say` gets what
+    they saw. Another answer, or none outside a gap that a step declares, raises Wrong.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        before: Sequence[str] | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._host = host
+        self._before = before
+        self._say = say
 
     def there(self) -> None:
         at = self._host.case.at
-        with _runner(self._host, _Types(self._host, at)) as runner:
-            if at and not at.during:
-                runner.apply(at.step)
-                self._host.sh(at.sh)
-            runner.apply()
-        self._host.moved = True
+        with self._clients("before the apply") as marks:
+            types = Listeners(_Types(self._host, at), marks)
+            with _runner(self._host, types) as runner:
+                if at and not at.during:
+                    runner.apply(at.step)
+                    self._host.sh(at.sh)
+                runner.apply()
+            self._host.moved = True
 
     def back(self) -> None:
-        with _runner(self._host, Listener()) as runner:
+        with self._clients("before the rollback") as marks, _runner(self._host, marks) as runner:
             failed = [verdict for verdict in runner.verify() if not verdict.passed]
             if failed:
                 raise Wrong(f"verify after the restart: {failed[0].name}: {failed[0].message}")
             runner.rollback()
-        self._host.moved = False
+            self._host.moved = False
+
+    @contextmanager
+    def _clients(self, first: str) -> Iterator[Marks]:
+        marks = Marks(first)
+        if self._before is None:
+            yield marks
+            return
+        clients = Clients(self._host, self._before)
+        if clients.skipped:
+            self._say(f"no clients ask: {'; '.join(clients.skipped)}")
+        with clients:
+            yield marks
+        counts = clients.counted(marks.all)
+        for line in counts.lines():
+            self._say(line)
+        if counts.faults:
+            raise Wrong(f"clients, {len(counts.faults)} times; first {counts.faults[0]}")
 
 
 def story(host: Host, way: Moved | Unmoved) -> Iterator[list[str]]:

@@ -124,7 +124,7 @@ def running(ask: Ask, carriers: Carriers, site: Site) -> Running:
     found: Running = ask(
         Daemons,
         ports=sorted({each.port for one in services for each in one.ports}),
-        scripts=[each.rc for one in services for each in one.companions] or ["-"],
+        scripts=[each.rc for one in services for each in one.companions],
         places=carriers.places(),
     )
     return found

@@ -63,6 +63,9 @@ class Needing:
         scripts = {each.rc for each in self.site.companions(service)}
         ports = [each.port for each in there.ports]
         opened = self.running.of(ports, scripts)
+        if there.pages:  # what pages run for a moment, as mail() does sendmail, comes and goes
+            passing = self.running.passing
+            opened = tuple(each for each in opened if each.pid not in passing)
         # Of other daemons, connections to other hosts come and go. One that an undo has started may
         # have kept the log of that step as its stderr (Dovecot does, seen on 15.0).
         stays = there.rc in _MYSQLS
@@ -187,9 +190,11 @@ def _unread(running: Running, site: Site, service: str) -> list[str]:
         told = ", ".join(map(str, sorted(ports)))
         return [f"no process listens on {told}, so none could be asked"]
     first = dict(running.first)
+    if not any(pid in first for _, pid in bound):
+        return [f"what listened on a port of {service} has ended while it was asked"]
     shown = {first.get(each.pid) for each in running.opened}
     return [
         f"procstat -f {pid} ({name}) shows nothing, though it listens on a port of {service}"
         for name, pid in sorted(bound)
-        if first.get(pid) not in shown
+        if pid in first and first[pid] not in shown  # a worker may be gone by now
     ]

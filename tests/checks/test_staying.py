@@ -55,11 +55,13 @@ def test_daemons_are_found_from_the_jail(
 def _ports(running: Running, site: Site) -> Iterator[Stays]:
     described = {(each.proto, each.port) for one in site.services.values() for each in one.ports}
     own = {pid for pid, _ in running.first}
+    # A child that is gone by now is known by the port at which its parent listens, too.
+    served = {(each.proto[:3], each.port) for each in running.listening() if each.pid in own}
     told = set()
     for each in running.listening():
         proto, pair = each.proto[:3], (each.proto[:3], each.port)
         system = each.command[:10] in _NOT_OF_PAGES or each.port in _NAMES
-        known = pair in described or pair in told or each.pid in own
+        known = pair in described or pair in told or pair in served
         if not system and not known and _is_asked_here(each):
             told.add(pair)
             at = f"{each.address}:{each.port}/{proto}"
@@ -76,6 +78,7 @@ def _is_asked_here(listener: Listener) -> bool:
 def _sockets(running: Running, site: Site, jail: str) -> Iterator[Stays]:
     own = {pid for pid, _ in running.first}
     named = {each.socket for each in site.services.values() if each.socket}
+    named |= {path for pid, path in running.unix if pid in own}
     for pid, path in running.unix:
         systems = path in _SYSTEMS or path.startswith(_SYSTEM_DIRECTORIES)
         has = is_in(path, site.paths(jail)) or path in named

@@ -414,6 +414,13 @@ CASES = [
         site=_with("web", addresses=("203.0.113.2", "203.0.113.9")),
     ),
     lacking("service::answers_wherever_it_did", service="web", ways=WAYS),
+    broken(
+        "service::answers_over_udp_at_one_address",
+        "ifconfig vtnet0 inet 203.0.113.3/32 alias; "
+        f"{_in_named('s/203.0.113.2;/& 203.0.113.3;/')}; service named restart >/dev/null",
+        service="bind",
+        ways=RESOLVERS,
+    ),
     replace(
         lacking("service::answers_jails_at_localhost", service="web", ways=WAYS),
         functions="jls() { echo 10.80.0.2; }; jexec() { return 1; }",

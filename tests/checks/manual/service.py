@@ -98,6 +98,13 @@ def answers_wherever_it_did(site: Site, service: str, ways: Ways) -> Iterator[Lo
             yield Look(f"{_asked(str(address), listen)} >/dev/null 2>&1 && echo yes", "yes")
 
 
+def answers_over_udp_at_one_address(site: Site, service: str, ways: Ways) -> Iterator[Look]:
+    for listen in site.services[service].ports:
+        if listen.proto == "udp":
+            count = f"sockstat -4lq -j 0 -P udp -p {listen.port} | awk '{{print $(NF - 1)}}'"
+            yield Look(f"{count} | sort -u | grep -vc '^127'", "1")
+
+
 def answers_jails_at_localhost(site: Site, service: str, ways: Ways) -> Iterator[Look]:
     own = site.jail_of(service)
     jails = " ".join(name for name in site.built if name != own)

@@ -25,6 +25,7 @@ PROJECT = Path(__file__).parents[3]
 SAYS = b"no kernel in this image\r\n\0"
 SECTOR = bytes.fromhex("be157c31c08ed8ac84c07406baf803eeebf5f4ebfd") + SAYS
 BOOTS_NOTHING = SECTOR.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20)
+SSH = ("203.0.113.2", 22, "tcp")
 
 
 @pytest.fixture(autouse=True)
@@ -122,12 +123,12 @@ def test_an_image_cut_short(
 def test_a_port_in_use(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, image: Path
 ) -> None:
-    free = network._free_ports([(22, "tcp")])
-    with closing(socket.create_server(free[22, "tcp"])):
+    free = network._free_ports([SSH])
+    with closing(socket.create_server(free[SSH])):
         monkeypatch.setattr(network, "_free_ports", lambda inside: free)
         said = refused(capsys, monkeypatch, "--on", "qemu", image)
     assert "qemu did not start" in said
-    assert str(free[22, "tcp"][1]) in said
+    assert str(free[SSH][1]) in said
 
 
 def test_a_guest_that_does_not_boot_has_its_console_shown(

@@ -46,7 +46,7 @@ def sample() -> Site:
 
 
 def uses(host: Host, there: Site) -> None:
-    said = [SERVER, "= unix", "= first", "918 918 ", "= opened", host.run("procstat").stdout]
+    said = [SERVER, "= unix", "= first", "918 918 99 ", "= opened", host.run("procstat").stdout]
     running = Daemons().process("\n".join(said).splitlines())
     mysql.test_server_uses_the_data_of_the_site_file(host, running, there, "mysql")
 

@@ -50,7 +50,8 @@ class Told:
         self.asked.append(command)
         if "procstat" in command:
             said = (
-                f"{BOUND}{OTHER}= unix\n{UNIX}= first\n506 506 \n= opened\n{self.text}{self.rows}"
+                f"{BOUND}{OTHER}= unix\n{UNIX}= first\n506 506 99 \n"
+                f"= opened\n{self.text}{self.rows}"
             )
             return SimpleNamespace(stdout=f"{said}= led\n{self.led}")
         lines = "".join(f"/etc/rc.conf:7:{line}" for line in self.variables.splitlines(True))
@@ -211,6 +212,48 @@ def test_processes_that_nobody_shows_are_told(sample: Site) -> None:
         meets(Told(text=""), sample)
     with pytest.raises(AssertionError, match="no process listens on 53, so none could be asked"):
         meets(Told(), sample, "bind")
+
+
+class Quiet(Told):
+    """A host that says nothing."""
+
+    def run(self, command: str) -> SimpleNamespace:
+        return SimpleNamespace(stdout="")
+
+
+def needs_of_apache(sample: Site, age: int, program: str) -> list[str]:
+    """What a child of Apache's with this program is said to need. `age` is in seconds."""
+    rows = (
+        "  506 apache2  text v r r-------   -       - -   /usr/local/sbin/httpd",
+        f"  777 sendmail text v r r-------   -       - -   {program}",
+        "  777 sendmail  cwd v d r-------   -       - -   /var/spool/clientmqueue",
+    )
+    bound = "www      apache2    506   3  tcp4   *:80                  *:*"
+    said = [bound, "= first", f"506 506 99 777 506 {age} ", "= opened", *rows]
+    quiet = Quiet()
+    there = replace(needing(quiet, sample), running=Daemons().process(said))
+    return replace(there, ask=asking(quiet)).of("web").refused
+
+
+def test_what_a_page_runs_for_a_moment_comes_and_goes(sample: Site) -> None:
+    """A check of every step: PHP's mail() had a step undone, by the sendmail that it started."""
+    sendmail = "/usr/libexec/sendmail/sendmail"
+    assert needs_of_apache(sample, 3, sendmail) == []
+    assert "procstat -f 777 (sendmail, cwd)" in needs_of_apache(sample, 70, sendmail)[0]
+    assert needs_of_apache(sample, 3, "/usr/local/sbin/httpd"), "a worker of Apache's own"
+
+
+def test_a_worker_that_has_ended_since_is_not_missed(sample: Site) -> None:
+    there = needing(Told(), sample)
+    rows = ("www apache2 9 3 tcp4 *:80 *:*", "www apache2 8 3 tcp4 *:80 *:*")
+    gone = replace(there.running, sockets=rows, first=(("8", "8"),), opened=())
+    assert [each.split("(")[0] for each in replace(there, running=gone).of("web").unread] == [
+        "procstat -f 8 "
+    ]
+    all_gone = replace(there, running=replace(gone, first=()))
+    assert all_gone.of("web").unread == [
+        "what listened on a port of web has ended while it was asked"
+    ]
 
 
 def test_all_services_are_asked_in_one_command_each_for_processes_and_variables(

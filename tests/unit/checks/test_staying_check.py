@@ -104,3 +104,13 @@ def test_a_socket_is_told_if_the_web_server_may_write_to_it(sample: Site) -> Non
 def test_a_socket_in_what_the_jail_mounts_is_there(sample: Site) -> None:
     path = "/usr/home/user001/cache.sock"
     assert told(sample, replace(NOTHING, unix=(("530", path),)), path) == ""
+
+
+def test_a_child_that_has_ended_since_is_known_by_what_its_parent_listens_at(sample: Site) -> None:
+    """php-fpm starts one for a page, and it was in sockstat and no longer in ps (on a 15.0)."""
+    gone = replace(
+        NOTHING,
+        sockets=(*NOTHING.sockets, NOTHING.sockets[-1].replace("520", "521")),
+        unix=(*NOTHING.unix, ("520", "/var/run/php-fpm.sock"), ("521", "/var/run/php-fpm.sock")),
+    )
+    assert told(sample, gone, "/var/run/php-fpm.sock") == ""

@@ -41,16 +41,34 @@ FILES = """\
   998 sendmail             8 v r -w-----l   1      43 -   -
 """
 WORKER = FILES.replace("  998 ", " 1001 ")
-PROCESSES = "1 0 0 init\n998 1 0 sendmail\n1001 998 0 sendmail\n1118 1 0 apache2\n77 1 2 php-fpm\n"
+PROCESSES = "1 0 99\n998 1 99\n1001 998 99\n1118 1 99\n974 1 99\n1268 974 3\n1270 1268 2\n"
+STATUS = """\
+php_fpm) echo php_fpm is not running.;;
+redis) echo redis is running as pid 974.;;
+*) echo "$1 does not exist in /etc/rc.d" >&2;;
+"""
+ROWS = f"""\
+998) printf %s {shlex.quote(HEADER + FILES)};;
+1001) printf %s {shlex.quote(WORKER)};;
+974|1268)
+    echo " $1 redis-server  text v r r-------   -       - -   /usr/local/bin/redis";;
+1270)
+    echo " $1 sendmail          text v r r-------   -       - -   /usr/libexec/sendmail/sendmail"
+    echo " $1 sendmail           cwd v d r-------   -       - -   /var/spool/clientmqueue";;
+*) echo "procstat: procstat_getprocs()" >&2; return 1;;
+"""
 
 
-def asked(ports: list[int], scripts: list[str], places: list[str]) -> Running:
+def asked(
+    ports: list[int], scripts: list[str], places: list[str], processes: str = PROCESSES
+) -> Running:
     """The command under sh, with these answers of its programs."""
     programs = (
         f"sockstat() {{ case $1 in -46*) printf %s {shlex.quote(SOCKETS)};; "
         f"*) printf %s {shlex.quote(UNIX)};; esac; }}; "
-        f"ps() {{ printf %s {shlex.quote(PROCESSES)}; }}; "
-        f"procstat() {{ printf %s {shlex.quote(HEADER + FILES + WORKER)}; }}; "
+        f"service() {{ case $1 in {STATUS} esac; }}; "
+        f"ps() {{ printf %s {shlex.quote(processes)}; }}; "
+        f"procstat() {{ shift; while [ $# -gt 0 ]; do case $1 in {ROWS} esac; shift; done; }}; "
     )
     command = Daemons().command(ports, scripts, places)
     done = subprocess.run(
@@ -69,6 +87,29 @@ def test_daemons_and_their_children_are_asked_at_once(tmp_path: Path) -> None:
     assert found.led == ((f"{tmp_path}/link", f"{tmp_path}/real"),)
     assert found.of([53]) == ()
     assert [each.fd for each in found.of([25])][:3] == ["text", "cwd", "root"]
+
+
+def test_a_companion_is_known_by_what_its_rc_script_says() -> None:
+    """Its program is called otherwise: redis-server, php-fpm8.2 on a real 15.0."""
+    found = asked([25], ["redis", "php-fpm", "memcached"], [])
+    assert set(found.processes([], ["redis"])) == {"974", "1268", "1270"}
+    assert found.processes([], ["php-fpm", "memcached"]) == ()
+    assert set(found.processes([25])) == {"998", "1001"}
+
+
+def test_a_process_that_is_gone_by_then_hides_no_other() -> None:
+    """procstat -f ends at the first pid that is not there: mariadbd was not asked (on 15.0)."""
+    gone = PROCESSES.replace("1268 974 3", "1268 974 3\n1200 998 1\n999 998 1")
+    found = asked([25], ["redis"], [], gone)
+    assert {"1200", "999"} <= {pid for pid, _ in found.first}
+    assert {each.pid for each in found.opened} == {"998", "974", "1270"}
+
+
+def test_what_a_page_runs_for_a_moment_is_known() -> None:
+    """sendmail, by PHP's mail(): new, and another program than what it descends from."""
+    assert asked([25], ["redis"], []).passing == {"1270"}
+    old = PROCESSES.replace("1270 1268 2", "1270 1268 61")
+    assert asked([25], ["redis"], [], old).passing == set()
 
 
 def needed(*rows: str) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ ALLOWED = {
     r"! mount -p \| awk '[^']*' \| grep -q '[^']*' && rm -rfx \1; fi",
     "a temporary name of ours, which no file of the host's has": r"rm -f (?:\S+/)?\.\S+\.cellblock"
     r"(?:\.there)?\b",
-    "text that is compared, or what a link says": r"-v (?:logs|root)=(?:'[^']*'|\S+)|"
+    "text that is compared, or what a link says": r"-v (?:logs|below|root)=(?:'[^']*'|\S+)|"
     r"\bln -sf?h \S+(?= )|\)\" = \S+(?= \])",
     "the queue itself, which a jail has mounted and cannot replace": r"(?:\bcd|\bfsync \.|"
     r"\bfsync|\[ -d|\binstall -d -m \d+ -o \w+ -g \w+|\bcd / && rm -rfx) /var/spool/\w+-mail"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,26 @@ def test_a_plan_lists_what_hangs_on_each_service_that_moves() -> None:
     for test in ("dependents::none_are_found", "needs::none_are_there"):
         finds = [each for step in PLAN.steps for each in step.finds if each.test == test]
         assert [dict(each.values)["service"] for each in finds] == moved
+
+
+def test_a_plan_says_where_a_second_address_is_not_the_same_over_udp() -> None:
+    test = "service::answers_over_udp_at_one_address"
+    told = [(step.name, each) for step in PLAN.steps for each in step.finds if each.test == test]
+    assert [(name, dict(each.values)["service"]) for name, each in told] == [
+        ("bind.cutover", "bind")
+    ]
+
+
+def test_no_step_claims_what_a_daemon_writes() -> None:
+    """To host.sh a path with a / at its end is a tree of the step's own, which must be as before
+    (`mentioned`). named wrote a journal while bind.jail was undone, which ended stuck (on a 15.0).
+    """
+    data = {f"{each}/" for one in PLAN.site.services.values() for each in (*one.data, *one.logs)}
+    data = {each for each in data if each.startswith(("/etc/", "/usr/local/etc/"))}
+    for step in PLAN.steps:
+        for command in commands(step):
+            words = set(re.split(r"[^A-Za-z0-9/._+@%:-]", f"{command.do} {command.undo}"))
+            assert not words & data, (step.name, command.says)
 
 
 def test_service_on_the_host_is_led_into_the_jail_but_for_what_stays() -> None:

@@ -52,13 +52,16 @@ def gives() -> Iterator[tuple[str, int]]:
 @pytest.fixture
 def outside(gives: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> Iterator[FromOutside]:
     monkeypatch.setattr("rollout.probe.outside.SocketOwner", NoSocketOwner)
-    doors = {(80, "tcp"): gives, (8999, "tcp"): gives}
+    doors = {("203.0.113.2", 80, "tcp"): gives, ("203.0.113.2", 8999, "tcp"): gives}
     with closing(FromOutside(Ssh("203.0.113.2"), doors)) as found:
         yield found
 
 
 def test_probes_go_through_the_door_and_ask_for_the_hosts_own_port() -> None:
-    doors: Doors = {(80, "tcp"): ("127.0.0.1", 4080), (53, "udp"): ("127.0.0.1", 4053)}
+    doors: Doors = {
+        ("203.0.113.2", 80, "tcp"): ("127.0.0.1", 4080),
+        ("203.0.113.2", 53, "udp"): ("127.0.0.1", 4053),
+    }
     found = {each.name: each for each in watches(SITE, doors=doors)}
     web = found["web"]
     assert (str(web.address), web.port, web.behind) == ("127.0.0.1", 4080, 80)
@@ -74,7 +77,9 @@ def test_a_page_is_asked_for_by_the_hosts_own_address() -> None:
     unnamed = listen.model_copy(update={"name": None})
     services["web"] = services["web"].model_copy(update={"ports": (unnamed,)})
     made = SITE.model_copy(update={"services": services})
-    found = {e.name: e for e in watches(made, doors={(80, "tcp"): ("127.0.0.1", 4080)})}
+    found = {
+        e.name: e for e in watches(made, doors={("203.0.113.2", 80, "tcp"): ("127.0.0.1", 4080)})
+    }
     assert found["web"].host == "203.0.113.2"
 
 
