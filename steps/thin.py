@@ -13,6 +13,7 @@ from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
 from rollout.site import Jail, Site
 from steps import egress, forward, submission
+from steps.base import FIREWALL
 from steps.render import render
 
 _LOCAL = "/usr/local"
@@ -86,6 +87,7 @@ def _jail_step(
                 jail=name,
             ),
             check("jail::starts_at_boot", jail=name),
+            check("jail::waits_for_the_rules", jail=name, ready=f"{FIREWALL} oneready"),
             *([check("limits::are_in_force", jail=name)] if jail_.limits.any else []),
             check(
                 "jail::finds_names_as_the_host", until=f"{service}.cutover", ahead=True, jail=name
@@ -212,6 +214,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
                 jail=jail_,
                 root=root,
                 fstab=f"{home}/fstab",
+                ready=f"{FIREWALL} oneready",
                 planted=[*_foreign(site, name), *(each.source for each in shown)],
                 created=limits.at_start(name, rules, jail_.limits.cpus),
                 stopped=limits.at_stop(rules),

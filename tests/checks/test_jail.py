@@ -149,6 +149,17 @@ def test_reaches_localhost_of_the_host(host: Any, site: Site, jail: str, service
             )
 
 
+def test_waits_for_the_rules(host: Any, jail: str, ready: str) -> None:
+    """jail(8) asks for the rules before it starts the jail, and they are in force now."""
+    conf = f"/etc/jail.conf.d/{jail}.conf"
+    asks = host.run(f"grep -qF '{ready}' {conf}").rc == 0
+    assert asks, f"{conf} has no exec.prepare with {ready}: jail {jail} would start without rules"
+    answer = host.run(ready)
+    assert answer.rc == 0, (
+        f"jail {jail} would not start again: {answer.stderr.strip() or f'{ready} fails'}"
+    )
+
+
 def test_starts_at_boot(jails_at_boot: list[str], jail: str) -> None:
     assert jail in jails_at_boot, (
         f"jail {jail} would not start at boot: expected it in jail_list, and jail_enable=YES, in "

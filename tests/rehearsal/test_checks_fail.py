@@ -146,6 +146,13 @@ CASES = [
     lacking("jail::has_mounted", jail="mail", path="/var/spool/mqueue"),
     lacking("jail::has_no_passwords", jail="web"),
     lacking("jail::starts_at_boot", jail="web"),
+    lacking("jail::waits_for_the_rules", jail="web", ready="true"),
+    broken(
+        "jail::waits_for_the_rules",
+        "mkdir -p /etc/jail.conf.d; echo 'exec.prepare = false' > /etc/jail.conf.d/web.conf",
+        jail="web",
+        ready="false",
+    ),
     lacking("jail::finds_names_as_the_host", jail="web"),
     lacking("jail::has_the_time_of_the_host", jail="web"),
     lacking("jail::reaches_localhost_of_the_host", jail="web", service="mysql"),

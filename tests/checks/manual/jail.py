@@ -90,6 +90,11 @@ def starts_at_boot(site: Site, jail: str) -> Iterator[Look]:
     yield Look("sysrc -n jail_enable jail_list", f"YES {ANY}{jail}{ANY}")
 
 
+def waits_for_the_rules(site: Site, jail: str, ready: str) -> Iterator[Look]:
+    yield Look(f"grep -cF '{ready}' /etc/jail.conf.d/{jail}.conf", "1")
+    yield Look(f"{ready} && echo ready", "ready")
+
+
 def has_the_time_of_the_host(site: Site, jail: str) -> Iterator[Look]:
     asked = "date +%z; cat /etc/nsswitch.conf 2>/dev/null"
     yield Look(f'[ "$({asked})" = "$(jexec {jail} sh -c \'{asked}\')" ] && echo same', "same")
