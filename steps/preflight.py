@@ -65,6 +65,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         checks.append(check("recursion::is_allowed_to_jails"))
     checks += submission.preflight(site)
     checks += _mounts(site)
+    checks += _nosuid(site)
     checks += _accounts(site)
     return (
         Step(
@@ -138,6 +139,22 @@ def _mounts(site: Site) -> list[Check]:
         for name in site.built
         for each in site.mounts(name)
         if not any(each.source.startswith(tree) for tree in trees)
+    ]
+
+
+def _nosuid(site: Site) -> list[Check]:
+    """Nothing in what a jail mounts without set-uid bits needs them."""
+    trees = [f"{site.root(name)}/" for name in site.built]
+    return [
+        check(
+            "preflight::no_program_loses_its_rights",
+            until=f"{site.builder(name)}.jail",
+            jail=name,
+            path=source,
+        )
+        for name in site.built
+        for source, _ in site.nosuid(name)
+        if not any(source.startswith(tree) for tree in trees)
     ]
 
 

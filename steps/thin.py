@@ -80,6 +80,7 @@ def _jail_step(
             check("jail::has_its_mounts", jail=name),
             check("jail::has_its_configuration", jail=name),
             check("jail::has_what_is_mounted_below", jail=name),
+            *([check("jail::gives_no_rights_by_programs", jail=name)] if site.nosuid(name) else []),
             check(
                 "mail::only_logins_have_passwords"
                 if submission.is_mails(site, name)
@@ -340,9 +341,13 @@ def _mounts(site: Site, name: str, home: str) -> list[Nullfs]:
     for each in jail_.services:
         service = site.services[each]
         mounts += [
-            Nullfs(path, root + path, writable=True) for path in (*service.data, *service.logs)
+            Nullfs(path, root + path, writable=True, nosuid=service.nosuid)
+            for path in (*service.data, *service.logs)
         ]
-    mounts += [Nullfs(each.source, root + each.point, each.writable) for each in site.mounts(name)]
+    mounts += [
+        Nullfs(each.source, root + each.point, each.writable, nosuid=each.nosuid)
+        for each in site.mounts(name)
+    ]
     mounts += [
         Nullfs(root + each, site.shown(name, each), shown=True) for each in _shown(site, name)
     ]

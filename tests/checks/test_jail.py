@@ -98,6 +98,24 @@ def test_has_what_is_mounted_below(
     )
 
 
+def test_gives_no_rights_by_programs(mounts: list[list[str]], site: Site, jail: str) -> None:
+    """What the site file says to be nosuid is mounted so, and what is mounted below it, too."""
+    root = site.root(jail)
+    points = [f"{root}{point}" for _, point in site.nosuid(jail)]
+    there = {
+        at: options.split(",")
+        for at, kind, options in mounts
+        # /home may be a link to usr/home, which the mount table has.
+        if any(f"{at}/".startswith((f"{e}/", f"{root}/usr{e.removeprefix(root)}/")) for e in points)
+    }
+    assert there, f"jail {jail} lacks its nullfs mounts: {', '.join(points)}"
+    without = [at for at, options in there.items() if "nosuid" not in options]
+    assert not without, (
+        f"{', '.join(without)} is mounted without nosuid: a mount gets its options when the jail "
+        f"starts, from {site.base.jails}/{jail}/fstab"
+    )
+
+
 def test_has_no_passwords(host: Any, jail: str) -> None:
     rows = host.check_output("jexec %s cat /etc/master.passwd", jail).splitlines()
     assert rows, f"/etc/master.passwd of jail {jail} is empty"

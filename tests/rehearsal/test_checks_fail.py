@@ -146,6 +146,13 @@ CASES = [
     lacking("jail::has_mounted", jail="mail", path="/var/spool/mqueue"),
     lacking("jail::has_no_passwords", jail="web"),
     lacking("jail::starts_at_boot", jail="web"),
+    Case(check("jail::gives_no_rights_by_programs", jail="web"), site=_with("web", nosuid=True)),
+    broken(
+        "preflight::no_program_loses_its_rights",
+        "cp /bin/sh /usr/local/www/sh; chmod 4755 /usr/local/www/sh",
+        jail="web",
+        path="/usr/local/www",
+    ),
     lacking("jail::waits_for_the_rules", jail="web", ready="true"),
     broken(
         "jail::waits_for_the_rules",

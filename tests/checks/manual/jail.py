@@ -66,6 +66,14 @@ def has_what_is_mounted_below(site: Site, jail: str) -> Iterator[Look]:
         yield Look(f"[ $({count % source}) = $({count % there}) ] && echo the same", "the same")
 
 
+def gives_no_rights_by_programs(site: Site, jail: str) -> Iterator[Look]:
+    for _, point in site.nosuid(jail):
+        at = f"{site.root(jail)}{point}"
+        yield Look(
+            f'mount -p | awk \'$2 == "{at}" {{print $4 ~ /nosuid/ ? "nosuid" : $4}}\'', "nosuid"
+        )
+
+
 def has_no_passwords(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"jexec {jail} awk -F: '$2 != \"*\" {{print $1}}' /etc/master.passwd")
 
