@@ -25,7 +25,7 @@ def _box(made: Plan, on: str, image: Path | None) -> Iterator[Box]:
     if on == "qemu":
         from box.qemu.box import qemu_box
 
-        with qemu_box(made.site, image, lambda text: click.echo(text)) as box:
+        with qemu_box(made.site, image, click.echo) as box:
             yield box
         return
     with (
@@ -39,8 +39,9 @@ def _box(made: Plan, on: str, image: Path | None) -> Iterator[Box]:
 @click.option("--on", type=click.Choice(["standin", "qemu"]), default="standin")
 @click.option("--image", type=click.Path(path_type=Path, exists=True))
 @click.option("--order", help="These subjects after the first ones; default: the site file's.")
-def main(on: str, image: Path | None, order: str | None) -> None:
-    """Play every attempt during a whole rollout; exit code 1 if one succeeds or a step goes wrong."""
+@click.option("--quick", is_flag=True, help="Checks in the steady state alone, not at each step.")
+def main(on: str, image: Path | None, order: str | None, quick: bool) -> None:
+    """Play every attempt during a whole rollout; exit code 1 if one succeeds."""
     sample = site.read(_GUEST if on == "qemu" else SAMPLE)
     if order:
         sample = sample.model_copy(update={"order": (*FIRST, *order.split(","))})
@@ -52,7 +53,7 @@ def main(on: str, image: Path | None, order: str | None) -> None:
 
     with _box(made, on, image) as box:
         say(f"{box.name}: {', '.join(made.site.order)}")
-        played = Played(made, box, say)
+        played = Played(made, box, say, quick=quick)
         played.whole()
     click.echo("\n".join(told(played)))
     sys.exit(played.wrong)

@@ -21,8 +21,8 @@ evil() { # directory: names that an unquoted or twice read name would run, and l
     cd "$1" || return
     nl='
 '
-    for n in "\$(breakin-hit $mark)" "\`breakin-hit $mark\`" ";breakin-hit $mark;" "a|breakin-hit $mark" \
-        "-exec breakin-hit $mark ;" "x${nl}breakin-hit $mark" "'breakin-hit $mark'" "a&breakin-hit $mark&"; do
+    hit="breakin-hit $mark"
+    for n in "\$($hit)" "\`$hit\`" ";$hit;" "a|$hit" "-exec $hit ;" "x$nl$hit" "'$hit'" "a&$hit&"; do
         : > "./$n"
     done
     for n in victim secret hit-$mark; do ln -s /root/breakin/$n "./$n-$mark"; done
@@ -97,7 +97,8 @@ NAMES = (
         "queue files with links for names",
         "root",
         CHANGED,
-        f"cd /var/spool/mqueue && for n in qfA1 dfA1 xfA1 hfA2 tfA3; do ln -sfh {HERE}/victim ./$n; done",
+        f"cd /var/spool/mqueue && for n in qfA1 dfA1 xfA1 "
+        f"hfA2 tfA3; do ln -sfh {HERE}/victim ./$n; done",
         ("mail",),
         lasting=True,
     ),
@@ -122,7 +123,8 @@ NAMES = (
         "a database whose name ends a shell's quote",
         "daemon",
         RAN,
-        "cd /var/db/mysql && mkdir -p \"./user001_'; breakin-hit $mark; '\" './user001_$(breakin-hit '$mark')'",
+        "cd /var/db/mysql && mkdir -p \"./user001_'; breakin-hit "
+        "$mark; '\" './user001_$(breakin-hit '$mark')'",
         ("mysql",),
         lasting=True,
     ),
@@ -130,7 +132,8 @@ NAMES = (
         "a zone whose name is a command",
         "root",
         RAN,
-        'printf \'\\nzone "$(breakin-hit %s).example" { type primary; file "/root/breakin/secret"; };\\n\''
+        'printf \'\\nzone "$(breakin-hit %s).example" { '
+        'type primary; file "/root/breakin/secret"; };\\n\''
         " $mark >> /usr/local/etc/namedb/breakin-$mark.conf",
         ("bind",),
         lasting=True,
@@ -139,7 +142,8 @@ NAMES = (
         "a virtual host whose names are commands",
         "root",
         RAN,
-        'printf \'<VirtualHost *:81>\\nServerName $(breakin-hit %s)\\nDocumentRoot "/x;breakin-hit %s;"\\n'
+        "printf '<VirtualHost *:81>\\nServerName $(breakin-hit "
+        '%s)\\nDocumentRoot "/x;breakin-hit %s;"\\n'
         "</VirtualHost>\\n' $mark $mark > /usr/local/etc/apache24/breakin-$mark",
         ("web",),
         lasting=True,
@@ -159,7 +163,8 @@ LINKS = (
         "out by .. from a mounted directory",
         "root",
         LEARNT,
-        f"cd /usr/home 2>/dev/null || cd /var; cat {_OUT}{HERE}/secret ../../../../root/breakin/secret"
+        f"cd /usr/home 2>/dev/null || cd /var; cat "
+        f"{_OUT}{HERE}/secret ../../../../root/breakin/secret"
         " > /tmp/loot-$mark",
     ),
     Attempt(
@@ -167,14 +172,16 @@ LINKS = (
         "root",
         LEARNT,
         "mkdir -p /tmp/c && cp -R /bin /lib /libexec /tmp/c/ && chroot /tmp/c /bin/sh -c "
-        f"'cd ../../../../../../..; cat .{HERE}/secret {_OUT}{HERE}/secret' > /tmp/loot-$mark; rm -rf /tmp/c",
+        f"'cd ../../../../../../..; cat .{HERE}/secret "
+        f"{_OUT}{HERE}/secret' > /tmp/loot-$mark; rm -rf /tmp/c",
     ),
     Attempt(
         "out by an open directory, after a chroot",
         "root",
         LEARNT,
         'p=/compat/linux/usr/bin/perl; [ -x $p ] && mkdir -p /tmp/d && $p -e \'opendir(D, "/"); '
-        'chroot("/tmp/d"); chdir(D); chdir("..") for 1..50; chroot("."); open(F, "root/breakin/secret") '
+        'chroot("/tmp/d"); chdir(D); chdir("..") for 1..50; '
+        'chroot("."); open(F, "root/breakin/secret") '
         "&& print <F>' > /tmp/loot-$mark",
         ("mysql", "web"),
         lacks=NO_KERNEL,
@@ -220,11 +227,12 @@ LINKS = (
         "a link in the place of the logs that are shown",
         "root",
         Goal(
-            f'[ -e "/usr/jails/.shown/$jail/var/log/secret" ]',
+            '[ -e "/usr/jails/.shown/$jail/var/log/secret" ]',
             "",
             "",
         ),
-        f"mkdir -p /tmp/l && cp -R /var/log/. /tmp/l/ && mv /var/log /var/log-$mark && ln -s {HERE} /var/log; "
+        f"mkdir -p /tmp/l && cp -R /var/log/. /tmp/l/ && mv "
+        f"/var/log /var/log-$mark && ln -s {HERE} /var/log; "
         "rm /var/log; mv /var/log-$mark /var/log",
         ("web",),
     ),
@@ -256,7 +264,8 @@ OTHERS = (
         "a crontab of root in the jail",
         "root",
         RAN,
-        "printf '* * * * * breakin-hit %s\\n@reboot breakin-hit %s\\n' $mark $mark >> /var/cron/tabs/root; "
+        "printf '* * * * * breakin-hit %s\\n@reboot breakin-hit "
+        "%s\\n' $mark $mark >> /var/cron/tabs/root; "
         "mkdir -p /etc/cron.d; printf '* * * * * root breakin-hit %s\\n' $mark >> /etc/cron.d/x",
         lasting=True,
     ),
@@ -288,7 +297,8 @@ OTHERS = (
         "newsyslog of the jail runs commands",
         "root",
         RAN,
-        'mkdir -p /etc/newsyslog.conf.d && echo "/var/log/x-$mark 644 1 1 * R /usr/local/sbin/breakin-hit" '
+        'mkdir -p /etc/newsyslog.conf.d && echo "/var/log/x-$mark '
+        '644 1 1 * R /usr/local/sbin/breakin-hit" '
         "> /etc/newsyslog.conf.d/x.conf",
         lasting=True,
     ),
@@ -339,7 +349,8 @@ OTHERS = (
         "a directory of pages is swapped for a link",
         "account",
         WRITTEN,
-        f"mkdir -p {_IN_HOME}/public_html/turn && echo $mark > {_IN_HOME}/public_html/turn/$mark && "
+        f"mkdir -p {_IN_HOME}/public_html/turn && echo "
+        f"$mark > {_IN_HOME}/public_html/turn/$mark && "
         f"(swapping {_IN_HOME}/public_html/turn /etc >/dev/null 2>&1 &)",
         ("web",),
         lasting=True,
@@ -374,7 +385,8 @@ OTHERS = (
         "a directory of /etc is swapped for a link",
         "root",
         WRITTEN,
-        "mkdir -p /etc/turn && echo $mark > /etc/turn/$mark && (swapping /etc/turn /etc >/dev/null 2>&1 &)",
+        "mkdir -p /etc/turn && echo $mark > /etc/turn/$mark "
+        "&& (swapping /etc/turn /etc >/dev/null 2>&1 &)",
         lasting=True,
     ),
     Attempt(
@@ -390,7 +402,8 @@ OTHERS = (
         "daemon",
         CHANGED,
         "(n=0; while [ $n -lt 4000 ] && [ ! -e /tmp/enough ]; do for d in /var/db/mysql "
-        "/usr/local/etc/namedb/working; do chmod 750 $d; sleep $pace; chmod 755 $d; sleep $pace; done; "
+        "/usr/local/etc/namedb/working; do chmod 750 $d; "
+        "sleep $pace; chmod 755 $d; sleep $pace; done; "
         "n=$((n + 1)); done >/dev/null 2>&1 &)",
         ("bind", "mysql"),
         lasting=True,
@@ -462,7 +475,8 @@ MOUNTS = (
         "the base remounted writable",
         "root",
         Goal(
-            "mount -p | awk -v at=\"$root/bin\" '$2 == at && $4 !~ /^ro/ {found = 1} END {exit !found}'",
+            'mount -p | awk -v at="$root/bin" \'$2 == at '
+            "&& $4 !~ /^ro/ {found = 1} END {exit !found}'",
             "",
             "",
         ),
@@ -511,7 +525,8 @@ MOUNTS = (
             'devfs -m "$root/dev" rule apply path mem unhide',
             'devfs -m "$root/dev" rule apply path mem hide',
         ),
-        "devfs rule apply path mem unhide; devfs -m /dev rule -s 0 applyset; devfs -m /dev ruleset 0",
+        "devfs rule apply path mem unhide; devfs -m /dev "
+        "rule -s 0 applyset; devfs -m /dev ruleset 0",
         lacks=NO_KERNEL,
     ),
 )

@@ -18,10 +18,13 @@ PARAMETERS = "allow.mount allow.raw_sockets children.max"
 _WAS = f"{HERE}/state-before"
 STATE = (
     "state() { sysctl -n kern.hostname kern.securelevel security.bsd.see_other_uids "
-    "net.inet.ip.forwarding net.inet.ip.fw.enable net.inet.ip.fw.one_pass kern.ipc.shm_allow_removed "
+    "net.inet.ip.forwarding net.inet.ip.fw.enable "
+    "net.inet.ip.fw.one_pass kern.ipc.shm_allow_removed "
     "kern.boottime | sed 's/,.*//'; kldstat | awk '{print $NF}'; kenv -q breakin; "
-    "ifconfig -a inet | grep -v -e options -e nd6; netstat -rn -f inet | awk '{print $1, $2, $NF}'; "
-    "arp -an | grep -v incomplete | awk '{print $2, $4}' | grep -v '203[.]0[.]113'; mdconfig -l; swapinfo | awk '{print $1}'; }"
+    "ifconfig -a inet | grep -v -e options -e nd6; "
+    "netstat -rn -f inet | awk '{print $1, $2, $NF}'; "
+    "arp -an | grep -v incomplete | awk '{print $2, $4}' | grep -v "
+    "'203[.]0[.]113'; mdconfig -l; swapinfo | awk '{print $1}'; }"
 )
 """sh that defines what must stay as it is in the host's kernel."""
 _STATE = Goal(f'[ "$(state)" != "$(cat {_WAS})" ]', "kenv breakin=1", "kenv -u breakin")
@@ -39,7 +42,8 @@ SETTINGS = (
     ),
     _state(
         "sysctls",
-        "sysctl kern.securelevel=3; sysctl security.bsd.see_other_uids=0; sysctl net.inet.ip.forwarding=1",
+        "sysctl kern.securelevel=3; sysctl "
+        "security.bsd.see_other_uids=0; sysctl net.inet.ip.forwarding=1",
     ),
     _state(
         "the firewall switched off by sysctl",
@@ -50,7 +54,8 @@ SETTINGS = (
     _state("a restart", "reboot -qn; halt -qn; shutdown -r now; kill -INT 1"),
     _state(
         "an address of another",
-        "ifconfig lo1 inet 10.80.0.99/32 alias; ifconfig lo0 inet 127.0.0.9/32 alias; ifconfig vtnet0 inet 203.0.113.99/24 alias",
+        "ifconfig lo1 inet 10.80.0.99/32 alias; ifconfig lo0 inet "
+        "127.0.0.9/32 alias; ifconfig vtnet0 inet 203.0.113.99/24 alias",
     ),
     _state(
         "an address taken away",
@@ -61,7 +66,8 @@ SETTINGS = (
     ),
     _state(
         "a route",
-        "route -n add 198.51.100.0/24 127.0.0.1; route -n change default 10.80.0.4; route -n delete default",
+        "route -n add 198.51.100.0/24 127.0.0.1; route -n "
+        "change default 10.80.0.4; route -n delete default",
     ),
     _state(
         "a neighbour on lo1 (ARP)",
@@ -69,11 +75,13 @@ SETTINGS = (
     ),
     _state(
         "a memory disk and swap",
-        "mdconfig -a -t swap -s 1m; swapoff -a; dd if=/dev/zero of=/tmp/swap bs=64k count=1; swapon /tmp/swap",
+        "mdconfig -a -t swap -s 1m; swapoff -a; dd if=/dev/zero "
+        "of=/tmp/swap bs=64k count=1; swapon /tmp/swap",
     ),
     _state(
         "interfaces of its own",
-        "ifconfig tap create; ifconfig bridge create; ifconfig epair create; ngctl mkpeer eiface ether ether",
+        "ifconfig tap create; ifconfig bridge create; ifconfig "
+        "epair create; ngctl mkpeer eiface ether ether",
     ),
     Attempt(
         "the clock",
@@ -90,7 +98,8 @@ SETTINGS = (
             "ipfw -q add 30000 set 19 count ip from any to any",
             "ipfw -q delete 30000",
         ),
-        "ipfw -qf flush; ipfw -q set disable 21; ipfw -q delete 1; ipfw -q add 1 allow ip from any to any; "
+        "ipfw -qf flush; ipfw -q set disable 21; ipfw -q "
+        "delete 1; ipfw -q add 1 allow ip from any to any; "
         "ipfw -q table all destroy; ipfw -q nat 1 delete; pfctl -d; service ipfw onestop",
         lacks="ipfw(8) in a jail",
     ),
@@ -108,14 +117,16 @@ PROCESSES = (
         "signals to a process of the same user on the host",
         "daemon",
         HURT,
-        "kill -STOP $victim_www; kill -KILL $victim_www; pkill -KILL -f 8639[89]; killall -9 sleep.breakin",
+        "kill -STOP $victim_www; kill -KILL $victim_www; "
+        "pkill -KILL -f 8639[89]; killall -9 sleep.breakin",
         lacks=NO_PROCESSES,
     ),
     Attempt(
         "a process of the host traced",
         "root",
         HURT,
-        "(truss -o /tmp/truss-$mark -p $victim & sleep 1; kill $!); (truss -p $victim_www & sleep 1; kill $!)",
+        "(truss -o /tmp/truss-$mark -p $victim & sleep 1; "
+        "kill $!); (truss -p $victim_www & sleep 1; kill $!)",
         lacks=NO_PROCESSES,
     ),
     Attempt(
@@ -136,7 +147,8 @@ PROCESSES = (
         "what the host's processes have in their environment",
         "root",
         LEARNT,
-        "(ps -axewww; procstat -e $victim; procstat -c $victim; procstat -a env; sysctl -b kern.proc.env.$victim) > /tmp/loot-$mark 2>/dev/null",
+        "(ps -axewww; procstat -e $victim; procstat -c $victim; procstat -a env; sysctl "
+        "-b kern.proc.env.$victim) > /tmp/loot-$mark 2>/dev/null",
         lacks=NO_PROCESSES,
     ),
     Attempt(
@@ -165,7 +177,8 @@ PROCESSES = (
             "posixshmcontrol rm /breakin",
             "posixshmcontrol create -l 4096 /breakin || posixshmcontrol create /breakin",
         ),
-        "posixshmcontrol rm /breakin; posixshmcontrol rm /../../breakin; for i in $(ipcs -m | awk '/^m/ {print $2}'); do ipcrm -m $i; done",
+        "posixshmcontrol rm /breakin; posixshmcontrol rm /../../breakin; "
+        "for i in $(ipcs -m | awk '/^m/ {print $2}'); do ipcrm -m $i; done",
         lacks=NO_KERNEL,
     ),
     Attempt(
@@ -190,7 +203,8 @@ PROCESSES = (
         "a jail of its own with the host's /",
         "root",
         RAN,
-        'jail -c path=/ name=out persist command=/bin/sh -c "breakin-hit $mark"; jail -c path=/ host=inherit ip4=inherit command=/bin/sh -c "breakin-hit $mark"',
+        'jail -c path=/ name=out persist command=/bin/sh -c "breakin-hit $mark"; jail '
+        '-c path=/ host=inherit ip4=inherit command=/bin/sh -c "breakin-hit $mark"',
         lacks=NO_KERNEL,
     ),
     Attempt(
@@ -208,7 +222,8 @@ PROCESSES = (
             'jail -m name="$jail" allow.raw_sockets=1',
             'jail -m name="$jail" allow.raw_sockets=0',
         ),
-        "for j in 1 2 3 4 5 6 $jail; do jail -m jid=$j allow.mount=1; jail -m name=$j allow.raw_sockets=1 children.max=9; done; jail -r 1",
+        "for j in 1 2 3 4 5 6 $jail; do jail -m jid=$j allow.mount=1; jail "
+        "-m name=$j allow.raw_sockets=1 children.max=9; done; jail -r 1",
         lacks=NO_KERNEL,
     ),
     Attempt(
@@ -219,7 +234,8 @@ PROCESSES = (
             "jail -c name=planted path=/ persist",
             "jail -R planted",
         ),
-        "for j in bind mysql web mail 1 2 3 4; do [ $j = $jail ] || jail -R $j; jail -r $j; service jail onestop $j; done",
+        "for j in bind mysql web mail 1 2 3 4; do [ $j = $jail ] "
+        "|| jail -R $j; jail -r $j; service jail onestop $j; done",
         lacks=NO_KERNEL,
     ),
     Attempt(

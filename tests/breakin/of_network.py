@@ -26,7 +26,8 @@ def _ssh(name: str, to: str) -> Attempt:
     noted = Goal(
         'grep -qsF "$mark" /var/log/auth.log',
         'logger -p auth.info -t sshd "$mark"',
-        "cp /var/log/auth.log /root/breakin/log; grep -v pwned- /root/breakin/log > /var/log/auth.log",
+        "cp /var/log/auth.log /root/breakin/log; grep -v "
+        "pwned- /root/breakin/log > /var/log/auth.log",
     )
     return Attempt(name, "root", noted, f'echo "$mark" | nc -w 3 {to} 22', reaches=f"{to} 22 tcp")
 
@@ -62,7 +63,8 @@ ATTEMPTS = (
         "lines in the host's log by its socket",
         "root",
         WRITTEN,
-        'for s in /var/run/log /var/run/logpriv ../../../../../../../var/run/log; do logger -S $s "$mark"; '
+        "for s in /var/run/log /var/run/logpriv "
+        '../../../../../../../var/run/log; do logger -S $s "$mark"; '
         'echo "<11>$mark" | nc -w 1 -uU $s; done; logger -p kern.emerg "$mark"',
         lacks=NO_SYSLOG,
     ),

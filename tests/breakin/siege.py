@@ -23,7 +23,11 @@ _HIT = """#!/bin/sh
 # Leaves a mark if the host's root runs it, outside of a jail.
 [ "$(sysctl -n security.jail.jailed)" = 0 ] && [ -d /root/breakin ] && : > "/root/breakin/hit-$1"
 """
-_PLACES = "/etc /root /boot /bin /sbin /lib /libexec /usr/bin /usr/sbin /usr/lib /usr/libexec /usr/local /var/cron /var/log /var/at /var/backups /tmp"
+_PLACES = (
+    "/etc /root /boot /bin /sbin /lib /libexec /usr/bin /usr/sbin /usr/lib /usr/libexec "
+    "/usr/local /var/cron /var/log /var/at /var/backups /tmp"
+)
+"""Where the host keeps what no jail may write."""
 _MARK = "pwned-[a-z]+-[0-9]+-x"
 
 
@@ -133,7 +137,7 @@ class Siege:
             "other": (others or [str(jail.address)])[0],
             "third": (others or [str(jail.address)])[-1],
             "wan": str(self.site.host.wan_address),
-            "pace": "0.2" if self.model else "2",  # seconds; an emulated processor forks slowly
+            "pace": "1" if self.model else "2",  # seconds; an emulated processor forks slowly
         }
         names = " ".join(f"{name}={quote(value)}" for name, value in known.items())
         script = f"{names}; PATH=$PATH:/usr/local/sbin\n{of_files.FUNCTIONS}\n{one.attempt.does}\n:"
@@ -175,10 +179,11 @@ class Siege:
         mine += [path for jail in self.site.built for path in self.site.shared(jail)]
         mine += ["/var/log/jail_*.log"]
         skipped = " -o ".join(f"-path {quote(each)}" for each in mine)
+        find = f"find -x {_PLACES} \\( {skipped} \\) -prune -o"
         return (
-            f"search() {{ {{ find -x {_PLACES} \\( {skipped} \\) -prune -o -type f -newer {HERE}/begun "
-            f"-exec grep -aohE '{_MARK}' {{}} + ; find -x {_PLACES} \\( {skipped} \\) -prune -o "
-            f"-name '*pwned-*' -print; }} 2>/dev/null | grep -aoE '{_MARK}' | sort -u | tr '\\n' ' '; }}"
+            f"search() {{ {{ {find} -type f -newer {HERE}/begun -exec grep -aohE '{_MARK}' {{}} + ; "
+            f"{find} -name '*pwned-*' -print; }} 2>/dev/null | grep -aoE '{_MARK}' | sort -u | "
+            "tr '\\n' ' '; }"
         )
 
     def reached(self, one: Try, source: str = "") -> bool:
