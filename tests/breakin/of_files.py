@@ -22,7 +22,8 @@ evil() { # directory: names that an unquoted or twice read name would run, and l
     nl='
 '
     hit="breakin-hit $mark"
-    for n in "\$($hit)" "\`$hit\`" ";$hit;" "a|$hit" "-exec $hit ;" "x$nl$hit" "'$hit'" "a&$hit&"; do
+    for n in "\$($hit)" "\`$hit\`" ";$hit;" "a|$hit" "-exec $hit ;" "x$nl$hit" "'$hit'" "a&$hit&"
+    do
         : > "./$n"
     done
     for n in victim secret hit-$mark; do ln -s /root/breakin/$n "./$n-$mark"; done

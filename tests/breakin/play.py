@@ -128,7 +128,7 @@ class Played:
                     )
                     return False
                 self._plant(step.name, phase)
-                phase.saw(self.siege.succeeded(self._lasting), self.say)
+                phase.saw(self._seen(), self.say)
         return True
 
     @property
@@ -166,7 +166,7 @@ class Played:
         phase.note(self._lasting)
 
         def asked(result: Result) -> None:
-            phase.saw(self.siege.succeeded(self._lasting), self.say)
+            phase.saw(self._seen(), self.say)
 
         with self._runner(asked) as runner:
             try:
@@ -175,7 +175,12 @@ class Played:
                 last = runner.results[-1].step if runner.results else "nothing"
                 phase.ended.append(f"rollback of {last}: {error}\n{self._evidence(last)}")
                 return False
+        phase.saw(self.siege.succeeded(self._lasting), self.say)
         return True
+
+    def _seen(self) -> list[Try]:
+        """After one step, of what lasts."""
+        return self.siege.succeeded(self._lasting, searching=not self.quick)
 
     def _evidence(self, step: str) -> str:
         at = f"{JOURNAL}/steps/*-{step}"

@@ -158,10 +158,17 @@ class Siege:
 
     # Questions.
 
-    def succeeded(self, tries: Sequence[Try]) -> list[Try]:
-        """Those of which the host sees a success now."""
+    def succeeded(self, tries: Sequence[Try], *, searching: bool = True) -> list[Try]:
+        """Those of which the host sees a success now.
+
+        Without `searching` its files are not searched for marks, which stay, and take a minute on
+        an emulated processor.
+        """
+        if not tries:
+            return []
         asked = [each for each in tries if not (self.model and each.attempt.reaches)]
-        lines = [self._search(), of_kernel.STATE, f"secret={self.secret}", 'written=" $(search)"']
+        lines = [self._search(), of_kernel.STATE, f"secret={self.secret}"]
+        lines.append('written=" $(search)"' if searching else "written=")
         lines += [
             self._each(e, f"if ( {e.attempt.goal.seen} ); then echo '+ {e.mark}' >&7; fi")
             for e in asked
@@ -181,7 +188,8 @@ class Siege:
         skipped = " -o ".join(f"-path {quote(each)}" for each in mine)
         find = f"find -x {_PLACES} \\( {skipped} \\) -prune -o"
         return (
-            f"search() {{ {{ {find} -type f -newer {HERE}/begun -exec grep -aohE '{_MARK}' {{}} + ; "
+            f"search() {{ {{ {find} -type f -newer {HERE}/begun "
+            f"-exec grep -aohE '{_MARK}' {{}} + ; "
             f"{find} -name '*pwned-*' -print; }} 2>/dev/null | grep -aoE '{_MARK}' | sort -u | "
             "tr '\\n' ' '; }"
         )

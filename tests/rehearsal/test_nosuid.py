@@ -1,4 +1,4 @@
-"""`nosuid` in the site file: what a jail mounts gives no rights by set-uid bits, or it is refused."""
+"""`nosuid` in the site file: a mount gives no rights by set-uid bits, or it is refused."""
 
 from __future__ import annotations
 
