@@ -59,9 +59,9 @@ class Open(Played):
 
 
 @pytest.mark.whole
-def test_a_success_is_told(tmp_path: Path) -> None:
+def test_a_success_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with standin_box(PLAN.site, tmp_path) as box:
         played = Open(PLAN, box, lambda text: None, quick=True)
-        played.siege.play = len  # type: ignore[method-assign]
+        monkeypatch.setattr(played.siege, "play", len)
         played.whole()
         assert "  SUCCEEDED out by .. (root of bind)" in told(played)
