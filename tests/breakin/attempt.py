@@ -70,14 +70,14 @@ CHANGED = Goal(
 )
 """A file of the host's root has another owner, mode, size, content, or one link more."""
 CALLED = Goal(
-    f'cat {HERE}/heard-* 2>/dev/null | grep -qF "$mark"',
+    f'grep -lF "$mark" {HERE}/heard-* | grep -qv -e "heard-$own\$" -e "heard-u$own\$"',
     f'echo "$mark" >> {HERE}/heard-planted',
     f"rm -f {HERE}/heard-planted",
 )
-"""A listener outside of the jail heard it."""
+"""A listener outside of the jail heard it. In a jail 127.0.0.1 is its own address: its own may."""
 HURT = Goal(
-    f'for pid in $(cat {HERE}/pid {HERE}/pid-www); do ps -o state= -p "$pid" | grep -q "^[^TZ]" '
-    "|| break; false; done",
+    f"for each in pid pid-www; do ps -o state= -p $(cat {HERE}/$each) | grep -q '^[^TZ]' "
+    "|| exit 0; done; false",
     f"kill -STOP $(cat {HERE}/pid)",
     f"kill -CONT $(cat {HERE}/pid)",
 )

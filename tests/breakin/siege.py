@@ -178,7 +178,9 @@ class Siege:
         return [e for e in tries if e.mark in found or (e not in asked and self.reached(e))]
 
     def _each(self, one: Try, line: str) -> str:
-        return f"jail={one.jail} root={self.site.root(one.jail)} mark={one.mark}\n{line}"
+        own = self.site.jails[one.jail].address
+        known = f"jail={one.jail} root={self.site.root(one.jail)} own={own} mark={one.mark}"
+        return f"{known}\n{line}"
 
     def _search(self) -> str:
         """sh that prints the marks in files and names of the host itself."""
