@@ -70,7 +70,7 @@ CHANGED = Goal(
 )
 """A file of the host's root has another owner, mode, size, content, or one link more."""
 CALLED = Goal(
-    f'grep -lF "$mark" {HERE}/heard-* | grep -qv -e "heard-$own\$" -e "heard-u$own\$"',
+    f'grep -lF "$mark" {HERE}/heard-* | grep -qv -e "heard-$own$" -e "heard-u$own$"',
     f'echo "$mark" >> {HERE}/heard-planted',
     f"rm -f {HERE}/heard-planted",
 )
