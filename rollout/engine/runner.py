@@ -330,10 +330,10 @@ class Runner:
         # each undo checks itself whether a file is still ours.
         if standing and not any(entry.being_typed or entry.state == "stuck" for entry in begun):
             drift.must_preserve(self.session, self.listener, standing, set_aside=set_aside)
-        for entry in reversed(begun):
-            if entry.state not in ("undone", "prepared"):
-                with self._recording(entry.name, "undone") as step_run:
-                    self._back(entry, step_run, keep)
+        going = [entry for entry in begun if entry.state not in ("undone", "prepared")]
+        for entry in reversed(going):
+            with self._recording(entry.name, "undone") as step_run:
+                self._back(entry, step_run, going[0].number - 1)
 
     def _refuse_no_return(self, begun: Iterable[Entry]) -> None:
         final = {step.name for step in self.plan.steps if step.point_of_no_return}
