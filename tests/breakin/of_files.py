@@ -218,7 +218,7 @@ LINKS = (
         "root",
         Goal(
             f'cat "/usr/jails/.shown/$jail/var/log/look-$mark" | cmp -s - {HERE}/secret',
-            f'jexec "$jail" sh -c "cat > /var/log/look-$mark" < {HERE}/secret',
+            f'jexec "$jail" sh -c "rm -f /var/log/look-$mark; cat > /var/log/look-$mark" < {HERE}/secret',
             'jexec "$jail" rm -f "/var/log/look-$mark"',
         ),
         f"ln -s {HERE}/secret /var/log/look-$mark",

@@ -72,7 +72,7 @@ ATTEMPTS = (
         "packets as they are written (raw sockets)",
         "root",
         Goal(
-            'jexec "$jail" ping -c 1 -t 2 "$own"',
+            'jexec "$jail" ping -c 1 -t 10 "$own"',
             'jail -m name="$jail" allow.raw_sockets=1',
             'jail -m name="$jail" allow.raw_sockets=0',
         ),
