@@ -218,7 +218,8 @@ LINKS = (
         "root",
         Goal(
             f'cat "/usr/jails/.shown/$jail/var/log/look-$mark" | cmp -s - {HERE}/secret',
-            f'jexec "$jail" sh -c "rm -f /var/log/look-$mark; cat > /var/log/look-$mark" < {HERE}/secret',
+            'jexec "$jail" sh -c "cd /var/log; rm -f look-$mark; cat > look-$mark" '
+            f"< {HERE}/secret",
             'jexec "$jail" rm -f "/var/log/look-$mark"',
         ),
         f"ln -s {HERE}/secret /var/log/look-$mark",
