@@ -95,7 +95,14 @@ class Played:
         if self._rollback():
             with self._runner() as runner:
                 now = _fingerprint(runner.session)
-            self.differences = sorted(set(before) ^ set(now))
+            self.differences = [
+                each for each in sorted(set(before) ^ set(now)) if not self._is_data(each)
+            ]
+
+    def _is_data(self, fact: str) -> bool:
+        """What was written in the data stays, as it is to, and so does the attacker's."""
+        site = self.plan.site
+        return any(f" {path}" in fact for jail in site.built for path in site.shared(jail))
 
     def _runner(self, then: Callable[[Result], None] = lambda result: None) -> Runner:
         notes = _Notes(self.say, then)
