@@ -6,6 +6,8 @@
 #                  to run PHP, host.sh under bash --posix (make test has dash)
 # make crash       every failure at every command of every step and undo (docs/recovery.md)
 # make hosts       hosts drawn at random: each the same after the move, or refused (tests/cases/README.md)
+# make breakin     an attacker in each jail during a whole rollout (docs/security.md); ON=qemu: on a real
+#                  FreeBSD; ORDER=bind,policy: these subjects alone
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
 # make chaos       failures drawn at random, each played on a real FreeBSD guest under clients
 # make pictures    draws the README's pictures again; REPORT=.../report.json: from another rehearsal
@@ -18,7 +20,7 @@ BIN := .venv/bin
 # Bytecode is kept, whatever the environment says: the tests start hundreds of interpreters.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup develop rehearse test whole lint crash hosts chaos mutants guest measure runbooks pictures axe clean
+.PHONY: setup develop rehearse test whole lint crash hosts breakin chaos mutants guest measure runbooks pictures axe clean
 
 setup: .venv/ready
 
@@ -60,6 +62,9 @@ crash: develop
 
 hosts: develop
 	$(BIN)/python -m tests.hosts $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(ONLY),--only '$(ONLY)') $(if $(KEEP),--keep '$(KEEP)')
+
+breakin: develop
+	$(BIN)/python -m tests.breakin $(if $(ON),--on $(ON)) $(if $(IMAGE),--image '$(IMAGE)') $(if $(ORDER),--order '$(ORDER)') $(if $(QUICK),--quick)
 
 chaos: develop
 	$(BIN)/pytest -s -m measured tests/rehearsal/test_guest_chaos.py tests/rehearsal/test_guest_denied.py

@@ -35,6 +35,7 @@ from box.kinds import KINDS
 from rollout import SAMPLE
 from rollout.errors import CellblockError, Interrupted, Refused, Stuck, Unreachable
 from rollout.terminal import options
+from rollout.terminal.harmless import harmless
 
 _COLLECTED_AFTER = 100_000
 """Objects until Python looks for cycles, of which a run makes few: at 700, its default, a tenth of
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 
 def _print(data: Any, text: str, as_json: bool) -> None:
-    click.echo(json.dumps(data, indent=2) if as_json else text)
+    click.echo(json.dumps(data, indent=2) if as_json else harmless(text))
 
 
 def _planned(site_file: Path, step: str | None = None) -> Plan:
@@ -579,7 +580,7 @@ def run() -> None:
         click.echo("interrupted", err=True)
         sys.exit(Interrupted.code)
     except CellblockError as error:
-        click.echo(str(error).encode(errors="replace"), err=True)
+        click.echo(harmless(str(error)), err=True)
         sys.exit(error.code)
     except ModuleNotFoundError as error:
         click.echo(_missing(error), err=True)

@@ -145,7 +145,7 @@ class Directives(FactBase[Said]):
     @staticmethod
     def assumed(places: Sequence[str]) -> Look:
         directives = "|".join(each for each in ARGUMENT if not each.startswith("include"))
-        named = f"grep -rhisE '^[[:space:]]*({directives})[[:space:]]'"
+        named = f"grep -D skip -rhisE '^[[:space:]]*({directives})[[:space:]]'"
         kept = "grep -v -e /usr/local/www -e /home/ -e /usr/local/etc/apache24 -e /var/log"
         kept += " -e 'ser[Dd]ir  *[^/ ]'"  # in homes
         return Look(

@@ -18,7 +18,8 @@ from operations.facts import IsDirectory, MountedBelow, Path
 class Nullfs:
     """A directory of the host, `source`, mounted at `target` (both absolute, on the host).
 
-    An `optional` one is left out if the host has no such directory. One that is `shown` is what a
+    An `optional` one is left out if the host has no such directory. With `nosuid` its programs run
+    in the jail as whoever calls them. One that is `shown` is what a
     jail has, for the host to see: a jail can make nobody run a program or follow a link there.
     """
 
@@ -27,10 +28,12 @@ class Nullfs:
     writable: bool = False
     optional: bool = False
     shown: bool = False
+    nosuid: bool = False
 
     def line(self) -> str:
         options = "rw" if self.writable else "ro"
-        options += ",nosuid,noexec,nosymfollow" * self.shown
+        options += ",nosuid" * (self.nosuid or self.shown)
+        options += ",noexec,nosymfollow" * self.shown
         return f"{self.source}\t{self.target}\tnullfs\t{options}\t0\t0"
 
 

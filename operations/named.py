@@ -159,11 +159,16 @@ def zones_for_clients(jail: str, public: str, address: str, limit: int = 10) -> 
 def zones_on_the_way_back(
     script: str, jail: str, public: str, address: str, limit: int = 60
 ) -> Commands:
-    """Does nothing now; the undo restarts the host's named, so that it reads the jail's changes."""
+    """Does nothing now; the undo restarts the host's named, so that it reads the jail's changes.
+
+    It is compared with the jail's if that answers: whoever sits in the jail may have ended it.
+    """
+    same = _the_same(_in_jail(jail, address), _on_host(public, address), limit)
+    silent = quote(f"the named of jail {jail} does not answer: its zones are not compared")
     yield Reversible(
         ":",
-        undo=f"service {quote(script)} onerestart && "
-        + _the_same(_in_jail(jail, address), _on_host(public, address), limit),
+        undo=f"service {quote(script)} onerestart && if jexec {quote(jail)} rndc status "
+        f">/dev/null 2>&1; then {same}; else echo {silent}; fi",
         live=True,
         says="do nothing now; the undo restarts the host's named while the jail's still serves",
         limit=limit + _ASKING,

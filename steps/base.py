@@ -12,6 +12,9 @@ REQUIRES = ("preflight",)
 RULES = "/usr/local/etc/cellblock/rules"
 """What a reboot loses and the next boot loads again: ipfw rules, one file per service, links."""
 
+FIREWALL = "/usr/local/etc/rc.d/cellblock_firewall"
+"""Loads them, and says by its command `ready` whether those are in force that confine jails."""
+
 ASKED = "/usr/local/etc/rc.conf.d"
 """Where rc.subr(8) reads more settings, one file per rc script."""
 

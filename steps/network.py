@@ -6,12 +6,10 @@ from operations import address, files, firewall, rc
 from rollout.plan.step import Step, check, use
 from rollout.site import Site
 from steps import forward
-from steps.base import RULES
+from steps.base import FIREWALL, RULES
 from steps.render import render
 
 REQUIRES = ("base",)
-
-_SCRIPT = "/usr/local/etc/rc.d/cellblock_firewall"
 
 
 def steps(site: Site) -> tuple[Step, ...]:
@@ -31,13 +29,13 @@ def steps(site: Site) -> tuple[Step, ...]:
                 use(firewall.loaded),
                 use(
                     files.put,
-                    path=_SCRIPT,
+                    path=FIREWALL,
                     content=render("network/cellblock_firewall", directory=RULES),
                     mode="555",
                 ),
                 use(rc.variable, name="cellblock_firewall_enable", value="YES"),
                 # rc.firewall and most rule scripts begin with a flush, which removes our rules.
-                use(rc.word, name="firewall_coscripts", value=_SCRIPT),
+                use(rc.word, name="firewall_coscripts", value=FIREWALL),
                 *answers,
                 *back,
             ),
@@ -48,7 +46,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 ),
                 check("network::ipfw_is_loaded"),
                 check("service::script_is_enabled", script="cellblock_firewall"),
-                check("network::rules_return_with_the_firewall", script=_SCRIPT),
+                check("network::rules_return_with_the_firewall", script=FIREWALL),
                 *(forward.checks(site, "answers", forward.answers_ways(site)) if answers else ()),
             ),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 from operations.doors import Ways
 from rollout.plan.step import Check, Step, check
@@ -16,6 +17,26 @@ def _more(site: Site, name: str) -> tuple[Check, ...]:
     """What a subject has checked besides before anything begins: its own `preflight`."""
     subject = importlib.import_module(f"steps.{name}")
     return subject.preflight(site) if hasattr(subject, "preflight") else ()
+
+
+_OF_THE_HOST = (
+    "preflight::host_runs_a_supported_freebsd",
+    "preflight::login_is_root",
+    "preflight::host_has_the_wan_address",
+    "preflight::firewall_of_the_host_is_in_force",
+    "network::addresses_of_rc_conf_are_up",
+    "service::runs_on_host",
+    "service::presents_the_same_certificate",
+    "preflight::daemon_listens_on_its_ports",
+    "preflight::public_ports_answer_here",
+    "preflight::socket_is_the_daemons",
+    "preflight::configuration_exists",
+    "preflight::configuration_is_valid",
+)
+"""What a rollback asks, too: whether the host serves again. The others judge what could move, and
+read what a jail's attacker, and people, have written meanwhile: a link in the data had a rollback
+end stuck.
+"""
 
 
 def steps(site: Site) -> tuple[Step, ...]:
@@ -44,6 +65,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         checks.append(check("recursion::is_allowed_to_jails"))
     checks += submission.preflight(site)
     checks += _mounts(site)
+    checks += _nosuid(site)
     checks += _accounts(site)
     return (
         Step(
@@ -51,7 +73,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             does="check the host; changes nothing",
             why="Nothing is started on a server that differs from the site file or is not healthy.",
             operations=(),
-            checks=tuple(checks),
+            checks=tuple(replace(each, ahead=each.test not in _OF_THE_HOST) for each in checks),
         ),
     )
 
@@ -118,6 +140,22 @@ def _mounts(site: Site) -> list[Check]:
         for name in site.built
         for each in site.mounts(name)
         if not any(each.source.startswith(tree) for tree in trees)
+    ]
+
+
+def _nosuid(site: Site) -> list[Check]:
+    """Nothing in what a jail mounts without set-uid bits needs them."""
+    trees = [f"{site.root(name)}/" for name in site.built]
+    return [
+        check(
+            "preflight::no_program_loses_its_rights",
+            until=f"{site.builder(name)}.jail",
+            jail=name,
+            path=source,
+        )
+        for name in site.built
+        for source, _ in site.nosuid(name)
+        if not any(source.startswith(tree) for tree in trees)
     ]
 
 

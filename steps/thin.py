@@ -13,6 +13,7 @@ from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
 from rollout.site import Jail, Site
 from steps import egress, forward, submission
+from steps.base import FIREWALL
 from steps.render import render
 
 _LOCAL = "/usr/local"
@@ -79,6 +80,7 @@ def _jail_step(
             check("jail::has_its_mounts", jail=name),
             check("jail::has_its_configuration", jail=name),
             check("jail::has_what_is_mounted_below", jail=name),
+            *([check("jail::gives_no_rights_by_programs", jail=name)] if site.nosuid(name) else []),
             check(
                 "mail::only_logins_have_passwords"
                 if submission.is_mails(site, name)
@@ -86,6 +88,7 @@ def _jail_step(
                 jail=name,
             ),
             check("jail::starts_at_boot", jail=name),
+            check("jail::waits_for_the_rules", jail=name, ready=f"{FIREWALL} oneready"),
             *([check("limits::are_in_force", jail=name)] if jail_.limits.any else []),
             check(
                 "jail::finds_names_as_the_host", until=f"{service}.cutover", ahead=True, jail=name
@@ -212,6 +215,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
                 jail=jail_,
                 root=root,
                 fstab=f"{home}/fstab",
+                ready=f"{FIREWALL} oneready",
                 planted=[*_foreign(site, name), *(each.source for each in shown)],
                 created=limits.at_start(name, rules, jail_.limits.cpus),
                 stopped=limits.at_stop(rules),
@@ -337,9 +341,13 @@ def _mounts(site: Site, name: str, home: str) -> list[Nullfs]:
     for each in jail_.services:
         service = site.services[each]
         mounts += [
-            Nullfs(path, root + path, writable=True) for path in (*service.data, *service.logs)
+            Nullfs(path, root + path, writable=True, nosuid=service.nosuid)
+            for path in (*service.data, *service.logs)
         ]
-    mounts += [Nullfs(each.source, root + each.point, each.writable) for each in site.mounts(name)]
+    mounts += [
+        Nullfs(each.source, root + each.point, each.writable, nosuid=each.nosuid)
+        for each in site.mounts(name)
+    ]
     mounts += [
         Nullfs(root + each, site.shown(name, each), shown=True) for each in _shown(site, name)
     ]

@@ -266,11 +266,15 @@ def _set_aside(session: Session, found: Drift, undone: Collection[str]) -> str:
         forgotten.setdefault(found.destroyer(change, undone), []).extend(change.facts)
     own, inside = found.files(lost)
     name = f"{ASIDE}/{time.strftime('%Y-%m-%dT%H.%M.%SZ', time.gmtime())}"
-    relative = "".join(f"{path[1:]}\n" for path in (*own, *inside))
+    packs = bool(own or inside)
     lines = ["umask 077", f"mkdir -p {ASIDE}", f"printf '%s\\n' {quote(table(lost))} > {name}.txt"]
-    if relative:
-        packed = f"printf %s {quote(relative)} | tar -cf {name}.tar -C / -T -"
-        lines += [packed, f"fsync {name}.tar"]
+    if packs:
+        lines += [
+            f"{_packed('-cf', name, own)}",
+            # In a jail's tree a file may go at any moment, and its root could see to that.
+            f"{{ {_packed('-rf', name, inside)} || :; }}",
+            f"fsync {name}.tar",
+        ]
     for step, facts in forgotten.items():
         ordered = "".join(f"{fact}\n" for fact in sorted(facts, key=os.fsencode))
         lines.append(f"printf %s {quote(ordered)} > {JOURNAL}/steps/{step}/print.forgotten")
@@ -282,6 +286,12 @@ def _set_aside(session: Session, found: Drift, undone: Collection[str]) -> str:
             lines.append(_write_again(change.place, step) if change.ours else remove)
     session.output(" &&\n".join(lines))
     return name
+
+
+def _packed(mode: str, name: str, paths: Iterable[str]) -> str:
+    """sh that packs files into NAME.tar; an empty list makes an empty archive."""
+    relative = "".join(f"{path[1:]}\n" for path in paths)
+    return f"printf %s {quote(relative)} | tar {mode} {name}.tar -C / -T -"
 
 
 def _write_again(path: str, step: str) -> str:

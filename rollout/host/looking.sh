@@ -46,6 +46,8 @@ trees() { # where the jails' trees are, as it was uploaded: [base] jails of the 
 }
 
 fingerprint() { # prints the host's state as sorted lines, one fact per line
+    nl='
+'
     {
         # Files that others edit too are printed line by line, and lists in rc.conf word by word, to
         # tell others' changes from ours.
@@ -64,8 +66,9 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
             }
             { print "line", FILENAME, $0 }' "$@" /dev/null
         jails=$(trees)
-        if [ -d "$jails" ]; then
-            find -x "$jails" \( -path "$jails/*/root/*" -o -path "$jails/*/log/*" \) -prune -o \
+        if [ -d "$jails" ]; then # not what a jail writes: its root could keep it from ever being as before
+            find -x "$jails" \( -path "$jails/*/root/*" -o -path "$jails/*/local-etc/*" \
+                -o -path "$jails/*/log/*" \) -prune -o \
                 -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
         fi
         if kldstat -q -m ipfw; then echo 'module ipfw'; fi
@@ -79,7 +82,8 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
         if [ $# -gt 0 ]; then stat -f 'path %N %HT %Lp %Su:%Sg %Y' "$@" 2>/dev/null; fi
         {
             echo '= hash'
-            find -x /etc /usr/local/etc ! -name 'rc.conf' ! -name 'rc.conf.local' \
+            # Data of a jail may be below it: a name with a newline in it would be facts of its own.
+            find -x /etc /usr/local/etc ! -path "*$nl*" ! -name 'rc.conf' ! -name 'rc.conf.local' \
                 ! -name '.*.cellblock' -exec stat -f 'path %N %HT %Lp %Su:%Sg %Y' {} + \
                 -type f ! -path /etc/hosts ! -path /etc/resolv.conf -exec sha256 -r {} +
             echo '= address' && ifconfig -a

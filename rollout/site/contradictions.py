@@ -57,6 +57,11 @@ def _parameters(site: Site) -> Iterator[str]:
                 f"jails.{name}.parameters: exec.prestop would take the place of the command that "
                 "stops the jail's services; expected exec.poststop"
             )
+        if "exec.prepare" in jail.parameters:
+            yield (
+                f"jails.{name}.parameters: exec.prepare would take the place of the command that "
+                "keeps the jail from starting without its rules in ipfw; expected exec.prestart"
+            )
 
 
 def _reserved(address: IPv4Address, network: IPv4Network) -> str:

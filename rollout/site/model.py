@@ -159,6 +159,7 @@ class Mount(_Table):
     source: HostPath
     target: HostPath | None = None
     writable: bool = False
+    nosuid: bool = False
 
     @property
     def point(self) -> str:
@@ -229,6 +230,7 @@ class Service(_Table):
     configuration: tuple[HostPath, ...] = ()
     data: tuple[HostPath, ...] = ()
     logs: tuple[HostPath, ...] = ()
+    nosuid: bool = False
     log_files: tuple[LogFile, ...] = ()
     socket: HostPath | None = None
     names: tuple[Word, ...] = ()
@@ -471,6 +473,13 @@ class Site(_Table):
         ):
             return None
         return self.shown(jail, socket)
+
+    def nosuid(self, jail: str) -> tuple[tuple[str, str], ...]:
+        """What a jail mounts without set-uid bits: the host's directory, and its place there."""
+        services = [self.services[each] for each in self.jails[jail].services]
+        data = [path for each in services if each.nosuid for path in (*each.data, *each.logs)]
+        mounts = [(each.source, each.point) for each in self.mounts(jail) if each.nosuid]
+        return (*((path, path) for path in data), *mounts)
 
     def shared(self, jail: str) -> tuple[str, ...]:
         """What a jail and the host both write, at one path."""

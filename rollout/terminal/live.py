@@ -22,7 +22,8 @@ from rollout.engine.listener import Result
 from rollout.plan.step import Gate, Step
 from rollout.probe.recent import SPAN, Now, Recent
 from rollout.report import tables
-from rollout.terminal.plain import PlainLines, harmless, headed
+from rollout.terminal.harmless import harmless
+from rollout.terminal.plain import PlainLines, headed
 
 _COMMAND = re.compile(r"(\d{3}) (.+)")  # host.sh logs number and title of each command
 _STATE = re.compile(r"\S+Z \d{3}-\S+: ([a-z]+)")  # and each new state of the step

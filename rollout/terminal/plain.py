@@ -14,6 +14,7 @@ from rollout.engine.listener import Listener, Result
 from rollout.plan.step import Gate, Step
 from rollout.rehearsal import verdicts
 from rollout.report import tables
+from rollout.terminal.harmless import harmless
 
 _WIDTH = 79
 _FOR_THE_RUNNER = ("state ", "reason ", "differences ")  # the last lines of host.sh follow
@@ -22,11 +23,6 @@ _FOR_THE_RUNNER = ("state ", "reason ", "differences ")  # the last lines of hos
 def is_log_line(text: str) -> bool:
     """Whether a line from the host is a log line for users, not a result for the runner."""
     return not text.startswith(_FOR_THE_RUNNER)
-
-
-def harmless(text: str) -> str:
-    """Without control characters: a log contains output of other programs."""
-    return "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text)
 
 
 def wrapped(text: str) -> str:

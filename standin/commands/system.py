@@ -173,7 +173,7 @@ async def logger(host: Host, call: Call) -> Reply:
         with call.rootdir.path("/var/log/messages").open("a") as file:
             for line in text.splitlines():
                 file.write(f"{when} {name} {tag}[{call.pid}]: {line}\n")
-    return Reply()
+    return Reply(err=f"{tag}: {text}\n" if "s" in found else "")
 
 
 @command("/sbin/devfs")

@@ -79,7 +79,9 @@ def _named(host: Any, site: Site, name: str) -> Iterator[Found]:
     ]
     places = " ".join(dict.fromkeys([*PLACES.split(), *elsewhere]))
     # One pass over all places.
-    for path, number, text in map(_parted, _lines(host, f"grep -rnIsF {patterns} {places}")):
+    for path, number, text in map(
+        _parted, _lines(host, f"grep -D skip -rnIsF {patterns} {places}")
+    ):
         place = f"{path}:{number}"
         if text.lstrip().startswith("#"):
             continue
@@ -163,7 +165,7 @@ def _certificates(host: Any, site: Site, name: str) -> Iterator[Found]:
     if not daemon.configuration:
         return
     places = " ".join(daemon.configuration)
-    lines = _lines(host, f"grep -rnIsE '^[^#]*/[^ ]+[.](pem|crt|cer)' {places}")
+    lines = _lines(host, f"grep -D skip -rnIsE '^[^#]*/[^ ]+[.](pem|crt|cer)' {places}")
     for path, number, text in map(_parted, lines):
         for certificate in _CERTIFICATE.findall(text.partition("#")[0]):
             yield Found(f"{path}:{number}", certificate, _renewed(site, daemon, jail, certificate))

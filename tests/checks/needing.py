@@ -134,7 +134,7 @@ def _named(host: Any, site: Site, service: str) -> list[Need]:
     found = list(paths(statements(host.run("named-checkconf -px").stdout)))
     places = " ".join(map(quote, there.configuration))
     words = "|".join(["include", *dict.fromkeys(each.word for each in found)])
-    rows = host.run(f"grep -rnE '{words}' {places}").stdout.splitlines()
+    rows = host.run(f"grep -D skip -rnE '{words}' {places}").stdout.splitlines()
     # A relative one is refused by test_bind.py.
     named = [(at, path) for at, path in included(rows) if path.startswith("/")]
     needs = [Need("path", path, f"{at}: include") for at, path in named]

@@ -38,7 +38,7 @@ def test_servers_that_it_asks_are_not_at_localhost(host: Any, site: Site, servic
     tree = statements(printed.stdout)
     found = list(dict.fromkeys((name, words[0]) for name, words in _asked_at(tree, _OWN)))
     places = " ".join(site.services[service].configuration)
-    words = f"grep -rnE '127\\.|::1' {places}"
+    words = f"grep -D skip -rnE '127\\.|::1' {places}"
     rows = host.run(words).stdout.splitlines() if found else []
     told = [f"{place(rows, re.escape(end))}: {name} {end}" for name, end in found]
     jail = site.jail_of(service)
@@ -103,7 +103,7 @@ def _tree(host: Any, inside: str = "") -> list[Statement]:
 def _said_at(host: Any, site: Site, service: str, words: Iterable[str]) -> list[str]:
     """The lines of its configuration with one of these words, by which `place` finds them."""
     places = " ".join(site.services[service].configuration)
-    return list(host.run(f"grep -rnE '{'|'.join(words)}' {places}").stdout.splitlines())
+    return list(host.run(f"grep -D skip -rnE '{'|'.join(words)}' {places}").stdout.splitlines())
 
 
 _FLAG = re.compile(r"(?:^|\s)(-[ct])\s*(\S+)")

@@ -98,6 +98,24 @@ def test_has_what_is_mounted_below(
     )
 
 
+def test_gives_no_rights_by_programs(mounts: list[list[str]], site: Site, jail: str) -> None:
+    """What the site file says to be nosuid is mounted so, and what is mounted below it, too."""
+    root = site.root(jail)
+    points = [f"{root}{point}" for _, point in site.nosuid(jail)]
+    there = {
+        at: options.split(",")
+        for at, kind, options in mounts
+        # /home may be a link to usr/home, which the mount table has.
+        if any(f"{at}/".startswith((f"{e}/", f"{root}/usr{e.removeprefix(root)}/")) for e in points)
+    }
+    assert there, f"jail {jail} lacks its nullfs mounts: {', '.join(points)}"
+    without = [at for at, options in there.items() if "nosuid" not in options]
+    assert not without, (
+        f"{', '.join(without)} is mounted without nosuid: a mount gets its options when the jail "
+        f"starts, from {site.base.jails}/{jail}/fstab"
+    )
+
+
 def test_has_no_passwords(host: Any, jail: str) -> None:
     rows = host.check_output("jexec %s cat /etc/master.passwd", jail).splitlines()
     assert rows, f"/etc/master.passwd of jail {jail} is empty"
@@ -147,6 +165,17 @@ def test_reaches_localhost_of_the_host(host: Any, site: Site, jail: str, service
                 f"services.{service} stays on the host and answers there at 127.0.0.1:{port}, but "
                 f"does not answer a program in jail {jail} that asks 127.0.0.1:{port}"
             )
+
+
+def test_waits_for_the_rules(host: Any, jail: str, ready: str) -> None:
+    """jail(8) asks for the rules before it starts the jail, and they are in force now."""
+    conf = f"/etc/jail.conf.d/{jail}.conf"
+    asks = host.run(f"grep -qF '{ready}' {conf}").rc == 0
+    assert asks, f"{conf} has no exec.prepare with {ready}: jail {jail} would start without rules"
+    answer = host.run(ready)
+    assert answer.rc == 0, (
+        f"jail {jail} would not start again: {answer.stderr.strip() or f'{ready} fails'}"
+    )
 
 
 def test_starts_at_boot(jails_at_boot: list[str], jail: str) -> None:

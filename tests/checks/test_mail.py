@@ -266,7 +266,7 @@ def test_base_has_sendmail(host: Any) -> None:
 
 # The settings of PHP that name a program which sends mail, with file and line.
 SENDMAIL_PATH = (
-    "grep -rnsE '^[^;]*sendmail_path' /usr/local/etc/php.ini /usr/local/etc/php "
+    "grep -D skip -rnsE '^[^;]*sendmail_path' /usr/local/etc/php.ini /usr/local/etc/php "
     "/usr/local/etc/php-fpm.conf /usr/local/etc/php-fpm.d || true"
 )
 

@@ -27,7 +27,9 @@ def test_zones_may_be_open_twice(host: Any, site: Site, service: str) -> None:
     )
     said = list(_written(printed.stdout))
     places = " ".join(site.services[service].configuration)
-    rows = host.run(f"grep -rnE 'zone|{'|'.join(_EVERYWHERE)}' {places}").stdout.splitlines()
+    rows = host.run(
+        f"grep -D skip -rnE 'zone|{'|'.join(_EVERYWHERE)}' {places}"
+    ).stdout.splitlines()
     told = [f"{place(rows, word)}: {what}" for word, what in said]
     assert not told, (
         f"{'; '.join(told[:10])}{f'; and {len(told) - 10} more' * (len(told) > 10)}: a named "

@@ -392,6 +392,18 @@ def test_mount_source_exists(host: Any, jail: str, path: str) -> None:
     )
 
 
+def test_no_program_loses_its_rights(host: Any, site: Site, jail: str, path: str) -> None:
+    """suexec and suphp are such programs: where they lie, `nosuid` would end PHP."""
+    some = host.check_output(
+        "find -x %s -type f \\( -perm -4000 -o -perm -2000 \\) | head -n 4", path
+    ).splitlines()
+    assert not some, (
+        f"{path} has set-uid or set-gid programs ({', '.join(some[:3])}"
+        f"{', and more' * (len(some) > 3)}), which would run as whoever calls them in jail {jail}, "
+        "by nosuid = true in the site file: take away these bits (chmod ug-s), or that key"
+    )
+
+
 def test_name_of_jail_is_free(
     jails_there: list[tuple[str, str, str]], rc_conf: str, site: Site, jail: str
 ) -> None:

@@ -41,7 +41,7 @@ def _refused(host: Any, site: Site) -> list[str]:
     tree = statements(host.run("named-checkconf -px").stdout)
     clients = {name: site.jails[name].address for name in site.built}
     by = {name: said for name, each in clients.items() if (said := refusing(tree, each))}
-    rows = host.run(f"grep -rnE '{_SAYS}' {_WHERE}").stdout.splitlines() if by else []
+    rows = host.run(f"grep -D skip -rnE '{_SAYS}' {_WHERE}").stdout.splitlines() if by else []
     return [
         f"jail {name}, {clients[name]} ({place(rows, each)}: {each})" for name, each in by.items()
     ]

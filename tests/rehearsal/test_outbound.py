@@ -177,3 +177,44 @@ def test_a_public_address_that_the_host_does_not_have(tmp_path: Path) -> None:
         with pytest.raises(Refused, match=r"jails\.web\.public_addresses: 203\.0\.113\.99"):
             runner.apply()
         assert runner.session.run("ls /var/db/cellblock").code != 0
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param("ipfw -f flush", id="flushed"),
+        pytest.param(f"ipfw set disable {EGRESS.set}", id="egress disabled"),
+        pytest.param("sysctl net.inet.ip.fw.enable=0", id="ipfw off"),
+        pytest.param("kldunload ipfw_nat; kldunload ipfw", id="unloaded"),
+    ],
+)
+def test_no_jail_starts_without_the_rules_that_confine_it(
+    applied: tuple[StandIn, Runner], lost: str
+) -> None:
+    box, _ = applied
+    box.run(f"service jail onestop web; {lost}")
+    refused = box.run("service jail onestart web")
+    started = box.run("jls -j web jid").returncode == 0
+    mounted = box.run("mount -p | grep -c /usr/jails/web/root").stdout.strip()
+    box.run(
+        "kldload ipfw_nat; sysctl net.inet.ip.fw.enable=1; ipfw -f flush; "
+        f"service cellblock_firewall start; ipfw set enable {EGRESS.set}; "
+        "service jail onestart web"
+    )
+    assert (started, mounted) == (False, "0"), refused.stdout
+    assert box.run("jls -j web jid").returncode == 0, "it starts once the rules are back"
+
+
+def test_no_jail_starts_at_a_boot_that_does_not_load_the_rules(
+    applied: tuple[StandIn, Runner],
+) -> None:
+    box, _ = applied
+    box.run("sysrc cellblock_firewall_enable=NO")
+    box.power_off()
+    box.boot()
+    assert box.run("jls name").stdout == ""
+    assert "no jail starts: ipfw does not enforce" in box.run("cat /var/log/messages").stdout
+    box.run("sysrc cellblock_firewall_enable=YES")
+    box.power_off()
+    box.boot()
+    assert box.run("jls name").stdout.split() == ["bind", "mysql", "web"]

@@ -54,6 +54,16 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return run
 
 
+def test_a_name_from_the_host_does_not_reach_the_terminal_as_it_is(
+    refused: Refused, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused("check", "--site", tmp_path / "\x1b]0;title\x07.toml")
+    assert "?]0;title?.toml" in told
+    assert "\x1b" not in told
+    deploy._print({}, "alice  /home/alice/\x1b[2J", as_json=False)
+    assert capsys.readouterr().out == "alice  /home/alice/?[2J\n"
+
+
 def test_the_commands_are_those_that_were_promised() -> None:
     assert COMMANDS == [
         "apply",

@@ -47,7 +47,7 @@ def jail_lets_in_the_same_clients(site: Site, service: str) -> Iterator[Look]:
 
 
 def _grep(site: Site, service: str, words: str) -> str:
-    return f"grep -rnE '{words}' {' '.join(site.services[service].configuration)}"
+    return f"grep -D skip -rnE '{words}' {' '.join(site.services[service].configuration)}"
 
 
 def servers_that_it_asks_are_not_at_localhost(site: Site, service: str) -> Iterator[Look]:

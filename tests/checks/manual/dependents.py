@@ -22,6 +22,6 @@ def _naming(site: Site, wanted: list[str]) -> str:
     patterns = " ".join(f"-e '{word}'" for word in wanted)
     ours = " ".join(f"-e '^{path}'" for path in own(site))
     return (
-        f"grep -rnIsF {patterns} {PLACES} | grep -v {ours} | grep -v ':[0-9]*:[[:space:]]*#' "
-        "| cut -d: -f1,2"
+        f"grep -D skip -rnIsF {patterns} {PLACES} | grep -v {ours} "
+        "| grep -v ':[0-9]*:[[:space:]]*#' | cut -d: -f1,2"
     )

@@ -66,6 +66,14 @@ def has_what_is_mounted_below(site: Site, jail: str) -> Iterator[Look]:
         yield Look(f"[ $({count % source}) = $({count % there}) ] && echo the same", "the same")
 
 
+def gives_no_rights_by_programs(site: Site, jail: str) -> Iterator[Look]:
+    for _, point in site.nosuid(jail):
+        at = f"{site.root(jail)}{point}"
+        yield Look(
+            f'mount -p | awk \'$2 == "{at}" {{print $4 ~ /nosuid/ ? "nosuid" : $4}}\'', "nosuid"
+        )
+
+
 def has_no_passwords(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"jexec {jail} awk -F: '$2 != \"*\" {{print $1}}' /etc/master.passwd")
 
@@ -88,6 +96,11 @@ def reaches_localhost_of_the_host(site: Site, jail: str, service: str) -> Iterat
 
 def starts_at_boot(site: Site, jail: str) -> Iterator[Look]:
     yield Look("sysrc -n jail_enable jail_list", f"YES {ANY}{jail}{ANY}")
+
+
+def waits_for_the_rules(site: Site, jail: str, ready: str) -> Iterator[Look]:
+    yield Look(f"grep -cF '{ready}' /etc/jail.conf.d/{jail}.conf", "1")
+    yield Look(f"{ready} && echo ready", "ready")
 
 
 def has_the_time_of_the_host(site: Site, jail: str) -> Iterator[Look]:

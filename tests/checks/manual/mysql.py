@@ -27,7 +27,7 @@ def _files(site: Site, service: str) -> str:
 
 def addresses_are_the_jails(site: Site, service: str) -> Iterator[Look]:
     """Any, a local one, or one of the host's as the bind-address of a file that is copied."""
-    yield Look(f"grep -rsE '(bind|admin)[-_]address' {_files(site, service)}", ANY)
+    yield Look(f"grep -D skip -rsE '(bind|admin)[-_]address' {_files(site, service)}", ANY)
     yield Look("sysrc -qin mysql_args | grep -E '(bind|admin)[-_]address'")
 
 
@@ -36,7 +36,7 @@ def binary_logs_have_names_of_their_own(site: Site, service: str) -> Iterator[Lo
     names = "$(hostname | cut -d. -f1)*.index"
     for each in site.services[service].data:
         yield Look(f"ls {each}/{names} 2>/dev/null", ANY)
-    yield Look(f"grep -rsE 'log[-_]bin|relay[-_]log' {_files(site, service)}", ANY)
+    yield Look(f"grep -D skip -rsE 'log[-_]bin|relay[-_]log' {_files(site, service)}", ANY)
 
 
 def is_one_server(site: Site, service: str) -> Iterator[Look]:

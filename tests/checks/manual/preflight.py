@@ -157,6 +157,10 @@ def mount_source_exists(site: Site, jail: str, path: str) -> Iterator[Look]:
     yield Look(f"[ -d {path} ] && echo a directory", "a directory")
 
 
+def no_program_loses_its_rights(site: Site, jail: str, path: str) -> Iterator[Look]:
+    yield Look(f"find -x {path} -type f \\( -perm -4000 -o -perm -2000 \\)")
+
+
 def name_of_jail_is_free(site: Site, jail: str) -> Iterator[Look]:
     own = f"/etc/jail.{jail}.conf /etc/jail.conf.d/{jail}.conf {site.base.jails}/{jail}"
     yield Look(f"jls -j {jail} path 2>/dev/null; ls -d {own} 2>/dev/null")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -133,3 +134,26 @@ def test_the_reader_is_red_without_a_guard(guarded: str, bare: str) -> None:
     trees = writable(PLAN.site, set(PLAN.site.jails))
     assert not left(guarded, trees)
     assert left(bare, trees)
+
+
+PROJECT = Path(__file__).parents[3]
+RECURSIVE = re.compile(r"\bgrep (?!-D skip )(?:-\S+ )*-[a-zA-Z]*r")
+
+
+def test_no_recursive_grep_waits_for_a_fifo() -> None:
+    """FreeBSD's grep opens one that it finds; a daemon's user had every later check hang by one."""
+    files = [
+        each
+        for place in ("operations", "steps", "rollout", "tests/checks")
+        for each in (PROJECT / place).rglob("*")
+        if each.suffix in (".py", ".sh", ".j2", ".awk")
+    ]
+    found = [
+        f"{each.relative_to(PROJECT)}: {line.strip()}"
+        for each in files
+        for line in each.read_text(encoding="utf-8").splitlines()
+        if RECURSIVE.search(line)
+    ]
+    assert len(files) > 100
+    assert not found
+    assert RECURSIVE.search("grep -rnIsF x /etc") and RECURSIVE.search("grep -E -hr x /etc")

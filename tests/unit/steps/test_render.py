@@ -26,6 +26,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "jail": SAMPLE.jails["web"].model_copy(update={"parameters": {"allow.raw_sockets": "1"}}),
         "root": "/usr/jails/web/root",
         "fstab": "/usr/jails/web/fstab",
+        "ready": "/usr/local/etc/rc.d/cellblock_firewall oneready",
         "planted": ["/usr/jails/mysql/root/var/run/mysql", "/usr/jails/mysql/root/tmp"],
         "created": ["rctl -a x", "cpuset -l 0 -j web"],
         "stopped": ["rctl -r x"],
@@ -107,7 +108,8 @@ def test_the_jail_conf_of_a_jail() -> None:
         'host.hostname = "www.example.org";',
         "ip4.addr = 10.80.0.4;",
         'mount.fstab = "/usr/jails/web/fstab";',
-        'exec.prepare = "/bin/realpath /usr/jails/mysql/root/var/run/mysql | /usr/bin/grep -qxF '
+        'exec.prepare = "/usr/local/etc/rc.d/cellblock_firewall oneready";',
+        'exec.prepare += "/bin/realpath /usr/jails/mysql/root/var/run/mysql | /usr/bin/grep -qxF '
         "/usr/jails/mysql/root/var/run/mysql && /bin/realpath /usr/jails/mysql/root/tmp | "
         '/usr/bin/grep -qxF /usr/jails/mysql/root/tmp";',
         "devfs_ruleset = 4;",

@@ -20,7 +20,13 @@ PROJECT = Path(__file__).parents[3]
 SAMPLE = site.read(PROJECT / "site.example.toml")
 _WEB = SAMPLE.services["web"]
 _SECURE = _WEB.model_copy(update={"ports": (*_WEB.ports, Listen(port=443, probe="https"))})
-_LIMITED = SAMPLE.jails["web"].model_copy(update={"limits": Limits(processes=99, cpus="0")})
+_JAIL = SAMPLE.jails["web"]
+_LIMITED = _JAIL.model_copy(
+    update={
+        "limits": Limits(processes=99, cpus="0"),
+        "mounts": (_JAIL.mounts[0].model_copy(update={"nosuid": True}), *_JAIL.mounts[1:]),
+    }
+)
 # With what the sample leaves out, so that all steps are covered.
 PLAN = plan.make(
     SAMPLE.model_copy(

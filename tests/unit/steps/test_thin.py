@@ -158,6 +158,18 @@ def test_what_is_mounted_below_the_jails_own_usr_local_etc_has_its_point_there()
     assert "../local-etc/letsencrypt" in tree["mount_points"]
 
 
+def test_what_the_site_file_says_is_mounted_without_set_uid_bits() -> None:
+    homes = (Mount(source="/srv", writable=True, nosuid=True), Mount(source="/ro"))
+    made = changed({"mounts": homes}, service={"nosuid": True})
+    found = mounts(made)
+    assert found[f"{ROOT}/srv"].line().split()[3] == "rw,nosuid"
+    assert found[f"{ROOT}/usr/local/www"].line().split()[3] == "rw,nosuid"
+    assert found[f"{ROOT}/ro"].line().split()[3] == "ro"
+    assert found[f"{ROOT}/bin"].line().split()[3] == "ro"
+    assert made.nosuid("web") == (("/usr/local/www", "/usr/local/www"), ("/srv", "/srv"))
+    assert SAMPLE.nosuid("web") == ()
+
+
 def test_the_host_sees_the_logs_of_a_jail_where_nobody_in_it_can_lead_it_astray() -> None:
     shown = Nullfs(f"{ROOT}/var/log", "/usr/jails/.shown/web/var/log", shown=True)
     assert mounts()[shown.target] == shown

@@ -182,6 +182,12 @@ def test_a_parameter_that_would_leave_services_running(written: Written) -> None
     assert "jails.bind.parameters: exec.prestop would take" in refused(written, (line, line + said))
 
 
+def test_a_parameter_that_would_start_a_jail_without_its_rules(written: Written) -> None:
+    line = 'services = ["bind"]\n'
+    said = 'parameters = { "exec.prepare" = "true" }\n'
+    assert "jails.bind.parameters: exec.prepare would take" in refused(written, (line, line + said))
+
+
 @pytest.mark.parametrize("address", ["10.80.0.300", "www", "fd00::1", ""])
 def test_what_is_no_ipv4_address(written: Written, address: str) -> None:
     told = refused(written, ('"10.80.0.4"', f'"{address}"'))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rollout.terminal.plain import PlainLines, Quiet, Verbose, harmless
+from rollout.terminal.harmless import harmless
+from rollout.terminal.plain import PlainLines, Quiet, Verbose
 from tests.unit.rollout import runs
 
 PROJECT = Path(__file__).parents[4]

@@ -1,0 +1,63 @@
+"""python -m tests.breakin [--on standin|qemu] [--image FILE] [--order SUBJECT,...]"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from rollout import plan, site
+from rollout.plan import Plan
+from rollout.rehearsal.box import Box, standin_box
+from tests.breakin.play import Played, told
+from tests.rehearsal.sites import FIRST, SAMPLE
+
+_GUEST = Path(__file__).parents[2] / "box" / "site.toml"
+
+
+@contextmanager
+def _box(made: Plan, on: str, image: Path | None) -> Iterator[Box]:
+    if on == "qemu":
+        from box.qemu.box import qemu_box
+
+        with qemu_box(made.site, image, click.echo) as box:
+            yield box
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="cellblock-breakin-") as folder,
+        standin_box(made.site, Path(folder)) as box,
+    ):
+        yield box
+
+
+@click.command(help=__doc__)
+@click.option("--on", type=click.Choice(["standin", "qemu"]), default="standin")
+@click.option("--image", type=click.Path(path_type=Path, exists=True))
+@click.option("--order", help="These subjects after the first ones; default: the site file's.")
+@click.option("--quick", is_flag=True, help="Checks in the steady state alone, not at each step.")
+def main(on: str, image: Path | None, order: str | None, quick: bool) -> None:
+    """Play every attempt during a whole rollout; exit code 1 if one succeeds."""
+    sample = site.read(_GUEST if on == "qemu" else SAMPLE)
+    if order:
+        sample = sample.model_copy(update={"order": (*FIRST, *order.split(","))})
+    made = plan.make(sample)
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        click.echo(f"{time.monotonic() - began:6.0f} {text}")
+
+    with _box(made, on, image) as box:
+        say(f"{box.name}: {', '.join(made.site.order)}")
+        played = Played(made, box, say, quick=quick)
+        played.whole()
+    click.echo("\n".join(told(played)))
+    sys.exit(played.wrong)
+
+
+if __name__ == "__main__":
+    main()
