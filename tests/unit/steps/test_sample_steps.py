@@ -13,6 +13,7 @@ from rollout.host.bundle import Command
 from rollout.plan.step import Step
 from rollout.site import Listen
 from rollout.site.limits import Limits
+from rollout.site.mac import Mac
 from rollout.site.model import Login
 
 PROJECT = Path(__file__).parents[3]
@@ -24,7 +25,8 @@ _LIMITED = SAMPLE.jails["web"].model_copy(update={"limits": Limits(processes=99,
 PLAN = plan.make(
     SAMPLE.model_copy(
         update={
-            "order": (*SAMPLE.order, "mysql_by_name", "mysql_quota"),
+            "order": (*SAMPLE.order, "mysql_by_name", "mysql_quota", "mac"),
+            "mac": Mac(shared="team", watchers="wheel"),
             "services": {**SAMPLE.services, "web": _SECURE},
             "accounts": SAMPLE.accounts.model_copy(update={"handler": "fpm"}),
             "jails": {**SAMPLE.jails, "web": _LIMITED},
