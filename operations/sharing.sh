@@ -43,12 +43,12 @@ whose='
         for (i = 1; i <= n; i++) {
             split(row[i], part, "\t")
             of[part[2]] = part[1]
-            place(part[3], part[1]); place(part[4], part[1])
+            lives(part[3], part[1]); lives(part[4], part[1])
             if (index(part[4], ENVIRON["home"] "/") == 1)
-                place("/home" substr(part[4], length(ENVIRON["home"]) + 1), part[1])
+                lives("/home" substr(part[4], length(ENVIRON["home"]) + 1), part[1])
         }
     }
-    function place(path, account) { at[path] = account; above[parent(path)] }
+    function lives(path, account) { at[path] = account; above[parent(path)] }
     function parent(path) { sub(/\/[^\/]*$/, "", path); return path }
     function home(path) {
         while (path != "" && !(path in at)) path = parent(path)
