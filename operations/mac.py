@@ -24,8 +24,11 @@ _RULES = "ugidfw list 2>/dev/null"
 
 
 def has(number: int) -> str:
-    """sh that succeeds if there is a rule of this number. ugidfw itself always ends with 0."""
-    return f"{_RULES} | grep -q '^{number} '"
+    """sh that succeeds if there is a rule of this number. ugidfw itself always ends with 0.
+
+    Its first line may begin with this number, too: "0 slots, 0 rules".
+    """
+    return f"{_RULES} | grep -q '^{number} subject '"
 
 
 def at_boot(rules: Sequence[str], hidden: bool, watchers: str | None) -> list[str]:

@@ -50,16 +50,22 @@ ask() {{ # page, times: what Apache in the jail answers for it from each account
         {{ for (i = 0; i < times; i++) print "/~" $1 "/" page }}' /root/people > /root/asked
     rm -f /root/asked.*; split -l 50 /root/asked /root/asked.
     for part in /root/asked.*; do
-        awk '{{ row[NR] = $0 }} END {{ for (i = 1; i <= NR; i++) printf "GET %s HTTP/1.1\\r\\n" \\
-            "Host: www.example.org\\r\\n%s\\r\\n", row[i], i < NR ? "" : "Connection: close\\r\\n" }}' \\
-            "$part" | nc -w 120 {WEB} 80
+        awk '
+            {{ row[NR] = $0 }}
+            END {{
+                for (i = 1; i <= NR; i++) {{
+                    printf "GET %s HTTP/1.1\\r\\nHost: www.example.org\\r\\n", row[i]
+                    printf "%s\\r\\n", i < NR ? "" : "Connection: close\\r\\n"
+                }}
+            }}' "$part" | nc -w 120 {WEB} 80
     done | tr -d '\\r'
 }}
 """
 TRIED = {
     "php": "ask try.php | grep -x -e open -e closed | sort | uniq -c",
     "cgi": "ask try.cgi | grep -x -e open -e closed | sort | uniq -c",
-    "shell": 'while read -r name home; do su -m "$name" -c "sh $home/public_html/try.sh" </dev/null; '
+    "shell": "while read -r name home; do "
+    'su -m "$name" -c "sh $home/public_html/try.sh" </dev/null; '
     "done < /root/people | sort | uniq -c",
 }
 PAGES = "ask index.html | grep '^the page of' | sort | sha256"
