@@ -35,6 +35,7 @@ awk '
     END {{
         for (i = 1; i <= NR; i++) {{
             who = name[i]; uid = number[i]; home = "/usr/home/" who "/public_html/"
+            print "./" who " type=dir\\n./" who "/public_html type=dir" > "/root/modes"
             theirs = "/usr/home/" name[i % NR + 1] "/public_html/secret.txt"
             put("index.html", "0644", "the page of " who)
             put("secret.txt", "0777", "secret")
@@ -65,7 +66,7 @@ ask() {{ # page, times: what Apache in the jail answers for it from each account
             END {{
                 for (i = 1; i <= NR; i++) {{
                     printf "GET %s HTTP/1.1\\r\\nHost: www.example.org\\r\\n", row[i]
-                    printf "%s\\r\\n", i < NR ? "" : "Connection: close\\r\\n"
+                    printf "%s\\r\\n", (i < NR ? "" : "Connection: close\\r\\n")
                 }}
             }}' "$part" | nc -w 120 {WEB} 80
     done | tr -d '\\r'
@@ -74,8 +75,8 @@ ask() {{ # page, times: what Apache in the jail answers for it from each account
 TRIED = {
     "php": "ask try.php | grep -x -e open -e closed | sort | uniq -c",
     "cgi": "ask try.cgi | grep -x -e open -e closed | sort | uniq -c",
-    "shell": "while read -r name home; do "
-    'su -m "$name" -c "sh $home/public_html/try.sh" </dev/null; '
+    "shell": "while read -r name uid; do "
+    'su -m "$name" -c "sh /usr/home/$name/public_html/try.sh" </dev/null; '
     "done < /root/people | sort | uniq -c",
 }
 PAGES = "ask index.html | grep '^the page of' | sort | sha256"
