@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from rollout import audit, plan
-from rollout.errors import Refused, RolledBack
+from rollout.engine.listener import Listener
+from rollout.engine.runner import Runner
+from rollout.errors import Refused, RolledBack, Waiting
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
 from rollout.site.mac import Mac
@@ -50,6 +52,17 @@ def test_there_and_back_and_at_a_boot(tmp_path: Path) -> None:
             assert not [each for each in running.verify() if not each.passed]
             running.rollback("network")
         assert typed(box, STATE) == before
+
+
+def test_accounts_are_tried_in_the_jail_that_has_them_too(tmp_path: Path) -> None:
+    made = ordered("web", "mac")
+    with standin_box(made.site, tmp_path) as box, runner(made, box) as running:
+        running.apply()
+        said = {each.name for each in running.verify() if each.passed}
+        assert {f"mac accounts are kept apart: {place}" for place in ("host", "web")} <= said
+        typed(box, "ugidfw remove 0")
+        failed = {each.name for each in running.verify() if not each.passed}
+        assert "mac accounts are kept apart: web" in failed
 
 
 def test_a_group_may_share_and_a_group_may_watch(tmp_path: Path) -> None:
@@ -123,6 +136,19 @@ def test_what_accounts_share_is_told_before(tmp_path: Path) -> None:
             ("user001", "/usr/home/user001/a.php:3", "names the home of user002"),
             ("user002", "/var/cron/tabs/user002:1", "names the home of user001"),
         }
+
+
+def test_what_accounts_share_is_asked_at_a_gate(tmp_path: Path) -> None:
+    made = planned()
+    with standin_box(made.site, tmp_path) as box:
+        share(box)
+        with (
+            Runner(made, box.target, box.outside, Listener(), lambda *_: None) as running,
+            pytest.raises(Waiting, match="lose what they share") as caught,
+        ):
+            running.apply()
+        assert "user001 /usr/home/user001/old belongs to user002" in str(caught.value.evidence)
+        assert host(box).run("ugidfw list").returncode == 1
 
 
 def share(box: Box) -> None:
