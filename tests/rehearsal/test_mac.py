@@ -143,11 +143,11 @@ def test_what_accounts_share_is_asked_at_a_gate(tmp_path: Path) -> None:
     with standin_box(made.site, tmp_path) as box:
         share(box)
         with (
-            Runner(made, box.target, box.outside, Listener(), lambda *_: None) as running,
+            Runner(made, box.target, box.outside, Listener(), lambda *_: "") as running,
             pytest.raises(Waiting, match="lose what they share") as caught,
         ):
             running.apply()
-        assert "user001 /usr/home/user001/old belongs to user002" in str(caught.value.evidence)
+        assert "user001 /usr/home/user001/old belongs to user002" in caught.value.evidence
         assert host(box).run("ugidfw list").returncode == 1
 
 
