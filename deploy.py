@@ -515,7 +515,8 @@ def rehearse(
 def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json: bool) -> None:
     """List unsafe files in homes, by account.
 
-    They are world-writable and set-uid files, and files that use MySQL through localhost.
+    They are world-writable and set-uid files, files that use MySQL through localhost, and what
+    accounts use of each other's.
 
     \b
     Examples:

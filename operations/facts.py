@@ -316,6 +316,39 @@ class JailRules(FactBase[tuple[str, ...]]):
         return tuple(line.strip() for line in output if line.strip())
 
 
+class AccessRules(FactBase[tuple[str, ...]]):
+    """The rules of ugidfw(8), each with its number; none where mac_bsdextended is not loaded."""
+
+    default = tuple
+
+    @staticmethod
+    def assumed() -> Look:
+        line = AccessRules().command()
+        return Look(line, claim="ugidfw has no rules yet: nobody else uses mac_bsdextended(4)")
+
+    def command(self) -> str:
+        return "ugidfw list 2>/dev/null | tail -n +2"
+
+    def process(self, output: list[str]) -> tuple[str, ...]:
+        return tuple(line.strip() for line in output if line.strip())
+
+
+class Exempt(FactBase[bool]):
+    """Whether mac_seeotheruids(4) lets a group see all processes already."""
+
+    @staticmethod
+    def default() -> bool:
+        return False
+
+    def command(self) -> str:
+        return f"sysctl -in {SEES_ALL}_enabled"
+
+    def process(self, output: list[str]) -> bool:
+        return output == ["1"]
+
+
+SEES_ALL = "security.mac.seeotheruids.specificgid"
+
 # A quoted string is skipped as a whole: the /* of a glob in it begins no comment.
 _COMMENT = re.compile(r"""("[^"]*"|'[^']*')|/\*.*?\*/|#[^\n]*|//[^\n]*""", re.DOTALL)
 

@@ -1,4 +1,6 @@
-"""Finds world-writable files in users' homes, and files that use MySQL on localhost, by account."""
+"""Finds world-writable files in users' homes, files that use MySQL on localhost, and what accounts
+use of each other's, by account.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from rollout.host.session import Session
 from rollout.site import Site
 
 SCRIPT = Path(__file__).parent.parent / "operations" / "audit.sh"
+SHARING = SCRIPT.with_name("sharing.sh")
 _LIMIT = 1800  # seconds; one home may have more files than the rest of the server
 _WHAT = {
     "open": "world-writable",
@@ -25,13 +28,17 @@ _WHAT = {
 
 @dataclass(frozen=True)
 class Finding:
-    """`line` is for the kind "localhost"; `mode`, in octal, for "open" and "setuid"."""
+    """`line` is for the kind "localhost"; `mode`, in octal, for "open" and "setuid".
+
+    `why` is for "shared": how the account uses what belongs to another.
+    """
 
     account: str
     kind: str
     path: str
     mode: str = ""
     line: int = 0
+    why: str = ""
 
 
 def ranges(site: Site) -> list[str]:
@@ -45,18 +52,27 @@ def ranges(site: Site) -> list[str]:
 
 
 def search(session: Session, site: Site) -> list[Finding]:
-    """Search the homes on the host, in one round trip."""
-    return findings(_run(session, ["look", *ranges(site)]))
+    """Search the homes on the host."""
+    found = findings(_run(session, SCRIPT, ["look", *ranges(site)]))
+    return found + sharing(_run(session, SHARING, ranges(site)))
+
+
+def sharing(output: str) -> list[Finding]:
+    """The findings in the output of sharing.sh: what accounts could not use any more with `mac`."""
+    rows = [row.split("\t") for row in output.splitlines()]
+    if odd := [row for row in rows if len(row) != 3]:
+        raise Refused("the output of the audit cannot be read", evidence="\t".join(odd[0])[:500])
+    return [Finding(account, "shared", path, why=why) for account, path, why in rows]
 
 
 def fix(session: Session, site: Site) -> list[str]:
     """Remove the modes that `search` finds. Returns what was fixed: "MODE PATH"."""
-    return _lines(_run(session, ["fix", *ranges(site)]), "mended ")
+    return _lines(_run(session, SCRIPT, ["fix", *ranges(site)]), "mended ")
 
 
 def undo(session: Session) -> tuple[list[str], list[str]]:
     """Restore the modes of the last `fix`. Returns the files restored, and those changed since."""
-    out = _run(session, ["undo"])
+    out = _run(session, SCRIPT, ["undo"])
     return _lines(out, "restored "), _lines(out, "left ")
 
 
@@ -64,8 +80,8 @@ def _lines(out: str, word: str) -> list[str]:
     return [line.removeprefix(word) for line in out.splitlines() if line.startswith(word)]
 
 
-def _run(session: Session, words: list[str]) -> str:
-    text = SCRIPT.read_text(encoding="utf-8")
+def _run(session: Session, script: Path, words: list[str]) -> str:
+    text = script.read_text(encoding="utf-8")
     command = f"sh -s {' '.join(words)} <<'END-OF-AUDIT'\n{text}END-OF-AUDIT\n"
     result = session.run(command, limit=_LIMIT)
     if result.code != 0:
@@ -123,7 +139,12 @@ def data(found: Iterable[Finding]) -> list[dict[str, Any]]:
 
 def table(found: Iterable[Finding]) -> str:
     rows = [
-        (each.account, f"{each.path}:{each.line or ''}".rstrip(":"), each.mode, _WHAT[each.kind])
+        (
+            each.account,
+            f"{each.path}:{each.line or ''}".rstrip(":"),
+            each.mode,
+            each.why or _WHAT[each.kind],
+        )
         for each in found
     ]
     return tabulate(rows, ["account", "file", "mode", ""], disable_numparse=True)

@@ -71,7 +71,9 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
                 -o -path "$jails/*/log/*" \) -prune -o \
                 -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
         fi
-        if kldstat -q -m ipfw; then echo 'module ipfw'; fi
+        for module in ipfw mac_bsdextended mac_seeotheruids; do
+            if kldstat -q -m "$module"; then echo "module $module"; fi
+        done
         set --
         while read -r kind what; do
             case $kind in
@@ -92,6 +94,7 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
             echo '= nat' && ipfw nat show config 2>/dev/null
             echo '= sets' && ipfw set show 2>/dev/null
             echo '= limit' && rctl 2>/dev/null
+            echo '= access' && ugidfw list 2>/dev/null | tail -n +2
             echo '= jail' && jls name path ip4.addr
         } | awk '
             $1 == "=" { kind = $2; next }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
+from rollout.site.mac import MOST_RULES
 from rollout.site.model import LAST_SET, PARTS_AFTER, PARTS_BEFORE, Site
 from rollout.site.policy import HOST, INTERNET, Allow
 
@@ -14,6 +15,12 @@ def contradictions(site: Site) -> Iterator[str]:
     yield from _services(site)
     yield from _policy(site)
     yield from _parameters(site)
+    if len(site.mac.rules(site.uids)) > MOST_RULES:
+        yield (
+            f"jails: their uids have {len(site.uids)} ranges, and the kernel has room for "
+            f"{MOST_RULES} rules, one for each pair of them: expected fewer ranges, or no mac in "
+            "the order"
+        )
     last = max(place.set for place in site.places.values())
     if last > LAST_SET:
         yield (

@@ -22,6 +22,7 @@ from pydantic import (
 
 from rollout.errors import Refused
 from rollout.site.limits import Limits
+from rollout.site.mac import Mac
 from rollout.site.policy import PROTOS, Egress, Policy, Proto
 
 
@@ -355,6 +356,7 @@ class Site(_Table):
     egress: Egress = Egress()
     policy: Policy = Policy()
     accounts: Accounts = Accounts()
+    mac: Mac = Mac()
     jails: dict[Name, Jail]
     services: dict[Name, Service]
     order: Annotated[tuple[Name, ...], Field(min_length=1)]

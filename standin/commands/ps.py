@@ -155,9 +155,17 @@ def ps(host: Host, call: Call) -> Reply:
     shown = [
         process
         for process in processes(host, call, pids)
-        if jail is None or jail in (process.jail, str(process.jid))
+        if (jail is None or jail in (process.jail, str(process.jid)))
+        and _may_see(host, call, process)
     ]
     return Reply(_table(chosen or columns, shown), exit=0 if shown else 1)
+
+
+def _may_see(host: Host, call: Call, process: Process) -> bool:
+    """With mac_seeotheruids(4), whom chroot -u started sees the processes of its own user alone."""
+    uid = host.acting.get(call.pid, 0)
+    hidden = host.kernel.sysctls.get("security.mac.seeotheruids.enabled") == "1"
+    return not uid or not hidden or host.acting.get(process.pid) == uid
 
 
 def _columns(value: str) -> list[str]:

@@ -94,8 +94,15 @@ async def _part(host: Host, rootdir: RootDir, script: str, word: str) -> Reply:
     name = script.rpartition("/")[2]
     conf = RcConf.of(rootdir)
     rcvar = BASE[name].rcvar
-    if rcvar and not regardless and not conf.is_on(rcvar):
+    if rcvar and action != "enabled" and not regardless and not conf.is_on(rcvar):
         return Reply(rc_subr.not_enabled(name, rcvar, word))
+    if name == "ugidfw" and action in ("start", "stop", "restart"):
+        return Reply(await _ugidfw(host, conf, action))
+    return await _repeated(host, conf, script, action, rcvar)
+
+
+async def _repeated(host: Host, conf: RcConf, script: str, action: str, rcvar: str) -> Reply:
+    name = script.rpartition("/")[2]
     match name, action:
         case _, "start" | "restart":
             if rcvar:
@@ -114,7 +121,18 @@ async def _part(host: Host, rootdir: RootDir, script: str, word: str) -> Reply:
         case _, "enabled":
             return Reply(exit=0 if rcvar and conf.is_on(rcvar) else 1)
         case _:
-            raise Unknown(f"{script}: unknown directive '{word}'.\n", 1)
+            raise Unknown(f"{script}: unknown directive '{action}'.\n", 1)
+
+
+async def _ugidfw(host: Host, conf: RcConf, action: str) -> str:
+    """As recorded on 15.0. Its stop removes the rules of all, and leaves the module loaded."""
+    said = ""
+    if action != "start" and host.kernel.access is not None and host.kernel.access.rules:
+        host.kernel.access.rules.clear()
+        said += "MAC bsdextended rules flushed.\n"
+    if action != "stop" and await boot.load_access_rules(host, conf):
+        said += "MAC bsdextended rules loaded.\n"
+    return said
 
 
 @command("/sbin/rcorder")

@@ -54,6 +54,9 @@ def sysctl(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "niqaeN", "usage: sysctl [-bdeFhiloqTtxn] name[=value] ...", 1)
     values = host.kernel.sysctls | {"security.jail.jailed": "1" if call.rootdir.name else "0"}
     values["kern.hostname"] = hostname_of(host, call)
+    if (access := host.kernel.access) is not None:
+        counted = {"rule_count": len(access.rules), "rule_slots": access.slots}
+        values |= {f"security.mac.bsdextended.{key}": str(n) for key, n in counted.items()}
     out, err, code = "", "", 0
     for word in list(values) if "a" in found else rest:
         name, mark, new = word.partition("=")

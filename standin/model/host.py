@@ -36,6 +36,8 @@ class Host:
         self.daemons: list[Daemon] = []
         self.faults = Faults(self.rootdir.root)
         self.reapers: set[int] = set()
+        # Process -> the user that chroot -u started it as: some machines have only one user.
+        self.acting: dict[int, int] = {}
         # In bytes: what nc -l would send at an address and port, what nc sent to a port outside.
         self.offers: dict[tuple[str, int], int] = {}
         self.sent: dict[int, int] = {}

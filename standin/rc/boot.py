@@ -120,6 +120,23 @@ async def securelevel(host: Host, conf: RcConf) -> None:
         host.kernel.sysctls["kern.securelevel"] = conf.get("kern_securelevel") or "-1"
 
 
+async def load_access_rules(host: Host, conf: RcConf) -> bool:
+    """rc.d/ugidfw: the rules are what the script of rc.conf sets. False without that script."""
+    if not host.kernel.has("mac_bsdextended"):
+        host.load_module("mac_bsdextended")
+    script = conf.get("bsdextended_script") or "/etc/rc.bsdextended"
+    if not host.rootdir.path(script).is_file():
+        return False
+    code, text = await host.processes.run(host.rootdir, ["/bin/sh", script], ENVIRONMENT)
+    host.note_console(f"ugidfw: exit {code}\n{text}")
+    return True
+
+
+async def ugidfw(host: Host, conf: RcConf) -> None:
+    if conf.is_on("ugidfw_enable"):
+        await load_access_rules(host, conf)
+
+
 async def hostname(host: Host, conf: RcConf) -> None:
     host.kernel.sysctls["kern.hostname"] = conf.get("hostname")
 
@@ -218,4 +235,5 @@ PARTS: dict[str, Part] = {
     "/etc/rc.d/ipfw": ipfw,
     "/etc/rc.d/jail": jail,
     "/etc/rc.d/securelevel": securelevel,
+    "/etc/rc.d/ugidfw": ugidfw,
 }

@@ -47,6 +47,7 @@ BASE: dict[str, Header] = {
     "sshd": Header("LOGIN FILESYSTEMS", keywords="shutdown", rcvar="sshd_enable"),
     "sysctl": Header(),
     "syslogd": Header("NETWORKING", "SERVERS", "shutdown", "syslogd_enable"),
+    "ugidfw": Header("FILESYSTEMS", "LOGIN", "nojail shutdown", "ugidfw_enable"),
 }
 PORTS: dict[str, Header] = {
     "apache24": Header("LOGIN cleanvar", keywords="shutdown", rcvar="apache24_enable"),

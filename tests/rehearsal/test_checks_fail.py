@@ -22,14 +22,16 @@ from rollout.plan.step import Check, check
 from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Transfer
 from rollout.rehearsal.box import Box, standin_box
-from rollout.site import Site
+from rollout.site import HOST, Site
 from rollout.site.limits import Limits
+from rollout.site.mac import Mac
 from rollout.site.model import Login
 from steps import forward
 from tests.rehearsal.sites import SAMPLE
 from tests.rehearsal.test_bad_hosts import Lying
 
 RULES = "/usr/local/etc/cellblock/rules"
+UGIDFW = "/usr/local/etc/cellblock/ugidfw"
 UIDS = (1001, 1999)
 PLACE = site.read(SAMPLE).places["mysql"]
 WAYS = forward.ways(site.read(SAMPLE), "web")
@@ -92,6 +94,10 @@ def _limited(**limits: Any) -> Any:
         return site.model_copy(update={"jails": {**site.jails, "web": web}})
 
     return changed
+
+
+def _apart(**table: str) -> Any:
+    return lambda site: site.model_copy(update={"mac": Mac.model_validate(table)})
 
 
 def _elsewhere(site: Site) -> Site:
@@ -187,6 +193,24 @@ CASES = [
         site=_limited(cpus="1"),
         functions="cpuset() { echo 'jail 1 mask: 0, 1'; }",
     ),
+    replace(lacking("mac::kernel_has_the_framework"), functions="sysctl() { false; }"),
+    broken(
+        "mac::nobody_else_uses_it",
+        "kldload mac_bsdextended && ugidfw set 3 subject uid 80 object uid 0 mode rsx",
+        script=UGIDFW,
+    ),
+    replace(lacking("mac::daemons_are_no_accounts"), site=_with("web", user="user001")),
+    replace(lacking("mac::groups_are_as_the_site_file_says"), site=_apart(watchers="nosuch")),
+    replace(lacking("mac::groups_are_as_the_site_file_says"), site=_apart(shared="user001")),
+    replace(lacking("mac::groups_are_as_the_site_file_says"), site=_apart(shared="wheel")),
+    broken(
+        "mac::accounts_share_nothing",
+        "touch /usr/home/user001/old && chown user002 /usr/home/user001/old",
+    ),
+    lacking("mac::rules_are_in_force"),
+    lacking("mac::all_comes_back_at_boot", script=UGIDFW, lines=("ugidfw set 0 x",)),
+    lacking("mac::accounts_are_kept_apart", place=HOST),
+    lacking("mac::processes_of_others_are_hidden", place=HOST),
     broken("mail::maps_can_be_rebuilt", "echo 'no colon' >> /etc/mail/aliases"),
     broken("mail::queue_can_be_moved", "mv /var/spool/mqueue /x && ln -s /x /var/spool/mqueue"),
     broken(

@@ -38,7 +38,7 @@ SUBJECTS = sorted(
 ALL = plan.make(
     SAMPLE.model_copy(
         update={
-            "order": (*SAMPLE.order, "mysql_by_name", "mysql_quota"),
+            "order": (*SAMPLE.order, "mysql_by_name", "mysql_quota", "mac"),
             "accounts": SAMPLE.accounts.model_copy(update={"handler": "fpm"}),
         }
     )

@@ -79,3 +79,13 @@ def test_what_still_says_localhost_is_found_and_nothing_else(tmp_path: Path) -> 
     expected = [["localhost", str(line), name] for name in names for line in CASES[name][1]]
     assert sorted(found) == sorted(expected)
     assert "SECRET" not in done.stdout
+
+
+def test_what_accounts_use_of_each_other_is_listed() -> None:
+    found = audit.sharing("alice\t/home/alice/my x.php:3\tnames the home of bob\n")
+    assert found == [
+        Finding("alice", "shared", "/home/alice/my x.php:3", why="names the home of bob")
+    ]
+    assert "names the home of bob" in audit.table(found)
+    with pytest.raises(Refused, match="cannot be read"):
+        audit.sharing("alice\t/x\n")

@@ -14,6 +14,7 @@ from rollout.host.bundle import Command
 from rollout.plan.step import Step
 from rollout.site import Listen
 from rollout.site.limits import Limits
+from rollout.site.mac import Mac
 from rollout.site.model import Login
 
 PROJECT = Path(__file__).parents[3]
@@ -31,7 +32,8 @@ _LIMITED = _JAIL.model_copy(
 PLAN = plan.make(
     SAMPLE.model_copy(
         update={
-            "order": (*SAMPLE.order, "mysql_by_name", "mysql_quota"),
+            "order": (*SAMPLE.order, "mysql_by_name", "mysql_quota", "mac"),
+            "mac": Mac(shared="team", watchers="wheel"),
             "services": {**SAMPLE.services, "web": _SECURE},
             "accounts": SAMPLE.accounts.model_copy(update={"handler": "fpm"}),
             "jails": {**SAMPLE.jails, "web": _LIMITED},
