@@ -55,7 +55,7 @@ lint: develop
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/shellcheck -s sh -x rollout/host/host.sh rollout/host/looking.sh rollout/engine/drift.sh operations/audit.sh tests/checks/accounts.sh tests/checks/logins.sh tests/checks/pages.sh
+	$(BIN)/shellcheck -s sh -x rollout/host/host.sh rollout/host/looking.sh rollout/engine/drift.sh operations/audit.sh operations/sharing.sh tests/checks/accounts.sh tests/checks/mac.sh tests/checks/logins.sh tests/checks/pages.sh
 
 crash: develop
 	$(BIN)/python -m tests.crash $(if $(ONLY),--only '$(ONLY)') $(if $(ORDER),--order '$(ORDER)')

@@ -1,13 +1,15 @@
 """How programs in a jail send mail with sendmail(1): as they did on the host.
 
 The base system's sendmail hands it to 127.0.0.1, which leads to the mail server wherever that is;
-what it could not hand over waits for the jail's queue runner.
+what it could not hand over waits for the jail's queue runner. The queue lies beside the host's:
+what still waits there when the jail goes is the host's to send.
 """
 
 from __future__ import annotations
 
 from operations import jail as jails
-from operations import mail
+from operations import mail, queues
+from operations.mount import Nullfs
 from rollout.plan.step import Check, Gate, Use, check, use
 from rollout.site import HOST, INTERNET, Site
 from steps.base import until_policy
@@ -15,6 +17,10 @@ from steps.render import render
 
 _MAIL = "mail"
 _BEFORE = f"{_MAIL}.cutover"
+_QUEUE = queues.SUBMISSION
+_DELIVER = "/usr/libexec/sendmail/sendmail -q -Ac"
+_MTAS = "sendmail|master|exim"
+"""The daemons of the host that may take the mail: sendmail's, Postfix's, Exim's."""
 
 
 def is_mails(site: Site, jail: str) -> bool:
@@ -22,12 +28,28 @@ def is_mails(site: Site, jail: str) -> bool:
     return _MAIL in site.jails[jail].services
 
 
+def sends(site: Site, jail: str) -> bool:
+    """Whether programs in the jail send mail to a server elsewhere."""
+    return _MAIL in site.services and not is_mails(site, jail)
+
+
+def mounts(site: Site, jail: str) -> list[Nullfs]:
+    if not sends(site, jail):
+        return []
+    target = site.root(jail) + _QUEUE.directory
+    return [Nullfs(queues.of_jail(_QUEUE, jail), target, writable=True, nosuid=True)]
+
+
 def fitted(site: Site, jail: str) -> list[Use]:
     """What adapts the jail's copy of /etc/mail before the jail first runs."""
     root = site.root(jail)
     found = [use(mail.own_name_kept, file=f"{root}/etc/mail/submit.cf", asked=own_name(site))]
-    if is_mails(site, jail) or _MAIL not in site.services:
+    if not sends(site, jail):
         return found
+    found += [
+        use(queues.made, queue=_QUEUE, jail=jail),
+        use(queues.returned, queue=_QUEUE, jail=jail, processes=_MTAS, then=_DELIVER),
+    ]
     content = render("mail/mailer.conf")
     found.append(use(jails.private, root=root, name="etc/mail/mailer.conf", content=content))
     if _host_serves(site, jail):
@@ -66,7 +88,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
 
 def checks(site: Site, jail: str) -> tuple[Check, ...]:
     """After a jail is built: its programs' mail is taken as the host's, and nothing is kept."""
-    if is_mails(site, jail) or _MAIL not in site.services:
+    if not sends(site, jail):
         return ()
     there = [name for name in site.built if not is_mails(site, name)]
     so_far = there[: there.index(jail) + 1]
@@ -74,6 +96,7 @@ def checks(site: Site, jail: str) -> tuple[Check, ...]:
     until = f"{site.builder(later[0])}.jail" if later else _ends(site)
     return (
         check("mail::queue_runner_runs_in_jail", jail=jail),
+        check("jail::has_mounted", jail=jail, path=_QUEUE.directory),
         # Each asks for all jails so far at once, and ends the one before.
         check("mail::is_taken_from_jails_as_from_the_host", until=until, senders=" ".join(so_far)),
     )

@@ -111,7 +111,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     root = site.root(name)
     home = f"{site.base.jails}/{name}"
     private = local_etc(site, name)
-    mounts = [*_mounts(site, name, home), *more]
+    mounts = [*_mounts(site, name, home), *submission.mounts(site, name), *more]
     shown = [each for each in mounts if each.shown]
     points = sorted({_point(root, private, each.target) for each in mounts} - set(jail.BASE))
     points += [os.path.relpath(each.source, root) for each in shown]
@@ -252,8 +252,8 @@ def _point(root: str, private: str, target: str) -> str:
 
 
 def _etc(site: Site, name: str, rcvars: list[str]) -> dict[str, str]:
-    sends = "mail" in site.services and not submission.is_mails(site, name)
-    return {"rc.conf": render("jail/rc.conf", name=name, rcvars=rcvars, runs_queue=sends)}
+    runs = submission.sends(site, name)
+    return {"rc.conf": render("jail/rc.conf", name=name, rcvars=rcvars, runs_queue=runs)}
 
 
 def _names(site: Site, name: str) -> list[Use]:

@@ -10,7 +10,12 @@ from standin.model.host import Host
 WORLD = "WARNING: World writable directory /tmp\n"
 
 
-@command("/usr/sbin/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases")
+@command(
+    "/usr/sbin/sendmail",
+    "/usr/libexec/sendmail/sendmail",
+    "/usr/bin/mailq",
+    "/usr/bin/newaliases",
+)
 async def sendmail(host: Host, call: Call) -> Reply:
     words = list(call.args)
     if words in ([], ["-Ac"]) and call.name == "mailq":

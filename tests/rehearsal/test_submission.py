@@ -95,6 +95,22 @@ def test_what_waits_in_a_jail_is_delivered_by_its_queue_runner(tmp_path: Path) -
         assert arrived(box, "waits")
 
 
+@pytest.mark.parametrize("mailer", ["sendmail", "postfix"])
+def test_what_waits_in_a_jail_when_it_goes_is_sent_by_the_host(tmp_path: Path, mailer: str) -> None:
+    made = ordered("web") if mailer == "sendmail" else postfix("mysql", "web")
+    base = BaseHost.sample() if mailer == "sendmail" else BaseHost.with_postfix()
+    with opened(made, tmp_path, base) as box:
+        with runner(made, box) as run:
+            run.apply()
+            typed(box, f"service {mailer} onestop")
+            sent(box, "waits")
+            assert len(kept(box)) == 2
+            typed(box, f"service {mailer} onestart")
+            run.rollback()
+        assert arrived(box, "waits")
+        assert typed(box, "ls -d /var/spool/clientmqueue*").split() == ["/var/spool/clientmqueue"]
+
+
 def test_a_jail_whose_mail_the_server_does_not_relay_is_undone(tmp_path: Path) -> None:
     made = ordered("web")
     with opened(made, tmp_path, BaseHost.sample()) as box, runner(made, box) as run:
