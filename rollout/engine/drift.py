@@ -266,15 +266,12 @@ def _set_aside(session: Session, found: Drift, undone: Collection[str]) -> str:
         forgotten.setdefault(found.destroyer(change, undone), []).extend(change.facts)
     own, inside = found.files(lost)
     name = f"{ASIDE}/{time.strftime('%Y-%m-%dT%H.%M.%SZ', time.gmtime())}"
-    packs = bool(own or inside)
     lines = ["umask 077", f"mkdir -p {ASIDE}", f"printf '%s\\n' {quote(table(lost))} > {name}.txt"]
-    if packs:
-        lines += [
-            f"{_packed('-cf', name, own)}",
-            # In a jail's tree a file may go at any moment, and its root could see to that.
-            f"{{ {_packed('-rf', name, inside)} || :; }}",
-            f"fsync {name}.tar",
-        ]
+    if own or inside:
+        lines.append(_packed("-cf", name, own))
+        if inside:  # a file in a jail's tree may go at any moment, and its root could see to that
+            lines.append(f"{{ {_packed('-rf', name, inside)} || :; }}")
+        lines.append(f"fsync {name}.tar")
     for step, facts in forgotten.items():
         ordered = "".join(f"{fact}\n" for fact in sorted(facts, key=os.fsencode))
         lines.append(f"printf %s {quote(ordered)} > {JOURNAL}/steps/{step}/print.forgotten")

@@ -34,7 +34,8 @@ ASKED = (
     ("kldstat", "-q", "-m", "ipfw"),
 )
 _OF_A_JAIL = re.compile(
-    r"/usr/jails/[^/]+/root/(dev|tmp|var/(run|log|tmp|spool/clientmqueue/sm-client\.pid))"
+    r"/usr/jails/[^/]+/root/(dev|tmp|var/(run|log|tmp|spool/clientmqueue/sm-client\.pid))|"
+    r"/var/spool/clientmqueue-[^/]+/sm-client\.pid"
 )
 _PID = re.compile(r"^(\S+\s+\S+\s+)\d+", re.MULTILINE)
 

@@ -226,7 +226,7 @@ def needs_of_apache(sample: Site, age: int, program: str) -> list[str]:
     rows = (
         "  506 apache2  text v r r-------   -       - -   /usr/local/sbin/httpd",
         f"  777 sendmail text v r r-------   -       - -   {program}",
-        "  777 sendmail  cwd v d r-------   -       - -   /var/spool/clientmqueue",
+        "  777 sendmail  cwd v d r-------   -       - -   /var/spool/elsewhere",
     )
     bound = "www      apache2    506   3  tcp4   *:80                  *:*"
     said = [bound, "= first", f"506 506 99 777 506 {age} ", "= opened", *rows]

@@ -14,7 +14,9 @@ from pyinfra.api.facts import FactBase
 
 from operations import facts
 from operations.facts import (
+    AccessRules,
     Capabilities,
+    Exempt,
     HasLine,
     HasOurLine,
     HostRules,
@@ -66,6 +68,8 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, Any]] = {
     Jails: {},
     JailConf: {},
     JailRules: {"jail": "web"},
+    AccessRules: {},
+    Exempt: {},
     ServiceRuns: {"script": "named"},
     Rotated: {"logs": ["/var/log/httpd-access.log", "/var/log/mysql/"]},
     Path: {"path": "/etc/rc.conf"},

@@ -215,7 +215,7 @@ def test_a_log_that_the_host_has_too_is_not_the_new_jails_to_rotate() -> None:
     made = changed({"mounts": (Mount(source="/srv", writable=True), Mount(source="/ro"))})
     [rotated] = used(made, "logs.rotated_in_jail")
     assert rotated["logs"] == list(SAMPLE.services["web"].log_files)
-    assert rotated["shared"] == ["/usr/local/www", "/srv"]
+    assert rotated["shared"] == ["/usr/local/www", "/srv", "/var/spool/clientmqueue"]
 
 
 def test_configuration_is_copied_with_the_rc_script() -> None:

@@ -58,8 +58,8 @@ def test_an_unknown_subject_is_named_with_those_that_there_are() -> None:
     assert "site.example.toml: order: 'postgres' is unknown" in told
     assert 'order = ["preflight", "postgres"]' in told
     known = (
-        "base, bind, egress, mail, mysql, mysql_by_name, mysql_quota, network, policy, preflight, "
-        "traffic, web"
+        "base, bind, egress, mac, mail, mysql, mysql_by_name, mysql_quota, network, policy, "
+        "preflight, traffic, web"
     )
     assert known in told
 
