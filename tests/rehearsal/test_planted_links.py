@@ -38,8 +38,9 @@ IN_EACH_JAIL = {
     "var is a link": 'swap "$j/root/var" /etc',
     "var/run is a link": 'swap "$j/root/var/run" /etc',
     "usr is a link": 'swap "$j/root/usr" /etc',
-    "the queue has links": "for n in dfA1 qfA1 hfA2 xfA1; do"
-    " ln -sfh /etc/rc.conf /var/spool/mqueue-mail/$n; done",
+    "the queues have links": "for n in dfA1 qfA1 hfA2 xfA1; do"
+    " for q in /var/spool/mqueue-mail /var/spool/clientmqueue-${j##*/}; do"
+    ' if [ -d "$q" ]; then ln -sfh /etc/rc.conf "$q/$n"; fi; done; done',
     "new files lead out": "for f in php-fpm.conf php-fpm.conf.before .packed.tar .my.cnf; "
     'do ln -sfh /etc "$j/local-etc/$f"; ln -sfh /etc "$j/root/etc/$f"; done',
 }
@@ -65,7 +66,7 @@ for j in /usr/jails/*; do for d in etc var var/run usr; do
     if [ -e "$j/root/$d.was" ]; then echo "$j/root/$d.was"; fi; done; done >>/tmp/was
 while read -r was; do if [ -L "${was%.was}" ]; then rm "${was%.was}"; fi
     if [ -e "$was" ]; then mv "$was" "${was%.was}"; fi; done </tmp/was
-find /usr/jails/*/root/etc /usr/jails/*/local-etc /var/spool/mqueue-mail -maxdepth 1 \
+find /usr/jails/*/root/etc /usr/jails/*/local-etc /var/spool/*mqueue-* -maxdepth 1 \
     -type l -name '*[.A]*' >/tmp/was 2>/dev/null
 while read -r link; do case $(readlink "$link") in /etc*) rm "$link";; esac; done </tmp/was
 rm -f /tmp/was /tmp/each
@@ -84,7 +85,7 @@ def state(path: Path) -> State:
 
 
 NOT_COMPARED = (
-    *("var/spool/mqueue-mail/", "var/spool/clientmqueue-mail/"),
+    *("var/spool/mqueue-mail/", "var/spool/clientmqueue-"),
     "var/spool/clientmqueue/sm-client.pid",  # of the host's queue runner, another one each time
 )
 
