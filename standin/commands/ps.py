@@ -43,10 +43,17 @@ class Process:
     kernel: Kernel
 
     def age(self) -> int:
-        """Seconds since it started; setting the clock does not change them."""
+        """Seconds since it started; setting the clock does not change them.
+
+        0 for one that has ended since it was listed: ps(1) has all of a process from one moment.
+        """
         if self.pid == INIT:
             return self.kernel.uptime()
-        ticks = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        try:
+            text = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return 0
+        ticks = int(text.rpartition(")")[2].split()[19])
         return int(time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
 
     def field(self, name: str) -> str:
