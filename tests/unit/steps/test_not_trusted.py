@@ -23,6 +23,7 @@ from tests.unit.steps.test_sample_steps import DOVECOT, PLAN
 _WORD = r"""(?:'[^']*'|"[^"]*"|[^\s;&|<>()'"])+"""
 _ONE_NAME = r"""/(?:"\$[ns]"|\$[cd]\b)"""
 """A variable with one file name in it: of `ls`, of find -execdir, or made without a slash."""
+_QUEUE = r"/var/spool/\w+-(?:bind|mysql|web|mail)"
 _STOPPED = r"if jls -j \S+ jid >/dev/null 2>&1; then [^;]*; (?:else if|elif)"
 
 ALLOWED = {
@@ -36,16 +37,17 @@ ALLOWED = {
     "text that is compared, or what a link says": r"-v (?:logs|below|root)=(?:'[^']*'|\S+)|"
     r"\bln -sf?h \S+(?= )|\)\" = \S+(?= \])",
     "the queue itself, which a jail has mounted and cannot replace": r"(?:\bcd|\bfsync \.|"
-    r"\bfsync|\[ -d|\binstall -d -m \d+ -o \w+ -g \w+|\bcd / && rm -rfx) /var/spool/\w+-mail"
-    r"(?=[ ;)]|$)|echo \"/var/spool/\w+-mail still has mail\"",
+    rf"\bfsync|\[ -d|\binstall -d -m \d+ -o \w+ -g \w+|\bcd / && rm -rfx) {_QUEUE}"
+    rf"(?=[ ;)]|$)|echo \"{_QUEUE} still has mail\"",
     "a file directly in the queue: its last name, not followed": r"(?:\bmv -h \S+|\brm -f|"
     r"\brm -rfx|-L|-e|-f|-ef|\becho)"
-    rf" /var/spool/\w+-mail{_ONE_NAME}|\bmv -h /var/spool/\w+-mail{_ONE_NAME}|"
-    rf"\[ /var/spool/\w+-mail{_ONE_NAME} -ef",
+    rf" {_QUEUE}{_ONE_NAME}|\bmv -h {_QUEUE}{_ONE_NAME}|"
+    rf"\[ {_QUEUE}{_ONE_NAME} -ef",
 }
 """Why it is safe -> what it looks like."""
 QUEUES = [
-    queues.of_jail(each, "mail") for each in (queues.SENDMAIL, queues.SUBMISSION, queues.POSTFIX)
+    *(queues.of_jail(each, "mail") for each in (queues.SENDMAIL, queues.POSTFIX)),
+    *(queues.of_jail(queues.SUBMISSION, jail) for jail in ("bind", "mysql", "web", "mail")),
 ]
 
 
