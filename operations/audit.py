@@ -1,8 +1,10 @@
-"""Users' homes: no script there may still use MySQL through localhost."""
+"""Users' homes: the scripts that look there, and a step that wants none to use MySQL through
+localhost.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pyinfra.api import operation
@@ -10,6 +12,13 @@ from pyinfra.api import operation
 from operations.command import ANY, Commands, Reversible, quote
 
 SCRIPT = Path(__file__).with_name("audit.sh")
+SHARING = SCRIPT.with_name("sharing.sh")
+
+
+def typed(script: Path, words: Iterable[str]) -> str:
+    """sh that runs a script of this machine on the host, without a file there."""
+    text = script.read_text(encoding="utf-8")
+    return f"sh -s {' '.join(words)} <<'END-OF-SCRIPT'\n{text}END-OF-SCRIPT\n"
 
 
 @operation()

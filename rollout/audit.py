@@ -11,12 +11,11 @@ from typing import Any
 
 from tabulate import tabulate
 
+from operations.audit import SCRIPT, SHARING, typed
 from rollout.errors import Refused
 from rollout.host.session import Session
 from rollout.site import Site
 
-SCRIPT = Path(__file__).parent.parent / "operations" / "audit.sh"
-SHARING = SCRIPT.with_name("sharing.sh")
 _LIMIT = 1800  # seconds; one home may have more files than the rest of the server
 _WHAT = {
     "open": "world-writable",
@@ -81,9 +80,7 @@ def _lines(out: str, word: str) -> list[str]:
 
 
 def _run(session: Session, script: Path, words: list[str]) -> str:
-    text = script.read_text(encoding="utf-8")
-    command = f"sh -s {' '.join(words)} <<'END-OF-AUDIT'\n{text}END-OF-AUDIT\n"
-    result = session.run(command, limit=_LIMIT)
+    result = session.run(typed(script, words), limit=_LIMIT)
     if result.code != 0:
         raise Refused(f"the audit of {session.target.name} failed", evidence=result.err[-2000:])
     return result.out

@@ -355,16 +355,15 @@ class Runner:
         before = entry.number - 1
         wanted = list(self.plan.checks(before, back=True))
         staying = {checks.named(each) for each in self.plan.checks(keep, back=True)}
-        passing = {checks.named(each) for each in wanted} - staying
+        going = {checks.named(each) for each in wanted} - staying
         self.listener.checking(entry.name, len(wanted))
         step_run.verdicts = self.run_checks(wanted)
-        failed = _failed(step_run.verdicts)
-        if going := [each for each in failed if each.name in passing]:
+        failed = [each for each in _failed(step_run.verdicts) if each.name not in going]
+        if false := [each for each in _failed(step_run.verdicts) if each.name in going]:
             self.listener.note(
                 "checks fail of steps that are undone next; the rollback goes on:\n"
-                f"{_evidence(going)}"
+                f"{_evidence(false)}"
             )
-            failed = [each for each in failed if each not in going]
         if failed:
             raise Stuck(
                 f"{entry.name} was undone, but checks of the steps before it fail",

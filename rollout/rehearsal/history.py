@@ -93,23 +93,21 @@ def remarks(steps: Iterable[Step], release: str, *, strict: bool) -> list[str]:
     `strict`, raises Refused if one was not, in its current form, on a FreeBSD of the release.
     """
     known = read()
-    here: list[Entry] = []
-    lines: list[str] = []
+    steps = list(steps)
+    here = [known[_key(step, release)] for step in steps if _key(step, release) in known]
     lacking: dict[str, list[str]] = {}
     for step in steps:
-        if _key(step, release) in known:
-            here.append(known[_key(step, release)])
-            continue
-        lacking.setdefault(_instead(step, known, release), []).append(step.name)
+        if _key(step, release) not in known:
+            lacking.setdefault(_instead(step, known, release), []).append(step.name)
+    lines = [f"{how}: {', '.join(names)}" for how, names in sorted(lacking.items(), reverse=True)]
     if lacking and strict:
         raise Refused(
-            f"{sum(map(len, lacking.values()))} of {len(here) + sum(map(len, lacking.values()))} "
-            f"steps were not rehearsed on FreeBSD {release} in their current form (--strict)",
-            evidence="\n".join(f"{how}: {', '.join(names)}" for how, names in lacking.items()),
+            f"{len(steps) - len(here)} of {len(steps)} steps were not rehearsed on FreeBSD "
+            f"{release} in their current form (--strict)",
+            evidence="\n".join(lines),
             todo="rehearse them with this site file on a box of that release (docs/box.md), or "
             "apply without --strict",
         )
-    lines += [f"{how}: {', '.join(names)}" for how, names in sorted(lacking.items(), reverse=True)]
     for box in sorted({entry.box for entry in here}):
         on = [entry for entry in here if entry.box == box]
         last = max(entry.when for entry in on)

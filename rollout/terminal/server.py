@@ -20,6 +20,7 @@ from rollout.probe.private import private_watches
 from rollout.rehearsal import history
 from rollout.report import record
 from rollout.report.plans import Ahead
+from rollout.site import Site
 
 _PATIENCE = 1.0  # seconds: a connection that takes longer is announced
 
@@ -32,7 +33,7 @@ def connected(
     manual: ManualEntry | None = None,
 ) -> Iterator[Runner]:
     """A runner for the live host. Raises Unreachable if the host does not answer."""
-    target = _ssh(made)
+    target = ssh(made.site)
     with (
         closing(FromOutside(target)) as outside,
         Runner(
@@ -65,7 +66,7 @@ def watched(
     manual: ManualEntry | None = None,
 ) -> None:
     """Run while the prober watches the services, and show the result, however the run ends."""
-    target = _ssh(made)
+    target = ssh(made.site)
     with (
         record.Record(made, name, target.name, record.folder(made.site.name, name), say) as kept,
         connected(made, listener, answer, manual) as runner,
@@ -123,6 +124,7 @@ def ahead(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
         ]
 
 
-def _ssh(made: Plan) -> Ssh:
-    host = made.site.host
+def ssh(site: Site) -> Ssh:
+    """The way to the host that the site file says."""
+    host = site.host
     return Ssh(host.address, host.user, host.port, host.key, host.known_hosts, host.become)

@@ -5,34 +5,16 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from box.kinds import KINDS
 from rollout import plan, site
-from rollout.plan import Plan
-from rollout.rehearsal.box import Box, standin_box
 from tests.breakin.play import Played, told
 from tests.rehearsal.sites import FIRST, SAMPLE
 
 _GUEST = Path(__file__).parents[2] / "box" / "site.toml"
-
-
-@contextmanager
-def _box(made: Plan, on: str, image: Path | None) -> Iterator[Box]:
-    if on == "qemu":
-        from box.qemu.box import qemu_box
-
-        with qemu_box(made.site, image, click.echo) as box:
-            yield box
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="cellblock-breakin-") as folder,
-        standin_box(made.site, Path(folder)) as box,
-    ):
-        yield box
 
 
 @click.command(help=__doc__)
@@ -51,7 +33,10 @@ def main(on: str, image: Path | None, order: str | None, quick: bool) -> None:
     def say(text: str) -> None:
         click.echo(f"{time.monotonic() - began:6.0f} {text}")
 
-    with _box(made, on, image) as box:
+    with (
+        tempfile.TemporaryDirectory(prefix="cellblock-breakin-") as folder,
+        KINDS[on].open(made.site, Path(folder), image, click.echo) as box,
+    ):
         say(f"{box.name}: {', '.join(made.site.order)}")
         played = Played(made, box, say, quick=quick)
         played.whole()

@@ -11,10 +11,11 @@ from rollout.engine.runner import Runner
 from rollout.errors import CellblockError
 from rollout.host.session import Session
 from rollout.plan import Plan
-from rollout.plan.step import Check, Gate
+from rollout.plan.step import Check
 from rollout.rehearsal.box import Box
 from rollout.site import JOURNAL
 from tests.breakin.siege import Siege, Try
+from tests.rehearsal.on_standin import yes
 
 Say = Callable[[str], None]
 
@@ -38,10 +39,6 @@ class Outcome:
             if each not in self.succeeded:
                 self.succeeded.append(each)
                 say(f"  SUCCESS {self.phase}: {each}")
-
-
-def _yes(step: str, gate: Gate) -> str:
-    return "the attacker"
 
 
 class _Notes(Listener):
@@ -107,10 +104,10 @@ class Played:
     def _runner(self, then: Callable[[Result], None] = lambda result: None) -> Runner:
         notes = _Notes(self.say, then)
         kind = _Quick if self.quick else Runner
-        return kind(self.plan, self.box.target, self.box.outside, notes, _yes)
+        return kind(self.plan, self.box.target, self.box.outside, notes, yes)
 
     def _verify(self, phase: Outcome) -> None:
-        with Runner(self.plan, self.box.target, self.box.outside, Listener(), _yes) as runner:
+        with Runner(self.plan, self.box.target, self.box.outside, Listener(), yes) as runner:
             verdicts = runner.verify()
         self.say(f"  verify: {sum(e.passed for e in verdicts)} of {len(verdicts)}")
         phase.ended += [f"verify: {e.name}: {e.message}" for e in verdicts if not e.passed]

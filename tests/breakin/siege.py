@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
@@ -121,22 +121,16 @@ class Siege:
 
     # In the jails.
 
-    def play(self, tries: Sequence[Try]) -> int:
-        """Type these in their jails, one after the other. Returns how many."""
+    def play(self, tries: Sequence[Try]) -> None:
+        """Type these in their jails, one after the other."""
         pids = f"victim=$(cat {HERE}/pid); victim_www=$(cat {HERE}/pid-www)"
         self.sh("\n".join([pids, *(self._typed(each) for each in tries), "true"]))
-        return len(tries)
 
     def _typed(self, one: Try) -> str:
-        jail = self.site.jails[one.jail]
-        others = [str(self.site.jails[e].address) for e in self.site.built if e != one.jail]
         known = {
             "mark": one.mark,
             "jail": one.jail,
-            "own": str(jail.address),
-            "other": (others or [str(jail.address)])[0],
-            "third": (others or [str(jail.address)])[-1],
-            "wan": str(self.site.host.wan_address),
+            **self._addresses(one),
             "pace": "1" if self.model else "2",  # seconds; an emulated processor forks slowly
         }
         names = " ".join(f"{name}={quote(value)}" for name, value in known.items())
@@ -147,6 +141,14 @@ class Siege:
             f"jexec {self._as(one)}{one.jail} {within}sh -c "
             f'"victim=$victim victim_www=$victim_www\n"{quote(script)} </dev/null >/dev/null 2>&1'
         )
+
+    def _addresses(self, one: Try) -> dict[str, str]:
+        """The names that an attempt has for addresses."""
+        own = str(self.site.jails[one.jail].address)
+        others = [str(self.site.jails[e].address) for e in self.site.built if e != one.jail]
+        others = others or [own]
+        wan = str(self.site.host.wan_address)
+        return {"own": own, "other": others[0], "third": others[-1], "wan": wan}
 
     def _as(self, one: Try) -> str:
         if one.attempt.whom == "root":
@@ -199,15 +201,9 @@ class Siege:
     def reached(self, one: Try, source: str = "") -> bool:
         """On the stand-in: whether anybody would answer."""
         assert self.model is not None
-        others = [str(self.site.jails[e].address) for e in self.site.built if e != one.jail]
-        own = str(self.site.jails[one.jail].address)
-        known = {
-            "$own": own,
-            "$other": (others or [own])[0],
-            "$wan": str(self.site.host.wan_address),
-        }
+        known = self._addresses(one)
         address, port, proto = one.attempt.reaches.split()
-        address = known["$wan"] if source else known.get(address, address)
+        address = known["wan"] if source else known.get(address.removeprefix("$"), address)
         owner = self.model.who_answers(address, int(port), proto, source or one.jail)
         return owner is not None and owner != one.jail
 
@@ -230,11 +226,7 @@ class Siege:
         wrong = [e for e in can if e not in there or e in before or e in after]
         return wrong + deaf, len(can) + len(near)
 
-    def _all(self, tries: Sequence[Try], what: object) -> None:
-        assert callable(what)
-        goals: list[tuple[Try, Goal]] = [(each, each.attempt.goal) for each in tries]
+    def _all(self, tries: Sequence[Try], what: Callable[[Goal], str]) -> None:
         lines = [of_kernel.STATE, f"secret={self.secret}"]
-        self.sh(
-            "\n".join([*lines, *(self._each(one, f"( {what(goal)} )") for one, goal in goals)])
-            + "\ntrue"
-        )
+        lines += [self._each(each, f"( {what(each.attempt.goal)} )") for each in tries]
+        self.sh("\n".join([*lines, "true"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from shlex import quote
 
 from rollout.host.session import Session
@@ -95,28 +96,21 @@ class Host:
             code, out = self.sh(ask.sh, ask.where)
             return f"exit {code}: {out.strip()}"
         silent = ask.refused or ask in self.silent
+        deadline = time.monotonic() + (1 if silent else _ANSWERS_WITHIN)
+        while (said := self._said(ask)) is None and time.monotonic() < deadline:
+            time.sleep(0.5)
+        if said is None and not self.moved:
+            self.silent.add(ask)
+        return NOBODY if said is None else said
+
+    def _said(self, ask: Ask) -> str | None:
+        """What the port says: its content on a real FreeBSD, on the stand-in that somebody does."""
         on_freebsd = not isinstance(self.box.target, StandIn)
         if on_freebsd and (question := self.question(ask)) is not None:
-            return self._content(ask, question, silent=silent)
-        deadline = time.monotonic() + (1 if silent else _ANSWERS_WITHIN)
-        while not (there := self._answers(ask)) and time.monotonic() < deadline:
-            time.sleep(0.5)
-        if not there and not self.moved:
-            self.silent.add(ask)
-        return SOMEBODY if there else NOBODY
-
-    def _content(self, ask: Ask, question: Question, *, silent: bool) -> str:
-        deadline = time.monotonic() + (1 if silent else _ANSWERS_WITHIN)
-        while True:
-            try:
+            with suppress(Exception):  # whatever it raises is no answer, as for a probe
                 return asked(question, secrets.token_hex(6))
-            except Exception:  # whatever it raises is no answer, as for a probe
-                if time.monotonic() > deadline:
-                    break
-            time.sleep(0.5)
-        if not self.moved:
-            self.silent.add(ask)
-        return NOBODY
+            return None
+        return SOMEBODY if self._answers(ask) else None
 
     def sql(self, statement: str) -> str:
         """The rows that a program on the host gets over TCP."""

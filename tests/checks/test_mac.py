@@ -7,11 +7,11 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from operations import audit
 from operations.facts import SEES_ALL, AccessRules
 from rollout.site import HOST, Site
 
 _TRIES = Path(__file__).with_name("mac.sh")
-_SHARING = Path(__file__).parents[2] / "operations" / "sharing.sh"
 _ACCOUNTS = 8
 """So many try each other at each place: the rules are by ranges of uids, not by account."""
 _ENABLED = "security.mac.bsdextended.enabled"
@@ -19,7 +19,16 @@ _ENABLED = "security.mac.bsdextended.enabled"
 
 def of_ranges(site: Site) -> str:
     """The uids of accounts, as the scripts read them."""
-    return " ".join(f"{low}:{high}" for low, high in site.uids)
+    return " ".join(_ranges(site))
+
+
+def _ranges(site: Site) -> list[str]:
+    return [f"{low}:{high}" for low, high in site.uids]
+
+
+def _rows_of(host: Any, name: str) -> list[list[str]]:
+    """The rows of /etc/passwd or /etc/group."""
+    return [row.split(":") for row in host.check_output(f"cat /etc/{name}").splitlines()]
 
 
 def test_kernel_has_the_framework(host: Any) -> None:
@@ -56,7 +65,7 @@ def test_nobody_else_uses_it(host: Any, script: str) -> None:
 
 def test_daemons_are_no_accounts(host: Any, site: Site) -> None:
     """A web server with a uid among those of accounts would read no page of theirs."""
-    rows = [row.split(":") for row in host.check_output("cat /etc/passwd").splitlines()]
+    rows = _rows_of(host, "passwd")
     uids = {row[0]: int(row[2]) for row in rows if len(row) > 2}
     found = [
         f"services.{name}.user = {service.user} (uid {uids[service.user]})"
@@ -70,18 +79,16 @@ def test_daemons_are_no_accounts(host: Any, site: Site) -> None:
 
 
 def test_groups_are_as_the_site_file_says(host: Any, site: Site) -> None:
-    groups = [row.split(":") for row in host.check_output("cat /etc/group").splitlines()]
-    gids = {row[0]: row[2] for row in groups if len(row) > 2}
+    gids = {row[0]: row[2] for row in _rows_of(host, "group") if len(row) > 2}
     named = {"shared": site.mac.shared, "watchers": site.mac.watchers}
     for key, group in named.items():
         assert group is None or group in gids, (
             f'mac.{key} = "{group}": /etc/group has no such group: expected one of the host'
         )
     shared = site.mac.shared
-    rows = [row.split(":") for row in host.check_output("cat /etc/passwd").splitlines()]
     of_group = [
         row[0]
-        for row in rows
+        for row in _rows_of(host, "passwd")
         if len(row) > 3
         and any(low <= int(row[2]) <= high for low, high in site.uids)
         and row[3] == gids.get(shared or "")
@@ -97,8 +104,7 @@ def test_groups_are_as_the_site_file_says(host: Any, site: Site) -> None:
 
 def sharing(site: Site) -> str:
     """sh that prints what accounts use of each other's, a line each."""
-    text = _SHARING.read_text(encoding="utf-8")
-    return f"sh -s {of_ranges(site)} <<'END-OF-SHARING'\n{text}END-OF-SHARING\n"
+    return audit.typed(audit.SHARING, _ranges(site))
 
 
 def test_accounts_share_nothing(host: Any, site: Site) -> None:
@@ -118,8 +124,8 @@ def test_accounts_share_nothing(host: Any, site: Site) -> None:
 def test_rules_are_in_force(host: Any, site: Site) -> None:
     """ugidfw prints names where passwd and group have them."""
     listed = host.run(AccessRules().command()).stdout.splitlines()
-    rows = [row.split(":") for row in host.check_output("cat /etc/passwd").splitlines()]
-    names = {row[0]: row[2] for row in reversed(rows) if len(row) > 2}
+    rows = reversed(_rows_of(host, "passwd"))
+    names = {row[0]: row[2] for row in rows if len(row) > 2}
     has = {re.sub(r"(?<=uid )\S+", lambda span: _numbers(span[0], names), row) for row in listed}
     wanted = [f"{n} {rule}" for n, rule in enumerate(site.mac.rules(site.uids))]
     lost = [rule for rule in wanted if rule not in has]
@@ -146,10 +152,9 @@ def test_all_comes_back_at_boot(host: Any, script: str, lines: tuple[str, ...]) 
 
 def tried(host: Any, site: Site, place: str, what: str) -> list[list[str]]:
     """What two accounts at a time could do: account, neighbour, what, open or closed."""
-    text = _TRIES.read_text(encoding="utf-8")
     inside = "" if place == HOST else f"jexec {place} "
-    words = f"{what} {_ACCOUNTS} {of_ranges(site)}"
-    answer = host.run(f"{inside}sh -s {words} <<'END-OF-TRIES'\n{text}END-OF-TRIES\n")
+    words = [what, str(_ACCOUNTS), *_ranges(site)]
+    answer = host.run(inside + audit.typed(_TRIES, words))
     assert answer.rc == 0, (
         f"the accounts of {_where(place)} could not be tried: {answer.stderr.strip()[-500:]}"
     )

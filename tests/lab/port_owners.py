@@ -13,14 +13,14 @@ from pathlib import Path
 
 from rollout import site
 from rollout.host import journal
-from rollout.host.session import Session, Ssh
+from rollout.host.session import Session
 from rollout.probe.outside import FromOutside
+from rollout.terminal.server import ssh
 
 
 def main(site_file: str) -> None:
     read = site.read(Path(site_file))
-    host = read.host
-    target = Ssh(host.address, host.user, host.port, host.key, host.known_hosts, host.become)
+    target = ssh(read)
     with Session(target) as session:
         moved = {entry.name for entry in journal.read(session).done}
     owners = {}
@@ -29,7 +29,7 @@ def main(site_file: str) -> None:
             should = read.jail_of(name) if f"{name}.cutover" in moved else "host"
             for listen in service.ports:
                 try:
-                    who = outside.who(str(host.wan_address), listen.port, listen.proto)
+                    who = outside.who(str(read.host.wan_address), listen.port, listen.proto)
                 except OSError as error:
                     who = str(error)
                 owners[f"{name} {listen.port}/{listen.proto}"] = [who, should]

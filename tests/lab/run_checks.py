@@ -12,14 +12,14 @@ from pathlib import Path
 
 from rollout import plan, site
 from rollout.engine import checks
-from rollout.host.session import Session, Ssh
+from rollout.host.session import Session
 from rollout.probe.outside import FromOutside
+from rollout.terminal.server import ssh
 
 
 def main(site_file: str, done: str) -> None:
     made = plan.make(site.read(Path(site_file)))
-    host = made.site.host
-    target = Ssh(host.address, host.user, host.port, host.key, host.known_hosts, host.become)
+    target = ssh(made.site)
     with closing(FromOutside(target)) as outside, Session(target) as session:
         verdicts = checks.run(made.checks(int(done)), session, made.site, outside)
     for each in verdicts:

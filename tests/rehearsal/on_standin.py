@@ -1,4 +1,6 @@
-"""Shared by rehearsals on the stand-in: a runner whose gates are all confirmed, and a shell."""
+"""Shared by rehearsals on the stand-in: a runner whose gates are all confirmed, what it notes, and
+a shell.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,16 @@ from rollout.plan import Plan
 from rollout.plan.step import Gate
 from rollout.rehearsal.box import Box
 from standin import StandIn
+
+
+class Notes(Listener):
+    """Keeps what a run notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def yes(step: str, gate: Gate) -> str:

@@ -17,6 +17,7 @@ from rollout.rehearsal import rehearsal as rehearsals
 from rollout.rehearsal.box import Box, standin_box
 from rollout.rehearsal.faults import Fault
 from rollout.rehearsal.rehearsal import Rehearsal
+from tests.rehearsal.on_standin import Notes
 from tests.rehearsal.sites import ordered
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -30,14 +31,6 @@ DRAWN = [
     Fault("network", "fail", 0.99),
 ]
 ENDS = ["as before", "as before", "confirmed and verified", "as before", "as before", "as before"]
-
-
-class Notes(Listener):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.fixture

@@ -7,19 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rollout.engine.listener import Listener
 from rollout.engine.runner import Runner
 from rollout.rehearsal.box import Box, standin_box
-from tests.rehearsal.on_standin import runner, typed
+from tests.rehearsal.on_standin import Notes, runner, typed
 from tests.rehearsal.sites import ordered
-
-
-class Notes(Listener):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from operations.audit import SCRIPT
 from rollout import audit, site
 from rollout.audit import Finding
 from rollout.errors import Refused
@@ -66,7 +67,7 @@ CASES = {
 
 def test_what_still_says_localhost_is_found_and_nothing_else(tmp_path: Path) -> None:
     """The awk of audit.sh on this machine; find and stat are FreeBSD's, see tests/rehearsal."""
-    text = audit.SCRIPT.read_text(encoding="utf-8")
+    text = SCRIPT.read_text(encoding="utf-8")
     awk = text.partition("-exec awk '")[2].partition("' {} +")[0]
     for name, (content, _) in CASES.items():
         (tmp_path / name).write_text(content)
