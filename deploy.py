@@ -6,7 +6,6 @@ from __future__ import annotations
 import gc
 import json
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -483,11 +482,10 @@ def rehearse(
     kind = KINDS[where]
     with (
         ended_by_sigterm(),
-        tempfile.TemporaryDirectory(prefix="cellblock-") as folder,
         show_run(
             made, "rehearse", Manner(quiet, as_json, verbose), hooks=hooks, box=kind.title
         ) as listener,
-        kind.open(made.site, Path(folder), image, listener.note) as box,
+        kind.open(made.site, image, listener.note) as box,
     ):
         rehearsal = Rehearsal(made, box, listener, record.folder(made.site.name, "rehearse"))
         rehearsal.record.say = partial(click.echo, err=as_json)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from rollout.site import Site
 
 Open: TypeAlias = (
-    "Callable[[Site, Path, Path | None, Callable[[str], None]], AbstractContextManager[Box]]"
+    "Callable[[Site, Path | None, Callable[[str], None]], AbstractContextManager[Box]]"
 )
-"""(site, a scratch directory, the image from the command line, a function for notes) -> the box."""
+"""(site, the image from the command line, a function for notes) -> the box."""
 
 
 class Kind(NamedTuple):
@@ -27,18 +28,22 @@ class Kind(NamedTuple):
     open: Open
 
 
-def _standin(
-    site: Site, where: Path, image: Path | None, say: Callable[[str], None]
-) -> AbstractContextManager[Box]:
+@contextmanager
+def _standin(site: Site, image: Path | None, say: Callable[[str], None]) -> Iterator[Box]:
     from rollout.rehearsal.box import standin_box
+    from standin import memory
 
     if image is not None:
         raise Refused("an image is for --on qemu; the stand-in has none")
-    return standin_box(site, where)
+    with (
+        tempfile.TemporaryDirectory(dir=memory(), prefix="cellblock-") as folder,
+        standin_box(site, Path(folder)) as box,
+    ):
+        yield box
 
 
 def _qemu(
-    site: Site, where: Path, image: Path | None, say: Callable[[str], None]
+    site: Site, image: Path | None, say: Callable[[str], None]
 ) -> AbstractContextManager[Box]:
     from box.qemu.box import qemu_box
 
@@ -46,7 +51,7 @@ def _qemu(
 
 
 def _vagrant(
-    site: Site, where: Path, image: Path | None, say: Callable[[str], None]
+    site: Site, image: Path | None, say: Callable[[str], None]
 ) -> AbstractContextManager[Box]:
     from box.vagrant import vagrant_box
 

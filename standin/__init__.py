@@ -48,8 +48,9 @@ Limits
     kept in a file of the stand-in, see linux/owners.py.
 """
 
+from standin.linux.memory import memory
 from standin.model.network import OUTSIDE
 from standin.samples.base_host import BaseHost
 from standin.standin import HostDown, QueryFailed, StandIn
 
-__all__ = ["OUTSIDE", "BaseHost", "HostDown", "QueryFailed", "StandIn"]
+__all__ = ["OUTSIDE", "BaseHost", "HostDown", "QueryFailed", "StandIn", "memory"]

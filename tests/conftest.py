@@ -5,6 +5,7 @@ available), and a directory for the reports of their runs.
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Generator, Iterator
 from itertools import chain, groupby, zip_longest
 from pathlib import Path
@@ -12,7 +13,15 @@ from typing import Any
 
 import pytest
 
+from standin import memory
+
 pytest_plugins = ["tests.lab.fixtures"]
+
+
+def pytest_configure() -> None:
+    """tmp_path is in memory: the stand-ins in it sync a file for each command that they record."""
+    if place := memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
 
 
 @pytest.hookimpl(wrapper=True)

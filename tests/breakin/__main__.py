@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -33,10 +32,7 @@ def main(on: str, image: Path | None, order: str | None, quick: bool) -> None:
     def say(text: str) -> None:
         click.echo(f"{time.monotonic() - began:6.0f} {text}")
 
-    with (
-        tempfile.TemporaryDirectory(prefix="cellblock-breakin-") as folder,
-        KINDS[on].open(made.site, Path(folder), image, click.echo) as box,
-    ):
+    with KINDS[on].open(made.site, image, click.echo) as box:
         say(f"{box.name}: {', '.join(made.site.order)}")
         played = Played(made, box, say, quick=quick)
         played.whole()

@@ -18,7 +18,7 @@ import click
 from rollout.errors import Refused
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
-from standin import BaseHost
+from standin import BaseHost, memory
 from tests.cases.case import Case, read
 from tests.cases.play import Outcome, judged, played
 
@@ -32,18 +32,20 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 
 @contextmanager
 def _box(case: Case, plan: Plan, on: str) -> Iterator[Box]:
-    with tempfile.TemporaryDirectory(prefix="cellblock-case-") as folder:
-        if on == "qemu":
-            from box.qemu.box import qemu_box
+    if on == "qemu":
+        from box.qemu.box import qemu_box
 
-            asked = {each.address for each in case.ask if each.source == "outside" and each.address}
-            others = sorted(asked - {str(plan.site.host.wan_address)})
-            with qemu_box(plan.site, None, lambda text: None, others) as box:
-                yield box
-            return
-        base = BaseHost.with_postfix() if case.base == "postfix" else BaseHost.sample()
-        with standin_box(plan.site, Path(folder), base) as box:
+        asked = {each.address for each in case.ask if each.source == "outside" and each.address}
+        others = sorted(asked - {str(plan.site.host.wan_address)})
+        with qemu_box(plan.site, None, lambda text: None, others) as box:
             yield box
+        return
+    base = BaseHost.with_postfix() if case.base == "postfix" else BaseHost.sample()
+    with (
+        tempfile.TemporaryDirectory(dir=memory(), prefix="cellblock-case-") as folder,
+        standin_box(plan.site, Path(folder), base) as box,
+    ):
+        yield box
 
 
 def outcome(case: Case, on: str, say: Callable[[str], None] | None = None) -> Outcome:

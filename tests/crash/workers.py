@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import Empty
 
 from rollout.plan import Plan
+from standin import memory
 from tests.crash.cases import Case, Wanted
 from tests.crash.place import Place
 from tests.crash.play import play
@@ -25,7 +26,6 @@ END_SECONDS = 20
 LOOK_SECONDS = 60
 LAST_LINES = 12
 MOST_LINES = 40
-MEMORY = Path("/dev/shm")  # to keep the tree off the disk, if it exists
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,10 @@ def _work(
     taken: list[Synchronized[int]],
     results: Queue[Outcome | list[str] | None],
 ) -> None:
-    memory = str(MEMORY) if MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=memory, prefix="crash") as where, ExitStack() as stack:
+    with (
+        tempfile.TemporaryDirectory(dir=memory(), prefix="crash") as where,
+        ExitStack() as stack,
+    ):
         walker = Walker(plan, Path(where))
         stack.callback(results.put, None)
         stack.callback(lambda: results.put(walker.strange))

@@ -15,14 +15,13 @@ from rollout.errors import CellblockError, Refused
 from rollout.plan import Plan
 from rollout.plan.step import Check, Step
 from rollout.rehearsal.box import Box, standin_box
-from standin import BaseHost, StandIn
+from standin import BaseHost, StandIn, memory
 from tests.cases.place import CannotBeMade, Host
 from tests.cases.play import WHEN, Moved, Outcome, Wrong, compare, refusal, story
 from tests.crash.view import View, differences
 from tests.hosts.draw import Drawn
 from tests.hosts.ingredient import PEOPLE
 
-MEMORY = Path("/dev/shm")  # keeps the tree off the disk, if it exists
 LAST_LINES = 6
 
 
@@ -51,9 +50,7 @@ class Player:
     """Has one stand-in at a time; a new host is installed into it."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(
-            dir=MEMORY if MEMORY.is_dir() else None, prefix="cellblock-hosts-"
-        )
+        self._folder = tempfile.TemporaryDirectory(dir=memory(), prefix="cellblock-hosts-")
         self._where = Path(self._folder.name)
 
     def __enter__(self) -> Self:
