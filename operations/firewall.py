@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files
 from operations.command import Commands, Reversible
-from operations.doors import View, Ways
+from operations.doors import Ends, View, Ways
 from operations.facts import (
     HostRules,
     JailAddresses,
@@ -23,6 +23,7 @@ from operations.facts import (
     OwnAddresses,
     Rule,
     Rules,
+    UsedAddresses,
 )
 from operations.host_decisions import Obstacle, of_host
 from operations.placing import Placed
@@ -150,7 +151,7 @@ def opened(set: int, ways: Ways, path: str, *, fixed: Sequence[Placed] = ()) -> 
     Each stands directly before the rule of the host that lets its packets pass, so the host's own
     rules decide their numbers. `fixed` are further rules, with theirs.
     """
-    view = _view(ways)
+    view = seen(ways)
     try:
         rules = [*fixed, *ways.placed(view)]
     except Obstacle as obstacle:
@@ -164,7 +165,8 @@ def opened(set: int, ways: Ways, path: str, *, fixed: Sequence[Placed] = ()) -> 
     yield from files.put._inner(path, "".join(lines))
 
 
-def _view(ways: Ways) -> View:
+def seen(ways: Ways) -> View:
+    """The host, as facts tell it, for these ways."""
     beside = ways.beside
     first, last = beside.sets
     theirs: tuple[Rule, ...] = host.get_fact(HostRules, first=first, last=last)
@@ -178,7 +180,20 @@ def _view(ways: Ways) -> View:
         tuple(rule for rule in host.get_fact(Rules) if first <= rule.set <= last),
         nats,
         beside.apart,
+        host.get_fact(UsedAddresses),
     )
+
+
+def further(ways: Ways | None, jail: str = "") -> Ends:
+    """The addresses of the host that have one of their own in the jail with this primary address,
+    or in any. Raises OperationError if there is none left.
+    """
+    if ways is None:
+        return {}
+    try:
+        return ways.further(seen(ways), jail)
+    except Obstacle as obstacle:
+        raise OperationError(str(obstacle)) from None
 
 
 @operation()

@@ -22,6 +22,43 @@ def test_interface_has_address(
     )
 
 
+def test_further_addresses_are_there(
+    firewall: HostFirewall,
+    interfaces: dict[str, str],
+    rc_conf: str,
+    interface: str,
+    ways: Ways,
+) -> None:
+    """Of the jails that answer over UDP at several addresses of the host."""
+    for each in firewall.further(ways).values():
+        test_interface_has_address(interfaces, rc_conf, interface, str(each))
+
+
+def test_further_addresses_only_answer(
+    host: Any, firewall: HostFirewall, site: Site, ways: Ways
+) -> None:
+    """Over UDP, what was asked of them. All else is denied, or a jail would get round the policy
+    with such an address as its source: asked of sshd, which listens at every address.
+    """
+    further, port = firewall.further(ways), site.host.port
+    wan, jails = site.host.wan_address, {str(site.jails[each].address): each for each in site.built}
+    tries = [f"t '{each}, asked from the host' {each} {port} &" for each in further.values()]
+    for address, name in jails.items():
+        inside = f"jexec {name} nc -s"
+        tries += [
+            f"jls -j {name} jid >/dev/null 2>&1 && ! {inside} {each} -z -w 2 {wan} {port} "
+            f">/dev/null 2>&1 || ! jls -j {name} jid >/dev/null 2>&1 || "
+            f"echo '{wan}, asked from {each} in jail {name}' &"
+            for each in firewall.further(ways, address).values()
+        ]
+    function = 't() { ! nc -z -w 2 "$2" "$3" >/dev/null 2>&1 || echo "$1"; }'
+    found = host.check_output("\n".join([function, *tries, "wait"])).splitlines() if tries else []
+    assert not found, (
+        f"port {port}: expected no answer, but {'; '.join(sorted(found))} has one: these addresses "
+        f"are for answers over UDP alone; {_RESTORE}"
+    )
+
+
 _ADDRESSES = r"((?:\d+\.){3})(\d+)(?:-(\d+))?(?![\d.])"
 _INET = re.compile(rf"\binet\s+(?:vhid\s.*?\s)?(?:alias\s+)?{_ADDRESSES}")
 """Not the other end of a tunnel; with vhid it is an address of carp(4)."""

@@ -43,6 +43,7 @@ from operations.facts import (
     Rules,
     ServiceRuns,
     State,
+    UsedAddresses,
 )
 from rollout import host as host_half
 from tests.unit.operations.asking import recorded, typed
@@ -63,6 +64,7 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, Any]] = {
     OnePass: {},
     Listeners: {"ports": (53, 80)},
     JailAddresses: {},
+    UsedAddresses: {},
     HasLine: {"path": "/etc/resolv.conf", "line": "nameserver 127.0.0.1"},
     HasOurLine: {"path": "/etc/hosts", "line": "10.80.0.3\tmysql.example.org"},
     Jails: {},

@@ -451,5 +451,5 @@ def test_programs_of_the_host_find_the_jail_at_loopback_with_no_other_jail(what:
     for others, led in (((), True), (None, False)):
         way = Doors(what, JAIL, NAT, (("tcp", 3306, False),), (), others, 3)  # type: ignore[arg-type]
         view = View(of_host([], ends_at_nat=True, floor=2), (IPv4Address(WAN),))
-        bodies = [body for _, body in way.placed(view, BESIDE)]
+        bodies = [body for _, body in way.placed(view, BESIDE, {})]
         assert (f"fwd {JAIL},3306 tcp from any to 127.0.0.1 3306" in bodies) == led
