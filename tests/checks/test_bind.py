@@ -13,6 +13,7 @@ from operations.carried import Ask, is_in
 from operations.facts import Networks
 from operations.needs import Listener
 from rollout.site import HOST, Site
+from tests.checks.asking import asking
 from tests.checks.named_access import Access, Means, differences
 from tests.checks.named_conf import (
     CONF,
@@ -213,13 +214,13 @@ def _by_destination(tree: Sequence[Statement]) -> Iterator[str]:
 
 
 def test_addresses_are_the_jails(
-    host: Any, ask: Ask, firewall: HostFirewall, site: Site, *, service: str, ways: Ways | None
+    host: Any, firewall: HostFirewall, site: Site, service: str, ways: Ways | None
 ) -> None:
     """Those at which it listens and from which it asks: an address of the host that it does not
     have in its jail stops a named, or leaves it without that socket.
     """
     jail, wan = site.jails[site.jail_of(service)].address, site.host.wan_address
-    tree = _tree(host)
+    tree, ask = _tree(host), asking(host)
     found = [(one, f"asks from {at}") for one in _all(tree) if (at := _source(one, str(wan)))]
     here = Access(tree, _here(ask))
     there = Access(tree, _there(ask, site))
