@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from shlex import quote
 
 from pyinfra import host
@@ -151,7 +152,7 @@ def opened(set: int, ways: Ways, path: str, *, fixed: Sequence[Placed] = ()) -> 
     Each stands directly before the rule of the host that lets its packets pass, so the host's own
     rules decide their numbers. `fixed` are further rules, with theirs.
     """
-    view = seen(ways)
+    view = _seen(ways)
     try:
         rules = [*fixed, *ways.placed(view)]
     except Obstacle as obstacle:
@@ -165,22 +166,32 @@ def opened(set: int, ways: Ways, path: str, *, fixed: Sequence[Placed] = ()) -> 
     yield from files.put._inner(path, "".join(lines))
 
 
-def seen(ways: Ways) -> View:
+def _seen(ways: Ways) -> View:
     """The host, as facts tell it, for these ways."""
-    beside = ways.beside
-    first, last = beside.sets
+    first, last = ways.beside.sets
     theirs: tuple[Rule, ...] = host.get_fact(HostRules, first=first, last=last)
-    nats: dict[int, str] = host.get_fact(Nats)
+    view = _addresses(ways)
+    one_pass: bool = host.get_fact(OnePass)
+    return replace(
+        view,
+        wall=of_host(theirs, nats=view.nats, ends_at_nat=one_pass, floor=ways.beside.floor),
+        ours=tuple(rule for rule in host.get_fact(Rules) if first <= rule.set <= last),
+    )
+
+
+def _addresses(ways: Ways) -> View:
+    """The same without any rules."""
+    beside = ways.beside
     has = host.get_fact(OwnAddresses, wan=beside.wan) or ()
     jails: tuple[str, ...] = host.get_fact(JailAddresses)
+    nats: dict[int, str] = host.get_fact(Nats)
     return View(
-        of_host(theirs, nats=nats, ends_at_nat=host.get_fact(OnePass), floor=beside.floor),
+        of_host(()),
         beside.own([each.ip for each in has], jails),
         host.get_fact(Listeners, ports=ways.ports),
-        tuple(rule for rule in host.get_fact(Rules) if first <= rule.set <= last),
-        nats,
-        beside.apart,
-        host.get_fact(UsedAddresses),
+        nats=nats,
+        apart=beside.apart,
+        used=host.get_fact(UsedAddresses),
     )
 
 
@@ -191,7 +202,7 @@ def further(ways: Ways | None, jail: str = "") -> Ends:
     if ways is None:
         return {}
     try:
-        return ways.further(seen(ways), jail)
+        return ways.further(_addresses(ways), jail)
     except Obstacle as obstacle:
         raise OperationError(str(obstacle)) from None
 
