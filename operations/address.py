@@ -60,7 +60,8 @@ def aliases(interface: str, addresses: Sequence[str], ways: Ways | None = None) 
         and value.split()[1:]
     }
     number = 0
-    for address in (*addresses, *map(str, dict.fromkeys(firewall.further(ways).values()))):
+    more = [end for ends in firewall.further(ways).values() for end in ends.values()]
+    for address in (*addresses, *map(str, more)):
         if address not in configured:
             while f"ifconfig_{interface}_alias{number}" in conf:
                 number += 1

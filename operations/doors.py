@@ -296,54 +296,55 @@ class Ways:
         """
         found = {way.nat: view.redirected(way.nat) for way in self.each}
         free, given = view.free(self.beside), dict[tuple[str, IPv4Address], IPv4Address]()
-        for way in (each for each in self.each if isinstance(each, Doors)):
-            if way.what != "answers" or found[way.nat]:
-                continue
-            first, *more = way.over_udp(view) or (None,)
-            lacking = [each for each in more if (way.jail, each) not in given]
-            given |= {(way.jail, each): end for each, end in zip(lacking, free, strict=False)}
-            if any((way.jail, each) not in given for each in lacking):
-                raise Obstacle(self._crowded([first, *more]))
-            found[way.nat] = {each: given[way.jail, each] for each in more}
-            if first is not None:
-                found[way.nat] = {first: IPv4Address(way.jail), **found[way.nat]}
+        for way in self._answering():
+            served = () if found[way.nat] else way.over_udp(view)
+            for each in served[1:]:
+                if (way.jail, each) not in given:
+                    end = next(free, None)
+                    if end is None:
+                        raise Obstacle(self._crowded(served))
+                    given[way.jail, each] = end
+            if served:
+                more = {each: given[way.jail, each] for each in served[1:]}
+                found[way.nat] = {served[0]: IPv4Address(way.jail), **more}
         return {
             nat: {each: end for each, end in ends.items() if each != placing.LOOPBACK}
             for nat, ends in found.items()
         }
 
-    def _crowded(self, served: Sequence[IPv4Address | None]) -> str:
+    def _answering(self) -> Iterator[Doors]:
+        return (each for each in self.each if isinstance(each, Doors) and each.what == "answers")
+
+    def _crowded(self, served: Sequence[IPv4Address]) -> str:
         return (
-            f"lan.network = {self.beside.network} has no address left for {self.name}: a service "
-            f"answers over UDP at {len(served)} addresses of the host "
-            f"({', '.join(map(str, served))}), and in its jail each of them after the first needs "
-            "one of its own that nobody has: give lan.network a shorter prefix (a /24, say), or "
-            "take unused addresses of that network out of rc.conf and jail.conf"
+            f"lan.network = {self.beside.network} has too few free addresses: a service answers "
+            f"over UDP at {len(served)} addresses of the host ({', '.join(map(str, served))}), and "
+            f"in its jail each of these after the first needs one of its own, {len(served) - 1} "
+            "more that nobody has: give lan.network a shorter prefix (a /24, say), or take "
+            "addresses of that network that nobody uses out of rc.conf and jail.conf"
         )
 
-    def further(self, view: View, jail: str = "") -> Ends:
-        """The addresses of the host that have one of their own in a jail: the one of this primary
-        address, or any.
+    def further(self, view: View) -> dict[str, Ends]:
+        """Jail (its primary address) -> the addresses of the host that have one of their own there.
+        Raises Obstacle.
         """
-        ends = self.ends(view)
-        return {
-            each: end
-            for way in self.each
-            if isinstance(way, Doors) and way.what == "answers" and jail in ("", way.jail)
-            for each, end in ends[way.nat].items()
-            if str(end) != way.jail
-        }
+        ends, found = self.ends(view), dict[str, Ends]()
+        for way in self._answering():
+            found[way.jail] = {**found.get(way.jail, {}), **self._more(way, ends)}
+        return found
+
+    @staticmethod
+    def _more(way: Doors, ends: Mapping[int, Ends]) -> Ends:
+        return {each: end for each, end in ends[way.nat].items() if str(end) != way.jail}
 
     def _confining(self, ends: Mapping[int, Ends]) -> Iterator[placing.Placed]:
         """From a further address of a jail nothing leaves but answers, and nothing is sent to it:
         the policy knows the jail by its first address. nat leads queries there behind these rules.
         """
         answers: dict[IPv4Address, list[str]] = {}
-        for way in self.each:
-            if isinstance(way, Doors) and way.what == "answers":
-                further = [each for each in ends[way.nat].values() if str(each) != way.jail]
-                for end in further:
-                    answers[end] = [*answers.get(end, ()), *way.answering(self.beside.network)]
+        for way in self._answering():
+            for end in self._more(way, ends).values():
+                answers[end] = [*answers.get(end, ()), *way.answering(self.beside.network)]
         for end, each in answers.items():
             skip = f"skipto {self.beside.behind} udp from {end}"
             yield from ((self.beside.front, f"{skip} {answer}") for answer in each)

@@ -195,14 +195,14 @@ def _addresses(ways: Ways) -> View:
     )
 
 
-def further(ways: Ways | None, jail: str = "") -> Ends:
-    """The addresses of the host that have one of their own in the jail with this primary address,
-    or in any. Raises OperationError if there is none left.
+def further(ways: Ways | None) -> dict[str, Ends]:
+    """Jail (its primary address) -> the addresses of the host that have one of their own there, for
+    what is sent to them over UDP. Raises OperationError if none is left.
     """
     if ways is None:
         return {}
     try:
-        return ways.further(_addresses(ways), jail)
+        return ways.further(_addresses(ways))
     except Obstacle as obstacle:
         raise OperationError(str(obstacle)) from None
 

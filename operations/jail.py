@@ -307,7 +307,7 @@ def described(path: str, content: str, ways: Ways, address: str, needed: str = "
     To the addresses in `content` come those at which it answers further addresses of the host over
     UDP. The first one stays its primary: 127.0.0.1 is that one, and what it sends comes from there.
     """
-    more = ", ".join(map(str, firewall.further(ways, address).values()))
+    more = ", ".join(map(str, firewall.further(ways).get(address, {}).values()))
     if more:
         _, _, rest = content.partition(f"ip4.addr = {address}")
         had = f"ip4.addr = {address}{rest.partition(';')[0]};"

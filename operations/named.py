@@ -80,7 +80,7 @@ def readdressed(directory: str, old: str, new: str, lan: str, ways: Ways | None 
     yield NewFile(script, _AWK.read_text(encoding="utf-8"))
     given = {"old": quote(old), "new": quote(new), "lan": quote(lan)}
     given |= {"from": quote(_LOCAL_ETC), "into": quote(directory)}
-    if more := firewall.further(ways, new):
+    if more := firewall.further(ways).get(new):
         given["further"] = quote(" ".join(f"{each} {end}" for each, end in more.items()))
     if networks is None:  # the command reads them on the host
         given |= {"nets": f'"$({_NETS}){lan};"', "self": f'"$({_SELF}){_acl([old, lan])}"'}

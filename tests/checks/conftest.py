@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from functools import cached_property
+from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
 import pytest
@@ -210,14 +211,18 @@ class HostFirewall:
         except Obstacle as obstacle:
             raise AssertionError(str(obstacle)) from None
 
-    def further(self, ways: Ways | None, jail: object = "") -> Ends:
-        """The addresses of the host that have one of their own in a jail, for what is sent there
-        over UDP: the jail with this primary address, or any.
+    def further(self, ways: Ways | None, jail: IPv4Address) -> Ends:
+        """The addresses of the host that have one of their own in the jail with this primary
+        address, for what is sent there over UDP.
         """
+        return self.of_jails(ways).get(str(jail), {})
+
+    def of_jails(self, ways: Ways | None) -> dict[str, Ends]:
+        """The same for each jail, by its primary address."""
         if ways is None:
             return {}
         try:
-            return ways.further(self._view(ways), str(jail))
+            return ways.further(self._view(ways))
         except Obstacle as obstacle:
             raise AssertionError(str(obstacle)) from None
 

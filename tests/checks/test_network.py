@@ -30,7 +30,8 @@ def test_further_addresses_are_there(
     ways: Ways,
 ) -> None:
     """Of the jails that answer over UDP at several addresses of the host."""
-    for each in firewall.further(ways).values():
+    further = [end for ends in firewall.of_jails(ways).values() for end in ends.values()]
+    for each in further:
         test_interface_has_address(interfaces, rc_conf, interface, str(each))
 
 
@@ -40,18 +41,19 @@ def test_further_addresses_only_answer(
     """Over UDP, what was asked of them. All else is denied, or a jail would get round the policy
     with such an address as its source: asked of sshd, which listens at every address.
     """
-    further, port = firewall.further(ways), site.host.port
-    wan, jails = site.host.wan_address, {str(site.jails[each].address): each for each in site.built}
-    tries = [f"t '{each}, asked from the host' {each} {port} &" for each in further.values()]
-    for address, name in jails.items():
-        inside = f"jexec {name} nc -s"
-        tries += [
-            f"jls -j {name} jid >/dev/null 2>&1 && ! {inside} {each} -z -w 2 {wan} {port} "
-            f">/dev/null 2>&1 || ! jls -j {name} jid >/dev/null 2>&1 || "
-            f"echo '{wan}, asked from {each} in jail {name}' &"
-            for each in firewall.further(ways, address).values()
-        ]
-    function = 't() { ! nc -z -w 2 "$2" "$3" >/dev/null 2>&1 || echo "$1"; }'
+    port, wan = site.host.port, site.host.wan_address
+    tries = [
+        f"t '{each}, asked from the host' nc -z -w 2 {each} {port} &"
+        for ends in firewall.of_jails(ways).values()
+        for each in ends.values()
+    ]
+    tries += [
+        f"! jls -j {name} jid >/dev/null 2>&1 || t '{wan}, asked from {each} in jail {name}' "
+        f"jexec {name} nc -s {each} -z -w 2 {wan} {port} &"
+        for name in site.built
+        for each in firewall.further(ways, site.jails[name].address).values()
+    ]
+    function = 't() { told=$1; shift; ! "$@" >/dev/null 2>&1 || echo "$told"; }'
     found = host.check_output("\n".join([function, *tries, "wait"])).splitlines() if tries else []
     assert not found, (
         f"port {port}: expected no answer, but {'; '.join(sorted(found))} has one: these addresses "

@@ -487,7 +487,7 @@ def test_further_addresses_are_the_last_that_nobody_has() -> None:
     used = ("10.80.0.254", "10.80.0.252", "198.51.100.1")
     view = replace(_view(()), used=tuple(map(IPv4Address, used)))
     ways = doors("udp")
-    assert list(map(str, ways.further(view).values())) == ["10.80.0.253", "10.80.0.251"]
+    assert list(map(str, ways.further(view)[JAIL].values())) == ["10.80.0.253", "10.80.0.251"]
     assert ways.nats(view) == {
         NAT: f"ip {WAN} same_ports redirect_addr {JAIL} {WAN} redirect_addr 10.80.0.253 {SECOND} "
         f"redirect_addr 10.80.0.251 {INSIDE} redirect_addr {JAIL} 127.0.0.1"
@@ -501,7 +501,7 @@ def test_once_they_are_given_the_instance_says_which_they_are() -> None:
         f"redirect_addr {JAIL} {WAN}"
     )
     view = replace(_view(()), nats={NAT: config}, used=(IPv4Address("10.80.0.77"),))
-    assert doors("udp").further(view) == {IPv4Address(SECOND): IPv4Address("10.80.0.77")}
+    assert doors("udp").further(view)[JAIL] == {IPv4Address(SECOND): IPv4Address("10.80.0.77")}
     bodies = [body for _, body in doors("udp").placed(view)]
     assert "deny ip from 10.80.0.77 to any" in bodies
     assert f"nat {NAT} udp from 10.80.0.77 53 to not {LAN} out" in bodies
@@ -516,6 +516,8 @@ def test_two_services_of_a_jail_have_its_addresses_in_common_and_two_jails_have_
     ways = Ways("all", tuple(each), BESIDE)
     ends = [list(map(str, each.values())) for each in ways.ends(_view(())).values()]
     assert ends == [[JAIL, "10.80.0.254"], [JAIL, "10.80.0.254"], [OTHER_JAIL, "10.80.0.253"]]
+    further = {jail: list(map(str, e.values())) for jail, e in ways.further(_view(())).items()}
+    assert further == {JAIL: ["10.80.0.254"], OTHER_JAIL: ["10.80.0.253"]}
     assert [body for number, body in ways.placed(_view(())) if number == 2] == [
         f"skipto 3 udp from 10.80.0.254 53 to not {LAN} out",
         f"skipto 3 udp from 10.80.0.254 5353 to not {LAN} out via lo0",
@@ -534,16 +536,17 @@ def test_a_network_without_room_is_refused_with_what_to_write(network: str, *, f
     [*told] = ways.obstacles(_view(()))
     assert fits == (told == [])
     if told:
-        assert "lan.network = 10.80.0.4/30 has no address left for service" in told[0]
+        assert "lan.network = 10.80.0.4/30 has too few free addresses" in told[0]
         assert f"at 3 addresses of the host ({WAN}, {SECOND}, {INSIDE})" in told[0]
+        assert "2 more that nobody has" in told[0]
         assert "give lan.network a shorter prefix" in told[0]
-        with pytest.raises(Obstacle, match="no address left"):
+        with pytest.raises(Obstacle, match="too few free addresses"):
             ways.placed(_view(()))
 
 
 def test_a_host_with_one_address_has_no_further_one_and_no_rule_for_it() -> None:
     alone = replace(_view(()), own=(IPv4Address(WAN),))
-    assert doors("udp").further(alone) == {}
+    assert doors("udp").further(alone) == {JAIL: {}}
     assert [number for number, _ in doors("udp").placed(alone) if number == 2] == []
 
 
