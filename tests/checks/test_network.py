@@ -46,7 +46,7 @@ def test_further_addresses_only_answer(
     tries = [f"! nc -z -w 2 {end} {port} >/dev/null 2>&1 || echo {end} &" for end in further]
     found = host.check_output(" ".join([*tries, "wait"])).split() if tries else []
     assert not found, (
-        f"port {port} at {', '.join(sorted(found))}, asked from the host: expected no answer, since "
+        f"port {port} at {', '.join(sorted(found))}, asked from the host: expected no answer: "
         f"these addresses of jails are for answers over UDP alone; {_RESTORE}"
     )
 
