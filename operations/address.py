@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
-from operations import rc
+from operations import firewall, rc
 from operations.command import Commands, Reversible
+from operations.doors import Ways
 from operations.facts import Interfaces, RcConf
 
 
@@ -39,8 +40,11 @@ def cloned_interface(interface: str) -> Commands:
 
 
 @operation()
-def aliases(interface: str, addresses: Sequence[str]) -> Commands:
+def aliases(interface: str, addresses: Sequence[str], ways: Ways | None = None) -> Commands:
     """Put /32 aliases on an interface, now and at boot; existing ones stay as they are.
+
+    With `ways`, those at which the jails answer further addresses of the host over UDP come after
+    `addresses`. A jail without a way of its own to choose sends from the first that it has there.
 
     The aliases are in rc.conf: jail(8) removes one that jail.conf names when the jail stops, even
     if it existed before. network.subr stops at the first missing number, so they take the first
@@ -56,7 +60,8 @@ def aliases(interface: str, addresses: Sequence[str]) -> Commands:
         and value.split()[1:]
     }
     number = 0
-    for address in addresses:
+    more = [end for ends in firewall.further(ways).values() for end in ends.values()]
+    for address in (*addresses, *map(str, more)):
         if address not in configured:
             while f"ifconfig_{interface}_alias{number}" in conf:
                 number += 1

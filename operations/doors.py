@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_network
 from typing import Literal
 
@@ -13,6 +13,9 @@ from operations.facts import Bound, Rule
 from operations.host_decisions import Firewall, Obstacle, Proto
 from operations.placing_outward import Outward, outward
 
+Ends = Mapping[IPv4Address, IPv4Address]
+"""Addresses of the host, each with that of the jail which answers datagrams that are sent there."""
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -20,7 +23,9 @@ class Beside:
 
     `sets` are the first and the last of ours; `floor` is the number of our last rule that comes
     before all of the host's. `wan` is the host's public address, `network` that of the jails, and
-    the addresses in the networks of `apart` are those of jails.
+    the addresses in the networks of `apart` are those of jails. `taken` are those in `network` that
+    the site file gives to somebody. `front` is the number of the rules that confine jails, `behind`
+    that of the first rule after all of these.
     """
 
     sets: tuple[int, int]
@@ -28,6 +33,9 @@ class Beside:
     wan: str
     network: str
     apart: tuple[str, ...]
+    taken: tuple[str, ...] = ()
+    front: int = 2
+    behind: int = 3
 
     def own(self, has: Iterable[IPv4Address], jails: Iterable[str]) -> tuple[IPv4Address, ...]:
         """Those of the host's addresses that are no jail's, the public one first."""
@@ -46,7 +54,7 @@ class View:
 
     `own` are its addresses, without those of jails; `bound` are the sockets at which its daemons
     listen, `ours` the rules of ours that are there already, `nats` all instances, and `apart` the
-    networks of jails.
+    networks of jails. `used` are all addresses that anybody has now, or at a boot.
     """
 
     wall: Firewall
@@ -55,6 +63,23 @@ class View:
     ours: tuple[Rule, ...] = ()
     nats: Mapping[int, str] = field(default_factory=dict)
     apart: tuple[str, ...] = ()
+    used: tuple[IPv4Address, ...] = ()
+
+    def redirected(self, nat: int) -> dict[IPv4Address, IPv4Address]:
+        """Where an instance leads what is sent to the host's addresses, the public one first."""
+        pairs = re.findall(r"redirect_addr ([\d.]+) ([\d.]+)", self.nats.get(nat, ""))
+        ends = {IPv4Address(public): IPv4Address(end) for end, public in pairs}
+        first = ends.keys() & set(self.own[:1])
+        return {each: ends[each] for each in (*first, *sorted(ends.keys() - first))}
+
+    def free(self, beside: Beside) -> Iterator[IPv4Address]:
+        """The addresses in the network of the jails that nobody has, the last one first."""
+        network = ip_network(beside.network)
+        edge = int(network.prefixlen < 31)  # its first address, and broadcast
+        taken = {*self.used, *map(IPv4Address, beside.taken)}
+        first, last = int(network.network_address) + edge, int(network.broadcast_address) - edge
+        every = map(IPv4Address, range(last, first - 1, -1))
+        return (each for each in every if each not in taken)
 
     def served(self, doors: Doors, proto: Proto, port: int) -> tuple[tuple[IPv4Address, ...], bool]:
         """The addresses of the host at which a daemon serves a port, and whether 127.0.0.1 is one.
@@ -80,8 +105,7 @@ class View:
 
     def _redirected(self, doors: Doors, proto: Proto, port: int) -> set[IPv4Address]:
         if doors.what == "answers":
-            pairs = re.findall(r"redirect_addr \S+ ([\d.]+)", self.nats.get(doors.nat, ""))
-            return set(map(IPv4Address, pairs))
+            return set(self.redirected(doors.nat))
         into = re.escape(doors.into(proto, port))
         pattern = re.compile(rf"{into} {proto} from .+ to ([\d.,]+) {port}(?: .*)?")
         found = (pattern.fullmatch(rule.body) for rule in self.ours)
@@ -111,39 +135,56 @@ class Doors:
         """How the rules begin that lead to the jail."""
         return f"fwd {self.jail},{port}" if proto == "tcp" else f"nat {self.nat}"
 
-    def placed(self, view: View, beside: Beside) -> list[placing.Placed]:
-        """The rules, with their numbers. Raises Obstacle."""
+    def placed(self, view: View, beside: Beside, ends: Ends) -> list[placing.Placed]:
+        """The rules, with their numbers; `ends` are those of its instance. Raises Obstacle."""
         found: list[placing.Placed] = []
+        jail = IPv4Address(self.jail)
         for proto, number, public in self.ports:
             addresses, local = self._at(view, proto, number)
             port = placing.Port(
                 proto,
                 number,
                 public,
-                IPv4Address(self.jail),
+                jail,
                 self.nat,
                 IPv4Address(beside.wan),
                 addresses,
                 beside.network,
+                tuple(dict.fromkeys([jail, *ends.values()])),
             )
-            found += self._of(view.wall, port, local=local)
+            found += self._of(view.wall, port, ends, local=local)
         return list(dict.fromkeys(found))
+
+    def answering(self, network: str) -> Iterator[str]:
+        """Its answers over UDP, behind the jail's address. Clients in the network of the jails
+        asked the jail itself.
+        """
+        for proto, port, public in self.ports:
+            if proto == "udp":
+                yield f"{port} to not {network} out{'' if public else ' via lo0'}"
+
+    def over_udp(self, view: View) -> tuple[IPv4Address, ...]:
+        """The addresses of the host at which it answers over UDP."""
+        ports = [number for proto, number, _ in self.ports if proto == "udp"]
+        return tuple(dict.fromkeys(each for one in ports for each in self._at(view, "udp", one)[0]))
 
     def _at(self, view: View, proto: Proto, number: int) -> tuple[tuple[IPv4Address, ...], bool]:
         served, local = view.served(self, proto, number)
         return tuple(map(IPv4Address, self.addresses)) or served, local
 
-    def _of(self, wall: Firewall, port: placing.Port, *, local: bool) -> list[placing.Placed]:
+    def _of(
+        self, wall: Firewall, port: placing.Port, ends: Ends, *, local: bool
+    ) -> list[placing.Placed]:
         led = local and self.others is not None
         others = [IPv4Address(each) for each in self.others or ()] if led else None
         if self.what == "localhost":
             return [] if others is None else list(placing.localhost(wall, port, others, self.front))
         if self.what == "answers":
-            return _narrowed(placing.answers(wall, port)) if port.proto == "udp" else []
+            return _narrowed(_answers(wall, port, ends)) if port.proto == "udp" else []
         outside = list(placing.public(wall, port)) if port.public and port.addresses else []
         return _narrowed([*placing.local(wall, port, others, self.front), *outside])
 
-    def nats(self, view: View, beside: Beside) -> dict[int, str]:
+    def nats(self, beside: Beside, ends: Ends) -> dict[int, str]:
         """Number -> configuration of the instance, which redirects at each address, and 127.0.0.1.
 
         Not redirect_port: once libalias has forgotten a client's port, it does not send the next
@@ -151,15 +192,17 @@ class Doors:
         """
         if self.what != "answers":
             return {}
-        served = [
-            each
-            for proto, number, _ in self.ports
-            if proto == "udp"
-            for each in self._at(view, proto, number)[0]
-        ]
-        ends = dict.fromkeys([*served, placing.LOOPBACK])
-        redirections = [f"redirect_addr {self.jail} {each}" for each in ends]
+        here = {each: ends.get(each, self.jail) for each in (*ends, placing.LOOPBACK)}
+        redirections = [f"redirect_addr {end} {each}" for each, end in here.items()]
         return {self.nat: " ".join([f"ip {beside.wan} same_ports", *redirections])}
+
+
+def _answers(wall: Firewall, port: placing.Port, ends: Ends) -> Iterator[placing.Placed]:
+    """Of each address of the jail, for those of the host at which it answers."""
+    for end in port.ends:
+        at = tuple(each for each in port.addresses if ends.get(each, port.jail) == end)
+        if at:
+            yield from placing.answers(wall, replace(port, jail=end, addresses=at))
 
 
 def _narrowed(placed: Iterable[placing.Placed]) -> list[placing.Placed]:
@@ -184,7 +227,7 @@ class Exits:
     interface: str
     ports: str
 
-    def placed(self, view: View, beside: Beside) -> list[placing.Placed]:
+    def placed(self, view: View, beside: Beside, ends: Ends) -> list[placing.Placed]:
         """As for doors."""
         found: list[placing.Placed] = []
         for jail, serves in self.jails:
@@ -219,7 +262,7 @@ class Exits:
                 yield number, f"{nat} icmp from any to {to} icmptypes 0,3,11"
                 break
 
-    def nats(self, view: View, beside: Beside) -> dict[int, str]:
+    def nats(self, beside: Beside, ends: Ends) -> dict[int, str]:
         return {self.nat: f"ip {beside.wan}"}
 
 
@@ -233,20 +276,91 @@ class Ways:
 
     def placed(self, view: View) -> list[placing.Placed]:
         """The rules, with their numbers. Raises Obstacle."""
-        return [rule for way in self.each for rule in way.placed(view, self.beside)]
+        ends = self.ends(view)
+        rules = [rule for way in self.each for rule in way.placed(view, self.beside, ends[way.nat])]
+        return [*self._confining(ends), *rules]
 
     def nats(self, view: View) -> dict[int, str]:
-        found: dict[int, str] = {}
+        ends, found = self.ends(view), dict[int, str]()
         for way in self.each:
-            found |= way.nats(view, self.beside)
+            found |= way.nats(self.beside, ends[way.nat])
         return found
+
+    def ends(self, view: View) -> dict[int, Ends]:
+        """Nat instance -> where the host's addresses lead, in the jail. Raises Obstacle.
+
+        libalias knows an answer by the jail's address and port and the client's: a second address
+        of the host needs another one in the jail, or the answer may leave from the first
+        (docs/decisions/0033). Once an instance is there, it says which; before, the last free ones
+        in the network are taken.
+        """
+        found = {way.nat: view.redirected(way.nat) for way in self.each}
+        free, given = view.free(self.beside), dict[tuple[str, IPv4Address], IPv4Address]()
+        for way in self._answering():
+            served = () if found[way.nat] else way.over_udp(view)
+            for each in served[1:]:
+                if (way.jail, each) not in given:
+                    end = next(free, None)
+                    if end is None:
+                        raise Obstacle(self._crowded(served))
+                    given[way.jail, each] = end
+            if served:
+                more = {each: given[way.jail, each] for each in served[1:]}
+                found[way.nat] = {served[0]: IPv4Address(way.jail), **more}
+        return {
+            nat: {each: end for each, end in ends.items() if each != placing.LOOPBACK}
+            for nat, ends in found.items()
+        }
+
+    def _answering(self) -> Iterator[Doors]:
+        return (each for each in self.each if isinstance(each, Doors) and each.what == "answers")
+
+    def _crowded(self, served: Sequence[IPv4Address]) -> str:
+        return (
+            f"lan.network = {self.beside.network} has too few free addresses: a service answers "
+            f"over UDP at {len(served)} addresses of the host ({', '.join(map(str, served))}), and "
+            f"in its jail each of these after the first needs one of its own, {len(served) - 1} "
+            "more that nobody has: give lan.network a shorter prefix (a /24, say), or take "
+            "addresses of that network that nobody uses out of rc.conf and jail.conf"
+        )
+
+    def further(self, view: View) -> dict[str, Ends]:
+        """Jail (its primary address) -> the addresses of the host that have one of their own there.
+        Raises Obstacle.
+        """
+        ends, found = self.ends(view), dict[str, Ends]()
+        for way in self._answering():
+            found[way.jail] = {**found.get(way.jail, {}), **self._more(way, ends)}
+        return found
+
+    @staticmethod
+    def _more(way: Doors, ends: Mapping[int, Ends]) -> Ends:
+        return {each: end for each, end in ends[way.nat].items() if str(end) != way.jail}
+
+    def _confining(self, ends: Mapping[int, Ends]) -> Iterator[placing.Placed]:
+        """From a further address of a jail nothing leaves but answers, and nothing is sent to it:
+        the policy knows the jail by its first address. nat leads queries there behind these rules.
+        """
+        answers: dict[IPv4Address, list[str]] = {}
+        for way in self._answering():
+            for end in self._more(way, ends).values():
+                answers[end] = [*answers.get(end, ()), *way.answering(self.beside.network)]
+        for end, each in answers.items():
+            skip = f"skipto {self.beside.behind} udp from {end}"
+            yield from ((self.beside.front, f"{skip} {answer}") for answer in each)
+            yield self.beside.front, f"deny ip from {end} to any"
+            yield self.beside.front, f"deny ip from any to {end}"
 
     def obstacles(self, view: View) -> list[str]:
         """What the host's firewall has in the way of them, one sentence for each thing."""
-        found = []
+        found, ends = [], dict[int, Ends]()
+        try:
+            ends = self.ends(view)
+        except Obstacle as obstacle:
+            found.append(str(obstacle))
         for way in self.each:
             try:
-                way.placed(view, self.beside)
+                way.placed(view, self.beside, ends.get(way.nat, {}))
             except Obstacle as obstacle:
                 found.append(str(obstacle))
         return list(dict.fromkeys(found))

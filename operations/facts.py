@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface
 from shlex import quote
 from typing import Literal, NamedTuple
 
@@ -155,6 +156,29 @@ class JailAddresses(FactBase[tuple[str, ...]]):
     def process(self, output: list[str]) -> tuple[str, ...]:
         found = (each for line in output for each in line.strip().split(","))
         return tuple(each for each in found if re.fullmatch(r"[\d.]+", each))
+
+
+class UsedAddresses(FactBase[tuple[IPv4Address, ...]]):
+    """The IPv4 addresses that interfaces and running jails have, and that rc.conf and jail.conf(5)
+    name: somebody has them now, or with the next start.
+    """
+
+    default = tuple
+
+    def command(self) -> str:
+        jails = "/etc/jail.*.conf /etc/jail.conf.d/*.conf"
+        files = f"cat /etc/rc.conf /etc/rc.conf.local {jails} $({JAIL_CONF}) 2>/dev/null"
+        return (
+            f"{{ ifconfig -a | awk '$1 == \"inet\" {{print $2}}'; jls ip4.addr; {files}; }} "
+            "| grep -Eo '[0-9]+([.][0-9]+){3}' | sort -u"
+        )
+
+    def process(self, output: list[str]) -> tuple[IPv4Address, ...]:
+        found = []
+        for line in output:
+            with suppress(AddressValueError):
+                found.append(IPv4Address(line.strip()))
+        return tuple(found)
 
 
 class Capabilities(FactBase[tuple[str, ...] | None]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from shlex import quote
 
 from pyinfra import host
@@ -11,7 +12,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files
 from operations.command import Commands, Reversible
-from operations.doors import View, Ways
+from operations.doors import Ends, View, Ways
 from operations.facts import (
     HostRules,
     JailAddresses,
@@ -23,6 +24,7 @@ from operations.facts import (
     OwnAddresses,
     Rule,
     Rules,
+    UsedAddresses,
 )
 from operations.host_decisions import Obstacle, of_host
 from operations.placing import Placed
@@ -150,7 +152,7 @@ def opened(set: int, ways: Ways, path: str, *, fixed: Sequence[Placed] = ()) -> 
     Each stands directly before the rule of the host that lets its packets pass, so the host's own
     rules decide their numbers. `fixed` are further rules, with theirs.
     """
-    view = _view(ways)
+    view = _seen(ways)
     try:
         rules = [*fixed, *ways.placed(view)]
     except Obstacle as obstacle:
@@ -164,21 +166,45 @@ def opened(set: int, ways: Ways, path: str, *, fixed: Sequence[Placed] = ()) -> 
     yield from files.put._inner(path, "".join(lines))
 
 
-def _view(ways: Ways) -> View:
-    beside = ways.beside
-    first, last = beside.sets
+def _seen(ways: Ways) -> View:
+    """The host, as facts tell it, for these ways."""
+    first, last = ways.beside.sets
     theirs: tuple[Rule, ...] = host.get_fact(HostRules, first=first, last=last)
-    nats: dict[int, str] = host.get_fact(Nats)
+    view = _addresses(ways)
+    one_pass: bool = host.get_fact(OnePass)
+    return replace(
+        view,
+        wall=of_host(theirs, nats=view.nats, ends_at_nat=one_pass, floor=ways.beside.floor),
+        ours=tuple(rule for rule in host.get_fact(Rules) if first <= rule.set <= last),
+    )
+
+
+def _addresses(ways: Ways) -> View:
+    """The same without any rules."""
+    beside = ways.beside
     has = host.get_fact(OwnAddresses, wan=beside.wan) or ()
     jails: tuple[str, ...] = host.get_fact(JailAddresses)
+    nats: dict[int, str] = host.get_fact(Nats)
     return View(
-        of_host(theirs, nats=nats, ends_at_nat=host.get_fact(OnePass), floor=beside.floor),
+        of_host(()),
         beside.own([each.ip for each in has], jails),
         host.get_fact(Listeners, ports=ways.ports),
-        tuple(rule for rule in host.get_fact(Rules) if first <= rule.set <= last),
-        nats,
-        beside.apart,
+        nats=nats,
+        apart=beside.apart,
+        used=host.get_fact(UsedAddresses),
     )
+
+
+def further(ways: Ways | None) -> dict[str, Ends]:
+    """Jail (its primary address) -> the addresses of the host that have one of their own there, for
+    what is sent to them over UDP. Raises OperationError if none is left.
+    """
+    if ways is None:
+        return {}
+    try:
+        return ways.further(_addresses(ways))
+    except Obstacle as obstacle:
+        raise OperationError(str(obstacle)) from None
 
 
 @operation()

@@ -10,8 +10,9 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
-from operations import rc
+from operations import files, firewall, rc
 from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
+from operations.doors import Ways
 from operations.facts import JailConf, Jails, OwnAddresses, Path, RcConf, Replaceable
 
 BASE = (
@@ -297,6 +298,23 @@ def lives(name: str, root: str) -> str:
     """
     mounts = f"mount -p | awk -v root={quote(root)} '$2 == root || index($2, root \"/\") == 1'"
     return f"{{ jls -j {quote(name)} jid >/dev/null 2>&1 || {mounts} | grep -q .; }}"
+
+
+@operation()
+def described(path: str, content: str, ways: Ways, address: str, needed: str = "") -> Commands:
+    """Write a file of jail.conf(5) for the jail with this primary address.
+
+    To the addresses in `content` come those at which it answers further addresses of the host over
+    UDP. The first one stays its primary: 127.0.0.1 is that one, and what it sends comes from there.
+    """
+    more = ", ".join(map(str, firewall.further(ways).get(address, {}).values()))
+    if more:
+        _, _, rest = content.partition(f"ip4.addr = {address}")
+        had = f"ip4.addr = {address}{rest.partition(';')[0]};"
+        # With a public address of its own, the kernel has to choose by the way out, as before.
+        alone = '\n    ip4.saddrsel = "false";' if had == f"ip4.addr = {address};" else ""
+        content = content.replace(had, f"{had.removesuffix(';')}, {more};{alone}")
+    yield from files.put._inner(path, content, needed=needed)
 
 
 @operation()

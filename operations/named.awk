@@ -1,8 +1,9 @@
-# Adapts named.conf and its includes to a jail with the single address `new`: what was bound to `old` or
-# 127.0.0.1 is bound to `new`. Access stays the same: in a jail, the acls localnets and localhost mean
-# only that address, so what they meant on the host, `nets` and `self`, is written out; programs that
-# came from 127.0.0.1 come from the jails' network, `lan`, now, and those of the host over UDP from `old`
-# (docs/decisions/0026).
+# Adapts named.conf and its includes to a jail with the address `new`: what was bound to `old` or
+# 127.0.0.1 is bound to `new`. `further` are more addresses of the host at which it may listen, each with
+# the one that the jail has for it, since over UDP each needs its own (docs/decisions/0033). Access stays
+# the same: in a jail, the acls localnets and localhost mean only the jail's addresses, so what they meant
+# on the host, `nets` and `self`, is written out; programs that came from 127.0.0.1 come from the jails'
+# network, `lan`, now, and those of the host over UDP from `old` (docs/decisions/0026).
 #
 # The arguments are the files that may be its own, named.conf among them, below the directory `into`,
 # the jail's copy of `from`. An included file is read where it is included, whatever its name: it may be
@@ -17,6 +18,7 @@ function element(word,    bare) {
         if (is_in("listen-on|controls|[a-z]+-source")) return new
         if (depth == 1 && first[0] == "statistics-channels") return new
     }
+    if (word in ends && is_in("listen-on")) return ends[word]
     if (word ~ /^127([.][0-9]+)*(\/[0-9]+)?$/ && is_in("acl|allow-.*|match-.*|statistics-channels"))
         return "{ " word "; " lan "; " old "; }"
     if ((word == old || word == old "/32") && is_in("allow-(recursion|query|query-cache)|match-clients"))
@@ -110,6 +112,8 @@ function all(main,    i) {
 }
 
 BEGIN {
+    pairs = split(further, pair, " ")
+    for (n = 1; n < pairs; n += 2) ends[pair[n]] = pair[n + 1]
     main = into "/namedb/named.conf"
     all(main)
     writes = 1

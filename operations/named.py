@@ -8,8 +8,9 @@ from typing import NamedTuple
 from pyinfra import host
 from pyinfra.api import operation
 
-from operations import rc
+from operations import firewall, rc
 from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
+from operations.doors import Ways
 from operations.facts import Networks
 
 CONTROL = 953
@@ -64,20 +65,23 @@ _SELF = 'ifconfig -a | awk \'$1 == "inet" {printf "%s; ", $2}\''
 
 
 @operation()
-def readdressed(directory: str, old: str, new: str, lan: str) -> Commands:
+def readdressed(directory: str, old: str, new: str, lan: str, ways: Ways | None = None) -> Commands:
     """Adapt the configuration of a named, copied into a jail that has never run, to its address.
 
-    What was bound to `old` or to 127.0.0.1 is bound to `new`. The clients that may recurse stay the
-    same: in a jail, localnets and localhost mean only the jail's address, so the host's networks
-    are written out, and `lan`, from which its programs come now: they came from 127.0.0.1, which
-    both had in them. `directory` is the jail's copy of /usr/local/etc: what named.conf includes
-    from there is adapted, too, whatever its name. Undone with the jail's tree.
+    What was bound to `old` or to 127.0.0.1 is bound to `new`; where it listened at a further
+    address of the host, it listens at the jail's address for that (`ways`). The clients that may
+    recurse stay the same: in a jail, localnets and localhost mean only the jail's addresses, so the
+    host's networks are written out, and `lan`, from which its programs come now: they came from
+    127.0.0.1, which both had in them. `directory` is the jail's copy of /usr/local/etc: what
+    named.conf includes from there is adapted, too, whatever its name. Undone with the jail's tree.
     """
     networks = host.get_fact(Networks)
     script = f"{directory}/readdressed.awk"
     yield NewFile(script, _AWK.read_text(encoding="utf-8"))
     given = {"old": quote(old), "new": quote(new), "lan": quote(lan)}
     given |= {"from": quote(_LOCAL_ETC), "into": quote(directory)}
+    if more := firewall.further(ways).get(new):
+        given["further"] = quote(" ".join(f"{each} {end}" for each, end in more.items()))
     if networks is None:  # the command reads them on the host
         given |= {"nets": f'"$({_NETS}){lan};"', "self": f'"$({_SELF}){_acl([old, lan])}"'}
     else:

@@ -36,6 +36,8 @@ class Port:
     addresses: tuple[IPv4Address, ...]
     network: str
     """Of the jails."""
+    ends: tuple[IPv4Address, ...] = ()
+    """Those of the jail, to which datagrams are led."""
 
     @property
     def at(self) -> str:
@@ -154,7 +156,7 @@ def _must_stay_let_in(wall: Firewall, let: Decision, way: Way, port: Port) -> No
     """Without one_pass the search goes on behind nat, where the packet is for the jail."""
     if wall.ends_at_nat:
         return
-    inside = replace(way, targets=(port.jail,))
+    inside = replace(way, targets=port.ends or (port.jail,))
     if let.rule.keeps or fit(let.rule, inside) != let.fit:
         raise Obstacle(
             f"net.inet.ip.fw.one_pass is 0, so {let.rule} decides on {way} once more when they are "

@@ -145,16 +145,24 @@ class StandIn:
         )
 
     def who_answers(
-        self, address: str, port: int = 0, proto: str = "tcp", source: str = "outside"
+        self,
+        address: str,
+        port: int = 0,
+        proto: str = "tcp",
+        source: str = "outside",
+        *,
+        sender: str = "",
     ) -> str | None:
         """The owner of the daemon that a client would reach: "host", a jail's name, or None.
 
         `source` is "outside", "host", a jail's name, or a client's address outside. A path instead
-        of an address means the unix socket there, as seen from `source`.
+        of an address means the unix socket there, as seen from `source`. `sender` is the address
+        that it sends from, where it has several and that is not the first.
         """
         if not self.is_up:
             return None
         question = {"address": address, "port": port, "proto": proto, "source": source}
+        question["sender"] = sender
         owner: str | None = self._ask({"ask": "who_answers", **question})["answer"]
         return owner
 

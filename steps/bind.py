@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from operations import files, named, rc
 from rollout.plan.step import Check, Gate, Step, Use, check, use
@@ -27,6 +28,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         old=where["public"],
         new=address,
         lan=str(site.lan.network),
+        ways=forward.further(site, name),
     )
     if not service.overlap:
         return (
@@ -44,7 +46,11 @@ def steps(site: Site) -> tuple[Step, ...]:
             then=[use(named.zones_in_jail, jail=name, **where)],
             until="bind.retire",
             checks=[
-                check("service::leaves_the_jails_address_free", service=_NAME),
+                check(
+                    "service::leaves_the_jails_address_free",
+                    service=_NAME,
+                    ways=forward.further(site, site.jail_of(_NAME)),
+                ),
                 *_resolves(site),
             ],
         ),
@@ -95,12 +101,16 @@ def preflight(site: Site) -> tuple[Check, ...]:
         "bind::zone_files_are_the_hosts",
         "bind::programs_ask_it_over_ipv4",
         "bind::answers_by_who_asks",
-        "bind::addresses_are_the_jails",
         "bind::lets_in_the_same_clients",
     ]
     if site.services[_NAME].overlap:
         tests.append("named::zones_may_be_open_twice")
-    return tuple(check(each, until="bind.cutover", service=_NAME) for each in tests)
+    asked: dict[str, Any] = {"until": "bind.cutover", "service": _NAME}
+    further = forward.further(site, site.jail_of(_NAME))
+    return (
+        *(check(each, **asked) for each in tests),
+        check("bind::addresses_are_the_jails", ways=further, **asked),
+    )
 
 
 def _jail(site: Site, fitted: Use) -> tuple[Step, ...]:
@@ -145,11 +155,12 @@ def _handover(site: Site, where: dict[str, str]) -> Step:
             check("service::starts_at_boot_in_jail", service=_NAME),
             check("service::answers_from_jail", service=_NAME),
             *forward.checks(site, _NAME, forward.ways(site, _NAME)),
+            *forward.udp_checks(site, _NAME),
             *dependents.asked_checks(site, _NAME),
             *dependents.logs_checks(site, _NAME),
         ),
         gate=dependents.gate(site, _NAME),
-        finds=(*dependents.found(_NAME), *forward.found(site, _NAME)),
+        finds=dependents.found(_NAME),
         outage={_NAME: 15.0},
         tell=("operators of secondaries, and senders of dynamic updates: BIND restarts",),
     )

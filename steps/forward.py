@@ -52,6 +52,14 @@ def answers_ways(site: Site) -> Ways:
     return Ways("answers over UDP", each, beside(site))
 
 
+def further(site: Site, jail: str | None = None) -> Ways | None:
+    """The ways by which it is known at which further addresses a jail answers over UDP, or any
+    jail. None where none does.
+    """
+    names = [name for name in over_udp(site) if jail in (None, site.jail_of(name))]
+    return answers_ways(site) if names else None
+
+
 def checks(site: Site, part: str, ways: Ways, until: str | None = None) -> tuple[Check, ...]:
     """The set is in force, and the host's own rules still decide who gets in."""
     set = site.places[part].set
@@ -65,15 +73,15 @@ def answer_checks(site: Site, service: str, until: str | None = None) -> tuple[C
     return (
         check("service::answers_wherever_it_did", until=until, service=service, ways=known),
         check("service::answers_jails_at_localhost", until=denied, service=service, ways=known),
+        *udp_checks(site, service),
     )
 
 
-def found(site: Site, service: str) -> tuple[Check, ...]:
-    """What `plan` lists about the service's addresses."""
+def udp_checks(site: Site, service: str) -> tuple[Check, ...]:
+    """Over UDP the address that was asked answers, whatever the client asked before."""
     known = ways(site, service)
-    udp = bool(_udp(site, service))
-    test = "service::answers_over_udp_at_one_address"
-    return (check(test, service=service, ways=known),) if udp else ()
+    test = "service::answers_from_the_address_asked"
+    return (check(test, service=service, ways=known),) if _udp(site, service) else ()
 
 
 def doors(
@@ -98,12 +106,16 @@ def doors(
 
 def beside(site: Site) -> Beside:
     sets = [place.set for place in site.places.values()]
+    jails = [jail.address for jail in site.jails.values()]
     return Beside(
         sets=(min(sets), max(sets)),
         floor=max(site.places[part].number for part in (*PARTS_BEFORE, "back")),
         wan=str(site.host.wan_address),
         network=str(site.lan.network),
         apart=tuple(not_the_hosts(site).split(",")),
+        taken=tuple(map(str, [*jails, *site.lan.resolvers])),
+        front=site.places[PARTS_BEFORE[-1]].number,
+        behind=site.places[PARTS_BEFORE[-1]].number + 1,
     )
 
 

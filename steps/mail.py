@@ -221,7 +221,10 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
                 site,
                 "service::runs_in_jail",
                 "service::starts_at_boot_in_jail",
-                "service::listens_on_the_jails_address",
+            ),
+            *(
+                check("service::listens_on_the_jails_address", service=name, ways=None)
+                for name in moved(site)
             ),
             *(
                 check("jail::has_mounted", jail=jail, path=queue.directory)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from operations import address, files, firewall, rc
-from rollout.plan.step import Step, check, use
+from operations.doors import Ways
+from rollout.plan.step import Check, Step, check, use
 from rollout.site import Site
-from steps import forward
+from steps import forward, ruleset
 from steps.base import FIREWALL, RULES
 from steps.render import render
 
@@ -18,6 +19,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     interface = site.lan.interface
     answers = forward.answers(site)
     back = forward.back(site)
+    further = forward.further(site)
     return (
         Step(
             name="network",
@@ -25,7 +27,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             why="Gives each jail an address and loads ipfw, which will forward public ports to it.",
             operations=(
                 use(address.cloned_interface, interface=interface),
-                use(address.aliases, interface=interface, addresses=addresses),
+                use(address.aliases, interface=interface, addresses=addresses, ways=further),
                 use(firewall.loaded),
                 use(
                     files.put,
@@ -47,7 +49,17 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check("network::ipfw_is_loaded"),
                 check("service::script_is_enabled", script="cellblock_firewall"),
                 check("network::rules_return_with_the_firewall", script=FIREWALL),
-                *(forward.checks(site, "answers", forward.answers_ways(site)) if answers else ()),
+                *(_answers(site, further) if further else ()),
             ),
         ),
+    )
+
+
+def _answers(site: Site, ways: Ways) -> tuple[Check, ...]:
+    interface = site.lan.interface
+    return (
+        ruleset.saved("answers"),
+        *forward.checks(site, "answers", ways),
+        check("network::further_addresses_are_there", interface=interface, ways=ways),
+        check("network::further_addresses_only_answer", ways=ways),
     )

@@ -51,7 +51,11 @@ def standby(
         checks=(
             check("service::runs_in_jail", service=name),
             check("service::starts_at_boot_in_jail", service=name),
-            check("service::listens_on_the_jails_address", service=name),
+            check(
+                "service::listens_on_the_jails_address",
+                service=name,
+                ways=forward.further(site, site.jail_of(name)),
+            ),
             check("service::runs_on_host", until=until, service=name),
             *_companion_checks(site, name, "service::companions_run_in_jail"),
             *checks,
@@ -135,7 +139,7 @@ def cutover(
             *checks,
         ),
         gate=dependents.gate(site, name),
-        finds=(*dependents.found(name), *forward.found(site, name)),
+        finds=dependents.found(name),
         tell=tell,
     )
 

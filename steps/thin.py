@@ -75,7 +75,7 @@ def _jail_step(
         operations=tuple(_build(site, name, fitted, more)),
         checks=(
             check("jail::runs", jail=name),
-            check("jail::has_its_address", jail=name),
+            check("jail::has_its_address", jail=name, ways=forward.further(site, name)),
             check("jail::base_is_read_only", jail=name),
             check("jail::has_its_mounts", jail=name),
             check("jail::has_its_configuration", jail=name),
@@ -205,11 +205,10 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             mounts=mounts,
             needed=jail.lives(name, root),
         ),
-        use(
-            files.put,
-            path=f"/etc/jail.conf.d/{name}.conf",
-            needed=jail.lives(name, root),
-            content=render(
+        _described(
+            site,
+            name,
+            render(
                 "jail/jail.conf",
                 name=name,
                 jail=jail_,
@@ -225,6 +224,15 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
         use(jail.at_boot, name=name),
         use(jail.started, name=name, root=root),
     ]
+
+
+def _described(site: Site, name: str, content: str) -> Use:
+    path, needed = f"/etc/jail.conf.d/{name}.conf", jail.lives(name, site.root(name))
+    ways = forward.further(site, name)
+    if ways is None:
+        return use(files.put, path=path, needed=needed, content=content)
+    at = str(site.jails[name].address)
+    return use(jail.described, path=path, needed=needed, content=content, ways=ways, address=at)
 
 
 def _further(site: Site, name: str) -> carried.Further:

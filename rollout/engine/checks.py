@@ -133,7 +133,8 @@ class _Plugin:
         if values[0]:
             names = tuple(values[0])
             rows = list(dict.fromkeys(tuple(each[name] for name in names) for each in values))
-            metafunc.parametrize(names, rows, ids=["-".join(map(str, row)) for row in rows])
+            ids = ["-".join(str(each) for each in row if each is not None) for row in rows]
+            metafunc.parametrize(names, rows, ids=ids)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makeitem(
@@ -203,7 +204,7 @@ def _name(nodeid: str) -> str:
 
 def named(check: Check) -> str:
     """The name of a check's verdict."""
-    values = "-".join(str(value) for _, value in check.values)
+    values = "-".join(check.about)
     return _name(f"{check.node}[{values}]" if check.values else check.node)
 
 

@@ -66,6 +66,11 @@ class Check:
         file, _, function = self.test.partition("::")
         return f"test_{file}.py::test_{function}"
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Its values in words, for people; None is no word."""
+        return tuple(str(value) for _, value in self.values if value is not None)
+
 
 def check(
     test: str, *, until: str | None = None, ahead: bool = False, first: bool = False, **values: Any

@@ -44,9 +44,10 @@ def _redirected(output: str, address: str, port: int) -> dict[str, int]:
     redirection = re.compile(
         rf"ipfw nat (\d+) config .*\bredirect_addr ([\d.]+) {re.escape(address)}\b.*"
     )
-    jail = re.compile(r"(\S+) ([\d.]+)(,.*)?")
+    jail = re.compile(r"(\S+) ([\d.,]+)")
     lines = [line.strip() for line in output.splitlines()]
     targets = {m[1]: m[2] for m in map(redirection.fullmatch, lines) if m}
-    names = {m[2]: m[1] for m in map(jail.fullmatch, lines) if m}
+    jails = [m for m in map(jail.fullmatch, lines) if m]
+    names = {each: m[1] for m in jails for each in m[2].split(",")}
     counted = [(m[2], int(m[1])) for m in map(rule.fullmatch, lines) if m]
     return {names[targets[nat]]: n for nat, n in counted if targets.get(nat) in names}

@@ -109,15 +109,17 @@ def _led(
             continue
         address = match[2].partition(",")[0]
         if match[1] == "nat":
-            address = _redirected(nats.get(int(match[2]), ""), listen)
+            address = _redirected(nats.get(int(match[2]), ""), listen, site)
         if address:
             return _whose(site, address), f"rule {rule.number}: {rule.body}"
     return None, ""
 
 
-def _redirected(config: str, listen: Listen) -> str:
+def _redirected(config: str, listen: Listen, site: Site) -> str:
+    """A further address of the host leads to another one of the jail (docs/decisions/0033)."""
     port = re.search(rf"redirect_port {listen.proto} ([0-9.]+):\d+ {listen.port}(?= |$)", config)
-    found = port or re.search(r"redirect_addr ([0-9.]+) ", config)
+    wan = re.escape(str(site.host.wan_address))
+    found = port or re.search(rf"redirect_addr ([0-9.]+) {wan}(?= |$)", config)
     return found[1] if found else ""
 
 

@@ -243,6 +243,6 @@ def _tell(plan: Plan, step: Step) -> Iterator[str]:
 
 def _claim(check: Check) -> str:
     file, _, function = check.test.partition("::")
-    values = ", ".join(str(value) for _, value in check.values)
+    values = ", ".join(check.about)
     words = function.replace("_", " ")
     return f"{file} {words}" + (f": {values}" if values else "")

@@ -232,6 +232,7 @@ def _nat(host: Host, options: set[str], words: list[str]) -> Reply:
                 return _missing(options, f"nat {number} not available: No such process")
             left = {one: nat for one, nat in host.firewall.nats.items() if one != number}
             host.firewall.nats = left
+            host.firewall.links.asked.clear()
             return Reply()
         case _:
             raise Unknown(USAGE, 64)

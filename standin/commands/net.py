@@ -18,12 +18,20 @@ SERVICES |= {21: "ftp", 110: "pop3", 143: "imap", 587: "submission"}
 
 
 def reach(
-    host: Host, call: Call, address: str, port: int, proto: str = "tcp", *, sender: str = ""
+    host: Host,
+    call: Call,
+    address: str,
+    port: int,
+    proto: str = "tcp",
+    *,
+    sender: str = "",
+    sender_port: int = 0,
 ) -> SocketAt | None:
     """Which daemon answers this caller."""
     if address == "localhost":
         address = "127.0.0.1"
-    return who_answers(host, address, port, proto, call.rootdir.name or "host", sender=sender)
+    source = call.rootdir.name or "host"
+    return who_answers(host, address, port, proto, source, sender=sender, sender_port=sender_port)
 
 
 # After these Apache ends the connection, whatever other requests it carried.
@@ -39,12 +47,11 @@ async def nc(host: Host, call: Call) -> Reply:
 
 async def _nc(host: Host, call: Call) -> Reply:
     usage = "usage: nc [-46DdEFhklNnrStUuvz] [-w timeout] [-s source] [destination] [port]"
-    found, rest = getopt(call, "46nuvzlNw:s:U", usage, 1)
+    found, rest = getopt(call, "46nuvzlNw:s:p:U", usage, 1)
     if "U" in found and len(rest) == 1:
         return Reply(exit=0 if who_answers(host, rest[0], 0, "tcp", call.rootdir.name) else 1)
     if len(rest) != 2 or not rest[1].isdigit() or {"z", "N"} <= found.keys():
         raise Unknown(f"{usage}\n", 1)
-    proto = "udp" if "u" in found else "tcp"
     port = int(rest[1])
     if "l" in found:
         host.offers[rest[0], port] = len(await call.stdin())
@@ -54,10 +61,33 @@ async def _nc(host: Host, call: Call) -> Reply:
         return Reply(exit=1, err="nc: getaddrinfo: Name does not resolve\n")
     if host.network.owner(address) is None and address != "localhost":
         return await _outwards(host, call, found, address, port)
-    if "z" not in found:
+    return await _within(host, call, found, address, (rest[0], port))
+
+
+async def _within(
+    host: Host, call: Call, found: dict[str, str], address: str, named: tuple[str, int]
+) -> Reply:
+    """To a port of the host or of a jail; `named` is how the caller names it."""
+    own, port, proto = found.get("s", ""), named[1], "udp" if "u" in found else "tcp"
+    if own and own not in host.addresses_of(call.rootdir):
+        return Reply(exit=1, err="nc: bind failed: Can't assign requested address\n")
+    if "z" not in found and proto == "tcp":
         return await _talked(host, call, address, port)
-    reached = reach(host, call, address, port, proto) is not None
-    return _succeeded(rest[0], port, proto) if reached else Reply(exit=1)
+    sender_port = int(found.get("p", 0))
+    answering = reach(host, call, address, port, proto, sender=own, sender_port=sender_port)
+    if "z" not in found:
+        return await _datagram(call, answering)
+    return _succeeded(named[0], port, proto) if answering else Reply(exit=1)
+
+
+async def _datagram(call: Call, answering: SocketAt | None) -> Reply:
+    """What is heard, until -w seconds pass without a word. Of an answer only its length counts."""
+    asked = await call.stdin()
+    if answering is None or not asked:
+        return Reply(exit=0 if answering else 1)
+    if answering.daemon.kind.rc != "named":
+        raise Unknown("nc: only named is asked over UDP in the stand-in\n", 70)
+    return Reply("an answer of DNS to a question of that length".ljust(len(asked)))
 
 
 async def _outwards(

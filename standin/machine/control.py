@@ -121,6 +121,7 @@ def _socket(host: Host, question: dict[str, Any]) -> SocketAt | None:
         int(question.get("port", 0)),
         question.get("proto", "tcp"),
         question.get("source", "outside"),
+        sender=question.get("sender", ""),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 from standin.linux.rootdir import RootDir
@@ -28,16 +29,26 @@ class SocketAt:
 
 
 def who_answers(
-    host: Host, address: str, port: int, proto: str, source: str, *, sender: str = ""
+    host: Host,
+    address: str,
+    port: int,
+    proto: str,
+    source: str,
+    *,
+    sender: str = "",
+    sender_port: int = 0,
 ) -> SocketAt | None:
-    """`sender` is the host's address that the client sends from, where it is not the usual one."""
+    """`sender` is the address that the client sends from, where it is not the usual one. With
+    `sender_port` it sends from that port each time; without, from another one each time.
+    """
     if address.startswith("/"):
         return _at_path(host, address, source)
     packet = _first_packet(host, address, port, proto, source)
     if packet is None:
         return None
-    if sender:
-        packet = replace(packet, source=sender)
+    packet = replace(
+        packet, source=sender or packet.source, source_port=sender_port or packet.source_port
+    )
     way = _way_in(host, packet)
     if way is None:
         return None
@@ -141,7 +152,9 @@ def _first_packet(host: Host, address: str, port: int, proto: str, source: str) 
 def _answer_arrives(host: Host, sent: Packet, way: Verdict, length: int = 0) -> bool:
     """The client accepts a reply only from the address and port that it wrote to."""
     end = sent if way.kind == "fwd" else way.packet
-    interface = sent.interface
+    interface, asked = sent.interface, sent.target
+    if sent.proto == "udp" and way.packet.target != asked and sent.source_port != CLIENT_PORT:
+        asked = host.firewall.links.of_answer(way.packet, asked, time.monotonic())
     answer = Packet(
         sent.proto,
         end.target,
@@ -153,7 +166,7 @@ def _answer_arrives(host: Host, sent: Packet, way: Verdict, length: int = 0) -> 
         is_answer=True,
         states=way.states,
         seen_by_nat=way.through_nat,
-        asked_at=sent.target,
+        asked_at=asked,
         client=sent.source if way.packet.source != sent.source else "",
         length=60 + length,
     )

@@ -9,6 +9,7 @@ from typing import Literal
 from standin.model.rules import Member, Packet, Rule, State
 
 LAST_SET = 31
+LINK_LIVES = 60.0  # seconds without a packet (UDP_EXPIRE_TIME of libalias)
 STEP = 100
 NAT_PORT = 32768
 SHAPES = {"pipe", "queue"}
@@ -57,6 +58,27 @@ class _Search:
 
 
 @dataclass
+class Links:
+    """What libalias keeps of datagrams that came in: by the end to which it led one, and the
+    client's, the address that was asked.
+
+    It finds the answer's link by these two ends alone. Of two with the same ends it knows the older
+    one: SPLAY_INSERT of a second does nothing (AddLink in alias_db.c of 15.0; seen there, too).
+    """
+
+    asked: dict[tuple[str, int, str, int], tuple[str, float]] = field(default_factory=dict)
+
+    def of_answer(self, led: Packet, asked: str, now: float) -> str:
+        """The address from which the answer to this packet leaves."""
+        ends = (led.target, led.target_port, led.source, led.source_port)
+        first, used = self.asked.get(ends, (asked, now))
+        if now - used > LINK_LIVES:
+            first = asked
+        self.asked[ends] = (first, now)
+        return first
+
+
+@dataclass
 class Firewall:
     """`rules`, `disabled` and `nats` are replaced, not changed in place: `judge` compares them."""
 
@@ -65,6 +87,7 @@ class Firewall:
     nats: Mapping[int, Nat] = field(default_factory=dict)
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
     accepts_by_default: bool = False
+    links: Links = field(default_factory=Links)
     _judged: dict[tuple[Packet, bool], _Search] = field(default_factory=dict)
     _judged_by: tuple[object, object, object] = (None, None, None)
 

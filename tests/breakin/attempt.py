@@ -35,7 +35,8 @@ class Attempt:
 
     `jails` are those of these services, or all. One that is `lasting` is typed once, when its jail
     serves, and stays while later steps, and the undo of all, run. `reaches` is the address and port
-    of a connection, by which the stand-in, which has no sockets, can be asked. `lacks` says what a
+    of a connection, and the address that it comes from if not the jail's first, by which the
+    stand-in, which has no sockets, can be asked. `lacks` says what a
     place has no model of, so that it is not played on the stand-in.
     """
 

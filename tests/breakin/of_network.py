@@ -17,11 +17,12 @@ def _called(
         does = f'echo "$mark" | nc -w 1 {options} {to} {PORT}'
     proto = "udp" if "-u" in options else "tcp"
     lacks = lacks or ("daemons that answer any datagram" if proto == "udp" else "")
-    reaches = "" if lacks else f"{to} 22 {proto}"
+    own = options.partition("-s ")[2]
+    reaches = "" if lacks else f"{to} 22 {proto} {own}".rstrip()
     return Attempt(name, "root", CALLED, does, jails, reaches=reaches, lacks=lacks)
 
 
-def _ssh(name: str, to: str) -> Attempt:
+def _ssh(name: str, to: str, jails: tuple[str, ...] = ()) -> Attempt:
     """sshd notes what it was told."""
     noted = Goal(
         'grep -qsF "$mark" /var/log/auth.log',
@@ -29,9 +30,12 @@ def _ssh(name: str, to: str) -> Attempt:
         "cp /var/log/auth.log /root/breakin/log; grep -v "
         "pwned- /root/breakin/log > /var/log/auth.log",
     )
-    return Attempt(name, "root", noted, f'echo "$mark" | nc -w 3 {to} 22', reaches=f"{to} 22 tcp")
+    does = f'echo "$mark" | nc -w 3 {to} 22'
+    return Attempt(name, "root", noted, does, jails, reaches=f"{to} 22 tcp")
 
 
+SEVERAL = ("bind",)
+"""Whose jail has an address for answers over UDP besides its own: $further."""
 _SPOOFED = "addresses that a socket is bound to"
 ATTEMPTS = (
     _called("a port of another jail", "$other"),
@@ -48,6 +52,11 @@ ATTEMPTS = (
     _called(
         "another jail over UDP from the host's address", "$other", "-u -s $wan", lacks=_SPOOFED
     ),
+    _called("another jail from a further address of its own", "$other", "-s $further", SEVERAL),
+    _called("another jail over UDP from there", "$other", "-u -s $further", SEVERAL),
+    _called("the host from there", "$wan", "-s $further", SEVERAL),
+    _called("the host over UDP from there", "$wan", "-u -s $further", SEVERAL),
+    _ssh("the host's sshd at a further address of its own", "$further", SEVERAL),
     _called("all of the network by broadcast", "10.80.0.255", "-u", lacks="broadcasts"),
     _ssh("the host's sshd at the public address", "$wan"),
     _ssh("the host's sshd at the jail's own address", "$own"),

@@ -14,7 +14,7 @@ from standin import StandIn
 from tests.breakin import of_files, of_kernel, of_network
 from tests.breakin.attempt import HERE, Attempt, Goal
 from tests.breakin.of_kernel import PARAMETERS
-from tests.breakin.of_network import PORT
+from tests.breakin.of_network import PORT, SEVERAL
 
 ALL = (*of_files.ATTEMPTS, *of_kernel.ATTEMPTS, *of_network.ATTEMPTS)
 ACCOUNT = "user001"
@@ -51,6 +51,7 @@ class Siege:
         self.box = box
         self.model = box.target if isinstance(box.target, StandIn) else None
         self.secret = secrets.token_hex(16)
+        self._further: dict[str, str] = {}
         self.tries = tuple(self._tries())
 
     def _tries(self) -> Iterator[Try]:
@@ -88,7 +89,13 @@ class Siege:
             echo "breakin {self.secret}" > /dev/console
         """
         )
+        card, second = self.site.host.wan_interface, self.site.host.wan_address + 1
+        # named answers at two addresses, so its jail has two (docs/decisions/0033).
+        named = "/usr/local/etc/namedb/named.conf"
         self.sh(f"""
+            ifconfig {card} inet {second}/32 alias
+            sysrc ifconfig_{card}_alias0="inet {second}/32"
+            sed -i '' 's/listen-on {{/listen-on {{ {second};/' {named}; service named restart
             mkdir -p {HERE}; chmod 700 {HERE}; cd {HERE} || exit
             printf %s {self.secret} > secret; echo untouched > victim; chmod 600 secret victim
             echo "$(stat -f '%Su %Lp %z %l' victim) $(cat victim)" > was
@@ -148,7 +155,12 @@ class Siege:
         others = [str(self.site.jails[e].address) for e in self.site.built if e != one.jail]
         others = others or [own]
         wan = str(self.site.host.wan_address)
-        return {"own": own, "other": others[0], "third": others[-1], "wan": wan}
+        named = {"own": own, "other": others[0], "third": others[-1], "wan": wan}
+        if set(SEVERAL) & set(self.site.jails[one.jail].services):
+            if one.jail not in self._further:
+                *_, self._further[one.jail] = self.sh(f"jls -j {one.jail} ip4.addr").split(",")
+            named["further"] = self._further[one.jail].strip()
+        return named
 
     def _as(self, one: Try) -> str:
         if one.attempt.whom == "root":
@@ -202,9 +214,10 @@ class Siege:
         """On the stand-in: whether anybody would answer."""
         assert self.model is not None
         known = self._addresses(one)
-        address, port, proto = one.attempt.reaches.split()
+        address, port, proto, *own = one.attempt.reaches.split()
         address = known["wan"] if source else known.get(address.removeprefix("$"), address)
-        owner = self.model.who_answers(address, int(port), proto, source or one.jail)
+        sender = "" if source or not own else known[own[0].removeprefix("$")]
+        owner = self.model.who_answers(address, int(port), proto, source or one.jail, sender=sender)
         return owner is not None and owner != one.jail
 
     def blind(self, tries: Sequence[Try]) -> tuple[list[Try], int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from operations.carried import Ask
+from rollout.site import Listen
 
 
 def asking(host: Any) -> Ask:
@@ -27,3 +28,21 @@ def at_once(host: Any, command: str) -> None:
     in the background and is met from outside within seconds.
     """
     host.backend.session.run(command)
+
+
+def hears(listen: Listen, own: str, address: str) -> str:
+    """sh that succeeds if a DNS query to `address` is answered from there, over UDP.
+
+    It is asked from one port of `own`, always the same, as some clients do. The socket of nc(1) is
+    connected: it hears nobody but whom it asked. Without a probe's name the root is asked for.
+    """
+    labels = [each.encode() for each in (listen.name or "").split(".") if each]
+    name = b"".join(bytes([len(each)]) + each for each in labels) + b"\0"
+    wire = b"\x12\x34\0\0\0\1\0\0\0\0\0\0" + name + b"\0\6\0\1"
+    octal = "".join(f"\\{byte:03o}" for byte in wire)
+    asked = f"printf '{octal}' | nc -u -w 1 -s {own} -p {_PORT} {address} {listen.port}"
+    return f'[ "$({asked} | wc -c)" -gt {_HEADER} ]'
+
+
+_PORT = 54321
+_HEADER = 12  # bytes of an answer of DNS without its question

@@ -5,13 +5,23 @@ from __future__ import annotations
 import re
 import shlex
 from functools import cached_property
+from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
 import pytest
 
 from operations.carried import Ask
-from operations.doors import Doors, View, Ways
-from operations.facts import JAIL_CONF, JailAddresses, Listeners, Nats, Networks, OnePass, Rules
+from operations.doors import Doors, Ends, View, Ways
+from operations.facts import (
+    JAIL_CONF,
+    JailAddresses,
+    Listeners,
+    Nats,
+    Networks,
+    OnePass,
+    Rules,
+    UsedAddresses,
+)
 from operations.host_decisions import Obstacle, of_host
 from operations.needs import Daemons, Listener, Running
 from operations.placing import Placed
@@ -167,6 +177,7 @@ class HostFirewall:
         """The answers to all questions, asked in one round trip."""
         lines = [
             *(fact().command() for fact in (Rules, Nats, OnePass, Networks, JailAddresses)),
+            UsedAddresses().command(),
             Listeners().command(self._ports),
         ]
         said = self._host.check_output(f"; echo '{_MARK}'; ".join(lines))
@@ -174,7 +185,7 @@ class HostFirewall:
 
     def _view(self, ways: Ways) -> View:
         first, last = ways.beside.sets
-        rules, nats, one_pass, has, jails, bound = self._said
+        rules, nats, one_pass, has, jails, used, bound = self._said
         listed, instances = Rules().process(rules), Nats().process(nats)
         ours = [rule for rule in listed if first <= rule.set <= last]
         own = [each.ip for each in Networks().process(has)]
@@ -190,12 +201,28 @@ class HostFirewall:
             tuple(ours),
             instances,
             ways.beside.apart,
+            UsedAddresses().process(used),
         )
 
     def placed(self, ways: Ways) -> list[Placed]:
         """Our rules as they have to be. AssertionError when the host's leave no place for them."""
         try:
             return ways.placed(self._view(ways))
+        except Obstacle as obstacle:
+            raise AssertionError(str(obstacle)) from None
+
+    def further(self, ways: Ways | None, jail: IPv4Address) -> Ends:
+        """The addresses of the host that have one of their own in the jail with this primary
+        address, for what is sent there over UDP.
+        """
+        return self.of_jails(ways).get(str(jail), {})
+
+    def of_jails(self, ways: Ways | None) -> dict[str, Ends]:
+        """The same for each jail, by its primary address."""
+        if ways is None:
+            return {}
+        try:
+            return ways.further(self._view(ways))
         except Obstacle as obstacle:
             raise AssertionError(str(obstacle)) from None
 

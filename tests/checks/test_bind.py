@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from operations.carried import Ask, is_in
 from operations.facts import Networks
 from operations.needs import Listener
 from rollout.site import HOST, Site
+from tests.checks.asking import asking
 from tests.checks.named_access import Access, Means, differences
 from tests.checks.named_conf import (
     CONF,
@@ -25,6 +26,10 @@ from tests.checks.named_conf import (
     working_directory,
 )
 from tests.checks.needing import rc_variables
+
+if TYPE_CHECKING:
+    from operations.doors import Ways
+    from tests.checks.conftest import HostFirewall
 
 _ASKS = ("forwarders", "primaries", "masters", "also-notify", "parental-agents", "server-addresses")
 _OWN = re.compile(r"127\.\d+\.\d+\.\d+|::1")
@@ -208,26 +213,34 @@ def _by_destination(tree: Sequence[Statement]) -> Iterator[str]:
                 yield from _by_destination(word)
 
 
-def test_addresses_are_the_jails(host: Any, ask: Ask, site: Site, service: str) -> None:
+def test_addresses_are_the_jails(
+    host: Any, firewall: HostFirewall, site: Site, service: str, ways: Ways | None
+) -> None:
     """Those at which it listens and from which it asks: an address of the host that it does not
     have in its jail stops a named, or leaves it without that socket.
     """
     jail, wan = site.jails[site.jail_of(service)].address, site.host.wan_address
-    tree = _tree(host)
+    tree, ask = _tree(host), asking(host)
     found = [(one, f"asks from {at}") for one in _all(tree) if (at := _source(one, str(wan)))]
     here = Access(tree, _here(ask))
     there = Access(tree, _there(ask, site))
     for one in (each for each in _all(tree) if each[0] == "listen-on"):
         written = [_plain(each) for each in one[-1]]
-        fits = {str(wan), "127.0.0.1"} & {*written} or there.has(one[-1], jail, "listen-on")
+        fits = bool({str(wan), "127.0.0.1"} & {*written})
+        fits = fits or there.has(one[-1], jail, "listen-on")
         if here.has(one[-1], wan, "listen-on") and not fits:
             found.append((one, f"has {wan} by a network or a list"))
+        for public, end in firewall.further(ways, jail).items():
+            fits = str(public) in written or there.has(one[-1], end, "listen-on")
+            if here.has(one[-1], public, "listen-on") and not fits:
+                found.append((one, f"has {public} by a network or a list"))
     lines = _said_at(host, site, service, ["listen-on", "-source"]) if found else []
     told = [f"{place(lines, str(one[0]))}: {one[0]} {what}" for one, what in found]
     assert not told, (
         f"services.{service}: {'; '.join(told)}: in its jail named has {jail} alone, which takes "
-        f"the place of {wan} where that is written: write {wan} there, or take {service} out of "
-        "`order`"
+        f"the place of {wan} where that is written (and another address for each other at which it "
+        "answers over UDP): write the address there, or take "
+        f"{service} out of `order`"
     )
 
 

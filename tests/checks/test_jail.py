@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from operations.carried import Ask
 from operations.companion import Enabled
 from operations.jail import BASE, LOCAL
 from rollout.site import Site
 
+if TYPE_CHECKING:
+    from operations.doors import Ways
+    from tests.checks.conftest import HostFirewall
+
 
 def test_runs(jails: dict[str, list[str]], jail: str) -> None:
     assert jail in jails, f"jail {jail} does not run"
 
 
-def test_has_its_address(jails: dict[str, list[str]], site: Site, jail: str) -> None:
+def test_has_its_address(
+    firewall: HostFirewall,
+    jails: dict[str, list[str]],
+    site: Site,
+    jail: str,
+    ways: Ways | None,
+) -> None:
+    """And those at which it answers further addresses of the host over UDP."""
     there = jails.get(jail, [])
     found = ", ".join(there) or "none"
-    first, *public = map(str, site.jails[jail].addresses)
+    first, *more = map(str, site.jails[jail].addresses)
+    more += map(str, firewall.further(ways, site.jails[jail].address).values())
     # The kernel keeps the first and sorts the others.
     assert there[:1] == [first], f"addresses of jail {jail}: expected {first} first; found {found}"
-    assert set(there[1:]) == set(public), (
-        f"addresses of jail {jail}: expected {', '.join([first, *public])}; found {found}"
+    assert set(there[1:]) == set(more), (
+        f"addresses of jail {jail}: expected {', '.join([first, *more])}; found {found}"
     )
 
 

@@ -22,6 +22,35 @@ def test_interface_has_address(
     )
 
 
+def test_further_addresses_are_there(
+    firewall: HostFirewall,
+    interfaces: dict[str, str],
+    rc_conf: str,
+    interface: str,
+    ways: Ways,
+) -> None:
+    """Of the jails that answer over UDP at several addresses of the host."""
+    further = [end for ends in firewall.of_jails(ways).values() for end in ends.values()]
+    for each in further:
+        test_interface_has_address(interfaces, rc_conf, interface, str(each))
+
+
+def test_further_addresses_only_answer(
+    host: Any, firewall: HostFirewall, site: Site, ways: Ways
+) -> None:
+    """Over UDP, what was asked of them. All else is denied, or a jail would get round the policy
+    with such an address as its source: asked of sshd, which listens at every address.
+    """
+    port = site.host.port
+    further = [end for ends in firewall.of_jails(ways).values() for end in ends.values()]
+    tries = [f"! nc -z -w 2 {end} {port} >/dev/null 2>&1 || echo {end} &" for end in further]
+    found = host.check_output(" ".join([*tries, "wait"])).split() if tries else []
+    assert not found, (
+        f"port {port} at {', '.join(sorted(found))}, asked from the host: expected no answer: "
+        f"these addresses of jails are for answers over UDP alone; {_RESTORE}"
+    )
+
+
 _ADDRESSES = r"((?:\d+\.){3})(\d+)(?:-(\d+))?(?![\d.])"
 _INET = re.compile(rf"\binet\s+(?:vhid\s.*?\s)?(?:alias\s+)?{_ADDRESSES}")
 """Not the other end of a tunnel; with vhid it is an address of carp(4)."""

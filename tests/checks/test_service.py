@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from operations.facts import runs
 from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
+from tests.checks.asking import hears
 
 if TYPE_CHECKING:
     from operations.doors import Ways
@@ -79,29 +80,41 @@ def test_script_is_enabled(host: Any, script: str) -> None:
     )
 
 
-def test_listens_on_the_jails_address(host: Any, site: Site, service: str) -> None:
+def test_listens_on_the_jails_address(
+    host: Any, firewall: HostFirewall, site: Site, service: str, ways: Ways | None
+) -> None:
+    """At each, if it answers further addresses of the host over UDP."""
     jail = site.jail_of(service)
     address = site.jails[jail].address
+    further = firewall.further(ways, address).values()
+    several = len((*site.jails[jail].addresses, *further)) > 1
     for listen in site.services[service].ports:
         # Not a connection: the host's wildcard socket would answer it, too. Inside the jail only
         # its own sockets are seen; sockstat -j needs a kernel with VIMAGE.
         rows = host.check_output(
             "jexec %s sockstat -4l -P %s -p %s", jail, listen.proto, str(listen.port)
         )
-        assert f"{address}:{listen.port}" in rows, (
-            f"nothing in jail {jail} listens on {address}:{listen.port}/{listen.proto}"
-        )
+        for each in (address, *(further if listen.proto == "udp" else ())):
+            # With several addresses a socket for any is not one for the jail's only address.
+            any_ = several and listen.proto == "tcp" and f" *:{listen.port} " in rows
+            assert any_ or f"{each}:{listen.port}" in rows, (
+                f"nothing in jail {jail} listens on {each}:{listen.port}/{listen.proto}"
+            )
 
 
-def test_leaves_the_jails_address_free(host: Any, site: Site, service: str) -> None:
+def test_leaves_the_jails_address_free(
+    host: Any, firewall: HostFirewall, site: Site, service: str, ways: Ways | None
+) -> None:
     """A named that listens on any address takes each new one with sockets that FreeBSD finds before
     a jail's (SO_REUSEPORT_LB), so no query would reach the jail's named.
     """
-    address = site.jails[site.jail_of(service)].address
+    own = site.jails[site.jail_of(service)].address
+    further = firewall.further(ways, own).values()
     for listen in site.services[service].ports:
         rows = host.check_output("sockstat -4lq -j 0 -P %s -p %s", listen.proto, str(listen.port))
-        assert f" {address}:{listen.port} " not in rows, (
-            f"{site.services[service].rc} on the host listens on {address}:{listen.port}, the "
+        taken = next((e for e in (own, *further) if f" {e}:{listen.port} " in rows), None)
+        assert taken is None, (
+            f"{site.services[service].rc} on the host listens on {taken}:{listen.port}, the "
             "jail's own address, and would answer in its place; expected it to listen only on "
             f"addresses that its configuration names, as in listen-on {{ {site.host.wan_address}; "
             "127.0.0.1; }"
@@ -196,18 +209,25 @@ def test_answers_wherever_it_did(
         )
 
 
-def test_answers_over_udp_at_one_address(
-    firewall: HostFirewall, site: Site, service: str, ways: Ways
+def test_answers_from_the_address_asked(
+    host: Any, firewall: HostFirewall, site: Site, service: str, ways: Ways
 ) -> None:
-    """For a plan. In the jail all queries arrive at one address, so libalias has two entries for a
-    client that asks two of the host's from one port, and finds the older one for the answer
-    (sys/netinet/libalias/alias_db.c: AddLink inserts no second one; seen on 15.0).
+    """Over UDP, also when the client has just asked another address from the same port: nc(1) has
+    its socket connected, so it hears only the address that it asked.
     """
+    table = site.services[service]
     for each in firewall.served(ways):
-        assert each.proto == "tcp" or len(each.at) < 2, (
-            f"{service} answers over UDP at {', '.join(each.at)}: after the move a client that "
-            "asks two of these from the same port within a minute gets the answer from the address "
-            "that it asked first, and has to ask again. Resolvers take another port each time"
+        if each.proto == "tcp" or len(each.at) < 2:
+            continue  # asked by answers_wherever_it_did
+        listen = next(one for one in table.ports if (one.proto, one.port) == each[:2])
+        first = each.at[0]
+        ask = f"ask() {{ {hears(listen, first, '$1')} || echo $1; }}"
+        asks = "; ".join(f"ask {end}" for end in (*each.at, *each.at))
+        silent = host.check_output(f"{ask}; {asks}").split()
+        assert not silent, (
+            f"services.{service}: port {each.port}/udp, asked from one port of {first} at "
+            f"{', '.join(each.at)} in turn: no answer from {', '.join(dict.fromkeys(silent))}, the "
+            "address that was asked"
         )
 
 

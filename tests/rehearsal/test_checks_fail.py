@@ -36,6 +36,7 @@ UIDS = (1001, 1999)
 PLACE = site.read(SAMPLE).places["mysql"]
 WAYS = forward.ways(site.read(SAMPLE), "web")
 RESOLVERS = forward.ways(site.read(SAMPLE), "bind")
+ANSWERS = forward.answers_ways(site.read(SAMPLE))
 LOADED = "kenv net.inet.ip.fw.default_to_accept=1 >/dev/null; kldload ipfw"
 CHROOTED = (
     "postconf() { case $1 in -M) echo 'smtp inet n - y - - smtpd';; *) echo 3.6;; esac; }; "
@@ -74,6 +75,16 @@ def _account(line: str) -> str:
 
 def _in_named(words: str) -> str:
     return f"sed -i '' -e '{words}' /usr/local/etc/namedb/named.conf"
+
+
+_TWO = (
+    "ifconfig vtnet0 inet 203.0.113.3/32 alias; "
+    f"{_in_named('s/203.0.113.2;/& 203.0.113.3;/')}; service named restart >/dev/null"
+)
+_LED = (
+    "kldload ipfw_nat; ipfw -q nat 3 config ip 203.0.113.2 same_ports "
+    "redirect_addr 10.80.0.2 203.0.113.2 redirect_addr 10.80.0.254 203.0.113.3"
+)
 
 
 def _no_room(site: Site) -> Site:
@@ -145,7 +156,7 @@ CASES = [
     lacking("path::exists", path=RULES),
     lacking("path::is_absent", path="/etc/rc.conf"),
     lacking("jail::runs", jail="web"),
-    lacking("jail::has_its_address", jail="web"),
+    lacking("jail::has_its_address", jail="web", ways=None),
     lacking("jail::base_is_read_only", jail="web"),
     lacking("jail::has_its_mounts", jail="web"),
     lacking("jail::has_its_configuration", jail="web"),
@@ -371,6 +382,7 @@ CASES = [
         "bind::addresses_are_the_jails",
         _in_named("s/^options {/& transfer-source 203.0.113.77;/"),
         service="bind",
+        ways=ANSWERS,
     ),
     broken(
         "bind::lets_in_the_same_clients",
@@ -452,12 +464,9 @@ CASES = [
         site=_with("web", addresses=("203.0.113.2", "203.0.113.9")),
     ),
     lacking("service::answers_wherever_it_did", service="web", ways=WAYS),
-    broken(
-        "service::answers_over_udp_at_one_address",
-        "ifconfig vtnet0 inet 203.0.113.3/32 alias; "
-        f"{_in_named('s/203.0.113.2;/& 203.0.113.3;/')}; service named restart >/dev/null",
-        service="bind",
-        ways=RESOLVERS,
+    replace(
+        broken("service::answers_from_the_address_asked", _TWO, service="bind", ways=RESOLVERS),
+        functions="nc() { :; }",
     ),
     replace(
         lacking("service::answers_jails_at_localhost", service="web", ways=WAYS),
@@ -476,6 +485,12 @@ CASES = [
     broken(
         "preflight::network_of_jails_is_free",
         "ifconfig vlan0 create; ifconfig vlan0 inet 10.80.0.1/16",
+    ),
+    broken("network::further_addresses_are_there", _TWO, interface="lo1", ways=ANSWERS),
+    broken(
+        "network::further_addresses_only_answer",
+        f"{LOADED}; {_LED}; ifconfig lo1 create; ifconfig lo1 inet 10.80.0.254/32 alias",
+        ways=ANSWERS,
     ),
     broken(
         "network::addresses_of_rc_conf_are_up",
@@ -563,13 +578,14 @@ CASES = [
     broken("service::companions_run_in_jail", "sysrc php_fpm_enable=YES", service="web"),
     lacking("service::does_not_run_on_host", service="web"),
     lacking("service::starts_at_boot_in_jail", service="web"),
-    lacking("service::listens_on_the_jails_address", service="web"),
+    lacking("service::listens_on_the_jails_address", service="web", ways=None),
     broken(
         "service::leaves_the_jails_address_free",
         "ifconfig lo1 create && ifconfig lo1 inet 10.80.0.2/32 alias && sed -i '' -e "
         "'s/listen-on {/listen-on { 10.80.0.2;/' /usr/local/etc/namedb/named.conf && "
         "service named onerestart",
         service="bind",
+        ways=None,
     ),
     lacking("service::answers_from_jail", service="web"),
     lacking("service::socket_is_the_jails", service="mysql"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from operations.command import ANY, Look
+from operations.doors import Ways
 from rollout.site import Site
 
 
@@ -30,7 +31,7 @@ def answers_by_who_asks(site: Site, service: str) -> Iterator[Look]:
     yield Look(_grep(site, service, "match-destinations|allow-[a-z-]+-on"))
 
 
-def addresses_are_the_jails(site: Site, service: str) -> Iterator[Look]:
+def addresses_are_the_jails(site: Site, service: str, ways: Ways | None) -> Iterator[Look]:
     """Each has the public address, 127.0.0.1 or any, written as such."""
     yield Look(_grep(site, service, "listen-on|-source"), ANY)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from operations.command import ANY, Look
+from operations.doors import Ways
 from operations.jail import BASE
 from rollout.site import Site
 
@@ -13,7 +14,7 @@ def runs(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"jls -j {jail} name", jail)
 
 
-def has_its_address(site: Site, jail: str) -> Iterator[Look]:
+def has_its_address(site: Site, jail: str, ways: Ways | None) -> Iterator[Look]:
     first, *public = site.jails[jail].addresses
     yield Look(f"jls -j {jail} ip4.addr", f"{first}{ANY if public else ''}")
 

@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from operations.command import ANY, Look
-from operations.doors import Ways
+from operations.doors import Doors, Ways
 from rollout.site import Site
 
 
 def interface_has_address(site: Site, interface: str, address: str) -> Iterator[Look]:
     yield Look(f"ifconfig {interface} | grep -w 'inet {address}'", f"inet {address} {ANY}")
     yield Look(f"grep -h 'inet {address}/' /etc/rc.conf", f"{ANY}inet {address}/{ANY}")
+
+
+def further_addresses_are_there(site: Site, interface: str, ways: Ways) -> Iterator[Look]:
+    """Those to which datagrams are led: nothing is printed."""
+    missing = f'ifconfig {interface} | grep -qw "inet $each" || echo $each'
+    yield Look(f"for each in $({_ends(ways)}); do {missing}; done")
+
+
+def further_addresses_only_answer(site: Site, ways: Ways) -> Iterator[Look]:
+    """sshd listens at every address of the host, and does not answer there: nothing is printed."""
+    first = " ".join(f"-e {each.jail}" for each in ways.each if isinstance(each, Doors))
+    open_ = f"! nc -z -w 2 $each {site.host.port} >/dev/null 2>&1 || echo $each"
+    yield Look(f"for each in $({_ends(ways)} | grep -vxF {first}); do {open_}; done")
+
+
+def _ends(ways: Ways) -> str:
+    shown = "; ".join(f"ipfw nat {each.nat} show config" for each in ways.each)
+    return f"{{ {shown}; }} | grep -o 'redirect_addr [0-9.]*' | awk '{{print $2}}' | sort -u"
 
 
 def addresses_of_rc_conf_are_up(site: Site) -> Iterator[Look]:

@@ -8,6 +8,7 @@ from operations.command import ANY, Look
 from operations.doors import Ways
 from operations.rc import HOSTS_OWN
 from rollout.site import Listen, Site
+from tests.checks.asking import hears
 
 
 def runs_on_host(site: Site, service: str) -> Iterator[Look]:
@@ -51,7 +52,7 @@ def script_is_enabled(site: Site, script: str) -> Iterator[Look]:
     yield Look(f"service {script} enabled && echo enabled", "enabled")
 
 
-def listens_on_the_jails_address(site: Site, service: str) -> Iterator[Look]:
+def listens_on_the_jails_address(site: Site, service: str, ways: Ways | None) -> Iterator[Look]:
     jail = site.jail_of(service)
     for listen in site.services[service].ports:
         yield Look(
@@ -60,7 +61,7 @@ def listens_on_the_jails_address(site: Site, service: str) -> Iterator[Look]:
         )
 
 
-def leaves_the_jails_address_free(site: Site, service: str) -> Iterator[Look]:
+def leaves_the_jails_address_free(site: Site, service: str, ways: Ways | None) -> Iterator[Look]:
     address = site.jails[site.jail_of(service)].address
     ports = ",".join(dict.fromkeys(str(listen.port) for listen in site.services[service].ports))
     yield Look(f"sockstat -4lq -j 0 -p {ports} | grep -F ' {address}:'")
@@ -98,11 +99,15 @@ def answers_wherever_it_did(site: Site, service: str, ways: Ways) -> Iterator[Lo
             yield Look(f"{_asked(str(address), listen)} >/dev/null 2>&1 && echo yes", "yes")
 
 
-def answers_over_udp_at_one_address(site: Site, service: str, ways: Ways) -> Iterator[Look]:
+def answers_from_the_address_asked(site: Site, service: str, ways: Ways) -> Iterator[Look]:
+    """From one port of one client, each address after the other; those without an answer."""
+    wan, number = str(site.host.wan_address), site.places[service].number
+    led = f"ipfw nat {number} show config | grep -o 'redirect_addr [0-9.]* [0-9.]*'"
+    every = f"{led} | awk '$3 !~ /^127/ {{print $3}}'"
     for listen in site.services[service].ports:
         if listen.proto == "udp":
-            count = f"sockstat -4lq -j 0 -P udp -p {listen.port} | awk '{{print $(NF - 1)}}'"
-            yield Look(f"{count} | sort -u | grep -vc '^127'", "1")
+            ask = f"{hears(listen, wan, '$each')} || echo $each"
+            yield Look(f"for each in $({every}) {wan}; do {ask}; done")
 
 
 def answers_jails_at_localhost(site: Site, service: str, ways: Ways) -> Iterator[Look]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from operations import address
 from operations.facts import Interfaces, RcConf
+from tests.unit.operations.answering import ANSWERS, two_addresses
 from tests.unit.operations.asking import pairs, reversible, unset
 
 
@@ -115,3 +116,22 @@ def test_an_alias_of_lo10_is_none_of_lo1() -> None:
     """Otherwise the address would be gone after the next boot."""
     conf = {"ifconfig_lo10_alias0": "inet 10.80.0.2/32"}
     assert aliased(conf, (), "10.80.0.2") == [alias(0, "10.80.0.2"), live("10.80.0.2")]
+
+
+def test_those_of_jails_that_answer_at_several_addresses_of_the_host_come_last() -> None:
+    """Neither one that others have, nor one that rc.conf or jail.conf names."""
+    conf = {"ifconfig_lo1_alias0": "inet 10.80.0.9/32"}
+    facts = {
+        RcConf: conf,
+        Interfaces: {"lo1": ("10.80.0.9",)},
+        **two_addresses("10.80.0.254", "10.80.0.9"),
+    }
+    commands = reversible(
+        address.aliases, facts, interface="lo1", addresses=["10.80.0.2"], ways=ANSWERS
+    )
+    assert pairs(commands) == [
+        alias(1, "10.80.0.2"),
+        live("10.80.0.2"),
+        alias(2, "10.80.0.253"),
+        live("10.80.0.253"),
+    ]

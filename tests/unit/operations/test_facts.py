@@ -43,6 +43,7 @@ from operations.facts import (
     Rules,
     ServiceRuns,
     State,
+    UsedAddresses,
 )
 from rollout import host as host_half
 from tests.unit.operations.asking import recorded, typed
@@ -63,6 +64,7 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, Any]] = {
     OnePass: {},
     Listeners: {"ports": (53, 80)},
     JailAddresses: {},
+    UsedAddresses: {},
     HasLine: {"path": "/etc/resolv.conf", "line": "nameserver 127.0.0.1"},
     HasOurLine: {"path": "/etc/hosts", "line": "10.80.0.3\tmysql.example.org"},
     Jails: {},
@@ -216,6 +218,27 @@ def answered(
     told = typed(fact().command().replace("/etc/", f"{root}/etc/"), root)
     assert told.returncode == 0
     return fact().process(told.stdout.splitlines())
+
+
+def test_an_address_is_used_that_somebody_has_now_or_with_the_next_start(
+    tmp_path: LocalPath,
+) -> None:
+    """Also by a jail that does not run, and by what rc.conf.local names."""
+    texts = {
+        "rc.conf.local": 'ifconfig_lo1="inet 10.80.0.1/32"',
+        "jail.conf": '.include "/etc/more.conf"\nold { ip4.addr = "lo1|10.80.0.2/32"; }',
+        "more.conf": "older { ip4.addr = 10.80.0.3, 10.80.0.4; }",
+        "jail.conf.d/new.conf": "new { ip4.addr = 10.80.0.5; }",
+    }
+    (tmp_path / "etc" / "jail.conf.d").mkdir(parents=True)
+    for name, text in texts.items():
+        (tmp_path / "etc" / name).write_text(f"{text}\n".replace("/etc/", f"{tmp_path}/etc/"))
+    line = UsedAddresses().command().replace("/etc/", f"{tmp_path}/etc/")
+    inet = "lo1: flags=8049\\n\\tinet 10.80.0.6 netmask 0xffffffff\\n\\tinet6 fe80::1"
+    done = typed(line, tmp_path, ifconfig=f"printf '{inet}\\n'", jls="echo 10.80.0.7,10.80.0.8")
+    found = UsedAddresses().process(done.stdout.splitlines())
+    assert sorted(map(str, found)) == [f"10.80.0.{n}" for n in range(1, 9)], done.stderr
+    assert UsedAddresses().process(["999.1.1.1"]) == ()
 
 
 def test_jail_conf_names_its_own_jails_and_nothing_else() -> None:

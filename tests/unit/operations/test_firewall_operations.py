@@ -28,6 +28,7 @@ from operations.facts import (
     Rule,
     Rules,
     State,
+    UsedAddresses,
 )
 from operations.facts import Path as At
 from operations.host_decisions import of_host
@@ -134,6 +135,7 @@ def opened(*rules: Rule, doors: Doors, has: Sequence[str] = (), **more: Any) -> 
         Listeners: more.get("bound", ()),
         Rules: more.get("ours", ()),
         At: State(),
+        UsedAddresses: tuple(map(IPv4Address, more.get("used", ()))),
     }
     beside = Beside((20, 29), 2, "203.0.113.2", "10.80.0.0/24", ("10.80.0.0/24", "203.0.113.20"))
     ways = Ways("bind", (doors,), beside)
@@ -156,15 +158,21 @@ ANSWERS = Doors("answers", "10.80.0.2", 3, (("udp", 53, True),), (), (), 3)
 def test_datagrams_are_redirected_where_the_daemon_listens(
     given: tuple[str, ...], bound: tuple[str, ...], public: list[str]
 ) -> None:
-    """Or at the addresses that are given; never at a jail's."""
+    """Or at the addresses that are given; never at a jail's. Each at one of its own in the jail."""
     has = ("10.80.0.3", "203.0.113.20", "203.0.113.3", "192.168.7.1", "203.0.113.40")
     sockets = tuple(Bound("udp", "named", each, 53) for each in bound)
     doors = replace(ANSWERS, addresses=given)
     first = opened(LAST, doors=doors, has=has, bound=sockets, jails=("203.0.113.40",))[0]
-    config = "".join(
-        f" redirect_addr 10.80.0.2 {each}" for each in ["203.0.113.2", *public, "127.0.0.1"]
-    )
+    ends = ["10.80.0.2", "10.80.0.254", "10.80.0.253"][: 1 + len(public)]
+    pairs = zip([*ends, "10.80.0.2"], ["203.0.113.2", *public, "127.0.0.1"], strict=True)
+    config = "".join(f" redirect_addr {end} {each}" for end, each in pairs)
     assert first.do == f"ipfw -q nat 3 config ip 203.0.113.2 same_ports{config}"
+
+
+def test_a_network_without_room_for_a_further_address_is_refused() -> None:
+    used = [f"10.80.0.{n}" for n in range(1, 255)]
+    with pytest.raises(OperationError, match="has too few free addresses"):
+        opened(LAST, doors=ANSWERS, has=["203.0.113.3"], used=used)
 
 
 def test_another_programs_socket_at_the_port_is_not_the_daemons() -> None:

@@ -11,7 +11,18 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import jail
 from operations.command import NewFile, Reversible
-from operations.facts import JailConf, Jails, OwnAddresses, Path, RcConf, Replaceable, State
+from operations.facts import (
+    Bound,
+    JailConf,
+    Jails,
+    Listeners,
+    OwnAddresses,
+    Path,
+    RcConf,
+    Replaceable,
+    State,
+)
+from tests.unit.operations.answering import ANSWERS, JAIL, SECOND, WAN, two_addresses
 from tests.unit.operations.asking import DASH, pairs, reversible, typed, unset, yielded
 
 
@@ -613,3 +624,35 @@ def test_every_text_is_sh(tmp_path: LocalPath) -> None:
             [DASH, "-n", "-c", text], cwd=tmp_path, capture_output=True, check=False
         )
         assert checked.returncode == 0, text
+
+
+@pytest.mark.parametrize("public", ["", ", 203.0.113.20"])
+def test_a_jail_that_answers_at_two_addresses_of_the_host_has_two(public: str) -> None:
+    """The first stays the one from which it sends; with a public one of its own, that is sent from
+    where the way out is its interface.
+    """
+    nat = f"ip {WAN} redirect_addr {JAIL} 127.0.0.1 redirect_addr 10.80.0.77 {SECOND}"
+    content = f"bind {{\n    ip4.addr = {JAIL}{public};\n    exec.clean;\n}}\n"
+    file, command = yielded(
+        jail.described,
+        {Path: State(), **two_addresses(nat=nat)},
+        path="/etc/jail.conf.d/bind.conf",
+        content=content,
+        ways=ANSWERS,
+        address=JAIL,
+    )
+    assert isinstance(file, NewFile) and isinstance(command, Reversible)
+    alone = "" if public else '    ip4.saddrsel = "false";\n'
+    assert file.content == (
+        f"bind {{\n    ip4.addr = {JAIL}{public}, 10.80.0.77;\n{alone}    exec.clean;\n}}\n"
+    )
+    assert command.owns == {"/etc/jail.conf.d/bind.conf": ""}
+
+
+def test_a_jail_on_a_host_with_one_address_has_one() -> None:
+    facts = {Path: State(), **two_addresses(), Listeners: (Bound("udp", "named", WAN, 53),)}
+    content = f"bind {{\n    ip4.addr = {JAIL};\n}}\n"
+    more = {"path": "/x", "content": content, "ways": ANSWERS, "address": JAIL}
+    file, _ = yielded(jail.described, facts, **more)
+    assert isinstance(file, NewFile)
+    assert file.content == content

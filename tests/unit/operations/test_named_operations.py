@@ -13,7 +13,9 @@ import pytest
 
 from operations import named, rc
 from operations.command import NewFile, Reversible
+from operations.doors import Ways
 from operations.facts import Networks, ServiceRuns
+from tests.unit.operations.answering import ANSWERS, two_addresses
 from tests.unit.operations.asking import reversible, typed, yielded
 
 HOST, JAIL, LAN = "203.0.113.2", "10.80.0.2", "10.80.0.0/24"
@@ -29,17 +31,23 @@ AWKS = [awk for awk in ("awk", "mawk", "gawk", "original-awk") if shutil.which(a
 
 def fitted(tmp_path: Path, text: str, awk: str = "awk", **others: str) -> str:
     """named.conf as it is in the jail, when it was `text` on the host."""
+    return fitted_by(None, tmp_path, text, awk, **others)
+
+
+def fitted_by(ways: Ways | None, tmp_path: Path, text: str, awk: str, **others: str) -> str:
+    """The same; with `ways`, on a host that answers at two addresses over UDP."""
     namedb = tmp_path / "namedb"
     namedb.mkdir()
     for name, content in {"named.conf": text, **others}.items():
         (namedb / name).write_text(content)
     file, command = yielded(
         named.readdressed,
-        {Networks: NETWORKS},
+        {Networks: NETWORKS, **two_addresses()},
         directory=str(tmp_path),
         old=HOST,
         new=JAIL,
         lan=LAN,
+        ways=ways,
     )
     assert isinstance(file, NewFile)
     assert isinstance(command, Reversible)
@@ -413,3 +421,16 @@ def test_where_nobody_has_read_the_host_its_networks_are_read_as_the_line_is_typ
     own = f"{' '.join(f'{each};' for each in addresses)} {HOST}; {LAN};"
     text = " ".join((namedb / "named.conf").read_text().split())
     assert text == f"allow-query {{ {{ {nets} }}; }}; allow-transfer {{ {{ {own} }}; }};"
+
+
+@pytest.mark.parametrize("awk", AWKS)
+def test_where_it_listens_at_a_second_address_it_listens_at_the_jails_second(
+    tmp_path: Path, awk: str
+) -> None:
+    """Over UDP each needs one of its own; access lists and all else keep the host's."""
+    listens = "listen-on { 203.0.113.2; 127.0.0.1; !192.0.2.1; 203.0.113.3; };"
+    text = f"options {{ {listens} allow-query {{ 203.0.113.3; }}; }};"
+    assert fitted_by(ANSWERS, tmp_path, text, awk).startswith(
+        "options { listen-on { 10.80.0.2; 10.80.0.2; !192.0.2.1; 10.80.0.254; }; "
+        "allow-query { 203.0.113.3; };"
+    )

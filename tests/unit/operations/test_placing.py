@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 from itertools import product
 
@@ -24,9 +25,11 @@ WAN, SECOND, INSIDE = "203.0.113.2", "203.0.113.3", "192.168.7.1"
 OWN = (WAN, SECOND, INSIDE)
 LAN = "10.80.0.0/24"
 JAIL, OTHER_JAIL = "10.80.0.4", "10.80.0.5"
-OURS = {*OWN, "127.0.0.1", JAIL, OTHER_JAIL}
+FURTHER = {SECOND: "10.80.0.254", INSIDE: "10.80.0.253"}
+"""Where the jail answers them over UDP: the last addresses of its network."""
+OURS = {*OWN, "127.0.0.1", JAIL, OTHER_JAIL, *FURTHER.values()}
 NAT = 3
-BESIDE = Beside((20, 29), 2, WAN, LAN, (LAN,))
+BESIDE = Beside((20, 29), 2, WAN, LAN, (LAN,), (JAIL, OTHER_JAIL))
 BANNED, OFFICE, ANYBODY = "198.51.100.7", "192.0.2.10", "198.51.100.9"
 TABLES = {"table(1)": {BANNED}, "table(2)": {OFFICE}}
 PORT = {"tcp": 80, "udp": 53}
@@ -62,9 +65,8 @@ def firewall(host: Sequence[str], ours: Sequence[Placed] = ()) -> Firewall:
             found.add(parse(row.split(), 0))
         else:
             found.accepts_by_default = row.split()[1] == "allow"
-    ends = [*OWN, "127.0.0.1"]
-    redirections = [word for end in ends for word in ("redirect_addr", JAIL, end)]
-    found.nats = {NAT: parse_nat(NAT, ["ip", WAN, "same_ports", *redirections])}
+    [config] = doors("udp").nats(_view(())).values()
+    found.nats = {NAT: parse_nat(NAT, config.split())}
     return found
 
 
@@ -82,7 +84,7 @@ def answered(wall: Firewall, client: str, address: str, proto: str, *, one_pass:
         if verdict.kind == "drop":
             return "", packet
         to = verdict.next_hop or verdict.packet.target
-        who = "jail" if to == JAIL else "host"
+        who = "jail" if to in (JAIL, *FURTHER.values()) else "host"
         states = verdict.states
         return who, Packet(**{**vars(verdict.packet), "states": states})
 
@@ -90,7 +92,8 @@ def answered(wall: Firewall, client: str, address: str, proto: str, *, one_pass:
     who, seen = judged(first)
     if not who:
         return ""
-    inside = JAIL if who == "jail" and proto == "udp" else address
+    inside = seen.target if who == "jail" and proto == "udp" else address
+    assert proto == "tcp" or who == "host" or inside == FURTHER.get(address, JAIL)
     out = Packet(
         *(proto, inside, port, client, 40000, "out", nic, ""),
         is_answer=True,
@@ -445,11 +448,113 @@ def test_rule_sets_drawn_at_random_decide_as_before() -> None:
     assert refused < 60
 
 
+@pytest.mark.parametrize(("kind", "one_pass"), [*((each, True) for each in KINDS), ("open", False)])
+def test_from_a_further_address_of_a_jail_nothing_comes_but_answers(
+    kind: str, *, one_pass: bool
+) -> None:
+    """Whatever the host's rules let pass on lo0: the policy knows the jail by its first address."""
+    wall = firewall(KINDS[kind], placed(KINDS[kind], "udp", one_pass=one_pass))
+    further, other = FURTHER[SECOND], OTHER_JAIL
+
+    def passes(proto: str, source: tuple[str, int], target: tuple[str, int], card: str) -> bool:
+        """Out, and in again what stays on this machine."""
+        for direction in ("out", "in") if card == "lo0" else ("out",):
+            card_in = card if direction == "in" else ""
+            packet = Packet(proto, *source, *target, direction, card, card_in)
+            if wall.judge(packet, _member, ends_at_nat=one_pass).kind == "drop":
+                return False
+        return True
+
+    wrong = [
+        (proto, source, target, card)
+        for proto, port in (("tcp", 40000), ("tcp", 53), ("udp", 40000), ("icmp", 0), ("gre", 0))
+        for target, card in ((other, "lo0"), (WAN, "lo0"), (JAIL, "lo0"), (ANYBODY, "vtnet0"))
+        for source in (further, target)
+        if source == further or card == "lo0"
+        if passes(proto, (source, port), (target if source == further else further, 22), card)
+    ]
+    wrong += [
+        ("udp", further, each, "lo0")
+        for each in (other, JAIL)
+        if passes("udp", (further, 53), (each, 53), "lo0")
+    ]
+    assert wrong == []
+    from_outside = Packet("tcp", ANYBODY, 40000, further, 22, "in", "vtnet0", "vtnet0")
+    assert wall.judge(from_outside, _member, ends_at_nat=one_pass).kind == "drop"
+
+
+def test_further_addresses_are_the_last_that_nobody_has() -> None:
+    used = ("10.80.0.254", "10.80.0.252", "198.51.100.1")
+    view = replace(_view(()), used=tuple(map(IPv4Address, used)))
+    ways = doors("udp")
+    assert list(map(str, ways.further(view)[JAIL].values())) == ["10.80.0.253", "10.80.0.251"]
+    assert ways.nats(view) == {
+        NAT: f"ip {WAN} same_ports redirect_addr {JAIL} {WAN} redirect_addr 10.80.0.253 {SECOND} "
+        f"redirect_addr 10.80.0.251 {INSIDE} redirect_addr {JAIL} 127.0.0.1"
+    }
+
+
+def test_once_they_are_given_the_instance_says_which_they_are() -> None:
+    """As ipfw prints it, last first; by then they are in use."""
+    config = (
+        f"ip {WAN} same_ports redirect_addr {JAIL} 127.0.0.1 redirect_addr 10.80.0.77 {SECOND} "
+        f"redirect_addr {JAIL} {WAN}"
+    )
+    view = replace(_view(()), nats={NAT: config}, used=(IPv4Address("10.80.0.77"),))
+    assert doors("udp").further(view)[JAIL] == {IPv4Address(SECOND): IPv4Address("10.80.0.77")}
+    bodies = [body for _, body in doors("udp").placed(view)]
+    assert "deny ip from 10.80.0.77 to any" in bodies
+    assert f"nat {NAT} udp from 10.80.0.77 53 to not {LAN} out" in bodies
+
+
+def test_two_services_of_a_jail_have_its_addresses_in_common_and_two_jails_have_not() -> None:
+    ports = (("udp", 53, True),), (("udp", 5353, False),)
+    each = [
+        Doors("answers", jail, nat, port, (WAN, SECOND), (), 3)  # type: ignore[arg-type]
+        for jail, nat, port in ((JAIL, 3, ports[0]), (JAIL, 4, ports[1]), (OTHER_JAIL, 5, ports[0]))
+    ]
+    ways = Ways("all", tuple(each), BESIDE)
+    ends = [list(map(str, each.values())) for each in ways.ends(_view(())).values()]
+    assert ends == [[JAIL, "10.80.0.254"], [JAIL, "10.80.0.254"], [OTHER_JAIL, "10.80.0.253"]]
+    further = {jail: list(map(str, e.values())) for jail, e in ways.further(_view(())).items()}
+    assert further == {JAIL: ["10.80.0.254"], OTHER_JAIL: ["10.80.0.253"]}
+    assert [body for number, body in ways.placed(_view(())) if number == 2] == [
+        f"skipto 3 udp from 10.80.0.254 53 to not {LAN} out",
+        f"skipto 3 udp from 10.80.0.254 5353 to not {LAN} out via lo0",
+        "deny ip from 10.80.0.254 to any",
+        "deny ip from any to 10.80.0.254",
+        f"skipto 3 udp from 10.80.0.253 53 to not {LAN} out",
+        "deny ip from 10.80.0.253 to any",
+        "deny ip from any to 10.80.0.253",
+    ]
+
+
+@pytest.mark.parametrize(("network", "fits"), [("10.80.0.0/29", True), ("10.80.0.4/30", False)])
+def test_a_network_without_room_is_refused_with_what_to_write(network: str, *, fits: bool) -> None:
+    beside = replace(BESIDE, network=network, apart=(network,))
+    ways = replace(doors("udp"), beside=beside)
+    [*told] = ways.obstacles(_view(()))
+    assert fits == (told == [])
+    if told:
+        assert "lan.network = 10.80.0.4/30 has too few free addresses" in told[0]
+        assert f"at 3 addresses of the host ({WAN}, {SECOND}, {INSIDE})" in told[0]
+        assert "2 more that nobody has" in told[0]
+        assert "give lan.network a shorter prefix" in told[0]
+        with pytest.raises(Obstacle, match="too few free addresses"):
+            ways.placed(_view(()))
+
+
+def test_a_host_with_one_address_has_no_further_one_and_no_rule_for_it() -> None:
+    alone = replace(_view(()), own=(IPv4Address(WAN),))
+    assert doors("udp").further(alone) == {JAIL: {}}
+    assert [number for number, _ in doors("udp").placed(alone) if number == 2] == []
+
+
 @pytest.mark.parametrize("what", ["all", "localhost"])
 def test_programs_of_the_host_find_the_jail_at_loopback_with_no_other_jail(what: str) -> None:
     """A site may have one jail; with None nothing leads there from 127.0.0.1."""
     for others, led in (((), True), (None, False)):
         way = Doors(what, JAIL, NAT, (("tcp", 3306, False),), (), others, 3)  # type: ignore[arg-type]
         view = View(of_host([], ends_at_nat=True, floor=2), (IPv4Address(WAN),))
-        bodies = [body for _, body in way.placed(view, BESIDE)]
+        bodies = [body for _, body in way.placed(view, BESIDE, {})]
         assert (f"fwd {JAIL},3306 tcp from any to 127.0.0.1 3306" in bodies) == led

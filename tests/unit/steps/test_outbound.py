@@ -17,6 +17,8 @@ from rollout.errors import Refused
 from rollout.plan.step import Step
 from rollout.site import Listen, Site
 from steps import bind, egress, mail, mysql, policy, traffic
+from steps.render import render
+from tests.unit.operations.asking import typed
 
 WHOLE = site.read(Path(__file__).parents[3] / "site.example.toml")
 ORDER = ("preflight", "base", "network", "traffic", "egress", "mysql", "web", "policy")
@@ -229,3 +231,29 @@ def test_who_is_shut_in_is_asked_about_before_the_jail_is_built(
 
 def test_a_daemon_that_only_answers_needs_no_way_out() -> None:
     assert mysql.steps(SAMPLE)[0].gate is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "live", "starts"),
+    [
+        (
+            "nat 3 config ip 203.0.113.2\nadd 9 set 28 nat 3 udp from 10.80.0.2 53 to any out",
+            0,
+            True,
+        ),
+        ("add 2 set 28 deny ip from 10.80.0.254 to any", 0, False),
+        ("add 2 set 28 deny ip from 10.80.0.254 to any", 1, True),
+    ],
+)
+def test_no_jail_starts_without_what_confines_its_further_addresses(
+    tmp_path: Path, answers: str, live: int, *, starts: bool
+) -> None:
+    text = render("network/cellblock_firewall", directory=str(tmp_path))
+    (tmp_path / "answers.rules").write_text(f"{answers}\n")
+    functions = text.partition(". /etc/rc.subr")[2].partition("load_rc_config")[0]
+    rule = "00002 set 28 deny ip from 10.80.0.254 to any"
+    listed = f"echo '{'' if live else '# DISABLED '}{rule}'"
+    done = typed(
+        f"{functions}\ncellblock_firewall_ready", tmp_path, ipfw=listed, sysctl="echo 1", logger=":"
+    )
+    assert (done.returncode == 0) == starts

@@ -165,12 +165,18 @@ def test_a_plan_lists_what_hangs_on_each_service_that_moves() -> None:
         assert [dict(each.values)["service"] for each in finds] == moved
 
 
-def test_a_plan_says_where_a_second_address_is_not_the_same_over_udp() -> None:
-    test = "service::answers_over_udp_at_one_address"
-    told = [(step.name, each) for step in PLAN.steps for each in step.finds if each.test == test]
-    assert [(name, dict(each.values)["service"]) for name, each in told] == [
-        ("bind.cutover", "bind")
-    ]
+def test_over_udp_every_address_is_asked_from_the_cutover_on() -> None:
+    """With BIND's overlap, and without."""
+    test = "service::answers_from_the_address_asked"
+    bind = PLAN.site.services["bind"].model_copy(update={"overlap": False})
+    services = {**PLAN.site.services, "bind": bind}
+    for made in (PLAN, plan.make(PLAN.site.model_copy(update={"services": services}))):
+        told = [
+            (step.name, each) for step in made.steps for each in step.checks if each.test == test
+        ]
+        assert [(name, dict(each.values)["service"]) for name, each in told] == [
+            ("bind.cutover", "bind")
+        ]
 
 
 def test_no_step_claims_what_a_daemon_writes() -> None:

@@ -44,3 +44,7 @@ def test_a_check_names_a_function_of_a_file_in_tests_checks() -> None:
     asked = check("jail::has_its_address", until="web.cutover", jail="web")
     assert asked.node == "test_jail.py::test_has_its_address"
     assert (asked.values, asked.until) == ((("jail", "web"),), "web.cutover")
+
+
+def test_what_a_check_is_about_has_no_word_for_nothing() -> None:
+    assert check("jail::has_its_address", jail="web", ways=None).about == ("web",)

@@ -76,6 +76,19 @@ def test_whom_the_nat_led_it_to(
     thread.join()
 
 
+def test_a_further_address_of_the_host_leads_to_a_further_one_of_the_jail(
+    tmp_path: Path, server: socket.socket
+) -> None:
+    port = server.getsockname()[1]
+    host = Host(tmp_path)
+    rules = RULES.replace("10.80.0.2 127.0.0.1", "10.80.0.254 127.0.0.1")
+    rules = rules.replace("bind 10.80.0.2", "bind 10.80.0.2,10.80.0.254")
+    host.said.write_text(rules.format(n=12, port=port))
+    thread = answering(server, host.said, rules.format(n=13, port=port))
+    assert udp.who(host, "127.0.0.1", port) == "bind"
+    thread.join()
+
+
 def test_without_a_nat_it_is_the_host(tmp_path: Path, server: socket.socket) -> None:
     host = Host(tmp_path)
     thread = answering(server, host.said, "")

@@ -76,3 +76,11 @@ def test_rules_of_other_spellings_are_read_alike() -> None:
 def test_a_longer_port_is_another_port() -> None:
     facts = [fact.replace("203.0.113.2 3306", "203.0.113.2 33060") for fact in AFTER]
     assert leads(snapshot.read(SAMPLE, facts))["3306/tcp"] is None
+
+
+def test_a_port_leads_where_its_instance_leads_from_the_public_address() -> None:
+    """ipfw prints the redirections last first; another address leads to another one of a jail."""
+    more = "redirect_addr 10.80.0.254 203.0.113.21 redirect_addr 10.80.0.2 203.0.113.2"
+    facts = [e.replace("redirect_addr 10.80.0.2 203.0.113.2", more) for e in AFTER]
+    assert facts != AFTER
+    assert leads(snapshot.read(SAMPLE, facts))["53/udp"] == "bind"

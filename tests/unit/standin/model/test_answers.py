@@ -152,3 +152,28 @@ def test_ipfw_delete_of_a_missing_rule_fails_only_at_a_terminal(
             assert shell.stdout is not None
             shell.stdin.write(f"ipfw {option} {missing}\necho $?\nexit\n".encode())
             assert shell.stdout.read().split() == [code]
+
+
+def heard(host: StandIn, address: str, port: int) -> bool:
+    """Whether that address answers a query from this port of the public address."""
+    said = host.run(f"echo 0123456789 | nc -u -w 1 -s {PUBLIC} -p {port} {address} 53")
+    return bool(said.stdout)
+
+
+def test_libalias_answers_one_port_of_a_client_from_the_address_that_it_asked_first(
+    host: StandIn,
+) -> None:
+    """Two links with the same ends, jail and client: the older one is found (15.0)."""
+    other = "203.0.113.3"
+    config = f"ip {PUBLIC} redirect_addr {JAIL} {PUBLIC} redirect_addr {JAIL} {other}"
+    host.run(
+        f"ifconfig vtnet0 inet {other}/32 alias; ipfw -q nat 7 config {config};"
+        f"ipfw -q add 1000 nat 7 udp from not 10.80.0.0/24 to {PUBLIC},{other} 53 in;"
+        "ipfw -q add 1000 nat 7 udp from 10.80.0.0/24 53 to not 10.80.0.0/24 out"
+    )
+    assert [heard(host, each, 5454) for each in (PUBLIC, other, PUBLIC)] == [True, False, True]
+    assert [heard(host, each, 5455) for each in (other, PUBLIC)] == [True, False]
+    assert [heard(host, other, port) for port in (0, 5454)] == [True, False]
+    host.run(f"ipfw nat 7 delete; ipfw -q nat 7 config {config}")
+    assert heard(host, other, 5454)
+    host.run(f"ifconfig vtnet0 inet {other} -alias")
