@@ -1,7 +1,8 @@
 """Asks a port one question as its users do, and gives the answer as text that can be compared.
 
 What differs from one answer to the next by itself is left out: times to live, names that a server
-says of itself. Whatever is raised means that there was no answer.
+says of itself, what a signature is made of beside its key. Whatever is raised means that there was
+no answer.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
+import dns.dnssec
 import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
+import dns.rdatatype
 import dns.tsigkeyring
 import dns.update
+from dns.rdata import Rdata
+from dns.rdtypes.ANY.DNSKEY import DNSKEY
+from dns.rdtypes.ANY.RRSIG import RRSIG
 from pydantic import BaseModel, ConfigDict
 
 from box.clients.shop import Shop
@@ -91,8 +97,17 @@ def _records(question: Question) -> str:
     by = dns.query.udp if question.proto == "udp" else dns.query.tcp
     reply = by(wanted, question.address, LIMIT, question.port)
     told = "authoritative" if reply.flags & dns.flags.AA else "not authoritative"
-    rows = sorted(row.to_text() for answer in reply.answer for row in answer)
+    rows = sorted(_record(row) for answer in reply.answer for row in answer)
     return "\n".join([f"{dns.rcode.to_text(reply.rcode())}, {told}", *rows])
+
+
+def _record(row: Rdata) -> str:
+    """With the tag of the key that is, or that signed: named signs anew before a signature ends."""
+    if isinstance(row, DNSKEY):
+        return f"DNSKEY {row.flags} {row.algorithm} key {dns.dnssec.key_id(row)}"
+    if isinstance(row, RRSIG):
+        return f"{dns.rdatatype.to_text(row.type_covered)} signed by {row.signer} key {row.key_tag}"
+    return row.to_text()
 
 
 def _update(question: Question) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from shlex import quote
 
@@ -15,6 +17,7 @@ from tests.cases.asking import SOMEBODY, Question, of_client
 from tests.cases.asking import ask as asked
 from tests.cases.case import Ask, Case
 
+_KEY = re.compile(r"\bkey (\d+)$", re.MULTILINE)  # asking.ask gives its tag
 _ANSWERS_WITHIN = 10.0  # seconds: after a boot or a cut-over a daemon may still be loading
 NOBODY = "nobody answers"
 
@@ -32,6 +35,7 @@ class Host:
         self.box = box
         self.moved = False
         self.silent: set[Ask] = set()
+        self._keys: list[str] = []
 
     def prepare(self) -> None:
         """Set up the base host of the case, restart it, and type its first commands."""
@@ -87,6 +91,17 @@ class Host:
 
     def answers(self) -> list[str]:
         return [self.answer(ask) for ask in self.case.ask]
+
+    def numbered(self, answers: Iterable[str]) -> list[str]:
+        """Answers that can be compared with another host's: each made keys for its zones, and keeps
+        them, so a key is told by its number among those of the host's answers so far.
+        """
+        return [_KEY.sub(lambda key: f"key #{self._number(key[1])}", each) for each in answers]
+
+    def _number(self, tag: str) -> int:
+        if tag not in self._keys:
+            self._keys.append(tag)
+        return self._keys.index(tag) + 1
 
     def answer(self, ask: Ask) -> str:
         """The answer to a question, as text that can be compared."""

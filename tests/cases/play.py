@@ -78,11 +78,12 @@ def played(
                 return Outcome("refused", why)
             with opened() as other:
                 unmoved = Host(case, plan, other)
-                wanted = [prepared(unmoved), *story(unmoved, Unmoved(unmoved))]
-            compare(case, "before anything", before, wanted.pop(0))
+                found = [prepared(unmoved), *story(unmoved, Unmoved(unmoved))]
+                wanted = [unmoved.numbered(each) for each in found]
+            compare(case, "before anything", host.numbered(before), wanted.pop(0))
             moved = Moved(host, before, say) if say else Moved(host)
             for when, now in zip(WHEN, story(host, moved), strict=False):
-                compare(case, when, now, wanted.pop(0))
+                compare(case, when, host.numbered(now), wanted.pop(0))
         except (Wrong, CannotBeMade, CellblockError) as error:
             return Outcome("WRONG", str(error))
     return Outcome("same")

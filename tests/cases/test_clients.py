@@ -19,6 +19,7 @@ from tests.cases.__main__ import _box
 from tests.cases.asking import Question, of_client
 from tests.cases.case import Ask, Case, read
 from tests.cases.clients import Asked, Clients, Mark, Marks, Tally, counted
+from tests.cases.place import Host
 from tests.cases.play import played
 
 WEB = Question(service="web", kind="page", address="127.0.0.1", port=80, path="/")
@@ -145,6 +146,15 @@ def test_on_the_stand_in_they_see_who_does_not_answer(tmp_path: Path) -> None:
     assert str(came) == "same"
     assert [line.split(":")[0] for line in told if not line.startswith(" ")] == ["mysql"] * 2
     assert all(", 0 wrong, 0 failed" in line for line in told)
+
+
+def test_each_host_has_keys_of_its_own_for_its_zones_and_keeps_them() -> None:
+    nowhere: Any = None
+    one, other = (Host(nowhere, nowhere, nowhere) for _ in range(2))
+    told = ["A signed by example.org. key 59721\nDNSKEY 257 13 key 59721"]
+    assert one.numbered(told) == other.numbered([told[0].replace("59721", "26828")])
+    assert one.numbered(told) == other.numbered([told[0].replace("59721", "26828")])
+    assert one.numbered(["DNSKEY 257 13 key 4711"]) != other.numbered(["DNSKEY 257 13 key 26828"])
 
 
 SITE = site.read(Path(__file__).parents[2] / "box" / "site.toml")
