@@ -157,9 +157,3 @@ def test_a_step_that_fails_is_rehearsed_and_nothing_is_written_where_it_is_insta
     assert done.returncode == 2, done.stdout + done.stderr
     assert installed.files() == before
     assert not any(installed.empty.iterdir())
-
-
-@pytest.mark.whole
-def test_the_sample_is_rehearsed(installed: Installed) -> None:
-    done = installed.run("rehearse", "--quiet", limit=600)
-    assert done.returncode == 0, done.stdout + done.stderr
