@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -28,18 +27,14 @@ class Kind(NamedTuple):
     open: Open
 
 
-@contextmanager
-def _standin(site: Site, image: Path | None, say: Callable[[str], None]) -> Iterator[Box]:
+def _standin(
+    site: Site, image: Path | None, say: Callable[[str], None]
+) -> AbstractContextManager[Box]:
     from rollout.rehearsal.box import standin_box
-    from standin import memory
 
     if image is not None:
         raise Refused("an image is for --on qemu; the stand-in has none")
-    with (
-        tempfile.TemporaryDirectory(dir=memory(), prefix="cellblock-") as folder,
-        standin_box(site, Path(folder)) as box,
-    ):
-        yield box
+    return standin_box(site)
 
 
 def _qemu(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,7 +20,7 @@ from rollout.probe.tls import Certificate
 from rollout.probe.transfer import Sink, Transfer
 from rollout.probe.watch import Watch
 from rollout.site import Site
-from standin import OUTSIDE, BaseHost, StandIn
+from standin import OUTSIDE, BaseHost, StandIn, memory
 
 _PORTS = count(50000)  # for sinks on the operator's side
 
@@ -116,10 +117,20 @@ def _sample(site: Site) -> BaseHost:
 
 
 @contextmanager
-def standin_box(site: Site, where: Path, base: BaseHost | None = None) -> Iterator[Box]:
-    """A new stand-in, booted, and deleted when the context ends. By default the sample server,
-    whose kernel counts what jails take if the site limits that.
+def standin_box(
+    site: Site, where: Path | None = None, base: BaseHost | None = None
+) -> Iterator[Box]:
+    """A new stand-in, booted, below `where`; by default in memory, if there is room, and deleted
+    when the context ends. By default the sample server, whose kernel counts what jails take if the
+    site limits that.
     """
+    if where is None:
+        with (
+            tempfile.TemporaryDirectory(dir=memory(), prefix="cellblock-") as folder,
+            standin_box(site, Path(folder), base) as box,
+        ):
+            yield box
+        return
     with StandIn.build(where / "standin", base or _sample(site)) as standin:
         standin.boot()
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import click
 from rollout.errors import Refused
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
-from standin import BaseHost, memory
+from standin import BaseHost
 from tests.cases.case import Case, read
 from tests.cases.play import Outcome, judged, played
 
@@ -41,10 +40,7 @@ def _box(case: Case, plan: Plan, on: str) -> Iterator[Box]:
             yield box
         return
     base = BaseHost.with_postfix() if case.base == "postfix" else BaseHost.sample()
-    with (
-        tempfile.TemporaryDirectory(dir=memory(), prefix="cellblock-case-") as folder,
-        standin_box(plan.site, Path(folder), base) as box,
-    ):
+    with standin_box(plan.site, base=base) as box:
         yield box
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import click
 
 from tests.hosts.draw import INGREDIENTS, Drawn, drawn
-from tests.hosts.play import Player, reduced
+from tests.hosts.play import played, reduced
 
 A_CORE = 3
 """Players per core: a host also waits."""
@@ -50,11 +50,10 @@ def play(task: Task) -> Played:
     began = _cpu()
     brief = task.seed % WHOLE != 0
     host: Drawn = drawn(task.seed, task.only)
-    with Player() as player:
-        found = player.played(host, brief=brief)
-        if found.kind == "WRONG" and task.reduce:
-            host = reduced(player, host, brief=brief)
-            found = player.played(host, brief=brief)
+    found = played(host, brief=brief)
+    if found.kind == "WRONG" and task.reduce:
+        host = reduced(host, brief=brief)
+        found = played(host, brief=brief)
     return Played(
         task.seed, found.kind, found.why, tuple(host.pieces), host.as_file(), _cpu() - began
     )

@@ -1,21 +1,17 @@
-"""Plays a drawn host on a stand-in that is used again for the next: same, refused, or WRONG."""
+"""Plays a drawn host on a stand-in: same, refused, or WRONG."""
 
 from __future__ import annotations
 
 import re
-import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
 
 from rollout.errors import CellblockError, Refused
 from rollout.plan import Plan
 from rollout.plan.step import Check, Step
-from rollout.rehearsal.box import Box, standin_box
-from standin import BaseHost, StandIn, memory
+from rollout.rehearsal.box import standin_box
+from standin import BaseHost, StandIn
 from tests.cases.place import CannotBeMade, Host
 from tests.cases.play import WHEN, Moved, Outcome, Wrong, compare, refusal, story
 from tests.crash.view import View, differences
@@ -46,50 +42,28 @@ def _subject(step: Step) -> str:
     return step.name.partition(".")[0]
 
 
-class Player:
-    """Has one stand-in at a time; a new host is installed into it."""
-
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(dir=memory(), prefix="cellblock-hosts-")
-        self._where = Path(self._folder.name)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._folder.cleanup()
-
-    @contextmanager
-    def _box(self, host: Drawn, plan: Plan) -> Iterator[Box]:
-        made = BaseHost.with_postfix if host.base == "postfix" else BaseHost.sample
-        base = made(PEOPLE)
-        with (
-            tempfile.TemporaryDirectory(dir=self._where) as folder,
-            standin_box(plan.site, Path(folder), base) as box,
-        ):
-            yield box
-
-    def played(self, host: Drawn, *, brief: bool = False) -> Outcome:
-        """The result of a host. Whatever is raised is a wrong result: no traceback may come."""
+def played(host: Drawn, *, brief: bool = False) -> Outcome:
+    """The result of a host. Whatever is raised is a wrong result: no traceback may come."""
+    try:
+        case = host.case
         try:
-            case = host.case
-            try:
-                plan = case.plan()
-                if brief:
-                    plan = Brief(plan.site, plan.steps, plan.hashes)
-            except Refused as refused:
-                return judged(host, Outcome("refused", str(refused)))
-            with self._box(host, plan) as box:
-                assert isinstance(box.target, StandIn)
-                found = judged(host, _on(Host(case, plan, box), box.target))
-                strange = box.target.strange
-            if strange and found.kind != "WRONG":
-                return Outcome("WRONG", f"the stand-in did not know: {'; '.join(strange)}")
-            return found
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            what = "".join(traceback.format_exception_only(error)).strip()
-            return Outcome("WRONG", f"{what} at {where.filename}:{where.lineno}")
+            plan = case.plan()
+            if brief:
+                plan = Brief(plan.site, plan.steps, plan.hashes)
+        except Refused as refused:
+            return judged(host, Outcome("refused", str(refused)))
+        made = BaseHost.with_postfix if host.base == "postfix" else BaseHost.sample
+        with standin_box(plan.site, base=made(PEOPLE)) as box:
+            assert isinstance(box.target, StandIn)
+            found = judged(host, _on(Host(case, plan, box), box.target))
+            strange = box.target.strange
+        if strange and found.kind != "WRONG":
+            return Outcome("WRONG", f"the stand-in did not know: {'; '.join(strange)}")
+        return found
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = "".join(traceback.format_exception_only(error)).strip()
+        return Outcome("WRONG", f"{what} at {where.filename}:{where.lineno}")
 
 
 def _on(host: Host, standin: StandIn) -> Outcome:
@@ -122,13 +96,13 @@ def judged(host: Drawn, found: Outcome) -> Outcome:
     return Outcome("WRONG", f"refused, and no word names an ingredient: {found.why}")
 
 
-def reduced(player: Player, host: Drawn, *, brief: bool = False) -> Drawn:
+def reduced(host: Drawn, *, brief: bool = False) -> Drawn:
     """The host with the fewest ingredients and services that is still wrong."""
     for name in (*host.pieces, *host.order):
         less = host.without(name)
-        if less.order and player.played(less, brief=brief).kind == "WRONG":
+        if less.order and played(less, brief=brief).kind == "WRONG":
             host = less
     return host
 
 
-__all__ = ["Brief", "Player", "judged", "reduced"]
+__all__ = ["Brief", "judged", "played", "reduced"]

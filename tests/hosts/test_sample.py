@@ -10,7 +10,7 @@ import pytest
 from tests.cases.case import Case
 from tests.cases.play import Outcome
 from tests.hosts.draw import INGREDIENTS, drawn
-from tests.hosts.play import Brief, Player, judged
+from tests.hosts.play import Brief, judged, played
 
 SEED = "CELLBLOCK_HOSTS_SEED"
 FIRST = 14
@@ -20,11 +20,10 @@ FILES = 300  # hosts that are drawn and printed, not played
 
 def test_hosts_behave_the_same_or_are_refused() -> None:
     first = int(os.environ.get(SEED, FIRST))
-    with Player() as player:
-        for seed in range(first, first + PLAYED):
-            print(f"to repeat it: make hosts SEED={seed} COUNT=1, or {SEED}={first}")
-            found = player.played(drawn(seed))
-            assert found.kind != "WRONG", found.why
+    for seed in range(first, first + PLAYED):
+        print(f"to repeat it: make hosts SEED={seed} COUNT=1, or {SEED}={first}")
+        found = played(drawn(seed))
+        assert found.kind != "WRONG", found.why
 
 
 def test_a_brief_plan_asks_what_belongs_to_its_step_and_everything_at_both_ends() -> None:
@@ -66,12 +65,11 @@ def test_a_refusal_that_names_no_ingredient_is_wrong() -> None:
 
 
 def test_whatever_is_raised_is_a_wrong_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaks(*args: object) -> None:
+    def breaks(*args: object, **more: object) -> None:
         raise KeyError("moon")
 
     monkeypatch.setattr("tests.hosts.play.standin_box", breaks)
-    with Player() as player:
-        found = player.played(drawn(0))
+    found = played(drawn(0))
     assert (found.kind, "KeyError: 'moon'" in found.why) == ("WRONG", True)
 
 
