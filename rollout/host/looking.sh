@@ -118,20 +118,33 @@ mentioned() { # step : the places in /etc and /usr/local/etc that it names, one 
         tr -c 'A-Za-z0-9/._+@%:-' '\n' | grep -e '^/etc/.' -e '^/usr/local/etc/.' | sort -u
 }
 
-written_meanwhile() { # step : files that it does not name, and that others wrote while it ran or was undone
-    # A daemon's own journal or a renewed certificate lies in the same trees. Such a file is neither
-    # expected to be as before nor counted as a difference; the log names it.
+written_meanwhile() { # step : what others wrote while it ran or was undone
+    # A daemon's own journal or a renewed certificate lies in the same trees, and whoever broke into a
+    # jail writes in all that the jail mounts writable, and can turn the mode of its data without end.
+    # Such a file is neither expected to be as before nor counted as a difference; the log names it.
+    # That the data itself is there, as the directory that it was, is no jail's to change.
     dir=steps/$1
     mentioned "$1" >"$dir/print.mentioned"
+    cat "$dir/print.before" "$dir/print.applied" "$dir/print.rollback" "$dir/print.after" 2>/dev/null |
+        awk -v jails="$(trees)" '$1 == "mount" && $4 == "nullfs" && $5 ~ /^rw/ && index($3, jails "/") == 1 {
+            print $2 }' | sort -u >"$dir/print.shared"
     comm -3 "$dir/print.expected" "$dir/print.after" | awk -v base=/etc -v ports=/usr/local/etc '
-        FILENAME != "-" { named[$0]; if (/\/$/) trees[$0]; next }
+        FILENAME ~ /mentioned$/ { named[$0]; if (/\/$/) trees[$0]; next }
+        FILENAME ~ /shared$/ { shared[$0]; next }
+        FILENAME != "-" {
+            if ($1 == "path" && $2 in shared) is[$2, FILENAME ~ /after$/] = $3
+            next
+        }
         {
             place = $1 == "hash" ? $3 : $1 == "path" ? $2 : ""
+            sub(/^\t/, "")
+            for (tree in shared) if (index(place, tree "/") == 1) { print; next }
+            if (is[place, 0] != "" && is[place, 0] == is[place, 1]) { print; next }
             if (index(place, base "/") != 1 && index(place, ports "/") != 1 || place in named) next
             for (tree in trees) if (index(place, tree) == 1) next
-            sub(/^\t/, "")
             print
-        }' "$dir/print.mentioned" - | sort -u >"$dir/print.meanwhile"
+        }' "$dir/print.mentioned" "$dir/print.shared" "$dir/print.expected" "$dir/print.after" - |
+        sort -u >"$dir/print.meanwhile"
     [ -s "$dir/print.meanwhile" ] || return 0
     for print in expected after; do
         comm -23 "$dir/print.$print" "$dir/print.meanwhile" >"$dir/print.new"
