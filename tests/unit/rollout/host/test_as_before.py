@@ -195,3 +195,18 @@ def test_what_a_jail_writes_in_its_data_is_no_difference(
 def test_the_mode_of_what_no_jail_may_write_must_be_as_before(lab: Lab, data: Path) -> None:
     shared(lab, data, "ro", "chmod 755 .", ":")
     assert undone(lab) == "stuck"
+
+
+@pytest.mark.parametrize(
+    ("still", "ends"), [("", "undone"), ("bind /usr/jails/x 10.80.0.2\\n", "stuck")]
+)
+def test_a_jail_that_ends_while_a_step_is_undone_is_told(lab: Lab, still: str, ends: str) -> None:
+    """The undo stops one that does not do as it is told, and its root can end it."""
+    jails, mounts = model(lab, "jails", "bind /usr/jails/x 10.80.0.2\n"), model(lab, "mounts")
+    (lab.host.bin / "jls").write_text(f"#!/bin/sh\ncat {jails}\n")
+    (lab.host.bin / "jls").chmod(0o755)
+    model(lab, "mounts", "/bin /usr/jails/bind/root/bin nullfs ro 0 0\n")
+    applied(lab, ":", f"printf '{still}' > {jails}; : > {mounts}")
+    assert undone(lab) == ends, lab.host.read("001-one", "differences")
+    told = "notice: jail bind does not run any more; to start it: service jail onestart bind"
+    assert (told in lab.host.log("001-one")) is (ends == "undone")
