@@ -78,10 +78,11 @@ def rotated_by_jail(jail: str, root: str, logs: Sequence[str], shared: Sequence[
         folder = quote(there.rpartition("/")[0])
         yield Reversible(
             f"{lines} | jexec {quote(jail)} sh -c 'cat > {_MOVED} && fsync {_MOVED}'",
-            # From outside only if the jail is stopped and cannot plant a link.
-            undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
+            # From outside only if the jail is stopped and cannot plant a link. What its root put in
+            # the place of the file goes with the jail's tree.
+            undo=f"{{ if jls -j {quote(jail)} jid >/dev/null 2>&1; "
             f"then jexec {quote(jail)} rm -f {_MOVED}; "
-            f'elif [ "$(realpath {folder})" = {folder} ]; then rm -f {quote(there)}; fi',
+            f'elif [ "$(realpath {folder})" = {folder} ]; then rm -f {quote(there)}; fi; }} || :',
             says=f"rotate in jail {jail}: the logs below {', '.join(shared)}",
         )
 

@@ -24,12 +24,13 @@ _ZONES = "awk '$2 == \"IN\" && $4 ~ /^(primary|master|secondary|slave)$/ {print 
 # Reads zones with their views; prints what a named says of each. A transfer has the serial and the
 # content; where none is allowed, or with views, since the view of an answer depends on who asks,
 # rndc(8) tells the serial. A named that does not answer rndc is asked no more in this round. Asked
-# from a LAN address (drill -I), the public address is always the host's own named, even while other
+# from a LAN address (drill -I), the public address is the host's own named by UDP, and by TCP until
 # clients are forwarded.
 _ANSWERS = (
     'answers() { silent=; while read -r zone view rest && [ -n "$zone" ]; do '
-    'echo "= $zone $view"; said=; if [ "$silent" ]; then continue; fi; '
-    'if [ "$view" = _default ]; then said=$(drill "$@" "$zone" AXFR </dev/null 2>/dev/null) || :; '
+    'echo "= $zone $view"; said=; [ -z "${asking-}" ] || kill -0 $asking 2>/dev/null || silent=1; '
+    'if [ "$silent" ]; then continue; fi; if [ "$view" = _default ]; '
+    'then said=$($within drill "$@" "$zone" AXFR </dev/null 2>/dev/null) || :; '
     "fi; case $said in ''|';;'*) said=$($rndc zonestatus \"$zone\" IN \"$view\" </dev/null 2>&1) "
     "|| case $said in *' not loaded'*|*' not found'*) ;; *) silent=1;; esac;; esac; "
     "printf '%s\\n' \"$said\"; done; }"
@@ -39,7 +40,7 @@ _ANSWERS = (
 # named is silent. With `newer`, a later serial will do, too (RFC 1982).
 _BEHIND = (
     '\'function behind(z) {if (!newer || has[z, 1] == "none") return has[z, 0] != has[z, 1]; '
-    "return (has[z, 1] - has[z, 0] + 4294967296) % 4294967296 > 2147483647} "
+    "return newer < 2 && (has[z, 1] - has[z, 0] + 4294967296) % 4294967296 > 2147483647} "
     'BEGIN {s = 0} $1 == "--" {s = 1; next} '
     '$1 == "=" && NF == 3 {z = $2 " " $3; if (!s) asked[z]; next} '
     "/^name: |^rndc: .zonestatus/ {heard[s]} /^(signed )?serial: / {has[z, s] = $NF} "
@@ -150,7 +151,7 @@ def zones_for_clients(jail: str, public: str, address: str, limit: int = 10) -> 
     """Compare what clients now get at the public address with the zones of the host's named."""
     clients = _Named("at the public address", f"@{public}", f"jexec {quote(jail)} rndc")
     yield Reversible(
-        _the_same(_on_host(public, address), clients, limit),
+        _the_same(_on_host(public, address)._replace(within="false"), clients, limit),
         undo=":",
         live=True,
         says="compare the zones that clients get at the public address with those of the host's "
@@ -163,28 +164,33 @@ def zones_for_clients(jail: str, public: str, address: str, limit: int = 10) -> 
 def zones_on_the_way_back(
     script: str, jail: str, public: str, address: str, limit: int = 60
 ) -> Commands:
-    """Does nothing now; the undo restarts the host's named, so that it reads the jail's changes.
+    """Note the zones of the host's named; the undo restarts it, and it reads the jail's changes.
 
-    It is compared with the jail's if that answers: whoever sits in the jail may have ended it.
+    It must then have them again, with the same or later serials. The jail's named is not asked:
+    whoever sits in the jail may let it answer anything, or nothing.
     """
-    same = _the_same(_in_jail(jail, address), _on_host(public, address), limit)
-    silent = quote(f"the named of jail {jail} does not answer: its zones are not compared")
+    here = _on_host(public, address)._replace(within="false")
     yield Reversible(
-        ":",
-        undo=f"service {quote(script)} onerestart && if jexec {quote(jail)} rndc status "
-        f">/dev/null 2>&1; then {same}; else echo {silent}; fi",
+        f'{_LISTED} && {{ {_asked(here)}; }} > "$KEEP/zones"',
+        undo=f"service {quote(script)} onerestart && {_as_noted(here, limit)}",
         live=True,
-        says="do nothing now; the undo restarts the host's named while the jail's still serves",
+        says="note the zones of the host's named; the undo restarts it while the jail's still "
+        "serves, and waits until it has them again",
         limit=limit + _ASKING,
     )
 
 
 class _Named(NamedTuple):
-    """A named: where it runs, how drill(1) asks it, and the rndc(8) that controls it."""
+    """A named: where it runs, how drill(1) asks it, and the rndc(8) that controls it.
+
+    `within` stands before drill: a limit, or false(1), so that rndc tells the serials. Once clients
+    are forwarded, that is the only way to the host's own: a transfer from the LAN goes to the jail.
+    """
 
     where: str
     asked: str
     rndc: str
+    within: str = ""
 
 
 def _on_host(public: str, address: str) -> _Named:
@@ -204,7 +210,8 @@ _HEARD = quote("^(name|rndc: .zonestatus)|[[:space:]]IN[[:space:]]")
 
 
 def _asked(one: _Named) -> str:
-    return f"rndc={quote(one.rndc)}; printf '%s\\n' \"$zones\" | answers {one.asked}"
+    asked = f"within={quote(one.within)}; rndc={quote(one.rndc)}"
+    return f"{asked}; printf '%s\\n' \"$zones\" | answers {one.asked}"
 
 
 def _the_same(has: _Named, shall: _Named, limit: int) -> str:
@@ -220,12 +227,7 @@ def _waits(
     A sleep(1) counts the limit, since the clock may be set meanwhile.
     """
     behind = f"late=$({{ {first}; echo --; {_asked(shall)}; }} | awk -v newer={newer} {_BEHIND})"
-    told = quote(
-        f'NR > {_TOLD} {{more++; next}} {{print "zone " $1 ($2 == "_default" ? "" : " in view " $2)'
-        f' ": serial " $3 " {has.where}, " $4 " {shall.where}"; if (NF > 4) {{'
-        f'only = $5 ? "{has.where}" : "{shall.where}"; sub(/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ [01] /, ""); '
-        'print "  only " only ": " $0}} END {if (more) print "and " more " more zones"}'
-    )
+    told = _told(has, shall)
     return (
         f'{behind} && if [ -n "$late" ]; then sleep {limit} >/dev/null 2>&1 & timer=$!; '
         f'while [ -n "$late" ] && kill -0 $timer 2>/dev/null; do sleep 0.2; {again}'
@@ -234,21 +236,64 @@ def _waits(
     )
 
 
+def _told(has: _Named, shall: _Named) -> str:
+    """An awk program that says of the first zones that are not the same what each has."""
+    return quote(
+        f'NR > {_TOLD} {{more++; next}} {{print "zone " $1 ($2 == "_default" ? "" : " in view " $2)'
+        f' ": serial " $3 " {has.where}, " $4 " {shall.where}"; if (NF > 4) {{'
+        f'only = $5 ? "{has.where}" : "{shall.where}"; sub(/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ [01] /, ""); '
+        'print "  only " only ": " $0}} END {if (more) print "and " more " more zones"}'
+    )
+
+
 def same_zones(jail: str, public: str, address: str, limit: int = 60) -> rc.Twin:
     """A hand-over's comparison, for zones that a named writes itself (dynamic, signed, secondary).
 
     The zones that the one has when it stops are noted; the other must come up with them, or with
-    later ones. The undo does the same the other way round.
+    later ones. In the undo that is what the host's had; if the jail's says that it has others (for
+    a minute it is asked), that is told: whoever sits in the jail may let it answer anything.
     """
     here, there = _on_host(public, address), _in_jail(jail, address)
     back = _waits('cat "$KEEP/back"', there, here, limit, newer=1)
+    told = f"notice: the named on the host has other zones than that of jail {jail} said"
+    limited = "timeout -k 1 10"
+    there_asked = _asked(there._replace(rndc=f"{limited} {there.rndc}", within=limited))
     return rc.Twin(
         "the zones",
         noted=f'{_LISTED} && rndc status >/dev/null && {{ {_asked(here)}; }} > "$KEEP/zones"',
         same=_waits('cat "$KEEP/zones"', here, there, limit, newer=1),
-        back=f'zones=; {_LISTED}; {{ {_asked(there)}; }} > "$KEEP/back" || :',
-        again=f'{{ ! grep -qE {_HEARD} "$KEEP/back" || {{ {back}; }}; }}',
-        limit=limit + _ASKING,
+        back=f"zones=; {_LISTED}; {{ sleep 60 >/dev/null 2>&1 & asking=$!; }}; "
+        f'{{ {there_asked}; }} > "$KEEP/back" || :; kill $asking 2>/dev/null || :; asking=',
+        again=f'{{ ! grep -qE {_HEARD} "$KEEP/back" || {{ {back}; }} || echo {quote(told)}; }} && '
+        f"{_as_noted(here, limit)}",
+        limit=2 * limit + _ASKING,
+    )
+
+
+def _as_noted(here: _Named, limit: int) -> str:
+    """sh that waits until the host's named has the zones that it had, apart from those that its
+    configuration does not have any more.
+
+    Whoever sits in the jail may have written an earlier serial into a file: that is told. Only a
+    zone that the host's named does not have at all needs a person.
+    """
+    known = (
+        """{ printf '%s\\n' "$zones"; echo --; cat "$KEEP/zones"; } | awk '"""
+        """$0 == "--" {s = 1; next} !s {known[$0]; next} """
+        """$1 == "=" {on = ($2 " " $3) in known} !on {next} """
+        """$1 == "=" || /^(name|serial|signed serial|rndc): / {print} """
+        """$3 == "IN" && $4 == "SOA" {print "name: -"; print "serial: " $7}'"""
+    )
+    shown = _told(here._replace(where="on the host before"), here)
+    told = "notice: files of zones were changed in the jail: the host's named has earlier serials"
+    return (
+        f'if [ -s "$KEEP/zones" ]; then {_LISTED} && '
+        f"behind() {{ {{ {known}; echo --; {_asked(here)}; }} | awk -v newer=$1 {_BEHIND}; }} && "
+        f"{{ sleep {limit} >/dev/null 2>&1 & timer=$!; }} && "
+        'while late=$(behind 1) && [ -n "$late" ] && kill -0 $timer 2>/dev/null; do sleep 0.2; '
+        "done; kill $timer 2>/dev/null || true; "
+        f'if [ -n "$late" ]; then printf \'%s\\n\' "$late" | awk {shown}; '
+        f'echo {quote(told)}; [ -z "$(behind 2)" ]; fi; fi'
     )
 
 

@@ -21,6 +21,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
+from operations import rc
 from operations.command import ANY, Commands, Reversible, quote
 from operations.facts import Path
 
@@ -87,7 +88,9 @@ def _like(queue: Queue, place: str) -> str:
 
 @operation()
 def made(queue: Queue, jail: str) -> Commands:
-    """Create the directory of a jail's queue; the undo removes it unless it holds a message.
+    """Create the directory of a jail's queue; the undo removes it, and keeps what it still holds.
+
+    Whoever sits in the jail may see to it that a message cannot be moved back.
 
     Dovecot starts before Postfix, and not at all where it cannot make a socket that Postfix asks
     (private/auth): so Postfix's directories for sockets are there from the start.
@@ -102,7 +105,8 @@ def made(queue: Queue, jail: str) -> Commands:
     yield Reversible(
         f"install -d -m {queue.mode} -o {user} -g {group} {place}{own}",
         undo=f"if [ -d {place} ]; then cd {place} && "
-        f'if [ -n "$({queue.control})" ]; then echo "{place} still has mail" >&2; false; '
+        f'if [ -n "$({queue.control})" ]; then cd / && kept={place}.$(date +%s) && '
+        f'mv -h {place} "$kept" && echo "notice: {place} still has mail: it is kept as $kept"; '
         f"else cd / && rm -rfx {place}; fi; fi",
         says=f"create {place}, the mail queue of jail {jail}",
     )
@@ -181,10 +185,16 @@ def returned(queue: Queue, jail: str, processes: str, then: str) -> Commands:
     deliveries in progress. `then` makes the host's MTA run its queue.
     """
     source = of_jail(queue, jail)
-    taken = _taken_held(queue, source) if queue.folders else _moved(queue, source, queue.directory)
+    taken = (
+        _taken_held(queue, source)
+        if queue.folders
+        else _moved(queue, source, queue.directory, back=True)
+    )
+    stops = f"notice: mail is still under way in jail {jail}: the whole jail is stopped"
     yield Reversible(
         f'cd {source} && [ -z "$({queue.control})" ]',
-        undo=f"{_ended(processes, jail)}; {taken} && "
+        undo=f"{_ended(processes, jail)} || {{ echo {quote(stops)}; {rc.jail_stopped(jail)}; }}; "
+        f"{taken} && "
         f"if pgrep -j none -x {quote(processes)} >/dev/null; then {then} || true; fi",
         says=f"check that the jail's queue {source} is empty; the undo empties it into the host's",
         limit=660,
@@ -196,25 +206,29 @@ _STAGED = ".cellblock:"
 """
 
 
-def _put(source: str, target: str) -> str:
+def _put(source: str, target: str, twice: str = "exit 1") -> str:
     """sh that renames the file `source` to `target`, never into a directory of that name.
 
     A link is no mail: somebody in the jail may have made it. Right after a power cut, too: a rename
-    can leave a file in both places.
+    can leave a file in both places. `twice` is what to do if another is there.
     """
     return (
         f"if [ -L {source} ]; then rm -f {source}; elif [ ! -e {source} ]; then :; "
         f"elif [ ! -L {target} ] && [ {source} -ef {target} ]; then rm -f {source}; "
         f"elif [ -e {target} ] || [ -L {target} ]; then "
-        f'echo {target} "is there already" >&2; exit 1; '
+        f'echo {target} "is there already" >&2; {twice}; '
         f"else mv -h {source} {target} || exit 1; "
         f"if [ -L {target} ] || [ ! -f {target} ]; then rm -rfx {target}; fi; fi"
     )
 
 
-def _moved(queue: Queue, source: str, target: str) -> str:
-    """sh that moves messages whose files are all in the queue's own directory."""
-    take = f"take() {{ while read -r n; do {_put(_N, f'{target}/{_N}')}; done; }}"
+def _moved(queue: Queue, source: str, target: str, *, back: bool = False) -> str:
+    """sh that moves messages whose files are all in the queue's own directory.
+
+    On the way `back` a name that the host has already stays: somebody in the jail has made it.
+    """
+    put = _put(_N, f"{target}/{_N}", *([":"] if back else []))
+    take = f"take() {{ while read -r n; do {put}; done; }}"
     return (
         f"(cd {source} && {take} && {queue.data} | take && fsync . {target} && "
         f"{queue.control} | take && fsync . {target})"

@@ -18,6 +18,10 @@ from operations.facts import Path, RcConf, ServiceRuns, comes_up, runs
 # sysrc replaces rc.conf by a new file and does not sync it: after a power cut within the half
 # minute that UFS waits, only half of rc.conf, with everybody's settings, would be left.
 _SAVED = "fsync /etc/rc.conf*"
+_LIMITED = "timeout -k 5 20"
+"""Before a command in a jail that an undo needs not: its root may see to it that it never ends."""
+_STOPPING = 240
+"""Seconds that stopping a whole jail may take, and what is asked before it."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILES = ("/etc/rc.conf", "/etc/rc.conf.local")
 _FOLDERS = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
@@ -111,20 +115,25 @@ def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> C
     """Set a variable in the rc.conf of a running jail; the undo sets it to `before`.
 
     Inside the jail with sysrc -j: from outside, a link planted as etc/rc.conf would be followed.
-    In a stopped jail nobody can plant one, so there the path is checked and then used.
+    In a stopped jail nobody can plant one, so there the path is checked and then used; not by
+    sysrc(8), which lets sh run the file, outside of the jail. The undo asks nothing of the jail:
+    its root may have put something else in the file's place.
     """
     _checked(name)
     file = f"{root}/etc/rc.conf"
     saved = f"jexec {quote(jail)} fsync /etc/rc.conf"
+    line = quote(f's/^[[:space:]]*{name}=.*/{name}="{before}"/')
     stopped = (
         f'if [ "$(realpath {quote(file)})" = {quote(file)} ]; '
-        f"then sysrc -f {quote(file)} {name}={quote(before)} && fsync {quote(file)}; "
+        f"then [ -f {quote(file)} ] && sed -i '' -e {line} {quote(file)} && fsync {quote(file)}; "
         "else false; fi"
     )
+    told = f"notice: {name} could not be set in jail {jail}: its rc.conf is not as it should be"
     yield Reversible(
         f"sysrc -j {quote(jail)} {name}={quote(value)} && {saved}",
-        undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
-        f"then sysrc -j {quote(jail)} {name}={quote(before)} && {saved}; else {stopped}; fi",
+        undo=f"{{ if jls -j {quote(jail)} jid >/dev/null 2>&1; "
+        f"then {_LIMITED} sysrc -j {quote(jail)} {name}={quote(before)} && {_LIMITED} {saved}; "
+        f"else {stopped}; fi; }} || echo {quote(told)}",
         says=f'set {name}="{value}" in rc.conf of jail {jail}',
         sees=f"{name}: {ANY} -> {value}",
     )
@@ -236,22 +245,44 @@ def start(
     """Start a daemon in a running jail with its rc script and check it; the undo stops it.
 
     `stop` is the rc command of the undo: Apache's onegracefulstop lets requests finish, for
-    example. `ends` is a command in the jail to use instead.
+    example. `ends` is a command in the jail to use instead. If the daemon does not end within
+    `limit` seconds, the undo stops the whole jail.
     """
     stopped = (
         f"jexec {quote(jail)} {ends}"
         if ends
         else f"service -j {quote(jail)} {quote(script)} {stop}"
     )
+    graceful = (ends or stop) != "onestop"
     yield Reversible(
         f"service -j {quote(jail)} {quote(script)} onestart && {comes_up(script, jail)}",
         undo=f"if jls -j {quote(jail)} jid >/dev/null 2>&1; "
-        f"then {stopped}{_awaited(script, ends or stop, jail)} || ! {runs(script, jail)}; fi",
+        f"then {_ended(script, jail, stopped, limit, graceful=graceful)}; fi",
         live=True,
         says=f"start {script} in jail {jail}",
         sees=ANY,
-        limit=limit,
+        limit=limit + _STOPPING,
     )
+
+
+def _ended(script: str, jail: str, stopped: str, limit: int, *, graceful: bool = False) -> str:
+    """sh that stops a daemon in a running jail by `stopped`, and otherwise the jail itself.
+
+    The rc scripts of a jail are its root's: they may never end, and say whatever they like.
+    """
+    tries = 5 * (limit if graceful else 1)
+    told = quote(f"notice: {script} in jail {jail} does not stop: the whole jail is stopped")
+    return (
+        f"timeout -k 5 {60 if graceful else limit} {stopped} {'|| :;' if graceful else '||'} "
+        f"{{ i=0; while {_LIMITED} {runs(script, jail)}; do if [ $i -ge {tries} ]; "
+        f"then echo {told}; {jail_stopped(jail)}; break; fi; sleep 0.2; i=$((i + 1)); done; }}"
+    )
+
+
+def jail_stopped(jail: str) -> str:
+    """sh that stops a jail, whatever its processes do; it fails if the jail is still there."""
+    there = f"jls -j {quote(jail)} jid >/dev/null 2>&1"
+    return f"{{ service jail onestop {quote(jail)}; if {there}; then false; fi; }}"
 
 
 class Twin(NamedTuple):
@@ -289,6 +320,8 @@ def handover(
     is running. It is one command, since with two the journal's own processes in between would add
     to the outage. In the undo the host's daemon starts only after the jail's is gone.
 
+    The undo stops the whole jail if its daemon does not end, or the host's does not come up.
+
     With `user`, whose processes they are, a daemon that starts slowly is waited for: InnoDB may
     have to recover, and until then it has no pid file, so that its rc script neither finds nor
     stops it. If it is not up before `limit`, the end of the newest of `logs`, patterns in the jail,
@@ -312,14 +345,17 @@ def handover(
     up = slow.comes_up(jail) if slow else comes_up(script, jail)
     again = _started_again(script, up=slow.comes_up() if slow else "")
     back = f"{undone + ' && ' if undone else ''}{_gone(script)} && {{ {again}; }}"
-    ended = f"{slow.ended()}; " if slow else ""
+    ended = f"{slow.ended(limit)}; " if slow else ""
     # The jail's shell is already waiting when the daemon stops, so jexec(8) adds no outage. Once
     # the jail's starts, the undo must not wait for whoever gets the old one's pid.
     do = f"{{ {stopped} && echo go && {_STOPPED}; }} | jexec {there} sh -c {waiting} && {up}"
     # No check between the jail's stop and the host's start: it would add to the outage.
+    there_ends = _ended(script, jail, f"service -j {there} {name} onestop", limit)
+    # Whoever sits in the jail may hold a lock on the data.
+    anew = f"{jail_stopped(jail)} && {slow.timed_anew(limit) if slow else ''}{{ {again}; }}"
     undo = (
-        f"if ! jls -j {there} jid >/dev/null 2>&1 || service -j {there} {name} onestop "
-        f"|| ! {runs(script, jail)}; then {ended}{back}; else false; fi"
+        f"if jls -j {there} jid >/dev/null 2>&1; then {there_ends}; fi; {ended}"
+        f"{{ {back}; }} || {{ jls -j {there} jid >/dev/null 2>&1 && {anew}; }}"
         f"{_as_noted(script, ports)}"
     )
     says = [f"stop {script} on the host", *(each.says for each in between)]
@@ -335,7 +371,7 @@ def handover(
         live=True,
         says=", ".join(says),
         sees=ANY,
-        limit=limit + (twin.limit if twin else 0),
+        limit=limit + limit // 2 + _STOPPING + (twin.limit if twin else 0),
     )
 
 
@@ -370,12 +406,20 @@ class _Slow(NamedTuple):
         )
         return f"(n=0; until {runs(self.script, jail)}; do {tries}; done)"
 
-    def ended(self) -> str:
-        """sh that ends what the rc script's stop did not find in the jail, and waits for it."""
+    def timed_anew(self, limit: int) -> str:
+        """sh that starts another `timer`, for the host's daemon."""
+        return f"{{ sleep {limit // 2} >/dev/null 2>&1 & timer=$!; }} && "
+
+    def ended(self, limit: int) -> str:
+        """sh that ends what the rc script's stop did not find in the jail, and waits for it, while
+        `timer` lives; then the whole jail is stopped.
+        """
         lives, there = self._lives(self.jail), quote(self.jail)
         return (
             f"if jls -j {there} jid >/dev/null 2>&1 && {lives}; then "
-            f"pkill -j {there} -U {quote(self.user)} || true; while {lives}; do sleep 0.2; done; fi"
+            f"pkill -j {there} -U {quote(self.user)} || true; while {lives}; do "
+            f"kill -0 $timer 2>/dev/null || {{ {jail_stopped(self.jail)} && "
+            f"{self.timed_anew(limit)}break; }}; sleep 0.2; done; fi"
         )
 
 

@@ -49,6 +49,8 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::network_of_jails_is_free"),
         check("network::addresses_of_rc_conf_are_up"),
         check("preflight::kernel_takes_changes"),
+        # For the journal; and whatever a jail writes until nothing is left is told in time.
+        check("preflight::file_system_has_room", directory="/var/db"),
         check("preflight::firewall_of_the_host_is_in_force"),
         check("preflight::rules_of_the_host_let_ours_work", ways=_ways(site)),
     ]

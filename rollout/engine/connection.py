@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,8 @@ from rollout.host.together import Result
 from rollout.plan import Plan
 from rollout.site import JOURNAL
 
+_NOTICE = re.compile(r"(?:\S+Z )?notice: (.*)")
+"""A line of a step's log for whoever runs it, by a command or by host.sh."""
 _FOLLOW_FOR = 1800.0  # seconds: longer than any step may take
 _LEFT_ALONE = "the host undoes by itself what was not confirmed; nothing was started from here"
 _LOCK_FOR = 10.0  # seconds: the shell of a killed run first finishes its command
@@ -119,7 +122,13 @@ class Connection:
 
     def _follow(self, directory: str) -> None:
         command = f"sh {JOURNAL}/host.sh follow {directory}"
-        self.session.run(command, limit=_FOLLOW_FOR, line=self.listener.line)
+        self.session.run(command, limit=_FOLLOW_FOR, line=self._line)
+
+    def _line(self, text: str) -> None:
+        """What a command says to whoever runs it is more than a line of the log."""
+        self.listener.line(text)
+        if notice := _NOTICE.fullmatch(text):
+            self.listener.note(notice[1])
 
     def renew(self, directory: str) -> None:
         """Connect again after the shared connection has ended, and take the lock again."""

@@ -108,6 +108,22 @@ room() { # reserves disk space, which the undo frees as it begins: it must write
     dd if=/dev/urandom of="$dir/room" bs=64k count=64 2>/dev/null
 }
 
+roomy() { # is there room for what an undo writes next?
+    dd if=/dev/urandom of=probe bs=64k count=16 2>/dev/null
+    set -- $?
+    rm -f probe
+    return "$1"
+}
+
+reserve() { # keeps room for the undo of confirmed steps, whatever a jail writes until then
+    [ -e spare ] || dd if=/dev/urandom of=spare bs=64k count=512 2>/dev/null || { rm -f spare && false; }
+}
+
+make_room() { # [step] : frees what was kept for this undo if the disk is full by now
+    rm -f "${1:-.}/room"
+    roomy || rm -f spare
+}
+
 facts_hold() { # is the host still as it was when the step was planned? Logs the difference if not
     if [ ! -s "$dir/facts.sh" ]; then return 0; fi
     if [ "$(sh "$dir/facts.sh" 2>/dev/null | sha256 -q)" = "$(cat "$dir/facts.sum")" ]; then return 0; fi
@@ -148,8 +164,9 @@ script() { # step do|undo nnn : runs one command within its limit, and logs its 
 }
 
 as_planned() { # step, in state applying : saves the fingerprint; ends as undone if the host does not fit the plan
-    if ! { taken print.before && room; }; then
-        unfit='the disk is full'
+    if ! { taken print.before && reserve && room; }; then
+        make_room "$dir"
+        unfit="the disk is full$(as_words)"
     elif ! facts_hold; then
         unfit='the host changed since the step was planned'
     else
@@ -182,6 +199,8 @@ run() { # step
         if [ "$code" != 0 ]; then
             note "$1" "failed $n"
             say "$n failed ($code)"
+            make_room "$dir"
+            full >>"$dir/log"
             echo "command $n failed ($code): ${title#\# }" >"$dir/reason"
             move "$1" applying undoing && undo_step "$1"
             exit 1
@@ -267,7 +286,7 @@ undo_locked() { # step
     dir=steps/$1
     [ "$(state_of "$1")" = undoing ] || return 0
     stop_orphan "$1"
-    rm -f "$dir/room"
+    make_room "$dir"
     if [ -e "$dir/print.applied" ] && [ ! -e "$dir/print.rollback" ]; then
         taken print.rollback
     fi
@@ -290,7 +309,7 @@ undo_locked() { # step
         fi
     done
     if [ -n "$failed" ]; then
-        echo "the undo of$failed failed" >"$dir/stuck"
+        echo "the undo of$failed failed$(as_words)" >"$dir/stuck"
         move "$1" undoing stuck
         return 3
     fi
@@ -372,6 +391,7 @@ retry() { # step, in state stuck : repeats the failed undos, and those after the
 }
 
 start_undo() { # step reason
+    make_room "steps/$1"
     wc -l <"steps/$1/log" >"steps/$1/told"
     look "$1"
     if [ "$state" = stuck ]; then retry "$1"; fi # before the state changes: a running guard begins at once
@@ -398,7 +418,7 @@ undo_all() { # for a person at a shell on the host, without the operator's machi
         case $(state_of "$step") in
         applied) move "$step" applied undoing ;;
         confirmed) move "$step" confirmed undoing ;;
-        stuck) retry "$step" && move "$step" stuck undoing ;;
+        stuck) make_room "steps/$step" && retry "$step" && move "$step" stuck undoing ;;
         undoing) ;;
         applying)
             if ! from_hand "$step" undoing; then
@@ -410,6 +430,7 @@ undo_all() { # for a person at a shell on the host, without the operator's machi
         esac
         echo "undoing $step"
         undo_step "$step" || code=$?
+        if [ "$(state_of "$step")" = stuck ]; then code=3; fi # its guard may have been first
         if [ "$code" != 0 ]; then
             echo "$step is stuck: see $journal/steps/$step/log and differences" >&2
             return "$code"
@@ -475,7 +496,7 @@ unlock() { # pid
 command=${1:-}
 [ $# -eq 0 ] || shift
 case $command in
-run | guard | arm | start | hand | typed | follow | status | fingerprint | recover | lock | unlock | confirm) "$command" "$@" ;;
+run | guard | arm | start | hand | typed | follow | status | fingerprint | full | recover | lock | unlock | confirm) "$command" "$@" ;;
 undo-locked) undo_locked "$@" ;;
 take-lock) take_lock "$@" ;;
 start-undo) start_undo "$@" ;;

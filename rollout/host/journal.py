@@ -207,6 +207,9 @@ def take(session: Session, plan: Plan, run: str) -> str:
                 f"mkdir -p {JOURNAL}/steps {JOURNAL}/history",
                 f"chmod 700 {JOURNAL}",
                 f"cd {JOURNAL}",
+                # A jail may have filled the disk: what is kept for the undo is freed.
+                "{ dd if=/dev/urandom of=probe bs=64k count=16 2>/dev/null || rm -f spare; }",
+                "rm -f probe",
                 _written("host.sh.new", host_sh()),
                 "if [ ! -f host.sh ]; then cp host.sh.new host.sh; fi",
                 f'sh host.sh lock $$ {run} {quote(who)}"${{SSH_CONNECTION:+ from '
@@ -229,7 +232,12 @@ def take(session: Session, plan: Plan, run: str) -> str:
             f"noticed yet, kill {owner.partition(' ')[0]} on the host releases the lock",
         )
     if result.code != 0:
-        raise Refused(f"the journal {JOURNAL} cannot be written", evidence=result.err)
+        filled = session.run(f"sh {JOURNAL}/host.sh full").out
+        raise Refused(
+            f"the journal {JOURNAL} cannot be written",
+            evidence=filled or result.err,
+            todo="docs/security.md says what a full disk means for jails" if filled else "",
+        )
     return _owner(owner)
 
 

@@ -45,6 +45,33 @@ trees() { # where the jails' trees are, as it was uploaded: [base] jails of the 
     sed -n 's/^jails //p' watch
 }
 
+full() { # says which file systems are full, and what the jails hold on them; fails if none is
+    filled=$({
+        printf '%s\n' "$journal" /etc
+        trees
+        sed -n 's/^path //p' watch
+    } | while read -r place; do [ ! -e "$place" ] || df -k "$place" | tail -n 1; done |
+        awk '$4 < 1024 { print $6 " (" $1 ") is full" }' | sort -u)
+    [ -n "$filled" ] || return 1
+    printf '%s\n' "$filled"
+    jails=$(trees)
+    for jail in "$jails"/*; do
+        [ -d "$jail" ] || continue
+        {
+            echo "$jail"
+            mount -p | awk -v at="$jail/root/" '$3 == "nullfs" && $4 ~ /^rw/ && index($2, at) == 1 { print $1 }'
+        } | while read -r place; do
+            timeout 20 du -skx "$place" 2>/dev/null
+        done | sort -rn | head -n 3 | awk -v jail="${jail##*/}" '{ size = int($1 / 1024); $1 = ""
+            print "jail " jail ": " size " MiB in" $0 }'
+    done
+    echo 'to make room, stop the jail (service jail onestop NAME) and remove what fills it'
+}
+
+as_words() { # the same in one line, to go on with; nothing if no file system is full
+    full | while read -r line; do printf '; %s' "$line"; done
+}
+
 fingerprint() { # prints the host's state as sorted lines, one fact per line
     nl='
 '
@@ -118,20 +145,33 @@ mentioned() { # step : the places in /etc and /usr/local/etc that it names, one 
         tr -c 'A-Za-z0-9/._+@%:-' '\n' | grep -e '^/etc/.' -e '^/usr/local/etc/.' | sort -u
 }
 
-written_meanwhile() { # step : files that it does not name, and that others wrote while it ran or was undone
-    # A daemon's own journal or a renewed certificate lies in the same trees. Such a file is neither
-    # expected to be as before nor counted as a difference; the log names it.
+written_meanwhile() { # step : what others wrote while it ran or was undone
+    # A daemon's own journal or a renewed certificate lies in the same trees, and whoever broke into a
+    # jail writes in all that the jail mounts writable, and can turn the mode of its data without end.
+    # Such a file is neither expected to be as before nor counted as a difference; the log names it.
+    # That the data itself is there, as the directory that it was, is no jail's to change.
     dir=steps/$1
     mentioned "$1" >"$dir/print.mentioned"
+    cat "$dir/print.before" "$dir/print.applied" "$dir/print.rollback" "$dir/print.after" 2>/dev/null |
+        awk -v jails="$(trees)" '$1 == "mount" && $4 == "nullfs" && $5 ~ /^rw/ && index($3, jails "/") == 1 {
+            print $2 }' | sort -u >"$dir/print.shared"
     comm -3 "$dir/print.expected" "$dir/print.after" | awk -v base=/etc -v ports=/usr/local/etc '
-        FILENAME != "-" { named[$0]; if (/\/$/) trees[$0]; next }
+        FILENAME ~ /mentioned$/ { named[$0]; if (/\/$/) trees[$0]; next }
+        FILENAME ~ /shared$/ { shared[$0]; next }
+        FILENAME != "-" {
+            if ($1 == "path" && $2 in shared) is[$2, FILENAME ~ /after$/] = $3
+            next
+        }
         {
             place = $1 == "hash" ? $3 : $1 == "path" ? $2 : ""
+            sub(/^\t/, "")
+            for (tree in shared) if (index(place, tree "/") == 1) { print; next }
+            if (is[place, 0] != "" && is[place, 0] == is[place, 1]) { print; next }
             if (index(place, base "/") != 1 && index(place, ports "/") != 1 || place in named) next
             for (tree in trees) if (index(place, tree) == 1) next
-            sub(/^\t/, "")
             print
-        }' "$dir/print.mentioned" - | sort -u >"$dir/print.meanwhile"
+        }' "$dir/print.mentioned" "$dir/print.shared" "$dir/print.expected" "$dir/print.after" - |
+        sort -u >"$dir/print.meanwhile"
     [ -s "$dir/print.meanwhile" ] || return 0
     for print in expected after; do
         comm -23 "$dir/print.$print" "$dir/print.meanwhile" >"$dir/print.new"
@@ -139,6 +179,30 @@ written_meanwhile() { # step : files that it does not name, and that others wrot
     done
     awk '{ print $1 == "hash" ? $3 : $2 }' "$dir/print.meanwhile" | sort -u | while read -r place; do
         say "$place: written by others while the step ran or was undone; kept"
+    done
+}
+
+ended_meanwhile() { # step : jails that run no more while it is undone, with their mounts and limits
+    # The undo stops a jail that does not do as it is told, and a jail ends by itself when its last
+    # process does. Whether a jail that stays runs is for the checks.
+    dir=steps/$1
+    awk -v jails="$(trees)/" '
+        FILENAME ~ /after$/ { after[$0]; if ($1 == "jail") runs[$2]; next }
+        { lines[++n] = $0; if ($1 == "jail" && !($2 in runs) && index($3, jails) == 1) ended[$2] }
+        END {
+            for (i = 1; i <= n; i++) {
+                split(lines[i], word, " ")
+                name = word[1] == "mount" && index(word[3], jails) == 1 ? substr(word[3], length(jails) + 1) : word[2]
+                sub(/\/.*/, "", name)
+                if (word[1] == "limit") { sub(/^jail:/, "", name); sub(/:.*/, "", name) }
+                if (word[1] ~ /^(jail|mount|limit)$/ && name in ended && !(lines[i] in after)) print lines[i]
+            }
+        }' "$dir/print.after" "$dir/print.expected" | sort -u >"$dir/print.ended"
+    [ -s "$dir/print.ended" ] || return 0
+    comm -23 "$dir/print.expected" "$dir/print.ended" >"$dir/print.new"
+    mv "$dir/print.new" "$dir/print.expected"
+    sed -n 's/^jail \([^ ]*\) .*/\1/p' "$dir/print.ended" | while read -r name; do
+        say "notice: jail $name does not run any more; to start it: service jail onestart $name"
     done
 }
 
@@ -158,6 +222,7 @@ as_before() { # step : is the host as before the step, apart from what others ch
     comm -23 "$dir/print.before" "$dir/print.others-" |
         sort -u - "$dir/print.others+" >"$dir/print.expected"
     written_meanwhile "$1"
+    ended_meanwhile "$1"
     # What others added on top of something of ours stays, and so does that.
     : >"$dir/print.stays"
     awk -v stays="$dir/print.stays" '

@@ -331,6 +331,18 @@ def _unreachable(name: str, stderr: str, *, connected: bool) -> Unreachable:
     return Unreachable(f"{name}: the connection ended", evidence=stderr)
 
 
+_IN_JAILS = (
+    'jexec() { timeout -k 5 40 jexec "$@"; }; '
+    'sysrc() { case $1 in -j) timeout -k 5 20 sysrc "$@" ;; *) command sysrc "$@" ;; esac; }; '
+    'service() { case $1 in -j) timeout -k 5 20 service "$@" ;; '
+    '*) command service "$@" ;; esac; }; '
+)
+"""sh by which what a check runs in a jail ends there: a jail's root can put a FIFO in the place of
+rc.conf or of an rc script, and all checks would wait with this one until the connection is given
+up. Some wait half a minute in a jail for a message.
+"""
+
+
 class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra ships no types
     """testinfra through a Session, so that all checks of a step share its one channel.
 
@@ -343,7 +355,10 @@ class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra ships no ty
         super().__init__(session.target.name)
         self._encoding = "utf-8"
         self.session = session
-        self.together = Together(session.run_all)
+        self.together = Together(self._ask_all)
+
+    def _ask_all(self, commands: Sequence[str]) -> list[Result]:
+        return self.session.run_all([_IN_JAILS + each for each in commands])
 
     def run(self, command: str, *args: str, **_: Any) -> CommandResult:
         text = self.quote(command, *args)

@@ -49,7 +49,8 @@ async def service(host: Host, call: Call) -> Reply:
             is_own = rootdir == call.rootdir
             if script and is_own and rc_subr.has_own_configuration(rootdir, script):
                 return Reply(then=f"{CLEAN} {shlex.join([script, word, *rest])}")
-            return await _control(host, replace(call, rootdir=rootdir), name, word, rest)
+            here = replace(call, rootdir=rootdir, pid=call.pid if is_own else 0)
+            return await _control(host, here, name, word, rest)
         case _:
             raise Unknown(USAGE, 1)
 
@@ -74,6 +75,8 @@ async def _control(host: Host, call: Call, name: str, word: str, rest: list[str]
             "directories (/usr/local/etc/rc.d), or is not executable\n",
             exit=1,
         )
+    if rc_subr.is_rewritten(host, rootdir, script):
+        return await _own(host, call, [script, word, *rest])
     if kind := rc_subr.kind_of(script):
         return await rc_subr.control(host, rootdir, kind, word, call.pid)
     if script == "/etc/rc.d/jail":
@@ -82,10 +85,15 @@ async def _control(host: Host, call: Call, name: str, word: str, rest: list[str]
         return await _part(host, rootdir, script, word)
     if script.startswith("/etc/rc.d/") and name in BASE:
         raise Unknown(f"service {name} {word}: this script has no model in the stand-in\n", 70)
-    if rootdir != host.rootdir_at(rootdir.root) or not call.pid:
-        code, text = await host.processes.run(rootdir, [script, word, *rest])
+    return await _own(host, call, [script, word, *rest])
+
+
+async def _own(host: Host, call: Call, argv: list[str]) -> Reply:
+    """The script itself runs, where it is: in a jail that is not the caller's by jexec(8)."""
+    if call.rootdir != host.rootdir_at(call.rootdir.root) or not call.pid:
+        code, text = await host.processes.run(call.rootdir, argv)
         return Reply(text, exit=code)
-    return Reply(then=f"{CLEAN} {shlex.join([script, word, *rest])}")
+    return Reply(then=f"{CLEAN} {shlex.join(argv)}")
 
 
 async def _part(host: Host, rootdir: RootDir, script: str, word: str) -> Reply:

@@ -12,6 +12,8 @@ from standin.linux.shim import Call, Failed, Reply, getopt
 from standin.model.host import Host
 
 USAGE = "usage: sysrc [OPTIONS] name[[+|-]=value] ...\nTry `sysrc --help' for more information."
+PLAIN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*=[^`$]*|#.*|)")
+"""A line of rc.conf that does nothing but set a variable."""
 WORD = re.compile(r"([^=]*?)([+-]?)=(.*)", re.DOTALL)
 
 
@@ -66,8 +68,18 @@ class Files:
         return bool(holding)
 
 
+async def _sourced(host: Host, files: Files) -> None:
+    """The files are run by sh, to get and to set alike (f_sysrc_get in sysrc.subr), as whoever
+    calls, outside of a jail unless by -j.
+    """
+    for path in files.paths:
+        lines = (files.rootdir.read(path) or "").splitlines()
+        if files.rootdir.is_fifo(path) or any(not PLAIN.fullmatch(line) for line in lines):
+            await host.processes.run(files.rootdir, ["/bin/sh", "-c", '. "$1"', "sysrc", path])
+
+
 @command("/usr/sbin/sysrc")
-def sysrc(host: Host, call: Call) -> Reply:
+async def sysrc(host: Host, call: Call) -> Reply:
     found, words = getopt(call, "acdDeEf:FhiIj:lLnNqR:vx", USAGE, 1)
     rootdir = call.rootdir
     if name := found.get("j"):
@@ -78,6 +90,7 @@ def sysrc(host: Host, call: Call) -> Reply:
     if root := found.get("R"):
         rootdir = replace(rootdir, root=rootdir.path(root, call.cwd))
     files = Files(rootdir, found.get("f"))
+    await _sourced(host, files)
     if "a" in found:
         own = RcConf()
         for path in files.paths:

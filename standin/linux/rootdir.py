@@ -66,14 +66,22 @@ class RootDir:
             yield path, f"{folders[folder]}/{last}"
 
     def read(self, path: str) -> str | None:
-        """The text of a file; None when it does not exist."""
+        """The text of a file; None when it does not exist. A FIFO would have the model wait."""
+        place = self.path(path)
         try:
-            return self.path(path).read_text(encoding="utf-8", errors="surrogateescape")
+            opened = os.open(place, os.O_RDONLY | os.O_NONBLOCK)
+            with os.fdopen(opened, "rb") as file:
+                return file.read().decode(errors="surrogateescape")
         except OSError:
             return None
 
+    def is_fifo(self, path: str) -> bool:
+        return self.path(path).is_fifo()
+
     def write(self, path: str, text: str, mode: int | None = None) -> None:
         place = self.path(path)
+        if place.is_fifo():
+            raise OSError(6, "Device not configured", path)
         place.write_text(text, encoding="utf-8", errors="surrogateescape")
         if mode is not None:
             place.chmod(mode)

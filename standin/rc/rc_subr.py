@@ -33,6 +33,11 @@ def kind_of(script: str) -> Kind | None:
     return BY_SCRIPT.get(script)
 
 
+def is_rewritten(host: Host, rootdir: RootDir, script: str) -> bool:
+    """A jail's copy is its root's, who may have written another script there."""
+    return bool(rootdir.name) and rootdir.read(script) != host.rootdir.read(script)
+
+
 def has_own_configuration(rootdir: RootDir, script: str) -> bool:
     """A file in rc.conf.d is sh: then the script itself runs, and reads it."""
     kind = kind_of(script)

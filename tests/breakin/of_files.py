@@ -348,6 +348,13 @@ OTHERS = (
         lacks=NO_ACCOUNTS,
     ),
     Attempt(
+        "code in its rc.conf, for whoever reads that with sh",
+        "root",
+        RAN,
+        'echo "breakin-hit $mark >/dev/null 2>&1 || :" >> /etc/rc.conf',
+        lasting=True,
+    ),
+    Attempt(
         "a directory of pages is swapped for a link",
         "account",
         WRITTEN,

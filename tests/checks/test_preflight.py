@@ -333,7 +333,10 @@ def test_file_system_has_room(host: Any, site: Site, directory: str) -> None:
     assert answer.rc == 0, f"{directory}: expected a directory; df says: {answer.stderr.strip()}"
     free = int(answer.stdout.splitlines()[-1].split()[3]) // 1024
     wanted = site.run.free_space_mib
-    assert free >= wanted, f"{directory}: {free} MiB are free; expected at least {wanted} MiB"
+    assert free >= wanted, (
+        f"{directory}: {free} MiB are free; expected at least {wanted} MiB: `cellblock usage` "
+        "shows what each jail holds"
+    )
 
 
 def test_configuration_is_valid(host: Any, site: Site, service: str) -> None:

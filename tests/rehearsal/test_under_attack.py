@@ -27,12 +27,21 @@ def attacked(tmp_path: Path, told: Notes) -> Iterator[tuple[Box, Runner]]:
         yield box, running
 
 
+LIES = """printf '#!/bin/sh\\necho named is running as pid 1.\\nexit 1\\n'"""
+HIT = "/root/hit"
 IN_JAIL = {
     "links in its data": "cd /usr/local/etc/namedb/working && ln -s /root out && ln -s /etc etc",
     "a name with a newline, as if it were a fact": "mkdir -p '/usr/local/etc/x\npath /etc/rc.conf "
     "Regular File 600 root:wheel'; : > '/usr/local/etc/y\npath z'; "
     ": > '/usr/local/etc/namedb/working/x\nservice sshd runs'",
     "its daemon ended": "service named onestop",
+    "an rc script that says what it likes": f"{LIES} > /usr/local/etc/rc.d/named",
+    "no file in the place of rc.conf": "rm /etc/rc.conf && mkfifo /etc/rc.conf",
+    "a directory in the place of a file that an undo removes": "cd /etc/newsyslog.conf.d && "
+    "rm -f cellblock-moved.conf && mkdir cellblock-moved.conf",
+    "another serial than its files have": "cd /usr/local/etc/namedb && sed -e s/2023042701/2099/ "
+    "primary/example.org.db > other.db && sed -i '' -e s,primary/example.org.db,other.db, "
+    "named.conf && service named onerestart",
 }
 
 
@@ -42,6 +51,17 @@ def test_a_rollback_goes_all_the_way(attacked: tuple[Box, Runner], does: str) ->
     typed(box, f'jexec bind sh -c "{does}"')
     running.rollback(set_aside=True)
     assert typed(box, "jls name; ls /usr/jails 2>/dev/null || :") == ""
+
+
+def test_what_a_jail_that_is_gone_left_in_its_rc_conf_is_not_run(
+    attacked: tuple[Box, Runner],
+) -> None:
+    """sysrc(8) lets sh read the files that it is given."""
+    box, running = attacked
+    typed(box, f"jexec bind sh -c 'echo \": > {HIT}\" >> /etc/rc.conf'; service jail onestop bind")
+    typed(box, "! jls -j bind jid")
+    running.rollback(set_aside=True)
+    typed(box, f"[ ! -e {HIT} ]")
 
 
 def test_what_fails_on_the_way_is_told(attacked: tuple[Box, Runner], told: Notes) -> None:

@@ -68,16 +68,18 @@ def making(queue: Queue) -> Reversible:
     return command
 
 
-def test_a_jails_queue_goes_with_the_jail_unless_a_message_is_in_it(
+def test_a_jails_queue_goes_with_the_jail_and_a_message_in_it_is_kept(
     tmp_path: Path, queue: Queue
 ) -> None:
     put(tmp_path / "mqueue-mail", "df1", "qf1")
     rm = 'shift; exec /bin/rm -rf "$@"'  # what FreeBSD's -x is for
     done = run(str(making(queue).undo), tmp_path, rm=rm)
-    assert done.returncode != 0
-    assert "still has mail" in done.stderr
-    assert lies(tmp_path)["mqueue-mail"] == ["df1", "qf1"]
-    (tmp_path / "mqueue-mail/qf1").rename(tmp_path / "mqueue-mail/sm-client.pid")
+    assert done.returncode == 0, done.stderr
+    [kept] = tmp_path.glob("mqueue-mail.*")
+    assert f"notice: {tmp_path}/mqueue-mail still has mail: it is kept as {kept}" in done.stdout
+    assert sorted(each.name for each in kept.iterdir()) == ["df1", "qf1"]
+    (tmp_path / "mqueue-mail").mkdir()
+    put(tmp_path / "mqueue-mail", "df1", "sm-client.pid")
     for _ in range(2):
         assert run(str(making(queue).undo), tmp_path, rm=rm).returncode == 0
     assert not (tmp_path / "mqueue-mail").exists()
@@ -169,12 +171,29 @@ def test_a_jail_begins_with_an_empty_queue(tmp_path: Path, queue: Queue) -> None
 
 def test_nothing_moves_while_mail_of_the_jail_is_under_way(tmp_path: Path, queue: Queue) -> None:
     put(tmp_path / "mqueue-mail", "df1", "qf1")
-    done = run(
-        str(returning(queue).undo), tmp_path, pgrep="exit 0", sleep=":", ps=":", kill="exit 1"
-    )
+    under_way = {"pgrep": '[ "$2" = mail ]', "sleep": ":", "ps": ":", "kill": "exit 1"}
+    stubs = {**under_way, "service": "exit 1", "jls": "exit 0"}
+    done = run(str(returning(queue).undo), tmp_path, **stubs)
     assert done.returncode != 0
     assert "still under way" in done.stderr
     assert lies(tmp_path)["mqueue-mail"] == ["df1", "qf1"]
+    # A process that is called like the server's never ends; its jail does.
+    stubs = {**under_way, "service": f": > {tmp_path}/$3", "jls": f"[ ! -e {tmp_path}/mail ]"}
+    done = run(str(returning(queue).undo), tmp_path, **stubs)
+    assert done.returncode == 0, done.stderr
+    assert "notice: mail is still under way in jail mail: the whole jail is stopped" in done.stdout
+    assert lies(tmp_path) == {"mqueue": ["df1", "qf1"], "mqueue-mail": []}
+
+
+def test_a_name_that_the_hosts_queue_has_stays_in_the_jails(tmp_path: Path, queue: Queue) -> None:
+    """Whoever sits in the jail may make one, so as to keep the others from going back."""
+    put(tmp_path / "mqueue-mail", "df1", "qf1", "df2", "qf2")
+    put(tmp_path / "mqueue", "qf1")
+    done = run(str(returning(queue).undo), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "qf1 is there already" in done.stderr.replace('"', "")
+    assert lies(tmp_path) == {"mqueue": ["df1", "df2", "qf1", "qf2"], "mqueue-mail": ["qf1"]}
+    assert (tmp_path / "mqueue/qf1").read_text() == "mqueue qf1\n"
 
 
 def test_only_who_waits_for_a_client_or_a_far_host_is_ended(tmp_path: Path) -> None:

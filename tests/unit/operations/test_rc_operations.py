@@ -161,11 +161,14 @@ def test_a_running_jails_rc_conf_is_written_from_inside_it_alone() -> None:
     assert pairs(commands) == [
         (
             "sysrc -j web a_enable=YES && jexec web fsync /etc/rc.conf",
-            "if jls -j web jid >/dev/null 2>&1; "
-            "then sysrc -j web a_enable=NO && jexec web fsync /etc/rc.conf; "
+            "{ if jls -j web jid >/dev/null 2>&1; "
+            "then timeout -k 5 20 sysrc -j web a_enable=NO "
+            "&& timeout -k 5 20 jexec web fsync /etc/rc.conf; "
             'else if [ "$(realpath /j/web/etc/rc.conf)" = /j/web/etc/rc.conf ]; '
-            "then sysrc -f /j/web/etc/rc.conf a_enable=NO && fsync /j/web/etc/rc.conf; "
-            "else false; fi; fi",
+            "then [ -f /j/web/etc/rc.conf ] "
+            "&& sed -i '' -e 's/^[[:space:]]*a_enable=.*/a_enable=\"NO\"/' /j/web/etc/rc.conf "
+            "&& fsync /j/web/etc/rc.conf; else false; fi; fi; } || echo 'notice: a_enable could "
+            "not be set in jail web: its rc.conf is not as it should be'",
         )
     ]
 
@@ -296,18 +299,60 @@ def test_a_daemon_of_a_jail_is_started_and_seen_to_run() -> None:
     up = comes_up("mysql-server", "db")
     assert command.do == f"service -j db mysql-server onestart && {up}"
     assert command.undo == (
-        "if jls -j db jid >/dev/null 2>&1; then service -j db mysql-server onestop "
-        f"|| ! {runs('mysql-server', 'db')}; fi"
+        "if jls -j db jid >/dev/null 2>&1; "
+        "then timeout -k 5 120 service -j db mysql-server onestop "
+        f"|| {ended('mysql-server', 'db', 5)}; fi"
     )
     assert command.live
 
 
+def ended(script: str, jail: str, tries: int) -> str:
+    """What the host does about a jail that does not end its daemon."""
+    return (
+        f"{{ i=0; while timeout -k 5 20 {runs(script, jail)}; do if [ $i -ge {tries} ]; then "
+        f"echo 'notice: {script} in jail {jail} does not stop: the whole jail is stopped'; "
+        f"{rc.jail_stopped(jail)}; break; fi; sleep 0.2; i=$((i + 1)); done; }}"
+    )
+
+
+LYING = """
+case "$*" in
+'-j db x onestop') {stops};;
+'-j db x onestatus') echo 'x is running as pid 1.';;
+'jail onestop db') : > {at}/gone;;
+'x onestart') [ ! -e {at}/gone ] || : > {at}/up;;
+'x onestatus') if [ -e {at}/up ]; then echo 'x is running as pid 2.'; fi;;
+esac"""
+
+
+@pytest.mark.parametrize("stops", ["exit 1", "exit 0", "exec sleep 99"])
+@pytest.mark.parametrize("operation", [rc.start, rc.handover], ids=["start", "handover"])
+def test_a_jail_that_lies_about_its_daemon_is_stopped(
+    tmp_path: Path, stops: str, operation: object
+) -> None:
+    """Its rc scripts are its root's. The host's daemon comes up as soon as nobody has the data."""
+    back = operation is rc.handover
+    if stops == "exit 0" and not back:
+        return  # what it says is all that is known of it
+    [command] = reversible(operation, {ServiceRuns: True}, script="x", jail="db", limit=1)
+    done = typed(
+        str(command.undo),
+        tmp_path,
+        tmp_path,
+        service=LYING.format(at=tmp_path, stops=stops),
+        jls=f"[ ! -e {tmp_path}/gone ]",
+        timeout='shift 3; exec /usr/bin/timeout -k 1 0.5 "$@"',
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "gone").exists()
+    assert (tmp_path / "up").exists() is back
+
+
 def test_a_daemon_of_a_jail_lets_its_requests_end_where_it_can() -> None:
     [command] = reversible(rc.start, script="apache24", jail="web", stop="gracefulstop")
-    still = runs("apache24", "web")
     assert command.undo == (
-        "if jls -j web jid >/dev/null 2>&1; then service -j web apache24 gracefulstop "
-        f"&& while {still}; do sleep 0.2; done || ! {still}; fi"
+        "if jls -j web jid >/dev/null 2>&1; then timeout -k 5 60 service -j web apache24 "
+        f"gracefulstop || :; {ended('apache24', 'web', 600)}; fi"
     )
 
 
@@ -318,10 +363,9 @@ def test_a_daemon_whose_stop_cuts_off_what_is_under_way_is_ended_by_a_command_of
         f"&& {STOPPED}"
     )
     [start] = reversible(rc.start, script="postfix", jail="mail", ends="postfix drain")
-    still = runs("postfix", "mail")
     assert start.undo == (
-        "if jls -j mail jid >/dev/null 2>&1; then jexec mail postfix drain "
-        f"&& while {still}; do sleep 0.2; done || ! {still}; fi"
+        "if jls -j mail jid >/dev/null 2>&1; then timeout -k 5 60 jexec mail postfix drain || :; "
+        f"{ended('postfix', 'mail', 600)}; fi"
     )
 
 
@@ -329,7 +373,6 @@ def test_a_daemon_is_handed_over_by_one_command() -> None:
     [command] = reversible(
         rc.handover, {ServiceRuns: True}, script="mysql-server", jail="db", limit=99
     )
-    inside = runs("mysql-server", "db")
     up = comes_up("mysql-server", "db")
     assert command.do == (
         f"{{ {noted('mysql-server')}; service mysql-server onestop >&2 && echo go && {STOPPED}; }} "
@@ -338,10 +381,11 @@ def test_a_daemon_is_handed_over_by_one_command() -> None:
     )
     here = f"service mysql-server onestart || true; {comes_up('mysql-server')}"
     assert command.undo == (
-        "if ! jls -j db jid >/dev/null 2>&1 || service -j db mysql-server onestop "
-        f"|| ! {inside}; then {back('mysql-server', here)}; else false; fi"
+        "if jls -j db jid >/dev/null 2>&1; then timeout -k 5 99 service -j db mysql-server onestop "
+        f"|| {ended('mysql-server', 'db', 5)}; fi; {{ {back('mysql-server', here)}; }} || "
+        f"{{ jls -j db jid >/dev/null 2>&1 && {rc.jail_stopped('db')} && {{ {here}; }}; }}"
     )
-    assert (command.live, command.limit) == (True, 99)
+    assert (command.live, command.limit) == (True, 99 + 49 + 240)
 
 
 def test_who_connects_anew_meets_the_daemon_that_is_there() -> None:
@@ -356,7 +400,7 @@ def test_who_connects_anew_meets_the_daemon_that_is_there() -> None:
     [switch] = reversible(firewall.switch, set=7, more=[8])
     [link] = reversible(files.link, {Replaceable: State("absent")}, path="/s", target="/j/s")
     assert f"onestop >&2 && {switch.do} && {link.do} && echo go && " in command.do
-    assert f"then {link.undo} && {switch.undo} && {{ old=$(sed" in str(command.undo)
+    assert f"; {{ {link.undo} && {switch.undo} && {{ old=$(sed" in str(command.undo)
 
 
 def test_a_daemon_that_does_not_stop_is_not_started_in_its_jail(tmp_path: Path) -> None:
@@ -452,7 +496,7 @@ esac""",
 def test_a_daemon_that_ran_nowhere_is_only_started_in_its_jail() -> None:
     facts = {ServiceRuns: False}
     assert pairs(reversible(rc.handover, facts, script="mysql-server", jail="db")) == pairs(
-        reversible(rc.start, script="mysql-server", jail="db")
+        reversible(rc.start, script="mysql-server", jail="db", limit=240)
     )
 
 

@@ -38,7 +38,10 @@ ALLOWED = {
     r"\bln -sf?h \S+(?= )|\)\" = \S+(?= \])",
     "the queue itself, which a jail has mounted and cannot replace": r"(?:\bcd|\bfsync \.|"
     rf"\bfsync|\[ -d|\binstall -d -m \d+ -o \w+ -g \w+|\bcd / && rm -rfx) {_QUEUE}"
-    rf"(?=[ ;)]|$)|echo \"{_QUEUE} still has mail\"",
+    rf"(?=[ ;)]|$)",
+    "the queue itself is renamed, in a directory of the host's": rf"\bkept={_QUEUE}"
+    r"\.\$\(date \+%s\)"
+    rf"|\bmv -h {_QUEUE} \"\$kept\"|echo \"notice: {_QUEUE} still has mail",
     "a file directly in the queue: its last name, not followed": r"(?:\bmv -h \S+|\brm -f|"
     r"\brm -rfx|-L|-e|-f|-ef|\becho)"
     rf" {_QUEUE}{_ONE_NAME}|\bmv -h {_QUEUE}{_ONE_NAME}|"

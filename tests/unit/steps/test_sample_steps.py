@@ -251,7 +251,8 @@ def test_questions_go_to_the_jail_only_when_its_named_has_the_zones() -> None:
         "freeze the dynamic zones of the host's named: written to disk, updates refused",
         "restart the named of jail bind and wait until it has the current zones",
         "enable ipfw set 22",
-        "do nothing now; the undo restarts the host's named while the jail's still serves",
+        "note the zones of the host's named; the undo restarts it while the jail's still "
+        "serves, and waits until it has them again",
     ]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from rollout.plan.step import use
+from tests.unit.rollout import small_host
 from tests.unit.rollout.lab import Lab
 from tests.unit.rollout.small_host import STUBS, typed
 
@@ -145,3 +148,65 @@ def test_a_file_in_a_tree_that_the_step_owns_must_be_as_before(lab: Lab) -> None
     tree.mkdir()
     applied(lab, f"cd {tree}/ && touch left", ":")
     assert undone(lab) == "stuck"
+
+
+@pytest.fixture
+def data(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A service's data on the host: a directory with another in it, both compared."""
+    data = lab.where("data")
+    data.mkdir(mode=0o750)
+    (data / "page").mkdir(mode=0o755)
+    compared = {"data": (str(data), f"{data}/page")}
+    services = {"bind": small_host.SAMPLE.services["bind"].model_copy(update=compared)}
+    made = small_host.SAMPLE.model_copy(update={"services": services})
+    monkeypatch.setattr(small_host, "SAMPLE", made)
+    return data
+
+
+def shared(lab: Lab, data: Path, how: str, does: str, later: str) -> None:
+    """A step that mounts data into a jail, and what an attacker there does, then and meanwhile."""
+    mounts = model(lab, "mounts")
+    line = f"{data} /usr/jails/bind/root/data nullfs {how} 0 0"
+    do = f"cd {data}; {does}; echo '{line}' > {mounts}"
+    applied(lab, do, f": > {mounts}; cd {data}; {later}")
+
+
+ATTACKS = {
+    "the mode turns": ("chmod 755 .", ":", "undone"),
+    "the mode turns while it is undone": ("chmod 755 .", "chmod 700 .", "undone"),
+    "something in it goes": ("rmdir page", ":", "undone"),
+    "something in it becomes a file": ("rmdir page; : > page", ":", "undone"),
+    "the data itself goes": (":", "cd /; rm -r $OLDPWD", "stuck"),
+    "the data itself becomes a link": (":", "cd /; mv $OLDPWD $OLDPWD.; ln -s / $OLDPWD", "stuck"),
+}
+"""What happens while the step runs and while it is undone, and how its undo ends."""
+
+
+@pytest.mark.parametrize(("does", "later", "ends"), ATTACKS.values(), ids=ATTACKS)
+def test_what_a_jail_writes_in_its_data_is_no_difference(
+    lab: Lab, data: Path, does: str, later: str, ends: str
+) -> None:
+    shared(lab, data, "rw,nosuid", does, later)
+    assert undone(lab) == ends, lab.host.read("001-one", "differences")
+    if ends == "undone":
+        assert "written by others while the step" in lab.host.log("001-one")
+
+
+def test_the_mode_of_what_no_jail_may_write_must_be_as_before(lab: Lab, data: Path) -> None:
+    shared(lab, data, "ro", "chmod 755 .", ":")
+    assert undone(lab) == "stuck"
+
+
+@pytest.mark.parametrize(
+    ("still", "ends"), [("", "undone"), ("bind /usr/jails/x 10.80.0.2\\n", "stuck")]
+)
+def test_a_jail_that_ends_while_a_step_is_undone_is_told(lab: Lab, still: str, ends: str) -> None:
+    """The undo stops one that does not do as it is told, and its root can end it."""
+    jails, mounts = model(lab, "jails", "bind /usr/jails/x 10.80.0.2\n"), model(lab, "mounts")
+    (lab.host.bin / "jls").write_text(f"#!/bin/sh\ncat {jails}\n")
+    (lab.host.bin / "jls").chmod(0o755)
+    model(lab, "mounts", "/bin /usr/jails/bind/root/bin nullfs ro 0 0\n")
+    applied(lab, ":", f"printf '{still}' > {jails}; : > {mounts}")
+    assert undone(lab) == ends, lab.host.read("001-one", "differences")
+    told = "notice: jail bind does not run any more; to start it: service jail onestart bind"
+    assert (told in lab.host.log("001-one")) is (ends == "undone")

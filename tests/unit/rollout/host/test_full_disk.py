@@ -11,6 +11,7 @@ from pyinfra.api import operation
 from operations.command import Commands
 from rollout.errors import Refused, RolledBack
 from rollout.plan.step import use
+from tests.unit.rollout import small_host as small_host_module
 from tests.unit.rollout.lab import Lab
 from tests.unit.rollout.small_host import STUBS, SmallHost, small_host
 
@@ -77,8 +78,81 @@ def test_the_undo_has_room_of_its_own(lab: Lab) -> None:
     assert lab.host.state("001-one") == "undone"
 
 
-def test_what_is_confirmed_keeps_no_room(lab: Lab) -> None:
+def test_what_is_confirmed_keeps_no_room_of_its_own(lab: Lab) -> None:
     with lab.runner(lab.step("one", lab.makes("a"))) as runner:
         runner.apply()
     assert lab.host.state("001-one") == "confirmed"
     assert not (lab.host.journal / ROOM).exists()
+    assert (lab.host.journal / "spare").stat().st_size == 32 * 2**20
+
+
+FULL = """case "$*" in *of=probe*) [ ! -e @/journal/spare ] || exit 1;; esac; exec /bin/dd "$@\""""
+"""Nothing can be written until what the journal keeps is freed."""
+SAYS = {
+    "df": "echo Filesystem 1024-blocks Used Avail Capacity Mounted; "
+    "if [ -e @/journal/spare ]; then a=0; else a=32768; fi; echo /dev/ada0 9 9 $a 100% /",
+    "du": "case $2 in */bind) echo 393216 $2;; *) exit 1;; esac",
+    "timeout": 'shift; exec "$@"',
+}
+
+
+@pytest.fixture
+def jailed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """Its jails are below the test's directory."""
+    jails = lab.root / "usr/jails"
+    (jails / "bind").mkdir()
+    base = small_host_module.SAMPLE.base.model_copy(update={"jails": str(jails)})
+    made = small_host_module.SAMPLE.model_copy(update={"base": base})
+    monkeypatch.setattr(small_host_module, "SAMPLE", made)
+    return lab
+
+
+def fill(host: SmallHost) -> None:
+    """A jail has written until there was no room."""
+    for name, body in {**SAYS, "dd": FULL}.items():
+        (host.bin / name).write_text(f"#!/bin/sh\n{body.replace('@/', f'{host.where}/')}\n")
+        (host.bin / name).chmod(0o755)
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_what_was_kept_is_freed_for_the_undo(lab: Lab, by_hand: bool) -> None:
+    """A rollback was refused, or ended stuck, once a jail had filled the disk."""
+    spare = lab.host.journal / "spare"
+    with lab.runner(
+        lab.step("one", lab.makes("a", undo=f"rm {lab.path('a')} && test ! -e {spare}"))
+    ) as runner:
+        runner.apply()
+        fill(lab.host)
+        if by_hand:
+            lab.host.ask("undo")
+        else:
+            runner.rollback()
+    assert lab.host.state("001-one") == "undone"
+
+
+def test_a_full_disk_is_told_in_words(jailed: Lab) -> None:
+    lab = jailed
+    with lab.runner(lab.step("one", lab.makes("a", undo="false"))) as runner:
+        runner.apply()
+    fill(lab.host)
+    (lab.host.bin / "df").write_text("#!/bin/sh\necho /dev/ada0 9 9 0 100% /\n")
+    lab.host.ask("undo")
+    assert lab.host.read("001-one", "stuck") == (
+        "the undo of 001 failed; / (/dev/ada0) is full; "
+        f"jail bind: 384 MiB in {lab.host.root}/usr/jails/bind; to make room, stop the jail "
+        "(service jail onestop NAME) and remove what fills it\n"
+    )
+
+
+def test_a_journal_that_cannot_be_written_says_what_fills_the_disk(jailed: Lab) -> None:
+    lab = jailed
+    step = lab.step("one", lab.makes("a"))
+    with lab.runner(step) as runner:
+        runner.apply()
+    fill(lab.host)
+    (lab.host.bin / "df").write_text("#!/bin/sh\necho /dev/ada0 9 9 0 100% /\n")
+    (lab.host.bin / "fsync").write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(Refused, match="cannot be written") as refused:
+        lab.runner(step).connection.take()
+    assert "/ (/dev/ada0) is full" in refused.value.evidence
+    assert "jail bind: 384 MiB" in refused.value.evidence

@@ -452,3 +452,24 @@ def test_without_answers_each_fact_is_its_default_and_is_noted() -> None:
         assert host.get_fact(Jails) == ()
         assert host.get_fact(Interfaces) == {}
     assert host.commands == [Jails().command(), Interfaces().command()]
+
+
+@pytest.mark.parametrize(
+    "command", ["jexec bind cat x", "sysrc -j bind -n x", "service -j bind x y"]
+)
+def test_what_a_check_asks_in_a_jail_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Its root can put a FIFO anywhere. All checks waited, until the connection was given up."""
+    stubs = dict.fromkeys(
+        ("jexec", "sysrc", "service"), "case $1 in -j | bind) exec sleep 60; esac"
+    )
+    stubs["timeout"] = 'shift 3; exec /usr/bin/timeout 0.2 "$@"'
+    for name, body in stubs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\necho own\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with Session(Local(("sh",))) as opened:
+        host = as_testinfra(opened)
+        assert host.run(command).rc == 124
+        assert host.run("service named onestatus; sysrc -n x").stdout == "own\nown\n"
