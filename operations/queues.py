@@ -185,11 +185,7 @@ def returned(queue: Queue, jail: str, processes: str, then: str) -> Commands:
     deliveries in progress. `then` makes the host's MTA run its queue.
     """
     source = of_jail(queue, jail)
-    taken = (
-        _taken_held(queue, source)
-        if queue.folders
-        else _moved(queue, source, queue.directory, back=True)
-    )
+    taken = _taken_held(queue, source) if queue.folders else _taken(queue, source, jail)
     stops = f"notice: mail is still under way in jail {jail}: the whole jail is stopped"
     yield Reversible(
         f'cd {source} && [ -z "$({queue.control})" ]',
@@ -222,20 +218,53 @@ def _put(source: str, target: str, twice: str = "exit 1") -> str:
     )
 
 
-def _moved(queue: Queue, source: str, target: str, *, back: bool = False) -> str:
-    """sh that moves messages whose files are all in the queue's own directory.
-
-    On the way `back` a name that the host has already stays: somebody in the jail has made it.
-    """
-    put = _put(_N, f"{target}/{_N}", *([":"] if back else []))
-    take = f"take() {{ while read -r n; do {put}; done; }}"
+def _moved(queue: Queue, source: str, target: str) -> str:
+    """sh that moves messages whose files are all in the queue's own directory."""
+    take = f"take() {{ while read -r n; do {_put(_N, f'{target}/{_N}')}; done; }}"
     return (
         f"(cd {source} && {take} && {queue.data} | take && fsync . {target} && "
         f"{queue.control} | take && fsync . {target})"
     )
 
 
+def _taken(queue: Queue, source: str, jail: str) -> str:
+    """sh that moves such messages out of a jail's queue into the host's.
+
+    A name that the host has already stays: somebody in the jail has made it. So does a message with
+    a controlling user (C), as one of which an alias or a .forward makes a program or a file: the
+    host's sendmail would run that program, since root owns the file, and so may whoever is root in
+    the jail have written it (readqf in queue.c, recipient in recipient.c, sendmail 8.18). A copy is
+    judged and taken, since a process of the jail may have the file open.
+    """
+    target = queue.directory
+    staged = f"{target}/{_STAGED}{_N}"
+    take = f"take() {{ while read -r n; do {_put(_N, f'{target}/{_N}', ':')}; done; }}"
+    stage = (
+        f"stage() {{ while read -r n; do if [ -e {target}/{_N} ] || [ -L {target}/{_N} ]; then "
+        f'echo {target}/{_N} "is there already" >&2; else {_put(_N, staged, ":")}; fi; done; }}'
+    )
+    stays = (
+        f"notice: jail {jail} may have written itself that a message is for a program of any user: "
+        "it stays in the jail's queue:"
+    )
+    back = _put(_D, f"{source}/{_D}", ":")
+    judged = (
+        f'{{ for s in {_STAGED}?f*; do [ -f "$s" ] || continue; n=${{s#{_STAGED}}}; '
+        'cp -p "$s" .cellblock-copy || exit 1; if grep -q ^C .cellblock-copy; then '
+        f"echo {quote(stays)} {_N}; for d in df${{n#?f}} xf${{n#?f}}; do {back}; done; "
+        f"{_put(_S, f'{source}/{_N}', ':')}; else fsync .cellblock-copy && "
+        f'mv -h .cellblock-copy "$s" && mv -h "$s" {_N} || exit 1; fi; done; '
+        f"rm -f .cellblock-copy; fsync . {source}; }}"
+    )
+    return (
+        f"(cd {source} && {take} && {stage} && {queue.data} | take && fsync . {target} && "
+        f"{queue.control} | stage && fsync . {target} && cd {target} && {judged})"
+    )
+
+
 _N = '"$n"'
+_S = '"$s"'
+_D = '"$d"'
 
 
 def _given(queue: Queue, target: str, jail: str) -> str:
@@ -326,6 +355,3 @@ def _made_whole(queue: Queue, target: str, jail: str) -> str:
         f'if [ ! -L {target}/$c ] && [ "$c" -ef {target}/$c ]; then rm -f {target}/$c; fi; '
         f"for d in df${{c#?f}} xf${{c#?f}}; do {back}; done; done && fsync . {target})"
     )
-
-
-_D = '"$d"'

@@ -196,6 +196,49 @@ def test_a_name_that_the_hosts_queue_has_stays_in_the_jails(tmp_path: Path, queu
     assert (tmp_path / "mqueue/qf1").read_text() == "mqueue qf1\n"
 
 
+def test_a_message_for_a_program_of_any_user_stays_in_the_jails(
+    tmp_path: Path, queue: Queue
+) -> None:
+    """Root in the jail may have written it, and the host's sendmail believes what root owns."""
+    put(tmp_path / "mqueue-mail", "df1", "qf1", "df2", "qf2")
+    forged = "V8\nSmallory\nCroot:root\nRPFD:|/tmp/rootkit\n.\n"
+    (tmp_path / "mqueue-mail/qf1").write_text(forged)
+    for _ in range(2):
+        done = run(str(returning(queue).undo), tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "notice: jail mail may have written itself" in done.stdout
+        assert lies(tmp_path) == {"mqueue": ["df2", "qf2"], "mqueue-mail": ["df1", "qf1"]}
+
+
+def test_what_a_process_of_the_jail_writes_later_is_not_in_the_hosts_queue(
+    tmp_path: Path, queue: Queue
+) -> None:
+    put(tmp_path / "mqueue-mail", "df1", "qf1")
+    with (tmp_path / "mqueue-mail/qf1").open("a") as held:
+        assert run(str(returning(queue).undo), tmp_path).returncode == 0
+        held.write("Croot:root\n")
+    assert (tmp_path / "mqueue/qf1").read_text() == "mqueue-mail qf1\n"
+
+
+@pytest.mark.parametrize("breaks", range(1, 6), ids=lambda n: f"rename {n} fails")
+def test_broken_off_on_the_way_back_no_message_is_there_twice(
+    tmp_path: Path, queue: Queue, breaks: int
+) -> None:
+    put(tmp_path / "mqueue-mail", "df1", "qf1")
+    failing = (
+        f"n=$(($(cat {tmp_path}/n) + 1)); echo $n > {tmp_path}/n; "
+        f'[ $n -ne {breaks} ] && shift && exec /bin/mv -T "$@"'
+    )
+    (tmp_path / "n").write_text("0\n")
+    fails = breaks < 5  # two renames of the data and the control file, two of the copy
+    assert (run(str(returning(queue).undo), tmp_path, mv=failing).returncode != 0) == fails
+    (tmp_path / "mqueue/qf1").unlink(missing_ok=True)  # delivered meanwhile
+    delivered = not fails
+    assert run(str(returning(queue).undo), tmp_path).returncode == 0
+    assert lies(tmp_path)["mqueue"] == (["df1"] if delivered else ["df1", "qf1"])
+    assert lies(tmp_path)["mqueue-mail"] == []
+
+
 def test_only_who_waits_for_a_client_or_a_far_host_is_ended(tmp_path: Path) -> None:
     """A message in transfer could otherwise arrive twice."""
     [command] = reversible(queues.ended, processes="sendmail")
