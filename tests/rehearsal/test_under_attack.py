@@ -27,6 +27,8 @@ def attacked(tmp_path: Path, told: Notes) -> Iterator[tuple[Box, Runner]]:
         yield box, running
 
 
+_WAITS = "no file in the place of rc.conf"
+"""Each command in the jail waits for its limit."""
 LIES = """printf '#!/bin/sh\\necho named is running as pid 1.\\nexit 1\\n'"""
 HIT = "/root/hit"
 IN_JAIL = {
@@ -36,7 +38,7 @@ IN_JAIL = {
     ": > '/usr/local/etc/namedb/working/x\nservice sshd runs'",
     "its daemon ended": "service named onestop",
     "an rc script that says what it likes": f"{LIES} > /usr/local/etc/rc.d/named",
-    "no file in the place of rc.conf": "rm /etc/rc.conf && mkfifo /etc/rc.conf",
+    _WAITS: "rm /etc/rc.conf && mkfifo /etc/rc.conf",
     "a directory in the place of a file that an undo removes": "cd /etc/newsyslog.conf.d && "
     "rm -f cellblock-moved.conf && mkdir cellblock-moved.conf",
     "another serial than its files have": "cd /usr/local/etc/namedb && sed -e s/2023042701/2099/ "
@@ -45,7 +47,13 @@ IN_JAIL = {
 }
 
 
-@pytest.mark.parametrize("does", IN_JAIL.values(), ids=IN_JAIL)
+@pytest.mark.parametrize(
+    "does",
+    [
+        pytest.param(does, id=name, marks=[pytest.mark.whole] if name == _WAITS else [])
+        for name, does in IN_JAIL.items()
+    ],
+)
 def test_a_rollback_goes_all_the_way(attacked: tuple[Box, Runner], does: str) -> None:
     box, running = attacked
     typed(box, f'jexec bind sh -c "{does}"')
