@@ -364,5 +364,8 @@ def test_every_command_that_host_sh_runs_is_of_freebsds_base_system() -> None:
     """No timeout of GNU's, no flock, no readlink -f; and nothing that only bash has."""
     text = journal.host_sh()
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    # FreeBSD's own is the same for a program that leaves no other behind.
+    assert code.count("timeout 20 du ") == 1
+    code = code.replace("timeout 20 du ", "du ")
     for foreign in ("timeout ", "flock ", "setsid ", "readlink ", "seq ", "local ", "[[ ", "&>"):
         assert not re.search(rf"(^|[\s;|&(]){re.escape(foreign)}", code), foreign
