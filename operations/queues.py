@@ -245,7 +245,7 @@ def _taken(queue: Queue, source: str, jail: str) -> str:
     )
     stays = (
         f"notice: jail {jail} may have written itself that a message is for a program of any user: "
-        "it stays in the jail's queue:"
+        "it stays in the queue of the jail:"
     )
     back = _put(_D, f"{source}/{_D}", ":")
     judged = (
