@@ -21,7 +21,7 @@ from tests.unit.steps.test_render import VALUES
 from tests.unit.steps.test_sample_steps import DOVECOT, PLAN
 
 _WORD = r"""(?:'[^']*'|"[^"]*"|[^\s;&|<>()'"])+"""
-_ONE_NAME = r"""/(?:"\$[ns]"|\$[cd]\b)"""
+_ONE_NAME = r"""/(?:"\$[nsd]"|\$[cd]\b)"""
 """A variable with one file name in it: of `ls`, of find -execdir, or made without a slash."""
 _QUEUE = r"/var/spool/\w+-(?:bind|mysql|web|mail)"
 _STOPPED = r"if jls -j \S+ jid >/dev/null 2>&1; then [^;]*; (?:else if|elif)"
