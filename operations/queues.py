@@ -86,6 +86,10 @@ def _like(queue: Queue, place: str) -> str:
     )
 
 
+_FILES = 'while read -r n; do if [ -f "$n" ] && [ ! -L "$n" ]; then echo "$n"; fi; done'
+"""sh that passes names of files on; a link is no mail."""
+
+
 @operation()
 def made(queue: Queue, jail: str) -> Commands:
     """Create the directory of a jail's queue; the undo removes it, and keeps what it still holds.
@@ -105,7 +109,7 @@ def made(queue: Queue, jail: str) -> Commands:
     yield Reversible(
         f"install -d -m {queue.mode} -o {user} -g {group} {place}{own}",
         undo=f"if [ -d {place} ]; then cd {place} && "
-        f'if [ -n "$({queue.control})" ]; then cd / && kept={place}.$(date +%s) && '
+        f'if [ -n "$({queue.control} | {_FILES})" ]; then cd / && kept={place}.$(date +%s) && '
         f'mv -h {place} "$kept" && echo "notice: {place} still has mail: it is kept as $kept"; '
         f"else cd / && rm -rfx {place}; fi; fi",
         says=f"create {place}, the mail queue of jail {jail}",
