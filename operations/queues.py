@@ -106,10 +106,11 @@ def made(queue: Queue, jail: str) -> Commands:
         )
     user, group = queue.owner.split(":")
     own = f" && {_like(queue, place)}" if queue.folders else ""
+    mail = queue.control if queue.folders else f"{queue.control} | {_FILES}"
     yield Reversible(
         f"install -d -m {queue.mode} -o {user} -g {group} {place}{own}",
         undo=f"if [ -d {place} ]; then cd {place} && "
-        f'if [ -n "$({queue.control} | {_FILES})" ]; then cd / && kept={place}.$(date +%s) && '
+        f'if [ -n "$({mail})" ]; then cd / && kept={place}.$(date +%s) && '
         f'mv -h {place} "$kept" && echo "notice: {place} still has mail: it is kept as $kept"; '
         f"else cd / && rm -rfx {place}; fi; fi",
         says=f"create {place}, the mail queue of jail {jail}",
