@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import operation
 
-from operations import rc
+from operations import daemon
 from operations.command import Commands, Reversible, quote
 
 # A schema without tables is left out; so are the server's own, which a new, empty one has, too.
@@ -32,7 +32,7 @@ def flushed(client: str) -> Commands:
     )
 
 
-def same_databases(client: str, jail: str) -> rc.Twin:
+def same_databases(client: str, jail: str) -> daemon.Twin:
     """A hand-over's comparison: the jail's MySQL must have all databases that the host's had.
 
     `client` is typed on the host, and so reaches whichever server runs. Asked are the server's uuid
@@ -41,7 +41,7 @@ def same_databases(client: str, jail: str) -> rc.Twin:
     """
     asked = f"{client} -N -B -e {quote(_ASKED)}"
     here, there = "on the host", f"in jail {jail}"
-    return rc.Twin(
+    return daemon.Twin(
         "the databases",
         noted=f'{asked} > "$KEEP/data"',
         same=_has_the_same(asked, "data", here, there, uuid=True),

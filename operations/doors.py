@@ -24,8 +24,7 @@ class Beside:
     `sets` are the first and the last of ours; `floor` is the number of our last rule that comes
     before all of the host's. `wan` is the host's public address, `network` that of the jails, and
     the addresses in the networks of `apart` are those of jails. `taken` are those in `network` that
-    the site file gives to somebody. `front` is the number of the rules that confine jails, `behind`
-    that of the first rule after all of these.
+    the site file gives to somebody. `front` is the number of the rules that confine jails.
     """
 
     sets: tuple[int, int]
@@ -35,7 +34,6 @@ class Beside:
     apart: tuple[str, ...]
     taken: tuple[str, ...] = ()
     front: int = 2
-    behind: int = 3
 
     def own(self, has: Iterable[IPv4Address], jails: Iterable[str]) -> tuple[IPv4Address, ...]:
         """Those of the host's addresses that are no jail's, the public one first."""
@@ -346,7 +344,7 @@ class Ways:
             for end in self._more(way, ends).values():
                 answers[end] = [*answers.get(end, ()), *way.answering(self.beside.network)]
         for end, each in answers.items():
-            skip = f"skipto {self.beside.behind} udp from {end}"
+            skip = f"skipto {self.beside.front + 1} udp from {end}"
             yield from ((self.beside.front, f"{skip} {answer}") for answer in each)
             yield self.beside.front, f"deny ip from {end} to any"
             yield self.beside.front, f"deny ip from any to {end}"

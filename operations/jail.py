@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path as File
 from pathlib import PurePosixPath
@@ -309,11 +310,13 @@ def described(path: str, content: str, ways: Ways, address: str, needed: str = "
     """
     more = ", ".join(map(str, firewall.further(ways).get(address, {}).values()))
     if more:
-        _, _, rest = content.partition(f"ip4.addr = {address}")
-        had = f"ip4.addr = {address}{rest.partition(';')[0]};"
         # With a public address of its own, the kernel has to choose by the way out, as before.
-        alone = '\n    ip4.saddrsel = "false";' if had == f"ip4.addr = {address};" else ""
-        content = content.replace(had, f"{had.removesuffix(';')}, {more};{alone}")
+        alone = '\n    ip4.saddrsel = "false";'
+        content = re.sub(
+            rf"(ip4\.addr = {re.escape(address)}(.*));",
+            lambda had: f"{had[1]}, {more};{'' if had[2] else alone}",
+            content,
+        )
     yield from files.put._inner(path, content, needed=needed)
 
 

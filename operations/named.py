@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pyinfra import host
 from pyinfra.api import operation
 
-from operations import firewall, rc
+from operations import daemon, firewall
 from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
 from operations.doors import Ways
 from operations.facts import Networks
@@ -246,7 +246,7 @@ def _told(has: _Named, shall: _Named) -> str:
     )
 
 
-def same_zones(jail: str, public: str, address: str, limit: int = 60) -> rc.Twin:
+def same_zones(jail: str, public: str, address: str, limit: int = 60) -> daemon.Twin:
     """A hand-over's comparison, for zones that a named writes itself (dynamic, signed, secondary).
 
     The zones that the one has when it stops are noted; the other must come up with them, or with
@@ -258,7 +258,7 @@ def same_zones(jail: str, public: str, address: str, limit: int = 60) -> rc.Twin
     told = f"notice: the named on the host has other zones than that of jail {jail} said"
     limited = "timeout -k 1 10"
     there_asked = _asked(there._replace(rndc=f"{limited} {there.rndc}", within=limited))
-    return rc.Twin(
+    return daemon.Twin(
         "the zones",
         noted=f'{_LISTED} && rndc status >/dev/null && {{ {_asked(here)}; }} > "$KEEP/zones"',
         same=_waits('cat "$KEEP/zones"', here, there, limit, newer=1),

@@ -21,7 +21,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
 
-from operations import rc
+from operations import daemon
 from operations.command import ANY, Commands, Reversible, quote
 from operations.facts import Path
 
@@ -48,20 +48,22 @@ def of_jail(queue: Queue, jail: str) -> str:
     return f"{queue.directory}-{jail}"
 
 
+_FILES = 'while read -r n; do if [ -f "$n" ] && [ ! -L "$n" ]; then echo "$n"; fi; done'
+"""sh that passes names of files on; a link is no mail: somebody in the jail may have made it."""
 _NAMED = "[hqQ]f[0-9A-Za-z]+$"
 _OF_MESSAGE = f'/^{_NAMED}/ {{n = substr($0, 3); print "df" n; print "xf" n}}'
 
 SENDMAIL = Queue(
     "/var/spool/mqueue",
     f"ls | awk '{_OF_MESSAGE}'",
-    f"ls | awk '/^{_NAMED}/'",
+    f"ls | awk '/^{_NAMED}/' | {_FILES}",
     "root:daemon",
     "755",
 )
 SUBMISSION = Queue(
     "/var/spool/clientmqueue",
     f"ls | awk '{_OF_MESSAGE}'",
-    f"ls | awk '/^{_NAMED}/'",
+    f"ls | awk '/^{_NAMED}/' | {_FILES}",
     "smmsp:smmsp",
     "770",
 )
@@ -86,10 +88,6 @@ def _like(queue: Queue, place: str) -> str:
     )
 
 
-_FILES = 'while read -r n; do if [ -f "$n" ] && [ ! -L "$n" ]; then echo "$n"; fi; done'
-"""sh that passes names of files on; a link is no mail."""
-
-
 @operation()
 def made(queue: Queue, jail: str) -> Commands:
     """Create the directory of a jail's queue; the undo removes it, and keeps what it still holds.
@@ -106,11 +104,10 @@ def made(queue: Queue, jail: str) -> Commands:
         )
     user, group = queue.owner.split(":")
     own = f" && {_like(queue, place)}" if queue.folders else ""
-    mail = queue.control if queue.folders else f"{queue.control} | {_FILES}"
     yield Reversible(
         f"install -d -m {queue.mode} -o {user} -g {group} {place}{own}",
         undo=f"if [ -d {place} ]; then cd {place} && "
-        f'if [ -n "$({mail})" ]; then cd / && kept={place}.$(date +%s) && '
+        f'if [ -n "$({queue.control})" ]; then cd / && kept={place}.$(date +%s) && '
         f'mv -h {place} "$kept" && echo "notice: {place} still has mail: it is kept as $kept"; '
         f"else cd / && rm -rfx {place}; fi; fi",
         says=f"create {place}, the mail queue of jail {jail}",
@@ -194,8 +191,8 @@ def returned(queue: Queue, jail: str, processes: str, then: str) -> Commands:
     stops = f"notice: mail is still under way in jail {jail}: the whole jail is stopped"
     yield Reversible(
         f'cd {source} && [ -z "$({queue.control})" ]',
-        undo=f"{_ended(processes, jail)} || {{ echo {quote(stops)}; {rc.jail_stopped(jail)}; }}; "
-        f"{taken} && "
+        undo=f"{_ended(processes, jail)} || "
+        f"{{ echo {quote(stops)}; {daemon.jail_stopped(jail)}; }}; {taken} && "
         f"if pgrep -j none -x {quote(processes)} >/dev/null; then {then} || true; fi",
         says=f"check that the jail's queue {source} is empty; the undo empties it into the host's",
         limit=660,

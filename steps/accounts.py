@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operations import accounts, rc
+from operations import accounts, daemon, rc
 from operations.accounts import InJail
 from rollout.errors import Refused
 from rollout.plan.step import Check, Step, Use, check, use
@@ -86,7 +86,7 @@ def _pools(site: Site, service: str) -> list[Use]:
             root=site.root(jail),
             before="NO",
         ),
-        use(rc.start, script=site.accounts.fpm, jail=jail),
+        use(daemon.start, script=site.accounts.fpm, jail=jail),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from operations import files, named, rc
+from operations import daemon, files, named, rc
 from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import Site
 from steps import dependents, egress, forward, overlap
@@ -138,7 +138,7 @@ def _handover(site: Site, where: dict[str, str]) -> Step:
             use(rc.jail_variable, name=service.rcvar, value="YES", before="NO", **known),
             use(rc.variable, name=service.rcvar, value="NO"),
             use(
-                rc.handover,
+                daemon.handover,
                 script=service.rc,
                 jail=jail,
                 sets=[switch],

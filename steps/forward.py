@@ -115,7 +115,6 @@ def beside(site: Site) -> Beside:
         apart=tuple(not_the_hosts(site).split(",")),
         taken=tuple(map(str, [*jails, *site.lan.resolvers])),
         front=site.places[PARTS_BEFORE[-1]].number,
-        behind=site.places[PARTS_BEFORE[-1]].number + 1,
     )
 
 

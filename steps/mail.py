@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from operations import files, firewall, logins, mail, queues, rc
+from operations import daemon, files, firewall, logins, mail, queues, rc
 from operations.logins import Accounts
 from operations.mount import Nullfs
 from operations.queues import POSTFIX, SENDMAIL, SUBMISSION, Queue
@@ -210,7 +210,7 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
                 for each in variables
             ),
             *(
-                use(rc.start, script=service.rc, jail=jail, ends=_ends(service.rc))
+                use(daemon.start, script=service.rc, jail=jail, ends=_ends(service.rc))
                 for service in (site.services[name] for name in moved(site))
             ),
             *_sessions_ended(site, jail),
@@ -334,7 +334,7 @@ def _retire(site: Site, flavour: _Flavour) -> Step:
             *_sessions_ended(site),
             *(
                 use(
-                    rc.stop,
+                    daemon.stop,
                     script=service.rc,
                     ends=_ends(service.rc),
                     back=flavour.back if service.rc in _FLAVOURS else ("onestart",),

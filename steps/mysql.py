@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
-from operations import data, files, rc
+from operations import daemon, data, files, rc
 from rollout.plan.step import Check, Step, Use, check, use
 from rollout.site import Site
 from steps import dependents, forward
@@ -44,7 +44,7 @@ def _handed_over(site: Site) -> Use:
     service, jail = site.services[_NAME], site.jail_of(_NAME)
     shown = site.shown_socket(_NAME)
     return use(
-        rc.handover,
+        daemon.handover,
         script=service.rc,
         jail=jail,
         sets=[site.places[name].set for name in (_NAME, "localhost")],

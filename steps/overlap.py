@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from operations import companion, firewall, rc
+from operations import companion, daemon, firewall, rc
 from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import Site
 from steps import dependents, forward
@@ -45,7 +45,7 @@ def standby(
                 before="NO",
             ),
             *asked,
-            use(rc.start, script=service.rc, jail=jail, stop=stop, limit=service.stop_within),
+            use(daemon.start, script=service.rc, jail=jail, stop=stop, limit=service.stop_within),
             *then,
         ),
         checks=(
@@ -80,7 +80,7 @@ def _companions_started(site: Site, name: str) -> Iterator[Use]:
                     root=root,
                     before="NO",
                 ),
-                use(rc.start, script=each.rc, jail=jail),
+                use(daemon.start, script=each.rc, jail=jail),
             )
         )
 
@@ -98,7 +98,7 @@ def _companions_stopped(site: Site, name: str) -> Iterator[Use]:
             use(companion.where_enabled, script=each.rc, then=then)
             for then in (
                 use(rc.variable, name=each.rcvar, value="NO"),
-                use(rc.stop, script=each.rc),
+                use(daemon.stop, script=each.rc),
             )
         )
 
@@ -165,7 +165,7 @@ def retire(
             use(rc.variable, name=service.rcvar, value="NO"),
             *before,
             use(
-                rc.stop,
+                daemon.stop,
                 script=service.rc,
                 stop=stop,
                 ports=service.tcp_ports,

@@ -20,7 +20,7 @@ import testinfra.host
 from rollout.errors import CellblockError
 from rollout.host.bundle import rows
 from rollout.host.session import Answers, Session, testinfra_host
-from rollout.plan.step import Check
+from rollout.plan.step import Check, words
 from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Sink, Transfer
 from rollout.site import Site
@@ -133,7 +133,7 @@ class _Plugin:
         if values[0]:
             names = tuple(values[0])
             rows = list(dict.fromkeys(tuple(each[name] for name in names) for each in values))
-            ids = ["-".join(str(each) for each in row if each is not None) for row in rows]
+            ids = ["-".join(words(row)) for row in rows]
             metafunc.parametrize(names, rows, ids=ids)
 
     @pytest.hookimpl(tryfirst=True)

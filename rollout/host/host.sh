@@ -119,8 +119,8 @@ reserve() { # keeps room for the undo of confirmed steps, whatever a jail writes
     [ -e spare ] || dd if=/dev/urandom of=spare bs=64k count=512 2>/dev/null || { rm -f spare && false; }
 }
 
-make_room() { # [step] : frees what was kept for this undo if the disk is full by now
-    rm -f "${1:-.}/room"
+make_room() { # directory of a step : frees what was kept for this undo if the disk is full by now
+    rm -f "$1/room"
     roomy || rm -f spare
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol
@@ -68,8 +68,13 @@ class Check:
 
     @property
     def about(self) -> tuple[str, ...]:
-        """Its values in words, for people; None is no word."""
-        return tuple(str(value) for _, value in self.values if value is not None)
+        """Its values in words, for people."""
+        return words(value for _, value in self.values)
+
+
+def words(values: Iterable[object]) -> tuple[str, ...]:
+    """Values in words; None is no word."""
+    return tuple(str(value) for value in values if value is not None)
 
 
 def check(

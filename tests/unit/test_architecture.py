@@ -38,7 +38,7 @@ HANDS_ON = {
     "rollout/site/model.py": "socket: HostPath | None",
     "rollout/plan/plan.py": "steps(site",
     "steps/mysql.py": "link=(service.socket, shown)",
-    "operations/rc.py": "files.link._inner(*link",
+    "operations/daemon.py": "files.link._inner(*link",
     "operations/files.py": "ln -sfh {to} {at}",
     "rollout/engine/runner.py": "bundle.compile_step(",
     "rollout/host/bundle.py": "used.commands()",

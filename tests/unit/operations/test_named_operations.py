@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from operations import named, rc
+from operations import daemon, named
 from operations.command import NewFile, Reversible
 from operations.doors import Ways
 from operations.facts import Networks, ServiceRuns
@@ -359,7 +359,7 @@ def test_each_named_is_asked_for_each_zone_once(tmp_path: Path) -> None:
 
 def test_the_zones_are_noted_before_the_hosts_named_stops_and_before_the_jails_does() -> None:
     [command] = reversible(
-        rc.handover,
+        daemon.handover,
         {ServiceRuns: True},
         script="named",
         jail="bind",

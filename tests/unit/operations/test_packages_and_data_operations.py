@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from operations import data, packages, rc
+from operations import daemon, data, packages
 from operations.facts import ServiceRuns
 from tests.unit.operations.asking import pairs, reversible, typed
 
@@ -48,7 +48,7 @@ AWKS = [awk for awk in ("awk", "mawk", "gawk", "original-awk") if shutil.which(a
 def handed_over(tmp_path: Path, had: str, has: str, awk: str = "awk") -> tuple[int, str]:
     """The exit code and output of the hand-over, when the two servers answer so."""
     [command] = reversible(
-        rc.handover,
+        daemon.handover,
         {ServiceRuns: True},
         script="mysql-server",
         jail="db",
@@ -97,7 +97,7 @@ def test_many_lost_databases_are_counted(tmp_path: Path) -> None:
 
 def test_a_server_that_does_not_answer_is_no_server_without_databases(tmp_path: Path) -> None:
     [command] = reversible(
-        rc.handover,
+        daemon.handover,
         {ServiceRuns: True},
         script="x",
         jail="db",

@@ -16,7 +16,7 @@ import pytest
 from pyinfra.api import operation
 from pyinfra.api.command import StringCommand
 
-from operations import address, data, files, firewall, rc
+from operations import address, daemon, data, files, firewall, rc
 from operations.command import NewFile, Reversible
 from operations.facts import Interfaces, RcConf, ServiceRuns
 from operations.facts import Path as At
@@ -80,7 +80,7 @@ def test_questions_are_found_without_a_host_and_each_is_asked_once() -> None:
 
 
 def test_questions_are_those_of_an_operation_that_will_refuse_too() -> None:
-    wanted = step(use(rc.variable, name="bad-name", value="x"), use(rc.stop, script="x"))
+    wanted = step(use(rc.variable, name="bad-name", value="x"), use(daemon.stop, script="x"))
     assert bundle.fact_commands(wanted) == (RcConf().command(), ServiceRuns().command("x"))
 
 

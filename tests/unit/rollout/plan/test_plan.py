@@ -29,7 +29,9 @@ def subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject
     added: list[str] = []
 
     def add(name: str, text: str) -> None:
-        imports = "from rollout.plan.step import Step, check, use\nfrom operations import rc\n"
+        imports = (
+            "from rollout.plan.step import Step, check, use\nfrom operations import daemon, rc\n"
+        )
         (tmp_path / f"{name}.py").write_text(imports + text)
         importlib.invalidate_caches()
         added.append(name)
@@ -112,7 +114,7 @@ def test_a_step_without_a_check_is_refused(subject: Subject) -> None:
     subject(
         "blind",
         "REQUIRES = ()\n"
-        "def steps(site): return (Step('blind', 'why', (use(rc.stop, script='x'),), ()),)\n",
+        "def steps(site): return (Step('blind', 'why', (use(daemon.stop, script='x'),), ()),)\n",
     )
     with pytest.raises(Refused, match="step blind has no check: nothing would show"):
         plan.make(ordered("blind"))
