@@ -220,6 +220,19 @@ def test_what_a_process_of_the_jail_writes_later_is_not_in_the_hosts_queue(
     assert (tmp_path / "mqueue/qf1").read_text() == "mqueue-mail qf1\n"
 
 
+def test_a_copy_is_on_the_disk_before_it_takes_the_place_of_a_message(
+    tmp_path: Path, queue: Queue
+) -> None:
+    put(tmp_path / "mqueue-mail", "df1", "qf1")
+    told = tmp_path / "done"
+    mv = f'echo "mv $2" >> {told}; shift; exec /bin/mv -T "$@"'
+    fsync = f'echo "fsync $*" >> {told}'
+    assert run(str(returning(queue).undo), tmp_path, mv=mv, fsync=fsync).returncode == 0
+    order = told.read_text().splitlines()
+    assert order.index("fsync .cellblock-copy") < order.index("mv .cellblock-copy")
+    assert order[-1] == f"fsync . {tmp_path}/mqueue-mail"
+
+
 @pytest.mark.parametrize("breaks", range(1, 6), ids=lambda n: f"rename {n} fails")
 def test_broken_off_on_the_way_back_no_message_is_there_twice(
     tmp_path: Path, queue: Queue, breaks: int
