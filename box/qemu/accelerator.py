@@ -11,7 +11,8 @@ from rollout.errors import Refused
 
 KVM = ("-accel", "kvm", "-cpu", "host")
 HVF = ("-accel", "hvf", "-cpu", "host")
-TCG = ("-accel", "tcg,thread=multi", "-cpu", "max")
+# FreeBSD clears pages by `rep stosb` where the CPU has erms: a byte at a time, emulated.
+TCG = ("-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm")
 KNOWN = {"kvm": KVM, "hvf": HVF, "tcg": TCG}
 FIRMWARE_LIMIT = 3.0  # seconds; a CPU that really runs the firmware needs a tenth of that
 

@@ -42,6 +42,11 @@ class Machine:
         self._accelerator = TCG
 
     @property
+    def emulated(self) -> bool:
+        """Whether qemu translates the guest's code, and this machine's CPU does not run it."""
+        return self._accelerator == TCG
+
+    @property
     def accelerator_failed(self) -> bool:
         """Whether the guest stands still since this machine's CPU cannot run its code."""
         return KVM_GAVE_UP in self.output()

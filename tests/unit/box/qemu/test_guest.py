@@ -80,7 +80,8 @@ def test_a_guest_that_this_cpu_cannot_run_is_emulated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nested KVM fails like this: the firmware runs, and the loader does not."""
-    guest = Nearby(tmp_path, "exit 0")
+    told = tmp_path / "told"
+    guest = Nearby(tmp_path, f"cat >>{told}")
     (tmp_path / "disk").touch()
     guest.scratch = tmp_path
     guest._machine = Machine(tmp_path, Wire(), KVM, memory_mb=512, cpus=1)
@@ -100,3 +101,4 @@ def test_a_guest_that_this_cpu_cannot_run_is_emulated(
     monkeypatch.setattr("box.qemu.guest.answers", lambda *_: started[-1:] == ["tcg,thread=multi"])
     guest._boot_or_go_on(tmp_path / "disk", "")
     assert started == ["kvm", "tcg,thread=multi"]
+    assert "kern.elf64.aslr" in told.read_text()

@@ -15,7 +15,7 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_the_machine_is_what_it_was_told_to_be(machine: Machine, tmp_path: Path) -> None:
     line = " ".join(machine.hardware())
-    assert line.startswith("-accel tcg,thread=multi -cpu max -m 512 -smp 1 ")
+    assert line.startswith("-accel tcg,thread=multi -cpu max,-erms,-fsrm -m 512 -smp 1 ")
     assert f"-serial file:{tmp_path}/console " in line
     assert f"-qmp unix:{tmp_path}/monitor,server=on,wait=off" in line
 
