@@ -145,14 +145,11 @@ def read_for(prefix: str) -> str:
 def service_jail(rcvar: str) -> str:
     """sh that prints what makes rc.subr(8) start a daemon in a service jail (FreeBSD 15 and later).
 
-    Lines of the files that it reads, as FILE:LINE:NAME=VALUE, and the jail if it is there: jail ID.
+    Lines of the files that it reads, as FILE:LINE:NAME=VALUE.
     """
     prefix = _checked(rcvar).removesuffix("_enable")
     said = f"^[[:space:]]*({prefix}_svcj|svcj_all_enable)="
-    return (
-        f"files=$({read_for(prefix)}); grep -nE {quote(said)} $files /dev/null; "
-        f"jls -j svcj-{prefix} jid 2>/dev/null | sed -e 's/^/jail /'"
-    )
+    return f"files=$({read_for(prefix)}); grep -nE {quote(said)} $files /dev/null"
 
 
 def variables(rcvar: str) -> str:

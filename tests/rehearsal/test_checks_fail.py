@@ -540,6 +540,11 @@ CASES = [
         "mkdir -p /etc/rc.conf.d && echo 'named_svcj=\"YES\"' > /etc/rc.conf.d/named",
         service="bind",
     ),
+    broken(
+        "preflight::daemon_is_in_no_service_jail",
+        "jail -c name=svcj-named path=/var/empty persist",
+        service="bind",
+    ),
     replace(
         lacking("preflight::socket_is_the_daemons", service="mysql"),
         site=_with("mysql", socket="/tmp/mysql.sock"),
