@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from tests.hosts.ingredient import SERVICES, Ingredient, Piece
 
@@ -64,13 +65,19 @@ def rules(name: str) -> Ingredient:
 def second_address(dice: Random) -> Piece:
     mask = dice.choice(("/32", " netmask 255.255.255.255"))
     where = dice.choice(("/etc/rc.conf", "/etc/rc.conf.local"))
+    ports: list[tuple[str, dict[str, Any]]] = [("web", {"port": 80}), ("sendmail", {"port": 25})]
+    told: tuple[str, ...] = ()
+    if dice.random() < 0.5:  # named is at both, as ns1 and ns2 of one machine
+        ports += [("bind", {"port": 53}), ("bind", {"port": 53, "proto": "udp"})]
+        told = (
+            f"sed -i '' -e 's/listen-on {{/& {SECOND};/' /usr/local/etc/namedb/named.conf",
+            "service named onerestart",
+        )
     return Piece(
         r"203\.0\.113\.3",
         append={where: f'ifconfig_vtnet0_alias0="inet {SECOND}{mask}"'},
-        ask=tuple(
-            (service, {"port": port, "address": SECOND})
-            for service, port in (("web", 80), ("sendmail", 25))
-        ),
+        before=told,
+        ask=tuple((service, {"address": SECOND, **port}) for service, port in ports),
     )
 
 
