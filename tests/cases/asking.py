@@ -38,6 +38,7 @@ MARK = "{mark}"
 SOMEBODY = "somebody answers"
 Door = Callable[[str, int, str], tuple[str, int]]
 LIMIT = 10.0  # seconds for an answer; the users of a slow guest are patient
+_RESENT_AFTER = 3.0  # seconds; a resolver asks again, so a gap is not longer than it is
 _SHOWN = 60  # bytes of a page
 
 
@@ -94,8 +95,10 @@ def _page(question: Question) -> str:
 
 def _records(question: Question) -> str:
     wanted = dns.message.make_query(question.name, question.type, flags=0, want_dnssec=True)
-    by = dns.query.udp if question.proto == "udp" else dns.query.tcp
-    reply = by(wanted, question.address, LIMIT, question.port)
+    if question.proto == "udp":
+        reply = dns.query.udp(wanted, question.address, _RESENT_AFTER, question.port)
+    else:
+        reply = dns.query.tcp(wanted, question.address, LIMIT, question.port)
     told = "authoritative" if reply.flags & dns.flags.AA else "not authoritative"
     rows = sorted(_record(row) for answer in reply.answer for row in answer)
     return "\n".join([f"{dns.rcode.to_text(reply.rcode())}, {told}", *rows])
