@@ -48,10 +48,10 @@ class Host:
         self.delay = 0.0
 
     def rootdir_at(self, root: Path) -> RootDir:
-        for jail in self.jails.values():
-            if jail.rootdir.root == root:
-                return jail.rootdir
-        return self.rootdir if root == self.rootdir.root else RootDir("chroot", root)
+        """A service jail has the host's own tree: who is there is on the host, as far as we see."""
+        places = (self.rootdir, *(jail.rootdir for jail in self.jails.values()))
+        found = next((each for each in places if each.root == root), None)
+        return found or RootDir("chroot", root)
 
     def jail_of(self, rootdir: RootDir) -> Jail | None:
         return self.jails.get(rootdir.name)

@@ -542,7 +542,7 @@ CASES = [
     ),
     broken(
         "preflight::daemon_is_in_no_service_jail",
-        "jail -c name=svcj-named path=/var/empty persist",
+        "jail -c name=svcj-named path=/ persist",
         service="bind",
     ),
     replace(
