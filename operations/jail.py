@@ -130,6 +130,7 @@ def configuration(
     wanted = "$3 < 1000 || $3 >= 65530"
     if uids is not None:
         wanted += f" || ($3 >= {uids[0]} && $3 <= {uids[1]})"
+    wanted = f"$3 ~ /^[0-9]+$/ && ({wanted})"  # no comment, empty line, or line of NIS
     yield Reversible(
         f"(umask 077 && awk -F: -v OFS=: '{wanted} {{$2 = \"*\"; print}}' /etc/master.passwd "
         f"> {quote(etc + '/master.passwd')}) "

@@ -185,8 +185,13 @@ def _limits(site: Site) -> list[Check]:
 
 
 def _accounts(site: Site) -> list[Check]:
-    """For each uid range of a jail that a service in `order` moves into."""
+    """For each uid range of a jail that a service in `order` moves into.
+
+    Files that Cellblock writes have a part for each account: it needs a name for it, and a home.
+    """
     jails = [site.jails[site.jail_of(name)] for name in site.order if name in site.services]
     ranges = dict.fromkeys(jail.uids for jail in jails if jail.uids is not None)
-    questions = ("have_a_uid_of_their_own", "have_plain_names", "have_homes")
+    parts = site.accounts.handler or {"mysql_by_name", "mysql_quota", "mac"} & {*site.order}
+    named = ("have_a_uid_of_their_own", "have_plain_names", "have_homes") if parts else ()
+    questions = ("are_there", "are_in_passwd", *named)
     return [check(f"accounts::{each}", uids=uids) for uids in ranges for each in questions]

@@ -129,6 +129,8 @@ def _with_public_address(site: Site) -> Site:
 
 
 CASES = [
+    broken("accounts::are_there", "pw userdel user001", uids=(1001, 1001)),
+    broken("accounts::are_in_passwd", "echo 'passwd: files ldap' >> /etc/nsswitch.conf", uids=UIDS),
     broken("accounts::have_a_uid_of_their_own", _account("x:*:1001:1::/x:/bin/sh"), uids=UIDS),
     broken("accounts::have_plain_names", _account("a b:*:1500:1::/x:/bin/sh"), uids=UIDS),
     broken("accounts::have_homes", "rm -r /usr/home/user001", uids=UIDS),

@@ -195,11 +195,13 @@ def test_a_jail_has_the_secrets_that_its_own_services_name(
 
 ACCOUNTS = """\
 # $FreeBSD$
+
 root:$6$hash:0:0::0:0:Charlie &:/root:/bin/csh
 mysql:*:88:88:daemon:0:0:MySQL Daemon:/var/db/mysql:/usr/sbin/nologin
 nobody:*:65534:65534::0:0:Unprivileged user:/nonexistent:/usr/sbin/nologin
 alice:$6$hash:1001:1001::0:0:User &:/home/alice:/bin/sh
 bob:$6$hash:2001:2001::0:0:User &:/home/bob:/bin/sh
++:::::::::
 """
 
 
@@ -222,7 +224,7 @@ def test_accounts_of_a_jail_have_no_password(
     done = typed(do, tmp_path, pwd_mkdb="echo $*")  # noqa: S106 # a stub, not a password
     assert done.returncode == 0, done.stderr
     made = tmp_path / "jail" / "master.passwd"
-    rows = [row.split(":") for row in made.read_text().splitlines() if not row.startswith("#")]
+    rows = [row.split(":") for row in made.read_text().splitlines()]
     assert [row[0] for row in rows] == names
     assert {row[1] for row in rows} == {"*"}
     assert all(len(row) == 10 for row in rows)
