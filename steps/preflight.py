@@ -49,6 +49,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::network_of_jails_is_free"),
         check("network::addresses_of_rc_conf_are_up"),
         check("preflight::kernel_takes_changes"),
+        check("preflight::configuration_has_no_flags", until=_until_all_moved(site)),
         # For the journal; and whatever a jail writes until nothing is left is told in time.
         check("preflight::file_system_has_room", directory="/var/db"),
         check("preflight::firewall_of_the_host_is_in_force"),
@@ -80,6 +81,11 @@ def steps(site: Site) -> tuple[Step, ...]:
     )
 
 
+def _until_all_moved(site: Site) -> str | None:
+    moved = [name for name in site.order if name in site.services]
+    return f"{moved[-1]}.retire" if moved else None
+
+
 def of_service(site: Site, name: str, until: str) -> list[Check]:
     """Of a daemon that moves in the step `until`: whether the site file says what it is."""
     service = site.services[name]
@@ -87,6 +93,8 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
         "service::runs_on_host",
         "preflight::daemon_is_in_no_service_jail",
         "preflight::rcvar_is_what_the_script_reads",
+        "preflight::daemon_is_enabled",
+        "preflight::daemon_reads_the_usual_configuration",
         "needs::are_met",
         "preflight::daemon_listens_on_its_ports",
         "preflight::public_ports_answer_here",

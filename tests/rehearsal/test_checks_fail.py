@@ -536,6 +536,13 @@ CASES = [
         lacking("preflight::rcvar_is_what_the_script_reads", service="web"),
         site=_with("web", rcvar="web_enable"),
     ),
+    broken("preflight::configuration_has_no_flags", "chflags schg /etc/login.conf"),
+    broken("preflight::daemon_is_enabled", "sysrc named_enable=NO", service="bind"),
+    broken(
+        "preflight::daemon_reads_the_usual_configuration",
+        "sysrc apache24_profiles='www intern'",
+        service="web",
+    ),
     broken("preflight::daemon_is_in_no_service_jail", "sysrc svcj_all_enable=YES", service="bind"),
     broken(
         "preflight::daemon_is_in_no_service_jail",
