@@ -112,6 +112,8 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
             ways=forward.ways(site, name),
         )
     )
+    if service.log_files or service.logs or service.data:
+        checks.append(check("logs::patterns_are_of_one_service", until=until, service=name))
     if any(listen.has_certificate for listen in service.ports):
         checks.append(check("service::presents_the_same_certificate", service=name))
     checks += [

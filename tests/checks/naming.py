@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -121,17 +122,37 @@ def _becomes(site: Site, name: str, word: str, rest: str) -> str:
     return "keeps working: socket and port are redirected to the jail"
 
 
+def fits(log: str, path: str) -> bool:
+    """Whether an entry of newsyslog.conf(5) with a pattern (its flag G) is for this path, too."""
+    return log.count("/") == path.count("/") and fnmatchcase(path, log)
+
+
 def _rotation(site: Site, name: str, place: str, text: str) -> Found:
     daemon = site.services[name]
     log = text.split(maxsplit=1)[0]
     inside = any(PurePosixPath(log).is_relative_to(each) for each in (*daemon.logs, *daemon.data))
-    if inside or log in daemon.log_files:
+    if inside or log in daemon.log_files or any(fits(log, each) for each in daemon.log_files):
         return Found(place, log, f"moves: newsyslog in jail {site.jail_of(name)} rotates it")
     return Found(
         place,
         log,
         f"gate: its daemon moves, but services.{name} lists this log in neither logs nor log_files",
     )
+
+
+def _rotated_otherwise(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """logrotate renames what it finds at a log's path, by then a link into the jail."""
+    logs = site.services[name].log_files
+    rows = f"grep -D skip -rnIE '^[^#]*/' {_LOGROTATE}.conf {_LOGROTATE}.d"
+    for path, number, text in map(_parted, _lines(host, rows) if logs else []):
+        for word in (each.strip('"{') for each in text.split()):
+            if any(fits(word, each) for each in logs):
+                yield Found(
+                    f"{path}:{number}",
+                    word,
+                    "gate: logrotate would put a file in the place of the link to the jail's log; "
+                    "take it out there, and give newsyslog.conf a line for it, which moves along",
+                )
 
 
 def _in_configuration(site: Site, name: str, place: str, text: str) -> Iterator[Found]:

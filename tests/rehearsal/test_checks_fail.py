@@ -149,6 +149,11 @@ CASES = [
     ),
     lacking("service::command_reaches_the_jail", service="web"),
     lacking("logs::are_rotated_once", service="web"),
+    broken(
+        "logs::patterns_are_of_one_service",
+        "touch /var/log/auth.log && echo '/var/log/*.log* 640 7 * @T00 GB' >> /etc/newsyslog.conf",
+        service="web",
+    ),
     lacking("logs::are_readable_on_the_host", service="web"),
     lacking("egress::offload_is_off", at_boot=f"{RULES}/egress.ifconfig"),
     lacking("egress::nat_skips_the_hosts_own_packets"),
