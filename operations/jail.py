@@ -90,7 +90,7 @@ def tree(home: str, shown: str, mount_points: Sequence[str] = ()) -> Commands:
     yield Reversible(
         f"mkdir -p {points} && cd {quote(root)} && install -d -m 1777 tmp var/tmp "
         "&& install -d -m 750 root && install -d -m 755 etc "
-        "&& if [ -L /home ]; then ln -s usr/home home; fi"
+        '&& if [ -L /home ] && [ ! -e home ]; then ln -s "$(readlink /home)" home; fi'
         f" && chmod 700 {quote(home)}",
         undo=f"if [ -d {quote(home)} ] || [ -d {quote(shown)} ]; then "
         f"{_nothing_mounted_below(home, shown)} && rm -rfx {quote(home)} {quote(shown)}; fi",
@@ -211,7 +211,8 @@ def readdressed(places: Sequence[str], into: str, public: str, new: str) -> Comm
 
     In the copied configuration `places`: Apache's Listen, MySQL's bind-address, an address in
     Postfix's master.cf, and those of Dovecot's listeners. A virtual host keeps its public address,
-    since a forwarded connection still has it as its local address. Undone with the jail's tree.
+    since a forwarded connection still has it as its local address, and gets the jail's besides.
+    Undone with the jail's tree.
     """
     has = host.get_fact(OwnAddresses, wan=public) or ()
     own = " ".join(dict.fromkeys([public, *(str(each.ip) for each in has)]))
@@ -219,11 +220,13 @@ def readdressed(places: Sequence[str], into: str, public: str, new: str) -> Comm
     yield NewFile(script, _LISTENS.read_text(encoding="utf-8"))
     files = " ".join(map(quote, places))
     lines = (
-        "^[[:space:]]*(listen|(bind[-_])?address)[[:space:]=]|^[0-9.]+:.*[[:space:]]inet[[:space:]]"
+        "^[[:space:]]*(<virtualhost|listen|(bind[-_])?address)[[:space:]=]|"
+        "^[0-9.]+:.*[[:space:]]inet[[:space:]]"
     )
     yield Reversible(
         f"find {files} -type f -exec grep -lIiE {quote(lines)} {{}} + | sort | awk "
-        f"-v own={quote(f' {own} ')} -v new={quote(new)} -f {quote(staged(script))} "
+        f"-v own={quote(f' {own} ')} -v wan={public} -v new={quote(new)} "
+        f"-f {quote(staged(script))} "
         f"&& rm {quote(staged(script))}",
         undo=":",
         says=f"in {', '.join(places)}, let daemons listen on {new} instead of {own}",

@@ -185,6 +185,7 @@ CASES = [
         jail="web",
         ready="false",
     ),
+    lacking("jail::has_what_all_may_read", jail="web"),
     lacking("jail::finds_names_as_the_host", jail="web"),
     lacking("jail::has_the_time_of_the_host", jail="web"),
     lacking("jail::reaches_localhost_of_the_host", jail="web", service="mysql"),

@@ -123,6 +123,22 @@ def test_what_define_says_stands_in_paths(conf: str, data: Path) -> None:
     assert [each for each in found if each.endswith("pages")] == [str(data / "pages")]
 
 
+def test_lines_are_read_as_many_hands_leave_them(data: Path) -> None:
+    """Single quotes, continued lines, capitals, Latin-1, and the line ends of Windows."""
+    extra = data.parent / "apache24" / "extra"
+    extra.mkdir(parents=True)
+    (extra / "more.conf").write_bytes(
+        f"# M\xfcller \\\r\nDocumentRoot {data}\r\nDOCUMENTROOT\t'{data}/two words'\r\n"
+        f"CustomLog \\\r\n  {data}/logs/a \\\r\n  combined\r\n".encode("latin-1")
+    )
+    found = named(data.parent, f"DocumentRoot \\\n  {data}/pages\nInclude apache24/extra/*.conf")
+    assert {path: each.said for path, each in found.items() if str(data) in path} == {
+        f"{data}/pages": f"{extra.parent}/httpd.conf:2",
+        f"{data}/two words": f"{extra}/more.conf:3",
+        f"{data}/logs": f"{extra}/more.conf:4",
+    }
+
+
 def test_a_variable_of_the_environment_is_told(data: Path) -> None:
     lines = [Line("httpd.conf", "7", ("DocumentRoot", "${HTDOCS}/shop"))]
     assert list(unclear(lines)) == ["httpd.conf:7: DocumentRoot ${HTDOCS}"]

@@ -53,7 +53,8 @@ def test_the_text_of_a_tree() -> None:
     assert do == (
         f"mkdir -p {points} && cd /j/web/root && install -d -m 1777 tmp var/tmp "
         "&& install -d -m 750 root && install -d -m 755 etc "
-        "&& if [ -L /home ]; then ln -s usr/home home; fi && chmod 700 /j/web"
+        '&& if [ -L /home ] && [ ! -e home ]; then ln -s "$(readlink /home)" home; fi '
+        "&& chmod 700 /j/web"
     )
     assert undo == (
         "if [ -d /j/web ] || [ -d /j/web.shown ]; then ! mount -p | awk '{print $2}' "
@@ -358,7 +359,21 @@ def readdressed(directory: LocalPath, *addresses: str) -> None:
         ("Listen 203.0.113.2", "Listen 10.80.0.4"),
         ("#Listen 203.0.113.2:80", "#Listen 203.0.113.2:80"),
         ("listen = 127.0.0.1:9000", "listen = 127.0.0.1:9000"),
-        ("<VirtualHost 203.0.113.2:80>", "<VirtualHost 203.0.113.2:80>"),
+        ("<VirtualHost 203.0.113.2:80>", "<VirtualHost 203.0.113.2:80 10.80.0.4:80>"),
+        (
+            "<virtualhost 203.0.113.2 203.0.113.3:443>",
+            "<virtualhost 203.0.113.2 203.0.113.3:443 10.80.0.4>",
+        ),
+        ("<VirtualHost *:80>", "<VirtualHost *:80>"),
+        ("<VirtualHost 203.0.113.3:80>", "<VirtualHost 203.0.113.3:80>"),
+        (
+            "Listen 80\n<VirtualHost 127.0.0.1:80>\n</VirtualHost>",
+            "Listen 80\n<VirtualHost 127.0.0.1:80>\n</VirtualHost>",
+        ),
+        (
+            "<VirtualHost 127.0.0.1:8080>\n</VirtualHost>\nListen 127.0.0.1:8080",
+            "<VirtualHost 127.0.0.1:8080 10.80.0.4:8080>\n</VirtualHost>\nListen 10.80.0.4:8080",
+        ),
         ("bind-address = 203.0.113.2", "bind-address = 10.80.0.4"),
         ("bind_address=203.0.113.2", "bind_address=10.80.0.4"),
         ("bind-address = 203.0.113.25", "bind-address = 203.0.113.25"),
