@@ -304,11 +304,11 @@ def zone_files(rootdir: RootDir) -> dict[str, str]:
 
 def _my_cnf(rootdir: RootDir, name: str, default: str) -> str:
     """By the last option file that sets it: the rc script passes that of the data directory, too
-    (mysql_optfile of the port).
+    (mysql_optfile of the port). Values may be in quotes (MySQL's manual, Using Option Files).
     """
     pattern = rf"(?m)^\s*{name.replace('-', '[-_]')}\s*=\s*(\S+)"
     found = [word for text in _option_files(rootdir) for word in re.findall(pattern, text)]
-    return found[-1] if found else default
+    return found[-1].strip("\"'") if found else default
 
 
 def _option_files(rootdir: RootDir) -> list[str]:

@@ -143,6 +143,13 @@ CASES = [
         service="bind",
     ),
     broken(
+        "dependents::all_keep_working",
+        "mkdir -p /usr/local/scripts && echo 'rndc reload' > /usr/local/scripts/zones.sh && "
+        "chmod +x /usr/local/scripts/zones.sh && "
+        "echo '15 4 * * * /usr/local/scripts/zones.sh >/dev/null' >> /var/cron/tabs/root",
+        service="bind",
+    ),
+    broken(
         "dependents::none_are_found",
         "echo '* * * * * root service named reload' >> /etc/crontab",
         service="bind",

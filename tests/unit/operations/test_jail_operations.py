@@ -131,6 +131,30 @@ def test_what_is_written_into_a_jails_tree_is_undone_with_the_tree() -> None:
     assert [undo for _, undo in configuration()] == [":", ":", ":"]
 
 
+@pytest.mark.parametrize(
+    ("mailer", "sends", "comes"),
+    [
+        ("sendmail\t/usr/libexec/dma\n", True, {"dma.conf", "auth.conf"}),
+        ("sendmail\t/usr/libexec/dma\n", False, set()),
+        ("sendmail\t/usr/libexec/sendmail/sendmail\n", True, set()),
+    ],
+)
+def test_a_jail_whose_mail_goes_out_by_dma_has_its_configuration(
+    tmp_path: LocalPath, mailer: str, comes: set[str], *, sends: bool
+) -> None:
+    etc, into = tmp_path / "etc", tmp_path / "jail"
+    for folder in (etc / "dma", etc / "mail", into):
+        folder.mkdir(parents=True)
+    (etc / "mail" / "mailer.conf").write_text(mailer)
+    for name in ("dma.conf", "auth.conf"):
+        (etc / "dma" / name).write_text("x")
+        (etc / "dma" / name).chmod(0o640)
+    do = reversible(jail.configuration, root="/j/web", sends=sends)[0].do
+    done = typed(do.replace("cd /etc", f"cd {etc}").replace("/j/web/etc", str(into)), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {each.name for each in into.glob("dma/*")} == comes
+
+
 def test_secrets_of_the_host_stay_out_of_a_jails_etc(tmp_path: LocalPath) -> None:
     etc, jails = tmp_path / "etc", tmp_path / "jail"
     for secret in ("master.passwd", "spwd.db", "passwd", "rc.conf", "fstab", "crontab", "opiekeys"):
