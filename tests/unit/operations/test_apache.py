@@ -20,7 +20,7 @@ from operations.apache import (
     unclear,
     virtual_hosts,
 )
-from operations.carried import Further, Named, _folder_copied, brought, is_in, table
+from operations.carried import Further, Named, There, _folder_copied, brought, is_in, table
 from operations.command import NewFile
 from operations.facts import IsDirectory, MountedBelow, State
 from operations.facts import Path as At
@@ -313,6 +313,19 @@ def test_the_table_shows_what_is_named_and_what_is_mounted_in_it() -> None:
         "/data/pages\t/j/web/root/data/pages\tnullfs\trw\t0\t0",
         "/data/pages/ann\t/j/web/root/data/pages/ann\tnullfs\trw\t0\t0",
     ]
+
+
+def test_what_the_jail_has_behind_its_link_home_is_not_mounted_again() -> None:
+    """A mount there would be one over itself (EDEADLK): the jail's /home is that link, too."""
+    said = There.read(["= directory /home/ann/pages", "~ /data/home/ann/pages /home/ann/pages"])
+    [named] = said.named([("/home/ann/pages", "httpd.conf:1")])
+
+    class Names:
+        def named(self, ask: Any) -> tuple[Named, ...]:
+            return (named,)
+
+    assert Further((Names(),), ("/data/home",), "/usr/jails").shown(no_host) == []
+    assert Further((Names(),), ("/data/www",), "/usr/jails").shown(no_host) == [named]
 
 
 def test_home_may_be_a_link_to_usr_home() -> None:
