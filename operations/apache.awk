@@ -1,4 +1,4 @@
-# Reads lines of Apache's configuration as grep -nH prints them: FILE:NUMBER:LINE. Prints each path in
+# Reads lines of Apache's configuration, each as FILE:NUMBER:LINE. Prints each path in
 # them, with what Define says in the place of ${NAME}, and its directory; of a pattern the part before it.
 
 function path(at) {
@@ -31,7 +31,7 @@ function defined(line,    name, at, more) {
 }
 
 function words(line,    part, count, i) {
-    while (match(line, /"[^"]*"/)) {
+    while (match(line, /"[^"]*"|'[^']*'/)) {
         told(substr(line, RSTART + 1, RLENGTH - 2))
         line = substr(line, 1, RSTART - 1) " " substr(line, RSTART + RLENGTH)
     }
@@ -43,7 +43,7 @@ BEGIN { root = "/usr/local" }
 {
     sub(/^[^:]*:[^:]*:/, "")
     lines[NR] = $0
-    gsub(/"/, " ")
+    gsub(/["']/, " ")
     if (tolower($1) == "serverroot") root = $2
     if (tolower($1) == "define" && NF > 2 && index($3, "${" $2 "}") == 0) value[$2] = $3
 }

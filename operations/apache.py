@@ -103,7 +103,13 @@ _READ = "|".join(
     )
     if each not in _VALUES
 )
-_WORD = re.compile(r'"([^"]*)"|(\S+)')
+_WORD = re.compile(r""""([^"]*)"|'([^']*)'|(\S+)""")
+_WHOLE = (
+    'FNR == 1 {text = ""} text == "" {number = FNR} {sub(/\\r$/, ""); more = sub(/\\\\$/, ""); '
+    "text = text $0; if (more) next; "
+    'if (text !~ /^[ \\t]*(#|$)/) print FILENAME ":" number ":" text; text = ""}'
+)
+"""awk: FILE:NUMBER:TEXT of each line but comments; a backslash at its end continues it."""
 _BACKEND = re.compile(r"(?<![|\w])(\w+)://(?:127\.\d+\.\d+\.\d+|localhost)(?::(\d+))?(?=[/\s]|$)")
 _BY_PORT = re.compile(r"(?<![/\w.])(?:127\.\d+\.\d+\.\d+|localhost):(\d+)")
 _PORTS = {"ajp": "8009", "fcgi": "8000", "https": "443", "scgi": "4000", "wss": "443"}
@@ -154,16 +160,17 @@ class Directives(FactBase[Said]):
         )
 
     def command(self, places: Sequence[str]) -> str:
-        values = rf'({"|".join(_VALUES)})[[:space:]]+[^[:space:]]+[[:space:]]+"?/'
-        pattern = f"^[[:space:]]*(({_READ})[[:space:]>]|{values})"
+        values = rf"({'|'.join(_VALUES)})[[:space:]]+[^[:space:]]+[[:space:]]+[\"']?/"
+        pattern = f"^[^:]*:[0-9]+:[[:space:]]*(({_READ})[[:space:]>]|{values})"
         where = " ".join(map(quote, places))
         # Links, too: to a file, or to a directory of files.
         linked = 'for each; do find -H "$each" -maxdepth 1 -type f; done'
-        asked = f"grep -nHIsiE {quote(pattern)}"
+        asked = f"awk {quote(_WHOLE)}"
         return (
-            f"said=$(find -H {where} -type f -exec {asked} {{}} + || :; "
-            f"find -H {where} -type l -exec sh -c {quote(linked)} sh {{}} + 2>/dev/null | "
-            f'while IFS= read -r each; do {asked} "$each" || :; done); '
+            f"said=$({{ find -H {where} -type f -exec {asked} {{}} +; "
+            f"find -H {where} -type l -exec sh -c {quote(linked)} sh {{}} + | "
+            f'while IFS= read -r each; do {asked} "$each"; done; }} 2>/dev/null | '
+            f"grep -aiE {quote(pattern)}); "
             'printf "%s\\n" "$said"; paths=$(printf "%s\\n" "$said" '
             f"| awk {quote(_PATHS.read_text(encoding='utf-8'))} | sort -u); "
             f'printf "%s\\n" {_SUPHP} "$paths" | {{ {KINDS}; }}'
@@ -173,7 +180,7 @@ class Directives(FactBase[Said]):
         """Lines of grep, FILE:NUMBER:TEXT, then "= KIND PATH" and "@ REST DIRECTORY"."""
         rows = [row.split(":", 2) for row in output if row.startswith("/")]
         lines = [
-            Line(row[0], row[1], tuple(one or two for one, two in _WORD.findall(row[2])))
+            Line(row[0], row[1], tuple(map("".join, _WORD.findall(row[2]))))
             for row in rows
             if len(row) == 3
         ]

@@ -29,44 +29,53 @@ class Named(NamedTuple):
     """A path that a configuration names: what is there, and the line that names it.
 
     `kind` is directory, file or other. `below` are the mounts in it, as the rests of their paths.
+    `real` is where it is if /home is a link, as it is in jails then (jail.tree).
     """
 
     path: str
     kind: str
     said: str
     below: tuple[str, ...] = ()
+    real: str = ""
 
 
 _REST = '"@ ${at#"$PWD"} $each"'
 KINDS = (
     'set -f; mounts=$(mount -p | awk "{print \\$2}"); while IFS= read -r each; do '
     'if [ -d "$each" ]; then echo "= directory $each"; cd -P -- "$each" && '
+    '{ case $each in (/home/*) [ ! -L /home ] || echo "~ $PWD $each";; esac; } && '
     f"{mounts_below(_REST)}; "
     'elif [ -f "$each" ]; then echo "= file $each"; '
     'elif [ -e "$each" ]; then echo "= other $each"; fi; done'
 )
-"""sh that reads paths, and prints "= KIND PATH" and, for what is mounted in one, "@ REST PATH"."""
+"""sh that reads paths, and prints "= KIND PATH" and, for what is mounted in one, "@ REST PATH".
+
+For a path by way of the link /home "~ REAL PATH", too."""
 
 
 @dataclass(frozen=True)
 class There:
-    """What the host has of some paths: each with its kind, and with the mounts in it (`Named`)."""
+    """What the host has of some paths: each with its kind, the mounts in it, and its real path
+    (`Named`).
+    """
 
     kinds: tuple[tuple[str, str], ...] = ()
     below: tuple[tuple[str, str], ...] = ()
+    real: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def read(cls, output: Sequence[str]) -> There:
         """From the lines that `KINDS` prints, among others."""
-        rows = [row.split(" ", 2) for row in output if row[:2] in ("= ", "@ ")]
-        found = {mark: tuple((row[2], row[1]) for row in rows if row[0] == mark) for mark in "=@"}
-        return cls(found["="], found["@"])
+        rows = [row.split(" ", 2) for row in output if row[:2] in ("= ", "@ ", "~ ")]
+        found = {mark: tuple((row[2], row[1]) for row in rows if row[0] == mark) for mark in "=@~"}
+        return cls(found["="], found["@"], found["~"])
 
     def named(self, said: Iterable[tuple[str, str]]) -> tuple[Named, ...]:
         """Of paths, each with the line that names it: those that the host has."""
-        there = dict(self.kinds)
+        there, real = dict(self.kinds), dict(self.real)
+        below = {path: tuple(rest for at, rest in self.below if at == path) for path in there}
         return tuple(
-            Named(path, there[path], place, tuple(rest for at, rest in self.below if at == path))
+            Named(path, there[path], place, below[path], real.get(path, ""))
             for path, place in sorted(dict(said).items())
             if path in there
         )
@@ -95,7 +104,11 @@ class Further:
 
     def _lacking(self, ask: Ask) -> list[Named]:
         found = [each for name in self.names for each in name.named(ask)]
-        return [each for each in found if not is_in(each.path, self.there)]
+        return [
+            each
+            for each in found
+            if not is_in(each.path, self.there) and not (each.real and is_in(each.real, self.there))
+        ]
 
     def copied(self, ask: Ask) -> list[Named]:
         """Configuration, which is copied as the rest of it is."""

@@ -495,10 +495,19 @@ NEWSYSLOG = (
 )
 """The configuration of newsyslog(8): the base system's file, and the files that it includes."""
 
-# No slash in a bracket expression: in FreeBSD's awk it ends the pattern (seen on 13.2).
+# No slash in a bracket expression: in FreeBSD's awk it ends the pattern (seen on 13.2). With the
+# flag G an entry is for all files that a pattern fits (newsyslog.conf(5)).
 _OURS = (
-    "function ours(p, i) {for (i in w) if (w[i] == p) return 1; "
-    'for (i in d) if (index(p, d[i] "/") == 1) return 1; return 0} '
+    "function fits(p, at, a, b) {if (p !~ /[*?[]/) return 0; "
+    'if (split(p, a, "/") != split(at, b, "/")) return 0; '
+    'gsub(/[.]/, "[.]", p); gsub(/[+]/, "[+]", p); gsub(/[*]/, ".*", p); gsub(/[?]/, ".", p); '
+    'while (match(p, /[[]!/)) p = substr(p, 1, RSTART) "^" substr(p, RSTART + 2); '
+    'return at ~ ("^" p "$")} '
+    'function above(p, n, a, i, at) {split(p, a, "/"); for (i = 2; i <= n; i++) at = at "/" a[i]; '
+    "return at} "
+    "function ours(p, i) {for (i in w) if (w[i] == p || fits(p, w[i])) return 1; "
+    'for (i in d) if (index(p, d[i] "/") == 1 || fits(above(p, split(d[i], a, "/")), d[i])) '
+    "return 1; return 0} "
     "BEGIN {split(logs, w); split(below, d)}"
 )
 

@@ -35,7 +35,7 @@ ETC = (
     *("nsswitch.conf", "host.conf", "localtime", "termcap", "ttys", "gettytab", "shells"),
     *("syslog.conf", "newsyslog.conf", "periodic", "mtree", "ssl", "pam.d", "mail", "pkg"),
     *("locate.rc", "csh.cshrc", "csh.login", "profile", "motd.template", "devfs.conf"),
-    *("libmap.conf", "os-release", "hosts.allow"),
+    *("libmap.conf", "os-release", "hosts.allow", "dma"),
 )
 """The parts of /etc that a jail gets as they are."""
 # Not all of /etc: password hashes, ssh host keys and the host's rc.conf, fstab and crontab do not
@@ -53,8 +53,11 @@ _UNNAMED = (
     '{for (each in secret) {at = "/etc/" each; sub(/[.]db$/, "", at); above = at; '
     'sub("/[^/]*$", "", above); n = index($0, above); '
     "if (index($0, at) || (n && substr($0, n + length(above)) !~ /^\\/?[A-Za-z0-9_.-]/)) "
-    "delete secret[each]}} END {for (each in secret) print each}"
+    "delete secret[each]}} END {for (each in secret) "
+    'if (!dma || index(each, "dma/") != 1) print each}'
 )
+_DMA = "$(grep -cE '^sendmail[[:space:]].*/dma([[:space:]]|$)' mail/mailer.conf 2>/dev/null)"
+"""sh, in /etc: whether sendmail(1) is dma(8), as FreeBSD 14 and later have it by default."""
 
 _GROUPS = (
     "NR == FNR {kept[$1]; primary[$4]; next} /^#/ || NF < 4 {next} "
@@ -90,7 +93,7 @@ def tree(home: str, shown: str, mount_points: Sequence[str] = ()) -> Commands:
     yield Reversible(
         f"mkdir -p {points} && cd {quote(root)} && install -d -m 1777 tmp var/tmp "
         "&& install -d -m 750 root && install -d -m 755 etc "
-        "&& if [ -L /home ]; then ln -s usr/home home; fi"
+        '&& if [ -L /home ] && [ ! -e home ]; then ln -s "$(readlink /home)" home; fi'
         f" && chmod 700 {quote(home)}",
         undo=f"if [ -d {quote(home)} ] || [ -d {quote(shown)} ]; then "
         f"{_nothing_mounted_below(home, shown)} && rm -rfx {quote(home)} {quote(shown)}; fi",
@@ -101,13 +104,18 @@ def tree(home: str, shown: str, mount_points: Sequence[str] = ()) -> Commands:
 
 @operation()
 def configuration(
-    root: str, uids: tuple[int, int] | None = None, named: Sequence[str] = ()
+    root: str,
+    uids: tuple[int, int] | None = None,
+    named: Sequence[str] = (),
+    *,
+    sends: bool = False,
 ) -> Commands:
     """Fill a jail's private etc and var from the host's, without secrets.
 
     A file of /etc that not everybody may read, or that holds a key or a password by its name, comes
     along only if one of the files and directories of `named`, the configuration of the jail's
-    services, names it.
+    services, names it. With `sends`, mail of the jail's programs goes out by the host's mailer:
+    where that is dma(8), its configuration comes along, with its password for a relay.
 
     Accounts: the system's (uid below 1000, and nobody), and those with a uid in `uids` (lowest,
     highest); none has a password in the jail. Groups: the system's, and those of these accounts,
@@ -120,7 +128,7 @@ def configuration(
     yield Reversible(
         f"cd /etc && find {parts} -type f \\( {_CLOSED} \\) > {secrets}.all && "
         f"{{ find -L {text} -type f -exec grep -hsF /etc/ {{}} + 2>/dev/null || true; }} | "
-        f"awk {quote(_UNNAMED)} {secrets}.all - > {secrets} && "
+        f'awk -v dma="{_DMA if sends else 0}" {quote(_UNNAMED)} {secrets}.all - > {secrets} && '
         f"{packed('/etc', etc, f'-X {secrets} {parts}')} && rm {secrets} {secrets}.all",
         undo=":",
         says=f"copy the parts of /etc that a jail needs to {etc}, without secrets that its "
@@ -130,6 +138,7 @@ def configuration(
     wanted = "$3 < 1000 || $3 >= 65530"
     if uids is not None:
         wanted += f" || ($3 >= {uids[0]} && $3 <= {uids[1]})"
+    wanted = f"$3 ~ /^[0-9]+$/ && ({wanted})"  # no comment, empty line, or line of NIS
     yield Reversible(
         f"(umask 077 && awk -F: -v OFS=: '{wanted} {{$2 = \"*\"; print}}' /etc/master.passwd "
         f"> {quote(etc + '/master.passwd')}) "
@@ -210,7 +219,8 @@ def readdressed(places: Sequence[str], into: str, public: str, new: str) -> Comm
 
     In the copied configuration `places`: Apache's Listen, MySQL's bind-address, an address in
     Postfix's master.cf, and those of Dovecot's listeners. A virtual host keeps its public address,
-    since a forwarded connection still has it as its local address. Undone with the jail's tree.
+    since a forwarded connection still has it as its local address, and gets the jail's besides.
+    Undone with the jail's tree.
     """
     has = host.get_fact(OwnAddresses, wan=public) or ()
     own = " ".join(dict.fromkeys([public, *(str(each.ip) for each in has)]))
@@ -218,11 +228,13 @@ def readdressed(places: Sequence[str], into: str, public: str, new: str) -> Comm
     yield NewFile(script, _LISTENS.read_text(encoding="utf-8"))
     files = " ".join(map(quote, places))
     lines = (
-        "^[[:space:]]*(listen|(bind[-_])?address)[[:space:]=]|^[0-9.]+:.*[[:space:]]inet[[:space:]]"
+        "^[[:space:]]*(<virtualhost|listen|(bind[-_])?address)[[:space:]=]|"
+        "^[0-9.]+:.*[[:space:]]inet[[:space:]]"
     )
     yield Reversible(
         f"find {files} -type f -exec grep -lIiE {quote(lines)} {{}} + | sort | awk "
-        f"-v own={quote(f' {own} ')} -v new={quote(new)} -f {quote(staged(script))} "
+        f"-v own={quote(f' {own} ')} -v wan={public} -v new={quote(new)} "
+        f"-f {quote(staged(script))} "
         f"&& rm {quote(staged(script))}",
         undo=":",
         says=f"in {', '.join(places)}, let daemons listen on {new} instead of {own}",

@@ -1,6 +1,7 @@
 # Adapts where Apache, MySQL, Postfix and Dovecot listen to a jail with the single address `new`. The input
 # names the files, one a line. Each address in `own`, the host's, becomes `new`. A socket is bound to it
-# only once, so what would be bound again is left out.
+# only once, so what would be bound again is left out. A virtual host of Apache's keeps its address, since
+# forwarded connections still have it, and gets the jail's beside `wan`, for those who ask the jail itself.
 
 function is_own(address) { return address ~ /^127[.]/ || index(own, " " address " ") }
 
@@ -15,6 +16,34 @@ function apache(line,    word, head, rest, port) {
     sub(/[ \t\r].*/, "", port)
     if (bound[port]++) return "# " line
     return substr(head, 1, length(head) - length(word)) new rest
+}
+
+function noted(line,    word) {
+    if (!match(line, /^[ \t]*[Ll][Ii][Ss][Tt][Ee][Nn][ \t]+[^ \t\r]+/)) return
+    word = substr(line, RSTART, RLENGTH)
+    sub(/.*[ \t]/, "", word)
+    if (word ~ /^127[.]/) return
+    sub(/.*:/, "", word)
+    open[word]
+}
+
+# <VirtualHost ADDRESS[:PORT] ...>; one at 127.0.0.1 only if nothing listens at its port elsewhere.
+function virtual(line,    rest, count, words, more, at, port, i) {
+    rest = line
+    sub(/^[ \t]*<[^ \t]+/, "", rest)
+    sub(/>.*/, "", rest)
+    count = split(rest, words, /[ \t"]+/)
+    more = ""
+    for (i = 1; i <= count; i++) {
+        at = port = words[i]
+        sub(/:.*/, "", at)
+        if (!sub(/^[^:]*:/, "", port)) port = ""
+        if (at != wan && !(at ~ /^127[.]/ && port ~ /^[0-9]+$/ && !(port in open))) continue
+        at = " " new (port == "" ? "" : ":" port)
+        if (index(more " ", at " ") == 0) more = more at
+    }
+    if (more == "" || !match(line, />[^>]*$/)) return line
+    return substr(line, 1, RSTART - 1) more substr(line, RSTART)
 }
 
 # master.cf(5): the lines after one that is left out, and begin with a blank, belong to it.
@@ -49,13 +78,22 @@ function fitted(line, file) {
     if (match(line, /^[ \t]*bind[-_]address[ \t]*=?[ \t]*/)) return listed(line, substr(line, 1, RLENGTH))
     if (file ~ /\/dovecot\// && match(line, /^[ \t]*(address|listen)[ \t]*=[ \t]*/))
         return listed(line, substr(line, 1, RLENGTH))
+    if (tolower(line) ~ /^[ \t]*<virtualhost[ \t]/) return virtual(line)
     return file ~ /\/master[.]cf$/ ? postfix(line) : apache(line)
 }
 
 {
-    count = left_out = 0
-    while ((getline line < $0) > 0) lines[++count] = line
+    files[++n] = $0
+    while ((getline line < $0) > 0) {
+        lines[n, ++counts[n]] = line
+        noted(line)
+    }
     close($0)
-    for (i = 1; i <= count; i++) print fitted(lines[i], $0) > $0
-    close($0)
+}
+END {
+    for (each = 1; each <= n; each++) {
+        left_out = 0
+        for (i = 1; i <= counts[each]; i++) print fitted(lines[each, i], files[each]) > files[each]
+        close(files[each])
+    }
 }

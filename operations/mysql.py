@@ -20,7 +20,8 @@ FILES = (
 _SERVERS = "^(mysqld(_safe|-[0-9.]*|[0-9]*)|mariadbd?(-[0-9.]*)?|server|galera)$"
 """The groups that a server reads. Those of clients have passwords."""
 _GROUPS = (
-    '{line = $0; sub(/^[ \t]+/, "", line)} FNR == 1 {on = 0} line ~ /^\\[/ {name = line; '
+    '{line = $0; sub(/^[ \t]+/, "", line); sub(/[ \t\r]+$/, "", line)} FNR == 1 {on = 0} '
+    "line ~ /^\\[/ {name = line; "
     rf'sub(/^\[/, "", name); sub(/\].*$/, "", name); on = name ~ /{_SERVERS}/; next}} '
 )
 _LINES = (

@@ -67,6 +67,9 @@ def _let(site: Site) -> Iterator[str]:
             if foreign := _list(_foreign(site, name, proto)):
                 yield f"deny {proto} from {own} to {own} {foreign}"
         yield f"{skip} ip from {own} to {own}"
+        # A site asks itself by its public name, as WordPress does to run its jobs.
+        if public := _list(_public(site, name, "tcp")):
+            yield f"{skip} tcp from {own} to {wan} {public}"
     for allow in site.policy.allow:
         if allow.source in site.built and allow.to != INTERNET:
             yield from (f"{skip} {body}" for body in _pair(site, allow))

@@ -49,6 +49,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::network_of_jails_is_free"),
         check("network::addresses_of_rc_conf_are_up"),
         check("preflight::kernel_takes_changes"),
+        check("preflight::configuration_has_no_flags", until=_until_all_moved(site)),
         # For the journal; and whatever a jail writes until nothing is left is told in time.
         check("preflight::file_system_has_room", directory="/var/db"),
         check("preflight::firewall_of_the_host_is_in_force"),
@@ -80,6 +81,11 @@ def steps(site: Site) -> tuple[Step, ...]:
     )
 
 
+def _until_all_moved(site: Site) -> str | None:
+    moved = [name for name in site.order if name in site.services]
+    return f"{moved[-1]}.retire" if moved else None
+
+
 def of_service(site: Site, name: str, until: str) -> list[Check]:
     """Of a daemon that moves in the step `until`: whether the site file says what it is."""
     service = site.services[name]
@@ -87,6 +93,8 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
         "service::runs_on_host",
         "preflight::daemon_is_in_no_service_jail",
         "preflight::rcvar_is_what_the_script_reads",
+        "preflight::daemon_is_enabled",
+        "preflight::daemon_reads_the_usual_configuration",
         "needs::are_met",
         "preflight::daemon_listens_on_its_ports",
         "preflight::public_ports_answer_here",
@@ -104,6 +112,8 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
             ways=forward.ways(site, name),
         )
     )
+    if service.log_files or service.logs or service.data:
+        checks.append(check("logs::patterns_are_of_one_service", until=until, service=name))
     if any(listen.has_certificate for listen in service.ports):
         checks.append(check("service::presents_the_same_certificate", service=name))
     checks += [
@@ -185,8 +195,13 @@ def _limits(site: Site) -> list[Check]:
 
 
 def _accounts(site: Site) -> list[Check]:
-    """For each uid range of a jail that a service in `order` moves into."""
+    """For each uid range of a jail that a service in `order` moves into.
+
+    Files that Cellblock writes have a part for each account: it needs a name for it, and a home.
+    """
     jails = [site.jails[site.jail_of(name)] for name in site.order if name in site.services]
     ranges = dict.fromkeys(jail.uids for jail in jails if jail.uids is not None)
-    questions = ("have_a_uid_of_their_own", "have_plain_names", "have_homes")
+    parts = site.accounts.handler or {"mysql_by_name", "mysql_quota", "mac"} & {*site.order}
+    named = ("have_a_uid_of_their_own", "have_plain_names", "have_homes") if parts else ()
+    questions = ("are_there", "are_in_passwd", *named)
     return [check(f"accounts::{each}", uids=uids) for uids in ranges for each in questions]

@@ -33,6 +33,11 @@ def sends(site: Site, jail: str) -> bool:
     return _MAIL in site.services and not is_mails(site, jail)
 
 
+def by_itself(site: Site) -> bool:
+    """Whether no service takes the mail of jails: it goes out by the host's mailer.conf."""
+    return _MAIL not in site.services
+
+
 def mounts(site: Site, jail: str) -> list[Nullfs]:
     if not sends(site, jail):
         return []

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from operations import carried, companion, files, jail, limits, logs, mailers, packages, php, rc
+from operations import settings as local_settings
 from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
@@ -80,6 +81,11 @@ def _jail_step(
             check("jail::has_its_mounts", jail=name),
             check("jail::has_its_configuration", jail=name),
             check("jail::has_what_is_mounted_below", jail=name),
+            *(
+                [check("jail::has_what_all_may_read", until=f"{service}.standby", jail=name)]
+                if sends_pages(site, name)
+                else []
+            ),
             *([check("jail::gives_no_rights_by_programs", jail=name)] if site.nosuid(name) else []),
             check(
                 "mail::only_logins_have_passwords"
@@ -135,6 +141,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
                 *(path for each in services for path in each.configuration),
                 *(path for each in companions for path in each.configuration),
             ],
+            sends=submission.by_itself(site),
         ),
         use(
             jail.copies,
@@ -172,6 +179,8 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
         for each in companions
     ]
     uses += [*submission.fitted(site, name), *fitted]
+    if sends_pages(site, name):
+        uses.append(use(local_settings.readable, into=private, without=_data_in_etc(site)))
     rcvars = [*(each.rcvar for each in services), *(each.rcvar for each in companions)]
     if jail_.software == "pkg":
         uses.append(use(packages.cloned, root=root, names=jail_.packages, store=f"{home}/packages"))
@@ -223,6 +232,19 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
         *([use(limits.given, jail=name, rules=rules)] if rules else []),
         use(jail.at_boot, name=name),
         use(jail.started, name=name, root=root),
+    ]
+
+
+def sends_pages(site: Site, name: str) -> bool:
+    """Whether programs of all kinds run in a jail, since pages do."""
+    return any(site.services[each].pages for each in site.jails[name].services)
+
+
+def _data_in_etc(site: Site) -> list[str]:
+    """What daemons write below /usr/local/etc, as names in it: zones and their keys."""
+    data = [path for each in site.services.values() for path in each.data]
+    return [
+        path.removeprefix(f"{_LOCAL_ETC}/") for path in data if path.startswith(f"{_LOCAL_ETC}/")
     ]
 
 

@@ -199,8 +199,26 @@ def find(host: Host, call: Call) -> Reply:
         raise Unknown("usage: find [-H | -L | -P] [-EXdsx] [-f path] path ... [expression]\n", 1)
     if "-printf" in words or "-regextype" in words:
         raise Unknown("find: -printf: unknown primary or operator\n", 1)
+    words = _with_flags(call, words)
     options.append("-nowarn")  # GNU's find would print advice for a person at a terminal
     return Reply(then=filtered("find", *front, *places, *options, *_bsd_primaries(words)))
+
+
+def _with_flags(call: Call, words: list[str]) -> list[str]:
+    """-flags +A,B: any of these is set (find(1)). The stand-in's flags are no file system's."""
+    if "-flags" not in words:
+        return words
+    at = words.index("-flags")
+    wanted = set(words[at + 1].removeprefix("+").split(","))
+    if not words[at + 1].startswith("+") or wanted - {*file_flags.PROTECTING, *file_flags.OTHER}:
+        raise Unknown(f"find: -flags: {words[at + 1]}: invalid flags string\n", 1)
+    inodes = [
+        key.partition(":")[2]
+        for key, flags in file_flags.read(call.rootdir).items()
+        if wanted & {*flags}
+    ]
+    asked = [word for inode in inodes for word in ("-o", "-inum", inode)]
+    return [*words[:at], "(", "-false", *asked, ")", *words[at + 2 :]]
 
 
 def _bsd_primaries(words: list[str]) -> list[str]:

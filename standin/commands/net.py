@@ -120,7 +120,7 @@ async def _talked(host: Host, call: Call, address: str, port: int) -> Reply:
         return Reply(then=f"printf %s {first}; exec nc --smtp {address} {port}")
     if answering.daemon.kind.rc != "apache24":
         raise Unknown("nc: only Apache and mail servers are talked to in the stand-in\n", 70)
-    return await _http(host, call, answering)
+    return await _http(host, call, answering, f"{address}:{port}")
 
 
 async def _smtp(host: Host, call: Call, address: str, port: int) -> Reply:
@@ -133,13 +133,13 @@ async def _smtp(host: Host, call: Call, address: str, port: int) -> Reply:
     return Reply(mail.converse(host, answering.rootdir, client, rest))
 
 
-async def _http(host: Host, call: Call, answering: SocketAt) -> Reply:
+async def _http(host: Host, call: Call, answering: SocketAt, at: str) -> Reply:
     """GETs over one connection, answered one after the other."""
     asked = (await call.stdin_text()).replace("\r\n", "\n")
     out = ""
     for path, name in re.findall(r"^GET (\S+) HTTP/1\.[01]\nHost: (\S+)$", asked, re.MULTILINE):
         try:
-            status, body = php.respond(host, answering.rootdir, path, name)
+            status, body = php.respond(host, answering.rootdir, path, name, at)
         except php.Unmodelled as error:
             raise Unknown(f"httpd: {path}: {error}\n", 70) from None
         reason = HTTPStatus(status).phrase
@@ -165,7 +165,7 @@ async def openssl(host: Host, call: Call) -> Reply:
         return Reply(exit=1, err="error:0A000139:SSL routines::record layer failure\n")
     if rc != "apache24":
         raise Unknown("openssl: only Apache is talked to in the stand-in\n", 70)
-    return await _http(host, call, answering)
+    return await _http(host, call, answering, door)
 
 
 @command("/usr/bin/fetch")
@@ -181,7 +181,7 @@ def fetch(host: Host, call: Call) -> Reply:
     if answering is None or answering.daemon.kind.rc != "apache24":
         why = "Connection refused" if address else "Host does not resolve"
         raise Failed(f"fetch: {rest[0]}: {why}\n")
-    page = _page(answering, name, url.path)
+    page = _page(answering, name, url.path, f"{address}:{port}")
     if page is None:
         raise Failed(f"fetch: {rest[0]}: Not Found\n")
     if found.get("o") == "-":
@@ -191,8 +191,8 @@ def fetch(host: Host, call: Call) -> Reply:
     return Reply()
 
 
-def _page(answering: SocketAt, name: str, path: str) -> str | None:
-    chosen = configs.virtual_host(answering.rootdir, name)
+def _page(answering: SocketAt, name: str, path: str, at: str) -> str | None:
+    chosen = configs.virtual_host(answering.rootdir, name, at)
     place = path + "index.html" if path.endswith("/") or not path else path
     return answering.rootdir.read(f"{chosen.root}/{place}")
 

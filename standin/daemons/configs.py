@@ -22,13 +22,20 @@ MOST_INCLUDES = 8
 
 @dataclass(frozen=True)
 class VirtualHost:
+    """`places` are the words of its tag: ADDRESS:PORT."""
+
     names: tuple[str, ...]
     root: str
+    places: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=32)
 def _directives(text: str) -> tuple[list[str], ...]:
-    lines = ([word.strip('"') for word in line.split()] for line in text.splitlines())
+    """Words may be in either quotes, and a backslash at the end of a line continues it (Apache's
+    manual, Configuration Files: Syntax).
+    """
+    text = re.sub(r"\\\r?\n", "", text)
+    lines = ([word.strip("\"'") for word in line.split()] for line in text.splitlines())
     return tuple(words for words in lines if words and not words[0].startswith("#"))
 
 
@@ -151,29 +158,46 @@ def apache_folder(rootdir: RootDir) -> str:
     return ""
 
 
-def virtual_host(rootdir: RootDir, name: str) -> VirtualHost:
-    """The one that answers to a name."""
+def virtual_host(rootdir: RootDir, name: str, at: str = "") -> VirtualHost:
+    """The one that answers to a name at ADDRESS:PORT, the local end of a connection.
+
+    Those at that address come before those at any; of a set the first answers to names that none of
+    it has, and without a set the main server does (Apache's manual, An In-Depth Discussion of
+    Virtual Host Matching).
+    """
     hosts = virtual_hosts(rootdir)
-    return next((one for one in hosts if name in one.names), hosts[0])
+    address, _, port = at.partition(":")
+    own = [one for one in hosts if _is_at(one, address, port)]
+    found = own or [one for one in hosts if _is_at(one, "*", port)]
+    if not found:
+        return VirtualHost((), apache_folder(rootdir))
+    return next((one for one in found if name in one.names), found[0])
+
+
+def _is_at(one: VirtualHost, address: str, port: str) -> bool:
+    words = (word.replace("_default_", "*").partition(":") for word in one.places)
+    return any(at == address and bound in ("", "*", port or bound) for at, _, bound in words)
 
 
 def virtual_hosts(rootdir: RootDir) -> list[VirtualHost]:
-    """In the order of the files: the first one serves names that no other has."""
+    """In the order of the files."""
     found: list[VirtualHost] = []
     names: list[str] = []
+    places: tuple[str, ...] = ()
     root = ""
     for words in httpd_lines(rootdir):
         match words[0].lower():
             case "<virtualhost":
                 names, root = [], ""
+                places = tuple(word.rstrip(">").strip('"') for word in words[1:])
             case "servername" | "serveralias":
                 names += words[1:]
             case "documentroot":
                 root = words[1]
             case "</virtualhost>":
-                found.append(VirtualHost(tuple(names), root))
+                found.append(VirtualHost(tuple(names), root, places))
                 names, root = [], ""
-    return found or [VirtualHost((), apache_folder(rootdir))]
+    return found
 
 
 def _named_text(rootdir: RootDir, file: str = NAMED, depth: int = 0) -> str:
@@ -280,11 +304,11 @@ def zone_files(rootdir: RootDir) -> dict[str, str]:
 
 def _my_cnf(rootdir: RootDir, name: str, default: str) -> str:
     """By the last option file that sets it: the rc script passes that of the data directory, too
-    (mysql_optfile of the port).
+    (mysql_optfile of the port). Values may be in quotes (MySQL's manual, Using Option Files).
     """
     pattern = rf"(?m)^\s*{name.replace('-', '[-_]')}\s*=\s*(\S+)"
     found = [word for text in _option_files(rootdir) for word in re.findall(pattern, text)]
-    return found[-1] if found else default
+    return found[-1].strip("\"'") if found else default
 
 
 def _option_files(rootdir: RootDir) -> list[str]:

@@ -60,9 +60,12 @@ def _pools(text: str) -> dict[str, dict[str, str]]:
     return {pool["listen"]: pool for pool in found.values() if "listen" in pool}
 
 
-def respond(host: Host, rootdir: RootDir, path: str, name: str) -> tuple[int, str]:
-    """Status and body of a GET for a path, as the Apache of this root directory sends them."""
-    file = _mapped(rootdir, f"{path}index.html" if path.endswith("/") else path, name)
+def respond(host: Host, rootdir: RootDir, path: str, name: str, at: str) -> tuple[int, str]:
+    """Status and body of a GET for a path, as the Apache of this root directory sends them.
+
+    `at` is the ADDRESS:PORT that the client asks.
+    """
+    file = _mapped(rootdir, f"{path}index.html" if path.endswith("/") else path, name, at)
     if file is None:
         return 404, ""
     place = rootdir.path(file)
@@ -79,7 +82,7 @@ def respond(host: Host, rootdir: RootDir, path: str, name: str) -> tuple[int, st
     return 200, text if uid is None else _output(host, rootdir, text, uid)
 
 
-def _mapped(rootdir: RootDir, path: str, name: str) -> str | None:
+def _mapped(rootdir: RootDir, path: str, name: str, at: str) -> str | None:
     if match := re.fullmatch(r"/~([^/]+)/(.*)", path):
         homes = {account.name: account.home for account in accounts(rootdir)}
         enabled = [line for line in configs.httpd_lines(rootdir) if line[0].lower() == "userdir"]
@@ -89,7 +92,7 @@ def _mapped(rootdir: RootDir, path: str, name: str) -> str | None:
     for line in configs.httpd_lines(rootdir):
         if line[0].lower() == "alias" and path.startswith(line[1]):
             return line[2] + path.removeprefix(line[1])
-    return configs.virtual_host(rootdir, name).root + path
+    return configs.virtual_host(rootdir, name, at).root + path
 
 
 def _runs_as(host: Host, rootdir: RootDir, file: str, path: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,8 +15,21 @@ from rollout.site import Service, Site
 PLACES = (
     "/etc/crontab /etc/cron.d /var/cron/tabs /etc/newsyslog.conf /etc/newsyslog.conf.d "
     "/etc/periodic.conf /etc/periodic.conf.local /etc/syslog.conf /etc/syslog.d /etc/rc.local "
-    "/etc/blacklistd.conf /usr/local/etc /root/bin"
+    "/etc/blacklistd.conf /usr/local/etc /root/bin "
+    "/etc/daily.local /etc/weekly.local /etc/monthly.local /etc/rc.shutdown.local"
 )
+_CALLERS = (
+    "/etc/crontab /etc/cron.d /var/cron/tabs/root /etc/rc.local /etc/daily.local "
+    "/etc/weekly.local /etc/monthly.local /etc/periodic.conf /etc/periodic.conf.local"
+)
+CALLED = (
+    f"find -H {_CALLERS} -type f -exec grep -hv '^[[:space:]]*#' {{}} + 2>/dev/null | "
+    "tr -s '[:space:];|&()\"`=' '\\n' | grep -E '^/[A-Za-z0-9_./+-]+$' | sort -u | "
+    'while read -r each; do [ ! -f "$each" ] || [ ! -x "$each" ] || echo "$each"; done'
+)
+"""sh: the programs that root's crontabs, rc.local and periodic(8) call by their paths."""
+_LOGROTATE = "/usr/local/etc/logrotate"
+"""Of the package: logrotate.conf, and logrotate.d."""
 _ROTATION = ("/etc/newsyslog.conf", "/usr/local/etc/newsyslog.conf.d/")
 # The commands of rc.subr(8) that are not redirected to the jail.
 _HOSTS_OWN = re.compile("one|fast|force|quiet|rcvar|enable|disable|delete|describe|extracommands")
@@ -40,7 +54,8 @@ class Found:
 
 def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
-    return list(dict.fromkeys([*_named(host, site, name), *_certificates(host, site, name)]))
+    places = (_named, _rotated_otherwise, _certificates)
+    return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
 
 def daemon_words(daemon: Service) -> list[str]:
@@ -78,12 +93,14 @@ def _named(host: Any, site: Site, name: str) -> Iterator[Found]:
         if not path.startswith("/usr/local/etc/")
     ]
     places = " ".join(dict.fromkeys([*PLACES.split(), *elsewhere]))
+    places += f" $({CALLED})"
+    programs = tuple(f"/{each}" for each in daemon.names)
     # One pass over all places.
     for path, number, text in map(
         _parted, _lines(host, f"grep -D skip -rnIsF {patterns} {places}")
     ):
         place = f"{path}:{number}"
-        if text.lstrip().startswith("#"):
+        if text.lstrip().startswith("#") or path.endswith(programs):
             continue
         if path.startswith(own(site)):
             yield from _in_configuration(site, name, place, text)
@@ -91,6 +108,8 @@ def _named(host: Any, site: Site, name: str) -> Iterator[Found]:
             yield _rotation(site, name, place, text)
         else:
             for match in meant.finditer(text):
+                if path.startswith(_LOGROTATE) and match[1] in daemon.log_files:
+                    continue
                 yield Found(place, match[1], _becomes(site, name, match[1], text[match.end() :]))
 
 
@@ -121,17 +140,37 @@ def _becomes(site: Site, name: str, word: str, rest: str) -> str:
     return "keeps working: socket and port are redirected to the jail"
 
 
+def fits(log: str, path: str) -> bool:
+    """Whether an entry of newsyslog.conf(5) with a pattern (its flag G) is for this path, too."""
+    return log.count("/") == path.count("/") and fnmatchcase(path, log)
+
+
 def _rotation(site: Site, name: str, place: str, text: str) -> Found:
     daemon = site.services[name]
     log = text.split(maxsplit=1)[0]
     inside = any(PurePosixPath(log).is_relative_to(each) for each in (*daemon.logs, *daemon.data))
-    if inside or log in daemon.log_files:
+    if inside or log in daemon.log_files or any(fits(log, each) for each in daemon.log_files):
         return Found(place, log, f"moves: newsyslog in jail {site.jail_of(name)} rotates it")
     return Found(
         place,
         log,
         f"gate: its daemon moves, but services.{name} lists this log in neither logs nor log_files",
     )
+
+
+def _rotated_otherwise(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """logrotate renames what it finds at a log's path, by then a link into the jail."""
+    logs = site.services[name].log_files
+    rows = f"grep -D skip -rnIE '^[^#]*/' {_LOGROTATE}.conf {_LOGROTATE}.d"
+    for path, number, text in map(_parted, _lines(host, rows) if logs else []):
+        for word in (each.strip('"{') for each in text.split()):
+            if any(fits(word, each) for each in logs):
+                yield Found(
+                    f"{path}:{number}",
+                    word,
+                    "gate: logrotate would put a file in the place of the link to the jail's log; "
+                    "take it out there, and give newsyslog.conf a line for it, which moves along",
+                )
 
 
 def _in_configuration(site: Site, name: str, place: str, text: str) -> Iterator[Found]:

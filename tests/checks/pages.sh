@@ -1,6 +1,7 @@
 #!/bin/sh
 # Run on the host: sh -s ADDRESS JAIL PORTS LOWEST HIGHEST MOST [NAME ROOT]...
-# A port is NUMBER, or NUMBER/tls to be asked over TLS; certificates are not verified.
+# A port is NUMBER, or NUMBER/tls to be asked over TLS; certificates are not verified. With @ADDRESS behind
+# it the host's web server is asked there.
 # Asks the host's web server at ADDRESS, the jail's at JAIL, and the host's again, and prints a line
 # for each question: PORT NAME PATH, then STATUS LENGTH HASH LOCATION of each of the three answers.
 # Asked is / of every NAME, and at most MOST files of its directory ROOT and accounts' pages, spread
@@ -49,12 +50,14 @@ awk -v most="$most" '
     END { if (most > n) most = n; for (i = 0; i < most; i++) print line[int(i * n / most)] }
     ' "$work/sample" >>"$work/all"
 
-for port in $ports; do
+for each in $ports; do
+    port=${each%@*}
+    case $each in *@*) here=${each#*@} ;; *) here=$address ;; esac
     while read -r name path; do
         printf 'GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$name" >"$work/asked"
-        ask 1 "$address"
+        ask 1 "$here"
         ask 2 "$jail"
-        ask 3 "$address"
+        ask 3 "$here"
         { opening 1; opening 2; opening 3; } >"$work/heads"
         cd "$work"
         LC_ALL=C sed -i '' "1,/^$cr\\{0,1\\}\$/d" 1 2 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -48,9 +49,13 @@ def test_have_a_uid_of_their_own(host: Any, uids: tuple[int, int]) -> None:
     assert not twice, f"accounts that share a uid; each needs its own: {_listed(twice)}"
 
 
-def test_have_plain_names(host: Any, uids: tuple[int, int]) -> None:
+def test_are_there(host: Any, uids: tuple[int, int]) -> None:
     rows = _rows(host, uids)
     assert rows, f"no account has a uid from {uids[0]} to {uids[1]}: see the uids of the jail"
+
+
+def test_have_plain_names(host: Any, uids: tuple[int, int]) -> None:
+    rows = _rows(host, uids)
     letters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
     odd = [name for name, *_ in rows if not set(name) <= letters or name.isdigit() or not name]
     assert not odd, f"account names that cannot be used in a configuration file: {_listed(odd)}"
@@ -64,6 +69,40 @@ def test_have_homes(host: Any, uids: tuple[int, int]) -> None:
     )
     missing = host.check_output(command).splitlines()
     assert not missing, f"accounts whose home directory does not exist: {_listed(missing)}"
+
+
+_NSSWITCH = "/etc/nsswitch.conf"
+_OWN_FILES = ("files", "compat", "cache", "db")
+"""Sources of nsswitch.conf(5) that are this host's own files; compat is NIS for a line with a +."""
+
+
+def test_are_in_passwd(host: Any, uids: tuple[int, int]) -> None:
+    """A jail gets the accounts of /etc/passwd, and none of a directory (LDAP, NIS)."""
+    said = host.check_output(
+        f"grep -nHE '^[[:space:]]*passwd[[:space:]]*:' {_NSSWITCH}; "
+        "grep -nH '^+' /etc/passwd; echo =; getent passwd | cut -d : -f 1,3; echo =; "
+        "cut -d : -f 1 /etc/passwd"
+    )
+    lines, found, known = (part.split("\n") for part in said.split("=\n", 2))
+    told = [line for line in lines if line.startswith("/etc/passwd:") or _names_others(line)]
+    others = [row.split(":") for row in found if row and row.split(":")[0] not in known]
+    inside = [name for name, uid in others if uids[0] <= int(uid) <= uids[1]]
+    # A directory that lists nobody (sssd does so) may have anybody.
+    unknown = told and not others
+    which = f" ({_listed(inside)})" if inside else ""
+    assert not inside and not unknown, (
+        f"{'; '.join(told) or 'getent passwd'}: accounts{which} come from elsewhere than "
+        "/etc/passwd, and a jail gets those of /etc/passwd alone: their pages and mail would not "
+        "be found there. Put those that own pages or mail into /etc/passwd and /etc/group, with "
+        "their uids, and take the other source out of that line; or leave services whose jails "
+        "have `uids` out of `order`"
+    )
+
+
+def _names_others(line: str) -> bool:
+    """Whether FILE:NUMBER:passwd: SOURCE [STATUS=ACTION] ... names more than the host's files."""
+    sources = re.sub(r"\[[^]]*\]|#.*", " ", line.split(":", 3)[-1]).split()
+    return any(each not in _OWN_FILES for each in sources)
 
 
 def left_out(site: Site, service: str) -> str:

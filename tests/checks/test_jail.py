@@ -5,9 +5,11 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from operations.carried import Ask
+from operations.carried import LOCAL_ETC, Ask, is_in
 from operations.companion import Enabled
 from operations.jail import BASE, LOCAL
+from operations.php import PLACES
+from operations.settings import listed
 from rollout.site import Site
 
 if TYPE_CHECKING:
@@ -85,6 +87,36 @@ def test_has_its_configuration(host: Any, ask: Ask, site: Site, jail: str) -> No
     assert not lost, (
         f"jail {jail} does not have the configuration in {', '.join(lost)}: it is copied when the "
         "jail is built, so undo that step and apply it again"
+    )
+
+
+SUMS = (
+    f"cd {LOCAL_ETC} && {listed(())} | while IFS= read -r each; do "
+    '[ ! -f "$each" ] || printf \'%s\\0\' "$each"; done | xargs -0r cksum'
+)
+
+
+def test_has_what_all_may_read(host: Any, site: Site, jail: str) -> None:
+    """Settings of programs that pages run, as they are on the host. What was adapted to the jail is
+    asked elsewhere.
+    """
+    services = [site.services[each] for each in site.jails[jail].services]
+    companions = [each for name in site.jails[jail].services for each in site.companions(name)]
+    adapted = [path for each in services for path in each.configuration]
+    adapted += [path for each in companions for path in each.configuration]
+    here = host.check_output(SUMS).splitlines()
+    there = host.check_output("jexec %s sh -c %s", jail, SUMS).splitlines()
+    names = {row.split(" ", 2)[2]: row for row in there}
+    lost = []
+    for row in set(here) - set(there):
+        name = row.split(" ", 2)[2]
+        path = f"{LOCAL_ETC}/{name.removeprefix('./')}"
+        kept = is_in(path, [each for one in site.services.values() for each in one.data])
+        if not kept and not (name in names and is_in(path, (*adapted, *PLACES))):
+            lost.append(path)
+    assert not lost, (
+        f"jail {jail} does not have these as the host has them, and programs of pages may read "
+        f"them: {', '.join(sorted(lost)[:10])}: undo that step and apply it again"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 from operations.facts import NEWSYSLOG, of_logs, within
@@ -26,6 +27,25 @@ def test_are_rotated_once(host: Any, site: Site, service: str) -> None:
     assert not lacking, (
         f"newsyslog of jail {jail} has no entry for {', '.join(sorted(lacking))}: nothing would "
         "rotate it"
+    )
+
+
+def test_patterns_are_of_one_service(host: Any, site: Site, service: str) -> None:
+    """An entry of newsyslog moves as a whole: nobody would rotate what else its pattern fits."""
+    daemon = site.services[service]
+    own = (*daemon.log_files, *(f"{each}/" for each in (*daemon.logs, *daemon.data)))
+    ours = of_logs(own, 'ours($1) && $1 ~ /[*?[]/ {print FILENAME ": " $1}')
+    rows = host.check_output(within(ours, " ".join(NEWSYSLOG))).splitlines()
+    others = []
+    for place, _, pattern in (row.partition(": ") for row in rows):
+        there = host.run(f"at={quote(pattern)}; ls -d $at 2>/dev/null").stdout.splitlines()
+        # Old ones have a number behind the name.
+        found = [each for each in there if not each.startswith(own)]
+        others += [f"{place}: {pattern}, which fits {', '.join(found[:3])}, too"] if found else []
+    assert not others, (
+        f"services.{service}: newsyslog rotates its logs by a pattern that has others: "
+        f"{'; '.join(others)}: when they move, nobody would rotate these: give them lines of their "
+        f"own, or name them in services.{service}.log_files if its daemon writes them"
     )
 
 

@@ -66,6 +66,8 @@ def pairs_of(site: Site) -> Iterator[Pair]:
             port, proto = listen.port, listen.proto
             allowed = site.policy.lets(name, owner, port, proto)
             if owner == name:
+                if moved and listen.public and proto == "tcp":
+                    yield Pair(name, proto, wan, port, True)
                 continue
             if moved:
                 yield Pair(name, proto, str(site.jails[owner].address), port, allowed)

@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from ipaddress import ip_network
 from pathlib import PurePosixPath
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from operations import named, rc
-from operations.carried import is_in
+from operations.carried import Ask, is_in
 from operations.facts import jails_of
 from operations.jail import PROGRAMS
 from operations.needs import Listener, Running
@@ -17,6 +18,7 @@ from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
 from steps.carriers import FRESH
 from tests.checks import leading
+from tests.checks.needing import rc_variables
 
 if TYPE_CHECKING:
     from operations.doors import Ways
@@ -132,6 +134,29 @@ def test_kernel_takes_changes(host: Any) -> None:
     )
 
 
+_KEEPING = "schg,uchg,sappnd,uappnd,sunlnk,uunlnk"
+"""The flags of chflags(1) that keep a file from being changed or replaced, by root, too."""
+
+
+def test_configuration_has_no_flags(host: Any, site: Site) -> None:
+    """What Cellblock changes on the host, and what it copies into jails and adapts there: tar(1)
+    and cp(1) keep flags, and rm(1) would not remove the jail any more.
+    """
+    names = [name for jail in site.built for name in site.jails[jail].services]
+    services = [site.services[name] for name in names]
+    companions = [each for name in names for each in site.companions(name)]
+    places = [path for each in services for path in (*each.configuration, *each.log_files)]
+    places += [path for each in companions for path in each.configuration]
+    words = " ".join(map(quote, dict.fromkeys(["/etc", "/usr/local/etc", *places])))
+    found = host.run(f"find -H -x {words} -flags +{_KEEPING} 2>/dev/null").stdout.splitlines()
+    named = ", ".join(found[:5]) + f" and {len(found) - 5} more" * (len(found) > 5)
+    assert not found, (
+        f"these files have a flag that keeps even root from changing or copying them whole "
+        f"({named}; ls -lo shows it): until everything has moved, take it off: chflags "
+        f"no{_KEEPING.replace(',', ',no')} {' '.join(map(quote, found[:5]))}"
+    )
+
+
 def test_rules_of_the_host_let_ours_work(firewall: HostFirewall, ways: Ways) -> None:
     """What the host's own rules deny is denied after the move, and what they let in is let in."""
     found = firewall.obstacles(ways)
@@ -189,6 +214,46 @@ def test_rcvar_is_what_the_script_reads(host: Any, site: Site, service: str) -> 
     assert wanted.rcvar in reads, (
         f'services.{service}.rcvar = "{wanted.rcvar}" is not a variable that {wanted.rc} reads: '
         f"expected {' or '.join(dict.fromkeys(reads))}"
+    )
+
+
+def test_daemon_is_enabled(host: Any, site: Site, service: str) -> None:
+    """In its jail it starts at boot. One that something else starts would come back here, too."""
+    wanted = site.services[service]
+    # sendmail's script has several variables, and tells of the first.
+    said = host.run(
+        "service %s enabled || sysrc -n %s | grep -Eiqx 'yes|true|on|1'", wanted.rc, wanted.rcvar
+    )
+    assert said.rc == 0, (
+        f"services.{service}: {wanted.rc} runs, and {wanted.rcvar} is not YES in rc.conf, so it "
+        "was started by hand, or by something that Cellblock does not know (rc.local, cron): that "
+        "would start it on the host again, beside the one in the jail. Take it out there, and "
+        f"enable it: sysrc {wanted.rcvar}=YES"
+    )
+
+
+_OTHERS = {
+    "apache24_profiles": r".+",
+    "apache24_flags": r"(?<!\S)-(?!f ?/usr/local/etc/apache24/httpd.conf(?!\S))[fdCc]\s*\S+",
+    "dovecot_config": r"(?!/usr/local/etc/dovecot/dovecot[.]conf$).+",
+    "sendmail_flags": r"(?<!\S)-C\s*\S+",
+    "php_fpm_flags": r"(?<!\S)(-[ycp]|--(fpm-config|php-ini|prefix))[\s=]*\S+",
+}
+"""rc variables by which a daemon reads another configuration than its package's, or several do:
+the scripts of the ports (www/apache24, mail/dovecot, lang/php83), rc.sendmail(8)."""
+
+
+def test_daemon_reads_the_usual_configuration(ask: Ask, site: Site, service: str) -> None:
+    """Cellblock reads that one, and adapts it. named and MySQL have checks of their own."""
+    told = [
+        f"{each.place}: {each.name}={each.value}"
+        for each in rc_variables(ask, site, service)
+        if each.name in _OTHERS and re.search(_OTHERS[each.name], each.value)
+    ]
+    assert not told, (
+        f"services.{service}: {'; '.join(told)}: its daemon reads another configuration than that "
+        "of its package, or several daemons do, and Cellblock reads and adapts that one alone: "
+        f"put it into the usual file, without this variable, or take {service} out of `order`"
     )
 
 

@@ -13,6 +13,7 @@ from operations.carried import Ask, Further, has_space, is_in
 from operations.companion import Enabled
 from operations.facts import Rotated
 from operations.jail import PROGRAMS
+from operations.needs import Listener
 from rollout.site import Site
 from steps.carriers import FRESH
 from tests.checks import arrived, leading, outsiders
@@ -215,12 +216,19 @@ def test_no_sessions_are_in_tmp(host: Any) -> None:
     )
 
 
-def test_jail_sends_the_same_pages(host: Any, ask: Ask, site: Site, service: str) -> None:
-    """By pages.sh beside this file, in one round trip, while both daemons run."""
+def test_jail_sends_the_same_pages(
+    host: Any, ask: Ask, listening: list[Listener], site: Site, service: str
+) -> None:
+    """By pages.sh beside this file, in one round trip, while both daemons run. Behind a proxy of
+    the host Apache may listen at 127.0.0.1 alone.
+    """
     jail, wan = site.jail_of(service), str(site.host.wan_address)
     lines = ask(apache.Directives, places=site.services[service].configuration).lines
     listens = {each.port: each.has_certificate for each in site.services[service].pages}
-    ports = [f"{port}/tls" if tls else str(port) for port, tls in listens.items()]
+    ports = [
+        f"{port}{'/tls' * tls}{at_loopback_alone(listening, port, wan)}"
+        for port, tls in listens.items()
+    ]
     given = [wan, str(site.jails[jail].address), " ".join(ports)]
     given += map(str, (*(site.jails[jail].uids or (0, -1)), _SAMPLE))
     for name, pages in apache.virtual_hosts(lines, wan).items():
@@ -245,6 +253,13 @@ def test_jail_sends_the_same_pages(host: Any, ask: Ask, site: Site, service: str
         f"{len(wrong)} of {len(rows)} pages are not the same: {'; '.join(wrong[:10])} "
         f"({varying} pages vary on the host itself: of these only the status is compared)"
     )
+
+
+def at_loopback_alone(listening: Sequence[Listener], port: int, wan: str) -> str:
+    """ "@ADDRESS" of this host, if nobody could ask this port at its public address."""
+    at = [each.address for each in listening if each.port == port and "4" in each.proto]
+    local = [each for each in at if each.startswith("127.")]
+    return f"@{local[0]}" if local and not {"*", wan} & {*at} else ""
 
 
 def _url(port: str, name: str) -> str:

@@ -129,6 +129,8 @@ def _with_public_address(site: Site) -> Site:
 
 
 CASES = [
+    broken("accounts::are_there", "pw userdel user001", uids=(1001, 1001)),
+    broken("accounts::are_in_passwd", "echo 'passwd: files ldap' >> /etc/nsswitch.conf", uids=UIDS),
     broken("accounts::have_a_uid_of_their_own", _account("x:*:1001:1::/x:/bin/sh"), uids=UIDS),
     broken("accounts::have_plain_names", _account("a b:*:1500:1::/x:/bin/sh"), uids=UIDS),
     broken("accounts::have_homes", "rm -r /usr/home/user001", uids=UIDS),
@@ -141,12 +143,24 @@ CASES = [
         service="bind",
     ),
     broken(
+        "dependents::all_keep_working",
+        "mkdir -p /usr/local/scripts && echo 'rndc reload' > /usr/local/scripts/zones.sh && "
+        "chmod +x /usr/local/scripts/zones.sh && "
+        "echo '15 4 * * * /usr/local/scripts/zones.sh >/dev/null' >> /var/cron/tabs/root",
+        service="bind",
+    ),
+    broken(
         "dependents::none_are_found",
         "echo '* * * * * root service named reload' >> /etc/crontab",
         service="bind",
     ),
     lacking("service::command_reaches_the_jail", service="web"),
     lacking("logs::are_rotated_once", service="web"),
+    broken(
+        "logs::patterns_are_of_one_service",
+        "touch /var/log/auth.log && echo '/var/log/*.log* 640 7 * @T00 GB' >> /etc/newsyslog.conf",
+        service="web",
+    ),
     lacking("logs::are_readable_on_the_host", service="web"),
     lacking("egress::offload_is_off", at_boot=f"{RULES}/egress.ifconfig"),
     lacking("egress::nat_skips_the_hosts_own_packets"),
@@ -178,6 +192,7 @@ CASES = [
         jail="web",
         ready="false",
     ),
+    lacking("jail::has_what_all_may_read", jail="web"),
     lacking("jail::finds_names_as_the_host", jail="web"),
     lacking("jail::has_the_time_of_the_host", jail="web"),
     lacking("jail::reaches_localhost_of_the_host", jail="web", service="mysql"),
@@ -533,6 +548,13 @@ CASES = [
     replace(
         lacking("preflight::rcvar_is_what_the_script_reads", service="web"),
         site=_with("web", rcvar="web_enable"),
+    ),
+    broken("preflight::configuration_has_no_flags", "chflags schg /etc/login.conf"),
+    broken("preflight::daemon_is_enabled", "sysrc named_enable=NO", service="bind"),
+    broken(
+        "preflight::daemon_reads_the_usual_configuration",
+        "sysrc apache24_profiles='www intern'",
+        service="web",
     ),
     broken("preflight::daemon_is_in_no_service_jail", "sysrc svcj_all_enable=YES", service="bind"),
     broken(

@@ -14,6 +14,20 @@ def _of(uids: tuple[int, int], then: str) -> str:
     return f"awk -F: '$3 >= {uids[0]} && $3 <= {uids[1]} {then}' /etc/passwd"
 
 
+def are_there(site: Site, uids: tuple[int, int]) -> Iterator[Look]:
+    yield Look(_of(uids, "{print $1; exit}"), ANY)
+
+
+def are_in_passwd(site: Site, uids: tuple[int, int]) -> Iterator[Look]:
+    """NIS and LDAP are sources that a jail does not have."""
+    files = "files|compat|cache|db|[[].*[]]"
+    others = (
+        f"grep -E '^[[:space:]]*passwd:' /etc/nsswitch.conf | grep -vE ':([[:space:]]+({files}))*$'"
+    )
+    yield Look(others)
+    yield Look("grep '^+' /etc/passwd")
+
+
 def have_a_uid_of_their_own(site: Site, uids: tuple[int, int]) -> Iterator[Look]:
     yield Look(f"{_of(uids, '{print $3}')} | sort | uniq -d")
 

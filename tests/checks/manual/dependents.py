@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from operations.command import Look
 from rollout.site import Site
-from tests.checks.naming import PLACES, daemon_words, own, words
+from tests.checks.naming import CALLED, PLACES, daemon_words, own, words
 
 
 def all_keep_working(site: Site, service: str) -> Iterator[Look]:
@@ -22,6 +22,6 @@ def _naming(site: Site, wanted: list[str]) -> str:
     patterns = " ".join(f"-e '{word}'" for word in wanted)
     ours = " ".join(f"-e '^{path}'" for path in own(site))
     return (
-        f"grep -D skip -rnIsF {patterns} {PLACES} | grep -v {ours} "
+        f"grep -D skip -rnIsF {patterns} {PLACES} $({CALLED}) | grep -v {ours} "
         "| grep -v ':[0-9]*:[[:space:]]*#' | cut -d: -f1,2"
     )

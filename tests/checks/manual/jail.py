@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
+from operations.carried import LOCAL_ETC
 from operations.command import ANY, Look
 from operations.doors import Ways
 from operations.jail import BASE
 from rollout.site import Site
+from tests.checks import test_jail
 
 
 def runs(site: Site, jail: str) -> Iterator[Look]:
@@ -55,6 +58,23 @@ def has_its_configuration(site: Site, jail: str) -> Iterator[Look]:
     ]
     there = f'[ ! -e "$each" ] || jexec {jail} test -e "$each" || echo "$each"'
     yield Look(f"sh -c 'for each in {' '.join(paths)}; do {there}; done'")
+
+
+def has_what_all_may_read(site: Site, jail: str) -> Iterator[Look]:
+    """Files that were adapted to the jail differ, and do not count."""
+    services = [site.services[name] for name in site.jails[jail].services]
+    adapted = [path for each in services for path in each.configuration]
+    adapted += [path for each in site.services.values() for path in each.data]
+    known = " ".join(
+        f"-e ' [.]{path.removeprefix(LOCAL_ETC)}/'"
+        for path in adapted
+        if path.startswith(LOCAL_ETC)
+    )
+    there = f"jexec {jail} sh -c {quote(test_jail.SUMS)}"
+    yield Look(
+        f"{{ {there}; {there}; ({test_jail.SUMS}); }} | sort | uniq -u | "
+        f"grep -v -e '[.]/php' {known}"
+    )
 
 
 def has_what_is_mounted_below(site: Site, jail: str) -> Iterator[Look]:

@@ -56,6 +56,14 @@ def kernel_takes_changes(site: Site) -> Iterator[Look]:
     yield Look("sysrc -n kern_securelevel_enable 2>/dev/null | grep -i yes")
 
 
+def configuration_has_no_flags(site: Site) -> Iterator[Look]:
+    services = [site.services[name] for jail in site.built for name in site.jails[jail].services]
+    places = [path for each in services for path in (*each.configuration, *each.log_files)]
+    words = " ".join(map(quote, dict.fromkeys(["/etc", "/usr/local/etc", *places])))
+    flags = "schg,uchg,sappnd,uappnd,sunlnk,uunlnk"
+    yield Look(f"find -H -x {words} -flags +{flags} 2>/dev/null")
+
+
 def rules_of_the_host_let_ours_work(site: Site, ways: Ways) -> Iterator[Look]:
     """These pages are for a host whose ipfw has no rules of its own; others need a plan."""
     yield Look("ipfw list 2>/dev/null | grep -v '^65535 '")
@@ -83,6 +91,18 @@ def ports_are_forwarded_where_the_daemon_listens(
 def rcvar_is_what_the_script_reads(site: Site, service: str) -> Iterator[Look]:
     wanted = site.services[service]
     yield Look(f"service {wanted.rc} rcvar | grep '^{wanted.rcvar}='", f"{wanted.rcvar}={ANY}")
+
+
+def daemon_is_enabled(site: Site, service: str) -> Iterator[Look]:
+    yield Look(f"service {site.services[service].rc} enabled && echo yes", "yes")
+
+
+def daemon_reads_the_usual_configuration(site: Site, service: str) -> Iterator[Look]:
+    """No option for another file, and no list of several daemons."""
+    name = site.services[service].rcvar.removesuffix("_enable")
+    yield Look(
+        f"sysrc -qin {name}_profiles {name}_config; sysrc -qin {name}_flags | grep -e -[fdCc]"
+    )
 
 
 def daemon_is_in_no_service_jail(site: Site, service: str) -> Iterator[Look]:

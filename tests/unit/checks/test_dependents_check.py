@@ -122,6 +122,37 @@ def test_what_becomes_of_a_line(host: Host, path: str, text: str, becomes: str) 
     assert found(host) == ([f"{path}:2: {becomes}"] if becomes else [])
 
 
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ("/var/log/httpd-access.log {", "/var/log/httpd-access.log"),
+        ('"/var/log/cron" "/var/log/httpd-*.log"', "/var/log/httpd-*.log"),
+        ("# /var/log/httpd-error.log", ""),
+        ("/var/log/*/access.log {", ""),
+    ],
+)
+def test_logrotate_would_replace_the_links_to_logs(host: Host, said: str, word: str) -> None:
+    host.holds("/usr/local/etc/logrotate.d/apache", f"{said}\n")
+    assert [line.partition("; ")[0] for line in found(host)] == (
+        [
+            f"/usr/local/etc/logrotate.d/apache:1: {word}: gate: logrotate would put a file in the "
+            "place of the link to the jail's log"
+        ]
+        if word
+        else []
+    )
+
+
+def test_newsyslogs_entry_with_a_pattern_moves(host: Host) -> None:
+    host.holds(
+        "/etc/newsyslog.conf.d/a.conf", f"/var/log/httpd-*.log www:www 640 7 * @T00 GB {PID} 30\n"
+    )
+    assert found(host) == [
+        "/etc/newsyslog.conf.d/a.conf:1: /var/log/httpd-*.log: moves: newsyslog in jail web "
+        "rotates it"
+    ]
+
+
 def test_each_word_of_a_line_has_its_own_end(host: Host) -> None:
     host.holds("/root/bin/renew", "service apache24 reload; apachectl -t\n")
     assert found(host) == [

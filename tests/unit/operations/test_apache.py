@@ -20,7 +20,7 @@ from operations.apache import (
     unclear,
     virtual_hosts,
 )
-from operations.carried import Further, Named, _folder_copied, brought, is_in, table
+from operations.carried import Further, Named, There, _folder_copied, brought, is_in, table
 from operations.command import NewFile
 from operations.facts import IsDirectory, MountedBelow, State
 from operations.facts import Path as At
@@ -121,6 +121,22 @@ def test_what_does_not_count_is_not_found(line: str, data: Path) -> None:
 def test_what_define_says_stands_in_paths(conf: str, data: Path) -> None:
     found = named(data.parent, conf.format(data))
     assert [each for each in found if each.endswith("pages")] == [str(data / "pages")]
+
+
+def test_lines_are_read_as_many_hands_leave_them(data: Path) -> None:
+    """Single quotes, continued lines, capitals, Latin-1, and the line ends of Windows."""
+    extra = data.parent / "apache24" / "extra"
+    extra.mkdir(parents=True)
+    (extra / "more.conf").write_bytes(
+        f"# M\xfcller \\\r\nDocumentRoot {data}\r\nDOCUMENTROOT\t'{data}/two words'\r\n"
+        f"CustomLog \\\r\n  {data}/logs/a \\\r\n  combined\r\n".encode("latin-1")
+    )
+    found = named(data.parent, f"DocumentRoot \\\n  {data}/pages\nInclude apache24/extra/*.conf")
+    assert {path: each.said for path, each in found.items() if str(data) in path} == {
+        f"{data}/pages": f"{extra.parent}/httpd.conf:2",
+        f"{data}/two words": f"{extra}/more.conf:3",
+        f"{data}/logs": f"{extra}/more.conf:4",
+    }
 
 
 def test_a_variable_of_the_environment_is_told(data: Path) -> None:
@@ -297,6 +313,19 @@ def test_the_table_shows_what_is_named_and_what_is_mounted_in_it() -> None:
         "/data/pages\t/j/web/root/data/pages\tnullfs\trw\t0\t0",
         "/data/pages/ann\t/j/web/root/data/pages/ann\tnullfs\trw\t0\t0",
     ]
+
+
+def test_what_the_jail_has_behind_its_link_home_is_not_mounted_again() -> None:
+    """A mount there would be one over itself (EDEADLK): the jail's /home is that link, too."""
+    said = There.read(["= directory /home/ann/pages", "~ /data/home/ann/pages /home/ann/pages"])
+    [named] = said.named([("/home/ann/pages", "httpd.conf:1")])
+
+    class Names:
+        def named(self, ask: Any) -> tuple[Named, ...]:
+            return (named,)
+
+    assert Further((Names(),), ("/data/home",), "/usr/jails").shown(no_host) == []
+    assert Further((Names(),), ("/data/www",), "/usr/jails").shown(no_host) == [named]
 
 
 def test_home_may_be_a_link_to_usr_home() -> None:

@@ -53,7 +53,8 @@ def test_the_text_of_a_tree() -> None:
     assert do == (
         f"mkdir -p {points} && cd /j/web/root && install -d -m 1777 tmp var/tmp "
         "&& install -d -m 750 root && install -d -m 755 etc "
-        "&& if [ -L /home ]; then ln -s usr/home home; fi && chmod 700 /j/web"
+        '&& if [ -L /home ] && [ ! -e home ]; then ln -s "$(readlink /home)" home; fi '
+        "&& chmod 700 /j/web"
     )
     assert undo == (
         "if [ -d /j/web ] || [ -d /j/web.shown ]; then ! mount -p | awk '{print $2}' "
@@ -130,6 +131,30 @@ def test_what_is_written_into_a_jails_tree_is_undone_with_the_tree() -> None:
     assert [undo for _, undo in configuration()] == [":", ":", ":"]
 
 
+@pytest.mark.parametrize(
+    ("mailer", "sends", "comes"),
+    [
+        ("sendmail\t/usr/libexec/dma\n", True, {"dma.conf", "auth.conf"}),
+        ("sendmail\t/usr/libexec/dma\n", False, set()),
+        ("sendmail\t/usr/libexec/sendmail/sendmail\n", True, set()),
+    ],
+)
+def test_a_jail_whose_mail_goes_out_by_dma_has_its_configuration(
+    tmp_path: LocalPath, mailer: str, comes: set[str], *, sends: bool
+) -> None:
+    etc, into = tmp_path / "etc", tmp_path / "jail"
+    for folder in (etc / "dma", etc / "mail", into):
+        folder.mkdir(parents=True)
+    (etc / "mail" / "mailer.conf").write_text(mailer)
+    for name in ("dma.conf", "auth.conf"):
+        (etc / "dma" / name).write_text("x")
+        (etc / "dma" / name).chmod(0o640)
+    do = reversible(jail.configuration, root="/j/web", sends=sends)[0].do
+    done = typed(do.replace("cd /etc", f"cd {etc}").replace("/j/web/etc", str(into)), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {each.name for each in into.glob("dma/*")} == comes
+
+
 def test_secrets_of_the_host_stay_out_of_a_jails_etc(tmp_path: LocalPath) -> None:
     etc, jails = tmp_path / "etc", tmp_path / "jail"
     for secret in ("master.passwd", "spwd.db", "passwd", "rc.conf", "fstab", "crontab", "opiekeys"):
@@ -195,11 +220,13 @@ def test_a_jail_has_the_secrets_that_its_own_services_name(
 
 ACCOUNTS = """\
 # $FreeBSD$
+
 root:$6$hash:0:0::0:0:Charlie &:/root:/bin/csh
 mysql:*:88:88:daemon:0:0:MySQL Daemon:/var/db/mysql:/usr/sbin/nologin
 nobody:*:65534:65534::0:0:Unprivileged user:/nonexistent:/usr/sbin/nologin
 alice:$6$hash:1001:1001::0:0:User &:/home/alice:/bin/sh
 bob:$6$hash:2001:2001::0:0:User &:/home/bob:/bin/sh
++:::::::::
 """
 
 
@@ -222,7 +249,7 @@ def test_accounts_of_a_jail_have_no_password(
     done = typed(do, tmp_path, pwd_mkdb="echo $*")  # noqa: S106 # a stub, not a password
     assert done.returncode == 0, done.stderr
     made = tmp_path / "jail" / "master.passwd"
-    rows = [row.split(":") for row in made.read_text().splitlines() if not row.startswith("#")]
+    rows = [row.split(":") for row in made.read_text().splitlines()]
     assert [row[0] for row in rows] == names
     assert {row[1] for row in rows} == {"*"}
     assert all(len(row) == 10 for row in rows)
@@ -356,7 +383,21 @@ def readdressed(directory: LocalPath, *addresses: str) -> None:
         ("Listen 203.0.113.2", "Listen 10.80.0.4"),
         ("#Listen 203.0.113.2:80", "#Listen 203.0.113.2:80"),
         ("listen = 127.0.0.1:9000", "listen = 127.0.0.1:9000"),
-        ("<VirtualHost 203.0.113.2:80>", "<VirtualHost 203.0.113.2:80>"),
+        ("<VirtualHost 203.0.113.2:80>", "<VirtualHost 203.0.113.2:80 10.80.0.4:80>"),
+        (
+            "<virtualhost 203.0.113.2 203.0.113.3:443>",
+            "<virtualhost 203.0.113.2 203.0.113.3:443 10.80.0.4>",
+        ),
+        ("<VirtualHost *:80>", "<VirtualHost *:80>"),
+        ("<VirtualHost 203.0.113.3:80>", "<VirtualHost 203.0.113.3:80>"),
+        (
+            "Listen 80\n<VirtualHost 127.0.0.1:80>\n</VirtualHost>",
+            "Listen 80\n<VirtualHost 127.0.0.1:80>\n</VirtualHost>",
+        ),
+        (
+            "<VirtualHost 127.0.0.1:8080>\n</VirtualHost>\nListen 127.0.0.1:8080",
+            "<VirtualHost 127.0.0.1:8080 10.80.0.4:8080>\n</VirtualHost>\nListen 10.80.0.4:8080",
+        ),
         ("bind-address = 203.0.113.2", "bind-address = 10.80.0.4"),
         ("bind_address=203.0.113.2", "bind_address=10.80.0.4"),
         ("bind-address = 203.0.113.25", "bind-address = 203.0.113.25"),

@@ -139,6 +139,31 @@ def test_which_entries_are_ours(etc: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("pattern", "is_ours"),
+    [
+        ("/var/log/httpd-*.log", True),
+        ("/var/log/httpd-?ccess.log", True),
+        ("/var/log/httpd-[!e]*.log", True),
+        ("/var/log/*", True),
+        ("/var/*/ssl*", False),
+        ("/var/log/apach?/*.log", True),
+        ("/var/log/*/access.log", True),
+        ("/var/log/httpd*log.old", False),
+        ("/var/log/httpd-accessXlog", False),
+        ("/var/log/maill*", False),
+    ],
+)
+def test_an_entry_with_a_pattern_is_for_what_it_fits(
+    etc: Path, pattern: str, *, is_ours: bool
+) -> None:
+    """The flag G of newsyslog.conf(5); a * fits no slash."""
+    (etc / "newsyslog.conf").write_text(f"{pattern} www:www 640 7 * @T00 GB /a.pid\n")
+    asked = Rotated().command(logs=[LOG, f"{SHARED}/"])
+    found = Rotated().process(run(asked, etc).splitlines())
+    assert (f"{etc}/newsyslog.conf: {pattern}" in found) is is_ours
+
+
 def test_a_new_jail_rotates_what_is_its_own_alone(etc: Path) -> None:
     [command] = reversible(logs.rotated_in_jail, root="/j/root", logs=[LOG], shared=[SHARED])
     root = etc.parent / "root"

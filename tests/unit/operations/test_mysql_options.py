@@ -13,14 +13,17 @@ from operations.mysql import Option, Options, Setting, Settings, Tables, named
 AWKS = [awk for awk in ("awk", "mawk", "gawk", "original-awk") if shutil.which(awk)]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("awk", AWKS)
-def test_what_the_server_reads(tmp_path: Path, awk: str) -> None:
+def test_what_the_server_reads(tmp_path: Path, awk: str, end: str) -> None:
+    """Editors of Windows leave other line ends, which MySQL takes for blanks (my_default.cc)."""
     data = tmp_path / "data"
     data.mkdir()
     (tmp_path / "my.cnf").write_text(
         f"[client]\npassword = {data}\n[mysqld]\ntmpdir = {data}:/nosuch/at/all\n"
         f'ssl_cert="{data}/new.pem"\n# datadir = {data}\nbasedir = /usr\nskip-networking\n'
-        f"!includedir {data}\n[mysqldump]\nssl-ca = {data}\n"
+        f"!includedir {data}\n[mysqldump]\nssl-ca = {data}\n",
+        newline=end,
     )
     asked = Options().command(places=[str(tmp_path)]).replace("-exec awk", f"-exec {awk}")
     said = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, check=True).stdout
