@@ -54,7 +54,7 @@ async def _nc(host: Host, call: Call) -> Reply:
         raise Unknown(f"{usage}\n", 1)
     port = int(rest[1])
     if "l" in found:
-        host.offers[rest[0], port] = len(await call.stdin())
+        host.offers[rest[0], port] = (len(await call.stdin()), call.pid)
         return Reply()
     address = _resolve(host, call, rest[0]) or ""
     if not address:

@@ -34,6 +34,8 @@ def sockstat(host: Host, call: Call) -> Reply:
             continue
         lines += _internet(daemon, found) if inet else []
         lines += _unix(daemon) if unix else []
+    if inet and not call.rootdir.name and wanted in ("", "0"):
+        lines += _offered(host, found)
     return Reply(("" if "q" in found else HEADER) + "".join(f"{line}\n" for line in lines))
 
 
@@ -51,6 +53,13 @@ def _internet(daemon: Daemon, found: dict[str, str]) -> Iterator[str]:
                     f"{user:<8.8} {daemon.kind.process:<10.10} {pid:<5} {socket.fd:<2} "
                     f"{socket.proto:<6} {local:<21} *:*"
                 )
+
+
+def _offered(host: Host, found: dict[str, str]) -> Iterator[str]:
+    """Listeners of nc(1)."""
+    for (address, port), (_, pid) in host.offers.items():
+        if _wanted(Socket("tcp4", address, port, 3), found):
+            yield f"root     nc         {pid:<5} 3  tcp4   {f'{address}:{port}':<21} *:*"
 
 
 def _wanted(socket: Socket, found: dict[str, str]) -> bool:

@@ -103,9 +103,8 @@ def given(host: Host, address: str, port: int) -> int | None:
         return 0
     target = (way.packet.target, way.packet.target_port)
     there = (way.next_hop, way.next_port) if way.kind == "fwd" else target
-    if there not in offers or not _answer_arrives(host, packet, way, offers[there]):
-        return 0
-    return offers[there]
+    length, _ = offers.get(there, (0, 0))
+    return length if length and _answer_arrives(host, packet, way, length) else 0
 
 
 def taken(host: Host, source: str, address: str, port: int, length: int = 0) -> int | None:

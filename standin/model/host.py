@@ -38,8 +38,9 @@ class Host:
         self.reapers: set[int] = set()
         # Process -> the user that chroot -u started it as: some machines have only one user.
         self.acting: dict[int, int] = {}
-        # In bytes: what nc -l would send at an address and port, what nc sent to a port outside.
-        self.offers: dict[tuple[str, int], int] = {}
+        # What nc -l would send at an address and port, in bytes, and its pid.
+        self.offers: dict[tuple[str, int], tuple[int, int]] = {}
+        # What nc sent to a port outside, in bytes.
         self.sent: dict[int, int] = {}
         self._logs: dict[str, TextIO] = {}
         self._last_jid = 0

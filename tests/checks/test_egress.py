@@ -15,6 +15,12 @@ BLOCKS = 64  # of 64 KiB; a stalled upload ends after one of them
 WANTED = BLOCKS * 65536
 LIMIT = 20.0  # seconds for one transfer
 ZEROS = f"dd if=/dev/zero bs=64k count={BLOCKS}"
+# At a forwarded port that nobody listens at yet, a SYN stays unanswered, and the next comes seconds
+# later: a box's forwarder sends it after 6 s and after 18 (seen on 15.0, emulated).
+_LISTENS = (
+    "n=0; until sockstat -4lq -P tcp -p {port} | grep -q . || [ $n -ge 50 ]; do"
+    " n=$((n+1)); sleep 0.1; done"
+)
 
 
 def test_offload_is_off(host: Any, interfaces: dict[str, str], site: Site, at_boot: str) -> None:
@@ -89,7 +95,7 @@ def test_download_works(host: Any, site: Site, outside: Outside) -> None:
     """Through a forwarded port, from a listener that the host runs on the jail's address."""
     address, port = site.jails[site.built[0]].address, site.egress.probe_port
     give = f"timeout --foreground {LIMIT:.0f} nc -N -l {address} {port}"
-    at_once(host, f"({ZEROS} 2>/dev/null | {give} >/dev/null 2>&1 &)")
+    at_once(host, f"({ZEROS} 2>/dev/null | {give} >/dev/null 2>&1 &); {_LISTENS.format(port=port)}")
     got = outside.read(str(site.host.wan_address), int(port or 0), LIMIT)
     assert got.bytes == WANTED, (
         f"download through the forwarded port {port}: expected {WANTED} bytes within "
