@@ -20,7 +20,7 @@ from survey import network
 from survey.daemons import Daemon, by_script, ports, seen
 from survey.draft import Draft, Question, Stranger
 from survey.facts import Account
-from survey.host import APACHE, Host
+from survey.host import Host
 from survey.services import KNOWN, SUBJECTS
 
 FIRST = ("preflight", "base", "network", "traffic", "egress")
@@ -163,7 +163,7 @@ def _homes(host: Host, draft: Draft) -> None:
     span = [min(uids), high]
     told = f"/etc/passwd: {len(uids)} accounts from {min(uids)} to {max(uids)}, with room for more"
     wanted = {"mail": "where mail is read and delivered"}
-    if reason := _served(host):
+    if reason := _served(host, draft.get("services.web", "configuration", [])):
         wanted["web"] = reason
     for jail, why in wanted.items():
         if f"jails.{jail}" not in draft.tables:
@@ -178,9 +178,9 @@ def _homes(host: Host, draft: Draft) -> None:
     _mysql_socket(draft)
 
 
-def _served(host: Host) -> str:
+def _served(host: Host, places: list[str]) -> str:
     """Why the web server needs homes; "" if nothing says so."""
-    said: apache.Said = host.ask(apache.Directives, places=(APACHE,))
+    said: apache.Said = host.ask(apache.Directives, places=tuple(places))
     inside = [each.real for each in host.people] + [each.home for each in host.people]
     for line in said.lines:
         if line.directive == "userdir" and apache.user_directories([line]):

@@ -31,7 +31,7 @@ from rollout.probe.outside import watches
 from rollout.site import Site
 from steps import carriers
 from steps.carriers import FRESH
-from survey.draft import Draft, jail_of
+from survey.draft import Draft, is_plain, jail_of
 from survey.drafting import JAILS, policy
 from survey.facts import Kinds
 from survey.host import Host
@@ -114,6 +114,8 @@ def _named(host: Host, there: Site, service: str) -> list[Named]:
 def _added(draft: Draft, service: str, need: Need, there: dict[str, str]) -> bool:
     """Whether a line was added to the draft that meets the need."""
     table, jail = f"services.{service}", f"jails.{jail_of(draft, service)}"
+    if not is_plain(need.what):
+        return False
     if need.kind == "log":
         return draft.add(table, "log_files", [need.what], need.said)
     if need.kind == "socket":
@@ -154,7 +156,7 @@ def _below(tree: str, path: str) -> str:
 
 
 def _mounted(draft: Draft, jail: str, folder: str, seen: str) -> bool:
-    if folder in _UNTOUCHED or not folder.startswith("/"):
+    if folder in _UNTOUCHED or not is_plain(folder):
         return False
     return draft.add(jail, "mounts", [{"source": folder}], seen)
 
@@ -163,7 +165,6 @@ def _mounted(draft: Draft, jail: str, folder: str, seen: str) -> bool:
 _OF_THE_MOMENT = (
     "preflight::host_runs_a_supported_freebsd",
     "preflight::login_is_root",
-    "preflight::public_ports_answer_here",
     "preflight::file_system_has_room",
     "service::runs_on_host",
     "service::presents_the_same_certificate",

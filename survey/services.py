@@ -12,7 +12,7 @@ from typing import Any
 from operations import apache, named, php
 from operations.carried import is_in
 from survey.daemons import Daemon, ports, seen
-from survey.draft import Draft, Question
+from survey.draft import Draft, Question, is_plain
 from survey.facts import CLIENT, Kinds, NamedConf, RootsMySQL, Zones
 from survey.host import APACHE, NAMED, Host
 from tests.checks import named_conf
@@ -81,7 +81,7 @@ def _bind(host: Host, daemon: Daemon, draft: Draft) -> None:
         each
         for each in folders
         if there.get(each) == "directory" and each != NAMED and each not in _FRESH
-        if not is_in(each, ("/var/run",))
+        if is_plain(each) and not is_in(each, ("/var/run",))
     ]
     outer = sorted(e for e in kept if not is_in(e, [other for other in kept if other != e]))
     said = "; ".join(f"{folders[each]}" for each in outer)
@@ -118,9 +118,9 @@ def _mysql(host: Host, daemon: Daemon, draft: Draft) -> None:
         [each for each in places_ if host.kinds.get(each) == "directory"],
         "the port's directory of option files",
     )
-    draft.put(table, "data", [_as_led(host, data)] if data else [], said)
+    draft.put(table, "data", [_as_led(host, data)] if is_plain(data) else [], said)
     socket = [path for pid, path in host.running.unix if pid in daemon.pids and path[:1] == "/"]
-    socket = [each for each in socket if "mysqlx" not in each]
+    socket = [each for each in socket if "mysqlx" not in each and is_plain(each)]
     if socket:
         draft.put(table, "socket", socket[0], "sockstat -u: the server listens there")
     draft.put(table, "names", ["mysqld_safe"], "the programs of the port that start and stop it")
@@ -155,7 +155,7 @@ _WWW = "/usr/local/www"
 
 
 def _web(host: Host, daemon: Daemon, draft: Draft) -> None:
-    said: apache.Said = host.ask(apache.Directives, places=(APACHE,))
+    places, said = _apaches(host)
     sites = [line for line in said.lines if line.directive == "servername"]
     inside = _first_of_virtual_host(said.lines) or next(iter(sites), None)
     name = {}
@@ -165,7 +165,13 @@ def _web(host: Host, daemon: Daemon, draft: Draft) -> None:
     table = _described(host, daemon, draft, "web", entries=entries, user=daemon.user)
     if name and inside:
         draft.put(table, "ports", entries, f"{seen(daemon)}; name: {inside.place}")
-    draft.put(table, "configuration", [APACHE], "the port's directory of httpd.conf")
+    told = [place for path, place in apache.includes(said.lines) if path in places]
+    draft.put(
+        table,
+        "configuration",
+        list(places),
+        "; ".join(["the port's directory of httpd.conf", *told]),
+    )
     served = dict(apache.pages(said.lines))
     pages = {path: place for path, place in served.items() if is_in(path, [_WWW])}
     if pages or host.kinds.get(_WWW):
@@ -175,13 +181,26 @@ def _web(host: Host, daemon: Daemon, draft: Draft) -> None:
     if fpm is None:
         fpm = next((e for e in host.scripts if e.name.startswith("php_fpm")), None)
     if fpm:
-        places = [each for each in php.PLACES[2:] if each in host.kinds]
+        own = [each for each in php.PLACES[2:] if each in host.kinds]
         draft.put(
             table,
             "companions",
-            [{"rc": fpm.name, "rcvar": fpm.rcvar, "configuration": places}],
+            [{"rc": fpm.name, "rcvar": fpm.rcvar, "configuration": own}],
             host.place(fpm.rcvar),
         )
+
+
+def _apaches(host: Host) -> tuple[tuple[str, ...], apache.Said]:
+    """Where Apache's configuration is, with what it includes from elsewhere, and what it says."""
+    places: tuple[str, ...] = (APACHE,)
+    said: apache.Said = host.ask(apache.Directives, places=places)
+    there = dict(said.there.kinds)
+    more = [path for path, _ in apache.includes(said.lines) if not is_in(path, places)]
+    kept = [each for each in dict.fromkeys(more) if is_plain(each) and each in there]
+    if kept:
+        places = (*places, *kept)
+        said = host.ask(apache.Directives, places=places)
+    return places, said
 
 
 def _first_of_virtual_host(lines: Sequence[apache.Line]) -> apache.Line | None:
