@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from pyinfra.api.facts import FactBase
 
+from operations import mailers
+
 
 class About(NamedTuple):
     """`release` as uname -r prints it."""
@@ -126,6 +128,36 @@ class People(FactBase[tuple[Account, ...]]):
         rows = (line.split(":") for line in output)
         return tuple(
             Account(row[0], int(row[1]), row[2], row[3]) for row in rows if len(row) == 4 and row[3]
+        )
+
+
+class OfAccount(NamedTuple):
+    """A path where an account has mail, or that its own `named_in` names (.forward)."""
+
+    account: str
+    path: str
+    named_in: str
+
+    @property
+    def said(self) -> str:
+        at = f"~{self.account}/{self.named_in}" if self.named_in else "/etc/passwd: its home"
+        return f"{at}, of {self.account}"
+
+
+class Mailed(FactBase[tuple[OfAccount, ...]]):
+    """Where accounts have mail, and what their .forward and the like name (mailers.HOMES)."""
+
+    default = tuple
+
+    def command(self) -> str:
+        return mailers.HOMES
+
+    def process(self, output: list[str]) -> tuple[OfAccount, ...]:
+        rows = [line.split() for line in output]
+        return tuple(
+            OfAccount(row[0], row[2], row[3] if len(row) > 3 else "")
+            for row in rows
+            if len(row) > 2 and row[2].startswith("/")
         )
 
 

@@ -33,7 +33,7 @@ from steps import carriers
 from steps.carriers import FRESH
 from survey.draft import Draft, is_plain, jail_of
 from survey.drafting import JAILS, policy
-from survey.facts import Kinds
+from survey.facts import Kinds, Mailed
 from survey.host import Host
 from survey.services import SUBJECTS
 from tests.checks.needing import Needing, of_services
@@ -108,7 +108,12 @@ def _named(host: Host, there: Site, service: str) -> list[Named]:
     else:
         return []
     further = Further(names=names, there=(*has, *PROGRAMS), trees=there.base.jails)
-    return further.lost(host.ask)
+    lost = further.lost(host.ask)
+    if not table.pages:
+        shown = [each.path for each in further.shown(host.ask)]
+        own = [each for each in host.ask(Mailed) if not is_in(each.path, (*further.there, *shown))]
+        lost += [Named(e.path, "directory" if not e.named_in else "file", e.said) for e in own]
+    return lost
 
 
 def _added(draft: Draft, service: str, need: Need, there: dict[str, str]) -> bool:
