@@ -228,6 +228,10 @@ def _strangers(
         _other(draft, command, listens, ported)
 
 
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+"""What a site file takes for the name of a script (Name of rollout/site/model.py)."""
+
+
 def _stays(host: Host, draft: Draft, daemon: Daemon, ported: set[tuple[str, int]]) -> None:
     script, rcvar = daemon.script.name, daemon.script.rcvar
     companions = [
@@ -236,6 +240,9 @@ def _stays(host: Host, draft: Draft, daemon: Daemon, ported: set[tuple[str, int]
         for entry in draft.get(f"services.{name}", "companions", [])
     ]
     if script in companions or not daemon.listens:
+        return
+    if not (_WORD.fullmatch(script) and _WORD.fullmatch(rcvar)):
+        _other(draft, script, list(daemon.listens), ported)
         return
     entries = [e for e in ports(daemon, {}) if ("tcp", e["port"]) not in ported]
     told = tuple(_ends(daemon.listens))
@@ -256,7 +263,6 @@ def _stays(host: Host, draft: Draft, daemon: Daemon, ported: set[tuple[str, int]
 
 def _service_name(draft: Draft, script: str) -> str:
     name = re.sub(r"[^A-Za-z0-9_]", "_", script).lower()
-    name = name if re.match(r"[a-z_]", name) else f"daemon_{name}"
     taken = {*PARTS_BEFORE, *PARTS_AFTER, "host", "internet", *draft.names("services")}
     taken |= {each.service for each in KNOWN} | set(draft.names("jails"))
     return name if name not in taken else f"{name}_of_host"
@@ -270,9 +276,7 @@ def _other(
     if command in _SYSTEMS:
         draft.strangers.append(Stranger(command, told, "the system's own"))
         return
-    draft.strangers.append(
-        Stranger(command, told, "no rc script that is enabled has started it, as far as is known")
-    )
+    draft.strangers.append(Stranger(command, told, "of no rc script that a site file could name"))
     lost = [
         f"{each.port}/{each.proto[:3]}"
         for each in listens

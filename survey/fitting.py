@@ -41,7 +41,8 @@ from tests.checks.needing import Needing, of_services
 _ROUNDS = 4
 """Of completing a draft by what its daemons need: one addition may bring another need."""
 _UNTOUCHED = (
-    *("/", "/etc", "/usr", "/usr/local", "/var", "/var/db", "/root", "/home", "/usr/home", "/opt"),
+    *("/", "/etc", "/usr", "/usr/local", "/usr/local/etc", "/var", "/var/db", "/root", "/home"),
+    *("/usr/home", "/opt"),
     *(JAILS, *FRESH),
 )
 """No jail gets one of these as a whole."""
@@ -223,7 +224,8 @@ def _mended(
     """Whether the draft was changed, so that the check is worth another run."""
     asked = by_name.get(verdict.name)
     values = dict(asked.values) if asked else {}
-    service = _service(there, values, verdict.name if asked is None else "")
+    test = asked.test if asked else ""
+    service = _service(there, values, test, "" if asked else verdict.name)
     if asked and (mend := _MENDS.get(asked.test)) and mend(host, draft, service, verdict):
         return True
     if service in draft.order and (asked is None or asked.test not in _OF_THE_MOMENT):
@@ -238,7 +240,11 @@ def _mended(
     return False
 
 
-def _service(there: Site, values: dict[str, Any], step: str) -> str:
+_SUBJECTS = {each: each for each in SUBJECTS} | {"mail_server": "mail", "dovecot": "mail"}
+"""Of checks without a service of their own: the file of the check, and what it is about."""
+
+
+def _service(there: Site, values: dict[str, Any], test: str, step: str) -> str:
     """The subject that a check, or a step, is of."""
     if step:
         return step.partition(".")[0]
@@ -253,6 +259,7 @@ def _service(there: Site, values: dict[str, Any], step: str) -> str:
         ]
         jail = there.jail_of(owners[0]) if owners else ""
     inside = there.jails[jail].services if jail else ()
+    name = name or _SUBJECTS.get(test.partition("::")[0], "")
     return next((each for each in inside if each in there.order), name)
 
 
