@@ -144,7 +144,8 @@ def _had(draft: Draft, table: str, jail: str, need: Need, there: dict[str, str])
     """Configuration is copied; what is written is shared, and else mounted."""
     path = need.what
     local = path.startswith("/usr/local/etc/")
-    if local and not need.written:
+    systems = path.startswith("/etc/") and there.get(path) == "file"  # as /etc/my.cnf
+    if (local or systems) and not need.written:
         return draft.add(table, "configuration", [path], need.said)
     folder = path if there.get(path) == "directory" else posixpath.dirname(path)
     if folder in _UNTOUCHED:

@@ -118,16 +118,20 @@ def test_what_is_no_host_is_refused(typed: Typed, word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "what", "todo"),
+    ("said", "told"),
     [
-        ("Permission denied (publickey).", "authentication was denied", "the user and --key"),
-        ("Connection refused", "the connection was refused", "the address and --port"),
-        ("doas: Operation not permitted", "--become was refused", "docs/commands.md"),
-        ("No ED25519 host key is known for x", "the host key is unknown", "--known-hosts"),
+        ("Permission denied (publickey).", ("authentication was denied", "the user and --key")),
+        ("Connection refused", ("the connection was refused", "the address and --port")),
+        ("doas: Operation not permitted", ("--become was refused", "docs/commands.md")),
+        ("No ED25519 host key is known", ("the host key is unknown", "--known-hosts")),
     ],
 )
 def test_a_host_that_is_not_reached_is_one_message_about_what_was_typed(
-    typed: Typed, said: str, what: str, todo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    typed: Typed,
+    said: str,
+    told: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "ssh").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 255\n")
     (tmp_path / "ssh").chmod(0o755)
@@ -135,8 +139,7 @@ def test_a_host_that_is_not_reached_is_one_message_about_what_was_typed(
     code, out, err = typed("anna@203.0.113.2", "--become", "doas", "--port", "2222")
     assert (code, out) == (5, "")
     assert err.startswith("anna@203.0.113.2: ")
-    assert what in err
-    assert todo in err
+    assert all(each in err for each in told)
     assert "(port 2222)" in err
     assert "[host]" not in err
     assert not (tmp_path / "203.0.113.2.survey").exists()

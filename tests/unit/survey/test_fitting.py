@@ -21,7 +21,7 @@ THERE = {
     "/opt/vacation": "directory",
     "/var/log/site": "directory",
     "/usr/local/etc/extra": "directory",
-    "/etc/secret": "file",
+    "/etc/my.cnf": "file",
 }
 
 
@@ -47,6 +47,7 @@ def draft(seen: Host) -> Draft:
         (need("path", "/var/log/site/a.log"), "services.mail", "logs", "/var/log/site"),
         (need("path", "/var/log/site"), "services.mail", "logs", "/var/log/site"),
         (need("path", "/usr/local/etc/a.conf"), "services.mail", "configuration", None),
+        (need("path", "/etc/my.cnf"), "services.mail", "configuration", None),
         (need("path", "/var/vmail", written=True), "services.mail", "data", "/var/vmail"),
         (
             need("path", "/usr/local/etc/extra", written=True),
@@ -71,7 +72,7 @@ def test_a_need_becomes_a_line(
 @pytest.mark.parametrize(
     "wanted",
     [
-        need("path", "/etc/secret"),  # no jail gets the whole of /etc
+        need("path", "/etc/secrets"),  # no jail gets the whole of /etc
         need("path", "/tmp/x"),
         need("socket", "/var/run/x"),
         need("path", "/data/with space"),
