@@ -111,7 +111,19 @@ def _entry(key: str, value: Value) -> list[str]:
     above = [*_comment([value.seen])] if value.seen else []
     if len(written) <= _WIDTH or not isinstance(value.what, list):
         return [*above, written]
-    return [*above, f"{key} = [", *(f"    {_toml(each)}," for each in value.what), "]"]
+    rows = [f"{_toml(each)}," for each in value.what]
+    if all(isinstance(each, str) for each in value.what):
+        rows = _filled(rows)
+    return [*above, f"{key} = [", *(f"    {row}" for row in rows), "]"]
+
+
+def _filled(words: list[str]) -> list[str]:
+    rows = [""]
+    for word in words:
+        if rows[-1] and len(rows[-1]) + 1 + len(word) > _WIDTH - 4:
+            rows.append("")
+        rows[-1] = f"{rows[-1]} {word}".lstrip()
+    return rows
 
 
 def _toml(what: Any) -> str:
