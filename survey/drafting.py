@@ -21,7 +21,7 @@ from survey.daemons import Daemon, by_script, ports, seen
 from survey.draft import Draft, Question, Stranger
 from survey.facts import Account
 from survey.host import Host
-from survey.services import KNOWN, SUBJECTS
+from survey.services import KNOWN, SUBJECTS, Known
 
 FIRST = ("preflight", "base", "network", "traffic", "egress")
 JAILS = "/usr/jails"
@@ -118,6 +118,7 @@ def _services(host: Host, daemons: dict[str, Daemon], draft: Draft) -> set[str]:
     done = set()
     for known in KNOWN:
         script = next((each for each in known.scripts if each in daemons), None)
+        _silent(host, draft, known, daemons)
         if script is None or not any("4" in each.proto for each in daemons[script].listens):
             continue
         known.describe(host, daemons[script], draft)
@@ -127,6 +128,18 @@ def _services(host: Host, daemons: dict[str, Daemon], draft: Draft) -> set[str]:
         done.add(script)
         _housed(host, draft, known.jail, known.service)
     return done
+
+
+def _silent(host: Host, draft: Draft, known: Known, daemons: dict[str, Daemon]) -> None:
+    """Tell of one that runs, and listens at local sockets alone (mysqld with skip-networking)."""
+    for script, pid in host.running.scripts:
+        at = tuple(path for each, path in host.running.unix if each == pid and path[:1] == "/")
+        if script in known.scripts and script not in daemons and at:
+            why = (
+                "Cellblock finds a daemon by its port: to move it, let it listen at 127.0.0.1, "
+                "too, and survey the host again"
+            )
+            draft.strangers.append(Stranger(script, at, why))
 
 
 def _housed(host: Host, draft: Draft, jail: str, service: str) -> None:

@@ -154,6 +154,18 @@ def test_name_servers_of_others_are_the_jails_too() -> None:
         assert draft.get("lan", "resolvers") is None
 
 
+def test_a_daemon_without_a_port_is_told() -> None:
+    """As mysqld with skip-networking; sendmail's queue runner has no socket, and is none."""
+    started = (("mariadb-server", "630"), ("postfix", "640"))
+    scripts = tuple(Script(name, (("x_enable", True),)) for name, _ in started)
+    seen = host(started=started, scripts=scripts, unix=(("630", "/var/run/mysql/mysql.sock"),))
+    draft = drafted(seen, WAY)
+    told, *others = draft.strangers
+    assert (told.daemon, told.listens) == ("mariadb-server", ("/var/run/mysql/mysql.sock",))
+    assert "let it listen at 127.0.0.1" in told.why
+    assert [each.daemon for each in others] == ["sshd"]
+
+
 def test_nothing_that_can_move_is_refused_with_what_listens() -> None:
     bare = host()
     object.__setattr__(bare.running, "scripts", ())
