@@ -120,7 +120,8 @@ def _named(host: Host, there: Site, service: str) -> list[Named]:
 def _added(draft: Draft, service: str, need: Need, there: dict[str, str]) -> bool:
     """Whether a line was added to the draft that meets the need."""
     table, jail = f"services.{service}", f"jails.{jail_of(draft, service)}"
-    if not is_plain(need.what):
+    # With its chroot mounted, a daemon would read there what Cellblock has not adapted.
+    if not is_plain(need.what) or "chroot" in need.said:
         return False
     if need.kind == "log":
         return draft.add(table, "log_files", [need.what], need.said)

@@ -74,6 +74,7 @@ def test_a_need_becomes_a_line(
     [
         need("path", "/etc/secrets"),  # no jail gets the whole of /etc
         need("path", "/tmp/x"),
+        Need("path", "/var/named", "rc.conf:4: named_chrootdir=/var/named"),
         need("socket", "/var/run/x"),
         need("path", "/data/with space"),
         need("path", "/usr/local/etc/postfix-queue", written=True),
