@@ -86,7 +86,7 @@ def test_what_no_line_of_a_site_file_should_say_is_left_to_the_checks(
     draft: Draft, wanted: Need
 ) -> None:
     before = draft.data()
-    assert not fitting._added(draft, "mail", wanted, {})
+    assert not fitting._added(draft, "mail", wanted, {"/var/named": "directory"})
     assert draft.data() == before
 
 
