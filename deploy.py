@@ -69,6 +69,7 @@ def main() -> None:
 
     \b
     The usual order:
+      survey     look at the server and draft its site file; changes nothing
       check      does the site file fit the server? changes nothing
       plan       what will happen: steps, outages, gates; changes nothing
       rehearse   apply, roll back and apply again on a stand-in
@@ -79,6 +80,7 @@ def main() -> None:
     \b
     Examples:
       cellblock rehearse                       # needs no server and no site file
+      cellblock survey root@203.0.113.2 --output site.toml
       cellblock plan --offline mysql.cutover   # what happens to MySQL, for how long; no server
       cellblock status                         # it failed: why, and what to do now
       cellblock apply --help                   # each command has its own help
@@ -90,6 +92,60 @@ def main() -> None:
     repair is needed, 4 waiting at a gate, 5 host unreachable, 6 another run holds the lock,
     130 interrupted by ^C.
     """
+
+
+@main.command(name="survey")
+@click.argument("host", metavar="[USER@]HOST", callback=options.host)
+@options.way_in
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write; default: site.toml in a new folder HOST.survey. None is overwritten.",
+)
+@options.document
+def survey_(
+    host: tuple[str, str],
+    output: Path | None,
+    *,
+    become: str | None,
+    port: int,
+    key: str | None,
+    known_hosts: str | None,
+    as_json: bool,
+) -> None:
+    """Look at a server by ssh, read only, and draft its site file.
+
+    The draft has each service that listens there and that Cellblock can move, with where each value
+    was seen, and a few questions that only you can answer. Cellblock's own checks are run on it: a
+    service that they refuse stays on the host for now, and the draft says why.
+
+    \b
+    Examples:
+      cellblock survey root@203.0.113.2                       # into 203.0.113.2.survey/site.toml
+      cellblock survey root@203.0.113.2 --output site.toml    # and then: cellblock check
+      cellblock survey anna@www.example.org --become doas
+      cellblock survey root@203.0.113.2 --json | jq .questions
+    """
+    from contextlib import closing
+
+    from rollout.host.session import Ssh
+    from rollout.probe.outside import FromOutside
+    from rollout.terminal import server
+    from survey import summary
+    from survey.drafting import Way
+    from survey.survey import survey
+
+    user, address = host
+    way = Way(address, user, become, port, key, known_hosts)
+    file = output or Path(f"{address.replace(':', '_')}.survey") / "site.toml"
+    summary.must_be_new(file)
+    target = Ssh(address, user, port, way.key_file, way.known_hosts_file, become)
+    with closing(FromOutside(target)) as outside:
+        found = survey(target, way, outside, server.announced(target.name))
+    with _written(f"--output {file}: the draft"):
+        summary.write(file, found.text)
+    data = found.data() | {"file": str(file)}
+    _print(data, summary.text(found, file), as_json)
 
 
 @main.command()

@@ -55,6 +55,20 @@ def _or_sample(context: click.Context, _: click.Parameter, value: Path | None) -
     return SAMPLE
 
 
+def way_in(command: Command) -> Command:
+    """For a command without a site file: how ssh reaches the host, as [host] says it elsewhere."""
+    ways = click.Choice(["doas", "sudo", "mdo"])
+    become = click.option("--become", type=ways, help="How USER becomes root.")
+    port = click.option(
+        "--port", type=click.IntRange(1, 65535), default=22, show_default=True, help="Of sshd."
+    )
+    key = click.option("--key", type=click.Path(), help="Default: the one that ssh would use.")
+    known = click.option(
+        "--known-hosts", type=click.Path(), help="Default: the file that ssh would use."
+    )
+    return become(port(key(known(command))))
+
+
 def document(command: Command) -> Command:
     """For a command that only reads: gives it `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(
@@ -111,3 +125,10 @@ broken = _read(
     lambda found: (found[1], int(found[2] or 1)),
 )
 """The step's name and the number of its command."""
+
+host = _read(
+    r"(?:([A-Za-z_][A-Za-z0-9_-]*)@)?([A-Za-z0-9:][A-Za-z0-9.:_%-]*)",
+    "[USER@]HOST, as root@203.0.113.2",
+    lambda found: (found[1] or "root", found[2]),
+)
+"""The user and the address."""

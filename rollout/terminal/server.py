@@ -40,19 +40,22 @@ def connected(
             made, target, outside, listener or Listener(), answer or nobody, manual=manual
         ) as runner,
     ):
-        waiting = Timer(
-            _PATIENCE,
-            click.echo,
-            (f"connecting to {target.name} (up to {CONNECT_WITHIN} s)",),
-            {"err": True},
-        )
-        waiting.start()
-        try:
+        with announced(target.name):
             runner.connection.connect()
-        finally:
-            waiting.cancel()
         outside.certificates.watch(watches(made.site))
         yield runner
+
+
+@contextmanager
+def announced(name: str) -> Iterator[None]:
+    """Within it a connection to this host is made: one that takes a while is said."""
+    said = f"connecting to {name} (up to {CONNECT_WITHIN} s)"
+    waiting = Timer(_PATIENCE, click.echo, (said,), {"err": True})
+    waiting.start()
+    try:
+        yield
+    finally:
+        waiting.cancel()
 
 
 def watched(

@@ -23,7 +23,7 @@ from operations.facts import (
     UsedAddresses,
 )
 from operations.host_decisions import Obstacle, of_host
-from operations.needs import Daemons, Listener, Running
+from operations.needs import Listener, Running
 from operations.placing import Placed
 from rollout import plan
 from rollout.site import Site
@@ -31,7 +31,7 @@ from steps import carriers as carrying
 from steps.carriers import Carriers
 from tests.checks import leading
 from tests.checks.asking import asking
-from tests.checks.needing import Needing
+from tests.checks.needing import Needing, of_services
 
 
 @pytest.fixture(scope="session")
@@ -130,14 +130,7 @@ def carriers(site: Site) -> Carriers:
 @pytest.fixture(scope="session")
 def running(ask: Ask, carriers: Carriers, site: Site) -> Running:
     """All daemons of the site's services that run on the host, asked in one round trip."""
-    services = site.services.values()
-    found: Running = ask(
-        Daemons,
-        ports=sorted({each.port for one in services for each in one.ports}),
-        scripts=[each.rc for one in services for each in one.companions],
-        places=carriers.places(),
-    )
-    return found
+    return of_services(ask, site, carriers)
 
 
 @pytest.fixture(scope="session")

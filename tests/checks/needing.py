@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from operations import mysql
 from operations.carried import Ask, is_in
-from operations.needs import Need, Running, Variable, Variables, served, used
+from operations.needs import Daemons, Need, Running, Variable, Variables, served, used
 from rollout.site import JOURNAL, Site
 from steps.carriers import Answer, Carriers
 from tests.checks.named_conf import included, paths, place, statements
@@ -35,6 +35,20 @@ def option_files(ask: Ask, site: Site, service: str) -> list[str]:
     more = [file for each in said for file in mysql.named(each.value, each.name)]
     # The port's script reads that of the data directory, if there is no other.
     return [*there.configuration, *mysql.FILES, *(f"{each}/my.cnf" for each in there.data), *more]
+
+
+def of_services(ask: Ask, site: Site, carriers: Carriers) -> Running:
+    """All daemons of the site's services that run on the host, asked in one round trip."""
+    services = site.services.values()
+    scripts = [each.rc for one in services for each in one.companions]
+    found: Running = ask(
+        Daemons,
+        ports=sorted({each.port for one in services for each in one.ports}),
+        places=carriers.places(),
+        # A site without companions: what is empty is not asked at all (asking.py).
+        **({"scripts": scripts} if scripts else {}),
+    )
+    return found
 
 
 class Needs(NamedTuple):

@@ -12,7 +12,7 @@ from tests.unit.test_imports import FLOORS
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
 WALK = PAGE.partition("## One value")[2].partition("\n## ")[0]
-OURS = ("box", "docs", "operations", "rollout", "runbooks", "standin", "steps", "tests")
+OURS = ("box", "docs", "operations", "rollout", "runbooks", "standin", "steps", "survey", "tests")
 PATH = re.compile(rf"`((?:{'|'.join(OURS)})/[^`\s]*|deploy\.py|[\w.]+\.toml)`")
 SAMPLE = site.read(PROJECT / "site.example.toml")
 

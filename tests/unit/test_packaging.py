@@ -22,7 +22,7 @@ NOT_THE_PROGRAM = re.compile(
     r"(\.|docs/|runbooks/|tests/(?!__init__|checks/))"
     r"|(CHANGELOG\.md|CONTRIBUTING\.md|README\.md|Makefile|pyproject\.toml)$"
 )
-FOREIGN = ("box", "deploy", "operations", "rollout", "standin", "steps", "tests")
+FOREIGN = ("box", "deploy", "operations", "rollout", "standin", "steps", "survey", "tests")
 
 
 def repository() -> list[str]:

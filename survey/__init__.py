@@ -1,0 +1,1 @@
+"""Looks at a host, read only, and drafts a site file for it."""

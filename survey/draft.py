@@ -1,0 +1,111 @@
+"""A site file that is being drafted: its values, where each was seen, and what is left to ask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a key has, and where that was seen: FILE:LINE, or the command that shows it."""
+
+    what: Any
+    seen: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What only a person can decide about a key of a table: what, and why it cannot be known.
+
+    `lines` are what may be written there, or instead.
+    """
+
+    table: str
+    key: str
+    what: str
+    why: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A daemon that stays on the host; `listens` are its ports, as 21/tcp at *."""
+
+    daemon: str
+    listens: tuple[str, ...]
+    why: str
+
+
+@dataclass
+class Draft:
+    """`tables` are those of the site file by their names, as services.web; "" has the first keys.
+
+    `left` are the services that stay on the host for now, each with what Cellblock's own checks
+    say. `told` is what these checks say of the host besides.
+    """
+
+    tables: dict[str, dict[str, Value]] = field(default_factory=dict)
+    questions: list[Question] = field(default_factory=list)
+    strangers: list[Stranger] = field(default_factory=list)
+    left: dict[str, list[str]] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+
+    def put(self, table: str, key: str, what: Any, seen: str = "") -> None:
+        """Set a key. Without a `seen` the one that it had stays."""
+        there = self.tables.setdefault(table, {})
+        had = there.get(key)
+        there[key] = Value(what, seen or (had.seen if had else ""))
+
+    def get(self, table: str, key: str, default: Any = None) -> Any:
+        found = self.tables.get(table, {}).get(key)
+        return default if found is None else found.what
+
+    def add(self, table: str, key: str, more: Iterable[Any], seen: str = "") -> bool:
+        """Add to a list what it does not have. Returns whether that was anything."""
+        had = list(self.get(table, key, []))
+        new: list[Any] = []
+        for each in more:
+            if each not in (*had, *new):
+                new.append(each)
+        if new:
+            before = self.tables.get(table, {}).get(key)
+            places = [before.seen if before else "", seen]
+            told = "; ".join(dict.fromkeys(each for each in places if each))
+            self.put(table, key, [*had, *new], told)
+        return bool(new)
+
+    def names(self, kind: str) -> list[str]:
+        """Of `services` or `jails`: those that are described."""
+        return [each.partition(".")[2] for each in self.tables if each.startswith(f"{kind}.")]
+
+    @property
+    def order(self) -> list[str]:
+        return list(self.get("", "order", []))
+
+    def data(self) -> dict[str, Any]:
+        """The values, as tomllib reads them from the file."""
+        found: dict[str, Any] = {}
+        for table, keys in self.tables.items():
+            at = found
+            for part in table.split(".") if table else ():
+                at = at.setdefault(part, {})
+            at |= {key: value.what for key, value in keys.items()}
+        return found
+
+
+def is_plain(path: str) -> bool:
+    """Whether a site file can name this path (HostPath of rollout/site/model.py)."""
+    return bool(re.fullmatch(r"(/[A-Za-z0-9._+@-]+)+", path)) and ".." not in path.split("/")
+
+
+def jail_of(draft: Draft, service: str) -> str:
+    """The jail of a service that is described."""
+    return next(
+        jail
+        for jail in draft.names("jails")
+        if service in draft.get(f"jails.{jail}", "services", [])
+    )
