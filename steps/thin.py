@@ -141,7 +141,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
                 *(path for each in services for path in each.configuration),
                 *(path for each in companions for path in each.configuration),
             ],
-            sends=submission.by_itself(site),
+            sends=submission.by_itself(site) and sends_pages(site, name),
         ),
         use(
             jail.copies,

@@ -40,11 +40,11 @@ def jail_step(site: Site, service: str) -> Step:
     return step
 
 
-def used(site: Site, operation: str) -> list[dict[str, Any]]:
+def used(site: Site, operation: str, service: str = "web") -> list[dict[str, Any]]:
     """The arguments of each use of an operation, by its name as it is printed."""
     return [
         dict(each.arguments)
-        for each in jail_step(site, "web").operations
+        for each in jail_step(site, service).operations
         if str(each).startswith(f"{operation}(")
     ]
 
@@ -228,6 +228,15 @@ def test_configuration_is_copied_with_the_rc_script() -> None:
         "scripts": ["apache24"],
     }
     assert outside == {"source": "/", "into": ROOT, "names": ["etc/mail"]}
+
+
+@pytest.mark.parametrize(("service", "sends"), [("web", True), ("mysql", False)])
+def test_only_pages_send_by_the_hosts_mailer(service: str, sends: bool) -> None:
+    """Its configuration may hold a relay's password, which a database has no use for."""
+    services = {name: each for name, each in SAMPLE.services.items() if name != "mail"}
+    without_mail = SAMPLE.model_copy(update={"services": services})
+    [configuration] = used(without_mail, "jail.configuration", service)
+    assert configuration["sends"] == sends
 
 
 def test_a_directory_with_a_name_that_begins_alike_is_not_usr_local_etc() -> None:
