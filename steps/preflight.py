@@ -91,6 +91,7 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
     service = site.services[name]
     tests = [
         "service::runs_on_host",
+        *(["service::companions_run_on_host"] if site.companions(name) else []),
         "preflight::daemon_is_in_no_service_jail",
         "preflight::rcvar_is_what_the_script_reads",
         "preflight::daemon_is_enabled",

@@ -42,6 +42,19 @@ def test_does_not_run_on_host(host: Any, site: Site, service: str) -> None:
     )
 
 
+def test_companions_run_on_host(host: Any, site: Site, service: str) -> None:
+    """Those that the host enables: what does not start there would not start in the jail, either,
+    and undo a step.
+    """
+    for each in site.companions(service):
+        enabled = host.run("service %s enabled", each.rc).rc == 0
+        assert not enabled or host.run(runs(each.rc)).rc == 0, (
+            f"{each.rc}, which moves along with {service}, is enabled in rc.conf and does not run; "
+            f"service {each.rc} onestatus says: {_status(host, each.rc)}. Start it, or set "
+            f"{each.rcvar}=NO"
+        )
+
+
 def test_companions_run_in_jail(host: Any, site: Site, service: str) -> None:
     """Those that the host enables, or did until they moved."""
     jail = site.jail_of(service)

@@ -603,6 +603,7 @@ CASES = [
         "quota::databases_belong_to_their_accounts", script="/usr/local/etc/cellblock/mysql.quota"
     ),
     lacking("service::runs_in_jail", service="web"),
+    broken("service::companions_run_on_host", "sysrc php_fpm_enable=YES", service="web"),
     broken("service::companions_run_in_jail", "sysrc php_fpm_enable=YES", service="web"),
     lacking("service::does_not_run_on_host", service="web"),
     lacking("service::starts_at_boot_in_jail", service="web"),

@@ -30,6 +30,13 @@ def does_not_run_on_host(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"sysrc -n {wanted.rcvar}", "NO")
 
 
+def companions_run_on_host(site: Site, service: str) -> Iterator[Look]:
+    for each in site.companions(service):
+        asked = f"service {each.rc} enabled"
+        running = f"service {each.rc} onestatus"
+        yield Look(f"if {asked}; then {running} | grep -c ' is running'; else echo 1; fi", "1")
+
+
 def companions_run_in_jail(site: Site, service: str) -> Iterator[Look]:
     for each in site.companions(service):
         asked = f"sysrc -j {site.jail_of(service)} -n {each.rcvar} | grep -qi yes"
