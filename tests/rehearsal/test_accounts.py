@@ -120,7 +120,7 @@ def account(line: str) -> BaseHost:
     ids=["a uid twice", "no home", "a name of digits"],
 )
 def test_accounts_that_cannot_be_moved_are_refused(tmp_path: Path, line: str, said: str) -> None:
-    file = written(tmp_path, WEB)
+    file = written(tmp_path, WEB, handler='"fpm"')
     with running(file, account(line)) as (runner, standin):
         with pytest.raises(Refused) as told:
             runner.apply()

@@ -117,14 +117,6 @@ def test_an_unsuitable_host_is_refused(made: Plan, box: Box, lie: str, expected:
             "echo 'no colon' >> /etc/mail/aliases",
             "mail maps that cannot be rebuilt from their text",
         ),
-        (
-            "echo 'twin:*:1001:1001::/usr/home/user001:/bin/sh' >> /etc/passwd",
-            "each needs its own: 1001 belongs to user001 and twin",
-        ),
-        (
-            "rm -r /usr/home/user007",
-            "accounts whose home directory does not exist: user007 (/usr/home/user007)",
-        ),
     ],
 )
 def test_a_daemon_that_is_not_as_described(
