@@ -37,7 +37,11 @@ def planned() -> Plan:
 
 @contextmanager
 def with_tls(made: Plan, where: Path, certificate: str) -> Iterator[Box]:
-    httpd = f"{files.HTTPD}Listen 443\nSSLCertificateFile {CERTIFICATE}\n"
+    httpd = (
+        f"{files.HTTPD}Listen 443\nSSLCertificateFile {CERTIFICATE}\n<VirtualHost *:443>\n"
+        '    ServerName www.example.org\n    DocumentRoot "/usr/local/www/example.org"\n'
+        "</VirtualHost>\n"
+    )
     more = {"/usr/local/etc/apache24/httpd.conf": httpd, CERTIFICATE: certificate}
     with standin_box(made.site, where, BaseHost.sample().with_files(more)) as box:
         yield box

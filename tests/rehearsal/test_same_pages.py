@@ -69,7 +69,8 @@ def test_another_page_over_tls_undoes_the_step(tmp_path: Path) -> None:
     made = planned()
     with with_tls(made, tmp_path, new_certificate(tmp_path)) as box:
         applied(made, box, tmp_path / "jail", "web.jail")
-        jails = f"mkdir {OLD} && sed -i '' -e 's,/usr/local/www/example.org,{OLD},' {CONF}/extra/*"
+        places = f"{CONF}/httpd.conf {CONF}/extra/*"
+        jails = f"mkdir {OLD} && sed -i '' -e 's,/usr/local/www/example.org,{OLD},' {places}"
         typed(box, f"jexec web sh -c {quote(jails)}")
         with pytest.raises(RolledBack) as undone:
             applied(made, box, tmp_path / "standby", "web.standby")
