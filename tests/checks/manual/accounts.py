@@ -22,7 +22,7 @@ def are_in_passwd(site: Site, uids: tuple[int, int]) -> Iterator[Look]:
     """NIS and LDAP are sources that a jail does not have."""
     files = "files|compat|cache|db|[[].*[]]"
     others = (
-        f"grep -E '^[[:space:]]*passwd:' /etc/nsswitch.conf | grep -vE ':([[:space:]]+({files}))*$'"
+        f"grep -sE '^[[:space:]]*passwd:' /etc/nsswitch.conf | grep -vE ':([[:space:]]+({files}))*$'"
     )
     yield Look(others)
     yield Look("grep '^+' /etc/passwd")
