@@ -21,10 +21,8 @@ def are_there(site: Site, uids: tuple[int, int]) -> Iterator[Look]:
 def are_in_passwd(site: Site, uids: tuple[int, int]) -> Iterator[Look]:
     """NIS and LDAP are sources that a jail does not have."""
     files = "files|compat|cache|db|[[].*[]]"
-    others = (
-        f"grep -sE '^[[:space:]]*passwd:' /etc/nsswitch.conf | grep -vE ':([[:space:]]+({files}))*$'"
-    )
-    yield Look(others)
+    said = "grep -sE '^[[:space:]]*passwd:' /etc/nsswitch.conf"
+    yield Look(f"{said} | grep -vE ':([[:space:]]+({files}))*$'")
     yield Look("grep '^+' /etc/passwd")
 
 
