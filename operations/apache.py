@@ -177,7 +177,7 @@ class Directives(FactBase[Said]):
         )
 
     def process(self, output: list[str]) -> Said:
-        """Lines of grep, FILE:NUMBER:TEXT, then "= KIND PATH" and "@ REST DIRECTORY"."""
+        """Lines as FILE:NUMBER:TEXT, then "= KIND PATH" and "@ REST DIRECTORY"."""
         rows = [row.split(":", 2) for row in output if row.startswith("/")]
         lines = [
             Line(row[0], row[1], tuple(map("".join, _WORD.findall(row[2]))))

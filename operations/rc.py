@@ -135,6 +135,10 @@ def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> C
     )
 
 
+YES = ("yes", "true", "on", "1")
+"""What checkyesno of rc.subr(8) takes for yes, in any case."""
+
+
 def read_for(prefix: str) -> str:
     """sh that prints the files that rc.subr(8) reads for a script, in its order: the last wins."""
     places = (f"{each}/{prefix} {each}/{prefix}/*" for each in _FOLDERS)

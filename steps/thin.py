@@ -137,10 +137,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             jail.configuration,
             root=root,
             uids=jail_.uids,
-            named=[
-                *(path for each in services for path in each.configuration),
-                *(path for each in companions for path in each.configuration),
-            ],
+            named=list(site.configuration(name)),
             sends=submission.by_itself(site) and sends_pages(site, name),
         ),
         use(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,11 +94,6 @@ class Draft:
                 at = at.setdefault(part, {})
             at |= {key: value.what for key, value in keys.items()}
         return found
-
-
-def is_plain(path: str) -> bool:
-    """Whether a site file can name this path (HostPath of rollout/site/model.py)."""
-    return bool(re.fullmatch(r"(/[A-Za-z0-9._+@-]+)+", path)) and ".." not in path.split("/")
 
 
 def jail_of(draft: Draft, service: str) -> str:

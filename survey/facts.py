@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from pyinfra.api.facts import FactBase
 
-from operations import mailers
+from operations import mailers, rc
+from operations.carried import KINDS, There
 
 
 class About(NamedTuple):
@@ -57,7 +58,6 @@ _SYSTEMS_OWN = ("sendmail", "inetd", "ftpd", "bsnmpd", "local_unbound")
 """Scripts of the base system whose daemons people may ask. sendmail's is not in the list of those
 that are enabled if it only takes mail of this host.
 """
-_YES = ("yes", "true", "on", "1")
 
 
 class Scripts(FactBase[tuple[Script, ...]]):
@@ -82,7 +82,7 @@ class Scripts(FactBase[tuple[Script, ...]]):
                 name = line[2:]
                 found[name] = []
             elif name and (said := re.match(r'(\w+)="(.*?)"', line)):
-                found[name].append((said[1], said[2].lower() in _YES))
+                found[name].append((said[1], said[2].lower() in rc.YES))
         return tuple(Script(name, tuple(each)) for name, each in found.items() if each)
 
 
@@ -182,16 +182,10 @@ class Kinds(FactBase[dict[str, str]]):
     default = dict
 
     def command(self, paths: Sequence[str]) -> str:
-        return (
-            f"for each in {' '.join(map(quote, paths))}; do "
-            'if [ -d "$each" ]; then echo "directory $each"; '
-            'elif [ -f "$each" ]; then echo "file $each"; '
-            'elif [ -e "$each" ]; then echo "other $each"; fi; done'
-        )
+        return f"printf '%s\\n' {' '.join(map(quote, paths))} | {{ {KINDS}; }}"
 
     def process(self, output: list[str]) -> dict[str, str]:
-        rows = (line.partition(" ") for line in output)
-        return {path: kind for kind, _, path in rows if path}
+        return dict(There.read(output).kinds)
 
 
 class NameServers(FactBase[tuple[str, ...]]):

@@ -29,9 +29,10 @@ from rollout.plan import Plan
 from rollout.plan.step import Check
 from rollout.probe.outside import watches
 from rollout.site import Site
+from rollout.site.model import is_plain
 from steps import carriers
 from steps.carriers import FRESH
-from survey.draft import Draft, is_plain, jail_of
+from survey.draft import Draft, jail_of
 from survey.drafting import JAILS, policy
 from survey.facts import Kinds, Mailed
 from survey.host import Host

@@ -11,8 +11,9 @@ from typing import Any
 
 from operations import apache, named, php
 from operations.carried import is_in
+from rollout.site.model import is_plain
 from survey.daemons import Daemon, ports, seen
-from survey.draft import Draft, Question, is_plain
+from survey.draft import Draft, Question
 from survey.facts import CLIENT, Kinds, NamedConf, RootsMySQL, Zones
 from survey.host import APACHE, NAMED, Host
 from tests.checks import named_conf

@@ -26,9 +26,16 @@ from rollout.site.mac import Mac
 from rollout.site.policy import PROTOS, Egress, Policy, Proto
 
 
+def is_plain(path: str) -> bool:
+    """Whether a site file can name this path, which ends up in fstab(5), jail.conf(5) and sh: no
+    white space, no quotes, no "..".
+    """
+    fits = re.fullmatch(r"(/[A-Za-z0-9._+@-]+)+", path)
+    return fits is not None and ".." not in PurePosixPath(path).parts
+
+
 def _absolute(path: str) -> str:
-    # Paths end up in fstab(5), jail.conf(5) and sh: no white space, no quotes, no "..".
-    if not re.fullmatch(r"(/[A-Za-z0-9._+@-]+)+/?", path) or ".." in PurePosixPath(path).parts:
+    if not is_plain(path.removesuffix("/")):
         raise ValueError("expected an absolute path of letters, digits and . _ + @ - /")
     return path.rstrip("/")
 
@@ -409,6 +416,13 @@ class Site(_Table):
         return tuple(
             each for each in found if self.accounts.handler != "fpm" or each.rc != self.accounts.fpm
         )
+
+    def configuration(self, jail: str) -> tuple[str, ...]:
+        """Of its services, and of the companions that move along where the host has them."""
+        names = self.jails[jail].services
+        services = [path for name in names for path in self.services[name].configuration]
+        companions = [each for name in names for each in self.companions(name)]
+        return (*services, *(path for each in companions for path in each.configuration))
 
     def paths(self, jail: str) -> tuple[str, ...]:
         """What a jail has of the host's files besides its programs, by this site file."""

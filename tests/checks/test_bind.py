@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_network
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from operations import rc
 from operations.carried import Ask, is_in
 from operations.facts import Networks
 from operations.needs import Listener
@@ -124,7 +125,7 @@ def test_configuration_is_the_one_that_is_read(
         file = each.value if each.name == "named_conf" else flag[2] if flag else ""
         if file and host.run("test %s -ef %s", file, CONF).rc:
             told.append(f"{at}: Cellblock reads and adapts {CONF} alone")
-        if each.name == "named_auto_forward" and each.value.upper() in _YES:
+        if each.name == "named_auto_forward" and each.value.lower() in rc.YES:
             told.append(f"{at}: its forwarders would be those of the jail's resolv.conf")
     told += [
         f'{at}: include "{path}": not an absolute path in /usr/local/etc'
@@ -135,9 +136,6 @@ def test_configuration_is_the_one_that_is_read(
         f"services.{service}: {'; '.join(told)}: let {CONF}, and files of /usr/local/etc "
         f"that it includes, say all, and restart named; or take {service} out of `order`"
     )
-
-
-_YES = ("YES", "TRUE", "ON", "1")
 
 
 def test_zone_files_are_the_hosts(host: Any, site: Site, service: str) -> None:

@@ -100,10 +100,7 @@ def test_has_what_all_may_read(host: Any, site: Site, jail: str) -> None:
     """Settings of programs that pages run, as they are on the host. What was adapted to the jail is
     asked elsewhere.
     """
-    services = [site.services[each] for each in site.jails[jail].services]
-    companions = [each for name in site.jails[jail].services for each in site.companions(name)]
-    adapted = [path for each in services for path in each.configuration]
-    adapted += [path for each in companions for path in each.configuration]
+    adapted = site.configuration(jail)
     here = host.check_output(SUMS).splitlines()
     there = host.check_output("jexec %s sh -c %s", jail, SUMS).splitlines()
     names = {row.split(" ", 2)[2]: row for row in there}

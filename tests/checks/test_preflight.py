@@ -86,8 +86,6 @@ _ROUTES = (
 (a private network that has no business outside)."""
 _WIDE = 8
 """Bits; a wider one, as of a tunnel for half of the internet, is a default route by its size."""
-_YES = ("yes", "true", "on", "1")
-"""What checkyesno of rc.subr(8) takes for yes, in any case."""
 
 
 def test_network_of_jails_is_free(host: Any, interfaces: dict[str, str], site: Site) -> None:
@@ -143,10 +141,8 @@ def test_configuration_has_no_flags(host: Any, site: Site) -> None:
     and cp(1) keep flags, and rm(1) would not remove the jail any more.
     """
     names = [name for jail in site.built for name in site.jails[jail].services]
-    services = [site.services[name] for name in names]
-    companions = [each for name in names for each in site.companions(name)]
-    places = [path for each in services for path in (*each.configuration, *each.log_files)]
-    places += [path for each in companions for path in each.configuration]
+    places = [path for jail in site.built for path in site.configuration(jail)]
+    places += [path for name in names for path in site.services[name].log_files]
     words = " ".join(map(quote, dict.fromkeys(["/etc", "/usr/local/etc", *places])))
     found = host.run(f"find -H -x {words} -flags +{_KEEPING} 2>/dev/null").stdout.splitlines()
     named = ", ".join(found[:5]) + f" and {len(found) - 5} more" * (len(found) > 5)
@@ -222,7 +218,9 @@ def test_daemon_is_enabled(host: Any, site: Site, service: str) -> None:
     wanted = site.services[service]
     # sendmail's script has several variables, and tells of the first.
     said = host.run(
-        "service %s enabled || sysrc -n %s | grep -Eiqx 'yes|true|on|1'", wanted.rc, wanted.rcvar
+        f"service %s enabled || sysrc -n %s | grep -Eiqx '{'|'.join(rc.YES)}'",
+        wanted.rc,
+        wanted.rcvar,
     )
     assert said.rc == 0, (
         f"services.{service}: {wanted.rc} runs, and {wanted.rcvar} is not YES in rc.conf, so it "
@@ -265,7 +263,7 @@ def test_daemon_is_in_no_service_jail(host: Any, site: Site, service: str) -> No
     lines = re.findall(r"(?m)^(.+?:\d+:\s*(\w+)=[\"']?(\w*).*)$", told)
     last = {variable: (line, value) for line, variable, value in lines if value}
     line, value = last.get(f"{name}_svcj") or last.get("svcj_all_enable") or ("", "")
-    said = [line] if value.lower() in _YES else []
+    said = [line] if value.lower() in rc.YES else []
     jails = host.run("jls name").stdout.split()
     said += [f"jail {each} is there" for each in jails if each == f"svcj-{name}"]
     assert not said, (

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,27 +14,9 @@ from rollout.errors import Refused, Unreachable
 from rollout.host.session import Ssh, Target
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
+from tests.rehearsal.on_standin import Lying
 
 SAMPLE = Path(__file__).parents[2] / "site.example.toml"
-
-
-@dataclass(frozen=True)
-class Lying:
-    """A target some of whose commands are replaced by sh functions."""
-
-    target: Target
-    functions: str
-
-    @property
-    def name(self) -> str:
-        return self.target.name
-
-    def shell(self) -> subprocess.Popen[bytes]:
-        shell = self.target.shell()
-        assert shell.stdin is not None
-        shell.stdin.write(self.functions.encode() + b"\n")
-        shell.stdin.flush()
-        return shell
 
 
 @pytest.fixture(scope="module")

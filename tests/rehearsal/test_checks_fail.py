@@ -28,8 +28,8 @@ from rollout.site.limits import Limits
 from rollout.site.mac import Mac
 from rollout.site.model import Login
 from steps import forward
+from tests.rehearsal.on_standin import Lying
 from tests.rehearsal.sites import SAMPLE
-from tests.rehearsal.test_bad_hosts import Lying
 
 RULES = "/usr/local/etc/cellblock/rules"
 UGIDFW = "/usr/local/etc/cellblock/ugidfw"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from rollout import plan, site
 from rollout.errors import Refused
-from rollout.host.session import Session, Target
+from rollout.host.session import Session
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
 from standin import BaseHost
@@ -21,30 +19,11 @@ from survey.drafting import Way
 from survey.survey import Surveyed, survey
 from tests.cases.case import read
 from tests.cases.drafts import drafted
-from tests.rehearsal.on_standin import host, runner, typed
+from tests.rehearsal.on_standin import Lying, host, runner, typed
 from tests.rehearsal.sites import ordered
 
 CASES = Path(__file__).parents[1] / "cases" / "found"
 WAY = Way("203.0.113.2")
-
-
-@dataclass(frozen=True)
-class Lying:
-    """A target some of whose commands are replaced by sh functions."""
-
-    target: Target
-    functions: str
-
-    @property
-    def name(self) -> str:
-        return self.target.name
-
-    def shell(self) -> subprocess.Popen[bytes]:
-        shell = self.target.shell()
-        assert shell.stdin is not None
-        shell.stdin.write(self.functions.encode() + b"\n")
-        shell.stdin.flush()
-        return shell
 
 
 @pytest.fixture(scope="module")
