@@ -14,7 +14,7 @@ from pathlib import Path
 
 from standin.commands import command
 from standin.etc.passwd import Names
-from standin.linux.binaries import SHELL
+from standin.linux.binaries import SHELL, SHIMS_SHELL
 from standin.linux.processes import all_pids, root_of, stat_of, words_of
 from standin.linux.rootdir import RootDir
 from standin.linux.shim import Call, Failed, Reply, Unknown
@@ -115,7 +115,7 @@ def _process(
         return None
     comm, parent, session = stat_of(pid)
     words = words_of(pid)
-    if words[:1] == [SHELL]:
+    if words and words[0] in (SHELL, SHIMS_SHELL):
         words[0] = "/bin/sh"
     line = " ".join(words)
     if daemon := daemons.get(pid) or workers.get(pid):
