@@ -121,11 +121,15 @@ class Machine:
         cache=unsafe never waits for this machine's disk. write-cache=off passes each write of the
         guest to this machine's kernel before it is acknowledged. So a power cut, which kills qemu
         and not this machine, loses exactly what the guest had not written.
+
+        An emulated guest has one processor: programs start in three quarters of the time that they
+        take with two, which wait for each other whenever memory is unmapped.
         """
+        cpus = 1 if self.emulated else self._cpus
         seed = ["-drive", f"media=cdrom,readonly=on,format=raw,file={self._seed}"]
         return [
             *self._accelerator,
-            *("-m", str(self._memory_mb), "-smp", str(self._cpus), "-rtc", "base=utc"),
+            *("-m", str(self._memory_mb), "-smp", str(cpus), "-rtc", "base=utc"),
             *("-display", "none", "-vga", "std"),
             *("-drive", f"if=none,id=disk,format=qcow2,cache=unsafe,file={self.disk}"),
             *("-device", "virtio-blk-pci,drive=disk,write-cache=off"),

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from box.qemu.accelerator import TCG
+from box.qemu.accelerator import KVM, TCG
 from box.qemu.machine import Machine
 from box.qemu.qmp import MonitorError
 from tests.lab.wire import Wire
@@ -10,7 +10,7 @@ from tests.lab.wire import Wire
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path, Wire(), TCG, memory_mb=512, cpus=1)
+    return Machine(tmp_path, Wire(), TCG, memory_mb=512, cpus=2)
 
 
 def test_the_machine_is_what_it_was_told_to_be(machine: Machine, tmp_path: Path) -> None:
@@ -18,6 +18,13 @@ def test_the_machine_is_what_it_was_told_to_be(machine: Machine, tmp_path: Path)
     assert line.startswith("-accel tcg,thread=multi -cpu max,-erms,-fsrm -m 512 -smp 1 ")
     assert f"-serial file:{tmp_path}/console " in line
     assert f"-qmp unix:{tmp_path}/monitor,server=on,wait=off" in line
+
+
+def test_only_a_machine_that_is_not_emulated_has_more_than_one_processor(tmp_path: Path) -> None:
+    both = Machine(tmp_path, Wire(), KVM, memory_mb=512, cpus=2)
+    assert "-smp 2" in " ".join(both.hardware())
+    both.emulate()
+    assert "-smp 1" in " ".join(both.hardware())
 
 
 def test_a_write_that_is_done_survives_a_power_cut(machine: Machine) -> None:
