@@ -215,7 +215,7 @@ def _refused(made: Plan, session: Session) -> list[Verdict]:
     found = []
     for number, step in enumerate(made.steps):
         try:
-            bundle.compile_step(number + 1, step, made.hashes[number], answers)
+            bundle.compile_step(number + 1, step, answers)
         except CellblockError as error:
             found.append(Verdict(step.name, False, 0.0, str(error)))
     return found

@@ -24,7 +24,6 @@ from rollout.plan.step import Check, Gate, Step
 from rollout.site import JOURNAL
 
 _STANDING = ("applied", "confirmed")
-_ABSENT = ("undone", "prepared")
 _EARLIER = {"applying": "being run", "undoing": "being undone"}
 
 
@@ -149,17 +148,14 @@ class Runner:
         # The facts of all steps are one command: a hundred programs, on however slow a host.
         run = partial(self.session.output, limit=600)
         answers = bundle.gather_facts(steps.values(), run, known)
-        return [
-            bundle.compile_step(n + 1, step, self.plan.hashes[n], answers)
-            for n, step in steps.items()
-        ]
+        return [bundle.compile_step(n + 1, step, answers) for n, step in steps.items()]
 
     def must_fit(self, wanted: int) -> None:
         """Compile the first steps, those that have not begun, by what checks have asked just now.
 
         Raises Refused at the first that has to refuse this host, before anything is begun.
         """
-        there = {entry.name for entry in self.known().entries if entry.state not in _ABSENT}
+        there = {entry.name for entry in self.known().begun}
         left = [n for n in range(wanted) if self.plan.steps[n].name not in there]
         self.compiled_at_once(left, checks.answers(self.session))
 
@@ -172,7 +168,7 @@ class Runner:
         begun = bool(self.known().entries)
         if begun:
             self.connection.take()
-        left = {entry.name: self._at_rest(entry) for entry in self.known().entries}
+        left = {entry.directory: self._at_rest(entry) for entry in self.known().entries}
         self.must_pass_preflight(self.known(), wanted)
         self.must_fit(wanted)
         if begun:
@@ -180,7 +176,7 @@ class Runner:
         else:
             self.connection.take()
         for position, step in enumerate(self.plan.steps[:wanted]):
-            entry = left.get(step.name)
+            entry = left.get(self.plan.directory(position))
             if not step.operations or (entry is not None and entry.state == "confirmed"):
                 continue
             with self._recording(step.name, "confirmed") as step_run:
@@ -320,9 +316,11 @@ class Runner:
         """
         keep = 0 if to is None else self.plan.upto(to)
         kept = {self.plan.directory(n) for n in range(keep)}
-        journal.must_belong(journal.read(self.session), self.plan)
+        journal.must_keep(journal.read(self.session), self.plan, keep)
         self.connection.take()
-        begun = [e for e in journal.read(self.session).entries if e.directory not in kept]
+        found = journal.read(self.session)
+        same = journal.same(found, self.plan)
+        begun = [entry for entry in found.entries if entry.directory not in kept]
         self._refuse_no_return(begun)
         begun = [self._at_rest(entry) for entry in begun]
         standing = [entry.directory for entry in begun if entry.state in _STANDING]
@@ -330,10 +328,11 @@ class Runner:
         # each undo checks itself whether a file is still ours.
         if standing and not any(entry.being_typed or entry.state == "stuck" for entry in begun):
             drift.must_preserve(self.session, self.listener, standing, set_aside=set_aside)
-        going = [entry for entry in begun if entry.state not in ("undone", "prepared")]
+        going = Journal(tuple(begun)).begun
         for entry in reversed(going):
             with self._recording(entry.name, "undone") as step_run:
-                self._back(entry, step_run, going[0].number - 1)
+                before, stay = (min(each.number - 1, same) for each in (entry, going[0]))
+                self._back(entry, step_run, before, stay)
 
     def _refuse_no_return(self, begun: Iterable[Entry]) -> None:
         final = {step.name for step in self.plan.steps if step.point_of_no_return}
@@ -345,14 +344,13 @@ class Runner:
                     todo=f"rollback --to {entry.name} undoes what came after it",
                 )
 
-    def _back(self, entry: Entry, step_run: _StepRun, keep: int) -> None:
-        """Undo a step of a rollback after which the first `keep` steps stay.
+    def _back(self, entry: Entry, step_run: _StepRun, before: int, keep: int) -> None:
+        """Undo a step that `before` steps precede, in a rollback after which the first `keep` stay.
 
         What a step claims that is undone next may be false: whoever has broken into its jail could
         otherwise stop the rollback there.
         """
         self._undo(entry, "rollback")
-        before = entry.number - 1
         wanted = list(self.plan.checks(before, back=True))
         staying = {checks.named(each) for each in self.plan.checks(keep, back=True)}
         going = {checks.named(each) for each in wanted} - staying

@@ -43,7 +43,6 @@ class Bundle:
 
     directory: str
     step: Step
-    hash: str
     commands: tuple[Command, ...]
     answers: Answers
 
@@ -62,7 +61,7 @@ def fact_commands(step: Step) -> tuple[str, ...]:
     return tuple(dict.fromkeys(host.commands))
 
 
-def compile_step(number: int, step: Step, hash: str, answers: Answers | None) -> Bundle:
+def compile_step(number: int, step: Step, answers: Answers | None) -> Bundle:
     """Let the step's operations yield their commands. Raises Refused if one of them refuses.
 
     Without answers it compiles for a host that Cellblock has not changed yet.
@@ -81,7 +80,7 @@ def compile_step(number: int, step: Step, hash: str, answers: Answers | None) ->
                 evidence=command.do,
                 todo="mark the step as a point of no return and put a gate before it",
             )
-    return Bundle(f"{number:03}-{step.name}", step, hash, tuple(commands), answers or {})
+    return Bundle(f"{number:03}-{step.name}", step, tuple(commands), answers or {})
 
 
 def _command(command: PyinfraCommand) -> Command:
@@ -186,7 +185,7 @@ def files(bundle: Bundle, token: str) -> dict[str, str]:
     planned = f"{output}{_MARK.rstrip()}\n".encode(errors="surrogateescape")
     found = {
         "why": bundle.step.why + "\n",
-        "hash": bundle.hash + "\n",
+        "hash": bundle.step.hash + "\n",
         "token": token + "\n",
         "confirm_within": f"{bundle.step.confirm_within}\n",
         "facts.sh": facts_script(lines) if lines else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -90,7 +91,19 @@ class Journal:
     abandoned: str = ""
 
     def entry(self, name: str) -> Entry | None:
-        return next((entry for entry in self.entries if entry.name == name), None)
+        """The step of that name. One that is undone may be there besides, of another plan."""
+        found = (*self.begun, *self.entries)
+        return next((entry for entry in found if entry.name == name), None)
+
+    def keeping(self, entry: Entry) -> str:
+        """The option with which a rollback keeps the steps before this one."""
+        before = [each.name for each in self.begun if each.number < entry.number]
+        return f" --to {before[-1]}" if before else ""
+
+    @property
+    def begun(self) -> tuple[Entry, ...]:
+        """The steps that have begun and are not undone."""
+        return tuple(e for e in self.entries if e.state not in ("undone", "prepared"))
 
     @property
     def done(self) -> tuple[Entry, ...]:
@@ -150,27 +163,69 @@ def must_belong(journal: Journal, plan: Plan) -> None:
 
 
 def must_fit(journal: Journal, plan: Plan) -> None:
-    """Refuse a journal whose steps are not those of the plan, saying what differs."""
+    """Refuse a plan that would do on the host what is done there already, but otherwise.
+
+    A step is known by its number, its name and what it does. So a site file may change in all that
+    no step on the host has used: what is left of the plan is then the new file's.
+    """
     must_belong(journal, plan)
-    for entry in journal.entries:
-        if entry.state in ("undone", "prepared"):
-            continue
-        ours = {plan.directory(n): plan.hashes[n] for n in range(len(plan.steps))}
-        if entry.directory not in ours:
-            what = f"step {entry.directory} is {entry.state} on the host and not in this plan"
-        elif ours[entry.directory] != entry.hash:
-            what = (
-                f"step {entry.directory} is {entry.state} on the host, "
-                f"as {entry.hash}; by this site file it would be {ours[entry.directory]}"
-            )
-        else:
-            continue
-        raise Refused(
-            f"the journal on the host does not fit {plan.site.path}",
-            evidence=f"{what}\nthe journal belongs to site {journal.site}\n"
-            f"this is site {plan.site.name} {plan.site.hash}",
-            todo="use the site file of that run, or roll back with it first",
+    if others := differing(journal, plan):
+        back = f"cellblock rollback{journal.keeping(others[0])}"
+        raise _misdescribed(
+            plan,
+            others,
+            f"or take back what differs and all that came after it, with {back}, then cellblock "
+            "apply",
         )
+
+
+def differing(journal: Journal, plan: Plan) -> list[Entry]:
+    """The steps on the host that are not as the plan has them."""
+    return [entry for entry in journal.begun if _differs(entry, plan)]
+
+
+def _misdescribed(plan: Plan, others: Iterable[Entry], todo: str) -> Refused:
+    return Refused(
+        f"{plan.site.path} no longer describes what was done on the host",
+        evidence="\n".join(_differs(entry, plan) for entry in others),
+        todo=f"use the site file of that run again; {todo}",
+    )
+
+
+def _differs(entry: Entry, plan: Plan) -> str:
+    """How a step on the host is not the plan's; empty if it is."""
+    names = [step.name for step in plan.steps]
+    there = f"step {entry.directory} is {entry.state} on the host"
+    if entry.name not in names:
+        return f"{there}, and not in this plan"
+    position = names.index(entry.name)
+    if entry.number != position + 1:
+        return f"{there}, and step {position + 1} of this plan: what comes before it has changed (what is new belongs after it in order)"
+    if entry.hash != plan.steps[position].hash:
+        return f"{there}, and would do something else by this site file"
+    return ""
+
+
+def must_keep(journal: Journal, plan: Plan, keep: int) -> None:
+    """Refuse a rollback to a step that the plan has elsewhere: it would undo what is to stay.
+
+    What is undone may be of another plan, since the host has its undo.
+    """
+    must_belong(journal, plan)
+    stays = {plan.steps[n].name: plan.directory(n) for n in range(keep)}
+    if moved := [e for e in journal.begun if stays.get(e.name, e.directory) != e.directory]:
+        raise _misdescribed(plan, moved, "or take back everything, with cellblock rollback")
+
+
+def same(journal: Journal, plan: Plan) -> int:
+    """The number of steps, from the first, that are on the host as the plan has them."""
+    there = {entry.name for entry in journal.begun if not _differs(entry, plan)}
+    position = 0
+    for step in plan.steps:
+        if step.operations and step.name not in there:
+            break
+        position += 1
+    return position
 
 
 @cache
@@ -194,7 +249,7 @@ def take(session: Session, plan: Plan, run: str) -> str:
     """
     who = operator()
     lines = [f"site {plan.site.name} {plan.site.hash}"]
-    lines += [f"step {plan.directory(n)} {hash}" for n, hash in enumerate(plan.hashes)]
+    lines += [f"step {plan.directory(n)} {step.hash}" for n, step in enumerate(plan.steps)]
     watch = [f"jails {plan.site.base.jails}"]
     watch += [f"service {service.rc}" for service in plan.site.services.values()]
     for service in plan.site.services.values():

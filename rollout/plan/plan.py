@@ -27,11 +27,10 @@ class Subject(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in order. The hash of a step covers all steps before it, too."""
+    """Steps in order."""
 
     site: Site
     steps: tuple[Step, ...]
-    hashes: tuple[str, ...]
 
     def position(self, name: str) -> int:
         """The index of a step, from 0. Raises Refused for a name that is not in the plan."""
@@ -79,10 +78,7 @@ def make(site: Site) -> Plan:
     for step in steps:
         if not step.checks:
             raise Refused(f"step {step.name} has no check: nothing would show that it worked")
-    hashes: list[str] = []
-    for step in steps:
-        hashes.append(step.chained(hashes[-1] if hashes else site.hash))
-    return Plan(site, tuple(steps), tuple(hashes))
+    return Plan(site, tuple(steps))
 
 
 def _subjects(site: Site) -> dict[str, Subject]:

@@ -119,7 +119,8 @@ class Step:
     finds: tuple[Check, ...] = ()
     does: str = ""
 
-    def chained(self, previous: str) -> str:
-        """The hash of this step and of all steps before it."""
-        text = "\n".join([previous, self.name, *map(str, self.operations)])
+    @property
+    def hash(self) -> str:
+        """What it does, and nothing of what comes before or after it (docs/decisions/0034)."""
+        text = "\n".join([self.name, *map(str, self.operations)])
         return sha256(text.encode()).hexdigest()[:16]

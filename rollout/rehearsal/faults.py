@@ -75,7 +75,7 @@ def must_exist(plan: Plan, step: str, command: int) -> None:
     A step has the most commands on a host that Cellblock has not changed yet.
     """
     position = plan.position(step)
-    made = compile_step(position + 1, plan.steps[position], plan.hashes[position], None)
+    made = compile_step(position + 1, plan.steps[position], None)
     if not made.commands:
         raise Refused(f"{step} has no commands, only checks: there is nothing to break")
     if command > len(made.commands):

@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from rollout.host.journal import Entry, Journal, in_words
+from rollout.host.journal import Entry, Journal, differing, in_words
 from rollout.plan import Plan
 from rollout.plan.step import Step
 from rollout.site import JOURNAL
@@ -68,6 +68,8 @@ def _summary(plan: Plan, journal: Journal) -> str:
         sentences.append(f"All {total} steps are confirmed.")
     else:
         sentences.append(f"{done} of {total} steps are confirmed.")
+    if others := [entry.name for entry in differing(journal, plan)]:
+        sentences.append(f"Not as {plan.site.path} has them now: {', '.join(others)}.")
     if journal.lock:
         sentences.append(f"Another run is active: {journal.lock}.")
     if journal.abandoned:
@@ -105,17 +107,20 @@ def _advice(plan: Plan, journal: Journal) -> Iterator[str]:
         there = f"{JOURNAL}/steps/{entry.directory}"
         yield (
             f"on the host, read {there}/log and {there}/differences and repair what they name; "
-            f"then cellblock rollback{_keeping(plan, entry)}{site}"
+            f"then cellblock rollback{journal.keeping(entry)}{site}"
         )
     if journal.lock:
         yield f"wait for that run; then cellblock status{site}"
     if entry := states.get("typed"):
-        back = f"cellblock rollback{_keeping(plan, entry)}{site}"
+        back = f"cellblock rollback{journal.keeping(entry)}{site}"
         yield f"cellblock apply --by-hand{site} to go on, or {back}"
     if "applying" in states or "undoing" in states:
         yield f"wait; then cellblock status{site}"
     if "applied" in states:
         yield f"cellblock apply{site}, which checks and confirms it"
+    if others := differing(journal, plan):
+        back = f"cellblock rollback{journal.keeping(others[0])}{site}"
+        yield f"use the site file of that run; or {back}, then cellblock apply{site}"
     if failed := _failed(journal):
         log = f"{JOURNAL}/steps/{failed.directory}/log"
         yield (
@@ -131,12 +136,6 @@ def _failed(journal: Journal) -> Entry | None:
     """The step that failed and was undone, unless something was rolled back since."""
     undone = (entry for entry in journal.entries if entry.state == "undone")
     return next((entry for entry in undone if entry.reason not in ("", "rollback")), None)
-
-
-def _keeping(plan: Plan, entry: Entry) -> str:
-    """The option with which a rollback keeps the steps before this one."""
-    before = [step.name for step in plan.steps[: entry.number - 1] if step.operations]
-    return f" --to {before[-1]}" if before else ""
 
 
 def _note(entry: Entry) -> str:

@@ -143,7 +143,7 @@ def _key(plan: Plan, subject: str, sections: list[Section]) -> str:
 def _sections(plan: Plan) -> Iterator[Section]:
     done = ""
     for position, step in enumerate(plan.steps):
-        commands = bundle.compile_step(position + 1, step, plan.hashes[position], None).commands
+        commands = bundle.compile_step(position + 1, step, None).commands
         notice = [f"{name}: up to {s:g} s without an answer" for name, s in step.outage.items()]
         yield Section(
             step,

@@ -102,7 +102,7 @@ def offline(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
     """The steps as compiled without a server."""
     last = made.upto(step or to)
     return [
-        (bundle.compile_step(n + 1, each, made.hashes[n], None), each.gate, ())
+        (bundle.compile_step(n + 1, each, None), each.gate, ())
         for n, each in enumerate(made.steps[:last])
         if step in (None, each.name)
     ]

@@ -115,7 +115,7 @@ class Place:
         position = self.position
         step = self.plan.steps[position]
         answers = bundle.gather_facts([step], self.connection.session.output)
-        self.made = bundle.compile_step(position + 1, step, self.plan.hashes[position], answers)
+        self.made = bundle.compile_step(position + 1, step, answers)
         self.before = self._view.take()
         self.applied = frozenset()
 

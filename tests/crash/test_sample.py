@@ -69,9 +69,7 @@ def test_every_kind_is_tried_at_every_command_both_ways() -> None:
 def test_the_sample_site_has_more_than_5000() -> None:
     """Without a host's facts; a host that has some things already needs a few commands fewer."""
     made = plan.make(site.read(SAMPLE))
-    bundles = [
-        compile_step(position + 1, step, "", None) for position, step in enumerate(made.steps)
-    ]
+    bundles = [compile_step(position + 1, step, None) for position, step in enumerate(made.steps)]
     cases = [of_command(each.step.name, 1) for each in bundles for _ in each.commands]
     assert sum(map(len, cases)) > 5000
 

@@ -83,7 +83,7 @@ def test_facts(position: int, text: str) -> None:
 
     def act() -> None:
         answers = bundle.gather_facts([step], lambda _: text)
-        made = bundle.compile_step(position + 1, step, PLAN.hashes[position], answers)
+        made = bundle.compile_step(position + 1, step, answers)
         bundle.upload_script(made, "t", "/var/db/cellblock")
 
     refused_at_most(act)

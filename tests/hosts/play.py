@@ -49,7 +49,7 @@ def played(host: Drawn, *, brief: bool = False) -> Outcome:
         try:
             plan = case.plan()
             if brief:
-                plan = Brief(plan.site, plan.steps, plan.hashes)
+                plan = Brief(plan.site, plan.steps)
         except Refused as refused:
             return judged(host, Outcome("refused", str(refused)))
         made = BaseHost.with_postfix if host.base == "postfix" else BaseHost.sample

@@ -28,7 +28,7 @@ def test_hosts_behave_the_same_or_are_refused() -> None:
 
 def test_a_brief_plan_asks_what_belongs_to_its_step_and_everything_at_both_ends() -> None:
     whole = drawn(FIRST).case.plan()
-    brief = Brief(whole.site, whole.steps, whole.hashes)
+    brief = Brief(whole.site, whole.steps)
     ends = (1, len(whole.steps))
     for done in range(1, len(whole.steps) + 1):
         asked, all_ = set(brief.checks(done)), set(whole.checks(done))

@@ -67,10 +67,7 @@ def step(name: str, *operations: Any, **more: Any) -> Step:
 
 def planned(*steps: Step) -> Plan:
     """After the product's own step `base`, which installs the rc.d script."""
-    hashes: list[str] = []
-    for each in (BASE, *steps):
-        hashes.append(each.chained(hashes[-1] if hashes else SAMPLE.hash))
-    return Plan(SAMPLE, (BASE, *steps), tuple(hashes))
+    return Plan(SAMPLE, (BASE, *steps))
 
 
 class Run:
@@ -83,9 +80,7 @@ class Run:
     def begin(self, position: int) -> str:
         plan = self.connection.plan
         answers = bundle.gather_facts([plan.steps[position]], self.connection.session.output)
-        made = bundle.compile_step(
-            position + 1, plan.steps[position], plan.hashes[position], answers
-        )
+        made = bundle.compile_step(position + 1, plan.steps[position], answers)
         self.connection.session.output(bundle.upload_script(made, "t", JOURNAL))
         return made.directory
 

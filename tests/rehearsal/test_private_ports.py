@@ -42,7 +42,7 @@ def planned(private: Collection[Port], *subjects: str) -> Plan:
 def test_every_set_that_is_switched_has_rules(private: Collection[Port]) -> None:
     made = planned(private)
     for position, step in enumerate(made.steps):
-        compiled = bundle.compile_step(position + 1, step, "", None)
+        compiled = bundle.compile_step(position + 1, step, None)
         text = "\n".join(command.do for command in compiled.commands)
         for name in WHOLE.services:
             set_ = made.site.places[name].set

@@ -63,7 +63,7 @@ def test_the_value_ends_in_the_line_that_the_walk_prints() -> None:
     made = plan.make(SAMPLE)
     position = made.position("mysql.cutover")
     step = made.steps[position]
-    compiled = bundle.compile_step(position + 1, step, made.hashes[position], None)
+    compiled = bundle.compile_step(position + 1, step, None)
     assert compiled.directory == directory
     assert line in compiled.commands[int(number) - 1].do
     assert line.endswith(str(SAMPLE.services["mysql"].socket))

@@ -223,10 +223,7 @@ def typed(
 
 
 def planned(*steps: Step) -> Plan:
-    hashes: list[str] = []
-    for each in steps:
-        hashes.append(each.chained(hashes[-1] if hashes else SAMPLE.hash))
-    return Plan(SAMPLE, steps, tuple(hashes))
+    return Plan(SAMPLE, steps)
 
 
 class Noted(Listener):

@@ -82,7 +82,7 @@ def lines(made: Plan) -> Iterator[tuple[str, str, set[str]]]:
     """Step, command, and the trees that a jail can write when it runs."""
     site, built = made.site, set[str]()
     for number, step in enumerate(made.steps, 1):
-        commands = bundle.compile_step(number, step, made.hashes[number - 1], None).commands
+        commands = bundle.compile_step(number, step, None).commands
         for command in commands:
             before = writable(site, built)
             if found := re.match(r"service jail onestart (\w+)", command.do):

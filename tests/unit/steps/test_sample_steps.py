@@ -86,7 +86,7 @@ EACH = pytest.mark.parametrize("step", PLAN.steps, ids=NAMES)
 
 
 def commands(step: Step) -> tuple[Command, ...]:
-    return bundle.compile_step(1, step, "aaaa", None).commands
+    return bundle.compile_step(1, step, None).commands
 
 
 @EACH

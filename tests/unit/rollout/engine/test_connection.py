@@ -46,7 +46,7 @@ def begin(held: Connection, position: int = 0) -> str:
     assert isinstance(held.target, SmallHost)
     wanted = held.plan.steps[position]
     answers = bundle.gather_facts([wanted], held.session.output)
-    compiled = bundle.compile_step(position + 1, wanted, held.plan.hashes[position], answers)
+    compiled = bundle.compile_step(position + 1, wanted, answers)
     held.session.output(bundle.upload_script(compiled, TOKEN, str(held.target.journal)))
     return compiled.directory
 
@@ -88,7 +88,7 @@ def test_a_step_is_followed_to_its_rest_line_by_line(host: SmallHost, hold: Hold
     held = hold(step("a", slow(host, 0.2), made(host.root / "etc/x")), told=told)
     entry = held.follow(begin(held))
     assert (entry.directory, entry.state, entry.token) == ("001-a", "applied", TOKEN)
-    assert entry.hash == held.plan.hashes[0]
+    assert entry.hash == held.plan.steps[0].hash
     assert 0 < entry.left <= held.plan.steps[0].confirm_within
     shown = [re.sub(r"^\S+T\S+Z ", "", line) for line in told.lines]
     assert shown[0] == "001-a: applying"

@@ -34,7 +34,7 @@ def step(*operations: Use, **more: Any) -> Step:
 
 
 def compiled(made: Step, answers: Answers | None = None) -> Bundle:
-    return bundle.compile_step(3, made, "abcd", answers)
+    return bundle.compile_step(3, made, answers)
 
 
 @pytest.fixture

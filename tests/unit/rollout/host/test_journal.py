@@ -111,7 +111,7 @@ def test_a_line_that_makes_no_sense_says_nothing(line: str) -> None:
 
 def entry(position: int, state: str = "confirmed", **other: str) -> Entry:
     directory = other.get("directory", PLAN.directory(position))
-    return Entry(directory, state, other.get("hash", PLAN.hashes[position]))
+    return Entry(directory, state, other.get("hash", PLAN.steps[position].hash))
 
 
 def refused(*entries: Entry) -> str:
@@ -131,33 +131,63 @@ def test_an_empty_journal_fits() -> None:
     journal.must_fit(Journal(), PLAN)
 
 
-@pytest.mark.parametrize("state", ["confirmed", "applied", "applying", "undoing", "stuck"])
+BEGUN = ["confirmed", "applied", "applying", "undoing", "stuck"]
+OTHER = "feedfeedfeedfeed"
+
+
+@pytest.mark.parametrize("state", BEGUN)
 def test_a_step_of_another_plan_is_named_with_its_state(state: str) -> None:
     told = refused(entry(1), entry(2, state, directory="003-postgres"))
-    assert "does not fit" in told
-    assert "site.example.toml" in told
-    assert f"step 003-postgres is {state} on the host and not in this plan" in told
-    assert "the journal belongs to site dcserver ffff" in told
-    assert f"this is site dcserver {PLAN.site.hash}" in told
-    assert "use the site file of that run, or roll back with it first" in told
+    assert f"{PLAN.site.path} no longer describes what was done on the host" in told
+    assert f"step 003-postgres is {state} on the host, and not in this plan" in told
+    assert "with cellblock rollback --to base, then cellblock apply" in told
 
 
-@pytest.mark.parametrize("state", ["confirmed", "applied", "applying", "undoing", "stuck"])
-def test_a_step_that_would_do_something_else_now_is_named_with_both_hashes(state: str) -> None:
-    told = refused(entry(2, state, hash="feedfeedfeedfeed"))
-    assert (
-        f"step 003-network is {state} on the host, as feedfeedfeedfeed; "
-        f"by this site file it would be {PLAN.hashes[2]}"
-    ) in told
+@pytest.mark.parametrize("state", BEGUN)
+def test_a_step_that_would_do_something_else_now_is_named_and_how_to_go_on(state: str) -> None:
+    told = refused(entry(1), entry(2, state, hash=OTHER))
+    assert f"step 003-network is {state} on the host, and would do something else by" in told
+    assert "step 002-base" not in told
+    assert "use the site file of that run again; or take back what differs" in told
 
 
-def test_a_step_at_another_place_is_another_step() -> None:
-    assert "not in this plan" in refused(entry(1, directory="004-base"))
+def test_if_the_first_step_differs_all_goes_back() -> None:
+    assert "with cellblock rollback, then cellblock apply" in refused(entry(1, hash=OTHER))
+
+
+def test_all_that_differs_is_told_at_once() -> None:
+    told = refused(entry(1), entry(2, hash=OTHER), entry(3, hash=OTHER))
+    assert "step 003-network" in told
+    assert f"step {PLAN.directory(3)}" in told
+    assert "rollback --to base" in told
+
+
+def test_a_step_at_another_place_is_told_with_its_place() -> None:
+    told = refused(entry(1, directory="004-base"))
+    assert "step 004-base is confirmed on the host, and step 2 of this plan" in told
+    assert "what is new belongs after it in order" in told
+
+
+def test_a_rollback_to_a_step_that_is_elsewhere_in_the_plan_is_refused() -> None:
+    """It would undo that step, too: on the host it has another number."""
+    moved = Journal((entry(1, directory="004-base"), entry(2, directory="005-network")))
+    with pytest.raises(Refused, match="or take back everything, with cellblock rollback"):
+        journal.must_keep(moved, PLAN, PLAN.upto("base"))
+    journal.must_keep(moved, PLAN, 0)
+    journal.must_keep(Journal((entry(1), entry(2, hash=OTHER))), PLAN, PLAN.upto("base"))
+
+
+def test_the_steps_that_are_on_the_host_as_planned() -> None:
+    """Preflight has no commands: it counts without an entry."""
+    assert journal.same(Journal(), PLAN) == 1
+    assert journal.same(Journal((entry(1), entry(2))), PLAN) == 3
+    assert journal.same(Journal((entry(1), entry(2, hash=OTHER), entry(3))), PLAN) == 2
+    assert journal.same(Journal((entry(1, "undone"), entry(2))), PLAN) == 1
 
 
 @pytest.mark.parametrize("state", ["undone", "prepared"])
 def test_what_is_not_on_the_host_any_more_or_yet_does_not_count(state: str) -> None:
-    past = [entry(1, state, hash="feedfeedfeedfeed"), entry(2, state, directory="003-postgres")]
+    past = [entry(1, state, hash=OTHER), entry(2, state, directory="003-postgres")]
     journal.must_fit(Journal(tuple(past)), PLAN)
 
 
@@ -171,7 +201,7 @@ def test_the_journal_of_another_site_is_refused_by_its_name(
 
 def test_to_go_back_it_is_enough_that_the_journal_is_of_this_site() -> None:
     """The host itself has every undo."""
-    changed = (entry(1, hash="feedfeedfeedfeed"), entry(2, directory="003-postgres"))
+    changed = (entry(1, hash=OTHER), entry(2, directory="003-postgres"))
     journal.must_belong(Journal(changed, site="dcserver ffff"), PLAN)
     journal.must_belong(Journal(), PLAN)
 
@@ -227,7 +257,7 @@ def test_taking_the_lock_lays_down_the_plan_and_what_reads_it(here: Here, tmp_pa
     assert (where / "host.sh").read_text() == journal.host_sh()
     rows = (where / "plan").read_text().splitlines()
     assert rows[0] == f"site dcserver {PLAN.site.hash}"
-    assert rows[2] == f"step 002-base {PLAN.hashes[1]}"
+    assert rows[2] == f"step 002-base {PLAN.steps[1].hash}"
     assert len(rows) == len(PLAN.steps) + 1
     watched = (where / "watch").read_text().splitlines()
     assert {"service mysql-server", "path /var/db/mysql", "path /var/run/mysql/mysql.sock"} <= set(

@@ -108,7 +108,6 @@ def test_what_stands_before_a_step_does_not_change_it() -> None:
         sample.model_copy(update={"order": (*sample.order[:3], "mysql"), "name": "another"})
     )
     here, there = PLAN.position("base"), other.position("base")
-    assert PLAN.hashes[here] != other.hashes[there]
     assert history.content(PLAN.steps[here]) == history.content(other.steps[there])
 
 

@@ -16,7 +16,7 @@ from rollout.report import changes
 def counted(*used: Use, rc_conf: list[str] | None = None) -> dict[changes.How, object]:
     step = Step("one", "Because.", used, (check("jail::runs"),))
     answers = None if rc_conf is None else {RcConf().command(): rc_conf}
-    return dict(changes.count(bundle.compile_step(1, step, "aaaa", answers).commands))
+    return dict(changes.count(bundle.compile_step(1, step, answers).commands))
 
 
 def only(how: changes.How, kind: str, number: int = 1) -> dict[str, object]:

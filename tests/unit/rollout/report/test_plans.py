@@ -24,7 +24,7 @@ ACTS = Step(
     gate=Gate("Is it well?", ("the log", "a\nb")),
     outage={"web": 1.5},
 )
-PLAN = Plan(SAMPLE, (ASKS, ACTS), ("aaaa", "bbbb"))
+PLAN = Plan(SAMPLE, (ASKS, ACTS))
 
 
 NEEDED = "needs of web: 1 carried\npath /x: carried"
@@ -32,7 +32,7 @@ NEEDED = "needs of web: 1 carried\npath /x: carried"
 
 def planned() -> list[plans.Ahead]:
     bundles = [
-        bundle.compile_step(n + 1, step, PLAN.hashes[n], {RcConf().command(): []})
+        bundle.compile_step(n + 1, step, {RcConf().command(): []})
         for n, step in enumerate(PLAN.steps)
     ]
     return [(each, each.step.gate, ("a line\nanother", NEEDED)) for each in bundles]
@@ -74,9 +74,7 @@ def test_a_plan_for_people_has_the_exact_commands_gates_and_outages() -> None:
 
 def test_every_line_of_every_command_of_the_sample_is_in_its_plan() -> None:
     made = plan.make(SAMPLE)
-    bundles = [
-        bundle.compile_step(n + 1, step, made.hashes[n], None) for n, step in enumerate(made.steps)
-    ]
+    bundles = [bundle.compile_step(n + 1, step, None) for n, step in enumerate(made.steps)]
     rows = plans.full(plans.data((each, None, ()) for each in bundles)).splitlines()
     for each in bundles:
         for command in each.commands:
@@ -87,8 +85,7 @@ def test_every_line_of_every_command_of_the_sample_is_in_its_plan() -> None:
 def sample() -> list[plans.Ahead]:
     made = plan.make(SAMPLE)
     return [
-        (bundle.compile_step(n + 1, step, made.hashes[n], None), step.gate, ())
-        for n, step in enumerate(made.steps)
+        (bundle.compile_step(n + 1, step, None), step.gate, ()) for n, step in enumerate(made.steps)
     ]
 
 

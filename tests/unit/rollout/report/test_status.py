@@ -18,13 +18,15 @@ SAMPLE = site.read(Path(__file__).parents[4] / "site.example.toml")
 ASKS = Step("preflight", "See first.", (), (check("jail::runs"),))
 USED = (use(rc.variable, name="apache24_enable", value="NO"),)
 ONE, TWO = (Step(name, "It stops.", USED, (check("jail::runs"),)) for name in ("one", "two"))
-PLAN = Plan(SAMPLE, (ASKS, ONE, TWO), ("aaaa", "bbbb", "cccc"))
+PLAN = Plan(SAMPLE, (ASKS, ONE, TWO))
 SITE = f"--site {SAMPLE.path}"
 NOTHING = {"note": "", "answer": None, "by_hand": None}
 
 
 def entry(step: str, state: str, **more: Any) -> Entry:
-    return Entry(f"{2 if step == 'one' else 3:03}-{step}", state, "bbbb", **more)
+    position = 1 if step == "one" else 2
+    hash = more.pop("hash", PLAN.steps[position].hash)
+    return Entry(PLAN.directory(position), state, hash, **more)
 
 
 def data(*entries: Entry, **more: Any) -> dict[str, Any]:
@@ -58,6 +60,12 @@ def test_a_host_on_which_nothing_was_begun() -> None:
             {"lock": "jane"},
             "two is stuck: undo failed. Manual repair is needed. 1 of 2",
             f"repair what they name; then cellblock rollback --to one {SITE}",
+        ),
+        (
+            [("one", "confirmed", {}), ("two", "confirmed", {"hash": "feed"})],
+            {},
+            f"Not as {SAMPLE.path} has them now: two.",
+            f"use the site file of that run; or cellblock rollback --to one {SITE}, then cellblock",
         ),
         (
             [("one", "stuck", {"stuck": "undo failed"})],

@@ -29,7 +29,7 @@ PAGES = pages.pages(SAMPLE)
 
 def commands(made: Plan, position: int) -> tuple[Command, ...]:
     step = made.steps[position]
-    return bundle.compile_step(position + 1, step, made.hashes[position], None).commands
+    return bundle.compile_step(position + 1, step, None).commands
 
 
 def section(name: str, pages: dict[str, str] = PAGES) -> str:
@@ -131,7 +131,7 @@ def test_every_check_that_there_is_has_lines_and_no_lines_are_left_over() -> Non
 def test_a_check_without_lines_is_refused_by_name() -> None:
     step = Step("one", "Because.", (), (check("jail::sings", jail="mysql"),))
     with pytest.raises(Refused, match="check jail::sings has no line"):
-        pages.pages(Plan(SAMPLE.site, (step,), ("aaaa",)))
+        pages.pages(Plan(SAMPLE.site, (step,)))
 
 
 @STEPS
@@ -195,7 +195,7 @@ def replaced(path: str) -> Any:
 
 def made_of(*operations: Any, **more: Any) -> Plan:
     step = Step("one", "Because.", operations, (check("jail::runs", jail="mysql"),), **more)
-    return Plan(SAMPLE.site, (step,), ("aaaa",))
+    return Plan(SAMPLE.site, (step,))
 
 
 def run(text: str, where: Path) -> subprocess.CompletedProcess[str]:
