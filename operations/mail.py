@@ -104,12 +104,14 @@ def own_name_is_found(address: str, jail: str) -> Commands:
 
     sendmail refuses a sender whose domain it cannot look up, and makes an exception for its own
     name and clients at 127.0.0.1 (asked of a 15.0: 451 4.1.8), which a jail's programs are no more.
+    Of resolvers that do not answer, getent(1) asked for more than a minute there.
     For the first `jail` that sends mail, whose name is in the line; the undo removes just that.
     """
     at, new, mark = "/etc/hosts", "/etc/.hosts.cellblock", quote(f"{_FOR_JAIL} {jail}.")
     put = f"fsync {new} && mv -f {new} {at}"
     yield Reversible(
-        f'name=$(hostname); if ! getent hosts "$name" >/dev/null; then cp -p {at} {new} && '
+        'name=$(hostname); if ! timeout -k 1 20 getent hosts "$name" >/dev/null; '
+        f"then cp -p {at} {new} && "
         f'{{ printf "%s\\t%s\\t%s\\n" {quote(address)} "$name" {mark} && cat {at}; }} > {new} '
         f"&& {put}; fi",
         undo=f"rm -f {new}; if grep -qF {mark} {at}; then cp -p {at} {new} && "

@@ -200,7 +200,10 @@ def _differs(entry: Entry, plan: Plan) -> str:
         return f"{there}, and not in this plan"
     position = names.index(entry.name)
     if entry.number != position + 1:
-        return f"{there}, and step {position + 1} of this plan: what comes before it has changed (what is new belongs after it in order)"
+        return (
+            f"{there}, and step {position + 1} of this plan: what comes before it has changed "
+            "(what is new belongs after it in order)"
+        )
     if entry.hash != plan.steps[position].hash:
         return f"{there}, and would do something else by this site file"
     return ""

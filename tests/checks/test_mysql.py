@@ -218,7 +218,9 @@ def _own(host: Any, interfaces: dict[str, str], names: set[str], site: Site) -> 
     """Those that lead to this host; other servers see no other address than before."""
     has = set(re.findall(r"inet6? ([0-9a-f.:]+)", "".join(interfaces.values())))
     words = " ".join(map(quote, sorted(names)))
-    asked = f'for each in {words}; do getent hosts "$each" | sed "s/^/$each /"; done; :'
+    asked = (
+        f'for each in {words}; do timeout -k 1 10 getent hosts "$each" | sed "s/^/$each /"; done; :'
+    )
     rows = [row.split() for row in host.check_output(asked).splitlines()] if names else []
     mysql = site.jails[site.jail_of("mysql")]
     own = has | {str(mysql.address)}

@@ -189,7 +189,7 @@ def asked_twice(tmp_path: Path, output: bytes) -> tuple[Answers, str, str]:
     lines = ("cat answer", "false", "echo other", "cat nosuch; exit 3")
     with Session(Here(tmp_path)) as session:
         answers = bundle.read_answers(lines, session.output(bundle.facts_script(lines)))
-    found = bundle.files(Bundle("001-x", step(), "abcd", (), answers), "token")
+    found = bundle.files(Bundle("001-x", step(), (), answers), "token")
     again = subprocess.run(
         [DASH, "-c", found["facts.sh"]], cwd=tmp_path, capture_output=True, check=True
     )
@@ -253,7 +253,7 @@ def test_a_change_of_the_host_changes_the_sum(dash: Dash, tmp_path: Path) -> Non
     for content in ("a\n", "a\na\n", "", "\n"):
         (tmp_path / "f").write_text(content)
         answers = bundle.read_answers(("cat f",), dash(bundle.facts_script(("cat f",))))
-        sums.add(bundle.files(Bundle("1", step(), "", (), answers), "")["facts.sum"])
+        sums.add(bundle.files(Bundle("1", step(), (), answers), "")["facts.sum"])
     assert len(sums) == 4
 
 

@@ -52,7 +52,7 @@ class Staged(Rehearsal):
 
     def compiled(self, position: int) -> Bundle:
         command = Command("says", "do", "undo")
-        return Bundle("001-x", PLAN.steps[position], "hash", (command,) * 5, {})
+        return Bundle("001-x", PLAN.steps[position], (command,) * 5, {})
 
     def fingerprint(self) -> list[str]:
         return self.now.pop(0) if len(self.now) > 1 else self.now[0]
