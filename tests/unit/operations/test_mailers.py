@@ -141,6 +141,30 @@ def test_a_socket_of_postfix_is_named_relative_to_its_queue(tmp_path: Path) -> N
     }
 
 
+@pytest.mark.parametrize(
+    ("script", "line", "end"),
+    [
+        ("postfix", "relayhost = [smtp.example.net]:587", "smtp.example.net:587"),
+        ("postfix", "default_transport = smtp:[192.168.7.20]", "192.168.7.20:25"),
+        ("postfix", "smtpd_milters = inet:192.168.7.8:8891", "192.168.7.8:8891"),
+        ("postfix", "mydestination = [192.0.2.1], example.org", None),
+        ("postfix", "mynetworks = 127.0.0.0/8 [::1]/128", None),
+        ("dovecot", "mail_uid = vmail", None),
+    ],
+)
+def test_servers_elsewhere_are_found_with_their_ports(
+    tmp_path: Path, script: str, line: str, end: str | None
+) -> None:
+    assert [each for each, _ in said(tmp_path, script, f"{line}\n").others] == [end] * bool(end)
+
+
+def test_a_web_server_at_localhost_has_its_usual_port(tmp_path: Path) -> None:
+    line = (
+        "mailbox_command = /usr/local/bin/gate --url http://localhost/rt --key https://127.0.0.1\n"
+    )
+    assert {port for port, _ in said(tmp_path, "postfix", line).ports} == {"80", "443"}
+
+
 def test_accounts_are_found_and_no_value_is_kept(tmp_path: Path) -> None:
     text = "mail_uid = vmail\nservice x {\n  user = root\n}\nargs = uid=virt password=secret\n"
     found = said(tmp_path, "dovecot", text)
