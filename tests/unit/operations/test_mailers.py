@@ -191,3 +191,20 @@ def test_a_rule_for_spamc_is_a_port_unless_it_names_another(tmp_path: Path) -> N
     assert ("783", "postconf: spamassassin") in said(tmp_path, "postfix", f"{line}\n").ports
     for other in (line.replace("-f", "-U /var/run/spamd.sock"), "spam_spamcheck = yes"):
         assert said(tmp_path, "postfix", f"{other}\n").ports == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("pwcheck_method: auxprop\nmech_list: PLAIN\n", "/etc/sasldb2 /etc/sasldb2.db"),
+        ("pwcheck_method: auxprop\nsasldb_path: /data/sasldb\n", "/data/sasldb"),
+        ("pwcheck_method: auxprop\nauxprop_plugin: sql\n", ""),
+        ("pwcheck_method: saslauthd\n", "/var/run/saslauthd/mux"),
+    ],
+)
+def test_the_passwords_of_sasl_are_found(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "here" / "sasl2").mkdir(parents=True)
+    (tmp_path / "here" / "sasl2" / "smtpd.conf").write_text(text)
+    asked = mailers._SASL.replace("/usr/local/lib/sasl2", "sasl2").replace("/usr/local/etc", "/etc")
+    done = typed(asked, tmp_path / "here", None)
+    assert done.stdout.strip() == (f"sasl2/smtpd.conf:1:= {told}" if told else "")
