@@ -110,6 +110,26 @@ _SAYS = {
 }
 """sh that prints FILE:NUMBER:TEXT, by rc script."""
 
+_USER = r"""
+/^[ \t]*hosts[ \t]*=/ && /127\.0\.0\.1|inet:localhost/ {tcp = 1}
+/^[ \t]*user[ \t]*=/ {user = $NF; line = FNR}
+/^[ \t]*connect[ \t]*=/ && /host=127\.0\.0\.1/ && match($0, /user=[^ \t]+/) {
+ tcp = 1; user = substr($0, RSTART + 5, RLENGTH - 5); line = FNR}
+END {if (tcp && user != "") print FILENAME ":" line " " user}
+"""
+_SETTINGS = {"postfix": "postconf -nx", "dovecot": "doveconf -n"}
+
+
+def database_users(scripts: Sequence[str]) -> str:
+    """sh that prints FILE:NUMBER USER for each table that asks a MySQL over TCP at 127.0.0.1."""
+    said = "; ".join(_SETTINGS[each] for each in scripts if each in _SETTINGS) or ":"
+    return (
+        f"{{ {said}; }} | grep -oE 'mysql:/[^, ]+|args *= .*/.*' | "
+        "sed -E 's,^args *= (.* )?/,/,; s,^mysql:,,' | sort -u | while read -r file; do "
+        f'[ ! -f "$file" ] || awk {one_line(_USER)} "$file"; done'
+    )
+
+
 _NAMED = r"""
 {at = index($0, ":"); file = substr($0, 1, at - 1); text = substr($0, at + 1)
  at = index(text, ":"); number = substr(text, 1, at - 1); text = substr(text, at + 1)
