@@ -56,6 +56,11 @@ ARGUMENT = {
     "svnparentpath": 1,
     "authzsvnaccessfile": 1,
     "forensiclog": 1,
+    "mdstoredir": 1,
+    "mdcertificatefile": 1,
+    "mdcertificatekeyfile": 1,
+    "xsendfilepath": 1,
+    "rewriterule": 2,
     "include": 1,
     "includeoptional": 1,
 }
@@ -77,6 +82,7 @@ _ANYWHERE = (
     *("luapackagepath", "luapackagecpath", "passengerroot", "passengerruby", "passengerpython"),
     *("passengernodejs", "passengerlogfile", "modsecurityrulesfile", "krb5keytab"),
     *("gssapicredstore", "oidcmetadatadir", "oidccachedir", "coredumpdirectory"),
+    *("mdchallengedns01", "mdnotifycmd", "mdmessagecmd", "luamaphandler", "dbdparams"),
 )
 """Directives with absolute paths anywhere in their words: python-home=/data/venv, txt:/data/map,
 "|/usr/local/sbin/rotatelogs /data/logs/access 86400"."""
@@ -89,6 +95,7 @@ _HANDLERS = (
     *("proxyremote", "fastcgiexternalserver", "authncachesocache", "cachesocache"),
 )
 _ACCOUNTS = ("user", "suexecusergroup", "assignuserid", "ruidgid", "suphp_usergroup")
+_MANAGED = ("mdomain", "mddomain", "<mdomainset", "manageddomain")
 _SYSTEM_LOGINS = ("defineexternalauth", "addexternalauth", "authpamservice", "authpam_enabled")
 _SITES = ("<virtualhost", "</virtualhost", "servername", "serveralias")
 _PAGES = ("documentroot", "alias", "scriptalias", "virtualdocumentroot", "aliasmatch")
@@ -98,7 +105,7 @@ _VALUES = ("setenv", "fcgidinitialenv")
 _READ = "|".join(
     each
     for each in (
-        *(*ARGUMENT, *_ANYWHERE, *_HANDLERS, *_ACCOUNTS, *_SYSTEM_LOGINS, *_SITES),
+        *(*ARGUMENT, *_ANYWHERE, *_HANDLERS, *_ACCOUNTS, *_SYSTEM_LOGINS, *_SITES, *_MANAGED),
         *("serverroot", "define", "listen", "group", "suphp_engine"),
     )
     if each not in _VALUES
@@ -173,7 +180,7 @@ class Directives(FactBase[Said]):
             f"grep -aiE {quote(pattern)}); "
             'printf "%s\\n" "$said"; paths=$(printf "%s\\n" "$said" '
             f"| awk {quote(_PATHS.read_text(encoding='utf-8'))} | sort -u); "
-            f'printf "%s\\n" {_SUPHP} "$paths" | {{ {KINDS}; }}'
+            f'printf "%s\\n" {_SUPHP} {_MD_STORE} "$paths" | {{ {KINDS}; }}'
         )
 
     def process(self, output: list[str]) -> Said:
@@ -244,6 +251,7 @@ def _server_root(lines: Sequence[Line]) -> str:
 def named(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
     """Each path that these lines name, and the place where they do."""
     root = _server_root(lines)
+    stored = any(line.directive == "mdstoredir" for line in lines)
     for line in lines:
         if line.directive in ARGUMENT and len(line.words) > ARGUMENT[line.directive]:
             word = line.words[ARGUMENT[line.directive]]
@@ -251,14 +259,29 @@ def named(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
             in_homes = line.directive == "userdir" and not path.startswith("/")
             if word.startswith("|"):
                 yield from ((each, line.place) for each in _written_by(word))
+            elif line.directive == "rewriterule" and not _may_be_a_file(word):
+                pass
             elif path and not path.startswith("syslog") and not in_homes:
                 yield _path(root, path, line.directive), line.place
         elif line.directive in _ANYWHERE:
             yield from ((each, line.place) for each in _paths(" ".join(line.words[1:])))
         if line.directive in _HANDLERS:
             yield from ((each, line.place) for each in re.findall(r"unix:([^|\s]+)", _to(line)))
+        if line.directive in _MANAGED and not stored:
+            yield _MD_STORE, line.place
         if line.directive.startswith("suphp_engine") or "suphp_module" in line.words:
             yield _SUPHP, line.place
+
+
+_MD_STORE = "/usr/local/md"
+"""Where mod_md keeps keys and certificates, unless MDStoreDir says another place."""
+
+
+def _may_be_a_file(word: str) -> bool:
+    """Whether a RewriteRule may lead to a file: Apache looks whether the first directory is there,
+    before it takes the path for that of a URL. Not of a variable, or of a file of the pages.
+    """
+    return re.match(r"/[^$%*?\[/]+/[^?]*[$%]\d", word) is not None
 
 
 def _paths(text: str) -> Iterator[str]:
@@ -365,6 +388,22 @@ def backends(lines: Sequence[Line]) -> Iterator[tuple[str, str, str]]:
                 yield found[0], found[2] or _PORTS.get(found[1], "80"), line.place
             for found in _BY_PORT.finditer(_to(line)):
                 yield found[0], found[1], line.place
+
+
+_ELSEWHERE = re.compile(
+    r"(?<![|\w])(https?|h2c?|wss?|ajp|f?cgi|scgi|uwsgi|ftp|ldaps?)://([A-Za-z0-9][A-Za-z0-9.-]*)"
+    r"(?::(\d+))?(?=[/\s]|$)"
+)
+_USUAL = {"ftp": "21", "h2": "443", "uwsgi": "3031"} | _PORTS
+
+
+def elsewhere(lines: Sequence[Line]) -> Iterator[tuple[str, str, str, str]]:
+    """Each other machine that a request is handed to: URL, name or address, port, and the place."""
+    for line in lines:
+        if line.directive in _HANDLERS:
+            for found in _ELSEWHERE.finditer(_to(line)):
+                if not re.match(r"127\.|localhost$", found[2]):
+                    yield found[0], found[2], found[3] or _USUAL.get(found[1], "80"), line.place
 
 
 def virtual_hosts(lines: Sequence[Line], alone: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 from shlex import quote
 from typing import Literal, NamedTuple
 
@@ -110,6 +110,33 @@ class OwnAddresses(FactBase[tuple[IPv4Interface, ...] | None]):
 
     def process(self, output: list[str]) -> tuple[IPv4Interface, ...]:
         return Networks().process(output)
+
+
+class Routes(FactBase[tuple[tuple[IPv4Network, str], ...]]):
+    """The routes but the default one: a network, which may be of one address, and its interface."""
+
+    default = tuple
+
+    def command(self) -> str:
+        return "netstat -rn -f inet | awk '$1 ~ /^[0-9.]+(\\/[0-9]+)?$/ {print $1, $4}'"
+
+    def process(self, output: list[str]) -> tuple[tuple[IPv4Network, str], ...]:
+        rows = (re.fullmatch(r"([0-9.]+(?:/\d+)?) (\w+)", line) for line in output)
+        return tuple((IPv4Network(row[1], strict=False), row[2]) for row in rows if row)
+
+
+class FoundNames(FactBase[dict[str, str]]):
+    """The IPv4 address of each of these names that the host can look up."""
+
+    default = dict
+
+    def command(self, names: Sequence[str]) -> str:
+        words = " ".join(map(quote, names))
+        return f'for each in {words}; do getent hosts "$each" | sed "s/^/$each /"; done; :'
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        rows = [row for row in map(str.split, output) if len(row) > 1 and "." in row[1]]
+        return {row[0]: row[1] for row in reversed(rows)}
 
 
 class Bound(NamedTuple):

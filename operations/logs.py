@@ -6,11 +6,13 @@ directory where a jail has root; the jail's newsyslog does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.exceptions import OperationError
+from pyinfra.api.facts import FactBase
 
 from operations.command import Commands, Reversible, quote
 from operations.facts import NEWSYSLOG, Replaceable, Rotated, of_logs, within
@@ -18,6 +20,26 @@ from operations.facts import NEWSYSLOG, Replaceable, Rotated, of_logs, within
 _OWN = "/etc/newsyslog.conf.d/cellblock.conf"
 _MOVED = "/etc/newsyslog.conf.d/cellblock-moved.conf"
 _CRON = "/etc/cron.d/cellblock-newsyslog"
+
+
+_SYSLOGS = "/etc/syslog.conf /etc/syslog.d/*.conf /usr/local/etc/syslog.d/*.conf"
+_TO_OTHERS = (
+    "!/^[ \t]*(#|$)/ && $NF ~ /^@[A-Za-z0-9]/ {end = substr($NF, 2); "
+    'if (end !~ /:[0-9]+$/) end = end ":514"; print FILENAME ":" FNR " " end}'
+)
+
+
+class Forwarded(FactBase[tuple[tuple[str, str, str], ...]]):
+    """To whom syslogd(8) sends messages: the line that says so, a name or address, and the port."""
+
+    default = tuple
+
+    def command(self) -> str:
+        return f"awk {quote(_TO_OTHERS)} $(ls {_SYSLOGS} 2>/dev/null) /dev/null"
+
+    def process(self, output: list[str]) -> tuple[tuple[str, str, str], ...]:
+        rows = (re.fullmatch(r"(/\S+:\d+) (\S+):(\d+)", line) for line in output)
+        return tuple(dict.fromkeys((row[1], row[2], row[3]) for row in rows if row))
 
 
 @operation()
@@ -45,12 +67,44 @@ def rotated_in_jail(root: str, logs: Sequence[str], shared: Sequence[str]) -> Co
 
 def _there(root: str, logs: Sequence[str]) -> str:
     """sh that makes those that the host has, by now or by a link: they may be shown links later."""
-    made = (
+    words = " ".join(map(quote, logs))
+    made = _made(root)
+    return f' && (for each in {words}; do if [ -f "$each" ]; then {made}; fi; done)' if logs else ""
+
+
+def _made(root: str) -> str:
+    """sh that makes the log $each in a jail, empty, with the owner and mode of the host's."""
+    return (
         f'new={quote(root)}$each && : > "$new" && chmod "$(stat -L -f %Lp "$each")" "$new" && '
         'chown "$(stat -L -f %u:%g "$each")" "$new" || exit 1'
     )
-    words = " ".join(map(quote, logs))
-    return f' && (for each in {words}; do if [ -f "$each" ]; then {made}; fi; done)' if logs else ""
+
+
+_WRITTEN = '!/^[ \\t]*(#|$)/ && $NF ~ /^-?[\\/]var[\\/]log[\\/]/ {sub(/^-/, "", $NF); print $NF}'
+
+
+@operation()
+def messages_kept(root: str) -> Commands:
+    """Let the syslogd of a jail that has never run do with messages what the host's does.
+
+    It reads the lines of /usr/local/etc/syslog.d, too. Files that they name are there, if the host
+    has them: syslogd(8) makes none. Where they name other machines, it sends messages there, which
+    it does not with -ss. Undone with the jail's tree.
+    """
+    conf, folder = quote(f"{root}/etc/rc.conf"), quote(f"{root}/etc/syslog.d")
+    lines = f"{quote(f'{root}/etc/syslog.conf')} {folder}/*.conf"
+    sends = quote('s/^syslogd_flags=.-ss.$/syslogd_flags="-s"/')
+    yield Reversible(
+        "(for each in /usr/local/etc/syslog.d/*.conf; do "
+        f'if [ -f "$each" ]; then mkdir -p {folder} && '
+        f'cp -p "$each" {folder}/"local-${{each##*/}}" || exit 1; fi; done; '
+        f"for each in $(awk {quote(_WRITTEN)} $(ls {lines} 2>/dev/null) /dev/null); do "
+        f'if [ -f "$each" ] && [ ! -e {quote(root)}"$each" ]; then {_made(root)}; fi; done; '
+        f"if grep -qsE '^[^#]*[[:space:]]@[A-Za-z0-9]' {lines}; then "
+        f"sed -i '' -e {sends} {conf}; fi)",
+        undo=":",
+        says="let the jail's syslogd write and send messages as the host's does",
+    )
 
 
 @operation()

@@ -51,6 +51,13 @@ _SASL = (
     "grep -lsE 'pwcheck_method: *saslauthd' /usr/local/lib/sasl2/*.conf | "
     "sed -e 's,$,:1:= /var/run/saslauthd/mux,'"
 )
+# Cyrus SASL's own database is at this place, unless a line says another.
+_SASL += (
+    "; grep -lsE 'pwcheck_method: *auxprop' /usr/local/lib/sasl2/*.conf | "
+    "while read -r each; do grep -qE 'auxprop_plugin: *(sql|ldap)' $each || "
+    'echo "$each:1:= $(sed -n "s/^sasldb_path: *//p" $each | grep / || '
+    'echo /usr/local/etc/sasldb2 /usr/local/etc/sasldb2.db)"; done'
+)
 _PAM = "ls /usr/local/etc/pam.d/* 2>/dev/null | sed -e 's/^/PAM::services = /'"
 # Tables in a database name it in a file of their own, with its password: only the hosts are kept.
 # `localhost` is MySQL's socket; to the others it is a port (mysql_table(5), pgsql_table(5),
@@ -69,7 +76,7 @@ _HOSTS = r"""
   if (name == "connect" && word !~ /^(host=|\/)/) continue
   sub(/^(host=|unix:|inet:|ldaps?:\/\/|ldapi:\/\/)/, "", word); sub(/\/$/, "", word)
   if (word == "localhost" && kind == "mysql") word = socket
-  else if (word ~ /^(localhost|127\.0\.0\.1)$/)
+  else if (word ~ /^(localhost|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+)$/)
    word = word ":" (port != "" ? port : kind == "mysql" ? 3306 : kind == "pgsql" ? 5432 : 389)
   print FILENAME ":" FNR ":" name " = " word}}
 """
@@ -83,17 +90,45 @@ _TABLES = (
 """sh that reads settings, and prints FILE:NUMBER:TEXT for the hosts of their tables."""
 # Postfix's names of sockets may be relative to its queue.
 _WHOLE = "sed -E 's,(unix|local):([A-Za-z0-9]),\\1:/var/spool/postfix/\\2,g'"
+# Where mail of some domains goes: the text of these maps, where a server is named in brackets.
+_TO_SERVERS = "xargs -n 1 grep -nHE '^[^#].*\\[' /dev/null 2>/dev/null"
+_ROUTED = {
+    "sendmail": f"ls /etc/mail/mailertable 2>/dev/null | {_TO_SERVERS}",
+    "postfix": "postconf -hx transport_maps relayhost sender_dependent_relayhost_maps | "
+    f"grep -oE ':/[^, ]+' | cut -c 2- | {_TO_SERVERS}",
+}
 _SAYS = {
     "sendmail": f"{_SASL}; {_OF_AGENTS}; "
-    "grep -nHE '^(K|F|X|M|O [A-Za-z.]+=)' /etc/mail/sendmail.cf; "
+    "grep -nHE '^(K|F|X|M|DS.|O [A-Za-z.]+=)' /etc/mail/sendmail.cf; "
+    f"{_ROUTED['sendmail']}; "
     f"{ALIASES['sendmail']} | {_LEADING_OUT}",
     "postfix": f"{_SASL}; {_OF_AGENTS}; "
     f"{{ postconf -nx | sed -e 's/^/postconf::/'; postconf -M | sed -e 's/^/master.cf::/'; }} | "
-    f"{_WHOLE}; postconf -nx | {_TABLES}; "
+    f"{_WHOLE}; postconf -nx | {_TABLES}; {_ROUTED['postfix']}; "
     f"{ALIASES['postfix']} | {_LEADING_OUT}",
     "dovecot": f"doveconf -n | sed -e 's/^/doveconf::/'; doveconf -n | {_TABLES}; {_PAM}",
 }
 """sh that prints FILE:NUMBER:TEXT, by rc script."""
+
+_USER = r"""
+/^[ \t]*hosts[ \t]*=/ && /127\.0\.0\.1|inet:localhost/ {tcp = 1}
+/^[ \t]*user[ \t]*=/ {user = $NF; line = FNR}
+/^[ \t]*connect[ \t]*=/ && /host=127\.0\.0\.1/ && match($0, /user=[^ \t]+/) {
+ tcp = 1; user = substr($0, RSTART + 5, RLENGTH - 5); line = FNR}
+END {if (tcp && user != "") print FILENAME ":" line " " user}
+"""
+_SETTINGS = {"postfix": "postconf -nx", "dovecot": "doveconf -n"}
+
+
+def database_users(scripts: Sequence[str]) -> str:
+    """sh that prints FILE:NUMBER USER for each table that asks a MySQL over TCP at 127.0.0.1."""
+    said = "; ".join(_SETTINGS[each] for each in scripts if each in _SETTINGS) or ":"
+    return (
+        f"{{ {said}; }} | grep -oE 'mysql:/[^, ]+|args *= .*/.*' | "
+        "sed -E 's,^args *= (.* )?/,/,; s,^mysql:,,' | sort -u | while read -r file; do "
+        f'[ ! -f "$file" ] || awk {one_line(_USER)} "$file"; done'
+    )
+
 
 _NAMED = r"""
 {at = index($0, ":"); file = substr($0, 1, at - 1); text = substr($0, at + 1)
@@ -111,6 +146,25 @@ _NAMED = r"""
  while (match(rest, /(127\.0\.0\.1|localhost)\]?:[0-9]+|inet6?:[0-9]+@(127\.0\.0\.1|localhost)/)) {
   port = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
   sub(/@.*/, "", port); sub(/.*:/, "", port); print "> " port "\t" said}
+ rest = text
+ while (match(rest, /https?:\/\/(127\.0\.0\.1|localhost)([\/"\047 \t]|$)/)) {
+  port = substr(rest, RSTART, 5) == "https" ? 443 : 80; rest = substr(rest, RSTART + RLENGTH)
+  print "> " port "\t" said}
+ rest = text ~ /^ *(mynetworks|mydestination|inet_interfaces|proxy_interfaces)/ ? "" : text
+ while (match(rest, /\[[A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z0-9-]+\](:[0-9]+)?/)) {
+  end = substr(rest, RSTART + 1, RLENGTH - 1); rest = substr(rest, RSTART + RLENGTH)
+  sub(/\]/, "", end); if (end !~ /:/) end = end ":25"; print "? " end "\t" said}
+ if (match(text, /^DS[A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z0-9-]+$/)) {
+  print "? " substr(text, 3) ":25\t" said}
+ rest = text
+ while (match(rest, /inet:[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+:[0-9]+/)) {
+  print "? " substr(rest, RSTART + 5, RLENGTH - 5) "\t" said; rest = substr(rest, RSTART + RLENGTH)}
+ rest = text
+ while (match(rest, /inet:[0-9]+@[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/)) {
+  end = substr(rest, RSTART + 5, RLENGTH - 5); rest = substr(rest, RSTART + RLENGTH)
+  at = index(end, "@"); print "? " substr(end, at + 1) ":" substr(end, 1, at - 1) "\t" said}
+ if (match(text, /^(hosts|server_host|connect|uris) = [0-9]+\.[0-9]+\.[0-9]+\.[0-9]+:[0-9]+$/)) {
+  end = text; sub(/.* = /, "", end); print "? " end "\t" said}
  rest = text
  while (match(rest, /(^|[ \t,])(mail_uid|mail_gid|uid|user)[ \t]*=[ \t]*[a-z_][A-Za-z0-9_-]*/)) {
   user = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
@@ -150,10 +204,14 @@ name: NAME UID PATH [FILE], or 127.0.0.1:PORT for a path.
 
 @dataclass(frozen=True)
 class Said:
-    """What is named, each with the setting or line that names it; what there is at each path."""
+    """What is named, each with the setting or line that names it; what there is at each path.
+
+    `ports` are of this machine, `others` ADDRESS:PORT of further ones, whose address may be a name.
+    """
 
     paths: tuple[tuple[str, str], ...] = ()
     ports: tuple[tuple[str, str], ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
     accounts: tuple[tuple[str, str], ...] = ()
     there: There = field(default_factory=There)
 
@@ -181,13 +239,13 @@ class Settings(FactBase[Said]):
         )
 
     def process(self, output: list[str]) -> Said:
-        """Lines "+ PATH<tab>SAID", "> PORT...", "& ACCOUNT...", and those of KINDS."""
+        """Lines "+ PATH<tab>SAID", "> PORT...", "? END...", "& ACCOUNT...", and those of KINDS."""
 
         def pairs(mark: str) -> tuple[tuple[str, str], ...]:
             rows = (row[2:].partition("\t") for row in output if row.startswith(mark))
             return tuple((first, said) for first, _, said in rows)
 
-        return Said(pairs("+ "), pairs("> "), pairs("& "), There.read(output))
+        return Said(pairs("+ "), pairs("> "), pairs("? "), pairs("& "), There.read(output))
 
 
 def _says(scripts: Sequence[str]) -> str:

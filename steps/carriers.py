@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any, NamedTuple
 
 from operations import carried, companion, firewall, jail, mailers, mount, packages, rc
 from operations.carried import LOCAL_ETC, Ask, Further, is_in
 from operations.doors import Doors, Ways
+from operations.facts import Routes
 from operations.mount import Nullfs
 from operations.needs import Need
 from rollout.plan.step import Step, Use
-from rollout.site import INTERNET, Site
+from rollout.site import HOST, INTERNET, Proto, Site
 from steps import egress
 
 FRESH = (
@@ -76,7 +78,7 @@ class Carriers(NamedTuple):
             case "port":
                 found = self._port(service, need.what, who)
             case "connection":
-                found = self._connection(service, need.what)
+                found = self._connection(service, need.what, ask)
             case "socket":
                 found = self._socket(service, need.what, who)
             case "variable":
@@ -157,7 +159,8 @@ class Carriers(NamedTuple):
             return Answer("carried", f"its daemon moves into jail {name}, too")
         for each in self._of(name, "rule"):
             if each.what == f"{proto} {port}":
-                return Answer("reachable", f"a rule for {each.what} in {each.step}")
+                by = f"a rule for {each.what} in {each.step}"
+                return self._let(name, self._owner(proto, port), f"{port}/{proto}", by)
         if end in _RESOLVER:
             return Answer("carried", f"jail {name} asks the name servers of its own resolv.conf")
         if proto == "udp":
@@ -171,25 +174,57 @@ class Carriers(NamedTuple):
             "out of `order`",
         )
 
-    def _connection(self, service: str, end: str) -> Answer:
-        """A replica's to its primary, a proxy's to another machine."""
+    def _owner(self, proto: str, port: str) -> str:
+        """The jail of the service that has this port: [policy] calls it so, wherever it runs."""
+        for name, there in self.site.jails.items():
+            for one in (self.site.services[each] for each in there.services):
+                if any((each.proto, str(each.port)) == (proto, port) for each in one.ports):
+                    return name
+        return HOST
+
+    def _let(self, name: str, to: str, port: str, by: str) -> Answer:
+        """Reachable, if [policy] lets jail `name` connect there. `port` is as 6379/tcp."""
+        number, _, proto = port.partition("/")
+        kind: Proto = "udp" if proto == "udp" else "tcp"
+        lets = to == name or self.site.policy.lets(name, to, int(number), kind)
+        if "policy" not in self.site.order or lets:
+            return Answer("reachable", by)
+        line = f'{{ from = "{name}", to = "{to}", ports = ["{port}"] }}'
+        return Answer(
+            "refused",
+            f"jail {name} may not open connections to {to}, port {port}: add {line} to `allow` in "
+            "[policy]",
+        )
+
+    def _connection(self, service: str, end: str, ask: Ask) -> Answer:
+        """A replica's to its primary, a proxy's to another machine, a message's to a relay."""
         name = self.site.jail_of(service)
         jail, first = self.site.jails[name], self.site.builder(name)
-        address, _, port = end.partition(" ")[2].rpartition(":")
+        proto, _, at = end.partition(" ")
+        address, _, port = at.rpartition(":")
         own = [each for one in self.site.jails.values() for each in one.addresses]
-        if address in map(str, (self.site.host.wan_address, *own)):
-            return Answer("reachable", f"{address} is an address of the host's")
+        card = _way(address, ask(Routes))
+        wan, lan = self.site.host.wan_interface, self.site.lan.interface
+        if address in map(str, (self.site.host.wan_address, *own)) or card.startswith("lo"):
+            by = f"{address} is an address of the host's"
+            return self._let(name, self._owner(proto, port), f"{port}/{proto}", by)
         if egress.shut_in(self.site, first):
             return Answer("reachable", f"not at all, after a yes at the gate of {first}.jail")
-        lost = f"jail {name} may not open connections to {address}:{port}"
+        if card not in ("", wan, lan):
+            return Answer(
+                "refused",
+                f"{address} is reached by {card}, and jail {name} gets out by {wan} alone, so it "
+                f"would not reach port {port}/{proto} there: let the daemon ask a server that is "
+                f"reached by {wan}, or take {service} out of `order`",
+            )
         if jail.outbound == "none" or (jail.outbound == "nat" and "egress" not in self.site.order):
-            todo = f'set outbound = "nat" in [jails.{name}], and have egress in `order`'
-            return Answer("refused", f"{lost}: {todo}")
-        allowed = self.site.policy.lets(name, INTERNET, int(port), "tcp")
-        if "policy" in self.site.order and not allowed:
-            line = f'{{ from = "{name}", to = "internet", ports = ["{port}/tcp"] }}'
-            return Answer("refused", f"{lost}: add {line} to `allow` in [policy]")
-        return Answer("reachable", f'jails.{name}.outbound = "{jail.outbound}"')
+            return Answer(
+                "refused",
+                f"jail {name} may not open connections to {address}:{port}: set outbound = "
+                f'"nat" in [jails.{name}], and have egress in `order`',
+            )
+        by = f'jails.{name}.outbound = "{jail.outbound}"'
+        return self._let(name, INTERNET, f"{port}/{proto}", by)
 
     def _todo_over_udp(self, name: str, port: str) -> str:
         """Over UDP no rule leads out of a jail from 127.0.0.1 (docs/decisions/0026)."""
@@ -210,6 +245,15 @@ class Carriers(NamedTuple):
             f"programs of the host that ask {at}/{proto} would find nobody, since no rule of the "
             f"plan leads from there to jail {self.site.jail_of(service)}",
         )
+
+
+def _way(address: str, routes: Iterable[tuple[IPv4Network, str]]) -> str:
+    """The interface that leads to an address; "" for the default route, and for a name."""
+    try:
+        there = IPv4Address(address)
+    except ValueError:
+        return ""
+    return max(((net.prefixlen, card) for net, card in routes if there in net), default=(0, ""))[1]
 
 
 def _is_deep(log: str) -> bool:

@@ -35,9 +35,11 @@ def steps(site: Site) -> tuple[Step, ...]:
     return (*jail_steps(site, _NAME), _cutover(site))
 
 
-def _link_at_boot(socket: str, target: str) -> Use:
-    """The boot empties /var/run of the host, and so removes the link to the jail's socket."""
-    return use(files.put, path=LINK_AT_BOOT, content=f"{target} {socket}\n")
+def _link_at_boot(socket: str, target: str, owner: str) -> Use:
+    """The boot empties /var/run of the host, and so removes the link to the jail's socket. Of a
+    memory disk it removes the directory, too, which the `owner` needs after a rollback.
+    """
+    return use(files.put, path=LINK_AT_BOOT, content=f"{target} {socket} {owner}\n")
 
 
 def _handed_over(site: Site) -> Use:
@@ -80,7 +82,7 @@ def _cutover(site: Site) -> Step:
                 rc.jail_variable, name=service.rcvar, value="YES", jail=jail, root=root, before="NO"
             ),
             use(rc.variable, name=service.rcvar, value="NO"),
-            *([_link_at_boot(socket, shown)] if socket and shown else []),
+            *([_link_at_boot(socket, shown, service.user)] if socket and shown else []),
             *([use(data.flushed, client=service.client)] if service.client else []),
             _handed_over(site),
             *dependents.asked(site, _NAME),

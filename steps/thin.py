@@ -203,6 +203,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             logs=[log for service in services for log in service.log_files],
             shared=[each for each in shared if each != _LOCAL_ETC],
         ),
+        use(logs.messages_kept, root=root),
         use(
             carried.table,
             further=further,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import shutil
 import signal
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Interface, IPv6Interface
@@ -106,6 +107,16 @@ async def local_mounts(host: Host, conf: RcConf) -> None:
                 fstab.mount_line(host, words)
             except OSError as error:
                 host.note_console(f"mount: {words[1]}: {error.strerror}\n")
+
+
+async def cleartmp(host: Host, conf: RcConf) -> None:
+    """What is in /tmp itself, but not what is mounted there, nor what find(1) is told to leave."""
+    if conf.is_on("clear_tmp_enable"):
+        for place in host.rootdir.path("/tmp").iterdir():  # noqa: S108 # the host's
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
 
 
 async def sysctl(host: Host, conf: RcConf) -> None:
@@ -229,6 +240,7 @@ PARTS: dict[str, Part] = {
     "/etc/rc.d/kld": kld,
     "/etc/rc.d/mountcritlocal": local_mounts,
     "/etc/rc.d/mountlate": local_mounts,
+    "/etc/rc.d/cleartmp": cleartmp,
     "/etc/rc.d/sysctl": sysctl,
     "/etc/rc.d/hostname": hostname,
     "/etc/rc.d/netif": netif,

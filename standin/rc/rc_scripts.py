@@ -26,6 +26,7 @@ BASE: dict[str, Header] = {
     "NETWORKING": Header("netif ipfw routing"),
     "SERVERS": Header("NETWORKING"),
     "cleanvar": Header("mountcritlocal", rcvar="cleanvar_enable"),
+    "cleartmp": Header("mountcritremote tmp", "DAEMON"),
     "cron": Header("LOGIN FILESYSTEMS", keywords="shutdown", rcvar="cron_enable"),
     "devd": Header("netif", "NETWORKING", "nojail shutdown", "devd_enable"),
     "hostid": Header("sysctl", keywords="nojail", rcvar="hostid_enable"),
@@ -38,6 +39,7 @@ BASE: dict[str, Header] = {
     "local_unbound": Header("FILESYSTEMS defaultroute", rcvar="local_unbound_enable"),
     "mixer": Header("FILESYSTEMS", keywords="nojail shutdown", rcvar="mixer_enable"),
     "mountcritlocal": Header("hostid_save", keywords="nojail"),
+    "mountcritremote": Header("NETWORKING FILESYSTEMS", keywords="nojail"),
     "mountlate": Header("DAEMON", "LOGIN", "nojail"),
     "netif": Header("FILESYSTEMS hostname kld", keywords="nojail shutdown"),
     "newsyslog": Header("FILESYSTEMS syslogd", rcvar="newsyslog_enable"),
@@ -47,6 +49,7 @@ BASE: dict[str, Header] = {
     "sshd": Header("LOGIN FILESYSTEMS", keywords="shutdown", rcvar="sshd_enable"),
     "sysctl": Header(),
     "syslogd": Header("NETWORKING", "SERVERS", "shutdown", "syslogd_enable"),
+    "tmp": Header("mountcritlocal"),
     "ugidfw": Header("FILESYSTEMS", "LOGIN", "nojail shutdown", "ugidfw_enable"),
 }
 PORTS: dict[str, Header] = {

@@ -54,7 +54,7 @@ class Found:
 
 def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
-    places = (_named, _rotated_otherwise, _certificates)
+    places = (_named, _rotated_otherwise, _certificates, _starting, _reading, _becoming_others)
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
 
@@ -219,3 +219,67 @@ def _renewed(site: Site, daemon: Service, jail: str, certificate: str) -> str:
             f"gate: jail {jail} has only a copy, which renewals on the host do not reach; mount it"
         )
     return f"gate: jail {jail} does not have it; add its directory to jails.{jail}.mounts"
+
+
+def _starting(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """Daemons that rc(8) starts after this one, and so before any jail: some end without it."""
+    script = site.services[name].rc
+    moving = {site.services[each].rc for each in site.services if each in site.order}
+    asked = (
+        f"cd {_SCRIPTS} && at={script}; [ -f $at ] || at=/etc/rc.d/{script}; "
+        "for word in $(sed -n 's/^# *PROVIDE: *//p' $at); do "
+        'grep -nHE "^# *REQUIRE:.*[[:space:]]$word([[:space:]]|$)" * 2>/dev/null | '
+        'while IFS=: read -r each number rest; do service "$each" enabled 2>/dev/null && '
+        'echo "$each:$number:$word"; done; done'
+    )
+    for each, number, word in map(_parted, _lines(host, asked)):
+        if each not in moving:
+            yield Found(
+                f"{_SCRIPTS}/{each}:{number}",
+                f"REQUIRE: {word}",
+                f"gate: rc(8) starts it before jail {site.jail_of(name)}, so at boot it finds "
+                f"nobody: write jail in the place of {word} there, or see that it tries again",
+            )
+
+
+_SCRIPTS = "/usr/local/etc/rc.d"
+_MAILS_LOG = "/var/log/maillog"
+_READERS = "/etc/crontab /etc/cron.d /var/cron/tabs /etc/periodic.conf /usr/local/etc /root/bin"
+
+
+def _reading(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """What reads the log of mail, as fail2ban does: syslogd of the jail writes one of its own."""
+    if site.services[name].rc not in ("sendmail", "postfix"):
+        return
+    rows = _lines(host, f"grep -D skip -rnIsF {_MAILS_LOG} {_READERS}")
+    theirs = ("/usr/local/etc/newsyslog.conf.d/", "/usr/local/etc/syslog.d/", *own(site))
+    for path, number, text in map(_parted, rows):
+        if not text.lstrip().startswith(("#", ";")) and not path.startswith(theirs):
+            root = site.root(site.jail_of(name))
+            yield Found(
+                f"{path}:{number}",
+                _MAILS_LOG,
+                f"gate: what the mail server logs will be in {root}{_MAILS_LOG}",
+            )
+
+
+_SUDO = "/usr/local/etc/sudoers /usr/local/etc/sudoers.d"
+_DOAS = "/usr/local/etc/doas.conf"
+
+
+def _becoming_others(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """Pages that run programs as root, by sudo(8) or doas(1), which have no rules in a jail."""
+    daemon = site.services[name]
+    if not daemon.pages or daemon.user == "root":
+        return
+    user = daemon.user
+    asked = (
+        f"grep -D skip -rnosE '^[[:space:]]*%?{user}[[:space:]]' {_SUDO}; "
+        f"grep -nHosE '^permit .*[[:space:]]:?{user}([[:space:]]|$)' {_DOAS}"
+    )
+    for path, number, _ in map(_parted, _lines(host, asked)):
+        yield Found(
+            f"{path}:{number}",
+            user,
+            f"gate: programs in jail {site.jail_of(name)} cannot become another user by this line",
+        )

@@ -13,6 +13,7 @@ from operations.carried import Ask, is_in
 from operations.needs import Daemons, Need, Running, Variable, Variables, served, used
 from rollout.site import JOURNAL, Site
 from steps.carriers import Answer, Carriers
+from tests.checks import reaching
 from tests.checks.named_conf import included, paths, place, statements
 
 _PATH = re.compile(r"(?<![\w.$/-])/[^\s'\":,;]+")
@@ -91,6 +92,7 @@ class Needing:
         found += served(ports, self.running)
         found += _options(self.ask, self.site, service)
         found += _named(self.host, self.site, service)
+        found += reaching.named(self.ask, self.site, service)
         variables, paths = _variables(self.ask, self.site, service)
         once = {each[:2]: each for each in reversed([*variables, *paths, *found])}
         answers = [

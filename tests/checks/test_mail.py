@@ -13,6 +13,7 @@ from operations.needs import Listener
 from operations.queues import POSTFIX, SENDMAIL, Queue
 from rollout.site import Site
 from tests.checks import arrived, outsiders, smtp
+from tests.checks.granted import ASKED, LOCAL, Client, Grants
 
 _NAMES = "echo '$=w' | /usr/sbin/sendmail -bt | sed -e 's/^> //'"
 
@@ -150,7 +151,7 @@ def test_only_logins_have_passwords(host: Any, ask: Ask, site: Site, jail: str) 
 
 
 def test_local_helpers_are_reached(
-    ask: Ask, listening: list[Listener], site: Site, service: str
+    host: Any, ask: Ask, listening: list[Listener], site: Site, service: str
 ) -> None:
     """Milters, filters and policy servers at 127.0.0.1, which is the jail itself in a jail."""
     jail = site.jail_of(service)
@@ -172,6 +173,32 @@ def test_local_helpers_are_reached(
         f"jail {jail} would not reach these: {'; '.join(lost)}: describe the daemon that listens "
         "there as [services.NAME], with that port and public = false, and leave NAME out of `order`"
     )
+    strangers = _unknown_to_mysql(host, site, jail)
+    assert not strangers, (
+        f"MySQL would not let these in from jail {jail}, whose address is "
+        f"{site.jails[jail].address}: {'; '.join(strangers)}: create these users for that address, "
+        "too, with the rights that SHOW GRANTS prints"
+    )
+
+
+def _unknown_to_mysql(host: Any, site: Site, jail: str) -> list[str]:
+    """Users of tables that log in at 127.0.0.1 now, and would come from the jail's address."""
+    mysql = site.services.get("mysql")
+    asked = mailers.database_users(_scripts(site, jail)) if mysql else ":"
+    rows = [row.split() for row in host.run(asked).stdout.splitlines()]
+    if mysql is None or not rows or jail == site.jail_of("mysql"):
+        return []
+    if not mysql.client:
+        why = "set services.mysql.client, by which Cellblock can read whom MySQL lets in"
+        return [f"{place}: {user} ({why})" for place, user in rows]
+    grants = Grants.read(host.check_output(f"{mysql.client} -N -B -e {quote(ASKED)}"))
+    now, before = Client(str(site.jails[jail].address)), Client(*LOCAL[:1], LOCAL[1:])
+    return [
+        f"{place}: '{user}'@'{now.address}'"
+        for place, user in rows
+        if grants.let_in(user, before)
+        and (not grants.let_in(user, now) or grants.lost(user, before, now))
+    ]
 
 
 def test_named_accounts_are_in_the_jail(host: Any, ask: Ask, site: Site, service: str) -> None:

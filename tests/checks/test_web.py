@@ -9,7 +9,7 @@ from shlex import quote
 from typing import Any
 
 from operations import apache, php
-from operations.carried import Ask, Further, has_space, is_in
+from operations.carried import LOCAL_ETC, Ask, Further, has_space, is_in
 from operations.companion import Enabled
 from operations.facts import Rotated
 from operations.jail import PROGRAMS
@@ -61,6 +61,17 @@ def test_named_paths_are_in_the_jail(host: Any, ask: Ask, site: Site, service: s
         f"files in /var/log: {'; '.join(logs)}: put each into a directory of its own, and name "
         f"that in services.{service}.logs"
     )
+    user, group = map(quote, apache.runs_as(said.lines))
+    theirs = f"\\( -user {user} -perm -0400 -o -group {group} -perm -0040 \\) ! -perm -004"
+    private = host.run(f"find -x {LOCAL_ETC} -type f {theirs} 2>/dev/null").stdout.splitlines()
+    moves = [path for each in site.companions(service) for path in each.configuration]
+    has = (*further.there, *moves, *(each.path for each in further.copied(ask)))
+    left = dict.fromkeys(_topmost(path) for path in private if not is_in(path, has))
+    assert not left, (
+        f"services.{service}: Apache's account may read what not everybody may, and jail {jail} "
+        f"would not have it: {', '.join(left)}: if pages need it, add it to services.{service}."
+        f"configuration (is copied), or to jails.{jail}.mounts, if they write to it"
+    )
     shown = further.shown(ask)
     rotated = ask(Rotated, logs=[f"{each.path}/" for each in shown])
     assert not rotated, (
@@ -68,6 +79,11 @@ def test_named_paths_are_in_the_jail(host: Any, ask: Ask, site: Site, service: s
         f"will be able to write to ({'; '.join(rotated)}): add the directory to "
         f"services.{service}.logs, so that the jail rotates them"
     )
+
+
+def _topmost(path: str) -> str:
+    """What of /usr/local/etc a file belongs to."""
+    return f"{LOCAL_ETC}/{path.removeprefix(f'{LOCAL_ETC}/').partition('/')[0]}"
 
 
 def test_local_backends_are_reached(host: Any, ask: Ask, site: Site, service: str) -> None:
@@ -87,6 +103,29 @@ def test_local_backends_are_reached(host: Any, ask: Ask, site: Site, service: st
         "daemon that listens there as [services.NAME], with that port, and leave NAME out of "
         f"`order`; or let it move along in services.{service}.companions"
     )
+    strangers = _asked_by_others(host, site, service, pools)
+    assert not strangers, (
+        f"services.{service}: other programs of this host name what moves along with it, and would "
+        f"find nobody there: {'; '.join(strangers)}: give them a pool of a php-fpm that stays, "
+        f"take that line out if nobody reads it, or take {service} out of `order`"
+    )
+
+
+_LISTENS = re.compile(r"(?m)^\s*listen\s*=\s*[\"']?(/[^\s\"';]+|(?:127\.0\.0\.1:)?\d+)")
+
+
+def _asked_by_others(host: Any, site: Site, service: str, pools: str) -> list[str]:
+    """Where other configurations, as nginx's, name a socket or port of companions."""
+    ends = [f"127.0.0.1:{each}" if each.isdigit() else each for each in _LISTENS.findall(pools)]
+    words = " ".join(f"-e {quote(each)}" for each in dict.fromkeys(ends))
+    rows = host.run(f"grep -D skip -rnIsF {words} {LOCAL_ETC}").stdout if ends else ""
+    moves = [path for each in site.companions(service) for path in each.configuration]
+    own = (*site.services[service].configuration, *moves, *php.PLACES, f"{LOCAL_ETC}/rc.d")
+    told = []
+    for path, number, text in (row.split(":", 2) for row in rows.splitlines() if ":" in row):
+        if not is_in(path, own) and not text.lstrip().startswith(("#", ";")):
+            told += [f"{path}:{number}: {each}" for each in ends if each in text][:1]
+    return told
 
 
 def test_named_accounts_are_in_the_jail(host: Any, ask: Ask, site: Site, service: str) -> None:
@@ -115,6 +154,14 @@ def test_no_page_asks_the_system_for_passwords(ask: Ask, site: Site, service: st
 
 _DEEP = 4  # directories below each that Apache serves
 _OWN_FILES = r"\( -name .htaccess -o -name .user.ini \)"
+_SITES_FILES = (
+    *("config.php", "config.inc.php", "settings.php", "settings.local.php", "wp-config.php"),
+    *("LocalSettings.php", "configuration.php", "env.php", "local.php", ".env"),
+)
+"""Where sites say where their data is: Nextcloud, Moodle, Drupal, MediaWiki, Matomo and others."""
+_SAID_THERE = "^[[:space:]]*[^#/*;[:space:]].*[=>,(][[:space:]]*[\"']?/[A-Za-z0-9_.]"
+_ROOTS = ("/bin", "/etc", "/home", "/media", "/mnt", "/opt", "/root", "/usr", "/var")
+"""These alone are no place for data: such a word is a URL's, or of a search."""
 _NAMING = (
     "^[[:space:]]*(Auth[A-Za-z]*File|suPHP_ConfigPath|SetEnv[[:space:]]+[A-Za-z_]+"
     "|php_(admin_)?value[[:space:]]+[a-z_.]+|[a-z_.]+[[:space:]]*=)[[:space:]]*"
@@ -137,6 +184,10 @@ def test_files_beside_pages_name_what_the_jail_has(
     served = f"{_served(site, service, places, lines)} {_REAL}"
     find = f'find -H "$@" -maxdepth {_DEEP} -type f {_OWN_FILES}'
     find += f" -exec grep -nHsiE {quote(_NAMING)} {{}} +"
+    names = " -o ".join(f"-name {each}" for each in _SITES_FILES)
+    data = " ".join(map(quote, table.data))
+    find += f'; find -H "$@" {data} -maxdepth {_DEEP} -type f -size -128 \\( {names} \\)'
+    find += f" -exec grep -nHsE {quote(_SAID_THERE)} {{}} +"
     asked = f"{{ {served}; }} | sort -u | tr '\\n' '\\0' | xargs -0r sh -c {quote(find)} sh; echo ="
     user, group = map(quote, apache.runs_as(lines))
     said = host.run(f"chroot -u {user} -g {group} -G {group} / sh -c {quote(asked)}")
@@ -144,7 +195,8 @@ def test_files_beside_pages_name_what_the_jail_has(
         f"the .htaccess files could not be read as {user}: {said.stderr.strip()[-300:]}"
     )
     named = dict(apache.beside_pages(said.stdout.splitlines()))
-    away = [path for path in named if not is_in(path, has)]
+    has = (*has, "/etc", LOCAL_ETC)  # its own; and what pages may read is copied
+    away = [path for path in named if not is_in(path, has) and path not in _ROOTS]
     words = " ".join(map(quote, away))
     exists = f'for each in {words}; do [ ! -e "$each" ] || echo "$each"; done'
     there = host.check_output(exists).splitlines() if away else []

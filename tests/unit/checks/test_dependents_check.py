@@ -214,3 +214,43 @@ def test_a_password_in_the_same_line_is_not_told(host: Host) -> None:
     host.holds("/var/cron/tabs/root", "@daily mysqld_safe --password=tell-nobody\n")
     [line] = found(host, "mysql")
     assert "tell-nobody" not in line
+
+
+def test_what_reads_the_log_of_mail_is_told_where_it_will_be(host: Host) -> None:
+    host.holds(
+        "/usr/local/etc/fail2ban/jail.local",
+        "[a]\n# /var/log/maillog\nlogpath = /var/log/maillog\n",
+    )
+    host.holds("/usr/local/etc/newsyslog.conf.d/mail.conf", "/var/log/maillog 640 7 * @T00 B\n")
+    [line] = [each for each in found(host, "mail") if "maillog" in each]
+    assert line.startswith("/usr/local/etc/fail2ban/jail.local:3: /var/log/maillog: gate: ")
+    assert line.endswith("/usr/jails/mail/root/var/log/maillog")
+    assert not [each for each in found(host, "web") if "maillog" in each]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "at"),
+    [
+        ("sudoers", "root ALL=(ALL) ALL\nwww ALL=(root) NOPASSWD: /x\n", 2),
+        ("sudoers.d/web", "%www ALL=NOPASSWD: ALL\n", 1),
+        ("doas.conf", "permit nopass www as root cmd service\n", 1),
+        ("sudoers", "wwwadmin ALL=ALL\n# www ALL=ALL\n", 0),
+        ("doas.conf", "permit nopass keepenv :wheel\n", 0),
+    ],
+)
+def test_pages_that_become_root_by_sudo_are_a_gate(
+    host: Host, file: str, text: str, at: int
+) -> None:
+    host.holds(f"/usr/local/etc/{file}", text)
+    wanted = f"/usr/local/etc/{file}:{at}: www: gate: programs in jail web cannot become"
+    assert [each.startswith(wanted) for each in found(host)] == [True] * bool(at)
+
+
+def test_what_starts_before_a_jail_is_a_gate() -> None:
+    class Says:
+        def run(self, command: str) -> Any:
+            said = "gitea:3:mysql\napache24:4:mysql\n" if "REQUIRE" in command else ""
+            return subprocess.CompletedProcess(command, 0, said, "")
+
+    [one] = [str(each) for each in naming.found(Says(), SAMPLE, "mysql")]
+    assert one.startswith("/usr/local/etc/rc.d/gitea:3: REQUIRE: mysql: gate: rc(8) starts it")

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from operations.apache import Directives
+from operations.logs import Forwarded
 from operations.mysql import Options, Tables
-from operations.needs import Daemons, Variables
+from operations.needs import Daemons, Need, Variables
+from operations.php import Settings
 from rollout import plan, site
 from rollout.site import Site
 from steps import carriers
@@ -54,6 +57,8 @@ class Told:
                 f"= opened\n{self.text}{self.rows}"
             )
             return SimpleNamespace(stdout=f"{said}= led\n{self.led}")
+        if "echo '= " not in command:  # what configurations name
+            return SimpleNamespace(stdout="")
         lines = "".join(f"/etc/rc.conf:7:{line}" for line in self.variables.splitlines(True))
         return SimpleNamespace(stdout=f"{lines}= mysql_enable\n{self.variables}")
 
@@ -169,7 +174,7 @@ def test_what_its_processes_have_open_is_told(sample: Site, row: str, says: str)
         ("11 v r -w------   1       0 -   /var/log/mysqld.log", "carried: jail mysql has its own"),
         ("12 s - rw------   1       0 UDD /var/run/log", "jail mysql has its own syslogd"),
         ("13 s - rw------   1       0 TCP 0 0 127.0.0.1:5000 127.0.0.1:25", "reachable: a rule"),
-        ("13 s - rw------   1       0 TCP 0 0 203.0.113.2:5000 203.0.113.2:80", "of the host's"),
+        ("13 s - rw------   1       0 TCP 0 0 203.0.113.2:5000 203.0.113.2:25", "of the host's"),
         ("13 s - rw------   1       0 UDP 127.0.0.1:5000 127.0.0.1:53", "of its own resolv.conf"),
         ("13 s - rw------   1       0 TCP 127.0.0.1:5000 127.0.0.1:3306", "moves into jail mysql"),
     ],
@@ -263,7 +268,9 @@ def test_all_services_are_asked_in_one_command_each_for_processes_and_variables(
     there = needing(host, sample)
     for service in ("mysql", "mysql", "web"):
         there.of(service)
-    assert len(host.asked) == len({Daemons, Options, Tables, Variables})
+    assert len(host.asked) == len(
+        {Daemons, Options, Tables, Variables, Forwarded, Directives, Settings}
+    )
 
 
 def test_a_connection_to_another_host_needs_a_way_out_that_the_policy_allows(sample: Site) -> None:
@@ -276,6 +283,38 @@ def test_a_connection_to_another_host_needs_a_way_out_that_the_policy_allows(sam
         meets(host, led_out)
     order = tuple(each for each in sample.order if each != "policy")
     meets(host, led_out.model_copy(update={"order": order}))
+
+
+def reached(there: Site, end: str, routes: str) -> carriers.Answer:
+    """What becomes of a connection of mysql to `end`, on a host with these routes."""
+    carried = carriers.of(plan.make(there).steps, there)
+    ask = asking(SimpleNamespace(run=lambda command: SimpleNamespace(stdout=routes)))
+    return carried.answer("mysql", Need("connection", end, "my.cnf:1"), ask)
+
+
+def test_a_server_that_is_reached_by_another_interface_is_refused(sample: Site) -> None:
+    jail = sample.jails["mysql"].model_copy(update={"outbound": "nat"})
+    order = tuple(each for each in sample.order if each != "policy")
+    led_out = sample.model_copy(update={"jails": {**sample.jails, "mysql": jail}, "order": order})
+    routes = "192.168.7.0/24 vlan0\n192.168.7.9 vtnet0\n192.168.7.2 lo0\n"
+    inner = reached(led_out, "tcp 192.168.7.20:3306", routes)
+    assert inner.outcome == "refused"
+    assert inner.by.startswith(
+        "192.168.7.20 is reached by vlan0, and jail mysql gets out by vtnet0"
+    )
+    for end in ("192.168.7.9:3306", "192.168.7.2:3306", "192.0.2.1:3306", "db.example.net:3306"):
+        assert reached(led_out, f"tcp {end}", routes).outcome == "reachable", end
+
+
+def test_what_a_rule_leads_to_must_be_let_by_the_policy(sample: Site) -> None:
+    """By default [policy] denies: the rule alone lets nobody through."""
+    told = reached(sample, "tcp 203.0.113.2:80", "")
+    assert told.outcome == "refused"
+    assert '{ from = "mysql", to = "web", ports = ["80/tcp"] }' in told.by
+    carried = carriers.of(plan.make(sample).steps, sample)
+    asked = carried.answer("mysql", Need("port", "tcp 127.0.0.1:80", "it"), lambda *_: None)
+    assert asked.outcome == "refused" and "add { from" in asked.by
+    assert reached(sample, "tcp 203.0.113.2:25", "").outcome == "reachable"
 
 
 def test_what_other_hosts_opened_is_no_need(sample: Site) -> None:

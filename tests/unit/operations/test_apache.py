@@ -360,3 +360,43 @@ def test_each_virtual_host_has_its_names_and_its_pages(tmp_path: Path) -> None:
         "any.example.org": "/usr/local/pages",
         "bare.example.org": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "there"),
+    [
+        ("XSendFilePath {}/pages", "pages"),
+        ("MDStoreDir {}/run", "run"),
+        ("RewriteRule ^/files/(.*) {}/pages/$1 [L]", "pages"),
+        ("RewriteRule ^/x$ {}/pages/index.php?a=$1 [L]", ""),
+        ("RewriteRule ^/x$ /data/$1 [L]", ""),
+    ],
+)
+def test_directives_of_modules_name_directories(data: Path, line: str, there: str) -> None:
+    found = named(data.parent, line.format(data))
+    assert set(found) == ({f"{data}/{there}"} if there else set())
+
+
+def test_mod_md_keeps_certificates_where_nothing_says() -> None:
+    lines = [Line("a", "1", ("MDomain", "www.example.org"))]
+    assert list(apache.named(lines)) == [("/usr/local/md", "a:1")]
+    lines.append(Line("a", "2", ("MDStoreDir", "/data/md")))
+    assert list(apache.named(lines)) == [("/data/md", "a:2")]
+
+
+def test_other_machines_that_get_requests_are_found() -> None:
+    words = [
+        "ProxyPass / http://192.168.7.20:8080/ retry=0",
+        "BalancerMember ajp://tomcat.example.net",
+        "ProxyPass /b balancer://all/",
+        "RewriteRule ^/(.*) https://www.example.org/$1 [R]",
+        "RewriteRule ^/p/(.*) https://www.example.org/$1 [P]",
+        'SetHandler "proxy:unix:/run/x|fcgi://localhost"',
+        "ProxyPass /l http://127.0.0.1:3000/",
+    ]
+    lines = [Line("a", str(n), tuple(each.split())) for n, each in enumerate(words)]
+    assert [each[1:3] for each in apache.elsewhere(lines)] == [
+        ("192.168.7.20", "8080"),
+        ("tomcat.example.net", "8009"),
+        ("www.example.org", "443"),
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import subprocess
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path as LocalPath
 from typing import Any
 
@@ -17,6 +17,7 @@ from operations.facts import (
     AccessRules,
     Capabilities,
     Exempt,
+    FoundNames,
     HasLine,
     HasOurLine,
     HostRules,
@@ -39,6 +40,7 @@ from operations.facts import (
     RcConf,
     Replaceable,
     Rotated,
+    Routes,
     Rule,
     Rules,
     ServiceRuns,
@@ -59,6 +61,8 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, Any]] = {
     Rules: {},
     Nats: {},
     Networks: {},
+    Routes: {},
+    FoundNames: {"names": ("localhost",)},
     OwnAddresses: {"wan": "203.0.113.2"},
     HostRules: {"first": 20, "last": 29},
     OnePass: {},
@@ -101,6 +105,8 @@ def test_a_question_is_one_line_and_asks_for_no_pid_counter_or_time(
     assert "\n" not in line
     if fact is Listeners:
         line = line.replace("sockstat", "", 1)  # awk leaves its pids out
+    if fact is Routes:
+        line = line.replace("netstat", "", 1)  # and its counters
     assert not re.search(r"\b(ps|pid|jid|sockstat|netstat|date|uptime|ls -l)\b", line), line
     assert "ipfw -a" not in line and "ipfw show" not in line, "those print counters"
 
@@ -153,6 +159,23 @@ def test_networks_are_read_with_their_masks() -> None:
         IPv4Interface("10.80.0.2/32"),
         IPv4Interface("10.80.0.3/32"),
     )
+
+
+def test_routes_are_read_without_the_default_one() -> None:
+    lines = ["10.80.0.0/24 lo1", "192.168.7.1 vlan0", "", "default"]
+    assert Routes().process(lines) == (
+        (IPv4Network("10.80.0.0/24"), "lo1"),
+        (IPv4Network("192.168.7.1/32"), "vlan0"),
+    )
+
+
+def test_of_a_name_the_first_ipv4_address_counts() -> None:
+    lines = [
+        "a.example 2001:db8::1  a.example",
+        "a.example 192.0.2.1   a.example",
+        "a.example 192.0.2.2   a.example",
+    ]
+    assert FoundNames().process(lines) == {"a.example": "192.0.2.1"}
 
 
 def test_nat_instances_are_read_by_number() -> None:

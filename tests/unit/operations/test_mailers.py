@@ -141,6 +141,30 @@ def test_a_socket_of_postfix_is_named_relative_to_its_queue(tmp_path: Path) -> N
     }
 
 
+@pytest.mark.parametrize(
+    ("script", "line", "end"),
+    [
+        ("postfix", "relayhost = [smtp.example.net]:587", "smtp.example.net:587"),
+        ("postfix", "default_transport = smtp:[192.168.7.20]", "192.168.7.20:25"),
+        ("postfix", "smtpd_milters = inet:192.168.7.8:8891", "192.168.7.8:8891"),
+        ("postfix", "mydestination = [192.0.2.1], example.org", None),
+        ("postfix", "mynetworks = 127.0.0.0/8 [::1]/128", None),
+        ("dovecot", "mail_uid = vmail", None),
+    ],
+)
+def test_servers_elsewhere_are_found_with_their_ports(
+    tmp_path: Path, script: str, line: str, end: str | None
+) -> None:
+    assert [each for each, _ in said(tmp_path, script, f"{line}\n").others] == [end] * bool(end)
+
+
+def test_a_web_server_at_localhost_has_its_usual_port(tmp_path: Path) -> None:
+    line = (
+        "mailbox_command = /usr/local/bin/gate --url http://localhost/rt --key https://127.0.0.1\n"
+    )
+    assert {port for port, _ in said(tmp_path, "postfix", line).ports} == {"80", "443"}
+
+
 def test_accounts_are_found_and_no_value_is_kept(tmp_path: Path) -> None:
     text = "mail_uid = vmail\nservice x {\n  user = root\n}\nargs = uid=virt password=secret\n"
     found = said(tmp_path, "dovecot", text)
@@ -167,3 +191,20 @@ def test_a_rule_for_spamc_is_a_port_unless_it_names_another(tmp_path: Path) -> N
     assert ("783", "postconf: spamassassin") in said(tmp_path, "postfix", f"{line}\n").ports
     for other in (line.replace("-f", "-U /var/run/spamd.sock"), "spam_spamcheck = yes"):
         assert said(tmp_path, "postfix", f"{other}\n").ports == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("pwcheck_method: auxprop\nmech_list: PLAIN\n", "/etc/sasldb2 /etc/sasldb2.db"),
+        ("pwcheck_method: auxprop\nsasldb_path: /data/sasldb\n", "/data/sasldb"),
+        ("pwcheck_method: auxprop\nauxprop_plugin: sql\n", ""),
+        ("pwcheck_method: saslauthd\n", "/var/run/saslauthd/mux"),
+    ],
+)
+def test_the_passwords_of_sasl_are_found(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "here" / "sasl2").mkdir(parents=True)
+    (tmp_path / "here" / "sasl2" / "smtpd.conf").write_text(text)
+    asked = mailers._SASL.replace("/usr/local/lib/sasl2", "sasl2").replace("/usr/local/etc", "/etc")
+    done = typed(asked, tmp_path / "here", None)
+    assert done.stdout.strip() == (f"sasl2/smtpd.conf:1:= {told}" if told else "")
