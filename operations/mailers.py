@@ -117,6 +117,11 @@ _USER = r"""
  tcp = 1; user = substr($0, RSTART + 5, RLENGTH - 5); line = FNR}
 END {if (tcp && user != "") print FILENAME ":" line " " user}
 """
+# Dovecot 2.4 has these in a block of its own.
+_BLOCK = (
+    "awk '/^mysql 127[.]/ {on = 1} /^}/ {on = 0} "
+    'on && /^[ \t]*user[ \t]*=/ {print "doveconf:mysql " $NF}\''
+)
 _SETTINGS = {"postfix": "postconf -nx", "dovecot": "doveconf -n"}
 
 
@@ -127,6 +132,7 @@ def database_users(scripts: Sequence[str]) -> str:
         f"{{ {said}; }} | grep -oE 'mysql:/[^, ]+|args *= .*/.*' | "
         "sed -E 's,^args *= (.* )?/,/,; s,^mysql:,,' | sort -u | while read -r file; do "
         f'[ ! -f "$file" ] || awk {one_line(_USER)} "$file"; done'
+        + (f"; doveconf -n | {_BLOCK}" if "dovecot" in scripts else "")
     )
 
 

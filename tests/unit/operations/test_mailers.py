@@ -208,3 +208,33 @@ def test_the_passwords_of_sasl_are_found(tmp_path: Path, text: str, told: str) -
     asked = mailers._SASL.replace("/usr/local/lib/sasl2", "sasl2").replace("/usr/local/etc", "/etc")
     done = typed(asked, tmp_path / "here", None)
     assert done.stdout.strip() == (f"sasl2/smtpd.conf:1:= {told}" if told else "")
+
+
+_TABLE = "user = mail\npassword = secret\nhosts = {}\n"
+_CONNECT = "driver = mysql\nconnect = host={} dbname=m user=dove password=secret\n"
+_2_4 = "mysql {} {{\n  user = dove\n  password = secret\n}}\npassdb sql {{\n  user = x\n}}\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "table", "told"),
+    [
+        ("maps = proxy:mysql:{}", _TABLE.format("127.0.0.1"), "{}:1 mail"),
+        ("maps = mysql:{}", _TABLE.format("inet:localhost:3306"), "{}:1 mail"),
+        ("maps = mysql:{}", _TABLE.format("localhost"), ""),
+        ("maps = hash:{}", _TABLE.format("127.0.0.1"), ""),
+        ("  args = {}", _CONNECT.format("127.0.0.1"), "{}:2 dove"),
+        ("  args = {}", _CONNECT.format("/tmp/mysql.sock"), ""),
+        (_2_4.format("127.0.0.1"), "", "doveconf:mysql dove"),
+        (_2_4.format("/tmp/mysql.sock"), "", ""),
+    ],
+)
+def test_users_of_tables_over_tcp_are_found(
+    tmp_path: Path, setting: str, table: str, told: str
+) -> None:
+    file = tmp_path / "table.cf"
+    file.write_text(table)
+    (tmp_path / "text").write_text(setting.replace("{}", str(file)) + "\n")
+    done = typed(
+        mailers.database_users(["dovecot"]), tmp_path, None, doveconf=f"cat {tmp_path}/text"
+    )
+    assert done.stdout.strip() == told.format(file)
