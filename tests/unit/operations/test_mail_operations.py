@@ -573,3 +573,19 @@ def test_a_name_that_is_none_is_not_written(tmp_path: Path) -> None:
         [command] = reversible(mail.own_name_kept, file=str(cf), asked=asked)
         assert run(command.do, tmp_path).returncode != 0
         assert cf.read_text() == ""
+
+
+def test_a_name_that_resolvers_do_not_answer_is_looked_up_for_a_while(tmp_path: Path) -> None:
+    """Asked of a 15.0 whose resolvers are dead: it took getent(1) more than the command's limit."""
+    [command] = reversible(mail.own_name_is_found, address="203.0.113.2", jail="web")
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1\tlocalhost\n")
+    here = {" 20 ": " 0.2 ", "/etc/": f"{tmp_path}/"}
+    do, undo = command.do, command.undo or ""
+    for old, new in here.items():
+        do, undo = do.replace(old, new), undo.replace(old, new)
+    stubs = {"hostname": "echo box.internal", "getent": "sleep 60"}
+    assert run(do, tmp_path, **stubs).returncode == 0
+    assert hosts.read_text().startswith("203.0.113.2\tbox.internal\t# cellblock:")
+    assert run(undo, tmp_path, **stubs).returncode == 0
+    assert hosts.read_text() == "127.0.0.1\tlocalhost\n"
