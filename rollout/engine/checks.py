@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import pytest
 import testinfra.host
 
-from rollout.errors import CellblockError
+from rollout.errors import CellblockError, Unanswered
 from rollout.host.bundle import rows
 from rollout.host.session import Answers, Session, testinfra_host
 from rollout.plan.step import Check, words
@@ -53,12 +53,16 @@ class Outside(Protocol):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of one check. `message` is what was found instead of what was expected."""
+    """The result of one check. `message` is what was found instead of what was expected.
+
+    One that is not `answered` has not passed: a survey stands in for the host, and lacks an answer.
+    """
 
     name: str
     passed: bool
     seconds: float
     message: str = ""
+    answered: bool = True
 
 
 @dataclass(frozen=True)
@@ -250,7 +254,13 @@ def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside)
     with plugin.interrupts_wait():
         pytest.main([*quiet, *arguments], plugins=[plugin])
     verdicts = [
-        Verdict(call.name, ended.error is None, ended.seconds, _message(ended.error))
+        Verdict(
+            call.name,
+            ended.error is None,
+            ended.seconds,
+            _message(ended.error),
+            answered=not isinstance(ended.error, Unanswered),
+        )
         for call, ended in zip(plugin.calls, host.backend.together.run(plugin.calls), strict=True)
     ]
     told_first = {named(check) for check in wanted if check.first}
