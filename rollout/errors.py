@@ -28,10 +28,6 @@ class Refused(CellblockError):
     """Nothing was changed: the site file, the host or the journal does not allow the run."""
 
 
-class Unanswered(Refused):
-    """A survey stands in for the host, and does not have the answer to a question."""
-
-
 class RolledBack(CellblockError):
     """A step failed; it was undone and the host is as it was before that step."""
 

@@ -53,6 +53,8 @@ def collected(draft: Draft, made: Plan, found: dict[Check, Verdict]) -> tuple[Fi
 def _of_obstacle(obstacle: Obstacle, draft: Draft, made: Plan) -> Finding:
     service = obstacle.service
     stays = f'then add "{service}" to `order`: until then it stays on the host' if service else ""
+    if service and not made.site.built:
+        stays = "then survey the host again"
     if isinstance(obstacle.by, str):
         step = next((each for each in made.steps if each.name == obstacle.by), None)
         return Finding(
@@ -88,16 +90,17 @@ def _of_check(
 
 def _of_step(step: Step, site: Site, found: dict[Check, Verdict]) -> Iterator[Finding]:
     """Of what it lists, and of its gate: what is asked for certain, or what was found for it."""
+    missed = {check: each for check, each in found.items() if not each.passed}
     for check in step.finds:
-        if not found[check].passed:
+        if check in missed:
             severity: Severity = "for information" if step.operations else "look at it"
-            yield _of_check(check, severity, found[check].message, site)
+            yield _of_check(check, severity, missed[check].message, site)
     gate = step.gate
     if gate is None:
         return
-    failed = [each for each in gate.unless if not found[each].passed]
+    failed = [each for each in gate.unless if each in missed]
     for check in failed:
-        yield _of_check(check, "look at it", found[check].message, site, about=step.name)
+        yield _of_check(check, "look at it", missed[check].message, site, about=step.name)
     if failed or not gate.unless:
         back = " There is no way back after this step." if step.point_of_no_return else ""
         yield Finding(

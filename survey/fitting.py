@@ -180,6 +180,9 @@ _OF_THE_MOMENT = (
 )
 
 
+_WITHOUT_SERVICES = ("preflight", "base", "network")
+
+
 def checked(host: Host, draft: Draft, session: Session, outside: Outside) -> list[Verdict]:
     """Run the checks of `check` on the draft until it passes, or nothing more can be done.
 
@@ -189,6 +192,8 @@ def checked(host: Host, draft: Draft, session: Session, outside: Outside) -> lis
     verdicts: list[Verdict] = []
     for _ in range(len(SUBJECTS) * 2 + 1):
         if not set(draft.order) & set(SUBJECTS):
+            # The other subjects have nothing to do without a service.
+            draft.put("", "order", [each for each in draft.order if each in _WITHOUT_SERVICES])
             return verdicts
         made = parsed(draft)
         due = list(made.checks(1))

@@ -60,7 +60,8 @@ def text(found: Surveyed, folder: Path) -> str:
     elif found.moves:
         lines.append(f"The draft passes `check` as it is: {found.checks} checks.")
     if draft.left:
-        lines += ["", "These stay on the host for now (add each to `order` when it is mended):"]
+        more = " (add each to `order` when it is mended)" if found.moves else ""
+        lines += ["", f"These stay on the host for now{more}:"]
         lines += [f"  - {name}: {why}" for name, all_ in draft.left.items() for why in all_]
     if draft.strangers:
         lines += ["", "Also listens there, and stays:"]
@@ -68,6 +69,8 @@ def text(found: Surveyed, folder: Path) -> str:
     if questions:
         lines += ["", f"Left to you, at QUESTION in {site}:"]
         lines += [f"  {number}. [{e.table}] {e.key}: {e.what}" for number, e in questions]
+    if not found.moves:
+        return "\n".join([*lines, "", "Next: mend what stops them, and survey the host again."])
     lines += [
         "",
         "Next:",

@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import pytest
 import testinfra.host
 
-from rollout.errors import CellblockError, Unanswered
+from rollout.errors import CellblockError
 from rollout.host.bundle import rows
 from rollout.host.session import Answers, Session, testinfra_host
+from rollout.host.survey import Unanswered
 from rollout.plan.step import Check, words
 from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Sink, Transfer

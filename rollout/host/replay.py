@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rollout.errors import CellblockError, Refused, Unanswered
+from rollout.errors import CellblockError, Refused
 from rollout.host.session import IN_JAILS, LIMIT, Session, Target
-from rollout.host.survey import Answer, Recording
+from rollout.host.survey import Answer, Recording, Unanswered
 from rollout.host.together import Result
 
 AGAIN = "leave --survey out, or survey the host again with this site file (survey --site)"

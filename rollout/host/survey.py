@@ -17,6 +17,10 @@ SCHEMA = Path(__file__).with_name("survey.schema.json")
 """JSON Schema of the file; a test compares it with the classes below."""
 
 
+class Unanswered(Refused):
+    """A survey stands in for the host, and does not have the answer to a question."""
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

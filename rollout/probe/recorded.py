@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rollout.errors import Unanswered
 from rollout.host.replay import AGAIN
-from rollout.host.survey import Presented, Recording
+from rollout.host.survey import Presented, Recording, Unanswered
 from rollout.probe.outside import Certificates, labels
 from rollout.probe.tls import Certificate
 from rollout.probe.transfer import Sink, Transfer

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rollout.errors import Refused, Unanswered
+from rollout.errors import Refused
 from rollout.host import bundle, survey
 from rollout.host.replay import Recorder, Replay
 from rollout.host.session import testinfra_host as as_testinfra
-from rollout.host.survey import Answer, Recording
+from rollout.host.survey import Answer, Recording, Unanswered
 from tests.unit.rollout.host.test_session import Local
 
 

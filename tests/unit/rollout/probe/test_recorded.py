@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollout import site
-from rollout.errors import Unanswered
-from rollout.host.survey import Recording
+from rollout.host.survey import Recording, Unanswered
 from rollout.probe.outside import Certificates, watches
 from rollout.probe.recorded import OfSurvey, RecordedOutside
 from rollout.probe.tls import Certificate
