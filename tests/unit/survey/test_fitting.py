@@ -180,7 +180,7 @@ def test_where_no_service_is_left_a_plan_can_still_be_made_and_assessed(
         asked = [each for each in due if each.test == "preflight::daemon_is_enabled"]
         return [Verdict(name_of(each), False, 0.0, "no: sysrc x=YES") for each in asked]
 
-    monkeypatch.setattr(fitting.checks, "run", refusing)
+    monkeypatch.setattr("rollout.engine.checks.run", refusing)
     outside: Any = SimpleNamespace(certificates=Certificates())
     session: Any = None  # nothing is asked of the host
     fitting.checked(seen, draft, session, outside)
