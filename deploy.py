@@ -7,7 +7,7 @@ import gc
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ the time of check went into that.
 
 # Each command imports what it needs, so that --help and completion are fast.
 if TYPE_CHECKING:
+    from rollout.engine.runner import Runner
     from rollout.plan import Plan
 
 
@@ -80,7 +81,7 @@ def main() -> None:
     \b
     Examples:
       cellblock rehearse                       # needs no server and no site file
-      cellblock survey root@203.0.113.2 --output site.toml
+      cellblock survey root@203.0.113.2
       cellblock plan --offline mysql.cutover   # what happens to MySQL, for how long; no server
       cellblock status                         # it failed: why, and what to do now
       cellblock apply --help                   # each command has its own help
@@ -99,13 +100,20 @@ def main() -> None:
 @options.way_in
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to write; default: site.toml in a new folder HOST.survey. None is overwritten.",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder to write; default: HOST.survey. None is overwritten.",
+)
+@click.option(
+    "--site",
+    "site_file",
+    type=click.Path(path_type=Path),
+    help="A site file that you have: also ask what check and plan of it ask, for --survey.",
 )
 @options.document
 def survey_(
     host: tuple[str, str],
     output: Path | None,
+    site_file: Path | None,
     *,
     become: str | None,
     port: int,
@@ -113,18 +121,21 @@ def survey_(
     known_hosts: str | None,
     as_json: bool,
 ) -> None:
-    """Look at a server by ssh, read only, and draft its site file.
+    """Look at a server by ssh, read only, draft its site file, and assess it.
 
-    The draft has each service that listens there and that Cellblock can move, with where each value
-    was seen, and a few questions that only you can answer. Cellblock's own checks are run on it: a
-    service that they refuse stays on the host for now, and the draft says why.
+    It writes a folder: site.toml, the draft, with each service that listens there and that
+    Cellblock can move, where each value was seen, and a few questions that only you can answer;
+    assessment.txt and .json, with all that stops a move or is worth a look, and what to do; and
+    survey.json, what the server answered, without secrets. Cellblock's own checks are run on the
+    draft: a service that they refuse stays on the host for now, and the assessment says why.
 
     \b
     Examples:
-      cellblock survey root@203.0.113.2                       # into 203.0.113.2.survey/site.toml
-      cellblock survey root@203.0.113.2 --output site.toml    # and then: cellblock check
+      cellblock survey root@203.0.113.2                     # into 203.0.113.2.survey
+      cellblock survey root@203.0.113.2 --output www.survey
       cellblock survey anna@www.example.org --become doas
-      cellblock survey root@203.0.113.2 --json | jq .questions
+      cellblock check --survey 203.0.113.2.survey           # later, without the server
+      cellblock survey root@203.0.113.2 --json | jq .assessment.findings
     """
     from contextlib import closing
 
@@ -137,34 +148,40 @@ def survey_(
 
     user, address = host
     way = Way(address, user, become, port, key, known_hosts)
-    file = output or Path(f"{address.replace(':', '_')}.survey") / "site.toml"
-    summary.must_be_new(file)
+    folder = output or Path(f"{address.replace(':', '_')}.survey")
+    summary.must_be_new(folder)
+    also = _planned(site_file) if site_file else None
     target = Ssh(address, user, port, way.key_file, way.known_hosts_file, become)
     with closing(FromOutside(target)) as outside:
-        found = survey(target, way, outside, server.announced(target.name))
-    with _written(f"--output {file}: the draft"):
-        summary.write(file, found.text)
-    data = found.data() | {"file": str(file)}
-    _print(data, summary.text(found, file), as_json)
+        found = survey(target, way, outside, server.announced(target.name), also)
+    with _written(f"--output {folder}: the survey"):
+        summary.write(folder, found)
+    data = found.data() | {"folder": str(folder), "file": str(folder / summary.SITE)}
+    _print(data, summary.text(found, folder), as_json)
+    if not found.moves:
+        sys.exit(Refused.code)
 
 
 @main.command()
 @options.site
+@options.survey
 @options.document
-def check(site_file: Path, as_json: bool) -> None:
+def check(site_file: Path, survey: Path | None, as_json: bool) -> None:
     """Check the server against the site file, and its health. Changes nothing.
 
     \b
     Examples:
       cellblock check --site site.toml
+      cellblock check --survey 203.0.113.2.survey    # its survey, and no server
       cellblock check --json | jq '.[] | select(.passed | not)'    # the failed ones
     """
-    _run_all_checks(site_file, as_json, Refused.code, compiles=True)
+    _run_all_checks(site_file, as_json, Refused.code, compiles=True, survey=survey)
 
 
 @main.command(name="plan")
 @options.offline
 @options.site_or_sample
+@options.survey
 @click.argument("step", required=False, shell_complete=options.steps)
 @options.to()
 @click.option("--full", is_flag=True, help="Print all commands of all steps.")
@@ -175,6 +192,7 @@ def plan_(
     to: str | None,
     *,
     offline: bool,
+    survey: Path | None,
     full: bool,
     as_json: bool,
 ) -> None:
@@ -189,6 +207,7 @@ def plan_(
       cellblock plan                            # one screen: the steps that are left
       cellblock plan mysql.cutover              # what would happen to MySQL, and for how long
       cellblock plan --offline mysql.cutover    # the same without a server
+      cellblock plan --survey 203.0.113.2.survey    # for a server as its survey has it
       cellblock plan --full | less              # every command that will run
       cellblock plan --to mysql.cutover         # no further than apply --to would go
     """
@@ -197,12 +216,27 @@ def plan_(
 
     if step and (to or full):
         raise click.UsageError("expected STEP, or --to and --full, not both")
+    if offline and survey:
+        raise click.UsageError("--offline and --survey were given together: give one")
     with _offline_offered(site_file, step):
         made = _planned(site_file, step or to)
-        ahead = server.offline(made, step, to) if offline else server.ahead(made, step, to)
+        if offline:
+            ahead = server.offline(made, step, to)
+        else:
+            with _reached(made, survey) as runner:
+                ahead = server.ahead(runner, step, to)
     data = plans.data(ahead)
     text = plans.full(data) if step or full else plans.short(ahead)
     _print(data, f"{plans.OFFLINE}\n\n{text}" if offline else text, as_json)
+
+
+def _reached(made: Plan, survey: Path | None) -> AbstractContextManager[Runner]:
+    """A runner for the server, or for its survey."""
+    from rollout.terminal import server
+
+    if survey is None:
+        return server.connected(made)
+    return server.surveyed(made, survey, partial(click.echo, err=True))
 
 
 @contextmanager
@@ -605,16 +639,22 @@ def audit_(site_file: Path, fix: bool, undo: bool, notices: Path | None, as_json
     _print({"mended": mended, "findings": audit.data(found)}, text, as_json)
 
 
-def _run_all_checks(site_file: Path, as_json: bool, code: int, *, compiles: bool = False) -> None:
+def _run_all_checks(
+    site_file: Path,
+    as_json: bool,
+    code: int,
+    *,
+    compiles: bool = False,
+    survey: Path | None = None,
+) -> None:
     """Run all checks of the confirmed steps; exit with `code` if one fails.
 
     With `compiles` the other steps are compiled then, too: one may have to refuse this host.
     """
     from rollout.report import tables
-    from rollout.terminal import server
 
     made = _planned(site_file)
-    with server.connected(made) as runner:
+    with _reached(made, survey) as runner:
         verdicts = runner.verify()
         _print([vars(verdict) for verdict in verdicts], tables.verdicts_table(verdicts), as_json)
         if not all(verdict.passed for verdict in verdicts):

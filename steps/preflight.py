@@ -39,6 +39,14 @@ end stuck.
 """
 
 
+_MOMENT = (
+    check("moment::nothing_copies_or_upgrades_files_now"),
+    check("moment::no_restart_is_pending"),
+    check("moment::release_gets_patches"),
+    check("moment::no_file_system_is_nearly_full"),
+)
+
+
 def steps(site: Site) -> tuple[Step, ...]:
     checks: list[Check] = [
         check("preflight::host_runs_a_supported_freebsd", first=True),
@@ -77,6 +85,7 @@ def steps(site: Site) -> tuple[Step, ...]:
             why="Nothing is started on a server that differs from the site file or is not healthy.",
             operations=(),
             checks=tuple(replace(each, ahead=each.test not in _OF_THE_HOST) for each in checks),
+            finds=_MOMENT,
         ),
     )
 

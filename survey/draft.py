@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollout.plan.step import Check
+
 
 @dataclass(frozen=True)
 class Value:
@@ -38,20 +40,41 @@ class Stranger:
     why: str
 
 
+@dataclass(frozen=True)
+class Obstacle:
+    """What Cellblock refuses: by a check, or in a step of the plan, by its name.
+
+    `service` stays on the host for it; "" if it is of the host, or of a service that moves.
+    """
+
+    by: Check | str
+    message: str
+    service: str = ""
+
+
 @dataclass
 class Draft:
-    """`tables` are those of the site file by their names, as services.web; "" has the first keys.
-
-    `left` are the services that stay on the host for now, each with what Cellblock's own checks
-    say. `told` is what these checks say of the host besides.
-    """
+    """`tables` are those of the site file by their names, as services.web; "" has the first."""
 
     tables: dict[str, dict[str, Value]] = field(default_factory=dict)
     questions: list[Question] = field(default_factory=list)
     strangers: list[Stranger] = field(default_factory=list)
-    left: dict[str, list[str]] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    obstacles: list[Obstacle] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
+
+    @property
+    def left(self) -> dict[str, list[str]]:
+        """The services that stay on the host for now, each with what Cellblock's own checks say."""
+        found: dict[str, list[str]] = {}
+        for each in self.obstacles:
+            if each.service:
+                found.setdefault(each.service, []).append(each.message)
+        return found
+
+    @property
+    def told(self) -> list[str]:
+        """What these checks say besides."""
+        return [each.message for each in self.obstacles if not each.service]
 
     def put(self, table: str, key: str, what: Any, seen: str = "") -> None:
         """Set a key. Without a `seen` the one that it had stays."""

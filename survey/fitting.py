@@ -22,9 +22,9 @@ from operations.needs import Need
 from rollout import plan, site
 from rollout.engine import checks
 from rollout.engine.checks import Outside, Verdict
-from rollout.errors import CellblockError, Refused
+from rollout.errors import CellblockError
 from rollout.host import bundle
-from rollout.host.session import Session, testinfra_host
+from rollout.host.session import Answers, Session, testinfra_host
 from rollout.plan import Plan
 from rollout.plan.step import Check
 from rollout.probe.outside import watches
@@ -32,7 +32,7 @@ from rollout.site import Site
 from rollout.site.model import is_plain
 from steps import carriers
 from steps.carriers import FRESH
-from survey.draft import Draft, jail_of
+from survey.draft import Draft, Obstacle, jail_of
 from survey.drafting import JAILS, policy
 from survey.facts import Kinds, Mailed
 from survey.host import Host
@@ -180,38 +180,37 @@ _OF_THE_MOMENT = (
 )
 
 
-def checked(host: Host, draft: Draft, session: Session, outside: Outside) -> int:
+_WITHOUT_SERVICES = ("preflight", "base", "network")
+
+
+def checked(host: Host, draft: Draft, session: Session, outside: Outside) -> list[Verdict]:
     """Run the checks of `check` on the draft until it passes, or nothing more can be done.
 
-    Returns how many were run last.
+    Returns the verdicts of those that were run last. It ends, too, when no service is left that
+    could move.
     """
+    verdicts: list[Verdict] = []
     for _ in range(len(SUBJECTS) * 2 + 1):
         if not set(draft.order) & set(SUBJECTS):
-            raise Refused(
-                f"{host.target}: none of its services can move as it is",
-                evidence="\n".join(
-                    f"{name}: {why}" for name, all in draft.left.items() for why in all
-                ),
-                todo="mend what is named, for one of them at least, and survey the host again",
-            )
+            # The other subjects have nothing to do without a service.
+            draft.put("", "order", [each for each in draft.order if each in _WITHOUT_SERVICES])
+            return verdicts
         made = parsed(draft)
         due = list(made.checks(1))
         outside.certificates.watch(watches(made.site))
         verdicts = checks.run(due, session, made.site, outside)
         failed = [each for each in verdicts if not each.passed] or _refused(made, session)
         by_name = {checks.named(each): each for each in due}
-        draft.told = []
+        draft.obstacles = [each for each in draft.obstacles if each.service]
         changed = [_mended(host, draft, made.site, by_name, each) for each in failed]
         if not any(changed):
-            return len(verdicts)
-    return len(verdicts)
+            return verdicts
+    return verdicts
 
 
 def _refused(made: Plan, session: Session) -> list[Verdict]:
     """What a step refuses when it is compiled for the host, by the step's name."""
-    answers = bundle.gather_facts(
-        made.steps, lambda line: session.output(line, limit=600), checks.answers(session)
-    )
+    answers = facts(made, session)
     found = []
     for number, step in enumerate(made.steps):
         try:
@@ -219,6 +218,16 @@ def _refused(made: Plan, session: Session) -> list[Verdict]:
         except CellblockError as error:
             found.append(Verdict(step.name, False, 0.0, str(error)))
     return found
+
+
+def facts(made: Plan, session: Session) -> Answers:
+    """The facts that a plan is made from. Each is a command of its own, as a survey keeps it."""
+    known = checks.answers(session)
+    lines = dict.fromkeys(line for step in made.steps for line in bundle.fact_commands(step))
+    asked = [line for line in lines if line not in known]
+    said = session.run_all(asked, limit=600) if asked else []
+    known |= {line: bundle.rows(each.out) for line, each in zip(asked, said, strict=True)}
+    return {line: known[line] for line in lines}
 
 
 def _mended(
@@ -229,17 +238,16 @@ def _mended(
     values = dict(asked.values) if asked else {}
     test = asked.test if asked else ""
     service = _service(there, values, test, "" if asked else verdict.name)
+    by, message = asked or verdict.name, verdict.message or verdict.name
     if asked and (mend := _MENDS.get(asked.test)) and mend(host, draft, service, verdict):
         return True
     if service in draft.order and (asked is None or asked.test not in _OF_THE_MOMENT):
-        draft.left.setdefault(service, []).append(verdict.message)
+        draft.obstacles.append(Obstacle(by, message, service))
         draft.put("", "order", [each for each in draft.order if each != service])
         policy(draft)
         return True
-    if service in draft.left:
-        draft.left[service].append(verdict.message)
-        return False
-    draft.told.append(verdict.message or verdict.name)
+    stays = service if service in draft.left else ""
+    draft.obstacles.append(Obstacle(by, message, stays))
     return False
 
 

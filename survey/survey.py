@@ -1,8 +1,9 @@
-"""A survey: reads a host, drafts its site file, and has the product's checks try the draft."""
+"""A survey: reads a host, drafts its site file, has the product's checks try it, and assesses."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,25 +11,53 @@ from pathlib import Path
 from typing import Any
 
 from rollout import site
-from rollout.engine.checks import Outside
+from rollout.engine import checks
+from rollout.engine.checks import Outside, Verdict
 from rollout.errors import Refused, Unreachable
 from rollout.host import journal
+from rollout.host.replay import Recorder, Replay
 from rollout.host.session import Session, Target
-from survey import fitting, host, text
+from rollout.host.survey import Recording
+from rollout.plan import Plan
+from rollout.plan.step import Check
+from rollout.probe.outside import watches
+from rollout.probe.recorded import OfSurvey, RecordedOutside
+from survey import assessment, fitting, host, reference, text
+from survey.assessment import Finding
 from survey.draft import Draft
 from survey.drafting import Way, drafted
+from survey.findings import collected, looked, of_secrets
+from survey.secrets import Secrets
 
 _IN_PLACE = ("undone", "prepared")
 
 
 @dataclass(frozen=True)
 class Surveyed:
-    """The draft, its text, and how many checks of `check` it was tried with."""
+    """The draft, its text, and how many checks of `check` it was tried with; what the host
+    answered, without secrets; and the findings.
+    """
 
     draft: Draft
     text: str
     checks: int
-    release: str
+    recording: Recording
+    findings: tuple[Finding, ...]
+
+    @property
+    def moves(self) -> list[str]:
+        """The services that can move."""
+        return [name for name in self.draft.order if f"services.{name}" in self.draft.tables]
+
+    def assessment(self) -> dict[str, Any]:
+        """The findings, as data."""
+        there = self.recording
+        return assessment.data(self.findings, there.host, there.release, there.made)
+
+    def assessed(self) -> str:
+        """The findings, as text."""
+        there = self.recording
+        return assessment.text(self.findings, there.host, there.release, there.made)
 
     def data(self) -> dict[str, Any]:
         """For --json."""
@@ -52,14 +81,15 @@ class Surveyed:
                 }
                 for number, each in text.ordered(draft)
             ],
-            "moves": [name for name in draft.order if f"services.{name}" in draft.tables],
+            "moves": self.moves,
             "left": draft.left,
             "stays": [
                 {"daemon": each.daemon, "listens": list(each.listens), "why": each.why}
                 for each in draft.strangers
             ],
             "check": {"checks": self.checks, "says": draft.told},
-            "release": self.release,
+            "release": self.recording.release,
+            "assessment": self.assessment(),
         }
 
 
@@ -68,24 +98,58 @@ def survey(
     way: Way,
     outside: Outside,
     connecting: AbstractContextManager[None] | None = None,
+    also: Plan | None = None,
 ) -> Surveyed:
-    """Look at a host and draft its site file; nothing is changed there.
+    """Look at a host, draft its site file and assess it; nothing is changed there.
 
     Raises Unreachable if it does not answer, Refused if no draft can be made of it. Within
-    `connecting` the connection is made.
+    `connecting` the connection is made. It also asks what check and plan of `also` would ask.
     """
-    with Session(target) as session:
+    with Recorder(target) as session:
         with connecting or nullcontext():
             _connect(session, way)
         there = host.read(session)
         _must_be_untouched(session)
         draft = drafted(there, way)
         fitting.completed(there, draft, session)
-        count = fitting.checked(there, draft, session, outside)
-    release = f"{there.about.system} {there.about.release}"
-    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        seen = RecordedOutside(outside)
+        verdicts = fitting.checked(there, draft, session, seen)
+        made = fitting.parsed(draft)
+        fitting.facts(made, session)
+        found = looked(made, session, seen)
+        if also is not None:
+            seen.certificates.watch(watches(also.site))
+            looked(also, session, seen, also.checks(1))
+            fitting.facts(also, session)
+        recording = Recording(
+            host=target.name,
+            release=f"{there.about.system} {there.about.release}",
+            made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            answers=session.answers,
+            who=seen.asked,
+            certificates=seen.presented,
+        )
+    secrets = Secrets()
+    kept = secrets.answers(recording.answers)
+    recording = recording.model_copy(update={"answers": kept, "left_out": tuple(secrets.left_out)})
+    findings = (
+        *collected(draft, made, found),
+        *_otherwise(recording, made, {**_by_check(made, verdicts), **found}),
+        *of_secrets(each.what for each in secrets.left_out),
+    )
+    return Surveyed(
+        draft,
+        secrets.text(_written(draft, recording)),
+        len(verdicts),
+        recording,
+        tuple(each.without(secrets.text) for each in findings),
+    )
+
+
+def _written(draft: Draft, recording: Recording) -> str:
     made = [
-        f"Drafted by cellblock survey from {target.name} ({release}) on {when}.",
+        f"Drafted by cellblock survey from {recording.host} ({recording.release}) at "
+        f"{recording.made}.",
         "Beside or above each value stands where it was seen. The sample site file explains each "
         "key (cellblock --help says where it is).",
     ]
@@ -94,7 +158,32 @@ def survey(
     if read != draft.data():
         raise AssertionError("the text of the draft does not say what the draft says")
     site.parse(read, Path("site.toml"))
-    return Surveyed(draft, written, count, release)
+    return written
+
+
+def _by_check(made: Plan, verdicts: Iterable[Verdict]) -> dict[Check, Verdict]:
+    by_name = {checks.named(each): each for each in made.checks(1)}
+    return {by_name[each.name]: each for each in verdicts if each.name in by_name}
+
+
+def _otherwise(
+    recording: Recording, made: Plan, live: Mapping[Check, Verdict]
+) -> Iterator[Finding]:
+    """Whether the checks say of the survey what they said of the host, secrets left out or not."""
+    outside = OfSurvey(recording)
+    outside.certificates.watch(watches(made.site))
+    again = checks.run(live, Replay(recording), made.site, outside)
+    passed = {each.name: each.passed for each in live.values()}
+    differ = [each.name for each in again if each.passed != passed.get(each.name)]
+    if differ:
+        yield Finding(
+            "survey.differs",
+            "look at it",
+            "`check --survey` and `plan --survey` ask survey.json in the place of the host.",
+            f"these checks answer otherwise there: {'; '.join(differ)}",
+            reference.PAGE,
+            todo="ask the host itself for these",
+        )
 
 
 _OPTIONS = (

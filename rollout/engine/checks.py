@@ -20,6 +20,7 @@ import testinfra.host
 from rollout.errors import CellblockError
 from rollout.host.bundle import rows
 from rollout.host.session import Answers, Session, testinfra_host
+from rollout.host.survey import Unanswered
 from rollout.plan.step import Check, words
 from rollout.probe.outside import Certificates
 from rollout.probe.transfer import Sink, Transfer
@@ -53,12 +54,16 @@ class Outside(Protocol):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of one check. `message` is what was found instead of what was expected."""
+    """The result of one check. `message` is what was found instead of what was expected.
+
+    One that is not `answered` has not passed: a survey stands in for the host, and lacks an answer.
+    """
 
     name: str
     passed: bool
     seconds: float
     message: str = ""
+    answered: bool = True
 
 
 @dataclass(frozen=True)
@@ -250,7 +255,13 @@ def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside)
     with plugin.interrupts_wait():
         pytest.main([*quiet, *arguments], plugins=[plugin])
     verdicts = [
-        Verdict(call.name, ended.error is None, ended.seconds, _message(ended.error))
+        Verdict(
+            call.name,
+            ended.error is None,
+            ended.seconds,
+            _message(ended.error),
+            answered=not isinstance(ended.error, Unanswered),
+        )
         for call, ended in zip(plugin.calls, host.backend.together.run(plugin.calls), strict=True)
     ]
     told_first = {named(check) for check in wanted if check.first}

@@ -30,16 +30,21 @@ T = TypeVar("T")
 
 
 class Connection:
-    """Reaches one host. It counts its cost: `channels` opened, round `trips` made."""
+    """Reaches one host. It counts its cost: `channels` opened, round `trips` made.
 
-    def __init__(self, plan: Plan, target: Target, listener: Listener) -> None:
+    With a `session` it opens none to read the host.
+    """
+
+    def __init__(
+        self, plan: Plan, target: Target, listener: Listener, session: Session | None = None
+    ) -> None:
         self.plan = plan
         self.target = target
         self.listener = listener
         self.channels = 0
         self._run = secrets.token_hex(4)
         self._trips = 0
-        self._session: Session | None = None
+        self._session = session
 
     @property
     def trips(self) -> int:

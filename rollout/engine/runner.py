@@ -52,7 +52,8 @@ class ManualEntry(Protocol):
 class Runner:
     """One rollout on one host. It calls `answer` at gates. `results` grows as steps end.
 
-    With `manual` a person types the commands; everything else works as usual.
+    With `manual` a person types the commands; everything else works as usual. With a `session`,
+    such as one that answers from a survey, the host is read by that.
     """
 
     def __init__(
@@ -64,13 +65,14 @@ class Runner:
         answer: gates.Answer = gates.nobody,
         *,
         manual: ManualEntry | None = None,
+        session: Session | None = None,
     ) -> None:
         self.plan = plan
         self.outside = outside
         self.listener = listener
         self.answer = answer
         self.manual = manual
-        self.connection = Connection(plan, target, listener)
+        self.connection = Connection(plan, target, listener, session)
         self.results: list[Result] = []
 
     def __enter__(self) -> Runner:
@@ -124,9 +126,16 @@ class Runner:
         due = set(self._due({entry.name for entry in there}))
         preflight = [step for step in self.plan.steps[:wanted] if not step.operations]
         wanted_checks = [check for step in preflight for check in step.checks if check in due]
+        # What a person should know first; once something is in place, the moment has come.
+        moment = [] if there else [check for step in preflight for check in step.finds]
         if wanted_checks:
             self.listener.note(f"running the preflight checks: {len(wanted_checks)}")
-        failed = _failed(self.run_checks(wanted_checks))
+        found = _failed(self.run_checks([*wanted_checks, *moment]))
+        told = {checks.named(each) for each in moment}
+        for verdict in found:
+            if verdict.name in told:
+                self.listener.note(f"before you begin: {verdict.message}")
+        failed = [verdict for verdict in found if verdict.name not in told]
         if failed:
             raise Refused(
                 f"{self.connection.target.name} does not pass the preflight checks of "
@@ -147,17 +156,32 @@ class Runner:
         steps = {n: self.plan.steps[n] for n in positions}
         # The facts of all steps are one command: a hundred programs, on however slow a host.
         run = partial(self.session.output, limit=600)
-        answers = bundle.gather_facts(steps.values(), run, known)
+        there = {line: bundle.rows(said.out) for line, said in self.session.known.items()}
+        answers = bundle.gather_facts(steps.values(), run, {**there, **known})
         return [bundle.compile_step(n + 1, step, answers) for n, step in steps.items()]
 
     def must_fit(self, wanted: int) -> None:
         """Compile the first steps, those that have not begun, by what checks have asked just now.
 
-        Raises Refused at the first that has to refuse this host, before anything is begun.
+        Raises Refused with all that have to refuse this host, before anything is begun.
         """
         there = {entry.name for entry in self.known().begun}
         left = [n for n in range(wanted) if self.plan.steps[n].name not in there]
-        self.compiled_at_once(left, checks.answers(self.session))
+        known = checks.answers(self.session)
+        try:
+            self.compiled_at_once(left, known)
+        except Refused as first:
+            refused = {str(first): first}
+            for n in left:
+                try:
+                    self.compiled_at_once([n], known)
+                except Refused as error:
+                    refused.setdefault(str(error), error)
+            if len(refused) == 1:
+                raise
+            raise Refused(
+                f"{len(refused)} steps refuse this host", evidence="\n".join(refused)
+            ) from None
 
     # Forward.
 

@@ -8,21 +8,21 @@ import secrets
 import selectors
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from shlex import quote
-from typing import IO, Any, NoReturn, Protocol
+from typing import IO, Any, NoReturn, Protocol, Self
 
 import testinfra.host
 from pyinfra.api.facts import FactBase
 from pyinfra.context import ctx_host
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from rollout.errors import Refused, Unreachable
+from rollout.errors import CellblockError, Refused, Unreachable
 from rollout.host.together import Result, Together
 
 CONNECT_WITHIN = 30
@@ -137,7 +137,7 @@ class Session:
             os.set_blocking(pipe.fileno(), False)
             self._ready.register(pipe, selectors.EVENT_READ)
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -208,6 +208,15 @@ class Session:
                 outs[:-1:2], outs[1::2], err.split(f"\n{self._mark}\n")[:-1], took, strict=True
             )
         ]
+
+    @property
+    def known(self) -> Mapping[str, Result]:
+        """Answers that need no round trip: a survey's (rollout/host/replay.py)."""
+        return {}
+
+    def ask_all(self, commands: Sequence[str]) -> Sequence[Result | CellblockError]:
+        """The same for questions that do not depend on each other; one may have no answer."""
+        return self.run_all(commands)
 
     def output(self, command: str, *, limit: float = LIMIT) -> str:
         """The stdout of a command that must succeed."""
@@ -331,7 +340,7 @@ def _unreachable(name: str, stderr: str, *, connected: bool) -> Unreachable:
     return Unreachable(f"{name}: the connection ended", evidence=stderr)
 
 
-_IN_JAILS = (
+IN_JAILS = (
     'jexec() { timeout -k 5 40 jexec "$@"; }; '
     'sysrc() { case $1 in -j) timeout -k 5 20 sysrc "$@" ;; *) command sysrc "$@" ;; esac; }; '
     'service() { case $1 in -j) timeout -k 5 20 service "$@" ;; '
@@ -357,8 +366,8 @@ class SessionBackend(BaseBackend):  # type: ignore[misc] # testinfra ships no ty
         self.session = session
         self.together = Together(self._ask_all)
 
-    def _ask_all(self, commands: Sequence[str]) -> list[Result]:
-        return self.session.run_all([_IN_JAILS + each for each in commands])
+    def _ask_all(self, commands: Sequence[str]) -> Sequence[Result | CellblockError]:
+        return self.session.ask_all([IN_JAILS + each for each in commands])
 
     def run(self, command: str, *args: str, **_: Any) -> CommandResult:
         text = self.quote(command, *args)

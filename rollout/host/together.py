@@ -30,11 +30,12 @@ class Ended(NamedTuple):
 class Together:
     """Runs calls up to their next questions, and asks all of these at once.
 
-    `ask_all` gives the answers to some commands, in their order, in one round trip. `answers` has
-    all that the calls of the last run asked.
+    `ask_all` gives the answers to some commands, in their order, in one round trip; an error in the
+    place of an answer is raised in the calls that asked. `answers` has all that the calls of the
+    last run asked.
     """
 
-    def __init__(self, ask_all: Callable[[Sequence[str]], list[Result]]) -> None:
+    def __init__(self, ask_all: Callable[[Sequence[str]], Sequence[Result | Exception]]) -> None:
         self._ask_all = ask_all
         self._hub: greenlet | None = None
         self.answers: dict[str, Result] = {}
@@ -43,6 +44,8 @@ class Together:
         """The answer to one command. A call within `run` waits here while the others go on."""
         if self._hub is None:
             [answer] = self._ask_all([command])
+            if isinstance(answer, Exception):
+                raise answer
             return answer
         found: Result = self._hub.switch(command)
         return found
@@ -77,8 +80,8 @@ class Together:
             found = dict(zip(commands, self._ask_all(commands), strict=True))
         except Exception as error:
             return dict.fromkeys(commands, error)
-        self.answers |= found
-        return {**found}
+        self.answers |= {each: said for each, said in found.items() if isinstance(said, Result)}
+        return found
 
 
 def _end(call: Callable[[], object]) -> tuple[BaseException | None]:

@@ -127,7 +127,7 @@ class Certificates:
     """The certificates that TLS ports presented at the start of a run, to compare them with now."""
 
     def __init__(self, ask: Callable[[Watch], Certificate] = presented) -> None:
-        self._ask = ask
+        self.ask = ask
         self._watches: dict[str, Watch] = {}
         self._first: dict[str, Certificate] = {}
 
@@ -141,7 +141,7 @@ class Certificates:
         for name, watch in self._watches.items():
             if watch.has_certificate:
                 with suppress(Exception):  # whatever it raises is no answer, as for a probe
-                    self._first[name] = self._ask(watch)
+                    self._first[name] = self.ask(watch)
 
     def changed(self, site: Site, service: str, listen: Listen) -> str | None:
         """What has changed at a port since the start of the run; "" if nothing has, None for a port
@@ -156,7 +156,7 @@ class Certificates:
         deadline = time.monotonic() + _ANSWER_WITHIN
         while True:
             try:
-                now = self._ask(self._watches[name])
+                now = self.ask(self._watches[name])
             except Exception as error:  # whatever it is, a client got no certificate
                 if time.monotonic() > deadline:
                     return f"presents no certificate ({type(error).__name__}: {error})"

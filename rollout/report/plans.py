@@ -109,6 +109,7 @@ def short(ahead: Sequence[Ahead]) -> str:
         [
             tabulate(rows, ["step", "what it does", "cmds", "down", ""]),
             "",
+            *_moment(ahead),
             *textwrap.wrap(f"Users notice: {_noticed(ahead)}. {_stops(ahead)}", _WIDTH),
             *textwrap.wrap(_more(ahead), _WIDTH),
             *textwrap.wrap(_counted(ahead), _WIDTH),
@@ -116,6 +117,13 @@ def short(ahead: Sequence[Ahead]) -> str:
             changes.text(changes.count(commands)),
         ]
     )
+
+
+def _moment(ahead: Iterable[Ahead]) -> list[str]:
+    """What a step without commands finds: something to know before the first one runs."""
+    first = [found for made, _, found in ahead if not made.step.operations]
+    told = [each for found in first for each in _referring(found)]
+    return [row for each in told for row in _indented(f"Before you begin: {each}")]
 
 
 def _fitted(text: str) -> str:
@@ -141,7 +149,8 @@ def _stops(ahead: Sequence[Ahead]) -> str:
 
 def _more(ahead: Sequence[Ahead]) -> str:
     """How to see the rest."""
-    found = [made.step.name for made, _, found in ahead if _referring(found)]
+    acting = [(made.step.name, found) for made, _, found in ahead if made.step.operations]
+    found = [name for name, found in acting if _referring(found)]
     more = f" Other files on the host refer to what moves: see plan {', plan '.join(found)}."
     commands = "cellblock plan STEP shows a step's commands, plan --full those of all steps."
     return commands + (more if found else "")

@@ -92,5 +92,11 @@ _UNSURE = {"not watched": "not watched", "thin": "hardly watched"}
 
 
 def verdicts_table(verdicts: Iterable[Verdict]) -> str:
-    rows = [[each.name, "ok" if each.passed else "FAILED", each.message] for each in verdicts]
+    rows = [[each.name, _outcome(each), each.message] for each in verdicts]
     return tabulate(rows, ["check", "", "found"])
+
+
+def _outcome(verdict: Verdict) -> str:
+    if verdict.passed:
+        return "ok"
+    return "FAILED" if verdict.answered else "no answer"

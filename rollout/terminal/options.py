@@ -24,7 +24,7 @@ _SITE = Path("site.toml")
 def site(command: Command) -> Command:
     """Gives the command `site_file`."""
     says = "The site file; cellblock --help says where the sample is."
-    return _site_file(says, default=_SITE, show_default=True)(command)
+    return _site_file(says, callback=_of_survey, show_default=str(_SITE))(command)
 
 
 def _site_file(says: str, **more: Any) -> Option:
@@ -48,11 +48,29 @@ def site_or_sample(command: Command) -> Command:
 
 
 def _or_sample(context: click.Context, _: click.Parameter, value: Path | None) -> Path:
+    if context.params.get("survey"):
+        return _of_survey(context, _, value)
     if value is not None or _SITE.exists() or not context.params.get("offline", True):
         return value or _SITE
     if not context.resilient_parsing:  # else it completes a line that is being typed
         click.echo(f"there is no {_SITE} here: this is for the sample site, {SAMPLE}", err=True)
     return SAMPLE
+
+
+def survey(command: Command) -> Command:
+    """For a command that only reads: gives it `survey`. Goes below `site`, which it precedes."""
+    return click.option(
+        "--survey",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        help="Ask this survey (a folder of cellblock survey) in place of the server; the site file "
+        "is then the one in it, unless --site names another.",
+    )(command)
+
+
+def _of_survey(context: click.Context, _: click.Parameter, value: Path | None) -> Path:
+    folder: Path | None = context.params.get("survey")
+    return value or (folder / _SITE.name if folder else _SITE)
 
 
 def way_in(command: Command) -> Command:

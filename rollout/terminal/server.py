@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Timer
 
 import click
@@ -12,11 +13,13 @@ from rollout.engine.gates import Answer, nobody
 from rollout.engine.listener import Listener
 from rollout.engine.runner import ManualEntry, Runner
 from rollout.errors import Refused
-from rollout.host import bundle
+from rollout.host import bundle, survey
+from rollout.host.replay import Replay
 from rollout.host.session import CONNECT_WITHIN, Ssh
 from rollout.plan import Plan
 from rollout.probe.outside import FromOutside, watches
 from rollout.probe.private import private_watches
+from rollout.probe.recorded import OfSurvey
 from rollout.rehearsal import history
 from rollout.report import record
 from rollout.report.plans import Ahead
@@ -43,6 +46,23 @@ def connected(
         with announced(target.name):
             runner.connection.connect()
         outside.certificates.watch(watches(made.site))
+        yield runner
+
+
+@contextmanager
+def surveyed(made: Plan, folder: Path, say: Callable[[str], None]) -> Iterator[Runner]:
+    """A runner that reads a survey in the place of the host, and says so. Raises Refused for a
+    folder that has none.
+    """
+    recording = survey.read(folder)
+    outside = OfSurvey(recording)
+    outside.certificates.watch(watches(made.site))
+    session = Replay(recording)
+    say(
+        f"asking the survey of {recording.host} ({recording.release}) of {recording.made}, "
+        "and not the server"
+    )
+    with Runner(made, session.target, outside, Listener(), session=session) as runner:
         yield runner
 
 
@@ -108,23 +128,23 @@ def offline(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
     ]
 
 
-def ahead(made: Plan, step: str | None, to: str | None) -> list[Ahead]:
+def ahead(runner: Runner, step: str | None, to: str | None) -> list[Ahead]:
     """The steps that are left on the server, compiled for it as it is now."""
-    with connected(made) as runner:
-        known = runner.known()
-        last = made.upto(step or to)
-        runner.must_pass_preflight(known, last)
-        done = {entry.directory for entry in known.done}
-        if step and made.directory(last - 1) in done:
-            raise Refused(
-                f"{step} is confirmed already: nothing of it is left to do",
-                todo="status shows the state of each step; runbook has its commands",
-            )
-        left = [n for n in range(last) if made.directory(n) not in done]
-        return [
-            (each, runner.gate(each.step), runner.found(each.step))
-            for each in runner.compiled_at_once(left[-1:] if step else left)
-        ]
+    made = runner.plan
+    known = runner.known()
+    last = made.upto(step or to)
+    runner.must_pass_preflight(known, last)
+    done = {entry.directory for entry in known.done}
+    if step and made.directory(last - 1) in done:
+        raise Refused(
+            f"{step} is confirmed already: nothing of it is left to do",
+            todo="status shows the state of each step; runbook has its commands",
+        )
+    left = [n for n in range(last) if made.directory(n) not in done]
+    return [
+        (each, runner.gate(each.step), runner.found(each.step))
+        for each in runner.compiled_at_once(left[-1:] if step else left)
+    ]
 
 
 def ssh(site: Site) -> Ssh:

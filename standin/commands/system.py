@@ -35,8 +35,9 @@ def uname(host: Host, call: Call) -> Reply:
 
 @command("/bin/freebsd-version")
 def freebsd_version(host: Host, call: Call) -> Reply:
-    getopt(call, "kru", "usage: freebsd-version [-kru] [-j jail]", 1)
-    return Reply(f"{RELEASE}\n")
+    """A line for each of the kernel that is installed, the one that runs, and the programs."""
+    found, _ = getopt(call, "kru", "usage: freebsd-version [-kru] [-j jail]", 1)
+    return Reply(f"{RELEASE}\n" * max(len(found), 1))
 
 
 @command("/bin/hostname")

@@ -68,7 +68,7 @@ def words(daemon: Service) -> list[str]:
     """The same, and the strings that keep working; longest first, since one may contain another."""
     socket = [daemon.socket] if daemon.socket else []
     more = [*daemon.programs, *socket, *daemon.log_files, *daemon.logs, *daemon.data]
-    return sorted({*daemon_words(daemon), *more}, key=len, reverse=True)
+    return sorted({*daemon_words(daemon), *more}, key=lambda each: (-len(each), each))
 
 
 def own(site: Site) -> tuple[str, ...]:

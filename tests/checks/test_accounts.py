@@ -40,6 +40,7 @@ def _listed(found: list[str]) -> str:
 
 
 def test_have_a_uid_of_their_own(host: Any, uids: tuple[int, int]) -> None:
+    """What is written for an account by its uid would be another one's, too."""
     names: dict[str, list[str]] = {}
     for name, uid, _, _ in _rows(host, uids):
         names.setdefault(uid, []).append(name)
@@ -50,11 +51,13 @@ def test_have_a_uid_of_their_own(host: Any, uids: tuple[int, int]) -> None:
 
 
 def test_are_there(host: Any, uids: tuple[int, int]) -> None:
+    """The range of a jail's uids is a typing error if nobody is in it."""
     rows = _rows(host, uids)
     assert rows, f"no account has a uid from {uids[0]} to {uids[1]}: see the uids of the jail"
 
 
 def test_have_plain_names(host: Any, uids: tuple[int, int]) -> None:
+    """Names of accounts become parts of file names and of rules."""
     rows = _rows(host, uids)
     letters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
     odd = [name for name, *_ in rows if not set(name) <= letters or name.isdigit() or not name]
@@ -62,6 +65,7 @@ def test_have_plain_names(host: Any, uids: tuple[int, int]) -> None:
 
 
 def test_have_homes(host: Any, uids: tuple[int, int]) -> None:
+    """The jail mounts homes: an account without one has nothing there."""
     command = (
         "while IFS=: read -r name _ uid _ _ home _; do "
         f'if [ "$uid" -ge {uids[0]} ] && [ "$uid" -le {uids[1]} ] && [ ! -d "$home" ]; '

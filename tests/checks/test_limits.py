@@ -32,6 +32,7 @@ def test_can_be_set(host: Any) -> None:
 
 
 def test_are_not_set_by_others(host: Any, jail: str) -> None:
+    """Two hands that limit one jail would undo each other's rules."""
     rows = [row.rsplit(" ", 1) for row in host.check_output(f"({RULES}) || true").splitlines()]
     found = [
         f"{rule} ({where})"
@@ -46,6 +47,7 @@ def test_are_not_set_by_others(host: Any, jail: str) -> None:
 
 
 def test_host_has_the_cpus(host: Any, site: Site, jail: str) -> None:
+    """A jail that is bound to a CPU which is not there does not start."""
     there = int(host.check_output("sysctl -n hw.ncpu"))
     limits = site.jails[jail].limits
     lost = [str(each) for each in limits.numbers if each >= there]

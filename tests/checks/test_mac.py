@@ -54,6 +54,7 @@ def said_by_others(script: str) -> str:
 
 
 def test_nobody_else_uses_it(host: Any, script: str) -> None:
+    """The rules of mac_bsdextended(4) are one list, and replacing it would drop others' rules."""
     found = host.run(f"({said_by_others(script)}) || true").stdout.splitlines()
     assert not found, (
         f"this server uses mac_bsdextended or mac_seeotheruids for itself: {'; '.join(found)}: "
@@ -79,6 +80,7 @@ def test_daemons_are_no_accounts(host: Any, site: Site) -> None:
 
 
 def test_groups_are_as_the_site_file_says(host: Any, site: Site) -> None:
+    """Who is in the shared group, and who may watch all processes, is decided by them."""
     gids = {row[0]: row[2] for row in _rows_of(host, "group") if len(row) > 2}
     named = {"shared": site.mac.shared, "watchers": site.mac.watchers}
     for key, group in named.items():
@@ -108,6 +110,7 @@ def sharing(site: Site) -> str:
 
 
 def test_accounts_share_nothing(host: Any, site: Site) -> None:
+    """The rule keeps accounts out of each other's files: what they share today would be denied."""
     answer = host.run(sharing(site))
     assert answer.rc == 0, (
         f"the homes of the accounts could not be searched: {answer.stderr.strip()[-500:]}"

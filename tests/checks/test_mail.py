@@ -59,6 +59,7 @@ def names_question(site: Site) -> str:
 
 
 def test_maps_can_be_rebuilt(host: Any, site: Site) -> None:
+    """Cellblock adds a line to a map and makes it anew: a broken one would stop the jail's mail."""
     said = host.check_output(map_question(site)).splitlines()
     wrong = [line for line in said if not line.startswith("WARNING")]
     assert not wrong, f"mail maps that cannot be rebuilt from their text: {'; '.join(wrong)}"
@@ -202,6 +203,7 @@ def _unknown_to_mysql(host: Any, site: Site, jail: str) -> list[str]:
 
 
 def test_named_accounts_are_in_the_jail(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """Mail to, or a command as, an account that the jail does not have fails."""
     jail = site.jail_of(service)
     named = dict(_settings(ask, site, jail).accounts)
     lost = outsiders.lost(host, named, site.jails[jail].uids)
@@ -230,6 +232,7 @@ def _scripts(site: Site, jail: str) -> tuple[str, ...]:
 
 
 def test_queue_can_be_moved(host: Any, site: Site) -> None:
+    """What waits in the host's queue is delivered by the jail after the move."""
     queue = queue_of(site)
     at = quote(queue.directory)
     asked = (
@@ -286,6 +289,7 @@ def test_calls_itself_the_same(host: Any, site: Site) -> None:
 
 
 def test_base_has_sendmail(host: Any) -> None:
+    """The host stays a null client, and its programs send mail by the base system's sendmail."""
     assert host.run("test -x /usr/libexec/sendmail/sendmail").rc == 0, (
         "the host has no /usr/libexec/sendmail/sendmail: programs in jails send mail with it"
     )
@@ -299,6 +303,7 @@ SENDMAIL_PATH = (
 
 
 def test_php_sends_by_sendmail(host: Any) -> None:
+    """PHP's mail() in the web jail hands its messages to that program."""
     wrong = []
     for line in host.check_output(SENDMAIL_PATH).splitlines():
         place, _, setting = line.partition("sendmail_path")

@@ -16,7 +16,7 @@ def test_are_met(needs: Needing, service: str) -> None:
 
 
 def test_none_are_there(needs: Needing, service: str) -> None:
-    """For a plan, which lists them all, each with what becomes of it."""
+    """For a plan, which lists all that the daemon needs: each moves with it, or is reached."""
     found = needs.of(service)
     counts = Counter(answer.outcome for _, answer in found.met)
     counts["unread"] += len(found.unread)

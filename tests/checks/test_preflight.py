@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 def test_host_runs_a_supported_freebsd(host: Any) -> None:
+    """What Cellblock types was measured on FreeBSD 13 and later."""
     system, release = host.check_output("uname -sr").split()
     assert system == "FreeBSD", f"the host is {system}: expected FreeBSD"
     major = int(re.match(r"\d+", release).group())  # type: ignore[union-attr]
@@ -33,6 +34,7 @@ def test_host_runs_a_supported_freebsd(host: Any) -> None:
 
 
 def test_login_is_root(host: Any) -> None:
+    """Jails, mounts and rules are root's, and so is most of what has to be read first."""
     user = host.check_output("id -u")
     assert user == "0", (
         f"logged in with uid {user}: expected root (0); see host.user and host.become"
@@ -40,6 +42,7 @@ def test_login_is_root(host: Any) -> None:
 
 
 def test_host_has_the_wan_address(interfaces: dict[str, str], site: Site) -> None:
+    """Traffic is led to the jails by this address and interface."""
     name, address = site.host.wan_interface, str(site.host.wan_address)
     assert name in interfaces, (
         f'host.wan_interface = "{name}": the host has no such interface; it has '
@@ -53,6 +56,7 @@ def test_host_has_the_wan_address(interfaces: dict[str, str], site: Site) -> Non
 
 
 def test_host_has_the_public_addresses_of_jails(interfaces: dict[str, str], site: Site) -> None:
+    """A rule for an address that the host does not have leads nobody anywhere."""
     there = "".join(interfaces.values())
     missing = [
         f"jails.{name}.public_addresses: {address}"
@@ -292,6 +296,7 @@ def _sockets(running: Running, pids: set[str]) -> str:
 
 
 def test_daemon_listens_on_its_ports(listening: list[Listener], site: Site, service: str) -> None:
+    """Rules are made for the ports of the site file: one that is wrong would move nothing."""
     for listen in site.services[service].ports:
         assert _at(listen, listening), (
             f"services.{service}.ports: nothing on the host listens on {listen.port}/{listen.proto}"
@@ -393,6 +398,7 @@ def _at(listen: Listen, listening: list[Listener]) -> list[Listener]:
 
 
 def test_file_system_has_room(host: Any, site: Site, directory: str) -> None:
+    """A step that cannot write is rolled back, and the journal has to be written in any case."""
     answer = host.run("df -k %s", directory)
     assert answer.rc == 0, f"{directory}: expected a directory; df says: {answer.stderr.strip()}"
     free = int(answer.stdout.splitlines()[-1].split()[3]) // 1024
@@ -404,6 +410,7 @@ def test_file_system_has_room(host: Any, site: Site, directory: str) -> None:
 
 
 def test_configuration_is_valid(host: Any, site: Site, service: str) -> None:
+    """A daemon that runs may have a configuration with which it would not start again."""
     command = site.services[service].configtest
     answer = host.run(command)
     said = (answer.stdout + answer.stderr).strip()
@@ -411,6 +418,7 @@ def test_configuration_is_valid(host: Any, site: Site, service: str) -> None:
 
 
 def test_configuration_exists(host: Any, path: str) -> None:
+    """It is copied into the jail."""
     assert host.file(path).exists, (
         f"{path}: the site file names it as configuration, but the host does not have it"
     )

@@ -17,6 +17,7 @@ def database_question(directory: str) -> str:
 
 
 def test_databases_have_accounts(host: Any, site: Site, directory: str) -> None:
+    """The space of a database is counted for the account that it belongs to."""
     rows = (line.split(":") for line in host.check_output("cat /etc/passwd").splitlines())
     accounts = {
         row[0]

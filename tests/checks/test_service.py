@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_runs_on_host(host: Any, site: Site, service: str) -> None:
+    """What does not run now cannot be compared with what runs in the jail."""
     script = site.services[service].rc
     assert host.run(runs(script)).rc == 0, (
         f'services.{service}.rc = "{script}": expected its daemon to run on the host; '

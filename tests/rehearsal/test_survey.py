@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
 from standin import BaseHost
 from survey import host as hosts
+from survey import summary
 from survey.drafting import Way
 from survey.survey import Surveyed, survey
 from tests.cases.case import read
@@ -35,6 +39,27 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 @pytest.fixture(scope="module")
 def found(box: Box) -> Surveyed:
     return survey(box.target, WAY, box.outside)
+
+
+Typed = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def typed_command() -> Typed:
+    """`cellblock` as a process of its own: its exit code, and what it prints."""
+
+    def run(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "deploy.py", *words],
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"PYTHONHASHSEED": "7"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout or done.stderr
+
+    return run
 
 
 def planned(found: Surveyed) -> Plan:
@@ -76,6 +101,69 @@ def test_its_draft_passes_check_and_says_where_each_value_was_seen(
     for table, keys in found.draft.tables.items():
         unsaid = [key for key, each in keys.items() if not each.seen]
         assert set(unsaid) <= {"order", "allow", "services", "configtest"}, table
+
+
+PLANTED = "Tr0ub4dor-and-3"
+
+
+def test_offline_the_survey_answers_as_the_host_did(
+    found: Surveyed, tmp_path: Path, typed_command: Typed
+) -> None:
+    """In another process, in which sets have another order."""
+    folder = tmp_path / "x.survey"
+    summary.write(folder, found)
+    asked = ("--survey", str(folder))
+    code, said = typed_command("check", *asked)
+    assert code == 0, said
+    assert said.count(" ok\n") == found.checks
+    code, said = typed_command("plan", "--full", *asked)
+    assert (code, "does not have" in said) == (0, False), said
+    assert "Before you begin" not in said
+    assert "found on the host:\n      FreeBSD 13.2-RELEASE has got no security patches" in said
+    # Another site file: what it asks besides is told, and never guessed.
+    other = tmp_path / "other.toml"
+    data = '["/var/db/mysql"]'
+    other.write_text(found.text.replace(f"data = {data}", 'data = ["/var/db/mysql", "/var/x"]'))
+    code, said = typed_command("check", *asked, "--site", str(other))
+    assert code == 1
+    assert "no answer  the survey of stand-in" in said
+
+
+def test_a_secret_of_the_host_is_in_no_file_of_a_survey(tmp_path: Path) -> None:
+    sample = BaseHost.sample(people=1)
+    httpd = "/usr/local/etc/apache24/httpd.conf"
+    planted = {
+        httpd: f"{sample.entries[httpd].text}SetEnv DB_PASSWORD {PLANTED}\n",
+        "/etc/rc.conf": f'{sample.entries["/etc/rc.conf"].text}web_api_key="{PLANTED}-x"\n',
+    }
+    with standin_box(ordered().site, tmp_path, sample.with_files(planted)) as box:
+        assert PLANTED in typed(box, f"cat {httpd}")
+        came = survey(box.target, WAY, box.outside)
+    folder = tmp_path / "x.survey"
+    summary.write(folder, came)
+    files = [each.read_text() for each in folder.iterdir()]
+    assert len(files) == 4
+    assert [each for each in files if PLANTED in each] == []
+    told = {each.what for each in came.recording.left_out}
+    assert told, "or nothing of it was read at all"
+    assert told <= {"DB_PASSWORD", "web_api_key"}
+    [secrets] = [each for each in came.findings if each.id == "secrets"]
+    assert all(each in secrets.here for each in told)
+    assert "survey.differs" not in {each.id for each in came.findings}
+
+
+def test_each_finding_has_an_id_a_reason_and_a_link(found: Surveyed) -> None:
+    assert {each.id for each in found.findings} == {
+        *("moment.release_gets_patches", "moves", "needs.none_are_there", "stays"),
+        *("dependents.none_are_found", "dependents.all_keep_working", "gate.web.cutover"),
+        *("gate.bind.retire", "gate.web.retire", "gate.mail.retire"),
+        *("question.policy.allow", "question.services.mysql.client"),
+    }
+    assert all(each.why and each.here and each.docs for each in found.findings)
+    gap = next(each for each in found.findings if (each.id, each.about) == ("moves", "mysql"))
+    assert "no answer for 15 s at most" in gap.here
+    left = next(each for each in found.findings if each.id == "dependents.all_keep_working")
+    assert left.places == ("/etc/newsyslog.conf.d/apache.conf:1",)
 
 
 def test_a_survey_changes_nothing_and_asks_in_few_round_trips(tmp_path: Path) -> None:

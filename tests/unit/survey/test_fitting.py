@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from operations.needs import Need
 from rollout.engine.checks import Verdict
 from rollout.engine.checks import named as name_of
 from rollout.plan.step import Check
+from rollout.probe.outside import Certificates
 from survey import fitting
 from survey.draft import Draft
 from survey.drafting import Way, drafted
+from survey.findings import collected
 from survey.host import Host
 from tests.unit.survey.seen import host
 
@@ -166,3 +171,24 @@ def test_the_directory_of_a_socket_that_pages_may_use_is_mounted(draft: Draft) -
     test = "staying::daemons_are_found_from_the_jail"
     assert mended(seen, draft, test, "sockets", service="web")
     assert draft.get("jails.web", "mounts") == [{"source": "/var/run/redis"}]
+
+
+def test_where_no_service_is_left_a_plan_can_still_be_made_and_assessed(
+    seen: Host, draft: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(due: list[Check], *_: object) -> list[Verdict]:
+        asked = [each for each in due if each.test == "preflight::daemon_is_enabled"]
+        return [Verdict(name_of(each), False, 0.0, "no: sysrc x=YES") for each in asked]
+
+    monkeypatch.setattr("rollout.engine.checks.run", refusing)
+    outside: Any = SimpleNamespace(certificates=Certificates())
+    session: Any = None  # nothing is asked of the host
+    fitting.checked(seen, draft, session, outside)
+    made = fitting.parsed(draft)
+    assert (draft.order, made.site.built) == (["preflight", "base", "network"], ())
+    assert set(draft.left) == {"bind", "mysql", "web", "mail"}
+    found = [each for each in collected(draft, made, {}) if each.severity == "stops"]
+    assert {each.id for each in found} == {"preflight.daemon_is_enabled"}
+    assert [each.about for each in found] == [*draft.left]
+    assert found[0].here == "no"
+    assert found[0].todo == "sysrc x=YES\nthen survey the host again"

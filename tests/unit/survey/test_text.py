@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
-from survey.draft import Draft, Question, Stranger
+from survey.draft import Draft, Obstacle, Question, Stranger
 from survey.text import text
 
 
@@ -16,8 +16,8 @@ def test_whatever_a_host_says_the_file_can_be_read() -> None:
     draft.put("services.web", "data", [f"/usr/local/www/{n:060}" for n in range(3)], odd)
     draft.questions.append(Question("jails.web", "limits", odd, odd, ("limits = {}",)))
     draft.strangers.append(Stranger("odd", ("*:1/tcp4",), odd))
-    draft.left["web"] = [odd]
-    draft.told.append(odd)
+    draft.obstacles.append(Obstacle("web.jail", odd, "web"))
+    draft.obstacles.append(Obstacle("base", odd))
     said = text(draft, [odd])
     assert tomllib.loads(said) == draft.data() | {"jails": {"web": {}}}
     assert "\x1b" not in said

@@ -121,7 +121,9 @@ def test_a_point_of_no_return_is_named_in_each_form() -> None:
 
 
 def test_what_was_found_on_the_host_is_pointed_to() -> None:
-    assert "see plan preflight, plan web.retire" in " ".join(plans.short(planned()).split())
+    text = " ".join(plans.short(planned()).split())
+    assert "refer to what moves: see plan web.retire." in text
+    assert "Before you begin: a line another" in text, "of a step that only looks"
 
 
 def test_needs_are_counted_on_the_screen_and_listed_in_full() -> None:
