@@ -322,7 +322,7 @@ def test_the_files_of_a_step_are_those_that_host_sh_reads() -> None:
     }  # fmt: skip # a row a kind
     assert found["why"] == "Jails need it.\n"
     assert (found["hash"], found["token"], found["confirm_within"]) == (
-        "abcd\n",
+        f"{four().step.hash}\n",
         "secret\n",
         "77\n",
     )
