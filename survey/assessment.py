@@ -44,26 +44,12 @@ class Finding:
 
 
 _DOING = (
-    *("add", "allow", "approve", "ask", "check", "chflags", "close", "correct", "create"),
-    *(
-        "disable",
-        "enable",
-        "end",
-        "expected",
-        "give",
-        "install",
-        "keep",
-        "let",
-        "list",
-        "log",
-        "make",
-        "mend",
-    ),
-    *("move", "name", "open", "pkg", "put", "remove", "rename", "restart", "run", "see", "service"),
-    *("set", "start", "stop", "survey", "sysrc", "take", "unload", "until", "upgrade", "use"),
-    *("wait", "write"),
+    "add allow approve ask check chflags close correct create disable enable end expected "
+    "give install keep let list log make mend move name open pkg put remove rename "
+    "restart run see service set start stop survey sysrc take unload until upgrade use "
+    "wait write"
 )
-_ADVICE = re.compile(rf"(?:: |[.;] |, and )(?=(?:{'|'.join(_DOING)})\b)", re.IGNORECASE)
+_ADVICE = re.compile(rf"(?:: |[.;] |, and )(?=(?:{_DOING.replace(' ', '|')})\b)", re.IGNORECASE)
 
 
 def split(message: str) -> tuple[str, str]:
