@@ -344,6 +344,11 @@ class Runner:
         self.connection.take()
         found = journal.read(self.session)
         same = journal.same(found, self.plan)
+        if others := [entry.name for entry in journal.differing(found, self.plan)]:
+            self.listener.note(
+                f"{self.plan.site.path} has these otherwise, so no checks of theirs are run on the "
+                f"way back: {', '.join(others)}"
+            )
         begun = [entry for entry in found.entries if entry.directory not in kept]
         self._refuse_no_return(begun)
         begun = [self._at_rest(entry) for entry in begun]

@@ -13,7 +13,7 @@ from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
 from rollout.report import status
 from tests.crash.view import View, differences
-from tests.rehearsal.on_standin import host, runner
+from tests.rehearsal.on_standin import Notes, host, runner
 from tests.rehearsal.sites import ordered
 
 FIRST = ordered("mysql")
@@ -57,9 +57,11 @@ def test_a_changed_site_goes_on_where_it_can_and_says_where_it_cannot(box: Box) 
         run.apply()
 
     # Another jail has another address in the network: all goes back, by the undo on the host.
-    with runner(WITH_MAIL, box) as run:
+    notes = Notes()
+    with runner(WITH_MAIL, box, notes) as run:
         with pytest.raises(Refused, match="cellblock rollback --to base, then"):
             run.apply()
         run.rollback()
+    assert any("otherwise" in each and "network" in each for each in notes.notes)
     now = view.take()
     assert now == before, differences(before, now)
