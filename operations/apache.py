@@ -281,7 +281,7 @@ def _may_be_a_file(word: str) -> bool:
     """Whether a RewriteRule may lead to a file: Apache looks whether the first directory is there,
     before it takes the path for that of a URL. Not of a variable, or of a file of the pages.
     """
-    return re.match(r"/[^$%*?\[/]+/[^?]*[$%]\d", word) is not None
+    return re.match(r"/[^/$%*?\[]+/[^?]*[$%]\d", word) is not None
 
 
 def _paths(text: str) -> Iterator[str]:

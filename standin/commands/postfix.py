@@ -31,6 +31,9 @@ def parameters(host: Host, call: Call, folder: str = FOLDER) -> dict[str, str]:
         "alias_maps": "hash:/etc/mail/aliases",
         "virtual_mailbox_base": "",
         "virtual_mailbox_maps": "",
+        "transport_maps": "",
+        "relayhost": "",
+        "sender_dependent_relayhost_maps": "",
     }
     return defaults | configs.main_cf(call.rootdir, f"{folder}/main.cf")
 
@@ -58,8 +61,10 @@ def postconf(host: Host, call: Call) -> Reply:
         case ["-M"]:
             text = call.rootdir.read(f"{folder}/master.cf") or ""
             return Reply("".join(f"{line}\n" for line in text.splitlines() if line[:1].strip("#")))
-        case ["-h" | "-hx" as how, name] if name in known:
-            return Reply((_expanded(known, known[name]) if "x" in how else known[name]) + "\n")
+        case ["-h" | "-hx" as how, *names] if names and known.keys() >= {*names}:
+            values = (known[name] for name in names)
+            rows = (_expanded(known, value) if "x" in how else value for value in values)
+            return Reply("".join(f"{row}\n" for row in rows))
         case ["-e", *pairs] if pairs:
             _edit(call, f"{folder}/main.cf", pairs)
             return Reply()
