@@ -10,7 +10,7 @@ a person checks that.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
@@ -121,8 +121,17 @@ class Routes(FactBase[tuple[tuple[IPv4Network, str], ...]]):
         return "netstat -rn -f inet | awk '$1 ~ /^[0-9.]+(\\/[0-9]+)?$/ {print $1, $4}'"
 
     def process(self, output: list[str]) -> tuple[tuple[IPv4Network, str], ...]:
-        rows = (re.fullmatch(r"([0-9.]+(?:/\d+)?) (\w+)", line) for line in output)
+        rows = (re.fullmatch(r"([0-9.]+(?:/\d+)?) (\S+)", line) for line in output)
         return tuple((IPv4Network(row[1], strict=False), row[2]) for row in rows if row)
+
+
+def way(address: str, routes: Iterable[tuple[IPv4Network, str]]) -> str:
+    """The interface that leads to an address; "" for the default route, and for a name."""
+    try:
+        there = IPv4Address(address)
+    except ValueError:
+        return ""
+    return max(((net.prefixlen, card) for net, card in routes if there in net), default=(0, ""))[1]
 
 
 class FoundNames(FactBase[dict[str, str]]):
@@ -131,8 +140,9 @@ class FoundNames(FactBase[dict[str, str]]):
     default = dict
 
     def command(self, names: Sequence[str]) -> str:
-        words = " ".join(map(quote, names))
-        return f'for each in {words}; do getent hosts "$each" | sed "s/^/$each /"; done; :'
+        # Of resolvers that do not answer, getent(1) asks for a minute and more (a 15.0).
+        words, ask = " ".join(map(quote, names)), 'timeout -k 1 10 getent hosts "$each"'
+        return f'for each in {words}; do {ask} | sed "s/^/$each /"; done; :'
 
     def process(self, output: list[str]) -> dict[str, str]:
         rows = [row for row in map(str.split, output) if len(row) > 1 and "." in row[1]]

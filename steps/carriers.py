@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Network
 from typing import Any, NamedTuple
 
 from operations import carried, companion, firewall, jail, mailers, mount, packages, rc
 from operations.carried import LOCAL_ETC, Ask, Further, is_in
 from operations.doors import Doors, Ways
-from operations.facts import Routes
+from operations.facts import Routes, way
 from operations.mount import Nullfs
 from operations.needs import Need
 from rollout.plan.step import Step, Use
@@ -160,7 +159,7 @@ class Carriers(NamedTuple):
         for each in self._of(name, "rule"):
             if each.what == f"{proto} {port}":
                 by = f"a rule for {each.what} in {each.step}"
-                return self._let(name, self._owner(proto, port), f"{port}/{proto}", by)
+                return self._let(name, self._owner(proto, port), proto, port, by)
         if end in _RESOLVER:
             return Answer("carried", f"jail {name} asks the name servers of its own resolv.conf")
         if proto == "udp":
@@ -176,24 +175,19 @@ class Carriers(NamedTuple):
 
     def _owner(self, proto: str, port: str) -> str:
         """The jail of the service that has this port: [policy] calls it so, wherever it runs."""
-        for name, there in self.site.jails.items():
-            for one in (self.site.services[each] for each in there.services):
-                if any((each.proto, str(each.port)) == (proto, port) for each in one.ports):
-                    return name
-        return HOST
+        return self.site.served.get((int(port), proto), HOST)
 
-    def _let(self, name: str, to: str, port: str, by: str) -> Answer:
-        """Reachable, if [policy] lets jail `name` connect there. `port` is as 6379/tcp."""
-        number, _, proto = port.partition("/")
+    def _let(self, name: str, to: str, proto: str, port: str, by: str) -> Answer:
+        """Reachable, if [policy] lets jail `name` connect there."""
         kind: Proto = "udp" if proto == "udp" else "tcp"
-        lets = to == name or self.site.policy.lets(name, to, int(number), kind)
+        lets = to == name or self.site.policy.lets(name, to, int(port), kind)
         if "policy" not in self.site.order or lets:
             return Answer("reachable", by)
-        line = f'{{ from = "{name}", to = "{to}", ports = ["{port}"] }}'
+        line = f'{{ from = "{name}", to = "{to}", ports = ["{port}/{proto}"] }}'
         return Answer(
             "refused",
-            f"jail {name} may not open connections to {to}, port {port}: add {line} to `allow` in "
-            "[policy]",
+            f"jail {name} may not open connections to {to}, port {port}/{proto}: add {line} to "
+            "`allow` in [policy]",
         )
 
     def _connection(self, service: str, end: str, ask: Ask) -> Answer:
@@ -203,11 +197,11 @@ class Carriers(NamedTuple):
         proto, _, at = end.partition(" ")
         address, _, port = at.rpartition(":")
         own = [each for one in self.site.jails.values() for each in one.addresses]
-        card = _way(address, ask(Routes))
+        card = way(address, ask(Routes))
         wan, lan = self.site.host.wan_interface, self.site.lan.interface
         if address in map(str, (self.site.host.wan_address, *own)) or card.startswith("lo"):
             by = f"{address} is an address of the host's"
-            return self._let(name, self._owner(proto, port), f"{port}/{proto}", by)
+            return self._let(name, self._owner(proto, port), proto, port, by)
         if egress.shut_in(self.site, first):
             return Answer("reachable", f"not at all, after a yes at the gate of {first}.jail")
         if card not in ("", wan, lan):
@@ -224,7 +218,7 @@ class Carriers(NamedTuple):
                 f'"nat" in [jails.{name}], and have egress in `order`',
             )
         by = f'jails.{name}.outbound = "{jail.outbound}"'
-        return self._let(name, INTERNET, f"{port}/{proto}", by)
+        return self._let(name, INTERNET, proto, port, by)
 
     def _todo_over_udp(self, name: str, port: str) -> str:
         """Over UDP no rule leads out of a jail from 127.0.0.1 (docs/decisions/0026)."""
@@ -245,15 +239,6 @@ class Carriers(NamedTuple):
             f"programs of the host that ask {at}/{proto} would find nobody, since no rule of the "
             f"plan leads from there to jail {self.site.jail_of(service)}",
         )
-
-
-def _way(address: str, routes: Iterable[tuple[IPv4Network, str]]) -> str:
-    """The interface that leads to an address; "" for the default route, and for a name."""
-    try:
-        there = IPv4Address(address)
-    except ValueError:
-        return ""
-    return max(((net.prefixlen, card) for net, card in routes if there in net), default=(0, ""))[1]
 
 
 def _is_deep(log: str) -> bool:

@@ -29,9 +29,13 @@ def looked(
     """Run what a plan asks besides the checks of `check`: for gates, and for what it lists."""
     asked = (each for step in made.steps for each in _asked(step))
     wanted = list(dict.fromkeys((*more, *asked)))
-    by_name = {each.name: each for each in checks.run(wanted, session, made.site, outside)}
-    # One that is `first` and fails stands for all.
-    return {each: by_name[name] for each in wanted if (name := checks.named(each)) in by_name}
+    return by_check(wanted, checks.run(wanted, session, made.site, outside))
+
+
+def by_check(asked: Iterable[Check], verdicts: Iterable[Verdict]) -> dict[Check, Verdict]:
+    """Each check with its verdict. One that is `first` and fails stands for all."""
+    by_name = {each.name: each for each in verdicts}
+    return {each: by_name[name] for each in asked if (name := checks.named(each)) in by_name}
 
 
 def _asked(step: Step) -> tuple[Check, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,10 +26,8 @@ from survey import assessment, fitting, host, reference, text
 from survey.assessment import Finding
 from survey.draft import Draft
 from survey.drafting import Way, drafted
-from survey.findings import collected, looked, of_secrets
+from survey.findings import by_check, collected, looked, of_secrets
 from survey.secrets import Secrets
-
-_IN_PLACE = ("undone", "prepared")
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ def survey(
     recording = recording.model_copy(update={"answers": kept, "left_out": tuple(secrets.left_out)})
     findings = (
         *collected(draft, made, found),
-        *_otherwise(recording, made, {**_by_check(made, verdicts), **found}),
+        *_otherwise(recording, made, {**by_check(made.checks(1), verdicts), **found}),
         *of_secrets(each.what for each in secrets.left_out),
     )
     return Surveyed(
@@ -159,11 +157,6 @@ def _written(draft: Draft, recording: Recording) -> str:
         raise AssertionError("the text of the draft does not say what the draft says")
     site.parse(read, Path("site.toml"))
     return written
-
-
-def _by_check(made: Plan, verdicts: Iterable[Verdict]) -> dict[Check, Verdict]:
-    by_name = {checks.named(each): each for each in made.checks(1)}
-    return {by_name[each.name]: each for each in verdicts if each.name in by_name}
 
 
 def _otherwise(
@@ -208,8 +201,7 @@ def _connect(session: Session, way: Way) -> None:
 
 
 def _must_be_untouched(session: Session) -> None:
-    entries = journal.read(session).entries
-    begun = [entry.name for entry in entries if entry.state not in _IN_PLACE]
+    begun = [entry.name for entry in journal.read(session).begun]
     if begun:
         raise Refused(
             f"{session.target.name} has been begun: {', '.join(begun[:5])}"

@@ -104,17 +104,8 @@ class Runner:
         return self.run_checks(self._due({entry.name for entry in self.known().done}))
 
     def _due(self, done: Container[str]) -> list[Check]:
-        """The checks that must pass once these steps are done.
-
-        Steps without operations have no entry in the journal: each counts as done once all steps
-        before it are.
-        """
-        position = 0
-        for step in self.plan.steps:
-            if step.operations and step.name not in done:
-                break
-            position += 1
-        return list(self.plan.checks(position))
+        """The checks that must pass once these steps are done."""
+        return list(self.plan.checks(self.plan.reached(done)))
 
     def must_pass_preflight(self, known: Journal, wanted: int) -> None:
         """Run the checks of the steps that have no commands, before anything is begun.
@@ -357,7 +348,7 @@ class Runner:
         # each undo checks itself whether a file is still ours.
         if standing and not any(entry.being_typed or entry.state == "stuck" for entry in begun):
             drift.must_preserve(self.session, self.listener, standing, set_aside=set_aside)
-        going = Journal(tuple(begun)).begun
+        going = [entry for entry in begun if entry.begun]
         for entry in reversed(going):
             with self._recording(entry.name, "undone") as step_run:
                 before, stay = (min(each.number - 1, same) for each in (entry, going[0]))

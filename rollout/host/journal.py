@@ -51,6 +51,11 @@ class Entry:
         return self.directory.partition("-")[2]
 
     @property
+    def begun(self) -> bool:
+        """Whether it has begun and is not undone."""
+        return self.state not in ("undone", "prepared")
+
+    @property
     def being_typed(self) -> bool:
         """Whether a person is typing it, or was interrupted while typing."""
         return bool(self.hand) and self.state == "applying"
@@ -103,7 +108,7 @@ class Journal:
     @property
     def begun(self) -> tuple[Entry, ...]:
         """The steps that have begun and are not undone."""
-        return tuple(e for e in self.entries if e.state not in ("undone", "prepared"))
+        return tuple(entry for entry in self.entries if entry.begun)
 
     @property
     def done(self) -> tuple[Entry, ...]:
@@ -222,13 +227,7 @@ def must_keep(journal: Journal, plan: Plan, keep: int) -> None:
 
 def same(journal: Journal, plan: Plan) -> int:
     """The number of steps, from the first, that are on the host as the plan has them."""
-    there = {entry.name for entry in journal.begun if not _differs(entry, plan)}
-    position = 0
-    for step in plan.steps:
-        if step.operations and step.name not in there:
-            break
-        position += 1
-    return position
+    return plan.reached({entry.name for entry in journal.begun if not _differs(entry, plan)})
 
 
 @cache

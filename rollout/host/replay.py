@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rollout.errors import CellblockError, Refused
-from rollout.host.session import IN_JAILS, LIMIT, Session, Target
+from rollout.host.session import IN_JAILS, Session, Target
 from rollout.host.survey import Answer, Recording, Unanswered
 from rollout.host.together import Result
 
@@ -22,14 +23,8 @@ class Recorder(Session):
         super().__init__(target)
         self.answers: dict[str, Answer] = {}
 
-    def run_all(
-        self,
-        commands: Sequence[str],
-        *,
-        limit: float = LIMIT,
-        line: Callable[[str], None] | None = None,
-    ) -> list[Result]:
-        results = super().run_all(commands, limit=limit, line=line)
+    def run_all(self, commands: Sequence[str], **how: Any) -> list[Result]:
+        results = super().run_all(commands, **how)
         for command, each in zip(commands, results, strict=True):
             answer = Answer(code=each.code, out=each.out, err=each.err)
             self.answers[command.removeprefix(IN_JAILS)] = answer
@@ -85,13 +80,7 @@ class Replay(Session):
             todo=AGAIN,
         )
 
-    def run_all(
-        self,
-        commands: Sequence[str],
-        *,
-        limit: float = LIMIT,
-        line: Callable[[str], None] | None = None,
-    ) -> list[Result]:
+    def run_all(self, commands: Sequence[str], **_: Any) -> list[Result]:
         found = self.ask_all(commands)
         results = [each for each in found if isinstance(each, Result)]
         if len(results) < len(found):

@@ -6,7 +6,7 @@ import difflib
 import importlib
 import pkgutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
@@ -53,6 +53,16 @@ class Plan:
     def upto(self, name: str | None) -> int:
         """The number of steps that a run `--to name` has; all steps without a name."""
         return len(self.steps) if name is None else self.position(name) + 1
+
+    def reached(self, done: Container[str]) -> int:
+        """The number of steps, from the first, that are done.
+
+        One without operations has no entry in a journal: it is done once all before it are.
+        """
+        for position, step in enumerate(self.steps):
+            if step.operations and step.name not in done:
+                return position
+        return len(self.steps)
 
     def checks(self, done: int, *, back: bool = False) -> Iterator[Check]:
         """The checks that must hold when the first `done` steps are done and no later one is.

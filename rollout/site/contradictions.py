@@ -123,7 +123,7 @@ def _policy(site: Site) -> Iterator[str]:
         for problem in _allow(site, allow):
             yield f"policy.allow, entry {n}: {problem}"
     port = site.egress.probe_port
-    if port == site.host.port or (port, "tcp") in _served(site):
+    if port == site.host.port or (port, "tcp") in site.served:
         yield f"egress.probe_port = {port}: is in use; expected a TCP port that is free"
 
 
@@ -140,17 +140,6 @@ def _outbound(site: Site) -> Iterator[str]:
                 yield f"{key}: {address}: expected a public address of its own, not the host's"
             if taken.setdefault(address, name) != name:
                 yield f"{key}: {address}: jails.{taken[address]} has it already"
-
-
-def _served(site: Site) -> dict[tuple[int, str], str]:
-    """Port and protocol -> the jail that serves them."""
-    return {
-        (listen.port, listen.proto): name
-        for name, jail in site.jails.items()
-        for service in jail.services
-        if service in site.services
-        for listen in site.services[service].ports
-    }
 
 
 def _allow(site: Site, allow: Allow) -> Iterator[str]:
@@ -173,7 +162,7 @@ def _allow(site: Site, allow: Allow) -> Iterator[str]:
 
 
 def _unserved(site: Site, allow: Allow) -> Iterator[str]:
-    served = _served(site)
+    served = site.served
     for word in allow.ports:
         number, _, proto = word.partition("/")
         owner = served.get((int(number), proto)) if word != "any" else None

@@ -469,6 +469,17 @@ class Site(_Table):
         """The TCP ports of all services, moved or not."""
         return tuple(sorted(port for each in self.services.values() for port in each.tcp_ports))
 
+    @property
+    def served(self) -> dict[tuple[int, str], str]:
+        """Port and protocol -> the jail of the service that has them, moved or not."""
+        return {
+            (listen.port, listen.proto): name
+            for name, jail in self.jails.items()
+            for service in jail.services
+            if service in self.services
+            for listen in self.services[service].ports
+        }
+
     def root(self, jail: str) -> str:
         """The root directory of the jail, on the host."""
         return f"{self.base.jails}/{jail}/root"

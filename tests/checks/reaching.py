@@ -36,11 +36,14 @@ def named(ask: Ask, site: Site, service: str) -> list[Need]:
     ends = list(_ends(ask, site, service))
     at = ask(FoundNames, names=_names(ends))
     return [
-        Need("connection", f"{each.proto} {at.get(each.address, each.address)}:{each.port}", said)
+        Need(
+            "connection",
+            f"{each.proto} {at.get(each.address, each.address)}:{each.port}",
+            each.said,
+        )
         if each.address
-        else Need("port", f"{each.proto} 127.0.0.1:{each.port}", said)
+        else Need("port", f"{each.proto} 127.0.0.1:{each.port}", each.said)
         for each in ends
-        for said in [each.said]
         if each.address or each.port in known
     ]
 

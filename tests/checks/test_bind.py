@@ -5,13 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Network
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from operations import rc
 from operations.carried import Ask, is_in
-from operations.facts import Networks
+from operations.facts import Networks, Routes, way
 from operations.needs import Listener
 from rollout.site import HOST, Site
 from tests.checks.asking import asking
@@ -56,20 +56,18 @@ def test_servers_that_it_asks_are_not_at_localhost(host: Any, site: Site, servic
 
 
 def test_servers_that_it_asks_are_reached(
-    host: Any, interfaces: dict[str, str], site: Site, service: str
+    host: Any, ask: Ask, interfaces: dict[str, str], site: Site, service: str
 ) -> None:
     """nat leads a jail out by the interface of the public address, and by no other; to daemons of
     the host the policy lets it.
     """
     wan, lan = site.host.wan_interface, site.lan.interface
-    rows = [row.split() for row in host.check_output(_ROUTES).splitlines()]
-    routes = [(ip_network(net, strict=False), card) for net, card in rows]
+    routes = ask(Routes)
     own = re.findall(r"inet (\S+)", "".join(interfaces.values()))
     jail, told = site.jail_of(service), {}
     for name, words in _asked_at(_tree(host), _FOUR):
         at, port = words[0], words[2] if words[1:2] == ["port"] else "53"
-        fits = [(net.prefixlen, card) for net, card in routes if IPv4Address(at) in net]
-        card = max(fits, default=(0, wan))[1]
+        card = way(at, routes) or wan
         if at in own:
             lets = "policy" not in site.order or site.policy.lets(jail, HOST, int(port), "udp")
             if port != "53" and not lets:
@@ -86,7 +84,6 @@ def test_servers_that_it_asks_are_reached(
 
 
 _FOUR = re.compile(r"\d+\.\d+\.\d+\.\d+")
-_ROUTES = "netstat -rn -f inet | awk '$1 ~ /^[0-9.]+(\\/[0-9]+)?$/ {print $1, $4}'"
 
 
 def _asked_at(

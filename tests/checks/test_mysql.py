@@ -9,6 +9,7 @@ from shlex import quote
 from typing import Any
 
 from operations.carried import Ask, is_in
+from operations.facts import FoundNames
 from operations.mysql import Settings
 from operations.needs import Open, Running, listeners, opened
 from rollout.site import HOST, INTERNET, Service, Site
@@ -217,10 +218,7 @@ def _typed(site: Site, jail: str, inside: str = "") -> str:
 def _own(host: Any, interfaces: dict[str, str], names: set[str], site: Site) -> set[str]:
     """Those that lead to this host; other servers see no other address than before."""
     has = set(re.findall(r"inet6? ([0-9a-f.:]+)", "".join(interfaces.values())))
-    words = " ".join(map(quote, sorted(names)))
-    asked = (
-        f'for each in {words}; do timeout -k 1 10 getent hosts "$each" | sed "s/^/$each /"; done; :'
-    )
+    asked = FoundNames().command(sorted(names))
     rows = [row.split() for row in host.check_output(asked).splitlines()] if names else []
     mysql = site.jails[site.jail_of("mysql")]
     own = has | {str(mysql.address)}

@@ -15,19 +15,11 @@ from rollout.errors import Refused
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
 from rollout.rehearsal.rehearsal import Rehearsal
-from tests.rehearsal.on_standin import runner, typed
+from tests.rehearsal.on_standin import Notes, runner, typed
 from tests.rehearsal.sites import SAMPLE, ordered
 
 JAIL_CONF = "/etc/jail.conf.d/mysql.conf"
 MY_CNF = "/usr/jails/mysql/local-etc/mysql/my.cnf"
-
-
-class Notes(Listener):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,7 @@ from operations.facts import (
     ServiceRuns,
     State,
     UsedAddresses,
+    way,
 )
 from rollout import host as host_half
 from tests.unit.operations.asking import recorded, typed
@@ -167,6 +168,12 @@ def test_routes_are_read_without_the_default_one() -> None:
         (IPv4Network("10.80.0.0/24"), "lo1"),
         (IPv4Network("192.168.7.1/32"), "vlan0"),
     )
+
+
+def test_an_address_is_led_to_by_its_narrowest_route_vlans_too() -> None:
+    routes = Routes().process(["10.0.0.0/8 em1", "10.7.0.0/16 em0.100"])
+    found = [way(each, routes) for each in ("10.7.0.1", "10.8.0.1", "192.0.2.1", "a.example")]
+    assert found == ["em0.100", "em1", "", ""]
 
 
 def test_of_a_name_the_first_ipv4_address_counts() -> None:
