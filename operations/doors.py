@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 from typing import Literal
 
-from operations import placing
+from operations import facts, placing
 from operations.facts import Bound, Rule
 from operations.host_decisions import Firewall, Obstacle, Proto
 from operations.placing_outward import Outward, outward
@@ -52,7 +52,8 @@ class View:
 
     `own` are its addresses, without those of jails; `bound` are the sockets at which its daemons
     listen, `ours` the rules of ours that are there already, `nats` all instances, and `apart` the
-    networks of jails. `used` are all addresses that anybody has now, or at a boot.
+    networks of jails. `used` are all addresses that anybody has now, or at a boot. `routes` tell
+    the interface that leads to a network.
     """
 
     wall: Firewall
@@ -62,6 +63,7 @@ class View:
     nats: Mapping[int, str] = field(default_factory=dict)
     apart: tuple[str, ...] = ()
     used: tuple[IPv4Address, ...] = ()
+    routes: tuple[tuple[IPv4Network, str], ...] = ()
 
     def redirected(self, nat: int) -> dict[IPv4Address, IPv4Address]:
         """Where an instance leads what is sent to the host's addresses, the public one first."""
@@ -139,6 +141,7 @@ class Doors:
         jail = IPv4Address(self.jail)
         for proto, number, public in self.ports:
             addresses, local = self._at(view, proto, number)
+            _must_pass_lo0(view, addresses, f"{number}/{proto}")
             port = placing.Port(
                 proto,
                 number,
@@ -193,6 +196,20 @@ class Doors:
         here = {each: ends.get(each, self.jail) for each in (*ends, placing.LOOPBACK)}
         redirections = [f"redirect_addr {end} {each}" for each, end in here.items()]
         return {self.nat: " ".join([f"ip {beside.wan} same_ports", *redirections])}
+
+
+def _must_pass_lo0(view: View, addresses: Iterable[IPv4Address], port: str) -> None:
+    """What the host sends to one of its own addresses, except to those of a further loopback."""
+    for each in addresses:
+        card = facts.way(str(each), view.routes)
+        if card.startswith("lo") and card != "lo0":
+            raise Obstacle(
+                f"{each}, at which port {port} answers, is an address of {card}: what programs of "
+                f"the host send there passes {card}, and Cellblock's rules take what passes lo0: "
+                f"give it to lo0 (ifconfig {card} inet {each} -alias; ifconfig lo0 inet {each}/32 "
+                "alias; the same in rc.conf), or let the service listen at named addresses without "
+                "it"
+            )
 
 
 def _answers(wall: Firewall, port: placing.Port, ends: Ends) -> Iterator[placing.Placed]:

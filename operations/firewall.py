@@ -22,6 +22,7 @@ from operations.facts import (
     Nats,
     OnePass,
     OwnAddresses,
+    Routes,
     Rule,
     Rules,
     UsedAddresses,
@@ -192,6 +193,7 @@ def _addresses(ways: Ways) -> View:
         nats=nats,
         apart=beside.apart,
         used=host.get_fact(UsedAddresses),
+        routes=host.get_fact(Routes),
     )
 
 

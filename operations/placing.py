@@ -174,10 +174,10 @@ def local(
     host's own addresses lead to the jail, and 127.0.0.1 does not. What a jail sends to itself the
     host's rules never knew: those rules have the number `front`, before all of the host's.
     """
-    ends = (*port.addresses, *(() if others is None else (LOOPBACK, *others)))
+    ends = (*port.addresses, *(() if others is None else (LOOPBACK,)))
     if not ends:
         return
-    number = _over_lo0(wall, port, ends)
+    number = _over_lo0(wall, port, ends, others or ())
     if others is not None:
         yield from _local(port, others, number, front)
     if port.addresses:
@@ -188,7 +188,7 @@ def localhost(
     wall: Firewall, port: Port, others: Sequence[IPv4Address], front: int
 ) -> Iterator[Placed]:
     """The same for 127.0.0.1 alone."""
-    yield from _local(port, others, _over_lo0(wall, port, (LOOPBACK, *others)), front)
+    yield from _local(port, others, _over_lo0(wall, port, (LOOPBACK,), others), front)
 
 
 def _local(port: Port, others: Sequence[IPv4Address], number: int, front: int) -> Iterator[Placed]:
@@ -206,10 +206,16 @@ def _local(port: Port, others: Sequence[IPv4Address], number: int, front: int) -
         yield front, f"{port.into} tcp from any to {address} {port.port}"
 
 
-def _over_lo0(wall: Firewall, port: Port, ends: Sequence[IPv4Address]) -> int:
-    """Before the first rule that lets packets on lo0 pass. It has to be one that lets all pass."""
+def _over_lo0(
+    wall: Firewall, port: Port, ends: Sequence[IPv4Address], jails: Sequence[IPv4Address] = ()
+) -> int:
+    """Before the first rule that lets packets on lo0 pass. It has to be one that lets all pass.
+
+    Jails send to the same ends; what is sent to a jail does not pass lo0 (steps/network.py).
+    """
+    sources = (*ends, *jails)
     ways = [
-        Way(port.proto, direction, phase=phase, sources=tuple(ends), targets=tuple(ends), own=True)
+        Way(port.proto, direction, phase=phase, sources=sources, targets=tuple(ends), own=True)
         for phase in PHASES[port.proto]
         for direction in _DIRECTIONS
     ]

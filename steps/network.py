@@ -18,7 +18,7 @@ def steps(site: Site) -> tuple[Step, ...]:
     addresses = [str(jail.address) for jail in jails]
     interface = site.lan.interface
     answers = forward.answers(site)
-    back = forward.back(site)
+    lan = forward.lan(site)
     further = forward.further(site)
     return (
         Step(
@@ -39,7 +39,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 # rc.firewall and most rule scripts begin with a flush, which removes our rules.
                 use(rc.word, name="firewall_coscripts", value=FIREWALL),
                 *answers,
-                *back,
+                *lan,
             ),
             checks=(
                 *(
@@ -49,6 +49,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 check("network::ipfw_is_loaded"),
                 check("service::script_is_enabled", script="cellblock_firewall"),
                 check("network::rules_return_with_the_firewall", script=FIREWALL),
+                *forward.lan_checks(site),
                 *(_answers(site, further) if further else ()),
             ),
         ),

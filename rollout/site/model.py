@@ -73,7 +73,7 @@ def _expanded(path: Path) -> Path:
 LAST_SET = 30  # 31 is ipfw's own
 # The parts of our rule set before and after those of the services (Site.places).
 PARTS_BEFORE = ("traffic", "policy")
-PARTS_AFTER = ("localhost", "back", "answers", "egress")
+PARTS_AFTER = ("localhost", "lan", "answers", "egress")
 
 SHOWN = ".shown"
 """A directory beside the jails: no jail can have this name."""

@@ -48,6 +48,8 @@ def entries(rc_conf: str) -> dict[str, Entry]:
         "/usr/local/etc/postfix/main.cf": Entry(MAIN_CF),
         "/usr/local/etc/postfix/master.cf": Entry(MASTER_CF),
         "/usr/local/etc/postfix/virtual": Entry("info@example.org user001\n"),
+        "/usr/local/etc/postfix/virtual.db": Entry(""),
+        "/etc/mail/aliases.db": Entry(""),
         "/usr/local/etc/dovecot/dovecot.conf": Entry(DOVECOT),
         **{
             f"/var/spool/postfix/{name}": folder(0o700)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import imaplib
+import re
 import smtplib
 import time
 from collections.abc import Callable
@@ -160,10 +161,17 @@ def _probe(question: Question) -> str:
         return SOMEBODY
 
 
+def on_mariadb(statement: str) -> str:
+    """A statement of a case for a real server: the stand-in's one table, `rows`, has the name of a
+    reserved word, and there it is one of the shop's database.
+    """
+    return re.sub(r"\brows\b", f"{Shop('').database}.`rows`", statement)
+
+
 def _rows(question: Question) -> str:
     shop = Shop(question.address, question.port, connect_within=LIMIT)
     with closing(shop.connect()) as orders:
-        return "\n".join("\t".join(map(str, row)) for row in orders.query(question.sql))
+        return "\n".join("\t".join(map(str, row)) for row in orders.query(on_mariadb(question.sql)))
 
 
 _KINDS = {

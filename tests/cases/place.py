@@ -13,7 +13,7 @@ from rollout.host.session import Session
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box
 from standin import QueryFailed, StandIn
-from tests.cases.asking import SOMEBODY, Question, of_client
+from tests.cases.asking import SOMEBODY, Question, of_client, on_mariadb
 from tests.cases.asking import ask as asked
 from tests.cases.case import Ask, Case
 
@@ -39,11 +39,31 @@ class Host:
 
     def prepare(self) -> None:
         """Set up the base host of the case, restart it, and type its first commands."""
+        self._seed()
         self._typed(self._files())
+        self._typed(self._maps())
         self.box.reboot()
         for line in self.case.before:
             self._typed(line)
         self._own()
+
+    def _seed(self) -> None:
+        """The table that the stand-in's MySQL has, while MySQL is where the image has it."""
+        case = self.case
+        more = [case.meanwhile] if case.meanwhile else []
+        asked = [each.sql or "" for each in (*case.ask, *more)]
+        if isinstance(self.box.target, StandIn) or not any("rows" in each for each in asked):
+            return
+        made = "CREATE TABLE rows (mark VARCHAR(64)) ENGINE=InnoDB"
+        filled = (
+            "INSERT INTO rows WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n "
+            "WHERE i < 1000) SELECT i FROM n"
+        )
+        self._typed(f"{self._mysql(made)} && {self._mysql(filled)}")
+
+    def _mysql(self, statement: str) -> str:
+        client = self.plan.site.services["mysql"].client or "mysql"
+        return f"{client} -N -e {quote(on_mariadb(statement))}"
 
     def _files(self) -> str:
         lines = ["set -e"]
@@ -61,6 +81,12 @@ class Host:
             lines.append(f"mkdir -p {quote(path.rpartition('/')[0])}")
             lines.append(f"printf '%s\\n' {quote(text)} >> {quote(path)}")
         return "\n".join(lines)
+
+    def _maps(self) -> str:
+        """Postfix' maps among the files are made: without FILE.db all mail that asks them waits."""
+        texts = [*self.case.files.values(), *self.case.append.values()]
+        named = [each for each in self.case.files if any(f"hash:{each}" in text for text in texts)]
+        return "\n".join(f"/usr/local/sbin/postmap hash:{quote(each)}" for each in named) or ":"
 
     def _own(self) -> None:
         """Give the paths of `owners` to their users; `before` creates some of them."""
@@ -134,8 +160,7 @@ class Host:
                 return "\n".join(self.box.target.query(statement, "127.0.0.1", source="host"))
             except QueryFailed as error:
                 return f"no rows: {error}"
-        client = self.plan.site.services["mysql"].client or "mysql"
-        code, out = self.sh(f"{client} -N -e {quote(statement)}")
+        code, out = self.sh(self._mysql(statement))
         return f"exit {code}: {out}"
 
     def question(self, ask: Ask) -> Question | None:

@@ -16,7 +16,7 @@ import pytest
 from rollout import site
 from rollout.plan.step import Step
 from tests.cases.__main__ import _box
-from tests.cases.asking import Question, of_client
+from tests.cases.asking import Question, of_client, on_mariadb
 from tests.cases.case import Ask, Case, read
 from tests.cases.clients import Asked, Clients, Mark, Marks, Tally, counted
 from tests.cases.place import Host
@@ -158,6 +158,12 @@ def test_each_host_has_keys_of_its_own_for_its_zones_and_keeps_them() -> None:
 
 
 SITE = site.read(Path(__file__).parents[2] / "box" / "site.toml")
+
+
+def test_a_real_server_has_the_stand_ins_table_among_the_shops() -> None:
+    """`SELECT COUNT(*) FROM rows` is a syntax error for MariaDB (seen on 10.11)."""
+    assert on_mariadb("SELECT COUNT(*) FROM rows") == "SELECT COUNT(*) FROM shop.`rows`"
+    assert on_mariadb("SELECT @@rows_sent") == "SELECT @@rows_sent"
 
 
 @pytest.mark.parametrize(

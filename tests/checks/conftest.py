@@ -19,6 +19,7 @@ from operations.facts import (
     Nats,
     Networks,
     OnePass,
+    Routes,
     Rules,
     UsedAddresses,
 )
@@ -170,7 +171,7 @@ class HostFirewall:
         """The answers to all questions, asked in one round trip."""
         lines = [
             *(fact().command() for fact in (Rules, Nats, OnePass, Networks, JailAddresses)),
-            UsedAddresses().command(),
+            *(fact().command() for fact in (UsedAddresses, Routes)),
             Listeners().command(self._ports),
         ]
         said = self._host.check_output(f"; echo '{_MARK}'; ".join(lines))
@@ -178,7 +179,7 @@ class HostFirewall:
 
     def _view(self, ways: Ways) -> View:
         first, last = ways.beside.sets
-        rules, nats, one_pass, has, jails, used, bound = self._said
+        rules, nats, one_pass, has, jails, used, routes, bound = self._said
         listed, instances = Rules().process(rules), Nats().process(nats)
         ours = [rule for rule in listed if first <= rule.set <= last]
         own = [each.ip for each in Networks().process(has)]
@@ -195,6 +196,7 @@ class HostFirewall:
             instances,
             ways.beside.apart,
             UsedAddresses().process(used),
+            Routes().process(routes),
         )
 
     def placed(self, ways: Ways) -> list[Placed]:

@@ -204,9 +204,9 @@ def test_reaches_localhost_of_the_host(host: Any, site: Site, jail: str, service
         if host.run(ask).rc == 0:
             assert host.run(f"jexec {jail} {ask}").rc == 0, (
                 f"services.{service} stays on the host and answers there at 127.0.0.1:{port}, but "
-                f"does not answer a program in jail {jail} that asks 127.0.0.1:{port}: if rules of "
-                f"the host deny what goes over {site.lan.interface}, put before them: "
-                f"allow ip from any to any via {site.lan.interface}"
+                f"does not answer a program in jail {jail} that asks 127.0.0.1:{port}: see the "
+                "rules of the sets that lead there (ipfw -S list), and what counts up meanwhile "
+                "(ipfw -a list)"
             )
 
 

@@ -95,7 +95,7 @@ def test_an_unsuitable_host_is_refused(made: Plan, box: Box, lie: str, expected:
         ),
         (
             "echo 'no colon' >> /etc/mail/aliases",
-            "mail maps that cannot be rebuilt from their text",
+            "mail maps that are not in order",
         ),
     ],
 )

@@ -71,7 +71,7 @@ def changed(operator: Operator, old: str, new: str) -> None:
         ),
         (
             "echo 'no colon' >> /etc/mail/aliases",
-            "mail maps that cannot be rebuilt from their text",
+            "mail maps that are not in order",
         ),
         (
             "echo 'NoSuchDirective on' >> /usr/local/etc/apache24/httpd.conf",
@@ -107,7 +107,7 @@ def test_a_map_that_postmap_refuses(fresh_guest: Guest, tmp_path: Path) -> None:
         "echo one-word > /usr/local/etc/postfix/virtual"
     )
     assert done.exit == 0, done.stderr
-    refused(operator, "mail maps that cannot be rebuilt from their text")
+    refused(operator, "mail maps that are not in order")
 
 
 def test_a_database_without_an_account(fresh_guest: Guest, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ DOVECOT = "/usr/local/etc/dovecot/dovecot.conf"
 VIRTUAL = (
     "mkdir -p /var/vmail/example.net/ann/cur; echo old > /var/vmail/example.net/ann/cur/1; "
     "echo 'ann@example.net example.net/ann/' > /usr/local/etc/postfix/vmailbox; "
+    "postmap hash:/usr/local/etc/postfix/vmailbox; "
     f"printf '%s\\n' 'virtual_mailbox_domains = example.net' 'virtual_mailbox_base = /var/vmail' "
     f"'virtual_mailbox_maps = hash:/usr/local/etc/postfix/vmailbox' >> {MAIN}; "
     f"echo 'mail_location = maildir:/var/vmail/%d/%n' >> {DOVECOT}"
@@ -73,8 +74,12 @@ def test_virtual_mailboxes_move_along_and_keep_what_came_meanwhile(tmp_path: Pat
             f"pw useradd vmail -u 5000 -s /usr/sbin/nologin; echo 'mail_uid = vmail' >> {DOVECOT}",
             "doveconf: mail_uid: account vmail, uid 5000",
         ),
+        (
+            f"{VIRTUAL}; rm /usr/local/etc/postfix/vmailbox.db",
+            "vmailbox.db is not there, .*: run postmap hash:/usr/local/etc/postfix/vmailbox",
+        ),
     ],
-    ids=["a port", "a socket", "a file", "an include", "an account"],
+    ids=["a port", "a socket", "a file", "an include", "an account", "a map never made"],
 )
 def test_what_cannot_arrive_is_refused_with_the_setting(
     harm: str, says: str, tmp_path: Path

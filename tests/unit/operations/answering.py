@@ -6,7 +6,15 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 from operations.doors import Beside, Doors, Ways
-from operations.facts import Bound, JailAddresses, Listeners, Nats, OwnAddresses, UsedAddresses
+from operations.facts import (
+    Bound,
+    JailAddresses,
+    Listeners,
+    Nats,
+    OwnAddresses,
+    Routes,
+    UsedAddresses,
+)
 
 WAN, SECOND, LAN, JAIL = "203.0.113.2", "203.0.113.3", "10.80.0.0/24", "10.80.0.2"
 ANSWERS = Ways(
@@ -23,5 +31,6 @@ def two_addresses(*used: str, nat: str = "") -> dict[Any, Any]:
         JailAddresses: (),
         Listeners: tuple(Bound("udp", "named", each, 53) for each in (WAN, SECOND)),
         Nats: {3: nat} if nat else {},
+        Routes: (),
         UsedAddresses: tuple(map(IPv4Address, used)),
     }

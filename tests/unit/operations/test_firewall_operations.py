@@ -25,6 +25,7 @@ from operations.facts import (
     Nats,
     OnePass,
     OwnAddresses,
+    Routes,
     Rule,
     Rules,
     State,
@@ -135,6 +136,7 @@ def opened(*rules: Rule, doors: Doors, has: Sequence[str] = (), **more: Any) -> 
         Listeners: more.get("bound", ()),
         Rules: more.get("ours", ()),
         At: State(),
+        Routes: (),
         UsedAddresses: tuple(map(IPv4Address, more.get("used", ()))),
     }
     beside = Beside((20, 29), 2, "203.0.113.2", "10.80.0.0/24", ("10.80.0.0/24", "203.0.113.20"))

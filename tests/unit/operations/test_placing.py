@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from itertools import product
 
 import pytest
@@ -254,6 +254,15 @@ def test_nat_for_connections_leaves_the_answers_of_a_service_alone() -> None:
         f"399 nat 9 udp from {JAIL} not 53 to not {LAN} out xmit vtnet0",
         f"699 nat {NAT} udp from {JAIL} 53 to not {LAN} out",
     ]
+
+
+def test_an_address_of_a_further_loopback_is_refused() -> None:
+    """Ours take what passes lo0; what the host sends to such an address passes lo1."""
+    there = replace(_view(KINDS["open"]), routes=((IPv4Network(f"{SECOND}/32"), "lo1"),))
+    with pytest.raises(Obstacle, match=f"^{SECOND}, at which port 80/tcp answers, is .* of lo1:"):
+        doors("tcp").placed(there)
+    card = replace(there, routes=((IPv4Network(f"{SECOND}/32"), "lo0"),))
+    assert doors("tcp").placed(card) == placed(KINDS["open"], "tcp")
 
 
 SPOOFED = [

@@ -128,7 +128,7 @@ def test_the_last_set_that_can_be_switched_is_used(tmp_path: Path) -> None:
     many = grown(tmp_path, 1, "{{ port = {} }}")
     assert list(many.places) == [
         *("traffic", "policy", *many.services),
-        *("localhost", "back", "answers", "egress"),
+        *("localhost", "lan", "answers", "egress"),
     ]
     assert many.places["egress"].set == 30
 
@@ -169,7 +169,7 @@ def test_localhost_has_a_set_of_its_own_that_may_go_later() -> None:
 def test_what_stays_is_reached_at_127_0_0_1_of_every_jail() -> None:
     order = ("preflight", "base", "network", "web", "mail")
     site = SAMPLE.model_copy(update={"order": order})
-    rules, disk, switch, *more = forward.back(site)
+    rules, disk, switch, *more = forward.lan(site)
     assert (rules.arguments["number"], rules.arguments["set"]) == (3, 22)
     assert rules.arguments["bodies"] == [
         "fwd 127.0.0.1,53 tcp from 10.80.0.4 to 10.80.0.4 53",
@@ -184,13 +184,24 @@ def test_what_stays_is_reached_at_127_0_0_1_of_every_jail() -> None:
 
 def test_until_its_cutover_a_service_is_reached_on_the_host_from_every_other_jail() -> None:
     """Behind the services: what the cut-over switches on is found first."""
-    rules, *_ = forward.back(SAMPLE)
-    place = SAMPLE.places["back"]
+    rules, *_ = forward.lan(SAMPLE)
+    place = SAMPLE.places["lan"]
     assert (rules.arguments["number"], rules.arguments["set"]) == (place.number, place.set)
     assert place.number > max(SAMPLE.places[name].number for name in SAMPLE.services)
     assert [body for body in rules.arguments["bodies"] if body.startswith("fwd 127.0.0.1,25 ")] == [
         f"fwd 127.0.0.1,25 tcp from 10.80.0.{n} to 10.80.0.{n} 25" for n in (2, 3, 4)
     ]
+
+
+def test_what_is_sent_to_a_jail_passes_on_the_loopback_that_has_its_address() -> None:
+    """Behind what leads a port elsewhere, and before all of the host's rules."""
+    rules, *_ = forward.lan(SAMPLE)
+    jails = "10.80.0.2,10.80.0.3,10.80.0.4,10.80.0.5"
+    assert rules.arguments["bodies"][-1] == f"allow ip from any to {jails} via lo1"
+    assert rules.arguments["number"] == forward.beside(SAMPLE).floor
+    card = SAMPLE.lan.model_copy(update={"interface": "bridge0"})
+    rules, *_ = forward.lan(SAMPLE.model_copy(update={"lan": card}))
+    assert not [body for body in rules.arguments["bodies"] if "via" in body], "that goes over lo0"
 
 
 def test_what_moves_with_another_service_of_its_jail_is_not_sent_back_to_the_host() -> None:
