@@ -59,6 +59,8 @@ def aliases(interface: str, addresses: Sequence[str], ways: Ways | None = None) 
         and value.split()[:1] == ["inet"]
         and value.split()[1:]
     }
+    if present == () and interface in host.get_fact(Interfaces):
+        yield _up(interface)
     number = 0
     more = [end for ends in firewall.further(ways).values() for end in ends.values()]
     for address in (*addresses, *map(str, more)):
@@ -78,3 +80,15 @@ def aliases(interface: str, addresses: Sequence[str], ways: Ways | None = None) 
                 live=True,
                 says=f"add {address} to {interface}",
             )
+
+
+def _up(interface: str) -> Reversible:
+    """Before its first address, which would bring it up, and give it one of IPv6 besides."""
+    return Reversible(
+        f"ifconfig {interface} up",
+        undo=f"if ! ifconfig {interface} | grep -q '[[:space:]]inet '; then "
+        f"ifconfig {interface} inet6 fe80::1%{interface} delete 2>/dev/null; "
+        f"ifconfig {interface} down; fi",
+        live=True,
+        says=f"bring {interface} up",
+    )

@@ -35,9 +35,9 @@ class Beside:
     taken: tuple[str, ...] = ()
     front: int = 2
 
-    def own(self, has: Iterable[IPv4Address], jails: Iterable[str]) -> tuple[IPv4Address, ...]:
-        """Those of the host's addresses that are no jail's, the public one first."""
-        others = [ip_network(each) for each in (*self.apart, *jails)]
+    def own(self, has: Iterable[IPv4Address]) -> tuple[IPv4Address, ...]:
+        """Those of the host's addresses that are no jail's of ours, the public one first."""
+        others = [ip_network(each) for each in self.apart]
         own = sorted(
             each
             for each in has
@@ -53,7 +53,8 @@ class View:
     `own` are its addresses, without those of jails; `bound` are the sockets at which its daemons
     listen, `ours` the rules of ours that are there already, `nats` all instances, and `apart` the
     networks of jails. `used` are all addresses that anybody has now, or at a boot. `routes` tell
-    the interface that leads to a network.
+    the interface that leads to a network, `inside` the sockets of daemons in jails that the host
+    has of its own: at the other ports of their addresses the host's daemons answer.
     """
 
     wall: Firewall
@@ -64,6 +65,7 @@ class View:
     apart: tuple[str, ...] = ()
     used: tuple[IPv4Address, ...] = ()
     routes: tuple[tuple[IPv4Network, str], ...] = ()
+    inside: tuple[Bound, ...] = ()
 
     def redirected(self, nat: int) -> dict[IPv4Address, IPv4Address]:
         """Where an instance leads what is sent to the host's addresses, the public one first."""
@@ -93,12 +95,16 @@ class View:
         sockets = [each for each in self.bound if (each.proto, each.port) == (proto, port)]
         public = {each.command for each in sockets if each.address in {"*", str(self.own[0])}}
         bound = {each.address for each in sockets if not public or each.command in public}
+        taken = {each.address for each in self.inside if (each.proto, each.port) == (proto, port)}
+        own = tuple(each for each in self.own if str(each) not in taken)
         if "*" in bound or not bound:
-            return self.own, True
-        return (
-            tuple(each for each in self.own if str(each) in bound),
-            str(placing.LOOPBACK) in bound,
-        )
+            return own, True
+        return tuple(each for each in own if str(each) in bound), str(placing.LOOPBACK) in bound
+
+    def loops(self, addresses: Iterable[IPv4Address]) -> dict[IPv4Address, str]:
+        """The loopback of each of these that is not one of lo0 or of a network card."""
+        cards = ((each, facts.way(str(each), self.routes)) for each in addresses)
+        return {each: card for each, card in cards if card.startswith("lo") and card != "lo0"}
 
     def _of_jails(self, address: IPv4Address) -> bool:
         return any(address in ip_network(each) for each in self.apart)
@@ -141,7 +147,6 @@ class Doors:
         jail = IPv4Address(self.jail)
         for proto, number, public in self.ports:
             addresses, local = self._at(view, proto, number)
-            _must_pass_lo0(view, addresses, f"{number}/{proto}")
             port = placing.Port(
                 proto,
                 number,
@@ -152,17 +157,19 @@ class Doors:
                 addresses,
                 beside.network,
                 tuple(dict.fromkeys([jail, *ends.values()])),
+                view.loops(addresses),
             )
             found += self._of(view.wall, port, ends, local=local)
         return list(dict.fromkeys(found))
 
-    def answering(self, network: str) -> Iterator[str]:
+    def answering(self, network: str, loopbacks: Iterable[str]) -> Iterator[str]:
         """Its answers over UDP, behind the jail's address. Clients in the network of the jails
         asked the jail itself.
         """
         for proto, port, public in self.ports:
             if proto == "udp":
-                yield f"{port} to not {network} out{'' if public else ' via lo0'}"
+                for way in [""] if public else [f" via {loop}" for loop in loopbacks]:
+                    yield f"{port} to not {network} out{way}"
 
     def over_udp(self, view: View) -> tuple[IPv4Address, ...]:
         """The addresses of the host at which it answers over UDP."""
@@ -198,20 +205,6 @@ class Doors:
         return {self.nat: " ".join([f"ip {beside.wan} same_ports", *redirections])}
 
 
-def _must_pass_lo0(view: View, addresses: Iterable[IPv4Address], port: str) -> None:
-    """What the host sends to one of its own addresses, except to those of a further loopback."""
-    for each in addresses:
-        card = facts.way(str(each), view.routes)
-        if card.startswith("lo") and card != "lo0":
-            raise Obstacle(
-                f"{each}, at which port {port} answers, is an address of {card}: what programs of "
-                f"the host send there passes {card}, and Cellblock's rules take what passes lo0: "
-                f"give it to lo0 (ifconfig {card} inet {each} -alias; ifconfig lo0 inet {each}/32 "
-                "alias; the same in rc.conf), or let the service listen at named addresses without "
-                "it"
-            )
-
-
 def _answers(wall: Firewall, port: placing.Port, ends: Ends) -> Iterator[placing.Placed]:
     """Of each address of the jail, for those of the host at which it answers."""
     for end in port.ends:
@@ -221,12 +214,14 @@ def _answers(wall: Firewall, port: placing.Port, ends: Ends) -> Iterator[placing
 
 
 def _narrowed(placed: Iterable[placing.Placed]) -> list[placing.Placed]:
-    """Without rules for lo0 where the same rule takes what comes over any interface."""
+    """Without rules for a loopback where the same rule takes what comes over any interface."""
     found = list(placed)
-    wide = {
-        (number, f"{body} {more}") for number, body in found for more in ("recv lo0", "via lo0")
-    }
-    return [each for each in found if each not in wide]
+    local = re.compile(r" (recv|via) lo\d+$")
+    return [
+        (number, body)
+        for number, body in found
+        if not local.search(body) or (number, local.sub("", body)) not in found
+    ]
 
 
 @dataclass(frozen=True)
@@ -293,7 +288,7 @@ class Ways:
         """The rules, with their numbers. Raises Obstacle."""
         ends = self.ends(view)
         rules = [rule for way in self.each for rule in way.placed(view, self.beside, ends[way.nat])]
-        return [*self._confining(ends), *rules]
+        return [*self._confining(view, ends), *rules]
 
     def nats(self, view: View) -> dict[int, str]:
         ends, found = self.ends(view), dict[int, str]()
@@ -352,14 +347,17 @@ class Ways:
     def _more(way: Doors, ends: Mapping[int, Ends]) -> Ends:
         return {each: end for each, end in ends[way.nat].items() if str(end) != way.jail}
 
-    def _confining(self, ends: Mapping[int, Ends]) -> Iterator[placing.Placed]:
+    def _confining(self, view: View, ends: Mapping[int, Ends]) -> Iterator[placing.Placed]:
         """From a further address of a jail nothing leaves but answers, and nothing is sent to it:
         the policy knows the jail by its first address. nat leads queries there behind these rules.
         """
         answers: dict[IPv4Address, list[str]] = {}
         for way in self._answering():
-            for end in self._more(way, ends).values():
-                answers[end] = [*answers.get(end, ()), *way.answering(self.beside.network)]
+            more = self._more(way, ends)
+            loopbacks = sorted({"lo0", *view.loops(more).values()})
+            for end in more.values():
+                led = way.answering(self.beside.network, loopbacks)
+                answers[end] = [*answers.get(end, ()), *led]
         for end, each in answers.items():
             skip = f"skipto {self.beside.front + 1} udp from {end}"
             yield from ((self.beside.front, f"{skip} {answer}") for answer in each)

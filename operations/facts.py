@@ -182,17 +182,29 @@ class Listeners(FactBase[tuple[Bound, ...]]):
         return tuple(found)
 
 
-class JailAddresses(FactBase[tuple[str, ...]]):
-    """The IPv4 addresses of the running jails."""
+class JailListeners(FactBase[tuple[Bound, ...]]):
+    """The IPv4 sockets at which daemons in jails listen on some ports, at each address of the jail
+    if at all of them: the host's daemons are not reached there.
+    """
 
     default = tuple
 
-    def command(self) -> str:
-        return "jls ip4.addr"
+    def command(self, ports: Sequence[int]) -> str:
+        wanted = ",".join(map(str, ports)) or "0"
+        sockets = f'sockstat -46lq -j "$jail" -p {wanted} 2>/dev/null'
+        return (
+            "jls name ip4.addr | while read -r jail ends; do "
+            f"{sockets} | awk -v ends=\"$ends\" '{{print $2, $(NF - 2), $(NF - 1), ends}}'; done"
+        )
 
-    def process(self, output: list[str]) -> tuple[str, ...]:
-        found = (each for line in output for each in line.strip().split(","))
-        return tuple(each for each in found if re.fullmatch(r"[\d.]+", each))
+    def process(self, output: list[str]) -> tuple[Bound, ...]:
+        found = []
+        for line in output:
+            listener, _, ends = line.rpartition(" ")
+            for bound in Listeners().process([listener]):
+                at = ends.split(",") if bound.address == "*" else [bound.address]
+                found += [bound._replace(address=each) for each in at]
+        return tuple(dict.fromkeys(found))
 
 
 class UsedAddresses(FactBase[tuple[IPv4Address, ...]]):

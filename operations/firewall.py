@@ -15,7 +15,7 @@ from operations.command import Commands, Reversible
 from operations.doors import Ends, View, Ways
 from operations.facts import (
     HostRules,
-    JailAddresses,
+    JailListeners,
     Kenv,
     Listeners,
     Module,
@@ -184,16 +184,16 @@ def _addresses(ways: Ways) -> View:
     """The same without any rules."""
     beside = ways.beside
     has = host.get_fact(OwnAddresses, wan=beside.wan) or ()
-    jails: tuple[str, ...] = host.get_fact(JailAddresses)
     nats: dict[int, str] = host.get_fact(Nats)
     return View(
         of_host(()),
-        beside.own([each.ip for each in has], jails),
+        beside.own([each.ip for each in has]),
         host.get_fact(Listeners, ports=ways.ports),
         nats=nats,
         apart=beside.apart,
         used=host.get_fact(UsedAddresses),
         routes=host.get_fact(Routes),
+        inside=host.get_fact(JailListeners, ports=ways.ports),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, ip_network
 from typing import Literal
 
@@ -35,13 +36,13 @@ class Way:
     phase: Literal["setup", "established", ""] = ""
     sources: tuple[IPv4Address, ...] = ()
     targets: tuple[IPv4Address, ...] = ()
-    own: bool = False
-    """Sent by the host itself or a jail, over lo0."""
+    over: str = ""
+    """The loopback over which the host itself or a jail sends them."""
 
     def __str__(self) -> str:
         end = f"port {self.port}/{self.proto}" if self.port else self.proto
-        who = "the host itself and its jails" if self.own else "other hosts"
-        answers = self.direction == "out" and not self.own
+        who = "the host itself and its jails" if self.over else "other hosts"
+        answers = self.direction == "out" and not self.over
         if answers:
             return f"answers from {end}" if self.port else f"connections of jails over {end}"
         return f"what {who} send to {end}"
@@ -175,7 +176,7 @@ def fit(rule: HostRule, way: Way) -> Fit | None:
     if source is None or target is None:
         return None
     client, own = (target, way.sources) if way.sources else (source, way.targets)
-    if not way.own and client.partition(" ")[0] in map(str, own):
+    if not way.over and client.partition(" ")[0] in map(str, own):
         return None  # another machine has no address of the host
     found = Fit(source, target)
     for name, value in rule.options:
@@ -226,8 +227,8 @@ def _interface_fit(name: str, value: str, way: Way) -> bool | str:
         return False  # what the host sends was never received; what comes in is not sent yet
     if value in ("any", "*"):
         return True
-    if way.own or value == "lo0":
-        return way.own and value == "lo0"
+    if way.over or re.match(r"lo[\d*]", value):  # only the host itself sends over a loopback
+        return bool(way.over) and fnmatchcase(way.over, value)
     return "interface"
 
 

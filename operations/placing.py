@@ -7,8 +7,8 @@ the same sources, targets and interfaces. What the host's rules deny before, the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import Literal
 
@@ -38,10 +38,20 @@ class Port:
     """Of the jails."""
     ends: tuple[IPv4Address, ...] = ()
     """Those of the jail, to which datagrams are led."""
+    loops: Mapping[IPv4Address, str] = field(default_factory=dict)
+    """The loopback of an address, if that is not lo0: what the host sends there passes it."""
 
     @property
     def at(self) -> str:
         return ",".join(map(str, self.addresses))
+
+    def on(self, loop: str) -> tuple[IPv4Address, ...]:
+        """The addresses to which the host itself sends over this loopback."""
+        return tuple(each for each in self.addresses if self.loops.get(each, "lo0") == loop)
+
+    @property
+    def loopbacks(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(["lo0", *self.loops.values()]))
 
     @property
     def into(self) -> str:
@@ -143,7 +153,11 @@ def answers(wall: Firewall, port: Port) -> Iterator[Placed]:
         if at is not None:
             number = wall.number_for(wall.number_before(at, out), at.rule, jails, out)
             yield number, _answer(port, Fit(target=let.fit.source))
-    yield _over_lo0(wall, port, port.addresses), _answer(port, Fit(options=("via lo0",)))
+    for loop in port.loopbacks:
+        here = port.on(loop)
+        place = _over(wall, port, loop, here) if here else None
+        if place is not None:
+            yield place, _answer(port, Fit(options=(f"via {loop}",)))
 
 
 def _answer(port: Port, fits: Fit) -> str:
@@ -174,21 +188,26 @@ def local(
     host's own addresses lead to the jail, and 127.0.0.1 does not. What a jail sends to itself the
     host's rules never knew: those rules have the number `front`, before all of the host's.
     """
-    ends = (*port.addresses, *(() if others is None else (LOOPBACK,)))
-    if not ends:
-        return
-    number = _over_lo0(wall, port, ends, others or ())
-    if others is not None:
-        yield from _local(port, others, number, front)
-    if port.addresses:
-        yield number, f"{_into(port, Fit())} recv lo0"
+    for loop in port.loopbacks:
+        at = port.on(loop)
+        here = (LOOPBACK,) if loop == "lo0" and others is not None else ()
+        number = _over(wall, port, loop, (*at, *here), others or ()) if at or here else None
+        if number is None:
+            continue
+        if here:
+            yield from _local(port, others or (), number, front)
+        if at:
+            led = Fit(target=",".join(map(str, at)), options=(f"recv {loop}",))
+            yield number, _into(port, led)
 
 
 def localhost(
     wall: Firewall, port: Port, others: Sequence[IPv4Address], front: int
 ) -> Iterator[Placed]:
     """The same for 127.0.0.1 alone."""
-    yield from _local(port, others, _over_lo0(wall, port, (LOOPBACK,), others), front)
+    number = _over(wall, port, "lo0", (LOOPBACK,), others)
+    if number is not None:
+        yield from _local(port, others, number, front)
 
 
 def _local(port: Port, others: Sequence[IPv4Address], number: int, front: int) -> Iterator[Placed]:
@@ -206,19 +225,26 @@ def _local(port: Port, others: Sequence[IPv4Address], number: int, front: int) -
         yield front, f"{port.into} tcp from any to {address} {port.port}"
 
 
-def _over_lo0(
-    wall: Firewall, port: Port, ends: Sequence[IPv4Address], jails: Sequence[IPv4Address] = ()
-) -> int:
-    """Before the first rule that lets packets on lo0 pass. It has to be one that lets all pass.
+def _over(
+    wall: Firewall,
+    port: Port,
+    loop: str,
+    ends: Sequence[IPv4Address],
+    jails: Sequence[IPv4Address] = (),
+) -> int | None:
+    """Before the first rule that lets packets on this loopback pass. It has to be one that lets all
+    pass; None where none on a further loopback does, so that nobody was answered there.
 
-    Jails send to the same ends; what is sent to a jail does not pass lo0 (steps/network.py).
+    Jails send to the same ends; what is sent to one of ours, forward.lan lets pass (steps).
     """
     sources = (*ends, *jails)
     ways = [
-        Way(port.proto, direction, phase=phase, sources=sources, targets=tuple(ends), own=True)
+        Way(port.proto, direction, phase=phase, sources=sources, targets=tuple(ends), over=loop)
         for phase in PHASES[port.proto]
         for direction in _DIRECTIONS
     ]
+    if loop != "lo0" and not any(wall.letting(way) for way in ways):
+        return None
     found = [(_passes(wall, way), way) for way in ways]
     floor = max(each.floor for each, _ in found)
     first, way = min(found, key=lambda each: each[0].rule.number)
@@ -235,6 +261,7 @@ def _passes(wall: Firewall, way: Way) -> Decision:
     if denying is not None:
         raise Obstacle(
             f"{denying} decides on {way}: Cellblock expects a rule before it that lets everything "
-            "on lo0 pass, as rc.firewall has it: ipfw add 100 allow ip from any to any via lo0"
+            f"on {way.over} pass, as rc.firewall has it: ipfw add 100 allow ip from any to any "
+            f"via {way.over}"
         )
     return found[start]

@@ -88,8 +88,10 @@ def _change(host: Host, interface: Interface, words: list[str]) -> None:
         _change_address(interface, "inet", rest[1], rest[:1] + rest[2:])
     else:
         for word in rest:
-            if word in ("up", "down"):
-                interface.flags = interface.flags | 1 if word == "up" else interface.flags & ~1
+            if word == "up":
+                interface.bring_up()
+            elif word == "down":
+                interface.flags &= ~1
             elif not host.set_capability(interface.name, word):
                 raise Unknown(f"ifconfig: {word}: bad value\n", 1)
 
@@ -113,7 +115,7 @@ def _change_address(interface: Interface, family: str, word: str, rest: list[str
         raise Failed(f"ifconfig: {word}: bad value\n") from None
     if not remove:
         interface.add(address)
-    elif not interface.remove(str(address.ip)):
+    elif not interface.remove(str(address.ip).partition("%")[0]):
         raise Failed("ifconfig: ioctl (SIOCDIFADDR): Can't assign requested address\n")
 
 

@@ -50,8 +50,8 @@ class Host:
     def _seed(self) -> None:
         """The table that the stand-in's MySQL has, while MySQL is where the image has it."""
         case = self.case
-        more = [case.meanwhile] if case.meanwhile else []
-        asked = [each.sql or "" for each in (*case.ask, *more)]
+        asked = [each.sql or "" for each in case.ask]
+        asked += [case.meanwhile.sql or ""] if case.meanwhile else []
         if isinstance(self.box.target, StandIn) or not any("rows" in each for each in asked):
             return
         made = "CREATE TABLE rows (mark VARCHAR(64)) ENGINE=InnoDB"

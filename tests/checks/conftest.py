@@ -14,7 +14,7 @@ from operations.carried import Ask
 from operations.doors import Doors, Ends, View, Ways
 from operations.facts import (
     JAIL_CONF,
-    JailAddresses,
+    JailListeners,
     Listeners,
     Nats,
     Networks,
@@ -170,16 +170,16 @@ class HostFirewall:
     def _said(self) -> list[list[str]]:
         """The answers to all questions, asked in one round trip."""
         lines = [
-            *(fact().command() for fact in (Rules, Nats, OnePass, Networks, JailAddresses)),
+            *(fact().command() for fact in (Rules, Nats, OnePass, Networks)),
             *(fact().command() for fact in (UsedAddresses, Routes)),
-            Listeners().command(self._ports),
+            *(fact().command(self._ports) for fact in (JailListeners, Listeners)),
         ]
         said = self._host.check_output(f"; echo '{_MARK}'; ".join(lines))
         return [part.strip("\n").splitlines() for part in said.split(_MARK)]
 
     def _view(self, ways: Ways) -> View:
         first, last = ways.beside.sets
-        rules, nats, one_pass, has, jails, used, routes, bound = self._said
+        rules, nats, one_pass, has, used, routes, inside, bound = self._said
         listed, instances = Rules().process(rules), Nats().process(nats)
         ours = [rule for rule in listed if first <= rule.set <= last]
         own = [each.ip for each in Networks().process(has)]
@@ -190,13 +190,14 @@ class HostFirewall:
                 ends_at_nat=OnePass().process(one_pass),
                 floor=ways.beside.floor,
             ),
-            ways.beside.own(own, JailAddresses().process(jails)),
+            ways.beside.own(own),
             Listeners().process(bound),
             tuple(ours),
             instances,
             ways.beside.apart,
             UsedAddresses().process(used),
             Routes().process(routes),
+            JailListeners().process(inside),
         )
 
     def placed(self, ways: Ways) -> list[Placed]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import PurePosixPath
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -84,10 +84,11 @@ def test_path_of_the_jails_has_no_links(host: Any, site: Site) -> None:
 
 _ROUTES = (
     "netstat -rn -f inet | awk '$1 ~ /^[0-9.]+\\/[0-9]+$/ && $4 !~ /^lo0$/ {print $1, $4}'; "
-    "jls name ip4.addr | sed -e 's/^/jail /'"
+    "jls name ip4.addr | sed -e 's/^/jail /'; "
+    "ipfw nat show config 2>/dev/null | grep -Eo 'redirect_addr [0-9.]+' | sed -e 's/^/nat /'; :"
 )
-"""Networks with their interfaces, and the jails with their addresses. What is led to lo0 is denied
-(a private network that has no business outside)."""
+"""Networks with their interfaces, the jails with their addresses, and those to which nat leads.
+What is led to lo0 is denied (a private network that has no business outside)."""
 _WIDE = 8
 """Bits; a wider one, as of a tunnel for half of the internet, is a default route by its size."""
 
@@ -99,7 +100,7 @@ def test_network_of_jails_is_free(host: Any, interfaces: dict[str, str], site: S
     taken = [
         f"the host reaches {row[0]} by {row[1]} (netstat -rn)"
         for row in rows
-        if row[0] != "jail" and row[1] != site.lan.interface
+        if row[0] not in ("jail", "nat") and row[1] != site.lan.interface
         if (net := ip_network(row[0], strict=False)).prefixlen >= _WIDE and net.overlaps(own)
     ]
     jails = {
@@ -107,6 +108,14 @@ def test_network_of_jails_is_free(host: Any, interfaces: dict[str, str], site: S
         for row in rows
         if row[0] == "jail"
     }
+    ours = {str(jail.address) for jail in site.jails.values()}
+    ours |= {row[2] for row in rows if row[0] == "nat"}
+    has = re.findall(r"inet ([\d.]+) ", interfaces.get(site.lan.interface, ""))
+    taken += [
+        f"{site.lan.interface} has {each}, which is no jail's of the site file (ifconfig)"
+        for each in has
+        if ip_address(each) in own and each not in ours
+    ]
     for name in site.built:
         address = str(site.jails[name].address)
         others = [each for each, has in jails.items() if address in has and each != name]

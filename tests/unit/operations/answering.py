@@ -8,7 +8,7 @@ from typing import Any
 from operations.doors import Beside, Doors, Ways
 from operations.facts import (
     Bound,
-    JailAddresses,
+    JailListeners,
     Listeners,
     Nats,
     OwnAddresses,
@@ -28,7 +28,7 @@ def two_addresses(*used: str, nat: str = "") -> dict[Any, Any]:
     """The facts that tell of them. `used` are taken already; `nat` is the instance, if any."""
     return {
         OwnAddresses: tuple(map(IPv4Interface, (WAN, SECOND, "127.0.0.1"))),
-        JailAddresses: (),
+        JailListeners: (),
         Listeners: tuple(Bound("udp", "named", each, 53) for each in (WAN, SECOND)),
         Nats: {3: nat} if nat else {},
         Routes: (),

@@ -63,7 +63,7 @@ def test_an_interface_that_would_be_gone_after_a_reboot_is_noted_in_rc_conf() ->
 def aliased(
     conf: dict[str, str], present: tuple[str, ...], *addresses: str
 ) -> list[tuple[str, str | None]]:
-    facts = {RcConf: conf, Interfaces: {"lo1": present}}
+    facts = {RcConf: conf, Interfaces: {"lo1": ("fe80::1", *present)}}
     return pairs(reversible(address.aliases, facts, interface="lo1", addresses=addresses))
 
 
@@ -77,7 +77,7 @@ def test_aliases_are_put_on_an_interface_now_and_at_boot() -> None:
 
 
 def test_only_the_live_part_of_an_alias_goes_with_a_reboot() -> None:
-    facts = {RcConf: {}, Interfaces: {"lo1": ()}}
+    facts = {RcConf: {}, Interfaces: {"lo1": ("fe80::1",)}}
     commands = reversible(address.aliases, facts, interface="lo1", addresses=["10.80.0.2"])
     assert [command.live for command in commands] == [False, True]
 
@@ -110,6 +110,15 @@ def test_an_alias_that_is_live_is_only_added_to_rc_conf() -> None:
 def test_aliases_that_are_there_are_left_alone() -> None:
     conf = {"ifconfig_lo1": "inet 10.80.0.2/32", "ifconfig_lo1_alias0": "inet 10.80.0.3/32"}
     assert aliased(conf, ("10.80.0.2", "10.80.0.3"), "10.80.0.2", "10.80.0.3") == []
+
+
+def test_an_interface_without_an_address_is_brought_up_and_down_again() -> None:
+    """The first address would bring it up, with one of IPv6, which would stay."""
+    facts = {RcConf: {}, Interfaces: {"lo1": ()}}
+    first, *_ = reversible(address.aliases, facts, interface="lo1", addresses=("10.80.0.2",))
+    assert first.do == "ifconfig lo1 up"
+    assert first.undo.startswith("if ! ifconfig lo1 | grep -q '[[:space:]]inet '; then ")
+    assert "ifconfig lo1 inet6 fe80::1%lo1 delete 2>/dev/null; ifconfig lo1 down" in first.undo
 
 
 def test_an_alias_of_lo10_is_none_of_lo1() -> None:

@@ -23,8 +23,8 @@ from operations.facts import (
     HostRules,
     Interfaces,
     IsDirectory,
-    JailAddresses,
     JailConf,
+    JailListeners,
     JailRules,
     Jails,
     Kenv,
@@ -68,7 +68,7 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, Any]] = {
     HostRules: {"first": 20, "last": 29},
     OnePass: {},
     Listeners: {"ports": (53, 80)},
-    JailAddresses: {},
+    JailListeners: {"ports": (53,)},
     UsedAddresses: {},
     HasLine: {"path": "/etc/resolv.conf", "line": "nameserver 127.0.0.1"},
     HasOurLine: {"path": "/etc/hosts", "line": "10.80.0.3\tmysql.example.org"},
@@ -104,7 +104,7 @@ def test_a_question_is_one_line_and_asks_for_no_pid_counter_or_time(
 ) -> None:
     line = str(fact().command(**QUESTIONS[fact]))
     assert "\n" not in line
-    if fact is Listeners:
+    if fact in (Listeners, JailListeners):
         line = line.replace("sockstat", "", 1)  # awk leaves its pids out
     if fact is Routes:
         line = line.replace("netstat", "", 1)  # and its counters

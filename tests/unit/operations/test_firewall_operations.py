@@ -18,7 +18,7 @@ from operations.doors import Beside, Doors, View, Ways
 from operations.facts import (
     Bound,
     HostRules,
-    JailAddresses,
+    JailListeners,
     Kenv,
     Listeners,
     Module,
@@ -132,7 +132,7 @@ def opened(*rules: Rule, doors: Doors, has: Sequence[str] = (), **more: Any) -> 
         Nats: {},
         OnePass: True,
         OwnAddresses: tuple(IPv4Interface(each) for each in ("203.0.113.2", "127.0.0.1", *has)),
-        JailAddresses: more.get("jails", ()),
+        JailListeners: more.get("inside", ()),
         Listeners: more.get("bound", ()),
         Rules: more.get("ours", ()),
         At: State(),
@@ -160,11 +160,14 @@ ANSWERS = Doors("answers", "10.80.0.2", 3, (("udp", 53, True),), (), (), 3)
 def test_datagrams_are_redirected_where_the_daemon_listens(
     given: tuple[str, ...], bound: tuple[str, ...], public: list[str]
 ) -> None:
-    """Or at the addresses that are given; never at a jail's. Each at one of its own in the jail."""
+    """Or at the addresses that are given; never where a daemon in another jail listens. Each at one
+    of its own in the jail.
+    """
     has = ("10.80.0.3", "203.0.113.20", "203.0.113.3", "192.168.7.1", "203.0.113.40")
     sockets = tuple(Bound("udp", "named", each, 53) for each in bound)
+    inside = (Bound("udp", "unbound", "203.0.113.40", 53),)
     doors = replace(ANSWERS, addresses=given)
-    first = opened(LAST, doors=doors, has=has, bound=sockets, jails=("203.0.113.40",))[0]
+    first = opened(LAST, doors=doors, has=has, bound=sockets, inside=inside)[0]
     ends = ["10.80.0.2", "10.80.0.254", "10.80.0.253"][: 1 + len(public)]
     pairs = zip([*ends, "10.80.0.2"], ["203.0.113.2", *public, "127.0.0.1"], strict=True)
     config = "".join(f" redirect_addr {end} {each}" for end, each in pairs)

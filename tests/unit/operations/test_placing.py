@@ -256,13 +256,32 @@ def test_nat_for_connections_leaves_the_answers_of_a_service_alone() -> None:
     ]
 
 
-def test_an_address_of_a_further_loopback_is_refused() -> None:
-    """Ours take what passes lo0; what the host sends to such an address passes lo1."""
-    there = replace(_view(KINDS["open"]), routes=((IPv4Network(f"{SECOND}/32"), "lo1"),))
-    with pytest.raises(Obstacle, match=f"^{SECOND}, at which port 80/tcp answers, is .* of lo1:"):
-        doors("tcp").placed(there)
-    card = replace(there, routes=((IPv4Network(f"{SECOND}/32"), "lo0"),))
-    assert doors("tcp").placed(card) == placed(KINDS["open"], "tcp")
+ON_LO1 = IPv4Address("10.99.0.1")
+"""Of another jail of the host, say, in which it is 127.0.0.1, too."""
+
+
+def over_lo1(*host: str, proto: str = "tcp") -> list[str]:
+    """The rules for what is sent to an address of lo1 over that loopback."""
+    routes = ((IPv4Network(f"{ON_LO1}/32"), "lo1"), (IPv4Network(f"{WAN}/32"), "lo0"))
+    view = replace(_view(host), own=(*map(IPv4Address, OWN), ON_LO1), routes=routes)
+    found = doors(proto).placed(view)
+    return [f"{number} {body}" for number, body in found if "lo1" in body]
+
+
+def test_an_address_of_a_further_loopback_is_led_where_the_host_lets_it() -> None:
+    lets = "110 allow ip from any to any via lo1"
+    into = f"109 fwd {JAIL},80 tcp from any to {ON_LO1} 80 in recv lo1"
+    deny = "65535 deny ip from any to any"
+    assert over_lo1(LO0, lets, "65000 allow tcp from any to me 80", deny) == [into]
+    assert over_lo1(LO0, "300 allow tcp from any to any 80 in via vtnet0", deny) == []
+    some = "105 deny ip from 10.99.0.1 to 203.0.113.2 via lo1"
+    assert over_lo1(LO0, some, lets, deny) == [into], "to another address"
+
+
+def test_one_that_is_let_in_part_is_refused() -> None:
+    rules = ("110 allow ip from any to 10.99.0.1 in via lo1", "65535 deny ip from any to any")
+    with pytest.raises(Obstacle, match="ipfw add 100 allow ip from any to any via lo1"):
+        over_lo1(LO0, *rules)
 
 
 SPOOFED = [

@@ -60,7 +60,7 @@ def test_a_jails_public_address_is_not_the_hosts() -> None:
     )
     public = SAMPLE.model_copy(update={"jails": {**SAMPLE.jails, "mail": jail}})
     has = [IPv4Address(each) for each in ("203.0.113.20", "203.0.113.2", "10.80.0.2")]
-    assert forward.beside(public).own(has, ()) == (IPv4Address("203.0.113.2"),)
+    assert forward.beside(public).own(has) == (IPv4Address("203.0.113.2"),)
 
 
 def test_without_localhost_only_the_hosts_own_addresses_lead_to_the_jail() -> None:
