@@ -31,8 +31,20 @@ port, as (address, port, proto) -> (address, port). One that is not named is at 
 """
 
 
+def translated(site: Site) -> Doors:
+    """Where this machine finds the ports of a host whose addresses a router translates."""
+    public = {(each.port, each.proto) for one in site.services.values() for each in one.ports}
+    if site.egress.probe_port:
+        public.add((site.egress.probe_port, "tcp"))
+    return {
+        (str(address), port, proto): (str(seen), port)
+        for address, seen in site.host.seen_at.items()
+        for port, proto in public
+    }
+
+
 def watches(
-    site: Site, control: Path | None = None, doors: Doors = MappingProxyType({})
+    site: Site, control: Path | None = None, doors: Doors | None = None
 ) -> tuple[Watch, ...]:
     """A watch for every public port of every service, moved or not.
 
@@ -40,10 +52,11 @@ def watches(
     answer a client. Its private ports are watched, too, from the host (elsewhere: private.py).
     """
     found = []
+    ways = translated(site) if doors is None else doors
     for name, service in site.services.items():
         for listen in service.ports:
             wan = str(site.host.wan_address)
-            address, port = doors.get((wan, listen.port, listen.proto), (wan, listen.port))
+            address, port = ways.get((wan, listen.port, listen.proto), (wan, listen.port))
             if control:
                 source = "outside" if listen.public else "host"
                 more = {"control": control, "proto": listen.proto, "source": source}
@@ -60,7 +73,8 @@ def watched(site: Site, name: str, listen: Listen, address: str, port: int, **mo
     probe["has_certificate"] = listen.has_certificate
     if (address, port) != (str(site.host.wan_address), listen.port):
         probe["behind"] = listen.port
-        probe["host"] = probe.get("host") or str(site.host.wan_address)
+        wan = site.host.wan_address
+        probe["host"] = probe.get("host") or str(site.host.seen_at.get(wan, wan))
     probe |= {"rate": site.run.probes_per_second, "timeout": site.run.probe_timeout}
     label = labels(site)[name, listen.port, listen.proto]
     place = {"name": label, "address": address, "port": port}

@@ -49,6 +49,9 @@ def _addresses(site: Site) -> Iterator[str]:
             yield f"{key}: jails.{other} has it already"
     if site.host.wan_address in site.lan.network:
         yield f"host.wan_address = {site.host.wan_address}: lies in lan.network"
+    for address, seen in site.host.seen_at.items():
+        if seen in site.lan.network or address in site.lan.network:
+            yield f'host.seen_at = {{ "{address}" = "{seen}" }}: lies in lan.network'
 
 
 def _parameters(site: Site) -> Iterator[str]:

@@ -108,6 +108,8 @@ class HostTable(_Table):
     known_hosts: LocalPath | None = None
     wan_interface: Name
     wan_address: IPv4Address
+    seen_at: dict[IPv4Address, IPv4Address] = {}
+    """Address of the host -> the one at which clients find it, where a router translates them."""
 
 
 class Lan(_Table):

@@ -17,7 +17,7 @@ from rollout.host import bundle, survey
 from rollout.host.replay import Replay
 from rollout.host.session import CONNECT_WITHIN, Ssh
 from rollout.plan import Plan
-from rollout.probe.outside import FromOutside, watches
+from rollout.probe.outside import FromOutside, translated, watches
 from rollout.probe.private import private_watches
 from rollout.probe.recorded import OfSurvey
 from rollout.rehearsal import history
@@ -38,7 +38,7 @@ def connected(
     """A runner for the live host. Raises Unreachable if the host does not answer."""
     target = ssh(made.site)
     with (
-        closing(FromOutside(target)) as outside,
+        closing(FromOutside(target, translated(made.site))) as outside,
         Runner(
             made, target, outside, listener or Listener(), answer or nobody, manual=manual
         ) as runner,

@@ -51,7 +51,8 @@ def test_host_has_the_wan_address(interfaces: dict[str, str], site: Site) -> Non
     has = re.findall(r"inet (\S+) ", interfaces[name])
     assert address in has, (
         f'host.wan_address = "{address}": interface {name} does not have it; it has '
-        f"{', '.join(has) or 'no IPv4 address'}"
+        f"{', '.join(has) or 'no IPv4 address'}: if a router translates the public address (most "
+        "clouds), wan_address is the one that the interface has, and host.seen_at names the other"
     )
 
 

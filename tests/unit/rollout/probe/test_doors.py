@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from rollout import site
 from rollout.host.session import Ssh
 from rollout.probe import prober, transfer, udp
-from rollout.probe.outside import Doors, FromOutside, watches
+from rollout.probe.outside import Doors, FromOutside, translated, watches
 from rollout.probe.watch import Answer, Watch
 
 SITE = site.read(Path(__file__).parents[4] / "site.example.toml")
@@ -52,23 +53,38 @@ def gives() -> Iterator[tuple[str, int]]:
 @pytest.fixture
 def outside(gives: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> Iterator[FromOutside]:
     monkeypatch.setattr("rollout.probe.outside.SocketOwner", NoSocketOwner)
-    doors = {("203.0.113.2", 80, "tcp"): gives, ("203.0.113.2", 8999, "tcp"): gives}
-    with closing(FromOutside(Ssh("203.0.113.2"), doors)) as found:
+    ways = {("203.0.113.2", 80, "tcp"): gives, ("203.0.113.2", 8999, "tcp"): gives}
+    with closing(FromOutside(Ssh("203.0.113.2"), ways)) as found:
         yield found
 
 
 def test_probes_go_through_the_door_and_ask_for_the_hosts_own_port() -> None:
-    doors: Doors = {
+    ways: Doors = {
         ("203.0.113.2", 80, "tcp"): ("127.0.0.1", 4080),
         ("203.0.113.2", 53, "udp"): ("127.0.0.1", 4053),
     }
-    found = {each.name: each for each in watches(SITE, doors=doors)}
+    found = {each.name: each for each in watches(SITE, doors=ways)}
     web = found["web"]
     assert (str(web.address), web.port, web.behind) == ("127.0.0.1", 4080, 80)
     assert web.host == "www.example.org"
     assert (found["bind 53/udp"].port, found["bind 53/udp"].behind) == (4053, 53)
     mysql = found["mysql"]
     assert (str(mysql.address), mysql.port, mysql.behind) == ("203.0.113.2", 3306, None)
+
+
+def test_a_host_behind_a_router_is_asked_where_its_clients_find_it() -> None:
+    """Most clouds translate the public address one to one; the host's rules know its own."""
+    wan, seen = SITE.host.wan_address, IPv4Address("198.51.100.7")
+    host = SITE.host.model_copy(update={"seen_at": {wan: seen}})
+    made = SITE.model_copy(update={"host": host})
+    found = watches(made)
+    assert {str(each.address) for each in found} == {"198.51.100.7"}
+    assert {each.name: each.behind for each in found}["web"] == 80
+    assert translated(made)["203.0.113.2", SITE.egress.probe_port or 0, "tcp"] == (
+        "198.51.100.7",
+        8999,
+    )
+    assert translated(SITE) == {}
 
 
 def test_a_page_is_asked_for_by_the_hosts_own_address() -> None:
