@@ -134,6 +134,9 @@ def test_the_address_of_the_wan(written: Written) -> None:
 def test_a_lan_that_has_the_wan_in_it(written: Written) -> None:
     told = refused(written, ('wan_address = "203.0.113.2"', 'wan_address = "10.80.0.99"'))
     assert "host.wan_address = 10.80.0.99: lies in lan.network" in told
+    line = 'wan_address = "203.0.113.2"'
+    told = refused(written, (line, f'{line}\nseen_at = {{ "203.0.113.2" = "10.80.0.7" }}'))
+    assert 'host.seen_at = { "203.0.113.2" = "10.80.0.7" }: lies in lan.network' in told
 
 
 @pytest.mark.parametrize(
