@@ -32,7 +32,17 @@ def copied(to: Path) -> None:
     names = ("deploy.py", "pyproject.toml", "site.example.toml", "README.md")
     for name in names:
         shutil.copy2(PROJECT / name, to / name)
-    for name in ("box", "operations", "rollout", "standin", "steps", "tests", "docs", "runbooks"):
+    for name in (
+        "box",
+        "operations",
+        "rollout",
+        "standin",
+        "steps",
+        "survey",
+        "tests",
+        "docs",
+        "runbooks",
+    ):
         ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
         shutil.copytree(PROJECT / name, to / name, symlinks=True, ignore=ignored)
 
