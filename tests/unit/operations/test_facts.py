@@ -15,6 +15,7 @@ from pyinfra.api.facts import FactBase
 from operations import facts
 from operations.facts import (
     AccessRules,
+    Bound,
     Capabilities,
     Exempt,
     FoundNames,
@@ -269,6 +270,22 @@ def test_an_address_is_used_that_somebody_has_now_or_with_the_next_start(
     found = UsedAddresses().process(done.stdout.splitlines())
     assert sorted(map(str, found)) == [f"10.80.0.{n}" for n in range(1, 9)], done.stderr
     assert UsedAddresses().process(["999.1.1.1"]) == ()
+
+
+def test_where_daemons_in_jails_listen_the_hosts_are_not_reached(tmp_path: LocalPath) -> None:
+    """At each address of the jail, if at all; a socket of IPv6 alone is none."""
+    asked = (
+        'case "$3" in db) echo "mysql mysqld 991 21 tcp46 *:3306 *:*";; '
+        'web) echo "www httpd 995 3 tcp4 10.9.0.2:80 *:*"; '
+        'echo "www httpd 995 4 tcp6 *:80 *:*";; esac'
+    )
+    jails = "printf 'db 10.9.0.1,10.9.0.3\\nweb 10.9.0.2\\nsix -\\n'"
+    done = typed(JailListeners().command((80, 3306)), tmp_path, jls=jails, sockstat=asked)
+    assert JailListeners().process(done.stdout.splitlines()) == (
+        Bound("tcp", "mysqld", "10.9.0.1", 3306),
+        Bound("tcp", "mysqld", "10.9.0.3", 3306),
+        Bound("tcp", "httpd", "10.9.0.2", 80),
+    ), done.stderr
 
 
 def test_jail_conf_names_its_own_jails_and_nothing_else() -> None:
