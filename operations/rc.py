@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILES = ("/etc/rc.conf", "/etc/rc.conf.local")
 _FOLDERS = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
 
-_ASSIGNED = "s/^[[:space:]]*(export[[:space:]]+)?({prefix}_[A-Za-z0-9_]+)=.*/\\2/p"
+_ASSIGNED = "s/^[[:space:]]*(export[[:space:]]+)?({prefix}(limits)?_[A-Za-z0-9_]+)=.*/\\2/p"
 _NOT_CARRIED = "sendmail_([a-z]+_)*enable"  # the host's other sendmail daemons are not the jail's
 
 HOSTS_OWN = ("sendmail",)

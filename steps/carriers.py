@@ -196,6 +196,13 @@ class Carriers(NamedTuple):
         jail, first = self.site.jails[name], self.site.builder(name)
         proto, _, at = end.partition(" ")
         address, _, port = at.rpartition(":")
+        if ":" in address:
+            return Answer(
+                "refused",
+                f"{address} is an address of IPv6, which jail {name} does not have, so it would "
+                f"not reach port {port}/{proto} there: name that server by a name or an address of "
+                f"IPv4, or take {service} out of `order`",
+            )
         own = [each for one in self.site.jails.values() for each in one.addresses]
         card = way(address, ask(Routes))
         wan, lan = self.site.host.wan_interface, self.site.lan.interface

@@ -159,6 +159,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             into=private,
             public=str(site.host.wan_address),
             new=str(jail_.address),
+            lan=str(site.lan.network),
         )
     )
     uses += [

@@ -54,7 +54,10 @@ class Found:
 
 def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
-    places = (_named, _rotated_otherwise, _certificates, _starting, _reading, _becoming_others)
+    places = (
+        *(_named, _rotated_otherwise, _beside, _certificates),
+        *(_starting, _reading, _becoming_others),
+    )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
 
@@ -133,11 +136,21 @@ def _becomes(site: Site, name: str, word: str, rest: str) -> str:
         return "gate: it speaks to the host's own daemon, which stops"
     if word in (*daemon.names, *daemon.configuration):
         return "gate: it will not find the daemon any more"
-    if word in daemon.log_files:
-        return "keeps working: for reading, the path is a link to the jail's log"
-    if word in (*daemon.logs, *daemon.data):
-        return f"keeps working: jail {jail} mounts the same directory"
-    return "keeps working: socket and port are redirected to the jail"
+    return _stays(site, name, word, rest)
+
+
+def _stays(site: Site, name: str, word: str, rest: str) -> str:
+    daemon, jail = site.services[name], site.jail_of(name)
+    said = "keeps working: socket and port are redirected to the jail"
+    if word in daemon.log_files and re.match(r"[.](\d|\*)", rest):
+        said = f"gate: logs that are rotated later will be beside {site.shown(jail, word)}"
+    elif word in daemon.log_files:
+        said = "keeps working: for reading, the path is a link to the jail's log"
+    elif word in (*daemon.logs, *daemon.data):
+        said = f"keeps working: jail {jail} mounts the same directory"
+    elif word in daemon.programs and re.search(r"\s(--tab\b|-T)", rest):
+        said = f"gate: the server writes these files itself, and in jail {jail} at other places"
+    return said
 
 
 def fits(log: str, path: str) -> bool:
@@ -196,6 +209,26 @@ def _in_configuration(site: Site, name: str, place: str, text: str) -> Iterator[
 
 def _mounted(site: Site, jail: str, path: str) -> bool:
     return any(PurePosixPath(path).is_relative_to(each.point) for each in site.mounts(jail))
+
+
+def _beside(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """Where a socket's directory is mounted a second time, as in the chroot of an account: the link
+    that takes the socket's place leads out of there.
+    """
+    socket = site.services[name].socket
+    shown = site.shown_socket(name)
+    if not socket or not shown:
+        return
+    folder = str(PurePosixPath(socket).parent)
+    asked = f"mount -p | awk -v at=$(realpath {folder}) '$1 == at && $3 == \"nullfs\" {{print $2}}'"
+    for point in _lines(host, asked):
+        if not point.startswith(f"{site.base.jails}/"):
+            yield Found(
+                f"{point} (mount -p)",
+                folder,
+                f"gate: programs that have {point} as part of their root, as in a chroot, will not "
+                f"find the socket there, which becomes a link to {shown}: let them use the port",
+            )
 
 
 def _certificates(host: Any, site: Site, name: str) -> Iterator[Found]:

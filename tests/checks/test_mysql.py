@@ -13,6 +13,7 @@ from operations.facts import FoundNames
 from operations.mysql import Settings
 from operations.needs import Open, Running, listeners, opened
 from rollout.site import HOST, INTERNET, Service, Site
+from tests.checks import outsiders
 from tests.checks.granted import ASKED, LOCAL, Client, Grants
 from tests.checks.needing import option_files, rc_variables
 
@@ -150,6 +151,19 @@ def test_names_of_clients_are_found(host: Any, site: Site, service: str) -> None
         f"services.{service}: {', '.join(named[:5])}: a client's name must be found for such an "
         f"account, and [policy] does not let jail {jail} ask a name server: add {lacks[0]} to "
         "`allow` there, or give these accounts addresses"
+    )
+
+
+def test_accounts_known_by_the_socket_are_in_the_jail(host: Any, site: Site, service: str) -> None:
+    """MariaDB looks up the name of who is at the other end of its socket (unix_socket)."""
+    there, jail = site.services[service], site.jail_of(service)
+    asked = host.run(f"{there.client} -N -B -e {quote(ASKED)}") if there.client else None
+    names = Grants.read(asked.stdout if asked else "").by_socket
+    named = {name: f"mysql.user: {name}, by unix_socket" for name in names}
+    lost = outsiders.lost(host, named, site.jails[jail].uids)
+    assert not lost, (
+        f"services.{service}: {'; '.join(lost)}: in jail {jail} the server would not know the name "
+        f"of that uid, and refuse it: give jails.{jail}.uids a range that has it"
     )
 
 

@@ -152,6 +152,56 @@ def test_no_page_asks_the_system_for_passwords(ask: Ask, site: Site, service: st
     )
 
 
+_SYSV = (
+    (r"balancermember\b|<proxy balancer:", "sysvshm"),
+    (r"mutex sysvsem\b", "sysvsem"),
+)
+"""What of Apache asks the kernel for System V IPC: a balancer's members are in shared memory with a
+name, which is shmget(2) on FreeBSD (mod_slotmem_shm; shmem/unix/shm.c of APR).
+"""
+OF_PHP = (
+    "grep -D skip -rnsE '^[^;]*extension *= *[^;]*sysv(shm|sem|msg)' /usr/local/etc/php.ini "
+    "/usr/local/etc/php"
+)
+MOUNTED = (
+    'mount -p | awk \'$2 == "/dev/fd" && $3 == "fdescfs" {print $2, "mount.fdescfs"} '
+    '$2 == "/proc" && $3 == "procfs" {print $2, "mount.procfs"}\''
+)
+
+
+def test_kernel_gives_the_jail_the_same(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """A jail gets no System V IPC, and neither fdescfs(5) nor procfs(5), unless it is told to."""
+    jail, places = site.jail_of(service), site.services[service].configuration
+    needs: dict[str, str] = {}
+    for line in ask(apache.Directives, places=places).lines:
+        words = " ".join(line.words)
+        for pattern, parameter in _SYSV:
+            if re.match(pattern, words, re.IGNORECASE):
+                needs.setdefault(parameter, f"{line.place}: {words}")
+    for row in host.run(OF_PHP).stdout.splitlines():
+        place, _, name = row.rpartition("sysv")
+        needs.setdefault(f"sysv{name[:3]}", f"{':'.join(place.split(':')[:2])}: sysv{name[:3]}")
+    for row in host.run(MOUNTED).stdout.splitlines():
+        point, parameter = row.split()
+        needs[parameter] = f"{point} is mounted, for programs (mount -p)"
+    given = site.jails[jail].parameters
+    lost = {
+        name: said
+        for name, said in needs.items()
+        if name not in given and not (name.startswith("sysv") and "allow.sysvipc" in given)
+    }
+    line = ", ".join(
+        f"{name if '.' not in name else f'{chr(34)}{name}{chr(34)}'} = "
+        f'"{"new" if name.startswith("sysv") else 1}"'
+        for name in lost
+    )
+    assert not lost, (
+        f"services.{service}: {'; '.join(f'{said} ({name})' for name, said in lost.items())}: the "
+        f"kernel gives a jail none of these unless it is told to: jails.{jail}.parameters = "
+        f'{{ {line} }} (see jail(8)), or with "disable", and 0 for a mount, if no page needs it'
+    )
+
+
 _DEEP = 4  # directories below each that Apache serves
 _OWN_FILES = r"\( -name .htaccess -o -name .user.ini \)"
 _SITES_FILES = (

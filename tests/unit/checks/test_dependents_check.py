@@ -103,6 +103,12 @@ HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
             "jail's log",
         ),
         (
+            "/usr/local/etc/awstats/awstats.conf",
+            'LogFile="/var/log/httpd-access.log.0"',
+            "/var/log/httpd-access.log: gate: logs that are rotated later will be beside "
+            "/usr/jails/.shown/web/var/log/httpd-access.log",
+        ),
+        (
             "/root/bin/save",
             "tar -cf x /usr/local/www",
             "/usr/local/www: keeps working: jail web mounts the same directory",
@@ -254,3 +260,24 @@ def test_what_starts_before_a_jail_is_a_gate() -> None:
 
     [one] = [str(each) for each in naming.found(Says(), SAMPLE, "mysql")]
     assert one.startswith("/usr/local/etc/rc.d/gitea:3: REQUIRE: mysql: gate: rc(8) starts it")
+
+
+def test_a_backup_that_the_server_writes_itself_is_told(host: Host) -> None:
+    host.holds("/etc/crontab", "5 5 * * * root mysqldump --tab=/backup shop\n@daily mysqldump x\n")
+    tab, plain = found(host, "mysql")
+    assert tab.startswith("/etc/crontab:1: mysqldump: gate: the server writes these files itself")
+    assert plain.startswith("/etc/crontab:2: mysqldump: keeps working")
+
+
+def test_a_second_mount_of_the_sockets_directory_is_told(tmp_path: Path) -> None:
+    """As in the chroot of an account, from where a link leads nowhere."""
+    rows = "/var/run/mysql\t/usr/home/ann/run\tnullfs\trw\n/var/run/mysql\t/usr/jails/x\tnullfs\n"
+
+    class Mounted:
+        def run(self, command: str) -> Any:
+            mounts = f"mount() {{ printf '{rows}'; }}; realpath() {{ echo $1; }}; {command}"
+            return subprocess.run(["sh", "-c", mounts], capture_output=True, text=True, check=False)
+
+    [told] = naming._beside(Mounted(), SAMPLE, "mysql")
+    assert str(told).startswith("/usr/home/ann/run (mount -p): /var/run/mysql: gate: programs that")
+    assert "/usr/jails/.shown/mysql/var/run/mysql/mysql.sock" in str(told)

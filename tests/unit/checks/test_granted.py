@@ -40,8 +40,9 @@ def test_accounts_and_their_databases() -> None:
     grants = Grants.read(
         "user\troot\tlocalhost\tY\nuser\tshop\tlocalhost\tN\nuser\tshop\t10.80.0.4\tN\n"
         "database\tshop\tlocalhost\tshop\ndatabase\tshop\t%\tlog\n"
-        "skip_name_resolve\tON\n"
+        "plugin\tann\tlocalhost\tunix_socket\nskip_name_resolve\tON\n"
     )
+    assert grants.by_socket == ("ann",)
     here = Client("127.0.0.1", ("localhost",))
     assert grants.let_in("shop", WEB) and not grants.let_in("root", WEB)
     assert grants.lost("shop", here, WEB) == ["shop"]
