@@ -135,6 +135,8 @@ def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> C
     )
 
 
+LIBRARIES = "ldconfig_enable"
+"""Of the script that tells programs where libraries are (ldconfig_paths); nothing reads it."""
 YES = ("yes", "true", "on", "1")
 """What checkyesno of rc.subr(8) takes for yes, in any case."""
 

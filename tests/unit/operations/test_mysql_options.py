@@ -34,6 +34,7 @@ def test_what_the_server_reads(tmp_path: Path, awk: str, end: str) -> None:
         Option(str(data), f"{tmp_path}/my.cnf:5", "ssl_cert"),
         Option(str(data), f"{tmp_path}/my.cnf:9", "!includedir"),
     ]
+    assert "/ " not in said, "of gcomm://198.51.100.1"
     assert [each.is_written for each in there] == [True, False, False]
     assert not Option("/usr/local/lib/libgalera_smm.so", "my.cnf:1", "wsrep_provider").is_written
     assert "/usr" not in said.split()[0]
