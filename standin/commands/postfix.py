@@ -58,6 +58,9 @@ def postconf(host: Host, call: Call) -> Reply:
             return Reply(
                 "".join(f"{name} = {_expanded(known, value)}\n" for name, value in told.items())
             )
+        case ["-n"]:
+            told = configs.main_cf(call.rootdir, f"{folder}/main.cf")
+            return Reply("".join(f"{name} = {value}\n" for name, value in told.items()))
         case ["-M"]:
             text = call.rootdir.read(f"{folder}/master.cf") or ""
             return Reply("".join(f"{line}\n" for line in text.splitlines() if line[:1].strip("#")))

@@ -81,10 +81,11 @@ def test_needs_no_chroot(host: Any, site: Site) -> None:
 _MAIL = "/usr/local/etc/mail"
 _MILTERS = "|".join(f"{_MAIL}/{each}" for each in ("opendkim.conf", "opendmarc.conf"))
 _SAYS = {
-    "sendmail": "grep -nHE '^X' /etc/mail/sendmail.cf; grep -nHE '^[A-Za-z_]+:' /etc/mail/access",
+    "sendmail": "grep -nHE '^[VX]' /etc/mail/sendmail.cf; grep -nHE '^[A-Za-z_]+:' /etc/mail/access",
     "postfix": "postconf -n | sed -e 's/^/postconf::/'",
     "dovecot": "doveconf -n | sed -e 's/^/doveconf::/'",
 }
+_FILES = {"sendmail": "sendmail.cf", "postfix": "postconf", "dovecot": "doveconf"}
 JUDGING = (
     f"grep -nHsE '^[[:space:]]*[A-Z]' {_MILTERS.replace('|', ' ')}; "
     f"grep -nHsE '^[^#]*[0-9]+[.][0-9]+' {_MAIL}/greylist.conf"
@@ -117,6 +118,8 @@ def test_settings_mean_the_same_in_a_jail(host: Any, site: Site) -> None:
     scripts = [site.services[each].rc for each in site.jails[name].services]
     rows = host.run(settings_asked(scripts)).stdout.splitlines()
     lines = [Line(*row.split(":", 2)) for row in rows if row.count(":") > 1]
+    unread = [e for e in scripts if e in _SAYS and not any(_FILES[e] in one.file for one in lines)]
+    assert not unread, f"jail {name}: {', '.join(unread)} does not tell its settings"
     jails = [str(site.jails[each].address) for each in site.built if each != name]
     files = dict.fromkeys(each for line in lines for each in _maps(line))
     words = " ".join(map(quote, files))

@@ -27,7 +27,9 @@ class Host:
     file: str = ""
 
     def run(self, command: str) -> SimpleNamespace:
-        return SimpleNamespace(stdout=self.file if command.startswith("awk '!/^") else self.said)
+        own = "/etc/mail/sendmail.cf:1:V10/Berkeley\n"
+        said = self.file if command.startswith("awk '!/^") else own + self.said
+        return SimpleNamespace(stdout=said)
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +74,9 @@ def test_what_is_for_127_0_0_1_alone_is_told(sample: Site, said: str, file: str,
 def test_where_mail_moves_alone_its_clients_come_from_where_they_did(sample: Site) -> None:
     alone = sample.model_copy(update={"order": ("preflight", "base", "network", "mail")})
     asked(Host(f"{MILTER}{SOCKET}"), alone)
+
+
+def test_daemons_that_tell_nothing_do_not_pass(sample: Site) -> None:
+    silent = SimpleNamespace(run=lambda command: SimpleNamespace(stdout=""))
+    with pytest.raises(AssertionError, match="jail mail: sendmail does not tell its settings"):
+        asked(silent, sample)
