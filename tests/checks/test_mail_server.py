@@ -79,15 +79,16 @@ def test_needs_no_chroot(host: Any, site: Site) -> None:
 
 
 _MAIL = "/usr/local/etc/mail"
-_MILTERS = "|".join(f"{_MAIL}/{each}" for each in ("opendkim.conf", "opendmarc.conf"))
+_MILTERS = (f"{_MAIL}/opendkim.conf", f"{_MAIL}/opendmarc.conf")
 _SAYS = {
-    "sendmail": "grep -nHE '^[VX]' /etc/mail/sendmail.cf; grep -nHE '^[A-Za-z_]+:' /etc/mail/access",
+    "sendmail": "grep -nHE '^[VX]' /etc/mail/sendmail.cf; "
+    "grep -nHsE '^[A-Za-z_]+:' /etc/mail/access",
     "postfix": "postconf -n | sed -e 's/^/postconf::/'",
     "dovecot": "doveconf -n | sed -e 's/^/doveconf::/'",
 }
 _FILES = {"sendmail": "sendmail.cf", "postfix": "postconf", "dovecot": "doveconf"}
 JUDGING = (
-    f"grep -nHsE '^[[:space:]]*[A-Z]' {_MILTERS.replace('|', ' ')}; "
+    f"grep -nHsE '^[[:space:]]*[A-Z]' {' '.join(_MILTERS)}; "
     f"grep -nHsE '^[^#]*[0-9]+[.][0-9]+' {_MAIL}/greylist.conf"
 )
 """sh that prints what milters are told of whom they trust, as FILE:NUMBER:TEXT."""
@@ -198,7 +199,7 @@ def _milters(lines: Sequence[Line], more: Sequence[Line]) -> Iterator[_List]:
     """
     asked = [e.text for e in lines if re.match(r"\w*milters = ", e.text)]
     asked += [each.text for each in lines if each.file.endswith("/sendmail.cf")]
-    for file, option in zip(_MILTERS.split("|"), ("InternalHosts", "IgnoreHosts"), strict=True):
+    for file, option in zip(_MILTERS, ("InternalHosts", "IgnoreHosts"), strict=True):
         own = [each for each in lines if each.file == file]
         said = {each.text.split()[0]: each for each in own if len(each.text.split()) > 1}
         at = said["Socket"].text.split()[1] if "Socket" in said else ""
