@@ -91,7 +91,7 @@ class Carriers(NamedTuple):
     def _variable(self, service: str, variable: str) -> Answer:
         name = self.site.jail_of(service)
         for each in self._of(name, "variable"):
-            if variable.startswith(f"{each.what}_"):
+            if variable.startswith((f"{each.what}_", f"{each.what}limits_")):
                 return Answer("carried", f"copied to rc.conf of jail {name} in {each.step}")
         return Answer("refused", f"jail {name} will not have the rc variable {variable}")
 

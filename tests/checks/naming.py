@@ -64,7 +64,25 @@ def found(host: Any, site: Site, name: str) -> list[Found]:
 def daemon_words(daemon: Service) -> list[str]:
     """Other strings that refer to this daemon itself, or to its configuration."""
     scripts = [f"service {daemon.rc}", f"/etc/rc.d/{daemon.rc}", f"/usr/local/etc/rc.d/{daemon.rc}"]
-    return [*scripts, *daemon.names, *daemon.configuration]
+    return [*scripts, *names(daemon), *daemon.configuration]
+
+
+_TALKS = {
+    "named": ("rndc", "/var/run/named/pid"),
+    "apache24": ("apachectl", "/var/run/httpd.pid"),
+    "sendmail": ("mailq", "/var/run/sendmail.pid"),
+    "postfix": ("mailq", "postqueue", "postsuper", "/var/spool/postfix/pid/master.pid"),
+    "dovecot": ("doveadm", "/var/run/dovecot/master.pid"),
+    "php-fpm": ("/var/run/php-fpm.pid",),
+}
+"""By rc script of the packages: programs that speak to the daemon itself, and its pid file, without
+which a watchdog (monit) takes it for dead and restarts it again and again."""
+
+
+def names(daemon: Service) -> list[str]:
+    """What is a daemon's own besides its script: by the site file, and by its package."""
+    scripts = [daemon.rc, *(each.rc for each in daemon.companions)]
+    return [*dict.fromkeys([*daemon.names, *(n for s in scripts for n in _TALKS.get(s, ()))])]
 
 
 def words(daemon: Service) -> list[str]:
@@ -97,7 +115,7 @@ def _named(host: Any, site: Site, name: str) -> Iterator[Found]:
     ]
     places = " ".join(dict.fromkeys([*PLACES.split(), *elsewhere]))
     places += f" $({CALLED})"
-    programs = tuple(f"/{each}" for each in daemon.names)
+    programs = tuple(f"/{each}" for each in names(daemon))
     # One pass over all places.
     for path, number, text in map(
         _parted, _lines(host, f"grep -D skip -rnIsF {patterns} {places}")
@@ -134,7 +152,7 @@ def _becomes(site: Site, name: str, word: str, rest: str) -> str:
         if verb and not _HOSTS_OWN.match(verb[1]) and daemon.rc not in HOSTS_OWN:
             return f"keeps working: it is redirected to jail {jail}"
         return "gate: it speaks to the host's own daemon, which stops"
-    if word in (*daemon.names, *daemon.configuration):
+    if word in (*names(daemon), *daemon.configuration):
         return "gate: it will not find the daemon any more"
     return _stays(site, name, word, rest)
 

@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 from shlex import quote
 from typing import Any, NamedTuple
 
+from operations import logins
 from operations.queues import POSTFIX
 from rollout.site import Site
 
@@ -122,18 +123,7 @@ def test_settings_mean_the_same_in_a_jail(host: Any, site: Site) -> None:
     unread = [e for e in scripts if e in _SAYS and not any(_FILES[e] in one.file for one in lines)]
     assert not unread, f"jail {name}: {', '.join(unread)} does not tell its settings"
     jails = [str(site.jails[each].address) for each in site.built if each != name]
-    files = dict.fromkeys(each for line in lines for each in _maps(line))
-    words = " ".join(map(quote, files))
-    asked = f'awk \'!/^[ \\t]*(#|$)/ {{print FILENAME ":" FNR ":" $1}}\' {words}'
-    more = (
-        [Line(*row.split(":", 2)) for row in host.run(asked).stdout.splitlines()] if files else []
-    )
-    found = [*_lists(lines, more), *_milters(lines, more), *_by_tag(lines)]
-    wrong = [f"{place}: {what}" for place, what, ends in found if not _know(ends, jails)]
-    wrong = wrong if jails else []
-    wan = str(site.host.wan_address)
-    blocks = re.compile(rf"remote (127[.]|::1|localhost|{re.escape(wan)}\b)")
-    wrong += [f"doveconf: {e.text.rstrip(' {')}" for e in lines if jails and blocks.match(e.text)]
+    wrong = _for_this_host_alone(host, lines, jails, str(site.host.wan_address)) if jails else []
     assert not wrong, (
         f"{'; '.join(wrong)}: this is for 127.0.0.1, from which programs of jails came until now; "
         f"they come from {', '.join(jails)}: name {site.lan.network} there, too (in a map a line "
@@ -146,10 +136,58 @@ def test_settings_mean_the_same_in_a_jail(host: Any, site: Site) -> None:
         if each.file == "doveconf"
         and re.match(r"\s*(quota\w* = fs\b|quota_driver = fs\b)", each.text)
     ]
+    strangers = _unknown_modules(host, scripts)
+    assert not strangers, (
+        f"{'; '.join(strangers)}: Dovecot asks PAM for passwords, and of the modules there "
+        f"Cellblock brings into jail {name} what those of the base system need: let Dovecot ask "
+        "that server itself (passdb), or take mail out of `order`"
+    )
     assert not quota, (
         f"{'; '.join(quota)}: in jail {name} Dovecot cannot ask for the quotas of a file system: "
         "let it count itself (quota = count), or take mail out of `order`"
     )
+
+
+def _for_this_host_alone(
+    host: Any, lines: Sequence[Line], jails: Sequence[str], wan: str
+) -> list[str]:
+    """Lists of clients that have 127.0.0.1, and not each of these jails."""
+    files = dict.fromkeys(each for line in lines for each in _maps(line))
+    words = " ".join(map(quote, files))
+    asked = f'awk \'!/^[ \\t]*(#|$)/ {{print FILENAME ":" FNR ":" $1}}\' {words}'
+    rows = host.run(asked).stdout.splitlines() if files else []
+    more = [Line(*row.split(":", 2)) for row in rows]
+    found = [*_lists(lines, more), *_milters(lines, more), *_by_tag(lines)]
+    blocks = re.compile(rf"remote (127[.]|::1|localhost|{re.escape(wan)}\b)")
+    return [
+        *(f"{place}: {what}" for place, what, ends in found if not _know(ends, jails)),
+        *(f"doveconf: {each.text.rstrip(' {')}" for each in lines if blocks.match(each.text)),
+    ]
+
+
+_KNOWN = "unix|permit|deny|nologin|login_access|opie|opieaccess|self|group|lastlog|rootok|echo"
+_PAM = (
+    "cd /etc/pam.d && grep -nHsE '^(auth|account)' dovecot imap pop3 smtp system other; "
+    "grep -nHsE '^(auth|account)' /usr/local/etc/pam.d/*"
+)
+
+
+def _unknown_modules(host: Any, scripts: Sequence[str]) -> list[str]:
+    """Lines of pam.conf(5) that ask others for passwords, as pam_radius does by /etc/radius.conf.
+
+    A service of its own is read instead of `other`, so all are looked through.
+    """
+    drivers = logins.Drivers().command(scripts)
+    if "dovecot" not in scripts or "pam" not in host.run(drivers).stdout.split():
+        return []
+    rows = [row.split() for row in host.run(_PAM).stdout.splitlines()]
+    found = [(row[0].partition(":auth")[0].partition(":account")[0], row[2:]) for row in rows]
+    own = re.compile(rf"(\S*/)?pam_({_KNOWN})[.]so[.0-9]*|system|other|include")
+    return [
+        f"{place}: {words[0]}"
+        for place, words in found
+        if words and "." in words[0] and not own.fullmatch(words[0])
+    ]
 
 
 _List = tuple[str, str, Sequence[str]]

@@ -210,6 +210,7 @@ _SITES_FILES = (
 )
 """Where sites say where their data is: Nextcloud, Moodle, Drupal, MediaWiki, Matomo and others."""
 _SAID_THERE = "^[[:space:]]*[^#/*;[:space:]].*[=>,(][[:space:]]*[\"']?/[A-Za-z0-9_.]"
+_ASKED_THERE = "(localhost|127[.]0[.]0[.]1):[0-9]+"
 _ROOTS = ("/bin", "/etc", "/home", "/media", "/mnt", "/opt", "/root", "/usr", "/var")
 """These alone are no place for data: such a word is a URL's, or of a search."""
 _NAMING = (
@@ -238,6 +239,7 @@ def test_files_beside_pages_name_what_the_jail_has(
     data = " ".join(map(quote, table.data))
     find += f'; find -H "$@" {data} -maxdepth {_DEEP} -type f -size -128 \\( {names} \\)'
     find += f" -exec grep -nHsE {quote(_SAID_THERE)} {{}} +"
+    find += f" -exec grep -noHsE {quote(_ASKED_THERE)} {{}} +"
     asked = f"{{ {served}; }} | sort -u | tr '\\n' '\\0' | xargs -0r sh -c {quote(find)} sh; echo ="
     user, group = map(quote, apache.runs_as(lines))
     said = host.run(f"chroot -u {user} -g {group} -G {group} / sh -c {quote(asked)}")
@@ -256,6 +258,24 @@ def test_files_beside_pages_name_what_the_jail_has(
         f"({leading.told(lost)}): add the directories to jails.{jail}.mounts, or the file to "
         f"services.{service}.configuration"
     )
+    denied = _denied(said.stdout.splitlines(), site, jail)
+    assert not denied, (
+        f"services.{service}: sites ask daemons to which [policy] does not let jail {jail} "
+        f"connect: {'; '.join(denied)}"
+    )
+
+
+def _denied(rows: Sequence[str], site: Site, jail: str) -> list[str]:
+    """Of FILE:NUMBER:127.0.0.1:PORT, as of a webmail's settings: those of services elsewhere."""
+    told: dict[str, str] = {}
+    for row in rows if "policy" in site.order else ():
+        found = re.fullmatch(rf"(/.+?:\d+):({_ASKED_THERE})", row)
+        port = int(found[2].rpartition(":")[2]) if found else 0
+        to = site.served.get((port, "tcp"), jail)
+        if found and to != jail and not site.policy.lets(jail, to, port, "tcp"):
+            line = f'{{ from = "{jail}", to = "{to}", ports = ["{port}/tcp"] }}'
+            told.setdefault(line, f"{found[1]}: {found[2]}: add {line} to `allow` there")
+    return list(told.values())
 
 
 _REAL = '[ ! -d "$each" ] || { cd -P -- "$each" && echo "$PWD"; }; done'

@@ -369,6 +369,14 @@ CASES = [
         ),
         site=_with("mysql", client="/usr/local/bin/mysql -u root"),
     ),
+    replace(
+        broken(
+            "mysql::files_by_path_are_in_the_jail",
+            "echo 'shop localhost with_files' >> /var/db/mysql/users",
+            service="mysql",
+        ),
+        site=_with("mysql", client="/usr/local/bin/mysql -u root"),
+    ),
     lacking("mysql::jails_server_uses_the_hosts_data", service="mysql"),
     lacking("name::resolves_on_host", **MYSQL),
     lacking("name::resolves_in_jail", jail="web", **MYSQL),

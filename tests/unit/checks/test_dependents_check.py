@@ -77,6 +77,11 @@ HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
         (HOOK, "service apache24 onereload", f"service apache24: {OWN}"),
         (HOOK, 'service apache24 "$1"', f"service apache24: {OWN}"),
         (HOOK, "apachectl restart", f"apachectl: {GONE}"),
+        (
+            "/usr/local/etc/monitrc",
+            "check process apache with pidfile /var/run/httpd.pid",
+            f"/var/run/httpd.pid: {GONE}",
+        ),
         ("/var/cron/tabs/root", "@daily apachectl -k graceful", f"apachectl: {GONE}"),
         ("/root/bin/save", "kill -HUP $(cat /var/run/apache24/httpd.pid)", f"{PID}: {GONE}"),
         ("/root/bin/save", "tar -cf x /usr/local/etc/apache24", f"/usr/local/etc/apache24: {GONE}"),

@@ -25,8 +25,13 @@ class Host:
 
     said: str
     file: str = ""
+    pam: str = ""
 
     def run(self, command: str) -> SimpleNamespace:
+        if command.startswith("cd /etc/pam.d"):
+            return SimpleNamespace(stdout=self.pam)
+        if "passdb" in command:
+            return SimpleNamespace(stdout="pam\n")
         own = "/etc/mail/sendmail.cf:1:V10/Berkeley\n"
         said = self.file if command.startswith("awk '!/^") else own + self.said
         return SimpleNamespace(stdout=said)
@@ -80,3 +85,35 @@ def test_daemons_that_tell_nothing_do_not_pass(sample: Site) -> None:
     silent = SimpleNamespace(run=lambda command: SimpleNamespace(stdout=""))
     with pytest.raises(AssertionError, match="jail mail: sendmail does not tell its settings"):
         asked(silent, sample)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("system:7:auth\trequired\tpam_unix.so\tno_warn", ""),
+        ("imap:2:auth include system", ""),
+        ("/usr/local/etc/pam.d/imap:2:auth required /usr/lib/pam_unix.so.6", ""),
+        ("system:4:auth sufficient pam_radius.so", "system:4: pam_radius.so"),
+        (
+            "/usr/local/etc/pam.d/imap:9:account\trequired\t/usr/local/lib/pam_ldap.so",
+            "/usr/local/etc/pam.d/imap:9: /usr/local/lib/pam_ldap.so",
+        ),
+    ],
+)
+def test_a_module_that_asks_others_for_passwords_is_told(
+    sample: Site, line: str, told: str
+) -> None:
+    jail = sample.jails["mail"].model_copy(update={"services": ("dovecot", "mail")})
+    dovecot = sample.services["mail"].model_copy(update={"rc": "dovecot"})
+    there = sample.model_copy(
+        update={
+            "jails": {**sample.jails, "mail": jail},
+            "services": {**sample.services, "dovecot": dovecot},
+        }
+    )
+    host = Host("doveconf::# 2.3.21\n", pam=f"{line}\n")
+    if not told:
+        asked(host, there)
+        return
+    with pytest.raises(AssertionError, match=re.escape(told)):
+        asked(host, there)
