@@ -82,6 +82,7 @@ _ANYWHERE = (
     *("luapackagepath", "luapackagecpath", "passengerroot", "passengerruby", "passengerpython"),
     *("passengernodejs", "passengerlogfile", "modsecurityrulesfile", "krb5keytab"),
     *("gssapicredstore", "oidcmetadatadir", "oidccachedir", "coredumpdirectory"),
+    *("scoreboardfile", "ldapsharedcachefile"),
     *("mdchallengedns01", "mdnotifycmd", "mdmessagecmd", "luamaphandler", "dbdparams"),
 )
 """Directives with absolute paths anywhere in their words: python-home=/data/venv, txt:/data/map,

@@ -261,12 +261,13 @@ def resolver(root: str, own: Sequence[str], instead: Sequence[str], further: boo
 
     `instead` take the place of the name servers in `own`, the host's own addresses, and stand there
     alone if none is left. Other name servers are taken only with `further`: a jail without a way
-    out would wait for each of them in vain. Undone with the jail's tree.
+    out would wait for each of them in vain, and so would any for those of IPv6. Undone with the
+    jail's tree.
     """
     servers = "\\n".join(f"nameserver {each}" for each in instead)
     awk = (
         '$1 == "nameserver" {if (index(own, " " $2 " ")) {if (!n++) print new} '
-        "else if (further) {n++; print} next} {print} END {if (!n) print new}"
+        "else if (further && $2 !~ /:/) {n++; print} next} {print} END {if (!n) print new}"
     )
     yield Reversible(
         f"awk -v own={quote(f' {chr(32).join(own)} ')} -v new={quote(servers)} "

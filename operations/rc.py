@@ -158,6 +158,21 @@ def service_jail(rcvar: str) -> str:
     return f"files=$({read_for(prefix)}); grep -nE {quote(said)} $files /dev/null"
 
 
+def statements(rcvar: str) -> str:
+    """sh that prints what rc.subr(8) runs before a daemon besides settings of variables.
+
+    Lines of the files that it reads, as FILE:LINE:WORD. Of rc.conf those that reach a daemon: what
+    is exported, limits, the umask, and other files.
+    """
+    prefix = _checked(rcvar).removesuffix("_enable")
+    words = "(export|umask|ulimit|limits|[.]|source)[[:space:]]+[^[:space:]=]*"
+    own = quote(f":[[:space:]]*export[[:space:]]+{prefix}_")
+    return (
+        f"files=$({read_for(prefix)}); grep -noE {quote(f'^[[:space:]]*{words}')} $files /dev/null "
+        f"| grep -vE {own}"
+    )
+
+
 def variables(rcvar: str) -> str:
     """sh that prints an rc script's variables as NAME='VALUE', but not `rcvar` itself.
 

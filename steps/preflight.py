@@ -73,6 +73,8 @@ def steps(site: Site) -> tuple[Step, ...]:
         for jail in site.built
     ]
     checks += _limits(site)
+    if not site.lan.resolvers:
+        checks.append(check("recursion::name_servers_are_of_ipv4"))
     if "bind" not in site.order and not site.lan.resolvers:
         checks.append(check("recursion::is_allowed_to_jails"))
     checks += submission.preflight(site)

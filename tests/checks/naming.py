@@ -55,7 +55,7 @@ class Found:
 def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
     places = (
-        *(_named, _rotated_otherwise, _beside, _certificates),
+        *(_named, _rotated_otherwise, _beside, _certificates, _renewed_by),
         *(_starting, _reading, _becoming_others),
     )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
@@ -89,6 +89,7 @@ def words(daemon: Service) -> list[str]:
     """The same, and the strings that keep working; longest first, since one may contain another."""
     socket = [daemon.socket] if daemon.socket else []
     more = [*daemon.programs, *socket, *daemon.log_files, *daemon.logs, *daemon.data]
+    more += [f"[::1]:{port}" for port in daemon.tcp_ports]
     return sorted({*daemon_words(daemon), *more}, key=lambda each: (-len(each), each))
 
 
@@ -160,7 +161,12 @@ def _becomes(site: Site, name: str, word: str, rest: str) -> str:
 def _stays(site: Site, name: str, word: str, rest: str) -> str:
     daemon, jail = site.services[name], site.jail_of(name)
     said = "keeps working: socket and port are redirected to the jail"
-    if word in daemon.log_files and re.match(r"[.](\d|\*)", rest):
+    if word.startswith("[::1]:"):
+        said = f"gate: nobody answers there any more; write 127.0.0.1{word.removeprefix('[::1]')}"
+    elif word in daemon.data and daemon.rc in MYSQLS and re.match(r"/[^/\s]*[.](err|pid)\b", rest):
+        called = site.jails[jail].hostname
+        said = f"gate: the server calls it after its jail, {called}, unless an option names it"
+    elif word in daemon.log_files and re.match(r"[.](\d|\*)", rest):
         said = f"gate: logs that are rotated later will be beside {site.shown(jail, word)}"
     elif word in daemon.log_files:
         said = "keeps working: for reading, the path is a link to the jail's log"
@@ -229,6 +235,23 @@ def _mounted(site: Site, jail: str, path: str) -> bool:
     return any(PurePosixPath(path).is_relative_to(each.point) for each in site.mounts(jail))
 
 
+_RENEWALS = "/usr/local/etc/letsencrypt/renewal"
+
+
+def _renewed_by(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """certbot --apache writes into the host's httpd.conf, and lets its Apache read it."""
+    asked = f"grep -D skip -rnIsE '^(authenticator|installer) *= *apache' {_RENEWALS}"
+    if site.services[name].rc != "apache24":
+        return
+    for path, number, text in map(_parted, _lines(host, asked)):
+        yield Found(
+            f"{path}:{number}",
+            text,
+            "gate: certbot changes the host's httpd.conf, which no Apache reads by then: let it "
+            "renew by --webroot",
+        )
+
+
 def _beside(host: Any, site: Site, name: str) -> Iterator[Found]:
     """Where a socket's directory is mounted a second time, as in the chroot of an account: the link
     that takes the socket's place leads out of there.
@@ -293,6 +316,7 @@ def _starting(host: Any, site: Site, name: str) -> Iterator[Found]:
             )
 
 
+MYSQLS = ("mysql-server", "mariadb-server")
 _SCRIPTS = "/usr/local/etc/rc.d"
 _MAILS_LOG = "/var/log/maillog"
 _READERS = "/etc/crontab /etc/cron.d /var/cron/tabs /etc/periodic.conf /usr/local/etc /root/bin"

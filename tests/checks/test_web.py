@@ -153,11 +153,11 @@ def test_no_page_asks_the_system_for_passwords(ask: Ask, site: Site, service: st
 
 
 _SYSV = (
-    (r"balancermember\b|<proxy balancer:", "sysvshm"),
+    (r"(balancermember|scoreboardfile|ldapsharedcachefile)\b", "sysvshm"),
     (r"mutex sysvsem\b", "sysvsem"),
 )
-"""What of Apache asks the kernel for System V IPC: a balancer's members are in shared memory with a
-name, which is shmget(2) on FreeBSD (mod_slotmem_shm; shmem/unix/shm.c of APR).
+"""What of Apache asks the kernel for System V IPC: shared memory with a name, as that of a
+balancer's members, is shmget(2) on FreeBSD (mod_slotmem_shm; shmem/unix/shm.c of APR).
 """
 OF_PHP = (
     "grep -D skip -rnsE '^[^;]*extension *= *[^;]*sysv(shm|sem|msg)' /usr/local/etc/php.ini "

@@ -551,6 +551,9 @@ CASES = [
         lacking("moment::no_file_system_is_nearly_full"),
         functions="df() { echo Filesystem; echo 'zroot/var 1000 960 40 96% /var/a b'; }",
     ),
+    broken(
+        "recursion::name_servers_are_of_ipv4", "echo 'nameserver 2001:db8::53' > /etc/resolv.conf"
+    ),
     broken("preflight::kernel_takes_changes", "sysctl kern.securelevel=1"),
     broken(
         "recursion::is_allowed_to_jails",

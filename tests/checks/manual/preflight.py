@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from shlex import quote
 
-from operations import named
+from operations import named, rc
 from operations.command import ANY, Look
 from operations.doors import Ways
 from rollout.site import Site
@@ -115,6 +115,7 @@ def daemon_reads_the_usual_configuration(site: Site, service: str) -> Iterator[L
     yield Look(
         f"sysrc -qin {name}_profiles {name}_config; sysrc -qin {name}_flags | grep -e -[fdCc]"
     )
+    yield Look(rc.statements(site.services[service].rcvar))
 
 
 def daemon_runs_as_an_account_of_its_jail(site: Site, service: str) -> Iterator[Look]:

@@ -78,6 +78,17 @@ HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
         (HOOK, 'service apache24 "$1"', f"service apache24: {OWN}"),
         (HOOK, "apachectl restart", f"apachectl: {GONE}"),
         (
+            "/usr/local/etc/nginx/nginx.conf",
+            "proxy_pass http://[::1]:80/;",
+            "[::1]:80: gate: nobody answers there any more; write 127.0.0.1:80",
+        ),
+        (
+            "/usr/local/etc/letsencrypt/renewal/www.conf",
+            "authenticator = apache",
+            "authenticator = apache: gate: certbot changes the host's httpd.conf, which no Apache "
+            "reads by then: let it renew by --webroot",
+        ),
+        (
             "/usr/local/etc/monitrc",
             "check process apache with pidfile /var/run/httpd.pid",
             f"/var/run/httpd.pid: {GONE}",
@@ -286,3 +297,12 @@ def test_a_second_mount_of_the_sockets_directory_is_told(tmp_path: Path) -> None
     [told] = naming._beside(Mounted(), SAMPLE, "mysql")
     assert str(told).startswith("/usr/home/ann/run (mount -p): /var/run/mysql: gate: programs that")
     assert "/usr/jails/.shown/mysql/var/run/mysql/mysql.sock" in str(told)
+
+
+def test_what_the_server_calls_after_its_host_is_told(host: Host) -> None:
+    host.holds("/etc/crontab", "@daily root grep x /var/db/mysql/dc.err\n@daily du /var/db/mysql\n")
+    err, data = found(host, "mysql")
+    assert err.startswith("/etc/crontab:1: /var/db/mysql: gate: the server calls it after its jail")
+    assert (
+        data == "/etc/crontab:2: /var/db/mysql: keeps working: jail mysql mounts the same directory"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -176,14 +177,25 @@ def test_an_account_that_the_jail_lacks_is_told(sample: Site) -> None:
         )
 
 
-def test_another_routing_table_is_told(sample: Site) -> None:
-    def ask(*_: object, **__: object) -> tuple[Variable, ...]:
-        return tuple(
-            Variable("named_enable", "named_fib", value, "/etc/rc.conf:7") for value in fibs
+@pytest.mark.parametrize(
+    ("fib", "more", "told"),
+    [
+        ("0", "", ""),
+        ("NONE", "", ""),
+        ("1", "", "rc.conf:7: named_fib=1: its daemon asks others"),
+        (
+            "",
+            "/etc/rc.conf.d/named:2:umask 002\n",
+            "named:2:umask 002: rc.subr(8) runs this before",
+        ),
+    ],
+)
+def test_another_routing_table_and_what_is_no_variable_are_told(
+    sample: Site, fib: str, more: str, told: str
+) -> None:
+    variable = Variable("named_enable", "named_fib", fib, "/etc/rc.conf:7")
+    host = SimpleNamespace(run=lambda command: SimpleNamespace(stdout=more))
+    with pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext():
+        preflight.test_daemon_reads_the_usual_configuration(
+            host, lambda *_, **__: (variable,), sample, "bind"
         )
-
-    fibs = ["0", "", "NONE"]
-    preflight.test_daemon_reads_the_usual_configuration(ask, sample, "bind")
-    fibs = ["1"]
-    with pytest.raises(AssertionError, match=r"rc\.conf:7: named_fib=1: its daemon asks others"):
-        preflight.test_daemon_reads_the_usual_configuration(ask, sample, "bind")

@@ -541,6 +541,8 @@ OURS = "nameserver 10.80.0.2\nnameserver 203.0.113.2\n"
         ),
         ("nameserver 203.0.113.2\nnameserver 127.0.0.1\n", OURS),
         ("nameserver 192.0.2.53\nsearch a.b\n", "nameserver 192.0.2.53\nsearch a.b\n"),
+        ("nameserver 2001:db8::53\nnameserver 192.0.2.53\n", "nameserver 192.0.2.53\n"),
+        ("nameserver 2001:db8::53\n", OURS),
     ],
 )
 def test_a_jail_asks_whom_the_host_asks(text: str | None, wanted: str, tmp_path: LocalPath) -> None:
