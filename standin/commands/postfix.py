@@ -26,6 +26,7 @@ def parameters(host: Host, call: Call, folder: str = FOLDER) -> dict[str, str]:
         "myorigin": "$myhostname",
         "mynetworks": "127.0.0.1/32",
         "inet_interfaces": "all",
+        "proxy_interfaces": "",
         "queue_directory": mail.POSTFIX,
         "alias_database": "hash:/etc/mail/aliases",
         "alias_maps": "hash:/etc/mail/aliases",
