@@ -166,9 +166,9 @@ def _for_this_host_alone(
 
 
 _KNOWN = "unix|permit|deny|nologin|login_access|opie|opieaccess|self|group|lastlog|rootok|echo"
-_PAM = (
-    "cd /etc/pam.d && grep -nHsE '^(auth|account)' dovecot imap pop3 smtp system other; "
-    "grep -nHsE '^(auth|account)' /usr/local/etc/pam.d/*"
+_SERVICES = ("dovecot", "imap", "pop3", "smtp", "sieve", "system", "other")
+_PAM = "grep -nHsE '^(auth|account)' " + " ".join(
+    f"{folder}/pam.d/{name}" for folder in ("/etc", "/usr/local/etc") for name in _SERVICES
 )
 
 

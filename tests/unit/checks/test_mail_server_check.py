@@ -28,7 +28,7 @@ class Host:
     pam: str = ""
 
     def run(self, command: str) -> SimpleNamespace:
-        if command.startswith("cd /etc/pam.d"):
+        if "/etc/pam.d/" in command:
             return SimpleNamespace(stdout=self.pam)
         if "passdb" in command:
             return SimpleNamespace(stdout="pam\n")
@@ -90,10 +90,10 @@ def test_daemons_that_tell_nothing_do_not_pass(sample: Site) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("system:7:auth\trequired\tpam_unix.so\tno_warn", ""),
-        ("imap:2:auth include system", ""),
+        ("/etc/pam.d/system:7:auth\trequired\tpam_unix.so\tno_warn", ""),
+        ("/etc/pam.d/imap:2:auth include system", ""),
         ("/usr/local/etc/pam.d/imap:2:auth required /usr/lib/pam_unix.so.6", ""),
-        ("system:4:auth sufficient pam_radius.so", "system:4: pam_radius.so"),
+        ("/etc/pam.d/system:4:auth sufficient pam_radius.so", "system:4: pam_radius.so"),
         (
             "/usr/local/etc/pam.d/imap:9:account\trequired\t/usr/local/lib/pam_ldap.so",
             "/usr/local/etc/pam.d/imap:9: /usr/local/lib/pam_ldap.so",
