@@ -82,6 +82,7 @@ _ANYWHERE = (
     *("luapackagepath", "luapackagecpath", "passengerroot", "passengerruby", "passengerpython"),
     *("passengernodejs", "passengerlogfile", "modsecurityrulesfile", "krb5keytab"),
     *("gssapicredstore", "oidcmetadatadir", "oidccachedir", "coredumpdirectory"),
+    *("scoreboardfile", "ldapsharedcachefile"),
     *("mdchallengedns01", "mdnotifycmd", "mdmessagecmd", "luamaphandler", "dbdparams"),
 )
 """Directives with absolute paths anywhere in their words: python-home=/data/venv, txt:/data/map,
@@ -95,6 +96,7 @@ _HANDLERS = (
     *("proxyremote", "fastcgiexternalserver", "authncachesocache", "cachesocache"),
 )
 _ACCOUNTS = ("user", "suexecusergroup", "assignuserid", "ruidgid", "suphp_usergroup")
+_ACCOUNT = r"[A-Za-z_][\w.-]*"
 _MANAGED = ("mdomain", "mddomain", "<mdomainset", "manageddomain")
 _SYSTEM_LOGINS = ("defineexternalauth", "addexternalauth", "authpamservice", "authpam_enabled")
 _SITES = ("<virtualhost", "</virtualhost", "servername", "serveralias")
@@ -110,6 +112,9 @@ _READ = "|".join(
     )
     if each not in _VALUES
 )
+_ENVIRONMENT = re.compile(r".*/envvars\.d/[^/]+\.env")
+_EXPORTED = r"/envvars[.]d/[^:/]*[.]env:[0-9]+:[^:=]*[=][\"']?/"
+"""What the port's httpd is started with (sbin/envvars): of these, too, only paths leave it."""
 _WORD = re.compile(r""""([^"]*)"|'([^']*)'|(\S+)""")
 _WHOLE = (
     'FNR == 1 {text = ""} text == "" {number = FNR} {sub(/\\r$/, ""); more = sub(/\\\\$/, ""); '
@@ -168,7 +173,7 @@ class Directives(FactBase[Said]):
 
     def command(self, places: Sequence[str]) -> str:
         values = rf"({'|'.join(_VALUES)})[[:space:]]+[^[:space:]]+[[:space:]]+[\"']?/"
-        pattern = f"^[^:]*:[0-9]+:[[:space:]]*(({_READ})[[:space:]>]|{values})"
+        pattern = f"^[^:]*:[0-9]+:[[:space:]]*(({_READ})[[:space:]>]|{values})|{_EXPORTED}"
         where = " ".join(map(quote, places))
         # Links, too: to a file, or to a directory of files.
         linked = 'for each; do find -H "$each" -maxdepth 1 -type f; done'
@@ -222,6 +227,7 @@ def _loaded(lines: list[Line]) -> Iterator[Line]:
                     if each not in (*done, *todo)
                     and (fnmatch(each, wanted) or each.startswith(f"{wanted}/"))
                 ]
+    found += [line for line in lines if _ENVIRONMENT.fullmatch(line.file)]
     for line in found:
         yield line._replace(words=tuple(_with(defined, word) for word in line.words))
 
@@ -263,6 +269,10 @@ def named(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
                 pass
             elif path and not path.startswith("syslog") and not in_homes:
                 yield _path(root, path, line.directive), line.place
+        elif _ENVIRONMENT.fullmatch(line.file):
+            text = " ".join(line.words)
+            if not re.match(r"(export )?PATH=", text):
+                yield from ((each, line.place) for each in _paths(text))
         elif line.directive in _ANYWHERE:
             yield from ((each, line.place) for each in _paths(" ".join(line.words[1:])))
         if line.directive in _HANDLERS:
@@ -346,10 +356,10 @@ def _path(root: str, path: str, directive: str) -> str:
 def accounts(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
     """Each account as which something runs, and the place that names it."""
     for line in lines:
-        if line.directive in _ACCOUNTS and re.fullmatch(r"[a-z_]\w*", line.words[1]):
+        if line.directive in _ACCOUNTS and re.fullmatch(_ACCOUNT, line.words[1]):
             yield line.words[1], line.place
         if line.directive == "wsgidaemonprocess":
-            found = re.search(r"\buser=([a-z_]\w*)", " ".join(line.words))
+            found = re.search(rf"\buser=({_ACCOUNT})", " ".join(line.words))
             if found:
                 yield found[1], line.place
 
@@ -391,14 +401,18 @@ def backends(lines: Sequence[Line]) -> Iterator[tuple[str, str, str]]:
 
 
 _ELSEWHERE = re.compile(
-    r"(?<![|\w])(https?|h2c?|wss?|ajp|f?cgi|scgi|uwsgi|ftp|ldaps?)://([A-Za-z0-9][A-Za-z0-9.-]*)"
+    r"(?<![|\w])(https?|h2c?|wss?|ajp|f?cgi|scgi|uwsgi|ftp|ldaps?)://"
+    r"([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])"
     r"(?::(\d+))?(?=[/\s]|$)"
 )
 _USUAL = {"ftp": "21", "h2": "443", "uwsgi": "3031"} | _PORTS
 
 
 def elsewhere(lines: Sequence[Line]) -> Iterator[tuple[str, str, str, str]]:
-    """Each other machine that a request is handed to: URL, name or address, port, and the place."""
+    """Each other machine that a request is handed to: URL, name or address, port, and the place.
+
+    [::1] is this machine, and no jail reaches it.
+    """
     for line in lines:
         if line.directive in _HANDLERS:
             for found in _ELSEWHERE.finditer(_to(line)):

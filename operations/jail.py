@@ -22,7 +22,7 @@ BASE = (
 )
 """The directories of a base system that a thin jail mounts read-only."""
 
-LOCAL = ("bin", "include", "lib", "libdata", "libexec", "man", "sbin", "share")
+LOCAL = ("bin", "include", "lib", "libdata", "libexec", "man", "openssl", "sbin", "share")
 """The directories of /usr/local that jails share. Not /usr/local itself: a directory below it could
 not be mounted writable over its own read-only mount (EDEADLK from nullfs, seen on 13.2)."""
 
@@ -60,11 +60,12 @@ _DMA = "$(grep -cE '^sendmail[[:space:]].*/dma([[:space:]]|$)' mail/mailer.conf 
 """sh, in /etc: whether sendmail(1) is dma(8), as FreeBSD 14 and later have it by default."""
 
 _GROUPS = (
-    "NR == FNR {kept[$1]; primary[$4]; next} /^#/ || NF < 4 {next} "
-    '{n = split($4, member, ","); $4 = ""; for (i = 1; i <= n; i++) if (member[i] in kept) '
-    '$4 = $4 ($4 == "" ? "" : ",") member[i]} '
-    '$3 < 1000 || $3 >= 65530 || $3 in primary || $4 != "" {$2 = "*"; print}'
+    'NR == FNR {kept[$1]; next} /^#/ || NF < 4 || $3 !~ /^[0-9]+$/ {next} {$2 = "*"; '
+    'n = split($4, member, ","); $4 = ""; for (i = 1; i <= n; i++) if (member[i] in kept) '
+    '$4 = $4 ($4 == "" ? "" : ",") member[i]; print}'
 )
+"""All groups, since configurations name them (SuexecUserGroup, mail_gid); of their members those
+that the jail has."""
 
 
 def _nothing_mounted_below(*directories: str) -> str:
@@ -214,13 +215,14 @@ def _is_link(path: str) -> bool:
 
 
 @operation()
-def readdressed(places: Sequence[str], into: str, public: str, new: str) -> Commands:
+def readdressed(places: Sequence[str], into: str, public: str, new: str, lan: str = "") -> Commands:
     """Let daemons listen on `new`, the jail's address, instead of any of the host's.
 
     In the copied configuration `places`: Apache's Listen, MySQL's bind-address, an address in
     Postfix's master.cf, and those of Dovecot's listeners. A virtual host keeps its public address,
     since a forwarded connection still has it as its local address, and gets the jail's besides.
-    Undone with the jail's tree.
+    Where Apache lets in 127.0.0.1 or the public address, it lets in `lan`, the jails' network, too:
+    their programs came from there. Undone with the jail's tree.
     """
     has = host.get_fact(OwnAddresses, wan=public) or ()
     own = " ".join(dict.fromkeys([public, *(str(each.ip) for each in has)]))
@@ -229,11 +231,12 @@ def readdressed(places: Sequence[str], into: str, public: str, new: str) -> Comm
     files = " ".join(map(quote, places))
     lines = (
         "^[[:space:]]*(<virtualhost|listen|(bind[-_])?address)[[:space:]=]|"
+        "^[[:space:]]*(require[[:space:]].*ip|(allow|deny)[[:space:]]+from)[[:space:]]|"
         "^[0-9.]+:.*[[:space:]]inet[[:space:]]"
     )
     yield Reversible(
         f"find {files} -type f -exec grep -lIiE {quote(lines)} {{}} + | sort | awk "
-        f"-v own={quote(f' {own} ')} -v wan={public} -v new={quote(new)} "
+        f"-v own={quote(f' {own} ')} -v wan={public} -v new={quote(new)} -v lan={quote(lan)} "
         f"-f {quote(staged(script))} "
         f"&& rm {quote(staged(script))}",
         undo=":",
@@ -258,12 +261,13 @@ def resolver(root: str, own: Sequence[str], instead: Sequence[str], further: boo
 
     `instead` take the place of the name servers in `own`, the host's own addresses, and stand there
     alone if none is left. Other name servers are taken only with `further`: a jail without a way
-    out would wait for each of them in vain. Undone with the jail's tree.
+    out would wait for each of them in vain, and so would any for those of IPv6. Undone with the
+    jail's tree.
     """
     servers = "\\n".join(f"nameserver {each}" for each in instead)
     awk = (
         '$1 == "nameserver" {if (index(own, " " $2 " ")) {if (!n++) print new} '
-        "else if (further) {n++; print} next} {print} END {if (!n) print new}"
+        "else if (further && $2 !~ /:/) {n++; print} next} {print} END {if (!n) print new}"
     )
     yield Reversible(
         f"awk -v own={quote(f' {chr(32).join(own)} ')} -v new={quote(servers)} "

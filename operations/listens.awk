@@ -2,6 +2,7 @@
 # names the files, one a line. Each address in `own`, the host's, becomes `new`. A socket is bound to it
 # only once, so what would be bound again is left out. A virtual host of Apache's keeps its address, since
 # forwarded connections still have it, and gets the jail's beside `wan`, for those who ask the jail itself.
+# Where Apache lets in 127.0.0.1 or the host, programs of jails, which came from there, are let in by `lan`.
 
 function is_own(address) { return address ~ /^127[.]/ || index(own, " " address " ") }
 
@@ -46,6 +47,17 @@ function virtual(line,    rest, count, words, more, at, port, i) {
     return substr(line, 1, RSTART - 1) more substr(line, RSTART)
 }
 
+# Require ip ..., Allow from ..., Deny from ...
+function clients(line,    rest, count, words, i) {
+    rest = line
+    sub(/[ \t\r]+$/, "", rest)
+    count = split(rest, words, /[ \t]+/)
+    for (i = 1; i <= count; i++)
+        if (words[i] ~ /^127([.][0-9]+)*([\/][0-9]+)?$|^localhost$/ || words[i] == wan || words[i] == wan "/32")
+            return index(rest " ", " " lan " ") ? line : rest " " lan
+    return line
+}
+
 # master.cf(5): the lines after one that is left out, and begin with a blank, belong to it.
 function postfix(line,    word, rest, port) {
     if (line ~ /^[ \t]/) return left_out ? "# " line : line
@@ -79,6 +91,7 @@ function fitted(line, file) {
     if (file ~ /\/dovecot\// && match(line, /^[ \t]*(address|listen)[ \t]*=[ \t]*/))
         return listed(line, substr(line, 1, RLENGTH))
     if (tolower(line) ~ /^[ \t]*<virtualhost[ \t]/) return virtual(line)
+    if (lan && tolower(line) ~ /^[ \t]*(require[ \t]+(not[ \t]+)?ip|(allow|deny)[ \t]+from)[ \t]/) return clients(line)
     return file ~ /\/master[.]cf$/ ? postfix(line) : apache(line)
 }
 

@@ -11,6 +11,7 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from operations.command import ANY, Commands, Reversible, quote
+from operations.facts import OwnAddresses
 
 ACCESS, MAIN_CF = "/etc/mail/access", "/usr/local/etc/postfix/main.cf"
 
@@ -194,12 +195,21 @@ def postfix_fitted(etc: str, public: str, relays: Sequence[str]) -> Commands:
 
     It listens on all of the jail's addresses: 127.0.0.1 means the jail's address there, and
     "localhost" is fatal. Its names stay the host's; `relays` may relay, in addition to those that
-    may on the host. Undone with the jail's tree.
+    may on the host. The host's addresses count as its own, as before: mail to them by [ADDRESS], or
+    by an MX record, is for this system. Undone with the jail's tree.
     """
     more = " ".join(relays)
+    has = host.get_fact(OwnAddresses, wan=public) or ()
+    own = dict.fromkeys([public, *(str(each.ip) for each in has if not each.ip.is_loopback)])
+    every = " ".join(each for each in own if each not in relays)
+    at = (
+        f"$(case $(postconf -h inet_interfaces) in (all) echo {every};; "
+        f"(*) echo {public} $(postconf -hx inet_interfaces | tr -s ', ' '\\n\\n' | "
+        "grep -E '^[0-9]+[.]' | grep -v '^127[.]');; esac) $(postconf -hx proxy_interfaces)"
+    )
     yield Reversible(
         f"postconf -c {quote(etc)} -e inet_interfaces=all inet_protocols=ipv4 "
-        f'proxy_interfaces={public} "myhostname=$(postconf -hx myhostname)" '
+        f'"proxy_interfaces={at}" "myhostname=$(postconf -hx myhostname)" '
         f'"mydestination=$(postconf -hx mydestination)" '
         f'"mynetworks=$(postconf -hx mynetworks) {more}"',
         undo=":",

@@ -74,10 +74,11 @@ _HOSTS = r"""
  for (n = 1; n <= count; n++) {
   word = words[n]
   if (name == "connect" && word !~ /^(host=|\/)/) continue
+  usual = word ~ /^ldaps:/ ? 636 : kind == "mysql" ? 3306 : kind == "pgsql" ? 5432 : 389
   sub(/^(host=|unix:|inet:|ldaps?:\/\/|ldapi:\/\/)/, "", word); sub(/\/$/, "", word)
   if (word == "localhost" && kind == "mysql") word = socket
-  else if (word ~ /^(localhost|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+)$/)
-   word = word ":" (port != "" ? port : kind == "mysql" ? 3306 : kind == "pgsql" ? 5432 : 389)
+  else if (word ~ /^(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)$/)
+   word = word ":" (port != "" ? port : usual)
   print FILENAME ":" FNR ":" name " = " word}}
 """
 _MYSQL = "sockstat -ulqw -j 0 | awk '$2 ~ /^(mysqld|mariadbd)/ && $6 ~ /^\\// {print $6; exit}'"
@@ -90,8 +91,9 @@ _TABLES = (
 """sh that reads settings, and prints FILE:NUMBER:TEXT for the hosts of their tables."""
 # Postfix's names of sockets may be relative to its queue.
 _WHOLE = "sed -E 's,(unix|local):([A-Za-z0-9]),\\1:/var/spool/postfix/\\2,g'"
-# Where mail of some domains goes: the text of these maps, where a server is named in brackets.
-_TO_SERVERS = "xargs -n 1 grep -nHE '^[^#].*\\[' /dev/null 2>/dev/null"
+# Where mail of some domains goes: the text of these maps, where a server is named in brackets, or
+# with a port.
+_TO_SERVERS = "xargs -n 1 grep -nHE '^[^#].*(\\[|:[0-9])' /dev/null 2>/dev/null"
 _ROUTED = {
     "sendmail": f"ls /etc/mail/mailertable 2>/dev/null | {_TO_SERVERS}",
     "postfix": "postconf -hx transport_maps relayhost sender_dependent_relayhost_maps | "
@@ -160,21 +162,37 @@ _NAMED = r"""
  while (match(rest, /\[[A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z0-9-]+\](:[0-9]+)?/)) {
   end = substr(rest, RSTART + 1, RLENGTH - 1); rest = substr(rest, RSTART + RLENGTH)
   sub(/\]/, "", end); if (end !~ /:/) end = end ":25"; print "? " end "\t" said}
+ if (text ~ /^ *[a-z_]*(networks|destination|interfaces|exceptions|hosts|clients|_list)/) rest = ""
+ else rest = text
+ while (match(rest, /\[(IPv6:)?[0-9A-Fa-f]*:[0-9A-Fa-f:.]+\](:[0-9]+)?/)) {
+  end = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
+  sub(/IPv6:/, "", end); if (end ~ /\]$/) end = end ":25"; print "? " end "\t" said}
  if (match(text, /^DS[A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z0-9-]+$/)) {
   print "? " substr(text, 3) ":25\t" said}
+ rest = text; sub(/^[^ \t]+[ \t]+inet[ \t]/, "", rest)
+ while (match(rest, /(^|[ \t,:=])[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)+:[0-9]+/)) {
+  end = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
+  sub(/^[ \t,:=]/, "", end); if (end !~ /^127\./) print "? " end "\t" said}
  rest = text
- while (match(rest, /inet:[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+:[0-9]+/)) {
-  print "? " substr(rest, RSTART + 5, RLENGTH - 5) "\t" said; rest = substr(rest, RSTART + RLENGTH)}
- rest = text
- while (match(rest, /inet:[0-9]+@[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/)) {
+ while (match(rest, /inet:[0-9]+@[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)+/)) {
   end = substr(rest, RSTART + 5, RLENGTH - 5); rest = substr(rest, RSTART + RLENGTH)
-  at = index(end, "@"); print "? " substr(end, at + 1) ":" substr(end, 1, at - 1) "\t" said}
- if (match(text, /^(hosts|server_host|connect|uris) = [0-9]+\.[0-9]+\.[0-9]+\.[0-9]+:[0-9]+$/)) {
-  end = text; sub(/.* = /, "", end); print "? " end "\t" said}
+  at = index(end, "@")
+  if (end !~ /@127\./) print "? " substr(end, at + 1) ":" substr(end, 1, at - 1) "\t" said}
+ rest = file == "doveconf" ? text : ""
+ while (match(rest, /https?:\/\/[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)+(:[0-9]+)?/)) {
+  end = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
+  port = end ~ /^https/ ? 443 : 80; sub(/^https?:\/\//, "", end); if (end !~ /:/) end = end ":" port
+  if (end !~ /^127\./) print "? " end "\t" said}
+ if (match(text, /^[ \t]*(imapc|pop3c|submission_relay)_(host|port) = /)) {
+  name = text; gsub(/^[ \t]+|_(host|port) .*/, "", name)
+  if (text ~ /_port = /) ports[name] = $NF; else {hosts[name] = $NF; places[name] = said}}
  rest = text
  while (match(rest, /(^|[ \t,])(mail_uid|mail_gid|uid|user)[ \t]*=[ \t]*[a-z_][A-Za-z0-9_-]*/)) {
   user = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
   sub(/.*[ \t=]/, "", user); print "& " user "\t" said}}
+END {for (name in hosts) if (hosts[name] ~ /\./ && hosts[name] !~ /^127\./) {
+ port = name in ports ? ports[name] : name == "imapc" ? 143 : name == "pop3c" ? 110 : 25
+ print "? " hosts[name] ":" port "\t" places[name]}}
 """
 
 
@@ -212,7 +230,8 @@ name: NAME UID PATH [FILE], or 127.0.0.1:PORT for a path.
 class Said:
     """What is named, each with the setting or line that names it; what there is at each path.
 
-    `ports` are of this machine, `others` ADDRESS:PORT of further ones, whose address may be a name.
+    `ports` are of this machine, `others` ADDRESS:PORT of further ones, whose address may be a name,
+    or of IPv6 in brackets.
     """
 
     paths: tuple[tuple[str, str], ...] = ()

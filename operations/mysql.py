@@ -30,7 +30,7 @@ _LINES = (
     "next} "
     'on && line ~ /^[A-Za-z][A-Za-z0-9_-]*[ \t]*=/ {name = line; sub(/[ \t]*=.*$/, "", name); '
     'sub(/^[^=]*=/, "", line); gsub(/["\047]/, "", line); sub(/[ \t]#.*$/, "", line); '
-    "n = split(line, w, /[;:, \t]+/); for (i = 1; i <= n; i++) if (w[i] ~ /^\\//) "
+    "n = split(line, w, /[;:, \t]+/); for (i = 1; i <= n; i++) if (w[i] ~ /^\\/[^\\/]/) "
     'print w[i] " " FILENAME ":" FNR " " name}'
 )
 """awk: each absolute path in the values, the place that names it, and the option."""
@@ -49,7 +49,8 @@ _THERE = (
     'else path=${path%/*}; [ ! -d "${path:-/}" ] || echo "${path:-/} $place $option"; fi; done'
 )
 _READS = re.compile(
-    r"ssl|tls|cert|key|^!|^(read |basedir|plugin|lc-messages|character-set|init-file)"
+    r"ssl|tls|cert|key|^!|^(read |basedir|plugin|wsrep-provider$|lc-messages|character-set|"
+    r"init-file)"
 )
 
 

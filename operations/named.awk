@@ -19,7 +19,7 @@ function element(word,    bare) {
         if (depth == 1 && first[0] == "statistics-channels") return new
     }
     if (word in ends && is_in("listen-on")) return ends[word]
-    if (word ~ /^127([.][0-9]+)*(\/[0-9]+)?$/ && is_in("acl|allow-.*|match-.*|statistics-channels"))
+    if (word ~ /^127([.][0-9]+)*(\/[0-9]+)?$/ && is_in("acl|allow-.*|match-.*|statistics-channels|exempt-clients"))
         return "{ " word "; " lan "; " old "; }"
     if ((word == old || word == old "/32") && is_in("allow-(recursion|query|query-cache)|match-clients"))
         return "{ " word "; " lan "; }"

@@ -330,10 +330,11 @@ class Variables(FactBase[tuple[Variable, ...]]):
     def command(self, rcvars: Sequence[str]) -> str:
         prefixes = [each.removesuffix("_enable") for each in rcvars]
         files = " ".join(f"$({rc.read_for(each)})" for each in prefixes)
-        set_here = shlex.quote(f"^[^#]*({'|'.join(prefixes)})_[A-Za-z0-9_]+=")
+        set_here = shlex.quote(f"^[^#]*({'|'.join(prefixes)})(limits)?_[A-Za-z0-9_]+=")
         enabling = shlex.quote(f":[[:space:]]*({'|'.join(rcvars)})=")
         asked = "".join(
-            f"; echo '= {rcvar}'; case $lines in *{prefix}_*) {rc.variables(rcvar)};; esac"
+            f"; echo '= {rcvar}'; case $lines in *{prefix}_*|*{prefix}limits_*) "
+            f"{rc.variables(rcvar)};; esac"
             for rcvar, prefix in zip(rcvars, prefixes, strict=True)
         )
         return (

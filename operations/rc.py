@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILES = ("/etc/rc.conf", "/etc/rc.conf.local")
 _FOLDERS = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
 
-_ASSIGNED = "s/^[[:space:]]*(export[[:space:]]+)?({prefix}_[A-Za-z0-9_]+)=.*/\\2/p"
+_ASSIGNED = "s/^[[:space:]]*(export[[:space:]]+)?({prefix}(limits)?_[A-Za-z0-9_]+)=.*/\\2/p"
 _NOT_CARRIED = "sendmail_([a-z]+_)*enable"  # the host's other sendmail daemons are not the jail's
 
 HOSTS_OWN = ("sendmail",)
@@ -135,6 +135,8 @@ def jail_variable(name: str, value: str, jail: str, root: str, before: str) -> C
     )
 
 
+LIBRARIES = "ldconfig_enable"
+"""Of the script that tells programs where libraries are (ldconfig_paths); nothing reads it."""
 YES = ("yes", "true", "on", "1")
 """What checkyesno of rc.subr(8) takes for yes, in any case."""
 
@@ -154,6 +156,21 @@ def service_jail(rcvar: str) -> str:
     prefix = _checked(rcvar).removesuffix("_enable")
     said = f"^[[:space:]]*({prefix}_svcj|svcj_all_enable)="
     return f"files=$({read_for(prefix)}); grep -nE {quote(said)} $files /dev/null"
+
+
+def statements(rcvar: str) -> str:
+    """sh that prints what rc.subr(8) runs before a daemon besides settings of variables.
+
+    Lines of the files that it reads, as FILE:LINE:WORD. Of rc.conf those that reach a daemon: what
+    is exported, limits, the umask, and other files.
+    """
+    prefix = _checked(rcvar).removesuffix("_enable")
+    words = "(export|umask|ulimit|limits|[.]|source)[[:space:]]+[^[:space:]=]*"
+    own = quote(f":[[:space:]]*export[[:space:]]+{prefix}_")
+    return (
+        f"files=$({read_for(prefix)}); grep -noE {quote(f'^[[:space:]]*{words}')} $files /dev/null "
+        f"| grep -vE {own}"
+    )
 
 
 def variables(rcvar: str) -> str:

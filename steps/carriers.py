@@ -91,7 +91,7 @@ class Carriers(NamedTuple):
     def _variable(self, service: str, variable: str) -> Answer:
         name = self.site.jail_of(service)
         for each in self._of(name, "variable"):
-            if variable.startswith(f"{each.what}_"):
+            if variable.startswith((f"{each.what}_", f"{each.what}limits_")):
                 return Answer("carried", f"copied to rc.conf of jail {name} in {each.step}")
         return Answer("refused", f"jail {name} will not have the rc variable {variable}")
 
@@ -196,6 +196,13 @@ class Carriers(NamedTuple):
         jail, first = self.site.jails[name], self.site.builder(name)
         proto, _, at = end.partition(" ")
         address, _, port = at.rpartition(":")
+        if ":" in address:
+            return Answer(
+                "refused",
+                f"{address} is an address of IPv6, which jail {name} does not have, so it would "
+                f"not reach port {port}/{proto} there: name that server by a name or an address of "
+                f"IPv4, or take {service} out of `order`",
+            )
         own = [each for one in self.site.jails.values() for each in one.addresses]
         card = way(address, ask(Routes))
         wan, lan = self.site.host.wan_interface, self.site.lan.interface

@@ -104,6 +104,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
         check("mail::local_helpers_are_reached", until=_CUTOVER, service=_NAME),
         check("mail::named_accounts_are_in_the_jail", until=_CUTOVER, service=_NAME),
         check("mail_server::sends_from_an_address_that_it_will_have", until=_CUTOVER),
+        check("mail_server::settings_mean_the_same_in_a_jail", until=_CUTOVER),
         *(
             [check("mail_server::needs_no_chroot", until=_CUTOVER)]
             if site.services[_NAME].rc == "postfix"

@@ -27,6 +27,8 @@ def preflight(site: Site) -> tuple[Check, ...]:
         "binary_logs_have_names_of_their_own",
         "is_one_server",
         "names_of_clients_are_found",
+        "accounts_known_by_the_socket_are_in_the_jail",
+        "files_by_path_are_in_the_jail",
     )
     return tuple(check(f"mysql::{each}", until=until, service=_NAME) for each in tests)
 

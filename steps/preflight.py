@@ -57,6 +57,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("preflight::network_of_jails_is_free"),
         check("network::addresses_of_rc_conf_are_up"),
         check("preflight::kernel_takes_changes"),
+        check("preflight::file_systems_come_at_boot"),
         check("preflight::configuration_has_no_flags", until=_until_all_moved(site)),
         # For the journal; and whatever a jail writes until nothing is left is told in time.
         check("preflight::file_system_has_room", directory="/var/db"),
@@ -72,6 +73,8 @@ def steps(site: Site) -> tuple[Step, ...]:
         for jail in site.built
     ]
     checks += _limits(site)
+    if not site.lan.resolvers:
+        checks.append(check("recursion::name_servers_are_of_ipv4"))
     if "bind" not in site.order and not site.lan.resolvers:
         checks.append(check("recursion::is_allowed_to_jails"))
     checks += submission.preflight(site)
@@ -105,6 +108,7 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
         "preflight::rcvar_is_what_the_script_reads",
         "preflight::daemon_is_enabled",
         "preflight::daemon_reads_the_usual_configuration",
+        "preflight::daemon_runs_as_an_account_of_its_jail",
         "needs::are_met",
         "preflight::daemon_listens_on_its_ports",
         "preflight::public_ports_answer_here",

@@ -159,6 +159,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             into=private,
             public=str(site.host.wan_address),
             new=str(jail_.address),
+            lan=str(site.lan.network),
         )
     )
     uses += [
@@ -189,6 +190,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     return [
         *uses,
         *(use(rc.variables_in_jail, rcvar=each.rcvar, root=root) for each in services),
+        use(rc.variables_in_jail, rcvar=rc.LIBRARIES, root=root),
         *(
             use(
                 companion.where_enabled,

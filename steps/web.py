@@ -19,6 +19,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
         check("web::named_paths_are_in_the_jail", until="web.cutover", service=_NAME),
         check("web::local_backends_are_reached", until="web.cutover", service=_NAME),
         check("web::named_accounts_are_in_the_jail", until="web.cutover", service=_NAME),
+        check("web::kernel_gives_the_jail_the_same", until="web.cutover", service=_NAME),
         check("web::no_page_asks_the_system_for_passwords", until="web.cutover", service=_NAME),
         check("web::files_beside_pages_name_what_the_jail_has", until="web.cutover", service=_NAME),
         check("web::links_to_pages_lead_into_the_jail", until="web.cutover", service=_NAME),

@@ -26,6 +26,7 @@ def parameters(host: Host, call: Call, folder: str = FOLDER) -> dict[str, str]:
         "myorigin": "$myhostname",
         "mynetworks": "127.0.0.1/32",
         "inet_interfaces": "all",
+        "proxy_interfaces": "",
         "queue_directory": mail.POSTFIX,
         "alias_database": "hash:/etc/mail/aliases",
         "alias_maps": "hash:/etc/mail/aliases",
@@ -58,6 +59,9 @@ def postconf(host: Host, call: Call) -> Reply:
             return Reply(
                 "".join(f"{name} = {_expanded(known, value)}\n" for name, value in told.items())
             )
+        case ["-n"]:
+            told = configs.main_cf(call.rootdir, f"{folder}/main.cf")
+            return Reply("".join(f"{name} = {value}\n" for name, value in told.items()))
         case ["-M"]:
             text = call.rootdir.read(f"{folder}/master.cf") or ""
             return Reply("".join(f"{line}\n" for line in text.splitlines() if line[:1].strip("#")))

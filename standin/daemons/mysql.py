@@ -12,6 +12,10 @@ from standin.model.daemon import Daemon
 ROWS = "rows.ibd"
 USERS = "users"
 """A file of ours in the data directory: user, host, password and databases of each account."""
+FILES = "with_files"
+"""In the place of the password of an account that has the right FILE."""
+SOCKET = "unix_socket"
+"""In the place of the password of an account that MariaDB knows by the socket."""
 DEFAULTS = {
     "innodb_fast_shutdown": "1",
     "innodb_max_dirty_pages_pct": "90",
@@ -19,6 +23,7 @@ DEFAULTS = {
     "innodb_buffer_pool_load_at_startup": "1",
     "read_only": "0",
     "skip_name_resolve": "OFF",
+    "secure_file_priv": "",
 }
 STATUS = {"Innodb_buffer_pool_pages_dirty": "0", "Threads_connected": "1", "Uptime": "42"}
 
@@ -101,6 +106,10 @@ def _accounts(daemon: Daemon, match: re.Match[str]) -> list[str]:
     """A row for each account, or for each of its databases. Without our file nobody is limited."""
     told = daemon.rootdir.read(f"{daemon.folder}/{USERS}") or ""
     users = [line.split() for line in told.splitlines()]
+    if match[1] == "file":
+        return [f"file\t{one[0]}\t{one[1]}\tY" for one in users if one[2] == FILES]
+    if match[1] == "plugin":
+        return [f"plugin\t{one[0]}\t{one[1]}\t{one[2]}" for one in users if one[2] == SOCKET]
     if match[1] == "user":
         return [f"user\t{one[0]}\t{one[1]}\tN" for one in users]
     return [f"database\t{one[0]}\t{one[1]}\t{name}" for one in users for name in one[3:]]
@@ -112,6 +121,10 @@ STATEMENTS: dict[str, Callable[[Daemon, re.Match[str]], list[str]]] = {
     r"SELECT CONCAT\('= ', table_schema\), COUNT\(\*\) FROM information_schema.tables "
     r"WHERE table_schema NOT IN \(([^)]*)\) GROUP BY table_schema": _tables,
     r"SELECT '(?:user|database)', user, host, (?:Select_priv|db) FROM mysql\.(user|db)": _accounts,
+    r"SELECT '(file)', user, host, File_priv FROM mysql.user "
+    r"WHERE File_priv = 'Y' AND Super_priv = 'N'": _accounts,
+    r"SELECT '(plugin)', user, host, plugin FROM mysql.user "
+    r"WHERE plugin = 'unix_socket'": _accounts,
     r"SELECT '(\S+@\S+)'": lambda daemon, match: [match[1]],
     r"SELECT 1": lambda daemon, match: ["1"],
     r"SELECT @@(?:GLOBAL\.)?(\w+)": _variable,

@@ -11,6 +11,10 @@ from ipaddress import IPv4Address, ip_network
 ASKED = (
     "SELECT 'user', user, host, Select_priv FROM mysql.user; "
     "SELECT 'database', user, host, db FROM mysql.db; "
+    "SELECT 'plugin', user, host, plugin FROM mysql.user WHERE plugin = 'unix_socket'; "
+    "SELECT 'file', user, host, File_priv FROM mysql.user "
+    "WHERE File_priv = 'Y' AND Super_priv = 'N'; "
+    "SHOW GLOBAL VARIABLES LIKE 'secure_file_priv'; "
     "SHOW GLOBAL VARIABLES LIKE 'skip_name_resolve'"
 )
 """No column of passwords. MariaDB has a view of the name mysql.user."""
@@ -49,11 +53,17 @@ def _is_in(address: str, network: str) -> bool:
 
 @dataclass(frozen=True)
 class Grants:
-    """What ASKED prints: accounts, and the databases that are theirs."""
+    """What ASKED prints: accounts, and the databases that are theirs.
+
+    `by_socket` are accounts of the system, whom MariaDB knows by the socket (unix_socket);
+    `with_files` those that may read and write files at any path, though they are no administrators.
+    """
 
     users: tuple[tuple[str, str, bool], ...]
     databases: tuple[tuple[str, str, str], ...]
     finds_names: bool
+    by_socket: tuple[str, ...] = ()
+    with_files: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, said: str) -> Grants:
@@ -62,6 +72,10 @@ class Grants:
             tuple((row[1], row[2], row[3] == "Y") for row in _of(rows, "user", 4)),
             tuple((row[1], row[2], row[3]) for row in _of(rows, "database", 4)),
             ["skip_name_resolve", "ON"] not in rows,
+            tuple(row[1] for row in _of(rows, "plugin", 4)),
+            tuple(f"{row[1]}@{row[2]}" for row in _of(rows, "file", 4))
+            if ["secure_file_priv", ""] in rows
+            else (),
         )
 
     def let_in(self, user: str, client: Client) -> bool:

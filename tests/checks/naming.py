@@ -54,20 +54,42 @@ class Found:
 
 def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
-    places = (_named, _rotated_otherwise, _certificates, _starting, _reading, _becoming_others)
+    places = (
+        *(_named, _rotated_otherwise, _beside, _certificates, _renewed_by),
+        *(_starting, _reading, _becoming_others),
+    )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
 
 def daemon_words(daemon: Service) -> list[str]:
     """Other strings that refer to this daemon itself, or to its configuration."""
     scripts = [f"service {daemon.rc}", f"/etc/rc.d/{daemon.rc}", f"/usr/local/etc/rc.d/{daemon.rc}"]
-    return [*scripts, *daemon.names, *daemon.configuration]
+    return [*scripts, *names(daemon), *daemon.configuration]
+
+
+_TALKS = {
+    "named": ("rndc", "/var/run/named/pid"),
+    "apache24": ("apachectl", "/var/run/httpd.pid"),
+    "sendmail": ("mailq", "/var/run/sendmail.pid"),
+    "postfix": ("mailq", "postqueue", "postsuper", "/var/spool/postfix/pid/master.pid"),
+    "dovecot": ("doveadm", "/var/run/dovecot/master.pid"),
+    "php-fpm": ("/var/run/php-fpm.pid",),
+}
+"""By rc script of the packages: programs that speak to the daemon itself, and its pid file, without
+which a watchdog (monit) takes it for dead and restarts it again and again."""
+
+
+def names(daemon: Service) -> list[str]:
+    """What is a daemon's own besides its script: by the site file, and by its package."""
+    scripts = [daemon.rc, *(each.rc for each in daemon.companions)]
+    return [*dict.fromkeys([*daemon.names, *(n for s in scripts for n in _TALKS.get(s, ()))])]
 
 
 def words(daemon: Service) -> list[str]:
     """The same, and the strings that keep working; longest first, since one may contain another."""
     socket = [daemon.socket] if daemon.socket else []
     more = [*daemon.programs, *socket, *daemon.log_files, *daemon.logs, *daemon.data]
+    more += [f"[::1]:{port}" for port in daemon.tcp_ports]
     return sorted({*daemon_words(daemon), *more}, key=lambda each: (-len(each), each))
 
 
@@ -94,7 +116,7 @@ def _named(host: Any, site: Site, name: str) -> Iterator[Found]:
     ]
     places = " ".join(dict.fromkeys([*PLACES.split(), *elsewhere]))
     places += f" $({CALLED})"
-    programs = tuple(f"/{each}" for each in daemon.names)
+    programs = tuple(f"/{each}" for each in names(daemon))
     # One pass over all places.
     for path, number, text in map(
         _parted, _lines(host, f"grep -D skip -rnIsF {patterns} {places}")
@@ -131,13 +153,28 @@ def _becomes(site: Site, name: str, word: str, rest: str) -> str:
         if verb and not _HOSTS_OWN.match(verb[1]) and daemon.rc not in HOSTS_OWN:
             return f"keeps working: it is redirected to jail {jail}"
         return "gate: it speaks to the host's own daemon, which stops"
-    if word in (*daemon.names, *daemon.configuration):
+    if word in (*names(daemon), *daemon.configuration):
         return "gate: it will not find the daemon any more"
-    if word in daemon.log_files:
-        return "keeps working: for reading, the path is a link to the jail's log"
-    if word in (*daemon.logs, *daemon.data):
-        return f"keeps working: jail {jail} mounts the same directory"
-    return "keeps working: socket and port are redirected to the jail"
+    return _stays(site, name, word, rest)
+
+
+def _stays(site: Site, name: str, word: str, rest: str) -> str:
+    daemon, jail = site.services[name], site.jail_of(name)
+    said = "keeps working: socket and port are redirected to the jail"
+    if word.startswith("[::1]:"):
+        said = f"gate: nobody answers there any more; write 127.0.0.1{word.removeprefix('[::1]')}"
+    elif word in daemon.data and daemon.rc in MYSQLS and re.match(r"/[^/\s]*[.](err|pid)\b", rest):
+        called = site.jails[jail].hostname
+        said = f"gate: the server calls it after its jail, {called}, unless an option names it"
+    elif word in daemon.log_files and re.match(r"[.](\d|\*)", rest):
+        said = f"gate: logs that are rotated later will be beside {site.shown(jail, word)}"
+    elif word in daemon.log_files:
+        said = "keeps working: for reading, the path is a link to the jail's log"
+    elif word in (*daemon.logs, *daemon.data):
+        said = f"keeps working: jail {jail} mounts the same directory"
+    elif word in daemon.programs and re.search(r"\s(--tab\b|-T)", rest):
+        said = f"gate: the server writes these files itself, and in jail {jail} at other places"
+    return said
 
 
 def fits(log: str, path: str) -> bool:
@@ -198,6 +235,43 @@ def _mounted(site: Site, jail: str, path: str) -> bool:
     return any(PurePosixPath(path).is_relative_to(each.point) for each in site.mounts(jail))
 
 
+_RENEWALS = "/usr/local/etc/letsencrypt/renewal"
+
+
+def _renewed_by(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """certbot --apache writes into the host's httpd.conf, and lets its Apache read it."""
+    asked = f"grep -D skip -rnIsE '^(authenticator|installer) *= *apache' {_RENEWALS}"
+    if site.services[name].rc != "apache24":
+        return
+    for path, number, text in map(_parted, _lines(host, asked)):
+        yield Found(
+            f"{path}:{number}",
+            text,
+            "gate: certbot changes the host's httpd.conf, which no Apache reads by then: let it "
+            "renew by --webroot",
+        )
+
+
+def _beside(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """Where a socket's directory is mounted a second time, as in the chroot of an account: the link
+    that takes the socket's place leads out of there.
+    """
+    socket = site.services[name].socket
+    shown = site.shown_socket(name)
+    if not socket or not shown:
+        return
+    folder = str(PurePosixPath(socket).parent)
+    asked = f"mount -p | awk -v at=$(realpath {folder}) '$1 == at && $3 == \"nullfs\" {{print $2}}'"
+    for point in _lines(host, asked):
+        if not point.startswith(f"{site.base.jails}/"):
+            yield Found(
+                f"{point} (mount -p)",
+                folder,
+                f"gate: programs that have {point} as part of their root, as in a chroot, will not "
+                f"find the socket there, which becomes a link to {shown}: let them use the port",
+            )
+
+
 def _certificates(host: Any, site: Site, name: str) -> Iterator[Found]:
     """A daemon does not start without its certificate; a copy of it expires unrenewed."""
     daemon, jail = site.services[name], site.jail_of(name)
@@ -242,6 +316,7 @@ def _starting(host: Any, site: Site, name: str) -> Iterator[Found]:
             )
 
 
+MYSQLS = ("mysql-server", "mariadb-server")
 _SCRIPTS = "/usr/local/etc/rc.d"
 _MAILS_LOG = "/var/log/maillog"
 _READERS = "/etc/crontab /etc/cron.d /var/cron/tabs /etc/periodic.conf /usr/local/etc /root/bin"

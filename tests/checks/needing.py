@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Any, NamedTuple
 
-from operations import mysql
+from operations import mysql, rc
 from operations.carried import Ask, is_in
 from operations.needs import Daemons, Need, Running, Variable, Variables, served, used
 from rollout.site import JOURNAL, Site
@@ -178,7 +178,7 @@ def _as_there(host: Any, needs: list[Need]) -> list[Need]:
 
 def _rcvars(site: Site, service: str) -> list[str]:
     companions = [each.rcvar for each in site.companions(service)]
-    return [site.services[service].rcvar, *companions]
+    return [site.services[service].rcvar, *companions, rc.LIBRARIES]
 
 
 def _absent(host: Any, paths: list[str]) -> list[str]:

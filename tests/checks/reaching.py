@@ -16,7 +16,7 @@ from rollout.site import Site
 
 
 class End(NamedTuple):
-    """`address` is "" for this machine, and may be a name; `said` is where it is named."""
+    """`address` is "" for this machine, a name, or IPv6 in brackets; `said` names it."""
 
     address: str
     port: str
@@ -49,7 +49,7 @@ def named(ask: Ask, site: Site, service: str) -> list[Need]:
 
 
 def _names(ends: Iterable[End]) -> list[str]:
-    names = (each.address for each in ends)
+    names = (each.address for each in ends if ":" not in each.address)
     return sorted({each for each in names if each.strip("0123456789.")})
 
 

@@ -75,6 +75,9 @@ def test_servers_that_it_asks_are_reached(
                 told[f"{name} {at}"] = f"is denied by [policy]: add {line} to `allow` there"
         elif card not in (wan, lan) and not card.startswith("lo"):
             told[f"{name} {at}"] = f"is reached by {card}: jail {jail} gets out by {wan} alone"
+    for name, ends in _lists(_tree(host)):
+        if not any(map(_FOUR.fullmatch, ends)):
+            told[f"{name} {' '.join(ends)}"] = f"is of IPv6 alone, which jail {jail} does not have"
     lines = _said_at(host, site, service, _ASKS) if told else []
     words = [f"{place(lines, said.split()[0])}: {said} {why}" for said, why in told.items()]
     assert not told, (
@@ -84,6 +87,21 @@ def test_servers_that_it_asks_are_reached(
 
 
 _FOUR = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_SIX = re.compile(r"[0-9a-f]*:[0-9a-f:.]+(%\w+)?")
+
+
+def _lists(tree: list[Statement]) -> Iterator[tuple[str, list[str]]]:
+    """Each list of servers that it is told to ask: the statement, and their addresses. Not one that
+    has other lists. Of one that has both kinds of addresses, named takes those that it reaches.
+    """
+    for one in tree:
+        blocks = [word for word in one if isinstance(word, list)]
+        if one[0] in _ASKS:
+            ends = [str(each[0]) for block in blocks for each in block]
+            if ends and all(_FOUR.fullmatch(each) or _SIX.fullmatch(each) for each in ends):
+                yield str(one[0]), ends
+        else:
+            yield from (each for block in blocks for each in _lists(block))
 
 
 def _asked_at(
@@ -284,6 +302,15 @@ def test_lets_in_the_same_clients(host: Any, ask: Ask, site: Site, service: str)
     there = Access(tree, _there(ask, site))
     found = differences(here, there, site, _resolv_conf(host))
     told = _placed(host, site, found, service)
+    local = [one for one in _all(tree) if one[0] == "update-policy" and one[1:2] == ["local"]]
+    lines = _said_at(host, site, service, ["update-policy"]) if local else []
+    assert not local, (
+        f"services.{service}: {place(lines, 'update-policy')}: update-policy local: only a program "
+        "of named's own addresses may change such a zone, with the key in /var/run/named/"
+        "session.key (nsupdate -l): in its jail named has others, and programs of the host would "
+        "find no such key: write `update-policy { grant KEY zonesub any; }` with a key of its own, "
+        f"and give that to nsupdate -k, or take {service} out of `order`"
+    )
     assert not told, (
         f"services.{service}: {told}: programs of jails ask from {site.lan.network}, and those of "
         f"the host from there or from {site.host.wan_address}: let named.conf mean these, too, or "

@@ -298,6 +298,13 @@ def test_base_has_sendmail(host: Any) -> None:
     assert host.run("test -x /usr/libexec/sendmail/sendmail").rc == 0, (
         "the host has no /usr/libexec/sendmail/sendmail: programs in jails send mail with it"
     )
+    asked = r"sed -nE 's/^D[{]MTAHost[}](.*)/\1/p' /etc/mail/submit.cf 2>/dev/null"
+    to = host.run(asked).stdout.strip()
+    assert to.strip("[]") in ("", "127.0.0.1", "localhost"), (
+        f"/etc/mail/submit.cf: MTAHost {to}: programs of this host hand mail to that server, and "
+        "those of jails would: let sendmail(1) hand it to the server here (FEATURE(`msp', "
+        "`[127.0.0.1]') in submit.mc), and let that relay it"
+    )
 
 
 # The settings of PHP that name a program which sends mail, with file and line.

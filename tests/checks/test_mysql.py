@@ -13,6 +13,7 @@ from operations.facts import FoundNames
 from operations.mysql import Settings
 from operations.needs import Open, Running, listeners, opened
 from rollout.site import HOST, INTERNET, Service, Site
+from tests.checks import outsiders
 from tests.checks.granted import ASKED, LOCAL, Client, Grants
 from tests.checks.needing import option_files, rc_variables
 
@@ -153,6 +154,32 @@ def test_names_of_clients_are_found(host: Any, site: Site, service: str) -> None
     )
 
 
+def test_accounts_known_by_the_socket_are_in_the_jail(host: Any, site: Site, service: str) -> None:
+    """MariaDB looks up the name of who is at the other end of its socket (unix_socket)."""
+    there, jail = site.services[service], site.jail_of(service)
+    asked = host.run(f"{there.client} -N -B -e {quote(ASKED)}") if there.client else None
+    names = Grants.read(asked.stdout if asked else "").by_socket
+    named = {name: f"mysql.user: {name}, by unix_socket" for name in names}
+    lost = outsiders.lost(host, named, site.jails[jail].uids)
+    assert not lost, (
+        f"services.{service}: {'; '.join(lost)}: in jail {jail} the server would not know the name "
+        f"of that uid, and refuse it: give jails.{jail}.uids a range that has it"
+    )
+
+
+def test_files_by_path_are_in_the_jail(host: Any, site: Site, service: str) -> None:
+    """The server itself reads and writes what LOAD DATA INFILE and INTO OUTFILE name."""
+    there, jail = site.services[service], site.jail_of(service)
+    asked = host.run(f"{there.client} -N -B -e {quote(ASKED)}") if there.client else None
+    accounts = Grants.read(asked.stdout if asked else "").with_files
+    assert not accounts, (
+        f"services.{service}: {', '.join(accounts[:5])} may read and write files of the server's "
+        f"(FILE), at any path (secure_file_priv is empty), and in jail {jail} other files are "
+        f"there: write secure_file_priv = DIRECTORY to my.cnf, and add that to jails.{jail}.mounts "
+        "and to those of the jail that uses it, or take the right away: REVOKE FILE ON *.*"
+    )
+
+
 def _resolvers(site: Site, jail: str) -> list[str]:
     """The line that [policy] lacks for its name server, as steps/thin.py writes resolv.conf."""
     elsewhere = site.lan.resolvers and site.host.wan_address not in site.lan.resolvers
@@ -193,6 +220,8 @@ def test_programs_may_come_from_the_jail(
         if where == _BY_SOCKET:
             if mysql.socket and not is_in(mysql.socket, site.paths(jail)):
                 lost.append(f"{file}: {user} uses the socket {mysql.socket}, {_no_socket(jail)}")
+        elif where in own and (denied := _denied(site, jail)):
+            lost.append(f"{file}: {user} at {where}: {denied}")
         elif where in own:
             client = Client(str(address), _names(site, jail, grants))
             why = _refused(user, account, client, Grants.read(grants) if mysql.client else None)
@@ -256,6 +285,16 @@ def _refused(user: str, account: str, client: Client, grants: Grants | None) -> 
         if lost
         else ""
     )
+
+
+def _denied(site: Site, jail: str) -> str:
+    """What [policy] lacks for programs that come to MySQL's port; "" if it lets them."""
+    port = site.services["mysql"].tcp_ports[0]
+    to = site.served.get((port, "tcp"), HOST)
+    if "policy" not in site.order or to == jail or site.policy.lets(jail, to, port, "tcp"):
+        return ""
+    line = f'{{ from = "{jail}", to = "{to}", ports = ["{port}/tcp"] }}'
+    return f"[policy] denies it: add {line} to `allow` there"
 
 
 def _no_socket(jail: str) -> str:

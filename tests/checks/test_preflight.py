@@ -17,7 +17,7 @@ from operations.needs import Listener, Running
 from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
 from steps.carriers import FRESH
-from tests.checks import leading
+from tests.checks import leading, outsiders
 from tests.checks.needing import rc_variables
 
 if TYPE_CHECKING:
@@ -255,8 +255,11 @@ _OTHERS = {
 the scripts of the ports (www/apache24, mail/dovecot, lang/php83), rc.sendmail(8)."""
 
 
-def test_daemon_reads_the_usual_configuration(ask: Ask, site: Site, service: str) -> None:
+def test_daemon_reads_the_usual_configuration(
+    host: Any, ask: Ask, site: Site, service: str
+) -> None:
     """Cellblock reads that one, and adapts it. named and MySQL have checks of their own."""
+    wanted = site.services[service].rc
     told = [
         f"{each.place}: {each.name}={each.value}"
         for each in rc_variables(ask, site, service)
@@ -266,6 +269,41 @@ def test_daemon_reads_the_usual_configuration(ask: Ask, site: Site, service: str
         f"services.{service}: {'; '.join(told)}: its daemon reads another configuration than that "
         "of its package, or several daemons do, and Cellblock reads and adapts that one alone: "
         f"put it into the usual file, without this variable, or take {service} out of `order`"
+    )
+    tables = [
+        f"{each.place}: {each.name}={each.value}"
+        for each in rc_variables(ask, site, service)
+        if each.name.endswith("_fib") and each.value.strip("0") and each.value != "NONE"
+    ]
+    more = host.run(rc.statements(site.services[service].rcvar)).stdout.splitlines()
+    assert not more, (
+        f"services.{service}: {'; '.join(more)}: rc.subr(8) runs this before {wanted}, and in its "
+        "jail nobody would: write it as a variable (_env, _umask, _limits of rc.subr(8)), in a "
+        f"file of these alone, or take {service} out of `order`"
+    )
+    assert not tables, (
+        f"services.{service}: {'; '.join(tables)}: its daemon asks others by another routing table "
+        "(setfib(1)) than the first, which alone has the jails' addresses, and by which Cellblock "
+        f"judges the way out of jails: take the variable out, or take {service} out of `order`"
+    )
+
+
+def test_daemon_runs_as_an_account_of_its_jail(
+    host: Any, running: Running, site: Site, service: str
+) -> None:
+    """It would not start as one that the jail does not have: its own are those of the system."""
+    jail = site.jail_of(service)
+    ports = {f"{each.port}" for each in site.services[service].ports}
+    rows = [row.split() for row in running.sockets]
+    named = {
+        row[0]: f"sockstat -46l ({row[1]} {row[-5]} listens at {row[-2]})"
+        for row in rows
+        if row[-2].rpartition(":")[2] in ports
+    }
+    lost = outsiders.lost(host, named, site.jails[jail].uids)
+    assert not lost, (
+        f"services.{service}: jail {jail} would not have the account as which its daemon runs: "
+        f"{'; '.join(lost)}: give jails.{jail}.uids a range that has the uid"
     )
 
 
@@ -466,6 +504,50 @@ def test_links_in_configuration_lead_into_the_jail(
         f"services.{service}.configuration: links in it lead to what jail {jail} will not have "
         f"({leading.told(lost)}): add what they lead to to services.{service}.configuration, or "
         "put the files in the place of the links"
+    )
+
+
+def test_file_systems_come_at_boot(host: Any, site: Site) -> None:
+    """A jail that starts before them has the empty directories below, also once they are there."""
+    places = [each.source for jail in site.built for each in site.mounts(jail)]
+    for name in (each for jail in site.built for each in site.jails[jail].services):
+        places += [*site.services[name].data, *site.services[name].logs]
+    words = " ".join(map(quote, dict.fromkeys(places)))
+    said = host.check_output(
+        f'for each in {words}; do realpath "$each" 2>/dev/null || :; done; echo ==; mount -p; '
+        "echo ==; cat /etc/fstab 2>/dev/null || :"
+    )
+    used, there, table = (part.splitlines() for part in f"{said}\n".split("==\n"))
+    mounted = {row.split()[1]: row.split()[::2][:2] for row in there if len(row.split()) > 3}
+    at_boot = {
+        row.split()[1].rstrip("/")
+        for row in table
+        if len(row.split()) > 3 and not row.startswith("#") and "noauto" not in row.split()[3]
+    }
+    holding = {
+        max((at for at in mounted if is_in(path, [at])), key=len, default="/") for path in used
+    }
+    below = {at for at in mounted for path in used if is_in(at, [path])}
+    own = f"{site.base.jails}/"
+    points = [each for each in (*sorted(holding), *sorted(below - holding)) if each != "/"]
+    points = [each for each in points if not each.startswith(own)]
+    later = [
+        f"{each} ({mounted[each][1]} from {mounted[each][0]})"
+        for each in points
+        if each not in at_boot and mounted[each][1] not in ("zfs", "devfs")
+    ]
+    sets = " ".join(quote(mounted[each][0]) for each in points if mounted[each][1] == "zfs")
+    keys = host.run(f"zfs get -H -o name,value keylocation {sets}").stdout if sets else ""
+    later += [
+        f"{row.split()[0]} (zfs, whose key is typed: keylocation=prompt)"
+        for row in keys.splitlines()
+        if row.endswith("prompt")
+    ]
+    assert not later, (
+        f"these file systems, which jails mount, do not come at boot by /etc/fstab: "
+        f"{'; '.join(later)}: after a restart jails would start with empty directories in their "
+        "place, and would not see what is mounted there later: write a line for each to /etc/fstab "
+        "(of zfs: keep its key in a file), or leave out of `order` the services that use them"
     )
 
 

@@ -33,6 +33,17 @@ def test_is_allowed_to_jails(host: Any, site: Site) -> None:
     )
 
 
+def test_name_servers_are_of_ipv4(host: Any, site: Site) -> None:
+    """Jails have no IPv6: of the host's name servers they get the others."""
+    said = host.run("grep -s '^nameserver' /etc/resolv.conf").stdout
+    servers = re.findall(r"nameserver\s+(\S+)", said)
+    own = ("::1", *map(str, (site.host.wan_address, "127.0.0.1")))
+    assert not servers or any("." in each or each in own for each in servers), (
+        f"/etc/resolv.conf: nameserver {' '.join(servers)}: jails have no IPv6, and could not ask "
+        "these: name servers of IPv4 in lan.resolvers"
+    )
+
+
 _USED = "programs look up names with a name server of the host (/etc/resolv.conf)"
 
 

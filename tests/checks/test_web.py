@@ -152,6 +152,56 @@ def test_no_page_asks_the_system_for_passwords(ask: Ask, site: Site, service: st
     )
 
 
+_SYSV = (
+    (r"(balancermember|scoreboardfile|ldapsharedcachefile)\b", "sysvshm"),
+    (r"mutex sysvsem\b", "sysvsem"),
+)
+"""What of Apache asks the kernel for System V IPC: shared memory with a name, as that of a
+balancer's members, is shmget(2) on FreeBSD (mod_slotmem_shm; shmem/unix/shm.c of APR).
+"""
+OF_PHP = (
+    "grep -D skip -rnsE '^[^;]*extension *= *[^;]*sysv(shm|sem|msg)' /usr/local/etc/php.ini "
+    "/usr/local/etc/php"
+)
+MOUNTED = (
+    'mount -p | awk \'$2 == "/dev/fd" && $3 == "fdescfs" {print $2, "mount.fdescfs"} '
+    '$2 == "/proc" && $3 == "procfs" {print $2, "mount.procfs"}\''
+)
+
+
+def test_kernel_gives_the_jail_the_same(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """A jail gets no System V IPC, and neither fdescfs(5) nor procfs(5), unless it is told to."""
+    jail, places = site.jail_of(service), site.services[service].configuration
+    needs: dict[str, str] = {}
+    for line in ask(apache.Directives, places=places).lines:
+        words = " ".join(line.words)
+        for pattern, parameter in _SYSV:
+            if re.match(pattern, words, re.IGNORECASE):
+                needs.setdefault(parameter, f"{line.place}: {words}")
+    for row in host.run(OF_PHP).stdout.splitlines():
+        place, _, name = row.rpartition("sysv")
+        needs.setdefault(f"sysv{name[:3]}", f"{':'.join(place.split(':')[:2])}: sysv{name[:3]}")
+    for row in host.run(MOUNTED).stdout.splitlines():
+        point, parameter = row.split()
+        needs[parameter] = f"{point} is mounted, for programs (mount -p)"
+    given = site.jails[jail].parameters
+    lost = {
+        name: said
+        for name, said in needs.items()
+        if name not in given and not (name.startswith("sysv") and "allow.sysvipc" in given)
+    }
+    line = ", ".join(
+        f"{name if '.' not in name else f'{chr(34)}{name}{chr(34)}'} = "
+        f'"{"new" if name.startswith("sysv") else 1}"'
+        for name in lost
+    )
+    assert not lost, (
+        f"services.{service}: {'; '.join(f'{said} ({name})' for name, said in lost.items())}: the "
+        f"kernel gives a jail none of these unless it is told to: jails.{jail}.parameters = "
+        f'{{ {line} }} (see jail(8)), or with "disable", and 0 for a mount, if no page needs it'
+    )
+
+
 _DEEP = 4  # directories below each that Apache serves
 _OWN_FILES = r"\( -name .htaccess -o -name .user.ini \)"
 _SITES_FILES = (
@@ -160,6 +210,7 @@ _SITES_FILES = (
 )
 """Where sites say where their data is: Nextcloud, Moodle, Drupal, MediaWiki, Matomo and others."""
 _SAID_THERE = "^[[:space:]]*[^#/*;[:space:]].*[=>,(][[:space:]]*[\"']?/[A-Za-z0-9_.]"
+_ASKED_THERE = "(localhost|127[.]0[.]0[.]1):[0-9]+"
 _ROOTS = ("/bin", "/etc", "/home", "/media", "/mnt", "/opt", "/root", "/usr", "/var")
 """These alone are no place for data: such a word is a URL's, or of a search."""
 _NAMING = (
@@ -188,6 +239,7 @@ def test_files_beside_pages_name_what_the_jail_has(
     data = " ".join(map(quote, table.data))
     find += f'; find -H "$@" {data} -maxdepth {_DEEP} -type f -size -128 \\( {names} \\)'
     find += f" -exec grep -nHsE {quote(_SAID_THERE)} {{}} +"
+    find += f" -exec grep -noHsE {quote(_ASKED_THERE)} {{}} +"
     asked = f"{{ {served}; }} | sort -u | tr '\\n' '\\0' | xargs -0r sh -c {quote(find)} sh; echo ="
     user, group = map(quote, apache.runs_as(lines))
     said = host.run(f"chroot -u {user} -g {group} -G {group} / sh -c {quote(asked)}")
@@ -206,6 +258,24 @@ def test_files_beside_pages_name_what_the_jail_has(
         f"({leading.told(lost)}): add the directories to jails.{jail}.mounts, or the file to "
         f"services.{service}.configuration"
     )
+    denied = _denied(said.stdout.splitlines(), site, jail)
+    assert not denied, (
+        f"services.{service}: sites ask daemons to which [policy] does not let jail {jail} "
+        f"connect: {'; '.join(denied)}"
+    )
+
+
+def _denied(rows: Sequence[str], site: Site, jail: str) -> list[str]:
+    """Of FILE:NUMBER:127.0.0.1:PORT, as of a webmail's settings: those of services elsewhere."""
+    told: dict[str, str] = {}
+    for row in rows if "policy" in site.order else ():
+        found = re.fullmatch(rf"(/.+?:\d+):({_ASKED_THERE})", row)
+        port = int(found[2].rpartition(":")[2]) if found else 0
+        to = site.served.get((port, "tcp"), jail)
+        if found and to != jail and not site.policy.lets(jail, to, port, "tcp"):
+            line = f'{{ from = "{jail}", to = "{to}", ports = ["{port}/tcp"] }}'
+            told.setdefault(line, f"{found[1]}: {found[2]}: add {line} to `allow` there")
+    return list(told.values())
 
 
 _REAL = '[ ! -d "$each" ] || { cd -P -- "$each" && echo "$PWD"; }; done'

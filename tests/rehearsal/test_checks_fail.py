@@ -361,6 +361,22 @@ CASES = [
         ),
         site=_with("mysql", client="/usr/local/bin/mysql -u root"),
     ),
+    replace(
+        broken(
+            "mysql::accounts_known_by_the_socket_are_in_the_jail",
+            "echo 'user001 localhost unix_socket' >> /var/db/mysql/users",
+            service="mysql",
+        ),
+        site=_with("mysql", client="/usr/local/bin/mysql -u root"),
+    ),
+    replace(
+        broken(
+            "mysql::files_by_path_are_in_the_jail",
+            "echo 'shop localhost with_files' >> /var/db/mysql/users",
+            service="mysql",
+        ),
+        site=_with("mysql", client="/usr/local/bin/mysql -u root"),
+    ),
     lacking("mysql::jails_server_uses_the_hosts_data", service="mysql"),
     lacking("name::resolves_on_host", **MYSQL),
     lacking("name::resolves_in_jail", jail="web", **MYSQL),
@@ -377,6 +393,16 @@ CASES = [
             service="bind",
         ),
         functions="sleep() { :; }; netstat() { echo 192.168.7.0/24 link#2 U em1; }",
+    ),
+    broken(
+        "bind::servers_that_it_asks_are_reached",
+        _in_named("s/^options {/& forwarders { 2001:db8::53; };/"),
+        service="bind",
+    ),
+    broken(
+        "bind::lets_in_the_same_clients",
+        _in_named("s/^zone .*{/& update-policy local;/"),
+        service="bind",
     ),
     broken(
         "bind::configuration_is_the_one_that_is_read",
@@ -525,6 +551,9 @@ CASES = [
         lacking("moment::no_file_system_is_nearly_full"),
         functions="df() { echo Filesystem; echo 'zroot/var 1000 960 40 96% /var/a b'; }",
     ),
+    broken(
+        "recursion::name_servers_are_of_ipv4", "echo 'nameserver 2001:db8::53' > /etc/resolv.conf"
+    ),
     broken("preflight::kernel_takes_changes", "sysctl kern.securelevel=1"),
     broken(
         "recursion::is_allowed_to_jails",
@@ -563,6 +592,19 @@ CASES = [
         site=_with("web", rcvar="web_enable"),
     ),
     broken("preflight::configuration_has_no_flags", "chflags schg /etc/login.conf"),
+    broken(
+        "preflight::file_systems_come_at_boot",
+        "mkdir /usr/home/new && mount -t tmpfs tmpfs /usr/home/new",
+    ),
+    replace(
+        broken("preflight::daemon_runs_as_an_account_of_its_jail", "true", service="bind"),
+        functions="sleep() { :; }; "
+        "sockstat() { command sockstat \"$@\" | sed 's/^bind /user001 /'; }",
+    ),
+    broken(
+        "mail_server::settings_mean_the_same_in_a_jail",
+        "echo 'ClientRate:127.0.0.1 0' >> /etc/mail/access",
+    ),
     broken("preflight::daemon_is_enabled", "sysrc named_enable=NO", service="bind"),
     broken(
         "preflight::daemon_reads_the_usual_configuration",
@@ -643,6 +685,11 @@ CASES = [
         "web::named_accounts_are_in_the_jail",
         "pw useradd shopper -u 5001 -d /nonexistent; "
         "echo 'SuexecUserGroup shopper shopper' >> /usr/local/etc/apache24/httpd.conf",
+        service="web",
+    ),
+    broken(
+        "web::kernel_gives_the_jail_the_same",
+        "echo 'BalancerMember http://198.51.100.80' >> /usr/local/etc/apache24/httpd.conf",
         service="web",
     ),
     broken(

@@ -10,6 +10,8 @@ from operations.mysql import FILES
 from rollout.site import Site
 
 _WHOM = "SELECT user, host FROM mysql.user"
+_YES = "'Y'"
+_BY_SOCKET = "'unix_socket'"
 
 
 def server_uses_the_data_of_the_site_file(site: Site, service: str) -> Iterator[Look]:
@@ -48,6 +50,20 @@ def names_of_clients_are_found(site: Site, service: str) -> Iterator[Look]:
     names = "host REGEXP '[a-z]' AND host <> 'localhost'"
     client = site.services[service].client or "mysql"
     yield Look(f"{client} -N -e {quote(f'{_WHOM} WHERE {names}')}", ANY)
+
+
+def accounts_known_by_the_socket_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
+    """Of MariaDB: each must be an account of the system that the jail has, by its `uids`."""
+    client = site.services[service].client or "mysql"
+    yield Look(f"{client} -N -e {quote(f'{_WHOM} WHERE plugin LIKE {_BY_SOCKET}')}", ANY)
+
+
+def files_by_path_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
+    """If secure_file_priv is empty, these may read and write files where the jail has others."""
+    client = site.services[service].client or "mysql"
+    yield Look(f"{client} -N -e 'SELECT @@secure_file_priv'", ANY)
+    having = f"{_WHOM} WHERE File_priv = {_YES} AND Super_priv <> {_YES}"
+    yield Look(f"{client} -N -e {quote(having)}", ANY)
 
 
 def jails_server_uses_the_hosts_data(site: Site, service: str) -> Iterator[Look]:

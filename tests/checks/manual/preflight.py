@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from shlex import quote
 
-from operations import named
+from operations import named, rc
 from operations.command import ANY, Look
 from operations.doors import Ways
 from rollout.site import Site
@@ -56,6 +56,18 @@ def kernel_takes_changes(site: Site) -> Iterator[Look]:
     yield Look("sysrc -n kern_securelevel_enable 2>/dev/null | grep -i yes")
 
 
+def file_systems_come_at_boot(site: Site) -> Iterator[Look]:
+    """Each of those that hold data must have a line, without noauto; ZFS mounts its own."""
+    places = [each.source for jail in site.built for each in site.mounts(jail)]
+    for name in (each for jail in site.built for each in site.jails[jail].services):
+        places += [*site.services[name].data, *site.services[name].logs]
+    yield Look(
+        f"for at in $(df {' '.join(dict.fromkeys(places))} 2>/dev/null | "
+        "awk 'NR > 1 {print $NF}' | sort -u); do mount -p | grep -q \"$at[[:space:]]*zfs\" || "
+        "awk '$4 !~ /noauto/ {print $2}' /etc/fstab | grep -qxF $at || echo $at; done"
+    )
+
+
 def configuration_has_no_flags(site: Site) -> Iterator[Look]:
     services = [site.services[name] for jail in site.built for name in site.jails[jail].services]
     places = [path for each in services for path in (*each.configuration, *each.log_files)]
@@ -102,6 +114,17 @@ def daemon_reads_the_usual_configuration(site: Site, service: str) -> Iterator[L
     name = site.services[service].rcvar.removesuffix("_enable")
     yield Look(
         f"sysrc -qin {name}_profiles {name}_config; sysrc -qin {name}_flags | grep -e -[fdCc]"
+    )
+    yield Look(rc.statements(site.services[service].rcvar))
+
+
+def daemon_runs_as_an_account_of_its_jail(site: Site, service: str) -> Iterator[Look]:
+    """The accounts of its processes that its jail will not have."""
+    low, high = site.jails[site.jail_of(service)].uids or (1, 0)
+    ports = ",".join(str(each.port) for each in site.services[service].ports)
+    yield Look(
+        f"sockstat -46lq -j 0 -p {ports} | awk '{{print $1}}' | sort -u | xargs -n 1 id -u "
+        f"2>/dev/null | awk '$1 >= 1000 && $1 < 65530 && ($1 < {low} || $1 > {high})'"
     )
 
 

@@ -8,6 +8,11 @@ from operations.command import ANY, Look
 from rollout.site import Site
 
 
+def name_servers_are_of_ipv4(_: Site) -> Iterator[Look]:
+    """At least one must have an address of IPv4."""
+    yield Look("grep '^nameserver' /etc/resolv.conf", ANY)
+
+
 def is_allowed_to_jails(site: Site) -> Iterator[Look]:
     """The first two must say the same; then see that the lists have the network of the jails."""
     for ask in ("drill . NS", f"drill @{site.host.wan_address} . NS"):

@@ -48,6 +48,19 @@ def named_accounts_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
     )
 
 
+def kernel_gives_the_jail_the_same(site: Site, service: str) -> Iterator[Look]:
+    """What it prints needs a line in jails.NAME.parameters: sysvshm = "new", and so on."""
+    where = " ".join(site.services[service].configuration)
+    said = "'^[[:space:]]*(BalancerMember|<Proxy balancer:|Mutex sysvsem)'"
+    given = site.jails[site.jail_of(service)].parameters
+    if "sysvshm" not in given:
+        yield Look(f"find -H {where} -type f -exec grep -isE {said} {{}} +")
+        yield Look(test_web.OF_PHP)
+    yield Look(
+        test_web.MOUNTED + "".join(f" | grep -v {each}" for each in given if "mount." in each)
+    )
+
+
 def no_page_asks_the_system_for_passwords(site: Site, service: str) -> Iterator[Look]:
     where = " ".join(site.services[service].configuration)
     named = "'^[[:space:]]*(DefineExternalAuth|AddExternalAuth|AuthPAM)'"

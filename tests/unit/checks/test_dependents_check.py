@@ -77,6 +77,22 @@ HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
         (HOOK, "service apache24 onereload", f"service apache24: {OWN}"),
         (HOOK, 'service apache24 "$1"', f"service apache24: {OWN}"),
         (HOOK, "apachectl restart", f"apachectl: {GONE}"),
+        (
+            "/usr/local/etc/nginx/nginx.conf",
+            "proxy_pass http://[::1]:80/;",
+            "[::1]:80: gate: nobody answers there any more; write 127.0.0.1:80",
+        ),
+        (
+            "/usr/local/etc/letsencrypt/renewal/www.conf",
+            "authenticator = apache",
+            "authenticator = apache: gate: certbot changes the host's httpd.conf, which no Apache "
+            "reads by then: let it renew by --webroot",
+        ),
+        (
+            "/usr/local/etc/monitrc",
+            "check process apache with pidfile /var/run/httpd.pid",
+            f"/var/run/httpd.pid: {GONE}",
+        ),
         ("/var/cron/tabs/root", "@daily apachectl -k graceful", f"apachectl: {GONE}"),
         ("/root/bin/save", "kill -HUP $(cat /var/run/apache24/httpd.pid)", f"{PID}: {GONE}"),
         ("/root/bin/save", "tar -cf x /usr/local/etc/apache24", f"/usr/local/etc/apache24: {GONE}"),
@@ -101,6 +117,12 @@ HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
             'LogFile="/var/log/httpd-access.log"',
             "/var/log/httpd-access.log: keeps working: for reading, the path is a link to the "
             "jail's log",
+        ),
+        (
+            "/usr/local/etc/awstats/awstats.conf",
+            'LogFile="/var/log/httpd-access.log.0"',
+            "/var/log/httpd-access.log: gate: logs that are rotated later will be beside "
+            "/usr/jails/.shown/web/var/log/httpd-access.log",
         ),
         (
             "/root/bin/save",
@@ -254,3 +276,33 @@ def test_what_starts_before_a_jail_is_a_gate() -> None:
 
     [one] = [str(each) for each in naming.found(Says(), SAMPLE, "mysql")]
     assert one.startswith("/usr/local/etc/rc.d/gitea:3: REQUIRE: mysql: gate: rc(8) starts it")
+
+
+def test_a_backup_that_the_server_writes_itself_is_told(host: Host) -> None:
+    host.holds("/etc/crontab", "5 5 * * * root mysqldump --tab=/backup shop\n@daily mysqldump x\n")
+    tab, plain = found(host, "mysql")
+    assert tab.startswith("/etc/crontab:1: mysqldump: gate: the server writes these files itself")
+    assert plain.startswith("/etc/crontab:2: mysqldump: keeps working")
+
+
+def test_a_second_mount_of_the_sockets_directory_is_told(tmp_path: Path) -> None:
+    """As in the chroot of an account, from where a link leads nowhere."""
+    rows = "/var/run/mysql\t/usr/home/ann/run\tnullfs\trw\n/var/run/mysql\t/usr/jails/x\tnullfs\n"
+
+    class Mounted:
+        def run(self, command: str) -> Any:
+            mounts = f"mount() {{ printf '{rows}'; }}; realpath() {{ echo $1; }}; {command}"
+            return subprocess.run(["sh", "-c", mounts], capture_output=True, text=True, check=False)
+
+    [told] = naming._beside(Mounted(), SAMPLE, "mysql")
+    assert str(told).startswith("/usr/home/ann/run (mount -p): /var/run/mysql: gate: programs that")
+    assert "/usr/jails/.shown/mysql/var/run/mysql/mysql.sock" in str(told)
+
+
+def test_what_the_server_calls_after_its_host_is_told(host: Host) -> None:
+    host.holds("/etc/crontab", "@daily root grep x /var/db/mysql/dc.err\n@daily du /var/db/mysql\n")
+    err, data = found(host, "mysql")
+    assert err.startswith("/etc/crontab:1: /var/db/mysql: gate: the server calls it after its jail")
+    assert (
+        data == "/etc/crontab:2: /var/db/mysql: keeps working: jail mysql mounts the same directory"
+    )

@@ -40,8 +40,12 @@ def test_accounts_and_their_databases() -> None:
     grants = Grants.read(
         "user\troot\tlocalhost\tY\nuser\tshop\tlocalhost\tN\nuser\tshop\t10.80.0.4\tN\n"
         "database\tshop\tlocalhost\tshop\ndatabase\tshop\t%\tlog\n"
-        "skip_name_resolve\tON\n"
+        "plugin\tann\tlocalhost\tunix_socket\nfile\tshop\tlocalhost\tY\n"
+        "secure_file_priv\t\nskip_name_resolve\tON\n"
     )
+    assert grants.by_socket == ("ann",) and grants.with_files == ("shop@localhost",)
+    kept = Grants.read("file\tshop\tlocalhost\tY\nsecure_file_priv\tNULL\n")
+    assert kept.with_files == ()
     here = Client("127.0.0.1", ("localhost",))
     assert grants.let_in("shop", WEB) and not grants.let_in("root", WEB)
     assert grants.lost("shop", here, WEB) == ["shop"]

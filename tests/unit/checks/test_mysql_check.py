@@ -99,3 +99,14 @@ def test_the_jails_server_on_the_hosts_directory(sample: Site) -> None:
 def test_other_data_in_the_jail_is_no_success(sample: Site, host: Host, why: str) -> None:
     with pytest.raises(AssertionError, match=why):
         mysql.test_jails_server_uses_the_hosts_data(host, sample, "mysql")
+
+
+def test_a_policy_that_denies_mysql_is_told(sample: Site) -> None:
+    assert mysql._denied(sample, "web") == ""
+    allow = tuple(each for each in sample.policy.allow if each.to != "mysql")
+    policy = sample.policy.model_copy(update={"allow": allow})
+    there = sample.model_copy(update={"policy": policy})
+    line = '{ from = "web", to = "mysql", ports = ["3306/tcp"] }'
+    assert mysql._denied(there, "web") == f"[policy] denies it: add {line} to `allow` there"
+    order = tuple(each for each in sample.order if each != "policy")
+    assert mysql._denied(there.model_copy(update={"order": order}), "web") == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.checks.named_conf import statements
-from tests.checks.test_bind import _OWN, _asked_at
+from tests.checks.test_bind import _OWN, _asked_at, _lists
 from tests.checks.test_named import _written
 
 # As named-checkconf -px of BIND 9.18.49 prints it.
@@ -79,3 +79,16 @@ def test_a_server_at_localhost_is_found(text: str, told: list[tuple[str, str]]) 
     # Of the same program: a statement in a line, each element of its block in another.
     tree = statements(PRINTED + text)
     assert [(name, words[0]) for name, words in _asked_at(tree, _OWN)] == told
+
+
+def test_a_list_that_has_ipv6_alone_is_found() -> None:
+    """Of one with both, named takes those that it reaches; a list of others is not known."""
+    text = (
+        "options {\n\tforwarders {\n\t\t2001:db8::53;\n\t\t192.0.2.53;\n\t};\n};\n"
+        'zone "a" {\n\talso-notify port 54 {\n\t\t2001:db8::1 key "k";\n\t};\n'
+        '\tprimaries {\n\t\t"those";\n\t\t2001:db8::2;\n\t};\n};\n'
+    )
+    assert list(_lists(statements(text))) == [
+        ("forwarders", ["2001:db8::53", "192.0.2.53"]),
+        ("also-notify", ["2001:db8::1"]),
+    ]

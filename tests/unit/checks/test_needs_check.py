@@ -306,6 +306,12 @@ def test_a_server_that_is_reached_by_another_interface_is_refused(sample: Site) 
         assert reached(led_out, f"tcp {end}", routes).outcome == "reachable", end
 
 
+def test_a_server_of_ipv6_is_refused(sample: Site) -> None:
+    told = reached(sample, "tcp [2001:db8::25]:587", "")
+    assert told.outcome == "refused"
+    assert told.by.startswith("[2001:db8::25] is an address of IPv6, which jail mysql does not")
+
+
 def test_what_a_rule_leads_to_must_be_let_by_the_policy(sample: Site) -> None:
     """By default [policy] denies: the rule alone lets nobody through."""
     told = reached(sample, "tcp 203.0.113.2:80", "")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
-from operations.needs import Listener, listeners
+from operations.needs import Listener, Running, Variable, listeners
 from rollout import site
 from rollout.site import Site
 from tests.checks import test_preflight as preflight
@@ -111,3 +114,88 @@ def test_a_link_to_what_the_jail_lacks_is_refused(sample: Site, link: str, leads
         links_in_data(sample, link)
     assert leads in str(told.value)
     assert "add the directories to jails.web.mounts" in str(told.value)
+
+
+MOUNTED = """\
+/dev/da0p2\t/\tufs\trw\t1 1
+/dev/da1p1\t/usr/home\tufs\trw\t2 2
+/dev/da2p1\t/usr/home/big\tufs\trw\t2 2
+zroot/mysql\t/var/db/mysql\tzfs\trw\t0 0
+/usr/home\t/usr/jails/web/root/usr/home\tnullfs\trw\t0 0
+"""
+
+
+class Mounts:
+    """A host with these mounts, this fstab, and this answer of zfs(8)."""
+
+    def __init__(self, fstab: str, keys: str = "none") -> None:
+        self.fstab, self.keys = fstab, keys
+
+    def check_output(self, command: str) -> str:
+        places = shlex.split(command.partition("; do")[0])[3:]
+        return "\n".join([*places, "==", MOUNTED + "==", self.fstab])
+
+    def run(self, command: str) -> SimpleNamespace:
+        assert command == "zfs get -H -o name,value keylocation zroot/mysql"
+        return SimpleNamespace(stdout=f"zroot/mysql\t{self.keys}\n")
+
+
+HOME, BIG = "/dev/da1p1 /usr/home ufs rw 2 2\n", "/dev/da2p1 /usr/home/big ufs rw,late 2 2\n"
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        (Mounts(HOME + BIG), ""),
+        (Mounts(HOME), "/usr/home/big (ufs from /dev/da2p1)"),
+        (Mounts(f"#{HOME}{BIG}"), "/usr/home (ufs from /dev/da1p1)"),
+        (Mounts(HOME + BIG.replace("late", "noauto")), "/usr/home/big (ufs from /dev/da2p1)"),
+        (Mounts(HOME + BIG, "prompt"), "zroot/mysql (zfs, whose key is typed"),
+    ],
+)
+def test_a_file_system_that_is_mounted_by_hand_is_told(
+    sample: Site, there: Mounts, told: str
+) -> None:
+    if not told:
+        preflight.test_file_systems_come_at_boot(there, sample)
+        return
+    with pytest.raises(AssertionError, match=re.escape(told)):
+        preflight.test_file_systems_come_at_boot(there, sample)
+
+
+def test_an_account_that_the_jail_lacks_is_told(sample: Site) -> None:
+    class Known:
+        def check_output(self, command: str) -> str:
+            return "ann 1001\n" if " ann" in command else "bind 53\n"
+
+    running = Running(sockets=tuple(SERVED.splitlines()))
+    preflight.test_daemon_runs_as_an_account_of_its_jail(Known(), running, sample, "bind")
+    rows = SERVED.replace("bind     named", "ann      named").splitlines()
+    with pytest.raises(AssertionError, match=r"ann, uid 1001: give jails\.bind\.uids"):
+        preflight.test_daemon_runs_as_an_account_of_its_jail(
+            Known(), Running(sockets=tuple(rows)), sample, "bind"
+        )
+
+
+@pytest.mark.parametrize(
+    ("fib", "more", "told"),
+    [
+        ("0", "", ""),
+        ("NONE", "", ""),
+        ("1", "", "rc.conf:7: named_fib=1: its daemon asks others"),
+        (
+            "",
+            "/etc/rc.conf.d/named:2:umask 002\n",
+            "named:2:umask 002: rc.subr(8) runs this before",
+        ),
+    ],
+)
+def test_another_routing_table_and_what_is_no_variable_are_told(
+    sample: Site, fib: str, more: str, told: str
+) -> None:
+    variable = Variable("named_enable", "named_fib", fib, "/etc/rc.conf:7")
+    host = SimpleNamespace(run=lambda command: SimpleNamespace(stdout=more))
+    with pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext():
+        preflight.test_daemon_reads_the_usual_configuration(
+            host, lambda *_, **__: (variable,), sample, "bind"
+        )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from operations.needs import Listener
-from tests.checks.test_web import at_loopback_alone, same_answer
+from rollout import site
+from tests.checks.test_web import _denied, at_loopback_alone, same_answer
+from tests.rehearsal.sites import SAMPLE
 
 PAGE = ["200", "24", "ab12", "-"]
 OTHER = ["200", "30", "cd34", "-"]
@@ -49,3 +51,24 @@ def test_a_server_behind_a_proxy_is_asked_where_it_listens(
     there = [Listener("1", "httpd", proto, each, 8080) for each in addresses]
     there.append(Listener("2", "nginx", "tcp4", "*", 80))
     assert at_loopback_alone(there, 8080, "203.0.113.2") == asked
+
+
+def test_what_a_sites_settings_ask_and_the_policy_denies() -> None:
+    """Of services in other jails: what stays on the host is told by other checks."""
+    sample = site.read(SAMPLE)
+    rows = [
+        "/usr/local/www/mail/config.inc.php:3:localhost:25",
+        "/usr/local/www/mail/config.inc.php:4:127.0.0.1:53",
+        "/usr/local/www/own/.env:1:localhost:80",
+        "/usr/local/www/own/.env:2:localhost:6379",
+        "/usr/local/www/own/.env:3:DB=/data/x",
+    ]
+    assert _denied(rows, sample, "web") == []
+    allow = tuple(each for each in sample.policy.allow if each.to != "mail")
+    policy = sample.policy.model_copy(update={"allow": allow})
+    line = '{ from = "web", to = "mail", ports = ["25/tcp"] }'
+    assert _denied(rows, sample.model_copy(update={"policy": policy}), "web") == [
+        f"/usr/local/www/mail/config.inc.php:3: localhost:25: add {line} to `allow` there"
+    ]
+    order = tuple(each for each in sample.order if each != "policy")
+    assert _denied(rows, sample.model_copy(update={"policy": policy, "order": order}), "web") == []

@@ -162,6 +162,23 @@ def test_links_in_the_configuration_are_read(data: Path) -> None:
     assert found[str(data / "run")].said.endswith("apache24/vhosts/b.conf:1")
 
 
+def test_paths_of_the_ports_environment_are_found(data: Path) -> None:
+    """envvars.d has what httpd is started with: libraries of a database, say."""
+    folder = data.parent / "apache24" / "envvars.d"
+    folder.mkdir(parents=True)
+    (folder / "oracle.env").write_text(
+        f"# x\nexport LD_LIBRARY_PATH={data}/lib:{data}/pages\nexport PATH=/bin:{data}/run\n"
+        "export TOKEN=tops3cret\n"
+    )
+    (folder / "off.env.sample").write_text(f"export X={data}/logs\n")
+    (data / "lib").mkdir(exist_ok=True)
+    found = named(data.parent, "ServerAdmin me")
+    assert {path for path in found if str(data) in path} == {f"{data}/lib", f"{data}/pages"}
+    assert found[f"{data}/lib"].said == f"{folder}/oracle.env:2"
+    said = typed(Directives().command([str(folder.parent)]), folder, **FREEBSD).stdout
+    assert "tops3cret" not in said
+
+
 def test_a_secret_in_the_environment_stays_on_the_host(data: Path) -> None:
     folder = data.parent / "apache24"
     folder.mkdir()
@@ -393,10 +410,22 @@ def test_other_machines_that_get_requests_are_found() -> None:
         "RewriteRule ^/p/(.*) https://www.example.org/$1 [P]",
         'SetHandler "proxy:unix:/run/x|fcgi://localhost"',
         "ProxyPass /l http://127.0.0.1:3000/",
+        "ProxyPass /s http://[2001:db8::80]:8080/ retry=0",
+        "ProxyPass /o http://[::1]/",
     ]
     lines = [Line("a", str(n), tuple(each.split())) for n, each in enumerate(words)]
     assert [each[1:3] for each in apache.elsewhere(lines)] == [
         ("192.168.7.20", "8080"),
         ("tomcat.example.net", "8009"),
         ("www.example.org", "443"),
+        ("[2001:db8::80]", "8080"),
+        ("[::1]", "80"),
     ]
+
+
+def test_an_account_may_have_a_dash() -> None:
+    lines = [
+        Line("a", "1", ("SuexecUserGroup", "web-1", "web-1")),
+        Line("a", "2", ("WSGIDaemonProcess", "x", "user=j.doe", "threads=2")),
+    ]
+    assert [name for name, _ in apache.accounts(lines)] == ["web-1", "j.doe"]

@@ -242,7 +242,9 @@ def test_accounts_of_a_jail_have_no_password(
     tmp_path: LocalPath, uids: tuple[int, int] | None, names: list[str]
 ) -> None:
     (tmp_path / "master.passwd").write_text(ACCOUNTS)
-    (tmp_path / "group").write_text("wheel:*:0:root\n")
+    (tmp_path / "group").write_text(
+        "# made by hand\nwheel:*:0:root\nhosting:x:2500:\nteam:*:2501:root,bob\n+:*::\n"
+    )
     (tmp_path / "jail").mkdir()
     do = configuration(uids)[1][0].replace("/j/web/etc", f"{tmp_path}/jail")
     do = do.replace(" /etc/", f" {tmp_path}/")
@@ -254,6 +256,8 @@ def test_accounts_of_a_jail_have_no_password(
     assert {row[1] for row in rows} == {"*"}
     assert all(len(row) == 10 for row in rows)
     assert mode(made) == "600"
+    groups = (tmp_path / "jail" / "group").read_text().splitlines()
+    assert groups == ["wheel:*:0:root", "hosting:*:2500:", "team:*:2501:root"]
     assert done.stdout == f"-p -d {tmp_path}/jail {made}\n"
 
 
@@ -355,6 +359,7 @@ def readdressing(directory: str, *addresses: str) -> tuple[NewFile, str]:
         into=directory,
         public="203.0.113.2",
         new="10.80.0.4",
+        lan="10.80.0.0/24",
     )
     assert isinstance(script, NewFile)
     assert isinstance(command, Reversible)
@@ -380,6 +385,12 @@ def readdressed(directory: LocalPath, *addresses: str) -> None:
         ("Listen 80", "Listen 80"),
         ("Listen [::]:80", "Listen [::]:80"),
         ("Listen 203.0.113.20:80", "Listen 203.0.113.20:80"),
+        ("  Require ip 127.0.0.1", "  Require ip 127.0.0.1 10.80.0.0/24"),
+        ("Require not ip 203.0.113.2/32", "Require not ip 203.0.113.2/32 10.80.0.0/24"),
+        ("Allow from localhost", "Allow from localhost 10.80.0.0/24"),
+        ("deny from 127.0.0.0/8", "deny from 127.0.0.0/8 10.80.0.0/24"),
+        ("Require ip 198.51.100.7", "Require ip 198.51.100.7"),
+        ("Require ip 127.0.0.1 10.80.0.0/24", "Require ip 127.0.0.1 10.80.0.0/24"),
         ("Listen 203.0.113.2", "Listen 10.80.0.4"),
         ("#Listen 203.0.113.2:80", "#Listen 203.0.113.2:80"),
         ("listen = 127.0.0.1:9000", "listen = 127.0.0.1:9000"),
@@ -530,6 +541,8 @@ OURS = "nameserver 10.80.0.2\nnameserver 203.0.113.2\n"
         ),
         ("nameserver 203.0.113.2\nnameserver 127.0.0.1\n", OURS),
         ("nameserver 192.0.2.53\nsearch a.b\n", "nameserver 192.0.2.53\nsearch a.b\n"),
+        ("nameserver 2001:db8::53\nnameserver 192.0.2.53\n", "nameserver 192.0.2.53\n"),
+        ("nameserver 2001:db8::53\n", OURS),
     ],
 )
 def test_a_jail_asks_whom_the_host_asks(text: str | None, wanted: str, tmp_path: LocalPath) -> None:

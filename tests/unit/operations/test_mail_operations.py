@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 import pytest
@@ -589,3 +590,29 @@ def test_a_name_that_resolvers_do_not_answer_is_looked_up_for_a_while(tmp_path: 
     assert hosts.read_text().startswith("203.0.113.2\tbox.internal\t# cellblock:")
     assert run(undo, tmp_path, **stubs).returncode == 0
     assert hosts.read_text() == "127.0.0.1\tlocalhost\n"
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "own"),
+    [
+        ("all", "203.0.113.2 203.0.113.3 198.51.100.7"),
+        ("localhost, 203.0.113.3", "203.0.113.2 203.0.113.3 198.51.100.7"),
+        ("loopback-only", "203.0.113.2 198.51.100.7"),
+    ],
+)
+def test_a_postfix_keeps_the_addresses_of_its_host(
+    tmp_path: Path, interfaces: str, own: str
+) -> None:
+    """Mail for user@[203.0.113.3] is for this system; those of jails are not the host's."""
+    has = ("127.0.0.1/8", "203.0.113.2/24", "203.0.113.3/32", "10.80.0.4/32")
+    [command] = reversible(
+        mail.postfix_fitted,
+        {facts.OwnAddresses: tuple(map(IPv4Interface, has))},
+        etc="/j/etc",
+        public="203.0.113.2",
+        relays=["10.80.0.4", "10.80.0.5"],
+    )
+    said = f"case $2 in (inet_interfaces) echo '{interfaces}';; (proxy*) echo 198.51.100.7;; esac"
+    stub = f'if [ "$1" = -c ]; then printf "%s\\n" "$@"; else {said}; fi'
+    done = typed(command.do, tmp_path, None, postconf=stub)
+    assert f"\nproxy_interfaces={own}\n" in done.stdout, done.stderr

@@ -104,6 +104,20 @@ def test_ports_of_this_machine_are_found(tmp_path: Path, line: str) -> None:
             id="LDAP's port",
         ),
         pytest.param(
+            "postfix",
+            "virtual_mailbox_maps = mysql:{}",
+            "hosts = db.example.net\n",
+            "? db.example.net:3306 1 hosts",
+            id="another machine's, by name",
+        ),
+        pytest.param(
+            "dovecot",
+            "passdb {{\n  args = {}\n  driver = ldap\n}}",
+            "uris = ldaps://ldap.example.net\n",
+            "? ldap.example.net:636 1 uris",
+            id="LDAP over TLS",
+        ),
+        pytest.param(
             "dovecot",
             "passdb {{\n  args = {}\n  driver = sql\n}}",
             "driver = mysql\nconnect = host=/var/run/mysql/m.sock user=u password=/var/db/secret\n",
@@ -126,7 +140,7 @@ def test_the_hosts_of_tables_are_found_and_not_their_passwords(
     file.write_text(table)
     mark, what, line, name = told.split()
     found = said(tmp_path, script, setting.format(file) + "\n")
-    among = found.paths if mark == "+" else found.ports
+    among = {"+": found.paths, ">": found.ports, "?": found.others}[mark]
     assert (what, f"{file}:{line}") in among, found
     assert name in table
     assert "secret" not in str(found)
@@ -147,6 +161,22 @@ def test_a_socket_of_postfix_is_named_relative_to_its_queue(tmp_path: Path) -> N
         ("postfix", "relayhost = [smtp.example.net]:587", "smtp.example.net:587"),
         ("postfix", "default_transport = smtp:[192.168.7.20]", "192.168.7.20:25"),
         ("postfix", "smtpd_milters = inet:192.168.7.8:8891", "192.168.7.8:8891"),
+        ("postfix", "relayhost = smtp.example.net:587", "smtp.example.net:587"),
+        ("postfix", "default_transport = smtp:smtp.example.net:2525", "smtp.example.net:2525"),
+        ("postfix", "smtpd_milters = inet:milter.example.net:8891", "milter.example.net:8891"),
+        ("postfix", "relayhost = [2001:db8::25]", "[2001:db8::25]:25"),
+        ("postfix", "relayhost = [2001:db8::25]:587", "[2001:db8::25]:587"),
+        ("dovecot", "mail_replica = tcp:mx2.example.net:12345", "mx2.example.net:12345"),
+        ("dovecot", "imapc_port = 993\nimapc_host = imap.example.net", "imap.example.net:993"),
+        ("dovecot", "submission_relay_host = smtp.example.net", "smtp.example.net:25"),
+        (
+            "dovecot",
+            "auth_policy_server_url = https://x.example.net/?a",
+            "x.example.net:443",
+        ),
+        ("postfix", "smtpd_milters = inet:127.0.0.1:8891", None),
+        ("postfix", "default_rbl_reply = 550 see http://www.example.net/x", None),
+        ("postfix", "smtpd_client_event_limit_exceptions = [2001:db8::1]", None),
         ("postfix", "mydestination = [192.0.2.1], example.org", None),
         ("postfix", "mynetworks = 127.0.0.0/8 [::1]/128", None),
         ("dovecot", "mail_uid = vmail", None),

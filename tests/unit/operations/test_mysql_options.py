@@ -22,7 +22,8 @@ def test_what_the_server_reads(tmp_path: Path, awk: str, end: str) -> None:
     (tmp_path / "my.cnf").write_text(
         f"[client]\npassword = {data}\n[mysqld]\ntmpdir = {data}:/nosuch/at/all\n"
         f'ssl_cert="{data}/new.pem"\n# datadir = {data}\nbasedir = /usr\nskip-networking\n'
-        f"!includedir {data}\n[mysqldump]\nssl-ca = {data}\n",
+        f"!includedir {data}\n[mysqldump]\nssl-ca = {data}\n"
+        f"[galera]\nwsrep_cluster_address=gcomm://198.51.100.1:4567\n",
         newline=end,
     )
     asked = Options().command(places=[str(tmp_path)]).replace("-exec awk", f"-exec {awk}")
@@ -33,7 +34,9 @@ def test_what_the_server_reads(tmp_path: Path, awk: str, end: str) -> None:
         Option(str(data), f"{tmp_path}/my.cnf:5", "ssl_cert"),
         Option(str(data), f"{tmp_path}/my.cnf:9", "!includedir"),
     ]
+    assert "/ " not in said, "of gcomm://198.51.100.1"
     assert [each.is_written for each in there] == [True, False, False]
+    assert not Option("/usr/local/lib/libgalera_smm.so", "my.cnf:1", "wsrep_provider").is_written
     assert "/usr" not in said.split()[0]
 
 

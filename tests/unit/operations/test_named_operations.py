@@ -70,6 +70,10 @@ def fitted_by(ways: Ways | None, tmp_path: Path, text: str, awk: str, **others: 
         ("allow-query { localnets; };", f"allow-query {{ {{ {NETS} }}; }};"),
         ("allow-query { !localhost; };", f"allow-query {{ !{{ {SELF} }}; }};"),
         (
+            "rate-limit { exempt-clients { 127.0.0.1; }; };",
+            "rate-limit { exempt-clients { { 127.0.0.1; 10.80.0.0/24; 203.0.113.2; }; }; };",
+        ),
+        (
             "acl own { 127.0.0.1; ::1; };",
             "acl own { { 127.0.0.1; 10.80.0.0/24; 203.0.113.2; }; ::1; };",
         ),

@@ -180,14 +180,16 @@ def test_rc_variables_of_all_scripts_with_the_line_that_sets_them(tmp_path: Path
     conf.write_text(
         "named_enable=YES\nmysql_enable=YES\n"
         "# mysql_dbdir=/old\nmysql_dbdir='/data/a b'\nmysql_args=\"--x='1'\"\n"
+        "apache24limits_args='-C web'\n"
     )
-    command = Variables().command(["named_enable", "mysql_enable"])
+    command = Variables().command(["named_enable", "mysql_enable", "apache24_enable"])
     command = command.replace("/etc/rc.conf ", f"{conf} ")
     done = subprocess.run([DASH, "-c", command], capture_output=True, text=True, check=True)
     found = Variables().process(done.stdout.splitlines())
     assert found == (
         ("mysql_enable", "mysql_args", "--x='1'", f"{conf}:5"),
         ("mysql_enable", "mysql_dbdir", "/data/a b", f"{conf}:4"),
+        ("apache24_enable", "apache24limits_args", "-C web", f"{conf}:6"),
     )
 
 

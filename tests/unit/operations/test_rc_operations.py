@@ -202,6 +202,22 @@ def test_variables_are_those_of_the_last_file_that_rc_subr_reads(tmp_path: Path)
     ]
 
 
+def test_what_runs_before_a_daemon_besides_is_found(tmp_path: Path) -> None:
+    """Without its values: one may be a password."""
+    (tmp_path / "etc/rc.conf.d").mkdir(parents=True)
+    (tmp_path / "etc/rc.conf").write_text(
+        "export mysql_dbdir=/data\nexport TOKEN=tops3cret\n. /etc/rc.more\n# umask 077\nx=1\n"
+    )
+    (tmp_path / "etc/rc.conf.d/mysql").write_text("mysql_args=-x\n  umask 002\n")
+    line = rc.statements("mysql_enable").replace(" /etc/rc.conf", f" {tmp_path}/etc/rc.conf")
+    done = subprocess.run([DASH, "-c", line], capture_output=True, text=True, check=False)
+    assert [each.partition("/etc/")[2] for each in done.stdout.splitlines()] == [
+        "rc.conf:2:export TOKEN",
+        "rc.conf:3:. /etc/rc.more",
+        "rc.conf.d/mysql:2:  umask 002",
+    ]
+
+
 def test_variables_that_start_the_hosts_other_sendmail_daemons_stay_there() -> None:
     assert "sendmail_enable|sendmail_([a-z]+_)*enable" in rc.variables("sendmail_enable")
 
