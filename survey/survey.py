@@ -25,9 +25,10 @@ from rollout.probe.recorded import OfSurvey, RecordedOutside
 from survey import assessment, fitting, host, reference, text
 from survey.assessment import Finding
 from survey.draft import Draft
-from survey.drafting import Way, drafted
+from survey.drafting import Way, drafted, homes
 from survey.findings import by_check, collected, looked, of_secrets
 from survey.secrets import Secrets
+from survey.standin import files
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def survey(
             seen.certificates.watch(watches(also.site))
             looked(also, session, seen, also.checks(1))
             fitting.facts(also, session)
+        files.read(session, session.answers, _trees(there, made, also))
         recording = Recording(
             host=target.name,
             release=f"{there.about.system} {there.about.release}",
@@ -142,6 +144,13 @@ def survey(
         recording,
         tuple(each.without(secrets.text) for each in findings),
     )
+
+
+def _trees(there: host.Host, made: Plan, also: Plan | None) -> list[str]:
+    """Where data and homes are."""
+    plans = [made, also] if also else [made]
+    data = [path for each in plans for one in each.site.services.values() for path in one.data]
+    return [*data, *homes(there.people)]
 
 
 def _written(draft: Draft, recording: Recording) -> str:

@@ -17,8 +17,8 @@ import click
 from rollout.errors import Refused
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
-from standin import BaseHost
-from tests.cases.case import Case, read
+from tests.cases.case import Case, is_survey, read
+from tests.cases.place import host_of
 from tests.cases.play import Outcome, judged, played
 
 _GUEST_SITE = Path(__file__).parents[2] / "box" / "site.toml"
@@ -26,7 +26,10 @@ _GUEST_SITE = Path(__file__).parents[2] / "box" / "site.toml"
 
 def _files(places: Iterable[Path]) -> Iterator[Path]:
     for place in places:
-        yield from sorted(place.glob("*.toml")) if place.is_dir() else [place]
+        if place.is_dir() and not is_survey(place):
+            yield from sorted({*place.glob("*.toml"), *filter(is_survey, place.iterdir())})
+        else:
+            yield place
 
 
 @contextmanager
@@ -39,8 +42,7 @@ def _box(case: Case, plan: Plan, on: str) -> Iterator[Box]:
         with qemu_box(plan.site, None, lambda text: None, others) as box:
             yield box
         return
-    base = BaseHost.with_postfix() if case.base == "postfix" else BaseHost.sample()
-    with standin_box(plan.site, base=base) as box:
+    with standin_box(plan.site, base=host_of(case).base) as box:
         yield box
 
 

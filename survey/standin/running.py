@@ -1,0 +1,140 @@
+"""What a survey says of the running host, beyond its files: cards, file systems, and what somebody
+typed and no boot would do again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Interface
+from shlex import quote
+
+from operations.carried import is_in
+from rollout.host.survey import Recording
+from standin.daemons.kinds import KINDS
+from standin.model.hardware import NIC_OPTIONS, Disk, Hardware
+from survey.host import Host
+from survey.standin import files
+
+_DISKS = ("ufs", "zfs")
+_FROM_FSTAB = ("nullfs", "tmpfs", "fdescfs")
+_NO_CARD = re.compile(r"(lo|bridge|epair|vlan|tun|tap|wg|lagg|gif)\d")
+
+
+def hardware(recording: Recording, there: Host) -> Hardware:
+    options = _options(_said(recording, files.INTERFACES))
+    nics = cards(there)
+    addresses = dict(_addresses(recording))
+    lease = {
+        name: "inet " + " alias ".join(addresses.get(name, [])[:1])
+        for name in nics
+        if addresses.get(name)
+    }
+    disks = tuple(
+        Disk(source, target, kind, "ro" in options.split(","))
+        for source, target, kind, options in _mounts(recording)
+        if kind in _DISKS
+    )
+    named = {name: options.get(name, NIC_OPTIONS) for name in nics}
+    return Hardware(named or {"vtnet0": NIC_OPTIONS}, lease, disks)
+
+
+def cards(there: Host) -> list[str]:
+    """The network cards, the one first by which the default route leads."""
+    first = next((name for destination, name in there.routes if destination == "default"), "")
+    named = [name for name in there.interfaces if not _NO_CARD.match(name)]
+    return sorted(named, key=lambda name: name != first)
+
+
+def _said(recording: Recording, command: str) -> str:
+    answer = recording.answers.get(command)
+    return answer.out if answer else ""
+
+
+def _options(text: str) -> dict[str, int]:
+    """The capabilities of each interface, as ifconfig prints them."""
+    found: dict[str, int] = {}
+    name = ""
+    for line in text.splitlines():
+        if line[:1].strip():
+            name = line.partition(":")[0]
+        elif said := re.match(r"\s+options=([0-9a-f]+)", line):
+            found[name] = int(said[1], 16)
+    return found
+
+
+def _addresses(recording: Recording) -> Iterator[tuple[str, list[str]]]:
+    """By interface its IPv4 addresses, as 203.0.113.2/24."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in _said(recording, files.INTERFACES).splitlines():
+        if line[:1].strip():
+            name = line.partition(":")[0]
+        elif said := re.match(r"\s+inet ([\d.]+) netmask (0x[0-9a-f]+)", line):
+            length = int(said[2], 16).bit_count()
+            found.setdefault(name, []).append(str(IPv4Interface(f"{said[1]}/{length}")))
+    yield from found.items()
+
+
+def _mounts(recording: Recording) -> Iterator[tuple[str, str, str, str]]:
+    for line in _said(recording, files.MOUNTS).splitlines():
+        row = line.split()
+        if len(row) >= 4:
+            yield row[0], row[1], row[2], row[3]
+
+
+def typed(recording: Recording, there: Host) -> Iterator[str]:
+    """Each line does nothing where that is so already."""
+    for name, addresses in _addresses(recording):
+        for each in addresses:
+            if name in there.interfaces and name != "lo0":
+                yield _alias(quote(name), each)
+    for source, target, kind, options in _mounts(recording):
+        if kind in _FROM_FSTAB and not is_in(target, ("/dev",)):
+            yield _mount(source, target, kind, options)
+    for jail in _said(recording, "jls name").split():
+        at = quote(jail)
+        yield f"jls -j {at} >/dev/null 2>&1 || service jail onestart {at} >/dev/null"
+    yield from _rules(recording)
+    running = {name for name, _ in there.running.scripts}
+    scripts = {each.name for each in there.scripts}
+    for name in (each.script_name for each in KINDS):
+        if name in scripts:
+            script = quote(name)
+            want = "onestart" if name in running else "onestop"
+            none = "||" if want == "onestart" else "&&"
+            yield (
+                f"service {script} onestatus >/dev/null 2>&1 {none} "
+                f"service {script} {want} >/dev/null 2>&1; true"
+            )
+
+
+def _alias(name: str, address: str) -> str:
+    plain = address.partition("/")[0]
+    return (
+        f"ifconfig {name} 2>/dev/null | grep -qF 'inet {plain} ' || "
+        f"{{ ifconfig {name} >/dev/null 2>&1 || ifconfig {name} create; "
+        f"ifconfig {name} inet {address} alias; }}"
+    )
+
+
+def _mount(source: str, target: str, kind: str, options: str) -> str:
+    way = "ro" if "ro" in options.split(",") else "rw"
+    at = quote(target)
+    return (
+        f"mount -p | awk -v at={at} '$2 == at {{found = 1}} END {{exit !found}}' || "
+        f"{{ mkdir -p {at}; mount -t {kind} -o {way} {quote(source)} {at}; }}"
+    )
+
+
+def _rules(recording: Recording) -> Iterator[str]:
+    """Rules that somebody typed: those of rc.conf are there since the boot."""
+    for line in _said(recording, files.RULES).splitlines():
+        said = re.fullmatch(r"(\d{5}) set (\d+) (.+)", line.strip())
+        if said and said[1] != "65535":
+            number, group, rule = said.groups()
+            yield (
+                "! kldstat -q -m ipfw || "
+                f"ipfw -S list | grep -qxF {quote(f'{number} set {group} {rule}')} || "
+                f"ipfw -q add {number} set {group} {' '.join(map(quote, rule.split()))}"
+            )
