@@ -33,7 +33,7 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 
 
 @contextmanager
-def _box(case: Case, plan: Plan, on: str) -> Iterator[Box]:
+def box_of(case: Case, plan: Plan, on: str) -> Iterator[Box]:
     if on == "qemu":
         from box.qemu.box import qemu_box
 
@@ -50,9 +50,10 @@ def outcome(case: Case, on: str, say: Callable[[str], None] | None = None) -> Ou
     """The result of a case, compared with what it expects. With `say`, under clients."""
     try:
         plan = case.plan(_GUEST_SITE) if on == "qemu" else case.plan()
+        host_of(case)
     except Refused as refused:
         return judged(case, Outcome("refused", str(refused)))
-    return judged(case, played(case, partial(_box, case, plan, on), plan, say))
+    return judged(case, played(case, partial(box_of, case, plan, on), plan, say))
 
 
 @click.command()
