@@ -13,6 +13,7 @@ from rollout.engine.listener import Listener
 from rollout.engine.runner import Runner
 from rollout.errors import CellblockError, Refused
 from rollout.host.replay import Replay
+from rollout.host.session import Session
 from rollout.host.survey import Recording
 from rollout.plan import Plan
 from rollout.probe.outside import watches
@@ -20,6 +21,7 @@ from rollout.probe.recorded import OfSurvey
 from rollout.rehearsal.box import Box
 from survey import host as hosts
 from survey.host import Host
+from survey.standin import files
 
 _SHOWN = 5
 _LONGEST = 120
@@ -33,6 +35,8 @@ def differences(recording: Recording, made: Plan, box: Box) -> Iterator[str]:
     ):
         ours.connection.connect()
         yield from _of_hosts(hosts.read(theirs.session), hosts.read(ours.session))
+        mounts = [_mounts(each.session) for each in (theirs, ours)]
+        yield from _of_sets("mounts", *mounts)
         wanted, found = _verdicts(theirs), _verdicts(ours)
         yield from _of_checks(wanted, found)
         if all(each.passed for each in found.values()):
@@ -115,6 +119,11 @@ def _scripts(host: Host) -> list[str]:
 def _ports(host: Host) -> list[str]:
     rows = listeners(host.running.sockets)
     return list(dict.fromkeys(f"{each.address}:{each.port}/{each.proto[:3]}" for each in rows))
+
+
+def _mounts(session: Session) -> list[str]:
+    rows = (line.split() for line in session.run(files.MOUNTS).out.splitlines())
+    return [f"{row[1]} ({row[2]} of {row[0]})" for row in rows if len(row) > 2]
 
 
 def _verdicts(runner: Runner) -> dict[str, Verdict]:

@@ -5,7 +5,7 @@ typed and no boot would do again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface
 from shlex import quote
 
@@ -85,17 +85,24 @@ def _mounts(recording: Recording) -> Iterator[tuple[str, str, str, str]]:
 
 def typed(recording: Recording, there: Host) -> Iterator[str]:
     """Each line does nothing where that is so already."""
-    for name, addresses in _addresses(recording):
-        for each in addresses:
-            if name in there.interfaces and name != "lo0":
-                yield _alias(quote(name), each)
+    addresses = dict(_addresses(recording))
+    for name in (each for each in there.interfaces if each != "lo0"):
+        yield from (_alias(quote(name), each) for each in addresses.get(name, []))
+        yield _no_more(name, addresses.get(name, []))
     for source, target, kind, options in _mounts(recording):
         if kind in _FROM_FSTAB and not is_in(target, ("/dev",)):
             yield _mount(source, target, kind, options)
-    for jail in _said(recording, "jls name").split():
-        at = quote(jail)
+    jails = _said(recording, "jls name").split()
+    for at in map(quote, jails):
         yield f"jls -j {at} >/dev/null 2>&1 || service jail onestart {at} >/dev/null"
-    yield from _rules(recording)
+    yield (
+        f"for each in $(jls name); do case ' {' '.join(jails)} ' in *\" $each \"*) ;; "
+        "*) service jail onestop $each;; esac; done"
+    )
+    if _said(recording, files.RULES).strip():
+        yield from _rules(recording)
+    else:
+        yield "kldunload ipfw_nat; kldunload ipfw; true"
     running = {name for name, _ in there.running.scripts}
     scripts = {each.name for each in there.scripts}
     for name in (each.script_name for each in KINDS):
@@ -115,6 +122,16 @@ def _alias(name: str, address: str) -> str:
         f"ifconfig {name} 2>/dev/null | grep -qF 'inet {plain} ' || "
         f"{{ ifconfig {name} >/dev/null 2>&1 || ifconfig {name} create; "
         f"ifconfig {name} inet {address} alias; }}"
+    )
+
+
+def _no_more(name: str, addresses: Iterable[str]) -> str:
+    """Take away those that rc.conf has, and that are not up."""
+    up = " ".join(each.partition("/")[0] for each in addresses)
+    return (
+        f"for each in $(ifconfig {quote(name)} 2>/dev/null | awk '$1 == \"inet\" {{print $2}}'); "
+        f"do case ' {up} ' in *\" $each \"*) ;; "
+        f"*) ifconfig {quote(name)} inet $each -alias;; esac; done"
     )
 
 

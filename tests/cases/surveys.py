@@ -1,7 +1,7 @@
 """Surveys the hosts of cases, and plays each case on a stand-in that is built from its survey.
 
-`python -m tests.cases.surveys DIR_OR_FILE... [--only WORD]` prints a line for each; exit code 1 when
-an outcome is another one than that of the case itself, or says something else.
+`python -m tests.cases.surveys DIR_OR_FILE... [--only WORD]` prints a line for each; exit code 1
+when an outcome is another one than that of the case itself, or says something else.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,7 +38,7 @@ def surveyed(case: Case, made: Plan, folder: Path) -> Case:
     folder.mkdir(exist_ok=True)
     (folder / recorded.FILE).write_text(found.recording.text(), encoding="utf-8")
     (folder / "site.toml").write_text(found.text, encoding="utf-8")
-    of_case = {"append": {}, "files": {}, "owners": {}, "links": {}, "before": ()}
+    of_case: dict[str, Any] = {"append": {}, "files": {}, "owners": {}, "links": {}, "before": ()}
     return case.model_copy(update={"survey": str(folder), **of_case})
 
 

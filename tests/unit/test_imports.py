@@ -51,6 +51,7 @@ FLOORS = {
         ("drafting",),
         ("fitting", "findings", "standin"),
         ("survey",),
+        ("page",),
         ("summary",),
     ),
     "box": (
