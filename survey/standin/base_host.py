@@ -78,7 +78,7 @@ def rebuilt(recording: Recording) -> Rebuilt:
         *made_up.of_scripts(scripts, there),
         *made_up.of_files(lacking),
     )
-    return Rebuilt(base, tuple(running.typed(recording, there)), words)
+    return Rebuilt(base, tuple(running.typed(recording, there, found)), words)
 
 
 def _entries(found: Files) -> tuple[dict[str, Entry], dict[str, list[str]]]:
@@ -86,7 +86,7 @@ def _entries(found: Files) -> tuple[dict[str, Entry], dict[str, list[str]]]:
     entries: dict[str, Entry] = {}
     lacking: dict[str, list[str]] = {"secret": [], "program": [], "data": []}
     for path, place in sorted(found.places.items()):
-        if _is_own(path) or place.kind not in ("file", "directory"):
+        if place.kind not in ("file", "directory") or (_is_own(path) and not _of_run(path, place)):
             continue
         text: str | None = None
         if place.kind == "file":
@@ -103,6 +103,11 @@ def _entries(found: Files) -> tuple[dict[str, Entry], dict[str, list[str]]]:
 def _is_own(path: str) -> bool:
     shims = (*PLACES, *(kind.binary for kind in KINDS))
     return is_in(path, _OWN) or path in shims
+
+
+def _of_run(path: str, place: Place) -> bool:
+    """Directories of /var/run outlive a boot, its files do not."""
+    return place.kind == "directory" and path.startswith("/var/run/")
 
 
 def _made_up(path: str, place: Place) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from typing import Literal
 from rollout.host.session import Session
 from rollout.host.survey import Answer
 
-Kind = Literal["file", "directory", "link", "other"]
+Kind = Literal["file", "directory", "link", "socket", "other"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ _NOT_BELOW = (
 _DEEP = {"/etc": 5, "/usr/local/etc": 6, "/boot/loader.conf.d": 1, "/var/spool": 3}
 _FLAT = 1
 """How far below the other trees: data is not looked through."""
+_MOST_NAMED = 2_000
+"""Texts beside those of the usual places: the arguments of a program have a limit."""
 _MOST = 20_000
 """Places that are kept."""
 
@@ -115,6 +117,7 @@ _KINDS: dict[str, Kind] = {
     "Regular File": "file",
     "Directory": "directory",
     "Symbolic Link": "link",
+    "Socket": "socket",
 }
 
 
@@ -168,12 +171,12 @@ def _placed(named: Sequence[str], trees: Sequence[str]) -> str:
 def _texts(named: Sequence[str]) -> str:
     """The texts, each line after a space, below `= PATH`. A private key ends where it begins."""
     etc = " ".join(f"/etc/{each}" for each in _TEXTS)
-    files = " ".join(quote(each) for each in named if _NAMED.fullmatch(each))
+    files = " ".join([quote(each) for each in named if _NAMED.fullmatch(each)][:_MOST_NAMED])
     trees = "/boot/loader.conf /boot/loader.conf.local /boot/loader.conf.d /var/cron/tabs"
     names = " ".join(f"! -name {quote(each)}" for each in (*_SECRET, *_NO_CONFIGURATION))
     return (
         f"{TEXTS} find -H {etc} {trees} /usr/local/etc {files} -path /usr/local/etc/rc.d -prune "
-        f"-o -type f -size -512 {names} -exec grep -lI '' {{}} + 2>/dev/null | sort -u | "
+        f"-o -type f -size -512 {names} -exec grep -lI '^' {{}} + 2>/dev/null | sort -u | "
         "while IFS= read -r each; do printf '= %s\\n' \"$each\"; "
         'awk \'/-----END [A-Z ]*PRIVATE KEY/ {key = 0} !key {print " " $0} '
         '/-----BEGIN [A-Z ]*PRIVATE KEY/ {key = 1; print " LEFT-OUT"}\' "$each"; done; true'

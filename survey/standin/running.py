@@ -15,6 +15,7 @@ from standin.daemons.kinds import KINDS
 from standin.model.hardware import NIC_OPTIONS, Disk, Hardware
 from survey.host import Host
 from survey.standin import files
+from survey.standin.files import Files
 
 _DISKS = ("ufs", "zfs")
 _FROM_FSTAB = ("nullfs", "tmpfs", "fdescfs")
@@ -83,7 +84,7 @@ def _mounts(recording: Recording) -> Iterator[tuple[str, str, str, str]]:
             yield row[0], row[1], row[2], row[3]
 
 
-def typed(recording: Recording, there: Host) -> Iterator[str]:
+def typed(recording: Recording, there: Host, found: Files) -> Iterator[str]:
     """Each line does nothing where that is so already."""
     addresses = dict(_addresses(recording))
     for name in (each for each in there.interfaces if each != "lo0"):
@@ -114,6 +115,9 @@ def typed(recording: Recording, there: Host) -> Iterator[str]:
                 f"service {script} onestatus >/dev/null 2>&1 {none} "
                 f"service {script} {want} >/dev/null 2>&1; true"
             )
+    for path, place in found.places.items():
+        if place.kind == "socket":  # daemons make them, and scripts change who may write to them
+            yield f"[ ! -S {quote(path)} ] || chmod {place.mode:o} {quote(path)}"
 
 
 def _alias(name: str, address: str) -> str:

@@ -50,7 +50,7 @@ def test_places_texts_and_accounts_are_read_back() -> None:
     )
     assert found.places["/usr/local/bin/x"] == Place("file", 0o4555, "root", "wheel", 9)
     assert found.places["/home"].target == "usr/home"
-    assert (found.places["/var/run/log"].kind, "/etc/../evil" in found.places) == ("other", False)
+    assert (found.places["/var/run/log"].kind, "/etc/../evil" in found.places) == ("socket", False)
     assert "/etc/none" in found.absent
     assert "/etc/rc.conf" not in found.absent
     assert found.texts == {"/etc/rc.conf": "a=1\n b\n", "/etc/b": ""}
