@@ -25,12 +25,7 @@ _NO_CARD = re.compile(r"(lo|bridge|epair|vlan|tun|tap|wg|lagg|gif)\d")
 def hardware(recording: Recording, there: Host) -> Hardware:
     options = _options(_said(recording, files.INTERFACES))
     nics = cards(there)
-    addresses = dict(_addresses(recording))
-    lease = {
-        name: "inet " + " alias ".join(addresses.get(name, [])[:1])
-        for name in nics
-        if addresses.get(name)
-    }
+    lease = {name: f"inet {each[0]}" for name, each in _addresses(recording).items()}
     disks = tuple(
         Disk(source, target, kind, "ro" in options.split(","))
         for source, target, kind, options in _mounts(recording)
@@ -64,7 +59,7 @@ def _options(text: str) -> dict[str, int]:
     return found
 
 
-def _addresses(recording: Recording) -> Iterator[tuple[str, list[str]]]:
+def _addresses(recording: Recording) -> dict[str, list[str]]:
     """By interface its IPv4 addresses, as 203.0.113.2/24."""
     found: dict[str, list[str]] = {}
     name = ""
@@ -74,7 +69,7 @@ def _addresses(recording: Recording) -> Iterator[tuple[str, list[str]]]:
         elif said := re.match(r"\s+inet ([\d.]+) netmask (0x[0-9a-f]+)", line):
             length = int(said[2], 16).bit_count()
             found.setdefault(name, []).append(str(IPv4Interface(f"{said[1]}/{length}")))
-    yield from found.items()
+    return found
 
 
 def _mounts(recording: Recording) -> Iterator[tuple[str, str, str, str]]:
@@ -86,7 +81,7 @@ def _mounts(recording: Recording) -> Iterator[tuple[str, str, str, str]]:
 
 def typed(recording: Recording, there: Host, found: Files) -> Iterator[str]:
     """Each line does nothing where that is so already."""
-    addresses = dict(_addresses(recording))
+    addresses = _addresses(recording)
     for name in (each for each in there.interfaces if each != "lo0"):
         yield from (_alias(quote(name), each) for each in addresses.get(name, []))
         yield _no_more(name, addresses.get(name, []))
@@ -94,10 +89,11 @@ def typed(recording: Recording, there: Host, found: Files) -> Iterator[str]:
         if kind in _FROM_FSTAB and not is_in(target, ("/dev",)):
             yield _mount(source, target, kind, options)
     jails = _said(recording, "jls name").split()
+    those = quote(f" {' '.join(jails)} ")
     for at in map(quote, jails):
         yield f"jls -j {at} >/dev/null 2>&1 || service jail onestart {at} >/dev/null"
     yield (
-        f"for each in $(jls name); do case ' {' '.join(jails)} ' in *\" $each \"*) ;; "
+        f'for each in $(jls name); do case {those} in *" $each "*) ;; '
         "*) service jail onestop $each;; esac; done"
     )
     if _said(recording, files.RULES).strip():
