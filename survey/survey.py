@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -126,7 +127,7 @@ def survey(
             seen.certificates.watch(watches(also.site))
             looked(also, session, seen, also.checks(1))
             fitting.facts(also, session)
-        files.read(session, session.answers, _trees(there, made, also))
+        files.read(session, session.answers, _data(there, made, also), homes(there.people))
         recording = Recording(
             host=target.name,
             release=f"{there.about.system} {there.about.release}",
@@ -161,11 +162,14 @@ def _gates(
             yield step.name, replace(gate, look_at=tuple(map(without, gate.look_at)))
 
 
-def _trees(there: host.Host, made: Plan, also: Plan | None) -> list[str]:
-    """Where data and homes are."""
-    plans = [made, also] if also else [made]
-    data = [path for each in plans for one in each.site.services.values() for path in one.data]
-    return [*data, *homes(there.people)]
+def _data(of: host.Host, *plans: Plan | None) -> Iterator[str]:
+    """What jails get of the host's data; and homes that are none of a person, as /var/vmail."""
+    people = homes(of.people)
+    yield from (each.real for each in of.people if posixpath.dirname(each.real) not in people)
+    for there in (each.site for each in plans if each):
+        yield from (path for each in there.services.values() for path in each.data)
+        jails = (there.jails[name] for name in there.built)
+        yield from (mount.source for each in jails for mount in each.mounts)
 
 
 def _written(draft: Draft, recording: Recording) -> str:

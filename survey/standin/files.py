@@ -74,6 +74,8 @@ _NOT_BELOW = (
 _DEEP = {"/etc": 5, "/usr/local/etc": 6, "/boot/loader.conf.d": 1, "/var/spool": 3}
 _FLAT = 1
 """How far below the other trees: data is not looked through."""
+_DATA_DEEP = 4
+"""How far below data its directories are listed, as /var/vmail/DOMAIN/ACCOUNT/cur."""
 _MOST_NAMED = 2_000
 """Texts beside those of the usual places: the arguments of a program have a limit."""
 _MOST = 20_000
@@ -121,14 +123,24 @@ _KINDS: dict[str, Kind] = {
 }
 
 
-def read(session: Session, answers: Mapping[str, Answer], trees: Iterable[str]) -> None:
+def read(
+    session: Session, answers: Mapping[str, Answer], data: Iterable[str], homes: Iterable[str]
+) -> None:
     """Ask where the files are that the answers so far name, and for those that count.
 
-    Whoever keeps what the session answers has them: see `kept`. Of `trees` (data, homes) what is in
-    them is asked for, too, and what is below that is not.
+    Whoever keeps what the session answers has them: see `kept`. Of data and homes what is in them
+    is asked for, too, and of data the directories below.
     """
     named = sorted(paths(answers))[:_MOST]
-    asked = [_placed(named, sorted({*trees})), _texts(named), _logins(), INTERFACES, MOUNTS, RULES]
+    wanted = sorted({*data} - {*homes})
+    asked = [
+        _placed(named, [*wanted, *homes], wanted),
+        _texts(named),
+        _logins(),
+        INTERFACES,
+        MOUNTS,
+        RULES,
+    ]
     session.run_all(asked, limit=600)
 
 
@@ -151,7 +163,7 @@ def paths(answers: Mapping[str, Answer]) -> set[str]:
 _LONGEST = 512
 
 
-def _placed(named: Sequence[str], trees: Sequence[str]) -> str:
+def _placed(named: Sequence[str], trees: Sequence[str], data: Sequence[str]) -> str:
     """A row for each path that is there: kind, mode, owner, group, size, path, target; and a row
     for each that is not.
     """
@@ -159,6 +171,10 @@ def _placed(named: Sequence[str], trees: Sequence[str]) -> str:
         f"find -H {tree} -maxdepth {_DEEP.get(tree, _FLAT)} "
         f"\\( {' -o '.join(f'-path {each}' for each in _NOT_BELOW)} \\) -prune -o -print; "
         for tree in dict.fromkeys((*_TREES, *map(quote, trees)))
+    )
+    finds += "".join(
+        f"find -H {quote(each)} -maxdepth {_DATA_DEEP} -type d | head -n {_MOST // 10}; "
+        for each in data
     )
     rows = "".join(f"{each}\n" for each in named)
     return (

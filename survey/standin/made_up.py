@@ -26,7 +26,7 @@ def words(recording: Recording, found: Files, there: Host) -> Iterator[str]:
         yield f"{words} secrets that the survey left out ({kinds}): each is a made-up word"
     yield (
         "databases, mail, pages and logs are empty; of homes and data there is what the survey's "
-        "questions named, and what is in the first directory"
+        "questions named, what is in the first directory, and of data the directories below"
     )
     yield (
         "the time that things take, load, and how full disks are: outages in this rehearsal are "
