@@ -109,6 +109,11 @@ _SYSTEMS = re.compile(
     r"(/.*)?"
 )
 
+WITHOUT_KEYS = (
+    '/-----END [A-Z ]*PRIVATE KEY/ {key = 0} !key {print " " $0} '
+    '/-----BEGIN [A-Z ]*PRIVATE KEY/ {key = 1; print " LEFT-OUT"}'
+)
+"""An awk program: so no private key leaves the host."""
 PLACED = ": the places of files;"
 TEXTS = ": the texts of configuration;"
 LOGINS = ": accounts, without their passwords;"
@@ -194,8 +199,7 @@ def _texts(named: Sequence[str]) -> str:
         f"{TEXTS} find -H {etc} {trees} /usr/local/etc {files} -path /usr/local/etc/rc.d -prune "
         f"-o -type f -size -512 {names} -exec grep -lI '^' {{}} + 2>/dev/null | sort -u | "
         "while IFS= read -r each; do printf '= %s\\n' \"$each\"; "
-        'awk \'/-----END [A-Z ]*PRIVATE KEY/ {key = 0} !key {print " " $0} '
-        '/-----BEGIN [A-Z ]*PRIVATE KEY/ {key = 1; print " LEFT-OUT"}\' "$each"; done; true'
+        f'awk {quote(WITHOUT_KEYS)} "$each"; done; true'
     )
 
 

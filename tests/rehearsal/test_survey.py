@@ -126,7 +126,7 @@ def test_the_stand_in_of_a_survey_is_as_the_host(box: Box, found: Surveyed) -> N
             assert typed(again, each) == typed(box, each), each
         assert host(again).strange == []
     told_of = " ".join(words)
-    assert "128 accounts, 1 of them with a password" in told_of
+    assert "128 accounts, 0 of them with a password" in told_of
     assert "1 file(s) that are programs, and do nothing: /root/bin/backup-mysql" in told_of
     assert (
         "are empty here, for the survey has no data: /etc/motd.template, /var/db/mysql/" in told_of

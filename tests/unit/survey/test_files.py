@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from rollout.host.survey import Answer
@@ -71,3 +73,15 @@ def test_places_texts_and_accounts_are_read_back() -> None:
 )
 def test_what_is_called_like_a_secret_is_not_opened(path: str, is_one: bool) -> None:
     assert files.is_secret(path) == is_one
+
+
+def test_a_private_key_does_not_leave_the_host() -> None:
+    begin, end = "-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----"
+    done = subprocess.run(
+        ["awk", files.WITHOUT_KEYS],
+        input=f"cert\n{begin}\nMIIsecret\nmore\n{end}\nend\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f" cert\n {begin}\n LEFT-OUT\n {end}\n end\n"
