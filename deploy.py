@@ -6,7 +6,7 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -43,8 +43,14 @@ the time of check went into that.
 
 # Each command imports what it needs, so that --help and completion are fast.
 if TYPE_CHECKING:
+    from box.kinds import Kind
     from rollout.engine.runner import Runner
+    from rollout.host.survey import Recording
     from rollout.plan import Plan
+    from rollout.plan.step import Gate
+    from rollout.rehearsal.box import Box
+
+    Say = Callable[[str], None]
 
 
 def _print(data: Any, text: str, as_json: bool) -> None:
@@ -185,6 +191,11 @@ def check(site_file: Path, survey: Path | None, as_json: bool) -> None:
 @click.argument("step", required=False, shell_complete=options.steps)
 @options.to()
 @click.option("--full", is_flag=True, help="Print all commands of all steps.")
+@click.option(
+    "--answers",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the questions of the gates ahead into this file, for apply --answers.",
+)
 @options.document
 def plan_(
     site_file: Path,
@@ -194,6 +205,7 @@ def plan_(
     offline: bool,
     survey: Path | None,
     full: bool,
+    answers: Path | None,
     as_json: bool,
 ) -> None:
     """Show what apply would do. Changes nothing.
@@ -210,12 +222,15 @@ def plan_(
       cellblock plan --survey 203.0.113.2.survey    # for a server as its survey has it
       cellblock plan --full | less              # every command that will run
       cellblock plan --to mysql.cutover         # no further than apply --to would go
+      cellblock plan --answers said.toml        # the gates as a file to fill in; keeps what is said
     """
     from rollout.report import plans
     from rollout.terminal import server
 
     if step and (to or full):
         raise click.UsageError("expected STEP, or --to and --full, not both")
+    if step and answers:
+        raise click.UsageError("--answers is for all gates ahead: give it without STEP")
     if offline and survey:
         raise click.UsageError("--offline and --survey were given together: give one")
     with _offline_offered(site_file, step):
@@ -225,9 +240,19 @@ def plan_(
         else:
             with _reached(made, survey) as runner:
                 ahead = server.ahead(runner, step, to)
+    if answers is not None:
+        _ask_in(answers, [(each.step.name, gate) for each, gate, _ in ahead if gate])
     data = plans.data(ahead)
     text = plans.full(data) if step or full else plans.short(ahead)
     _print(data, f"{plans.OFFLINE}\n\n{text}" if offline else text, as_json)
+
+
+def _ask_in(file: Path, asked: list[tuple[str, Gate]]) -> None:
+    from rollout.engine import answers
+
+    left = answers.write(file, asked)
+    some = f"{len(left)} of {len(asked)} gate(s) have no answer in it yet"
+    click.echo(f"wrote {file}: {some}; then: cellblock apply --answers {file}", err=True)
 
 
 def _reached(made: Plan, survey: Path | None) -> AbstractContextManager[Runner]:
@@ -501,13 +526,7 @@ def _written(what: str) -> Iterator[None]:
     show_default=True,
     help="The box.",
 )
-@click.option(
-    "--site",
-    "site_file",
-    type=click.Path(path_type=Path),
-    default=SAMPLE,
-    help="The site file; default: the sample site.",
-)
+@options.rehearsed
 @click.option(
     "--break",
     "broken",
@@ -529,6 +548,7 @@ def rehearse(
     where: str,
     image: Path | None,
     *,
+    survey: Path | None,
     broken: tuple[str, int] | None,
     chaos: tuple[int, int] | None,
     hooks: bool,
@@ -545,10 +565,14 @@ def rehearse(
     under vagrant (Cellblock's docs/box.md). It is deleted afterwards. What was
     rehearsed is recorded, for apply.
 
+    With --survey the stand-in is the surveyed server, as far as a survey and a stand-in go: what it
+    does not have of that server is listed first, and in the report.
+
     \b
     Examples:
       cellblock rehearse                           # the sample site, on the stand-in
       cellblock rehearse --site site.toml --quiet
+      cellblock rehearse --survey 203.0.113.2.survey   # as that server was surveyed
       cellblock rehearse --on qemu                 # the official FreeBSD, fetched when first wanted
       cellblock rehearse --on qemu my.qcow2        # an image of yours, its ssh key beside it
       cellblock rehearse --break mysql.cutover:7   # fails and is rolled back: exit code 2
@@ -570,14 +594,16 @@ def rehearse(
     if broken:
         faults.must_exist(made, *broken)
     kind = KINDS[where]
+    recording = _rehearsable(made, survey, where, image) if survey else None
     with (
         ended_by_sigterm(),
         show_run(
             made, "rehearse", Manner(quiet, as_json, verbose), hooks=hooks, box=kind.title
         ) as listener,
-        kind.open(made.site, image, listener.note) as box,
+        _box(kind, made, image, recording, listener.note) as (box, lacking),
     ):
         rehearsal = Rehearsal(made, box, listener, record.folder(made.site.name, "rehearse"))
+        rehearsal.record.not_modelled = lacking
         rehearsal.record.say = partial(click.echo, err=as_json)
         with rehearsal.record:
             if broken:
@@ -587,7 +613,41 @@ def rehearse(
             else:
                 rehearsal.whole()
     on = box.name if box.is_freebsd else f"{box.name}, not on a real FreeBSD"
+    if recording is not None:
+        on = f"the stand-in of {recording.host} as surveyed at {recording.made}, not on that host"
     click.echo(f"rehearsed on {on}: everything ended as expected", err=as_json)
+
+
+def _rehearsable(made: Plan, survey: Path, where: str, image: Path | None) -> Recording:
+    """The survey. Raises Refused if `check` refuses that server, before a box takes its time."""
+    from rollout.host import survey as surveys
+    from survey.standin import compared
+
+    if where != "standin" or image is not None:
+        raise Refused(
+            "a survey is rehearsed on the stand-in, which is built from it",
+            todo="leave --on out; or rehearse its site file on a box: --site, without --survey",
+        )
+    recording = surveys.read(survey)
+    refused = compared.refusal(recording, made)
+    if refused is not None:
+        raise refused
+    return recording
+
+
+@contextmanager
+def _box(
+    kind: Kind, made: Plan, image: Path | None, recording: Recording | None, say: Say
+) -> Iterator[tuple[Box, list[str]]]:
+    """The box, and in words what it does not have of a surveyed server."""
+    if recording is None:
+        with kind.open(made.site, image, say) as box:
+            yield box, []
+        return
+    from survey.standin.box import surveyed_box
+
+    with surveyed_box(made, recording, say) as found:
+        yield found
 
 
 @main.command(name="audit")

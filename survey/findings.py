@@ -5,13 +5,14 @@ Nothing is found here that a check, a gate or the draft has not said.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from rollout.engine import checks
 from rollout.engine.checks import Outside, Verdict
 from rollout.host.session import Session
 from rollout.plan import Plan
-from rollout.plan.step import Check, Step
+from rollout.plan.step import Check, Gate, Step
 from rollout.runbook.manual_checks import manual_lines
 from rollout.site import Site
 from survey import assessment, reference
@@ -100,22 +101,31 @@ def _of_step(step: Step, site: Site, found: dict[Check, Verdict]) -> Iterator[Fi
             severity: Severity = "for information" if step.operations else "look at it"
             yield _of_check(check, severity, missed[check].message, site)
     gate = step.gate
-    if gate is None:
+    if gate is None or asked(step, found) is None:
         return
-    failed = [each for each in gate.unless if each in missed]
-    for check in failed:
-        yield _of_check(check, "look at it", missed[check].message, site, about=step.name)
-    if failed or not gate.unless:
-        back = " There is no way back after this step." if step.point_of_no_return else ""
-        yield Finding(
-            f"gate.{step.name}",
-            "for information",
-            f"{step.why}{back}",
-            f"apply asks before {step.name}: {gate.question}\n" + "\n".join(gate.look_at),
-            GATES,
-            about=step.name.partition(".")[0],
-            todo="answer it when apply asks, or in a file for apply --answers",
-        )
+    for check in gate.unless:
+        if check in missed:
+            yield _of_check(check, "look at it", missed[check].message, site, about=step.name)
+    back = " There is no way back after this step." if step.point_of_no_return else ""
+    yield Finding(
+        f"gate.{step.name}",
+        "for information",
+        f"{step.why}{back}",
+        f"apply asks before {step.name}: {gate.question}\n" + "\n".join(gate.look_at),
+        GATES,
+        about=step.name.partition(".")[0],
+        todo="answer it when apply asks, or in answers.toml (apply --answers)",
+    )
+
+
+def asked(step: Step, found: Mapping[Check, Verdict]) -> Gate | None:
+    """The step's gate, with what was found for it; None where nobody has to be asked."""
+    gate = step.gate
+    if gate is None or not gate.unless:
+        return gate
+    missed = [found[each] for each in gate.unless if each in found and not found[each].passed]
+    said = tuple(each.message for each in missed)
+    return replace(gate, look_at=(*gate.look_at, *said)) if missed else None
 
 
 def _questions(draft: Draft) -> Iterator[Finding]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rollout.engine import answers
 from rollout.errors import Refused
 from rollout.host.survey import FILE
 from rollout.terminal.harmless import harmless
-from survey import assessment
+from survey import page
 from survey.survey import Surveyed
 from survey.text import ordered
 
 SITE = "site.toml"
 ASSESSMENT = "assessment.txt"
+PAGE = "assessment.html"
+ANSWERS = "answers.toml"
 
 
 def must_be_new(folder: Path) -> None:
@@ -38,8 +41,10 @@ def write(folder: Path, found: Surveyed) -> None:
         (SITE, found.text),
         (ASSESSMENT, harmless(found.assessed())),
         ("assessment.json", json.dumps(found.assessment(), indent=2) + "\n"),
+        (PAGE, page.render(found.assessment(), found.counted(), folder)),
+        (ANSWERS, answers.text(dict(found.gates), {})),
     ):
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8", errors="replace")
 
 
 def text(found: Surveyed, folder: Path) -> str:
@@ -52,7 +57,7 @@ def text(found: Surveyed, folder: Path) -> str:
         f"Wrote {folder}: {moves if found.moves else 'no service can move as it is'}, "
         f"and {_some(len(questions), 'question')} "
         f"{'is' if len(questions) == 1 else 'are'} left.",
-        f"{assessment.counted(found.findings).capitalize()}: see {folder / ASSESSMENT}.",
+        f"{found.counted()}: see {folder / ASSESSMENT}, or {PAGE} beside it.",
     ]
     if draft.told or draft.unseen:
         lines.append("`check` does not pass yet:")
@@ -76,7 +81,7 @@ def text(found: Surveyed, folder: Path) -> str:
         "Next:",
         f"  cellblock check --site {site}",
         f"  cellblock plan --site {site}",
-        f"  cellblock rehearse --site {site}",
+        f"  cellblock rehearse --survey {folder}",
         f"`check` and `plan` with --survey {folder} ask the survey in place of the server.",
     ]
     return "\n".join(lines)

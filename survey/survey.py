@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,23 @@ from rollout.host.replay import Recorder, Replay
 from rollout.host.session import Session, Target
 from rollout.host.survey import Recording
 from rollout.plan import Plan
-from rollout.plan.step import Check
+from rollout.plan.step import Check, Gate
 from rollout.probe.outside import watches
 from rollout.probe.recorded import OfSurvey, RecordedOutside
 from survey import assessment, fitting, host, reference, text
 from survey.assessment import Finding
 from survey.draft import Draft
-from survey.drafting import Way, drafted
-from survey.findings import by_check, collected, looked, of_secrets
+from survey.drafting import Way, drafted, homes
+from survey.findings import asked, by_check, collected, looked, of_secrets
 from survey.secrets import Secrets
+from survey.standin import files
 
 
 @dataclass(frozen=True)
 class Surveyed:
     """The draft, its text, and how many checks of `check` it was tried with; what the host
-    answered, without secrets; and the findings.
+    answered, without secrets; the findings; and the gates at which a person is asked, by their
+    steps.
     """
 
     draft: Draft
@@ -41,6 +44,7 @@ class Surveyed:
     checks: int
     recording: Recording
     findings: tuple[Finding, ...]
+    gates: tuple[tuple[str, Gate], ...] = ()
 
     @property
     def moves(self) -> list[str]:
@@ -51,6 +55,10 @@ class Surveyed:
         """The findings, as data."""
         there = self.recording
         return assessment.data(self.findings, there.host, there.release, there.made)
+
+    def counted(self) -> str:
+        """How many findings of each severity, in words."""
+        return assessment.counted(self.findings).capitalize()
 
     def assessed(self) -> str:
         """The findings, as text."""
@@ -119,6 +127,7 @@ def survey(
             seen.certificates.watch(watches(also.site))
             looked(also, session, seen, also.checks(1))
             fitting.facts(also, session)
+        files.read(session, session.answers, _data(there, made, also), homes(there.people))
         recording = Recording(
             host=target.name,
             release=f"{there.about.system} {there.about.release}",
@@ -141,7 +150,26 @@ def survey(
         len(verdicts),
         recording,
         tuple(each.without(secrets.text) for each in findings),
+        tuple(_gates(made, found, secrets.text)),
     )
+
+
+def _gates(
+    made: Plan, found: Mapping[Check, Verdict], without: Callable[[str], str]
+) -> Iterator[tuple[str, Gate]]:
+    for step in made.steps:
+        if gate := asked(step, found):
+            yield step.name, replace(gate, look_at=tuple(map(without, gate.look_at)))
+
+
+def _data(of: host.Host, *plans: Plan | None) -> Iterator[str]:
+    """What jails get of the host's data; and homes that are none of a person, as /var/vmail."""
+    people = homes(of.people)
+    yield from (each.real for each in of.people if posixpath.dirname(each.real) not in people)
+    for there in (each.site for each in plans if each):
+        yield from (path for each in there.services.values() for path in each.data)
+        jails = (there.jails[name] for name in there.built)
+        yield from (mount.source for each in jails for mount in each.mounts)
 
 
 def _written(draft: Draft, recording: Recording) -> str:

@@ -68,7 +68,7 @@ def record(gate: Gate, by: str) -> dict[str, str]:
     return {"gate": f"{gate.question}\n{shown}", "said": f"yes, {by}, at {now}\n"}
 
 
-class _FileAnswer(BaseModel):
+class FileAnswer(BaseModel):
     """One answer of the file. `at` is when it was given, if that was before the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,7 +81,7 @@ class _FileAnswer(BaseModel):
 class Answers:
     """The answers of a file, as an `Answer`. `otherwise` answers at gates that it does not name."""
 
-    def __init__(self, path: Path, answers: Mapping[str, _FileAnswer], otherwise: Answer) -> None:
+    def __init__(self, path: Path, answers: Mapping[str, FileAnswer], otherwise: Answer) -> None:
         self.path = path
         self._answers = answers
         self._otherwise = otherwise
@@ -107,17 +107,30 @@ def read(path: Path, plan: Plan, otherwise: Answer = nobody) -> Answers:
     The file has one table per step, with the step's name: `answer` ("yes" or "no"), `by` (who said
     so), and optionally `at` (when).
     """
-    data = toml.load(path, todo=_FORM)
     gates = {step.name: step.gate for step in plan.steps if step.gate}
-    answers: dict[str, _FileAnswer] = {}
+
+    def foreign(name: str) -> str:
+        if name in gates:
+            return ""
+        has = "has no gate" if name in {step.name for step in plan.steps} else "is no step"
+        return f"{name}: {has}; gates: {', '.join(gates) or 'none in this plan'}"
+
+    return Answers(path, given(path, foreign), otherwise)
+
+
+def given(path: Path, foreign: Callable[[str], str] = lambda name: "") -> dict[str, FileAnswer]:
+    """The answers of a file by their steps. `foreign` says why a step cannot have one, or "".
+
+    Raises Refused as `read` does.
+    """
+    answers: dict[str, FileAnswer] = {}
     wrong: list[str] = []
-    for name, value in _tables(data):
-        if name not in gates:
-            has = "has no gate" if name in {step.name for step in plan.steps} else "is no step"
-            wrong.append(f"{name}: {has}; gates: {', '.join(gates) or 'none in this plan'}")
+    for name, value in _tables(toml.load(path, todo=_FORM)):
+        if why := foreign(name):
+            wrong.append(why)
             continue
         try:
-            answers[name] = _FileAnswer.model_validate(value)
+            answers[name] = FileAnswer.model_validate(value)
         except ValidationError as error:
             wrong += (toml.problem(item, name) for item in error.errors())
     if wrong:
@@ -126,7 +139,7 @@ def read(path: Path, plan: Plan, otherwise: Answer = nobody) -> Answers:
             evidence="\n".join(wrong),
             todo=_FORM,
         )
-    return Answers(path, answers, otherwise)
+    return answers
 
 
 _FORM = 'expected tables like [bind.retire] with answer = "yes" (or "no") and by = "who says so"'

@@ -88,7 +88,8 @@ class Record:
     """One run of a command. The report is written when the context ends, with or without an error.
 
     `say` gets the place of the report. A report that cannot be written is reported there, too, and
-    changes no outcome. `results` and `act_summary` are those of the last act.
+    changes no outcome. `results` and `act_summary` are those of the last act. `not_modelled`
+    says in which a rehearsal's box is not as the server for which it is rehearsed.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Record:
         self.acts: list[dict[str, Any]] = []
         self.results: list[dict[str, Any]] = []
         self.verdicts: list[dict[str, str]] = []
+        self.not_modelled: list[str] = []
         self.act_summary = ""
         self._began = time.time()
 
@@ -271,6 +273,7 @@ class Record:
             "end": end,
             "acts": self.acts,
             "verdicts": self.verdicts,
+            "not_modelled": self.not_modelled,
         }
 
     def _write(self, end: dict[str, Any]) -> None:

@@ -57,6 +57,20 @@ def _or_sample(context: click.Context, _: click.Parameter, value: Path | None) -
     return SAMPLE
 
 
+def rehearsed(command: Command) -> Command:
+    """For a rehearsal: gives it `survey`, and `site_file`: of the survey, or else the sample."""
+    site_file = _site_file(
+        "The site file; default: that of the survey, or the sample site.", callback=_rehearsed
+    )
+    says = "Rehearse for this surveyed server: the stand-in is built from it (cellblock survey)."
+    of = click.option("--survey", type=click.Path(path_type=Path), is_eager=True, help=says)
+    return site_file(of(command))
+
+
+def _rehearsed(context: click.Context, _: click.Parameter, value: Path | None) -> Path:
+    return _of_survey(context, _, value) if context.params.get("survey") else value or SAMPLE
+
+
 def survey(command: Command) -> Command:
     """For a command that only reads: gives it `survey`. Goes below `site`, which it precedes."""
     return click.option(

@@ -23,12 +23,13 @@ from standin.linux.fifos import Channel
 from standin.linux.power_loss import LOG, tear
 from standin.machine.install import lay
 from standin.machine.server import serve
+from standin.model import hardware
 from standin.model.faults import Fault
 from standin.samples.base_host import BaseHost
 
 BOOT_SECONDS = 120
-FOLDERS_MADE = ("root", "dev")
-FILES_MADE = ("console.log", "calls.log", "strange.log", LOG)
+FOLDERS_MADE = ("root", "dev", *hardware.FOLDERS_MADE)
+FILES_MADE = ("console.log", "calls.log", "strange.log", LOG, *hardware.FILES_MADE)
 
 
 class Machine:

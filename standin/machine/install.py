@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from standin import commands
@@ -12,6 +13,7 @@ from standin.etc.passwd import accounts, groups, write_passwd
 from standin.linux import binaries, owners
 from standin.linux.layout import HIDDEN, SLOTS
 from standin.linux.rootdir import RootDir
+from standin.model.hardware import Hardware
 from standin.rc import rc_scripts
 from standin.samples.base_host import BaseHost
 
@@ -91,6 +93,8 @@ def lay(where: Path, base: BaseHost) -> None:
     _shims(root)
     _rc_scripts(root)
     _base_files(RootDir("", root), base)
+    base.hardware.write(where)
+    _disks(where, base.hardware)
 
 
 def _overlay(root: Path) -> None:
@@ -135,24 +139,65 @@ def _rc_scripts(root: Path) -> None:
 
 
 def _base_files(rootdir: RootDir, base: BaseHost) -> None:
+    for path in base.without:
+        _remove(rootdir.path(path, follow=False))
     for path, text in base.accounts.items():
         rootdir.write(path, text, 0o600 if "master" in path else 0o644)
     write_passwd(rootdir)
     uids = {account.name: account.uid for account in accounts(rootdir)}
     gids = {group.name: group.gid for group in groups(rootdir)}
     for path, target in base.links.items():
-        rootdir.path(path).parent.mkdir(parents=True, exist_ok=True)
-        rootdir.path(path).symlink_to(target)
+        place = _made_room(rootdir, path)
+        place.symlink_to(target)
     for path, entry in base.entries.items():
-        place = rootdir.root / path[1:]
+        place = _made_room(rootdir, path, folder=entry.text is None)
         if entry.text is None:
-            place.mkdir(parents=True, exist_ok=True)
+            place.mkdir(exist_ok=True)
         else:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(entry.text)
-        uid, gid = uids[entry.owner], gids[entry.group]
+            place.write_text(entry.text, encoding="utf-8", errors="surrogateescape")
+        uid, gid = _number(uids, entry.owner), _number(gids, entry.group)
         if uid or gid:
             owners.change(rootdir.root, place, uid, gid)
         place.chmod(entry.mode)
-    for path in base.without:
-        rootdir.path(path).unlink()
+
+
+def _made_room(rootdir: RootDir, path: str, *, folder: bool = False) -> Path:
+    """The place of a path, its parents made, and what is there in its way removed.
+
+    Links are followed as chroot(2) would: none leads out of the tree.
+    """
+    place = rootdir.path(path, follow=False)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_symlink() or (not folder and place.is_dir()):
+        _remove(place)
+    return place
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        with suppress(OSError):  # one that has something in it stays
+            place.rmdir()
+    else:
+        place.unlink(missing_ok=True)
+
+
+def _number(known: dict[str, int], word: str) -> int:
+    return int(word) if word.isdigit() and word not in known else known[word]
+
+
+def _disks(where: Path, hardware: Hardware) -> None:
+    """Take what is on a file system of its own out of the tree: it is mounted there at boot."""
+    rootdir = RootDir("", where / "root")
+    for disk in sorted(hardware.disks, key=lambda each: each.target, reverse=True):
+        if disk.target == "/":
+            continue
+        target = rootdir.path(disk.target, follow=False)
+        target.mkdir(parents=True, exist_ok=True)
+        place = hardware.place(where, disk)
+        place.mkdir(parents=True)
+        for each in target.iterdir():
+            each.rename(place / each.name)
+        uid, gid = owners.of(rootdir.root, target)
+        if uid or gid:
+            owners.change(rootdir.root, place, uid, gid)
+        place.chmod(target.stat().st_mode & 0o7777)

@@ -14,6 +14,7 @@ from standin.linux.rootdir import RootDir
 from standin.model.daemon import Daemon
 from standin.model.faults import Faults
 from standin.model.firewall import Firewall, Verdict
+from standin.model.hardware import Hardware
 from standin.model.jail import Jail
 from standin.model.kernel import Kernel
 from standin.model.mounts import Mounts
@@ -29,7 +30,8 @@ class Host:
         self.rootdir = RootDir("", where / "root")
         self.processes = processes
         self.kernel = Kernel()
-        self.network = Network()
+        self.hardware = Hardware.read(where)
+        self.network = Network(self.hardware.nics)
         self.firewall = Firewall()
         self.mounts = Mounts(self.rootdir, where / "dev")
         self.jails: dict[str, Jail] = {}

@@ -95,6 +95,11 @@ class Mounts:
         else:
             syscalls.bind(self._devices, target, deep=True)
 
+    def mount_disk(self, entry: Mount, files: Path) -> None:
+        """Mount a file system whose files are in this directory."""
+        syscalls.bind(files, self.rootdir.root / entry.target[1:], read_only=entry.read_only)
+        self.table.append(entry)
+
     def umount(self, entry: Mount, *, force: bool = False) -> None:
         """Raises OSError(EBUSY) when a process is in there, or a nullfs shows part of it."""
         shown = [other for other in self.table if other.kind == "nullfs"]

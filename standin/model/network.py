@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
+
+from standin.model.hardware import NIC_OPTIONS
 
 OUTSIDE = "198.51.100.7"
 FLAGS = {1: "UP", 2: "BROADCAST", 8: "LOOPBACK", 0x40: "RUNNING", 0x800: "SIMPLEX"}
@@ -27,7 +30,7 @@ OPTIONS = {
 }
 CAPABILITIES = {"tso": 0x300, "tso4": 0x100, "tso6": 0x200, "lro": 0x400, "vlanhwtso": 0x40000}
 CAPABILITIES |= {"rxcsum": 0x1, "txcsum": 0x2}
-LOOPBACK_OPTIONS, NIC_OPTIONS = 0x680003, 0x4C07BB
+LOOPBACK_OPTIONS = 0x680003
 
 
 @dataclass
@@ -73,11 +76,14 @@ _parsed = lru_cache(maxsize=4096)(ip_address)
 
 
 class Network:
-    def __init__(self, nic: str = "vtnet0") -> None:
-        self.nic = nic
+    def __init__(self, nics: Mapping[str, int] | None = None) -> None:
+        """`nics`: as in Hardware; clients outside reach the first."""
+        nics = nics or {"vtnet0": NIC_OPTIONS}
+        self.nic = next(iter(nics))
         self.interfaces: dict[str, Interface] = {}
-        ether = "52:54:00:12:34:56"
-        self.interfaces[nic] = Interface(nic, 1, 0x8822, NIC_OPTIONS, 1500, ether)
+        for index, (name, options) in enumerate(nics.items(), 1):
+            ether = f"52:54:00:12:34:{0x55 + index:02x}"
+            self.interfaces[name] = Interface(name, index, 0x8822, options, 1500, ether)
         self.create("lo0")
         self.interfaces["lo0"].bring_up()
         self.interfaces["lo0"].inet6.insert(0, IPv6Interface("::1/128"))

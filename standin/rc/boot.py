@@ -28,12 +28,27 @@ Part = Callable[[Host, RcConf], Awaitable[None]]
 
 async def boot(host: Host) -> None:
     host.mounts.prepare_devices()
-    host.mounts.mount(Mount("/dev/vtbd0p3", "/", "ufs", dump="1 1", is_real=False))
+    _mount_root(host)
     host.mounts.mount(Mount("devfs", "/dev", "devfs"))
+    _mount_disks(host)
     _clean_var_run(host)
     _load(host)
     host.faults.watch_sh()
     await rc(host, host.rootdir)
+
+
+def _mount_root(host: Host) -> None:
+    root = next((each for each in host.hardware.disks if each.target == "/"), None)
+    source, kind = (root.source, root.kind) if root else ("/dev/vtbd0p3", "ufs")
+    dump = "1 1" if kind == "ufs" else "0 0"
+    host.mounts.mount(Mount(source, "/", kind, dump=dump, is_real=False))
+
+
+def _mount_disks(host: Host) -> None:
+    for each in host.hardware.disks:
+        if each.target != "/":
+            entry = Mount(each.source, each.target, each.kind, each.read_only)
+            host.mounts.mount_disk(entry, host.hardware.place(host.where, each))
 
 
 def _load(host: Host) -> None:
@@ -170,13 +185,13 @@ async def netif(host: Host, conf: RcConf) -> None:
 
 
 _LEASE = "inet 203.0.113.2/24"
-"""What a DHCP server gives this machine, the same each time."""
+"""What a DHCP server gives a machine that does not say it, the same each time."""
 
 
 def _configure(host: Host, name: str, line: str) -> None:
     words = shlex.split(line)
     if {"DHCP", "SYNCDHCP", "NOSYNCDHCP"} & {*words}:
-        words += _LEASE.split()
+        words += host.hardware.lease.get(name, _LEASE).split()
     starts = [place for place, word in enumerate(words) if word in ("inet", "inet6")]
     for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
         family, address, *rest = _plain(words[start:end])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from standin.model.hardware import Hardware
 from standin.samples import files, postfix
 from standin.samples.files import Entry
 
@@ -14,12 +15,17 @@ PEOPLE = 100
 
 @dataclass(frozen=True)
 class BaseHost:
-    """`entries` are files and directories, `accounts` the texts of master.passwd and group."""
+    """`entries` are files and directories, `accounts` the texts of master.passwd and group.
+
+    `without` are paths of a fresh host that this one does not have. An owner who has no account is
+    given by number.
+    """
 
     accounts: Mapping[str, str]
     entries: Mapping[str, Entry]
     links: Mapping[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    hardware: Hardware = field(default_factory=Hardware)
 
     @classmethod
     def sample(cls, people: int = PEOPLE) -> BaseHost:
@@ -49,7 +55,7 @@ class BaseHost:
     def with_files(self, files: Mapping[str, str]) -> BaseHost:
         """The same with these files in addition, owned by root and world-readable."""
         more = {path: Entry(text) for path, text in files.items()}
-        return BaseHost(self.accounts, {**self.entries, **more}, self.links, self.without)
+        return replace(self, entries={**self.entries, **more})
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -57,4 +63,5 @@ class BaseHost:
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> BaseHost:
         entries = {path: Entry(**entry) for path, entry in found.pop("entries").items()}
-        return cls(entries=entries, **found)
+        hardware = Hardware.of(found.pop("hardware"))
+        return cls(entries=entries, hardware=hardware, **found)

@@ -17,8 +17,8 @@ import click
 from rollout.errors import Refused
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
-from standin import BaseHost
-from tests.cases.case import Case, read
+from tests.cases.case import Case, is_survey, read
+from tests.cases.place import host_of
 from tests.cases.play import Outcome, judged, played
 
 _GUEST_SITE = Path(__file__).parents[2] / "box" / "site.toml"
@@ -26,11 +26,14 @@ _GUEST_SITE = Path(__file__).parents[2] / "box" / "site.toml"
 
 def _files(places: Iterable[Path]) -> Iterator[Path]:
     for place in places:
-        yield from sorted(place.glob("*.toml")) if place.is_dir() else [place]
+        if place.is_dir() and not is_survey(place):
+            yield from sorted({*place.glob("*.toml"), *filter(is_survey, place.iterdir())})
+        else:
+            yield place
 
 
 @contextmanager
-def _box(case: Case, plan: Plan, on: str) -> Iterator[Box]:
+def box_of(case: Case, plan: Plan, on: str) -> Iterator[Box]:
     if on == "qemu":
         from box.qemu.box import qemu_box
 
@@ -39,8 +42,7 @@ def _box(case: Case, plan: Plan, on: str) -> Iterator[Box]:
         with qemu_box(plan.site, None, lambda text: None, others) as box:
             yield box
         return
-    base = BaseHost.with_postfix() if case.base == "postfix" else BaseHost.sample()
-    with standin_box(plan.site, base=base) as box:
+    with standin_box(plan.site, base=host_of(case).base) as box:
         yield box
 
 
@@ -48,9 +50,10 @@ def outcome(case: Case, on: str, say: Callable[[str], None] | None = None) -> Ou
     """The result of a case, compared with what it expects. With `say`, under clients."""
     try:
         plan = case.plan(_GUEST_SITE) if on == "qemu" else case.plan()
+        host_of(case)
     except Refused as refused:
         return judged(case, Outcome("refused", str(refused)))
-    return judged(case, played(case, partial(_box, case, plan, on), plan, say))
+    return judged(case, played(case, partial(box_of, case, plan, on), plan, say))
 
 
 @click.command()

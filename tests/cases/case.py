@@ -11,7 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rollout import plan, site
+from rollout.host import survey
+from rollout.host.survey import Recording
 from rollout.plan import Plan
+from rollout.site import Site
 from tests.rehearsal.sites import FIRST, POSTFIX, SAMPLE
 
 GONE = "(gone)"
@@ -92,26 +95,40 @@ class Case(_Table):
     says: tuple[str, ...] = ()
     base: Literal["sample", "postfix"] = "sample"
     on: tuple[Literal["standin", "qemu"], ...] = ("standin", "qemu")
-    order: tuple[str, ...]
+    order: tuple[str, ...] = ()
+    survey: str = ""
+    """The host is as this folder of `cellblock survey` has it, and the site file the one in it."""
     site: dict[str, Any] = {}
     append: dict[str, str] = {}
     files: dict[str, str] = {}
     owners: dict[str, str] = {}
     links: dict[str, str] = {}
     before: tuple[str, ...] = ()
-    ask: tuple[Ask, ...] = Field(min_length=1)
+    ask: tuple[Ask, ...] = ()
     at: At | None = None
     meanwhile: Meanwhile | None = None
 
+    @model_validator(mode="after")
+    def _is_whole(self) -> Case:
+        if not self.survey and not (self.order and self.ask):
+            raise ValueError("expected order and ask, or survey")
+        return self
+
     def plan(self, sample: Path = SAMPLE) -> Plan:
-        """The plan of its site: the sample's, with the case's own keys merged in."""
+        """The plan of its site: the sample's, or its survey's, with the case's own keys merged in.
+
+        The order is the case's, and without one that of the survey's site file.
+        """
+        if self.survey:
+            sample = Path(self.survey) / "site.toml"
         data = tomllib.loads(sample.read_text(encoding="utf-8"))
         if self.base == "postfix":
             data["services"] = {
                 name: table for name, table in data["services"].items() if name != "mail"
             } | tomllib.loads(POSTFIX)["services"]
             data["jails"]["mail"]["services"] = ["mail", "imap"]
-        data["order"] = [*FIRST, *self.order]
+        if self.order:
+            data["order"] = [*FIRST, *self.order]
         return plan.make(site.parse(merged(data, self.site), Path("site.toml")))
 
 
@@ -128,9 +145,44 @@ def merged(data: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def is_survey(path: Path) -> bool:
+    return (path / survey.FILE).exists()
+
+
 def read(path: Path) -> Case:
-    """Raises ValueError, naming the file and the key, for a file that is no case."""
+    """The case in a file, or a survey as a case: whoever asks its ports gets the same answers.
+
+    Raises ValueError, naming the file and the key, for a file that is no case.
+    """
+    if is_survey(path):
+        case = Case(what=f"the host of {path.name}", survey=str(path))
+        return case.model_copy(update={"ask": _ports(case.plan().site)})
     try:
-        return Case.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        if folder := data.get("survey"):
+            data["survey"] = str(path.parent / str(folder))
+        return Case.model_validate(data)
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def recording(case: Case) -> Recording:
+    """Raises Refused where there is no survey."""
+    return survey.read(Path(case.survey))
+
+
+def _ports(there: Site) -> tuple[Ask, ...]:
+    """Each port of the services that move, as clients outside and programs of the host ask it."""
+    return tuple(
+        Ask.model_validate(
+            {"port": each.port, "proto": each.proto, "address": address, "from": source}
+        )
+        for jail in there.built
+        for name in there.jails[jail].services
+        for each in there.services[name].ports
+        for source, address in (
+            ("outside", str(there.host.wan_address)),
+            ("host", "127.0.0.1"),
+        )
+        if each.public or source == "host"
+    )

@@ -12,10 +12,11 @@ from shlex import quote
 from rollout.host.session import Session
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box
-from standin import QueryFailed, StandIn
+from standin import BaseHost, QueryFailed, StandIn
+from survey.standin.base_host import Rebuilt, rebuilt
 from tests.cases.asking import SOMEBODY, Question, of_client, on_mariadb
 from tests.cases.asking import ask as asked
-from tests.cases.case import Ask, Case
+from tests.cases.case import Ask, Case, recording
 
 _KEY = re.compile(r"\bkey (\d+)$", re.MULTILINE)  # asking.ask gives its tag
 _ANSWERS_WITHIN = 10.0  # seconds: after a boot or a cut-over a daemon may still be loading
@@ -24,6 +25,17 @@ NOBODY = "nobody answers"
 
 class CannotBeMade(Exception):
     """The box could not be set up as the host of the case."""
+
+
+def host_of(case: Case) -> Rebuilt:
+    """The base host on the stand-in, before what the case changes of it, and what is typed there.
+
+    Raises Refused for a survey of which none can be built.
+    """
+    if case.survey:
+        return rebuilt(recording(case))
+    base = BaseHost.with_postfix() if case.base == "postfix" else BaseHost.sample()
+    return Rebuilt(base, (), ())
 
 
 class Host:
@@ -43,6 +55,9 @@ class Host:
         self._typed(self._files())
         self._typed(self._maps())
         self.box.reboot()
+        if self.case.survey:
+            for line in host_of(self.case).typed:
+                self.sh(line)
         for line in self.case.before:
             self._typed(line)
         self._own()

@@ -15,7 +15,7 @@ import pytest
 
 from rollout import site
 from rollout.plan.step import Step
-from tests.cases.__main__ import _box
+from tests.cases.__main__ import box_of
 from tests.cases.asking import Question, of_client, on_mariadb
 from tests.cases.case import Ask, Case, read
 from tests.cases.clients import Asked, Clients, Mark, Marks, Tally, counted
@@ -142,7 +142,7 @@ def test_on_the_stand_in_they_see_who_does_not_answer(tmp_path: Path) -> None:
     )
     case, told = read(file), list[str]()
     plan = case.plan()
-    came = played(case, partial(_box, case, plan, "standin"), plan, told.append)
+    came = played(case, partial(box_of, case, plan, "standin"), plan, told.append)
     assert str(came) == "same"
     assert [line.split(":")[0] for line in told if not line.startswith(" ")] == ["mysql"] * 2
     assert all(", 0 wrong, 0 failed" in line for line in told)

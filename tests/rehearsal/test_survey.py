@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,15 @@ from standin import BaseHost
 from survey import host as hosts
 from survey import summary
 from survey.drafting import Way
+from survey.standin.box import DIFFERS, MADE_UP, surveyed_box
+from survey.standin.files import kept as read_files
 from survey.survey import Surveyed, survey
+from tests.cases.__main__ import box_of
 from tests.cases.case import read
 from tests.cases.drafts import drafted
+from tests.cases.place import host_of
+from tests.cases.play import Outcome, played
+from tests.cases.surveys import both, plain, surveyed
 from tests.rehearsal.on_standin import Lying, host, runner, typed
 from tests.rehearsal.sites import ordered
 
@@ -104,6 +112,115 @@ def test_its_draft_passes_check_and_says_where_each_value_was_seen(
 
 
 PLANTED = "Tr0ub4dor-and-3"
+KEY = f"-----BEGIN RSA PRIVATE KEY-----\n{PLANTED}\n-----END RSA PRIVATE KEY-----\n"
+
+
+def test_the_stand_in_of_a_survey_is_as_the_host(box: Box, found: Surveyed) -> None:
+    """Nothing of what check, plan and survey ask tells them apart; nor do these."""
+    said: list[str] = []
+    with surveyed_box(planned(found), found.recording, said.append) as (again, words):
+        [told] = said
+        assert told.startswith(f"{MADE_UP}\n")
+        assert DIFFERS not in told
+        for each in SEEN:
+            assert typed(again, each) == typed(box, each), each
+        assert host(again).strange == []
+    told_of = " ".join(words)
+    assert "128 accounts, 0 of them with a password" in told_of
+    assert "1 file(s) that are programs, and do nothing: /root/bin/backup-mysql" in told_of
+    assert (
+        "are empty here, for the survey has no data: /etc/motd.template, /var/db/mysql/" in told_of
+    )
+
+
+SEEN = (
+    "mount -p",
+    "ifconfig -a",
+    "sockstat -46lq | awk '{print $1, $2, $(NF - 1)}'",
+    "cat /etc/rc.conf /etc/fstab /etc/group; cut -d: -f1-4,6,7 /etc/passwd",
+    "cd /usr/local/etc && find . -type f ! -path './rc.d/*' | sort | xargs cat",
+    "cd /usr && find local/etc home -maxdepth 2 | sort | xargs stat -f '%N %Mp%Lp %Su:%Sg %T'",
+)
+
+
+def test_what_the_stand_in_does_not_have_of_the_host_is_told(found: Surveyed) -> None:
+    """Never left out: another release, a daemon that nobody here knows, a route, a check."""
+    answers = dict(found.recording.answers)
+
+    def more(command: str, line: str) -> None:
+        there = answers[command]
+        answers[command] = there.model_copy(update={"out": f"{line}\n{there.out}"})
+
+    daemons = next(each for each in answers if each.startswith("bound=$(sockstat"))
+    more(daemons, "root     memcached  999   4  tcp4   127.0.0.1:11211       *:*")
+    more("netstat -rn -f inet", "172.16.0.0/12      203.0.113.9        UGS      vtnet0")
+    system = next(each for each in answers if each.startswith('echo "system $(uname -s)"'))
+    there = answers[system].out.replace("13.2-RELEASE", "15.0-RELEASE-p3")
+    answers[system] = answers[system].model_copy(update={"out": there})
+    other = found.recording.model_copy(update={"answers": answers})
+    said: list[str] = []
+    with surveyed_box(planned(found), other, said.append) as (_, words):
+        assert said[1].startswith(f"{DIFFERS}\n  - the host runs FreeBSD 15.0-RELEASE-p3, ")
+    assert (
+        "ports that are listened at on the host, not in the stand-in: 127.0.0.1:11211/tcp" in words
+    )
+    assert "routes on the host, not in the stand-in: 172.16.0.0/12 vtnet0" in words
+
+
+def test_a_survey_is_rehearsed_as_it_is_typed(
+    found: Surveyed, tmp_path: Path, typed_command: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folder = tmp_path / "x.survey"
+    summary.write(folder, found)
+    code, said = typed_command("rehearse", "--survey", str(folder), "--break", "base")
+    assert code == 2, said
+    assert said.startswith(f"{MADE_UP}\n  - 128 accounts, ")
+    [report] = tmp_path.glob("cellblock/*/*/report.json")
+    data = json.loads(report.read_text())
+    assert "128 accounts, " in data["not_modelled"][0]
+    assert data["acts"][-1]["injected"]
+    # What check refuses of the survey is refused before anything is built.
+    (folder / "site.toml").write_text(found.text.replace("mysql_enable", "mysqld_enable"))
+    code, said = typed_command("rehearse", "--survey", str(folder), "--break", "base")
+    assert code == 1
+    assert "does not pass the checks of" in said
+    assert "mysqld_enable" in said
+    assert MADE_UP not in said
+
+
+@pytest.mark.parametrize("name", ["mail_of_another_uid", "address_comes_with_the_next_boot"])
+def test_a_case_and_its_survey_are_refused_with_the_same_words(name: str, tmp_path: Path) -> None:
+    first, second = both(read(CASES / f"{name}.toml"), tmp_path)
+    assert first.kind == "refused"
+    assert plain(first) == plain(second)
+
+
+def test_a_case_is_moved_and_back_on_the_host_of_its_survey(tmp_path: Path) -> None:
+    """The case itself is played by tests/cases: it has the same answers, too."""
+    case = read(CASES / "mysql_data_is_a_link.toml")
+    made = case.plan()
+    again = surveyed(case, made, tmp_path)
+    assert played(again, partial(box_of, again, made, "standin"), made) == Outcome("same")
+
+
+def test_a_folder_of_a_survey_is_a_case(found: Surveyed, tmp_path: Path) -> None:
+    folder = tmp_path / "x.survey"
+    summary.write(folder, found)
+    case = read(folder)
+    assert case.plan().site.built == ("bind", "mysql", "web", "mail")
+    asked = {str(each) for each in case.ask}
+    assert {"203.0.113.2:53/udp from outside", "127.0.0.1:3306/tcp from host"} <= asked
+    (tmp_path / "sent.toml").write_text(
+        'what = "sent with a report"\nsurvey = "x.survey"\nmust = "same"\norder = ["mysql"]\n'
+        'ask = [{ port = 3306, address = "203.0.113.2" }]\n'
+    )
+    case = read(tmp_path / "sent.toml")
+    assert case.plan().site.built == ("mysql",)
+    assert (
+        host_of(case).base.entries["/etc/rc.conf"].text
+        == BaseHost.sample().entries["/etc/rc.conf"].text
+    )
 
 
 def test_offline_the_survey_answers_as_the_host_did(
@@ -135,6 +252,9 @@ def test_a_secret_of_the_host_is_in_no_file_of_a_survey(tmp_path: Path) -> None:
     planted = {
         httpd: f"{sample.entries[httpd].text}SetEnv DB_PASSWORD {PLANTED}\n",
         "/etc/rc.conf": f'{sample.entries["/etc/rc.conf"].text}web_api_key="{PLANTED}-x"\n',
+        "/usr/local/etc/namedb/rndc.key": f'key "rndc-key" {{ secret "{PLANTED}"; }};\n',
+        "/usr/local/etc/ssl/www.pem": f"{KEY}cert\n",
+        "/usr/local/etc/apache24/.htpasswd": f"anna:{PLANTED}\n",
     }
     with standin_box(ordered().site, tmp_path, sample.with_files(planted)) as box:
         assert PLANTED in typed(box, f"cat {httpd}")
@@ -142,11 +262,16 @@ def test_a_secret_of_the_host_is_in_no_file_of_a_survey(tmp_path: Path) -> None:
     folder = tmp_path / "x.survey"
     summary.write(folder, came)
     files = [each.read_text() for each in folder.iterdir()]
-    assert len(files) == 4
+    assert len(files) == 6
     assert [each for each in files if PLANTED in each] == []
     told = {each.what for each in came.recording.left_out}
     assert told, "or nothing of it was read at all"
-    assert told <= {"DB_PASSWORD", "web_api_key"}
+    assert told <= {"DB_PASSWORD", "web_api_key", "a private key"}
+    kept = read_files(came.recording.answers)
+    assert kept.texts["/usr/local/etc/ssl/www.pem"].endswith("cert\n")
+    assert kept.texts[httpd].count("SetEnv DB_PASSWORD LEFT-OUT-") == 1
+    assert kept.places["/usr/local/etc/namedb/rndc.key"].kind == "file"
+    assert "/usr/local/etc/namedb/rndc.key" not in kept.texts
     [secrets] = [each for each in came.findings if each.id == "secrets"]
     assert all(each in secrets.here for each in told)
     assert "survey.differs" not in {each.id for each in came.findings}

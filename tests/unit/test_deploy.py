@@ -261,6 +261,22 @@ def test_a_runbook_that_cannot_be_written_is_refused(refused: Refused, tmp_path:
     assert "a-file" in told
 
 
+def test_plan_writes_the_file_of_answers_and_keeps_what_is_in_it(
+    tmp_path: Path, refused: Refused
+) -> None:
+    file = tmp_path / "said.toml"
+    words = ["plan", "--offline", "--site", str(SAMPLE), "--answers", str(file)]
+    assert CliRunner().invoke(deploy.main, words).exit_code == 0
+    text = file.read_text()
+    gated = [step.name for step in plan.make(site.read(SAMPLE)).steps if step.gate]
+    assert [name for name in gated if f"\n#{name} = {{ answer = " in text] == gated
+    file.write_text(text.replace("\n#bind.retire", "\nbind.retire"))
+    told = CliRunner().invoke(deploy.main, words)
+    assert f"wrote {file}: {len(gated) - 1} of {len(gated)} gate(s) have no answer" in told.output
+    assert "\nbind.retire = { answer = " in file.read_text()
+    assert "give it without STEP" in refused(*words, "bind.retire")
+
+
 def test_a_plan_without_a_server_is_for_the_sample_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

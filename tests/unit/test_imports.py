@@ -16,7 +16,7 @@ MAY = {
     "standin": ("standin",),
     "rollout": ("operations", "rollout", "standin"),
     "steps": ("operations", "rollout.errors", "rollout.site", "rollout.plan.step", "steps"),
-    "survey": ("operations", "rollout", "steps", "survey", "tests.checks"),
+    "survey": ("operations", "rollout", "standin", "steps", "survey", "tests.checks"),
     "tests/checks": (
         *("operations", "rollout.engine.checks", "rollout.site", "rollout.plan", "steps.carriers"),
         "tests.checks",
@@ -49,8 +49,9 @@ FLOORS = {
         ("daemons", "network"),
         ("services",),
         ("drafting",),
-        ("fitting", "findings"),
+        ("fitting", "findings", "standin"),
         ("survey",),
+        ("page",),
         ("summary",),
     ),
     "box": (

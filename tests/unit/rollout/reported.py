@@ -149,12 +149,17 @@ def act(
 
 
 def left(
-    where: Path, *acts: Act, error: BaseException | None = None, **changes: Any
+    where: Path,
+    *acts: Act,
+    error: BaseException | None = None,
+    not_modelled: Sequence[str] = (),
+    **changes: Any,
 ) -> tuple[dict[str, Any], str]:
     """What a run of these acts leaves in `where`: the JSON's value and the page's text."""
     made = replace(PLAN, site=PLAN.site.model_copy(update=changes)) if changes else PLAN
     said: list[str] = []
     record = Record(made, "apply", "root@203.0.113.2", where, said.append)
+    record.not_modelled = list(not_modelled)
     for each in acts:
         record.add(each)
     record.__exit__(type(error) if error else None, error, None)

@@ -75,13 +75,14 @@ def test_it_writes_a_folder_and_says_what_to_type_next(
     assert folder.stat().st_mode & 0o777 == 0o700
     assert out.startswith(
         f"Wrote {folder}: 3 services can move (bind, mysql, mail), and 2 questions are left.\n"
-        f"1 finding stops a move, 0 to look at, 0 for information: see {folder}/assessment.txt.\n"
+        f"1 finding stops a move, 0 to look at, 0 for information: see {folder}/assessment.txt, "
+        "or assessment.html beside it.\n"
         "The draft passes `check` as it is: 99 checks.\n"
     )
     assert "  - web: its pages are elsewhere\n" in out
     assert "  - sshd at *:22/tcp4: the system's own\n" in out
     assert "  1. [policy] allow: " in out
-    assert f"  cellblock rehearse --site {file}\n" in out
+    assert f"  cellblock rehearse --survey {folder}\n" in out
 
 
 def test_it_says_when_check_does_not_pass(found: Surveyed) -> None:

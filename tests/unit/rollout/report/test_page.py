@@ -337,3 +337,15 @@ def test_what_the_sample_is_called_is_on_the_page(tmp_path: Path) -> None:
 def test_what_cannot_be_seen_is_named(value: str) -> None:
     assert page._visible(value) == f"a⟨U+{ord(value[1]):04X}⟩b"
     assert page._visible("a\n\tb") == "a\n\tb"
+
+
+def test_what_a_box_does_not_have_of_a_surveyed_server_stands_on_the_page(tmp_path: Path) -> None:
+    data, text = left(tmp_path, act(), not_modelled=["the host runs FreeBSD 15.0", HOSTILE])
+    assert data["not_modelled"] == ["the host runs FreeBSD 15.0", HOSTILE]
+    page_read = Read()
+    page_read.feed(text)
+    assert "In this it is not as the server: the host runs FreeBSD 15.0 " in page_read.text
+    assert HOSTILE in page_read.text
+    assert not any(tag == "script" for tag, _ in page_read.tags)
+    _, without = left(tmp_path, act())
+    assert 'id="lacking"' not in without

@@ -33,6 +33,7 @@ from tests.unit.rollout.reported import (
     results,
     timeline,
 )
+from tests.unit.survey.test_page import rendered
 
 pytestmark = pytest.mark.slow
 
@@ -246,7 +247,7 @@ def full(steps: int) -> tuple[Timeline, ...]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("kind", ["long", "failed", "unwatched"])
+@pytest.mark.parametrize("kind", ["long", "failed", "unwatched", "assessment"])
 def test_axe_finds_nothing_that_keeps_people_from_using_it(
     browser: webdriver.Chrome, report: Path, tmp_path: Path, kind: str, scheme: str
 ) -> None:
@@ -257,7 +258,10 @@ def test_axe_finds_nothing_that_keeps_people_from_using_it(
         found, error = failed()
         left(where := tmp_path, found, error=error)
     if kind == "unwatched":
-        left(where := tmp_path, act(timelines=()), act("rollback", missing="it does not answer"))
+        silent = act("rollback", missing="it does not answer")
+        left(where := tmp_path, act(timelines=()), silent, not_modelled=["the release", HOSTILE])
+    if kind == "assessment":
+        (where := tmp_path).joinpath("report.html").write_text(rendered(tmp_path), encoding="utf-8")
     shown(browser, 1280, scheme)
     browser.get((where / "report.html").as_uri())
     for each in browser.find_elements(By.CSS_SELECTOR, "details"):
@@ -271,6 +275,19 @@ def test_axe_finds_nothing_that_keeps_people_from_using_it(
         (each["id"], each["help"], [node["html"][:150] for node in each["nodes"][:3]])
         for each in found["violations"]
     ] == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_an_assessment_fits_its_screen_and_runs_nothing(
+    browser: webdriver.Chrome, tmp_path: Path, width: int
+) -> None:
+    (tmp_path / "assessment.html").write_text(rendered(tmp_path, f"root@{HOSTILE}"))
+    shown(browser, width, "dark")
+    browser.get((tmp_path / "assessment.html").as_uri())
+    assert browser.title == f"Assessment of root@{HOSTILE}"
+    assert ask(browser, "return document.scripts.length + document.images.length") == 0
+    assert ask(browser, "return document.documentElement.scrollWidth") <= width
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
 
 
 def test_hostile_text_does_nothing_in_a_browser(browser: webdriver.Chrome, tmp_path: Path) -> None:
