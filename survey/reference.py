@@ -11,7 +11,7 @@ import textwrap
 from functools import cache
 from typing import NamedTuple
 
-from rollout.engine.checks import CHECKS
+from rollout.engine.collecting import CHECKS
 
 PAGE = "docs/checks.md"
 

@@ -42,7 +42,9 @@ owner_lives() { # [in_turn] : is the lock's owner alive? lockf(1) holds lock.PID
 }
 
 trees() { # where the jails' trees are, as it was uploaded: [base] jails of the site file
-    sed -n 's/^jails //p' watch
+    while read -r kind what; do
+        if [ "$kind" = jails ]; then printf '%s\n' "$what"; fi
+    done <watch
 }
 
 full() { # says which file systems are full, and what the jails hold on them; fails if none is
@@ -121,10 +123,11 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
             echo '= nat' && ipfw nat show config 2>/dev/null
             echo '= sets' && ipfw set show 2>/dev/null
             echo '= limit' && rctl 2>/dev/null
-            echo '= access' && ugidfw list 2>/dev/null | tail -n +2
+            echo '= access' && ugidfw list 2>/dev/null
             echo '= jail' && jls name path ip4.addr
         } | awk '
-            $1 == "=" { kind = $2; next }
+            $1 == "=" { kind = $2; head = kind == "access"; next }
+            head { head = 0; next } # how many rules ugidfw has
             $1 == "path" { print; next }
             kind == "sets" {
                 for (i = 1; i <= NF && $i != "enable"; i++) if (i > 1) print "set", $i, "disabled"

@@ -67,6 +67,11 @@ class Check:
         return f"test_{file}.py::test_{function}"
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of its values."""
+        return tuple(name for name, _ in self.values)
+
+    @property
     def about(self) -> tuple[str, ...]:
         """Its values in words, for people."""
         return words(value for _, value in self.values)

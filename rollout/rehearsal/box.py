@@ -116,6 +116,25 @@ def _sample(site: Site) -> BaseHost:
     return sample
 
 
+def box_on(standin: StandIn, site: Site) -> Box:
+    """A box on this stand-in, which has been booted."""
+
+    def restart() -> None:
+        standin.power_off()
+        standin.boot()
+
+    return Box(
+        name=STANDIN,
+        target=standin,
+        outside=_Model(standin, Certificates(partial(_presented, standin))),
+        watches=watches(site, standin.control),
+        socket_owner=None,
+        reboot=restart,
+        pull_plug=restart,
+        cut=standin.cut,
+    )
+
+
 @contextmanager
 def standin_box(
     site: Site, where: Path | None = None, base: BaseHost | None = None
@@ -133,18 +152,4 @@ def standin_box(
         return
     with StandIn.build(where / "standin", base or _sample(site)) as standin:
         standin.boot()
-
-        def restart() -> None:
-            standin.power_off()
-            standin.boot()
-
-        yield Box(
-            name=STANDIN,
-            target=standin,
-            outside=_Model(standin, Certificates(partial(_presented, standin))),
-            watches=watches(site, standin.control),
-            socket_owner=None,
-            reboot=restart,
-            pull_plug=restart,
-            cut=standin.cut,
-        )
+        yield box_on(standin, site)

@@ -28,6 +28,8 @@ from standin.model.faults import Fault
 from standin.samples.base_host import BaseHost
 
 BOOT_SECONDS = 120
+COLLECTED_AFTER = 100_000
+"""Objects until Python looks for cycles, of which the model makes few."""
 FOLDERS_MADE = ("root", "dev", *hardware.FOLDERS_MADE)
 FILES_MADE = ("console.log", "calls.log", "strange.log", LOG, *hardware.FILES_MADE)
 
@@ -124,6 +126,7 @@ def _quiet(where: Path) -> None:
 
 
 def main() -> None:
+    gc.set_threshold(COLLECTED_AFTER)
     machine = Machine(Path(sys.argv[1]))
     try:
         for line in iter(sys.stdin.readline, ""):

@@ -7,21 +7,26 @@ import os
 import random
 import resource
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.pool import Pool
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
+from standin import memory
 from tests.hosts.draw import INGREDIENTS, Drawn, drawn
-from tests.hosts.play import played, reduced
+from tests.hosts.play import Place, played, reduced
 
 A_CORE = 3
 """Players per core: a host also waits."""
-WHOLE = 10
-"""One host in so many has every check after every step, as apply has; the others are brief."""
+WHOLE = 20
+"""One host in so many has every check after every step, as apply has; the others are in brief."""
 
 
 class Played(NamedTuple):
@@ -30,7 +35,6 @@ class Played(NamedTuple):
     why: str
     ingredients: tuple[str, ...]
     file: str
-    cpu: float
 
 
 class Task(NamedTuple):
@@ -47,21 +51,40 @@ def _cpu() -> float:
 
 def play(task: Task) -> Played:
     """Draw one host and play it; if it is wrong, reduce it."""
-    began = _cpu()
-    brief = task.seed % WHOLE != 0
+    whole = task.seed % WHOLE == 0
     host: Drawn = drawn(task.seed, task.only)
-    found = played(host, brief=brief)
+    found = played(host, _places[0], whole=whole)
     if found.kind == "WRONG" and task.reduce:
-        host = reduced(host, brief=brief)
-        found = played(host, brief=brief)
-    return Played(
-        task.seed, found.kind, found.why, tuple(host.pieces), host.as_file(), _cpu() - began
-    )
+        host = reduced(host, _places[0], whole=whole)
+        found = played(host, _places[0], whole=whole)
+    return Played(task.seed, found.kind, found.why, tuple(host.pieces), host.as_file())
 
 
-def _all(tasks: list[Task]) -> Iterator[Played]:
-    with multiprocessing.get_context("fork").Pool(A_CORE * (os.cpu_count() or 1)) as pool:
-        yield from pool.imap_unordered(play, tasks)
+_places: list[Place] = []  # of this process, a player
+
+
+def _begin(folder: Path) -> None:
+    place = Place(folder)
+    _places.append(place)
+    Finalize(None, place.leave, exitpriority=1)
+
+
+@contextmanager
+def players() -> Iterator[Pool]:
+    """Processes that play hosts, each on a stand-in of its own. All have ended afterwards."""
+    many = A_CORE * (os.cpu_count() or 1)
+    with tempfile.TemporaryDirectory(
+        dir=memory(), prefix="cellblock-", ignore_cleanup_errors=True
+    ) as folder:
+        pool = multiprocessing.get_context("fork").Pool(many, _begin, (Path(folder),))
+        try:
+            yield pool
+            pool.close()
+        except BaseException:
+            pool.terminate()
+            raise
+        finally:
+            pool.join()
 
 
 @click.command()
@@ -82,23 +105,24 @@ def main(seed: int | None, count: int, only: str, keep: Path | None) -> None:
     print(f"hosts {first} to {first + count - 1}", flush=True)
     began = time.monotonic()
     kinds: Counter[str] = Counter()
-    cpu = 0.0
     tasks = [Task(number, only, keep is not None) for number in range(first, first + count)]
-    for found in _all(tasks):
-        kinds[found.kind] += 1
-        cpu += found.cpu
-        if found.kind == "WRONG":
-            again = f"make hosts SEED={found.seed} COUNT=1{f' ONLY={only!r}' if only else ''}"
-            print(f"WRONG {', '.join(found.ingredients)}\n{found.why}\n  -> {again}", flush=True)
-            if keep is not None:
-                keep.mkdir(parents=True, exist_ok=True)
-                (keep / f"seed_{found.seed}.toml").write_text(found.file, encoding="utf-8")
-        elif sum(kinds.values()) % 100 == 0:
-            print(f"{sum(kinds.values())} played: {dict(kinds)}", flush=True)
+    with players() as pool:
+        for found in pool.imap_unordered(play, tasks):
+            kinds[found.kind] += 1
+            if found.kind == "WRONG":
+                again = f"make hosts SEED={found.seed} COUNT=1{f' ONLY={only!r}' if only else ''}"
+                print(
+                    f"WRONG {', '.join(found.ingredients)}\n{found.why}\n  -> {again}", flush=True
+                )
+                if keep is not None:
+                    keep.mkdir(parents=True, exist_ok=True)
+                    (keep / f"seed_{found.seed}.toml").write_text(found.file, encoding="utf-8")
+            elif sum(kinds.values()) % 100 == 0:
+                print(f"{sum(kinds.values())} played: {dict(kinds)}", flush=True)
     minutes = (time.monotonic() - began) / 60
     print(
         f"{kinds['same']} same, {kinds['refused']} refused, {kinds['WRONG']} wrong, in "
-        f"{minutes:.1f} min; {cpu / count:.2f} s of CPU a host"
+        f"{minutes:.1f} min; {_cpu() / count:.2f} s of CPU a host"
     )
     sys.exit(1 if kinds["WRONG"] else 0)
 

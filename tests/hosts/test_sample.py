@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterator
 
 import pytest
 
 from tests.cases.case import Case
 from tests.cases.play import Outcome
 from tests.hosts.draw import INGREDIENTS, drawn
-from tests.hosts.play import Brief, judged, played
+from tests.hosts.play import Place, brief, judged, place, played
 
 SEED = "CELLBLOCK_HOSTS_SEED"
 FIRST = 14
@@ -18,23 +19,38 @@ PLAYED = 2
 FILES = 300  # hosts that are drawn and printed, not played
 
 
-def test_hosts_behave_the_same_or_are_refused() -> None:
+@pytest.fixture(scope="module")
+def at() -> Iterator[Place]:
+    with place() as made:
+        yield made
+
+
+def test_hosts_behave_the_same_or_are_refused(at: Place) -> None:
     first = int(os.environ.get(SEED, FIRST))
     for seed in range(first, first + PLAYED):
         print(f"to repeat it: make hosts SEED={seed} COUNT=1, or {SEED}={first}")
-        found = played(drawn(seed))
+        found = played(drawn(seed), at, whole=True)
         assert found.kind != "WRONG", found.why
 
 
-def test_a_brief_plan_asks_what_belongs_to_its_step_and_everything_at_both_ends() -> None:
+def test_a_brief_plan_asks_everything_at_the_ends_and_after_some_steps_what_is_theirs() -> None:
     whole = drawn(FIRST).case.plan()
-    brief = Brief(whole.site, whole.steps)
-    ends = (1, len(whole.steps))
-    for done in range(1, len(whole.steps) + 1):
-        asked, all_ = set(brief.checks(done)), set(whole.checks(done))
-        assert asked == all_ if done in ends else asked < all_
-        assert asked & all_ >= set(whole.steps[done - 1].checks) & all_
-    assert set(brief.checks(1, back=True)) == set(whole.checks(1, back=True))
+    steps = range(1, len(whole.steps) + 1)
+    ways = [*((done, False) for done in steps), *((done, True) for done in steps[:-1])]
+    looked: set[tuple[int, bool]] = set()
+    for seed in range(50):
+        made = brief(whole, seed)
+        assert list(made.checks(len(steps))) == list(whole.checks(len(steps)))
+        assert list(made.checks(1, back=True)) == list(whole.checks(1, back=True))
+        for done, back in ways:
+            asked, all_ = set(made.checks(done, back=back)), set(whole.checks(done, back=back))
+            assert asked <= all_
+            if asked:
+                looked.add((done, back))
+                own = set(whole.steps[done if back else done - 1].checks)
+                assert asked >= own & all_
+    assert looked >= {(done, False) for done in steps}
+    assert any(back for _, back in looked)
 
 
 def test_a_host_is_the_same_each_time_and_its_file_is_the_case_that_is_played() -> None:
@@ -64,12 +80,12 @@ def test_a_refusal_that_names_no_ingredient_is_wrong() -> None:
     assert judged(host, Outcome("refused", "the moon is full")).kind == "WRONG"
 
 
-def test_whatever_is_raised_is_a_wrong_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_is_raised_is_a_wrong_result(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(*args: object, **more: object) -> None:
         raise KeyError("moon")
 
-    monkeypatch.setattr("tests.hosts.play.standin_box", breaks)
-    found = played(drawn(0))
+    monkeypatch.setattr("tests.hosts.play.box_on", breaks)
+    found = played(drawn(0), at)
     assert (found.kind, "KeyError: 'moon'" in found.why) == ("WRONG", True)
 
 

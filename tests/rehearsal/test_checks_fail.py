@@ -16,7 +16,7 @@ from typing import Any, Self
 import pytest
 
 from rollout import site
-from rollout.engine import checks
+from rollout.engine import checks, collecting
 from rollout.host import session as module
 from rollout.host.session import Session
 from rollout.plan.step import Check, check
@@ -805,7 +805,7 @@ ELSEWHERE = {
 def test_every_check_is_among_them() -> None:
     there = {
         f"{path.stem.removeprefix('test_')}::{node.name.removeprefix('test_')}"
-        for path in checks.CHECKS.glob("test_*.py")
+        for path in collecting.CHECKS.glob("test_*.py")
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef) and re.match("test_", node.name)
     }

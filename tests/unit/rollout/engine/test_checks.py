@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from rollout import site
-from rollout.engine import checks
+from rollout.engine import checks, collecting
 from rollout.engine.checks import Verdict
 from rollout.host.session import Session
 from rollout.plan.step import Check, check
@@ -57,7 +57,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
 
         def run(text: str, *wanted: Check) -> list[Verdict]:
             (tmp_path / "test_claims.py").write_text(f"import pytest\n{text}")
-            monkeypatch.setattr(checks, "CHECKS", tmp_path)
+            monkeypatch.setattr(collecting, "CHECKS", tmp_path)
             asked = [replace(each, test=f"claims::{each.test}") for each in wanted]
             return checks.run(asked, session, SITE, Users())
 
@@ -150,7 +150,7 @@ def test_a_function_that_is_not_there(ask: Ask) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "CHECKS", tmp_path)
+    monkeypatch.setattr(collecting, "CHECKS", tmp_path)
     with Session(Here()) as session:
         verdicts = checks.run([check("nosuch::a")], session, SITE, Users())
     assert passed(verdicts) == [False]
@@ -268,6 +268,32 @@ def test_the_time_of_a_check_is_that_of_its_questions(ask: Ask) -> None:
     text = "def test_a(host): host.run('sleep 0.3')\ndef test_b(host): host.run('true')\n"
     slow, quick = ask(text, check("a"), check("b"))
     assert slow.seconds >= 0.3 > quick.seconds
+
+
+def test_pytest_finds_a_check_once_and_keeps_nothing_of_a_host(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        f"def ran(what):\n    with open('{tmp_path}/ran', 'a') as f: f.write(f'{{what}} ')\n"
+        "@pytest.fixture(scope='session')\ndef all_(host): ran('all')\n"
+        "@pytest.fixture\ndef own(host, n): ran(n)\n"
+        "def test_a(all_, own, n): assert n < 2, f'{n}'\ndef test_b(all_): pass\n"
+    )
+    wanted = [check("a", n=1), check("a", n=2), check("b")]
+    first = ask(text, *wanted)
+    monkeypatch.setattr(pytest, "main", lambda *_, **more: pytest.fail("pytest ran again"))
+    again = ask(text, *wanted)
+    assert [(each.name, each.message) for each in first] == [
+        (each.name, each.message) for each in again
+    ]
+    assert passed(first) == passed(again) == [True, False, True]
+    assert sorted((tmp_path / "ran").read_text().split()) == [*"1122", "all", "all"]
+
+
+def test_a_fixture_that_wants_pytest_is_a_no(ask: Ask) -> None:
+    """pytest has ended by the time that a check runs."""
+    text = "@pytest.fixture\ndef x(request): return request.node\ndef test_a(x): pass\n"
+    assert not all(passed(ask(text, check("a"))))
 
 
 def test_asking_leaves_no_files_behind(ask: Ask, tmp_path: Path) -> None:
