@@ -74,6 +74,8 @@ def drafted(host: Host, way: Way) -> Draft:
     told = f"ifconfig -a: the first address of {wan.interface}"
     more = f"; it has {', '.join(map(str, wan.others))}, too" if wan.others else ""
     draft.put("host", "wan_address", str(wan.address), told + more)
+    if seen_at := network.seen_at(host, wan, way.address):
+        draft.put("host", "seen_at", seen_at, f"{way.address} was typed, and no interface has it")
     draft.put("lan", "interface", network.free_interface(host), "ifconfig -a: it is not there yet")
     draft.put("lan", "network", str(network.free_network(host)), _FREE)
     _resolvers(host, draft)

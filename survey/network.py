@@ -12,6 +12,9 @@ from rollout.site.model import LAST_SET, PARTS_AFTER
 from survey.host import Host
 
 
+_INNER = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+
+
 @dataclass(frozen=True)
 class Wan:
     """The public interface and address, where each was seen, and its other addresses."""
@@ -36,6 +39,19 @@ def wan(host: Host) -> Wan:
     near = [each.ip for each in networks if gateway and gateway in each.network]
     first, *others = sorted(cards[name], key=lambda each: each not in near[:1])
     return Wan(name, first, seen, tuple(others))
+
+
+def seen_at(host: Host, wan: Wan, typed: str) -> dict[str, str]:
+    """Where a router translates the address: the host's own -> the one that was typed for it, if no
+    interface has that. One of a private network may be a way in of the administrator's alone.
+    """
+    try:
+        there = IPv4Address(typed)
+    except ValueError:
+        return {}
+    own = any(typed in has for has in host.interfaces.values())
+    private = there.is_loopback or any(there in each for each in _INNER)
+    return {} if own or private else {str(wan.address): typed}
 
 
 def _card(host: Host, cards: dict[str, list[IPv4Address]]) -> tuple[str, str]:

@@ -126,11 +126,15 @@ def _filled(words: list[str]) -> list[str]:
     return rows
 
 
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
 def _toml(what: Any) -> str:
     if isinstance(what, bool):
         return "true" if what else "false"
     if isinstance(what, list):
         return f"[{', '.join(map(_toml, what))}]"
     if isinstance(what, dict):
-        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in what.items())} }}"
+        return f"{{ {', '.join(f'{_key(key)} = {_toml(each)}' for key, each in what.items())} }}"
     return json.dumps(what, ensure_ascii=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def test_the_way_in_is_said_as_it_was_typed() -> None:
         2222,
     )
     assert Way("h", key="~/x").key_file == Path("~/x").expanduser()
+
+
+def test_a_host_that_a_router_translates_says_where_it_is_seen() -> None:
+    draft = drafted(host(), Way("198.51.100.7"))
+    there = site.parse(tomllib.loads(text.text(draft, [])), Path("site.toml")).host
+    assert there.seen_at == {IPv4Address("203.0.113.2"): IPv4Address("198.51.100.7")}
+    for typed in ("203.0.113.2", "192.168.7.9", "127.0.0.1", "www.example.org"):
+        assert "seen_at" not in drafted(host(), Way(typed)).data()["host"], typed
 
 
 def test_jails_reach_each_other_and_the_internet_as_on_the_host() -> None:
