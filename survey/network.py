@@ -11,7 +11,6 @@ from rollout.site import PARTS_BEFORE
 from rollout.site.model import LAST_SET, PARTS_AFTER
 from survey.host import Host
 
-
 _INNER = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 
