@@ -236,7 +236,7 @@ def vagrant_box(site: Site, say: Callable[[str], None]) -> Iterator[Box]:
             closing(FromOutside(machine.target)) as outside,
             private_watches(site, machine.target, say) as private,
         ):
-            yield _box(machine, outside, site, (*watches(site), *private))
+            yield _box(machine, outside, site, (*watches(site, doors={}), *private))
     finally:
         remove(vagrant, say)
 

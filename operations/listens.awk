@@ -48,13 +48,17 @@ function virtual(line,    rest, count, words, more, at, port, i) {
 }
 
 # Require ip ..., Allow from ..., Deny from ...
-function clients(line,    rest, count, words, i) {
+function clients(line,    rest, done, word) {
+    if (index(line " ", " " lan " ")) return line
     rest = line
-    sub(/[ \t\r]+$/, "", rest)
-    count = split(rest, words, /[ \t]+/)
-    for (i = 1; i <= count; i++)
-        if (words[i] ~ /^127([.][0-9]+)*([\/][0-9]+)?$|^localhost$/ || words[i] == wan || words[i] == wan "/32")
-            return index(rest " ", " " lan " ") ? line : rest " " lan
+    while (match(rest, /[^ \t]+/)) {
+        word = substr(rest, RSTART, RLENGTH)
+        done = done substr(rest, 1, RSTART + RLENGTH - 1)
+        rest = substr(rest, RSTART + RLENGTH)
+        gsub(/"/, "", word)
+        if (word ~ /^127([.][0-9]+)*([\/][0-9]+)?$|^localhost$/ || word == wan || word == wan "/32")
+            return done " " lan rest
+    }
     return line
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import posixpath
 import re
+import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -326,10 +327,23 @@ def _plain(host: Host, draft: Draft, service: str, verdict: Verdict) -> bool:
     return changed
 
 
+def _given_by_the_kernel(host: Host, draft: Draft, service: str, verdict: Verdict) -> bool:
+    """The check names the parameters of jail(8) that give the jail what the host's daemon has."""
+    named = re.search(r"\.parameters = (\{ .+? \}) ", verdict.message)
+    wanted = tomllib.loads(f"given = {named[1]}")["given"] if named else {}
+    table = f"jails.{jail_of(draft, service)}"
+    had = draft.get(table, "parameters", {})
+    if not wanted or wanted.items() <= had.items():
+        return False
+    draft.put(table, "parameters", had | wanted, "the host's daemon has these of the kernel")
+    return True
+
+
 _MENDS: dict[str, Callable[[Host, Draft, str, Verdict], bool]] = {
     "service::presents_the_same_certificate": _plain,
     "named::zones_may_be_open_twice": _without_overlap,
     "mysql::binary_logs_have_names_of_their_own": _same_hostname,
     "staying::daemons_are_found_from_the_jail": _sockets_mounted,
+    "web::kernel_gives_the_jail_the_same": _given_by_the_kernel,
 }
 """What a line of the site file mends, by the check that asks for it."""

@@ -118,7 +118,7 @@ def survey(
         _must_be_untouched(session)
         draft = drafted(there, way)
         fitting.completed(there, draft, session)
-        seen = RecordedOutside(outside)
+        seen = RecordedOutside(outside, draft.get("host", "seen_at", {}))
         verdicts = fitting.checked(there, draft, session, seen)
         made = fitting.parsed(draft)
         fitting.facts(made, session)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from rollout.host.replay import AGAIN
@@ -27,10 +29,13 @@ class Outside(Protocol):
 
 
 class RecordedOutside:
-    """Asks as `outside` does, and keeps the answers."""
+    """Asks as `outside` does, and keeps the answers. `seen_at` tells where clients find an address
+    of the host that a router translates.
+    """
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: Outside, seen_at: Mapping[str, str] = MappingProxyType({})) -> None:
         self._outside = outside
+        self._seen_at = seen_at
         self.certificates = Certificates(self._presented)
         self.asked: dict[str, str | None] = {}
         self.presented: dict[str, Presented | None] = {}
@@ -38,7 +43,8 @@ class RecordedOutside:
     def who(self, address: str, port: int, proto: str) -> str | None:
         place = _place(address, port, proto)
         self.asked[place] = None
-        self.asked[place] = self._outside.who(address, port, proto)
+        there = self._seen_at.get(address, address)
+        self.asked[place] = self._outside.who(there, port, proto)
         return self.asked[place]
 
     def sink(self) -> Sink:

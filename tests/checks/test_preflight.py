@@ -507,6 +507,15 @@ def test_links_in_configuration_lead_into_the_jail(
     )
 
 
+# Of an encrypted file system the one at the root of its encryption has the place of the key.
+_ZFS = (
+    "zfs get -H -o name,value canmount {sets}; "
+    "zfs get -H -o value encryptionroot {sets} | grep -vx -- - | sort -u | "
+    "xargs zfs get -H -o name,value keylocation"
+)
+_LATER = {"noauto": "canmount=noauto", "prompt": "its key is typed, keylocation=prompt"}
+
+
 def test_file_systems_come_at_boot(host: Any, site: Site) -> None:
     """A jail that starts before them has the empty directories below, also once they are there."""
     places = [each.source for jail in site.built for each in site.mounts(jail)]
@@ -515,9 +524,9 @@ def test_file_systems_come_at_boot(host: Any, site: Site) -> None:
     words = " ".join(map(quote, dict.fromkeys(places)))
     said = host.check_output(
         f'for each in {words}; do realpath "$each" 2>/dev/null || :; done; echo ==; mount -p; '
-        "echo ==; cat /etc/fstab 2>/dev/null || :"
+        "echo ==; jls path; echo ==; cat /etc/fstab 2>/dev/null || :"
     )
-    used, there, table = (part.splitlines() for part in f"{said}\n".split("==\n"))
+    used, there, jails, table = (part.splitlines() for part in f"{said}\n".split("==\n"))
     mounted = {row.split()[1]: row.split()[::2][:2] for row in there if len(row.split()) > 3}
     at_boot = {
         row.split()[1].rstrip("/")
@@ -528,20 +537,20 @@ def test_file_systems_come_at_boot(host: Any, site: Site) -> None:
         max((at for at in mounted if is_in(path, [at])), key=len, default="/") for path in used
     }
     below = {at for at in mounted for path in used if is_in(at, [path])}
-    own = f"{site.base.jails}/"
+    of_jails = [site.base.jails, *(each for each in jails if each != "/")]
     points = [each for each in (*sorted(holding), *sorted(below - holding)) if each != "/"]
-    points = [each for each in points if not each.startswith(own)]
+    points = [each for each in points if not is_in(each, of_jails)]
     later = [
         f"{each} ({mounted[each][1]} from {mounted[each][0]})"
         for each in points
         if each not in at_boot and mounted[each][1] not in ("zfs", "devfs")
     ]
     sets = " ".join(quote(mounted[each][0]) for each in points if mounted[each][1] == "zfs")
-    keys = host.run(f"zfs get -H -o name,value keylocation {sets}").stdout if sets else ""
+    told = host.run(_ZFS.format(sets=sets)).stdout.splitlines() if sets else []
     later += [
-        f"{row.split()[0]} (zfs, whose key is typed: keylocation=prompt)"
-        for row in keys.splitlines()
-        if row.endswith("prompt")
+        f"{row.split()[0]} (zfs: {_LATER[row.split()[1]]})"
+        for row in told
+        if row.split()[1:] and row.split()[1] in _LATER
     ]
     assert not later, (
         f"these file systems, which jails mount, do not come at boot by /etc/fstab: "

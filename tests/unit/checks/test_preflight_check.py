@@ -121,23 +121,26 @@ MOUNTED = """\
 /dev/da1p1\t/usr/home\tufs\trw\t2 2
 /dev/da2p1\t/usr/home/big\tufs\trw\t2 2
 zroot/mysql\t/var/db/mysql\tzfs\trw\t0 0
+tmpfs\t/usr/home/old/tmp\ttmpfs\trw\t0 0
 /usr/home\t/usr/jails/web/root/usr/home\tnullfs\trw\t0 0
 """
 
 
 class Mounts:
-    """A host with these mounts, this fstab, and this answer of zfs(8)."""
+    """A host with these mounts, this fstab, and this answer of zfs(8); and a jail in somebody's
+    home, whose mounts come with it.
+    """
 
-    def __init__(self, fstab: str, keys: str = "none") -> None:
-        self.fstab, self.keys = fstab, keys
+    def __init__(self, fstab: str, told: str = "zroot/mysql\ton\nzroot\tfile:///root/key") -> None:
+        self.fstab, self.told = fstab, told
 
     def check_output(self, command: str) -> str:
         places = shlex.split(command.partition("; do")[0])[3:]
-        return "\n".join([*places, "==", MOUNTED + "==", self.fstab])
+        return "\n".join([*places, "==", MOUNTED + "==", "/usr/home/old", "==", self.fstab])
 
     def run(self, command: str) -> SimpleNamespace:
-        assert command == "zfs get -H -o name,value keylocation zroot/mysql"
-        return SimpleNamespace(stdout=f"zroot/mysql\t{self.keys}\n")
+        assert command.count(" zroot/mysql") == 2
+        return SimpleNamespace(stdout=self.told)
 
 
 HOME, BIG = "/dev/da1p1 /usr/home ufs rw 2 2\n", "/dev/da2p1 /usr/home/big ufs rw,late 2 2\n"
@@ -150,7 +153,8 @@ HOME, BIG = "/dev/da1p1 /usr/home ufs rw 2 2\n", "/dev/da2p1 /usr/home/big ufs r
         (Mounts(HOME), "/usr/home/big (ufs from /dev/da2p1)"),
         (Mounts(f"#{HOME}{BIG}"), "/usr/home (ufs from /dev/da1p1)"),
         (Mounts(HOME + BIG.replace("late", "noauto")), "/usr/home/big (ufs from /dev/da2p1)"),
-        (Mounts(HOME + BIG, "prompt"), "zroot/mysql (zfs, whose key is typed"),
+        (Mounts(HOME + BIG, "zroot\tprompt"), "zroot (zfs: its key is typed, keylocation=prompt)"),
+        (Mounts(HOME + BIG, "zroot/mysql\tnoauto"), "zroot/mysql (zfs: canmount=noauto)"),
     ],
 )
 def test_a_file_system_that_is_mounted_by_hand_is_told(

@@ -149,6 +149,10 @@ def test_what_a_line_of_the_site_file_mends_is_mended(seen: Host, draft: Draft) 
     names = "mysql::binary_logs_have_names_of_their_own"
     assert mended(seen, draft, names, "dcserver-bin", service="mysql")
     assert draft.get("jails.mysql", "hostname") == "dcserver.example.org"
+    asks = 'none of these: jails.web.parameters = { "mount.fdescfs" = "1", sysvshm = "new" } (see'
+    kernel = "web::kernel_gives_the_jail_the_same"
+    assert mended(seen, draft, kernel, asks, service="web")
+    assert draft.get("jails.web", "parameters") == {"mount.fdescfs": "1", "sysvshm": "new"}
     assert draft.left == {}
     # If that did not help, the service stays.
     assert mended(seen, draft, names, "still", service="mysql")

@@ -70,6 +70,17 @@ def test_who_answered_is_told_again_and_what_was_not_asked_is_not() -> None:
         again.read("203.0.113.2", 80, 1.0)
 
 
+def test_an_address_that_a_router_translates_is_asked_where_clients_find_it() -> None:
+    class Seen(Answering):
+        def who(self, address: str, port: int, proto: str) -> str | None:
+            return "host" if address == "198.51.100.7" else None
+
+    outside = RecordedOutside(Seen(None), {"10.0.0.5": "198.51.100.7"})
+    assert outside.who("10.0.0.5", 25, "tcp") == "host"
+    assert outside.who("10.0.0.6", 25, "tcp") is None
+    assert outside.asked == {"10.0.0.5:25/tcp": "host", "10.0.0.6:25/tcp": None}
+
+
 @pytest.mark.parametrize("shown", [SHOWN, None])
 def test_a_certificate_is_there_again_or_was_none(
     shown: Certificate | None, monkeypatch: pytest.MonkeyPatch
