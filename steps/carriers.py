@@ -13,7 +13,7 @@ from operations.facts import Routes, way
 from operations.mount import Nullfs
 from operations.needs import Need
 from rollout.plan.step import Step, Use
-from rollout.site import HOST, INTERNET, Proto, Site
+from rollout.site import HOST, INTERNET, Proto, Site, allowing
 from steps import egress
 
 FRESH = (
@@ -183,7 +183,7 @@ class Carriers(NamedTuple):
         lets = to == name or self.site.policy.lets(name, to, int(port), kind)
         if "policy" not in self.site.order or lets:
             return Answer("reachable", by)
-        line = f'{{ from = "{name}", to = "{to}", ports = ["{port}/{proto}"] }}'
+        line = allowing(name, to, f"{port}/{proto}")
         return Answer(
             "refused",
             f"jail {name} may not open connections to {to}, port {port}/{proto}: add {line} to "

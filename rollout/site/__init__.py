@@ -12,7 +12,7 @@ from rollout.site.model import (
     Service,
     Site,
 )
-from rollout.site.policy import HOST, INTERNET, PROTOS, Allow, Egress, Policy, Proto
+from rollout.site.policy import HOST, INTERNET, PROTOS, Allow, Egress, Policy, Proto, allowing
 from rollout.site.reading import parse, read
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Proto",
     "Service",
     "Site",
+    "allowing",
     "parse",
     "read",
 ]

@@ -67,6 +67,12 @@ class Policy(_Table):
         )
 
 
+def allowing(source: str, to: str, *ports: str) -> str:
+    """The entry of `allow` that lets a jail connect there, at ports as PORT/PROTO."""
+    named = ", ".join(f'"{each}"' for each in ports)
+    return f'{{ from = "{source}", to = "{to}", ports = [{named}] }}'
+
+
 class Egress(_Table):
     """[egress]: how the way out is tested. Without these keys only rules and flags are checked."""
 

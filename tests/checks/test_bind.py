@@ -13,7 +13,7 @@ from operations import rc
 from operations.carried import Ask, is_in
 from operations.facts import Networks, Routes, way
 from operations.needs import Listener
-from rollout.site import HOST, Site
+from rollout.site import HOST, Site, allowing
 from tests.checks.asking import asking
 from tests.checks.named_access import Access, Means, differences
 from tests.checks.named_conf import (
@@ -71,7 +71,7 @@ def test_servers_that_it_asks_are_reached(
         if at in own:
             lets = "policy" not in site.order or site.policy.lets(jail, HOST, int(port), "udp")
             if port != "53" and not lets:
-                line = f'{{ from = "{jail}", to = "host", ports = ["{port}/udp", "{port}/tcp"] }}'
+                line = allowing(jail, HOST, f"{port}/udp", f"{port}/tcp")
                 told[f"{name} {at}"] = f"is denied by [policy]: add {line} to `allow` there"
         elif card not in (wan, lan) and not card.startswith("lo"):
             told[f"{name} {at}"] = f"is reached by {card}: jail {jail} gets out by {wan} alone"

@@ -14,7 +14,7 @@ from operations.companion import Enabled
 from operations.facts import Rotated
 from operations.jail import PROGRAMS
 from operations.needs import Listener
-from rollout.site import Site
+from rollout.site import Site, allowing
 from steps.carriers import FRESH
 from tests.checks import arrived, leading, outsiders
 
@@ -273,7 +273,7 @@ def _denied(rows: Sequence[str], site: Site, jail: str) -> list[str]:
         port = int(found[2].rpartition(":")[2]) if found else 0
         to = site.served.get((port, "tcp"), jail)
         if found and to != jail and not site.policy.lets(jail, to, port, "tcp"):
-            line = f'{{ from = "{jail}", to = "{to}", ports = ["{port}/tcp"] }}'
+            line = allowing(jail, to, f"{port}/tcp")
             told.setdefault(line, f"{found[1]}: {found[2]}: add {line} to `allow` there")
     return list(told.values())
 
