@@ -122,6 +122,8 @@ cd /root && mkdir -p in && echo SECRET >in/x.conf
 mkdir -p /home/anna /srv/open /srv/fixed /data && cd /home/anna
 ln -s /etc/dma/auth.conf .forward && echo SECRET >x.conf && ln -s /root/in in
 ln -s /root/in /srv/open/in && ln -s /srv/open/in /etc/by && echo SECRET >/srv/open/y.conf
+mkdir -p /etc/ppp && echo SECRET >/etc/ppp/x.conf && ln -s /etc/ppp /srv/open/ppp
+ln -s /home/anna/x.conf /etc/my.cnf
 chmod 777 /srv/open && echo d >/data/d.conf && echo SECRET >/usr/local/www/w.conf
 echo f >/srv/fixed/f.conf
 """
@@ -138,7 +140,8 @@ PLANTED = {
 }
 NAMED = (
     "/home/anna/.forward /home/anna/x.conf /home/anna/in/x.conf /srv/open/in/x.conf /etc/by/x.conf "
-    "/srv/open/y.conf /etc/led/a.conf /data/d.conf /usr/local/www/w.conf /srv/fixed/f.conf"
+    "/srv/open/y.conf /srv/open/ppp/x.conf /etc/led/a.conf /data/d.conf "
+    "/usr/local/www/w.conf /srv/fixed/f.conf"
 )
 
 
