@@ -17,6 +17,8 @@ _NAMES = r"password|passwd|passphrase|secret|token|credentials?|api[_-]?key|priv
 _KEY = rf"(?<![\w/])[\w.-]*(?:{_NAMES}|[_.](?:pass|pw|key))"
 """How a secret's key ends, as in DB_PASSWORD, mysqli.default_pw, wpa_psk; it is no path's end."""
 _VALUE = r"(?:\"(?P<double>[^\"\n]+)|'(?P<single>[^'\n]+)|(?P<bare>[^\s\"'`;,\\]+))"
+_LOGIN = r"(?!(?:smtps?|lmtp|relay|local|virtual|error|discard|retry|uucp|esmtp|pipe):)[^\s:]+"
+"""Before a password; in a transport(5) the same place has how mail is sent."""
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (what, re.compile(pattern))
     for what, pattern in (
@@ -32,6 +34,35 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("the hash of a password", r"(?P<bare>\*[0-9A-F]{40}\b)"),
         ("the hash of a password", r"\{[A-Z0-9][A-Z0-9.-]*\}(?P<bare>[A-Za-z0-9+/=$.]{8,})"),
         ("the password in a URL", r"\b\w+://[^\s/:@]*:(?P<bare>[^\s/@]+)@"),
+        (
+            "the hash of a password",
+            r"(?m)^(?:.*:\d+:)?[ \t]*[\w.@+-]+:(?=[^\s:]*[a-z])(?=[^\s:]*[A-Z])(?!/\w+/)"
+            r"(?P<bare>[./0-9A-Za-z]{13})(?=:|\s*$)",
+        ),
+        ("the hash of a password", r"(?m)[^\s:]:[^:\n]+:(?P<bare>[0-9a-fA-F]{32})\s*$"),
+        # On command lines, as crontab(5) has them.
+        (
+            "a password of a command",
+            r"(?:^|[\s/])(?:mysql|mariadb)[\w-]*(?=\s)[^\n|;&]{0,1000}?\s-p"
+            rf"(?!ath\b|erm\b|rint0?\b|rune\b|\$){_VALUE}",
+        ),
+        (
+            "a password of a command",
+            rf"(?<!\S)--[\w-]*pass(?:word|wd|phrase)?[= ][ \t]*(?![-$<%/]){_VALUE}",
+        ),
+        (
+            "a password of a command",
+            r"(?<!\S)(?:-[uU]|--(?:proxy-)?user[= ])[ \t]*[\"']?[\w.@-]+:(?!\d+(?:\s|$)|\$)"
+            r"(?P<bare>[^\s\"']+)",
+        ),
+        # sendmail's AuthInfo, dma's auth.conf, Postfix's smtp_sasl_password_maps.
+        ("a password for mail", r"[\"']P[:=](?P<bare>[^\"'\n]+)[\"']"),
+        (
+            "a password for mail",
+            r"(?m)^(?:.*:\d+:)?[ \t]*[\w.+@-]+\|[\w.-]+:(?P<bare>\S+)\s*$",
+        ),
+        ("a password for mail", rf"\bstatic:\{{?\s*{_LOGIN}:(?P<bare>[^\s,}}\[/]+)"),
+        ("a password for mail", rf"(?m)^[ \t]*\[[\w.:-]+\](?::\w+)?\s+{_LOGIN}:(?P<bare>\S+)\s*$"),
         ("the password in a URL", r"[?&]auth(?:\[\w*\])?=(?P<bare>[^\s&\"']+)"),
     )
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from contextlib import suppress
 from pathlib import Path
 
@@ -147,8 +148,10 @@ def _base_files(rootdir: RootDir, base: BaseHost) -> None:
     uids = {account.name: account.uid for account in accounts(rootdir)}
     gids = {group.name: group.gid for group in groups(rootdir)}
     for path, target in base.links.items():
-        place = _made_room(rootdir, path)
-        place.symlink_to(target)
+        place = rootdir.path(path, follow=False)
+        if place.is_dir() and not place.is_symlink():
+            _move(place, rootdir.path(posixpath.join(posixpath.dirname(path), target)))
+        _made_room(rootdir, path).symlink_to(target)
     for path, entry in base.entries.items():
         place = _made_room(rootdir, path, folder=entry.text is None)
         if entry.text is None:
@@ -171,6 +174,20 @@ def _made_room(rootdir: RootDir, path: str, *, folder: bool = False) -> Path:
     if place.is_symlink() or (not folder and place.is_dir()):
         _remove(place)
     return place
+
+
+def _move(folder: Path, target: Path) -> None:
+    """Move what is in a directory; what is at the target already stays."""
+    target.mkdir(parents=True, exist_ok=True)
+    for each in folder.iterdir():
+        there = target / each.name
+        if not os.path.lexists(there):
+            each.rename(there)
+        elif each.is_dir() and not each.is_symlink() and there.is_dir():
+            _move(each, there)
+        else:
+            each.unlink()
+    folder.rmdir()
 
 
 def _remove(place: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from shlex import quote
 from typing import Literal
 
+from operations.carried import is_in
 from rollout.host.session import Session
 from rollout.host.survey import Answer
 
@@ -95,14 +96,36 @@ _TEXTS = (
 _SECRET = (
     *("*passwd*", "*shadow*", "*secret*", "*password*", "*credential*", "*.key", "*_key", "*-key"),
     *("*privkey*", "*.keytab", "spwd.db", "pwd.db", ".my.cnf", ".pgpass", "*.p12", "*.jks"),
-    *("id_rsa*", "id_ed25519*", "*.ppk", "*sasl*.db", "sudoers", "doas.conf"),
+    *("id_rsa*", "id_ed25519*", "*.ppk", "*sasl*", "sudoers", "doas.conf"),
+    *("auth.conf", "auth*info*", "*htdigest*", "*htpasswd*"),
 )
 _NO_CONFIGURATION = ("*.sample", "*-dist", "*.default", "*.orig", "*.pkgsave", "*.md5", "*.so")
 _NAMED = re.compile(
-    r".*/(?:[^/]+[.](?:conf|cf|cnf|ini|cfg|rules|pem|crt|cer|zone|db|inc|lua|local)|[.]forward|"
-    r"[.]procmailrc|[.]mailfilter|[.]qmail|[.]htaccess|[.]user[.]ini)"
+    r".*/(?:[^/]+[.](?:conf|cf|cnf|ini|cfg|rules|pem|crt|cer|zone|db|inc|lua|local)|[.]forward)"
 )
-"""What an answer names, and is a text that counts, wherever it stands."""
+"""What an answer names, and is a text that counts, wherever root alone can put it."""
+_PAGES = ("/usr/local/www",)
+_OWN = r"""own() {
+real=$(cd -P "$1" && pwd -P) || return 1
+for root in $jails; do case $real/ in ("$root"/*) return 1;; esac; done
+[ "$real" = "$1" ] || { ours=no
+for top in /etc /usr/local/etc /boot/loader.conf.d /var/cron/tabs; do
+case $real/ in ("$(cd -P $top && pwd -P || echo -)"/*) ours=yes;; esac; done
+[ $ours = yes ] || return 1; }
+set -- / "$1" "$real"
+for part in "$2" "$3"; do
+while part=${part%/*}; [ "$part" ]; do set -- "$@" "$part"; done; done
+[ -z "$(find -H "$@" -maxdepth 0 \( ! -uid 0 -o -perm -020 ! -gid 0 -o -perm -002 \))" ]; }
+jails=$(jls path); last=
+while IFS= read -r each; do
+[ ! -h "$each" ] || continue
+at=${each%/*}
+[ "$at" = "$last" ] || { last=$at; sure=no; ! own "$at" </dev/null || sure=yes; }
+[ $sure = no ] || printf '%s\n' "$each"; done"""
+"""sh that prints those paths of its input which lead by directories that root alone can change, so
+that no account and no jail puts a link there, not even meanwhile. Of root's own links it follows
+those to the administrators' directories.
+"""
 _PATH = re.compile(r"(?<![\w.@/-])(?=/[\w.])(?:/[\w.@+,=~%-]+)+")
 _SYSTEMS = re.compile(
     r"/(dev|proc|tmp|bin|sbin|lib|libexec|rescue|usr/(bin|sbin|lib|libexec|share|include|libdata))"
@@ -110,10 +133,11 @@ _SYSTEMS = re.compile(
 )
 
 WITHOUT_KEYS = (
+    'FILENAME ~ /[.]env$/ && !/=["\']?\\// {print " # LEFT-OUT"; next} '
     '/-----END [A-Z ]*PRIVATE KEY/ {key = 0} !key {print " " $0} '
     '/-----BEGIN [A-Z ]*PRIVATE KEY/ {key = 1; print " LEFT-OUT"}'
 )
-"""An awk program: so no private key leaves the host."""
+"""An awk program: so no private key leaves the host, and of envvars.d/*.env only paths."""
 PLACED = ": the places of files;"
 TEXTS = ": the texts of configuration;"
 LOGINS = ": accounts, without their passwords;"
@@ -129,18 +153,24 @@ _KINDS: dict[str, Kind] = {
 
 
 def read(
-    session: Session, answers: Mapping[str, Answer], data: Iterable[str], homes: Iterable[str]
+    session: Session,
+    answers: Mapping[str, Answer],
+    data: Iterable[str],
+    homes: Mapping[str, str],
 ) -> None:
     """Ask where the files are that the answers so far name, and for those that count.
 
     Whoever keeps what the session answers has them: see `kept`. Of data and homes what is in them
-    is asked for, too, and of data the directories below.
+    is asked for, too, and of data the directories below; none of their texts. `homes` are the
+    directories of homes, without links and as passwd(5) has them.
     """
     named = sorted(paths(answers))[:_MOST]
-    wanted = sorted({*data} - {*homes})
+    lived = dict(homes)
+    wanted = sorted({*data} - {*lived})
+    theirs = (*wanted, *lived, *lived.values(), *_PAGES)
     asked = [
-        _placed(named, [*wanted, *homes], wanted),
-        _texts(named),
+        _placed(named, [*wanted, *lived], wanted),
+        _texts([each for each in named if not is_in(each, theirs)]),
         _logins(),
         INTERFACES,
         MOUNTS,
@@ -195,9 +225,12 @@ def _texts(named: Sequence[str]) -> str:
     files = " ".join([quote(each) for each in named if _NAMED.fullmatch(each)][:_MOST_NAMED])
     trees = "/boot/loader.conf /boot/loader.conf.local /boot/loader.conf.d /var/cron/tabs"
     names = " ".join(f"! -name {quote(each)}" for each in (*_SECRET, *_NO_CONFIGURATION))
+    counts = f"-type f -size -512 {names} -print"
+    more = f"find {files} -maxdepth 0 {counts};" if files else ""
     return (
-        f"{TEXTS} find -H {etc} {trees} /usr/local/etc {files} -path /usr/local/etc/rc.d -prune "
-        f"-o -type f -size -512 {names} -exec grep -lI '^' {{}} + 2>/dev/null | sort -u | "
+        f"{TEXTS} {{ find -H {etc} {trees} /usr/local/etc -path /usr/local/etc/rc.d -prune "
+        f"-o {counts}; {more} }} 2>/dev/null | sort -u | {{ {_OWN}\n}} 2>/dev/null | "
+        "tr '\\n' '\\0' | xargs -0 grep -lI '^' 2>/dev/null | "
         "while IFS= read -r each; do printf '= %s\\n' \"$each\"; "
         f'awk {quote(WITHOUT_KEYS)} "$each"; done; true'
     )

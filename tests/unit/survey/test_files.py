@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
+from typing import cast
 
 import pytest
 
+from rollout.host.session import Session
 from rollout.host.survey import Answer
+from standin import BaseHost, StandIn
+from survey.secrets import Secrets
 from survey.standin import files
 from survey.standin.files import Login, Place
 
@@ -67,6 +72,11 @@ def test_places_texts_and_accounts_are_read_back() -> None:
         ("/usr/local/etc/postfix/sasl_passwd", True),
         ("/usr/local/etc/apache24/.htpasswd", True),
         ("/root/.my.cnf", True),
+        ("/etc/dma/auth.conf", True),
+        ("/etc/mail/authinfo", True),
+        ("/usr/local/etc/postfix/saslpass", True),
+        ("/usr/local/etc/apache24/.htdigest", True),
+        ("/usr/local/etc/dovecot/conf.d/10-auth.conf", False),
         ("/usr/local/etc/mysql/my.cnf", False),
         ("/usr/local/etc/namedb/primary/example.org.db", False),
     ],
@@ -85,3 +95,76 @@ def test_a_private_key_does_not_leave_the_host() -> None:
         check=True,
     )
     assert done.stdout == f" cert\n {begin}\n LEFT-OUT\n {end}\n end\n"
+
+
+def test_of_a_daemons_variables_only_paths_leave_the_host(tmp_path: Path) -> None:
+    env = tmp_path / "x.env"
+    env.write_text('export DB_LOGIN=hunter2\nexport DATA="/data/x"\n')
+    done = subprocess.run(
+        ["awk", files.WITHOUT_KEYS, str(env)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ' # LEFT-OUT\n export DATA="/data/x"\n'
+
+
+class Asked:
+    """A session that runs nothing."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+
+    def run_all(self, commands: list[str], limit: int) -> None:
+        self.commands += commands
+
+
+LAID = """
+cd /etc && mkdir own && ln -s own led && echo a >own/a.conf
+cd /root && mkdir -p in && echo SECRET >in/x.conf
+mkdir -p /home/anna /srv/open /srv/fixed /data && cd /home/anna
+ln -s /etc/dma/auth.conf .forward && echo SECRET >x.conf && ln -s /root/in in
+ln -s /root/in /srv/open/in && ln -s /srv/open/in /etc/by && echo SECRET >/srv/open/y.conf
+mkdir -p /etc/ppp && echo SECRET >/etc/ppp/x.conf && ln -s /etc/ppp /srv/open/ppp
+ln -s /home/anna/x.conf /etc/my.cnf
+chmod 777 /srv/open && echo d >/data/d.conf && echo SECRET >/usr/local/www/w.conf
+echo f >/srv/fixed/f.conf
+"""
+PLANTED = {
+    "/etc/dma/auth.conf": "anna|smtp.example.org:hunter2",
+    "/usr/local/etc/postfix/saslpass": "[relay]:587 anna:hunter2",
+    "/usr/local/etc/postfix/main.cf": "smtp_sasl_password_maps = static:anna:hunter2",
+    "/etc/mail/access": 'AuthInfo:x.example.org "U:anna" "P:hunter2"',
+    "/etc/crontab": "0 3 * * * root curl -u anna:hunter2 http://x/; mysqldump -uroot -phunter2 x",
+    "/var/cron/tabs/anna": "0 3 * * * x --password=hunter2",
+    "/usr/local/etc/apache24/envvars.d/x.env": "export DB_LOGIN=hunter2",
+    "/usr/local/etc/apache24/digests": f"anna:realm:{'0a' * 16}",
+    "/usr/local/etc/apache24/users": "anna:rl3hdJkUxJ7Xk",
+}
+NAMED = (
+    "/home/anna/.forward /home/anna/x.conf /home/anna/in/x.conf /srv/open/in/x.conf /etc/by/x.conf "
+    "/srv/open/y.conf /srv/open/ppp/x.conf /etc/led/a.conf /data/d.conf "
+    "/usr/local/www/w.conf /srv/fixed/f.conf"
+)
+
+
+def test_neither_secrets_nor_what_users_link_and_write_leave_the_host(tmp_path: Path) -> None:
+    asked = Asked()
+    answers = {"x": answer(NAMED)}
+    files.read(cast("Session", asked), answers, ["/data"], {"/usr/home": "/home"})
+    [texts] = [each for each in asked.commands if each.startswith(files.TEXTS)]
+    with StandIn.build(tmp_path / "s", BaseHost.sample().with_files(PLANTED)) as standin:
+        standin.boot()
+        assert standin.run(f"set -e; {LAID}").stderr == ""
+        done = standin.run(texts)
+    said = Secrets().answers({texts: answer(done.stdout)})
+    found = files.kept(said).texts
+    for secret in ("hunter2", "0a0a", "rl3hdJkUxJ7Xk"):
+        assert [path for path, text in found.items() if secret in text] == []
+    assert found["/etc/crontab"].startswith("0 3 * * * root curl -u anna:LEFT-OUT-")
+    assert (PLANTED.keys() - found.keys()) == {
+        "/etc/dma/auth.conf",
+        "/usr/local/etc/postfix/saslpass",
+    }
+    assert [path for path, text in found.items() if "SECRET" in text] == []
+    assert (found["/etc/led/a.conf"], found["/etc/rc.conf"] != "") == ("a\n", True)
+    assert found["/srv/fixed/f.conf"] == "f\n"
+    assert "/data/d.conf" not in found
+    assert "/usr/local/etc/apache24/httpd.conf" in found
