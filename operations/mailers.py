@@ -99,16 +99,21 @@ _ROUTED = {
     "postfix": "postconf -hx transport_maps relayhost sender_dependent_relayhost_maps | "
     f"grep -oE ':/[^, ]+' | cut -c 2- | {_TO_SERVERS}",
 }
+SETTINGS = {
+    "postfix": "{ postconf -nx | sed -e 's/^/postconf::/'; "
+    f"postconf -M | sed -e 's/^/master.cf::/'; }} | {_WHOLE}",
+    "dovecot": "doveconf -n | sed -e 's/^/doveconf::/'",
+}
+"""sh that prints the settings of daemons that tell them, as FILE::TEXT, by rc script."""
 _SAYS = {
     "sendmail": f"{_SASL}; {_OF_AGENTS}; "
     "grep -nHE '^(K|F|X|M|DS.|O [A-Za-z.]+=)' /etc/mail/sendmail.cf; "
     f"{_ROUTED['sendmail']}; "
     f"{ALIASES['sendmail']} | {_LEADING_OUT}",
     "postfix": f"{_SASL}; {_OF_AGENTS}; "
-    f"{{ postconf -nx | sed -e 's/^/postconf::/'; postconf -M | sed -e 's/^/master.cf::/'; }} | "
-    f"{_WHOLE}; postconf -nx | {_TABLES}; {_ROUTED['postfix']}; "
+    f"{SETTINGS['postfix']}; postconf -nx | {_TABLES}; {_ROUTED['postfix']}; "
     f"{ALIASES['postfix']} | {_LEADING_OUT}",
-    "dovecot": f"doveconf -n | sed -e 's/^/doveconf::/'; doveconf -n | {_TABLES}; {_PAM}",
+    "dovecot": f"{SETTINGS['dovecot']}; doveconf -n | {_TABLES}; {_PAM}",
 }
 """sh that prints FILE:NUMBER:TEXT, by rc script."""
 
@@ -158,18 +163,20 @@ _NAMED = r"""
  while (match(rest, /https?:\/\/(127\.0\.0\.1|localhost)([\/"\047 \t]|$)/)) {
   port = substr(rest, RSTART, 5) == "https" ? 443 : 80; rest = substr(rest, RSTART + RLENGTH)
   print "> " port "\t" said}
- rest = text ~ /^ *(mynetworks|mydestination|inet_interfaces|proxy_interfaces)/ ? "" : text
+ asks = text; sub(/^[^ \t]+[ \t]+inet[ \t]/, "", asks)
+ rest = text ~ /^ *(mynetworks|mydestination|inet_interfaces|proxy_interfaces)/ ? "" : asks
  while (match(rest, /\[[A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z0-9-]+\](:[0-9]+)?/)) {
   end = substr(rest, RSTART + 1, RLENGTH - 1); rest = substr(rest, RSTART + RLENGTH)
-  sub(/\]/, "", end); if (end !~ /:/) end = end ":25"; print "? " end "\t" said}
+  sub(/\]/, "", end); if (end !~ /:/) end = end ":25"
+  if (end ~ /[A-Za-z]|^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+:/) print "? " end "\t" said}
  if (text ~ /^ *[a-z_]*(networks|destination|interfaces|exceptions|hosts|clients|_list)/) rest = ""
- else rest = text
+ else rest = asks
  while (match(rest, /\[(IPv6:)?[0-9A-Fa-f]*:[0-9A-Fa-f:.]+\](:[0-9]+)?/)) {
   end = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
   sub(/IPv6:/, "", end); if (end ~ /\]$/) end = end ":25"; print "? " end "\t" said}
  if (match(text, /^DS[A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z0-9-]+$/)) {
   print "? " substr(text, 3) ":25\t" said}
- rest = text; sub(/^[^ \t]+[ \t]+inet[ \t]/, "", rest)
+ rest = asks
  while (match(rest, /(^|[ \t,:=])[A-Za-z0-9][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)+:[0-9]+/)) {
   end = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
   sub(/^[ \t,:=]/, "", end); if (end !~ /^127\./) print "? " end "\t" said}

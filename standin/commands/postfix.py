@@ -21,6 +21,7 @@ def parameters(host: Host, call: Call, folder: str = FOLDER) -> dict[str, str]:
     name = jail.hostname if jail else host.kernel.sysctls["kern.hostname"]
     defaults = {
         "compatibility_level": "0",
+        "config_directory": folder,
         "myhostname": name,
         "mydestination": "$myhostname, localhost",
         "myorigin": "$myhostname",

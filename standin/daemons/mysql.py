@@ -109,7 +109,7 @@ def _accounts(daemon: Daemon, match: re.Match[str]) -> list[str]:
     if match[1] == "file":
         return [f"file\t{one[0]}\t{one[1]}\tY" for one in users if one[2] == FILES]
     if match[1] == "plugin":
-        return [f"plugin\t{one[0]}\t{one[1]}\t{one[2]}" for one in users if one[2] == SOCKET]
+        return [f"plugin\t{one[0]}\t{one[1]}\t" for one in users if one[2] == SOCKET]
     if match[1] == "user":
         return [f"user\t{one[0]}\t{one[1]}\tN" for one in users]
     return [f"database\t{one[0]}\t{one[1]}\t{name}" for one in users for name in one[3:]]
@@ -123,8 +123,10 @@ STATEMENTS: dict[str, Callable[[Daemon, re.Match[str]], list[str]]] = {
     r"SELECT '(?:user|database)', user, host, (?:Select_priv|db) FROM mysql\.(user|db)": _accounts,
     r"SELECT '(file)', user, host, File_priv FROM mysql.user "
     r"WHERE File_priv = 'Y' AND Super_priv = 'N'": _accounts,
-    r"SELECT '(plugin)', user, host, plugin FROM mysql.user "
-    r"WHERE plugin = 'unix_socket'": _accounts,
+    r"SELECT '(plugin)', user, host, IF\(plugin LIKE '%_socket', authentication_string, ''\) "
+    r"FROM mysql.user WHERE plugin IN \('unix_socket', 'auth_socket'\) "
+    r"/\*M!100401 OR \(user, host\) IN \(SELECT user, host FROM mysql.global_priv "
+    r"WHERE Priv LIKE '%\"unix_socket\"%'\) \*/": _accounts,
     r"SELECT '(\S+@\S+)'": lambda daemon, match: [match[1]],
     r"SELECT 1": lambda daemon, match: ["1"],
     r"SELECT @@(?:GLOBAL\.)?(\w+)": _variable,

@@ -7,17 +7,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_network
 
+BY_SOCKET = (
+    "plugin IN ('unix_socket', 'auth_socket') "
+    # MySQL takes it for a comment. An account of MariaDB may have several plugins (auth_or).
+    "/*M!100401 OR (user, host) IN (SELECT user, host FROM mysql.global_priv "
+    "WHERE Priv LIKE '%\"unix_socket\"%') */"
+)
+"""Which accounts of mysql.user are known by the socket, in SQL."""
+
 # Two statements: in a UNION the columns of these tables have different collations (error 1271).
 ASKED = (
-    "SELECT 'user', user, host, Select_priv FROM mysql.user; "
+    "SELECT 'user', user, host, Select_priv FROM mysql.user; "  # noqa: S608 # of constants
     "SELECT 'database', user, host, db FROM mysql.db; "
-    "SELECT 'plugin', user, host, plugin FROM mysql.user WHERE plugin = 'unix_socket'; "
+    "SELECT 'plugin', user, host, IF(plugin LIKE '%_socket', authentication_string, '') "
+    f"FROM mysql.user WHERE {BY_SOCKET}; "
     "SELECT 'file', user, host, File_priv FROM mysql.user "
     "WHERE File_priv = 'Y' AND Super_priv = 'N'; "
     "SHOW GLOBAL VARIABLES LIKE 'secure_file_priv'; "
     "SHOW GLOBAL VARIABLES LIKE 'skip_name_resolve'"
 )
-"""No column of passwords. MariaDB has a view of the name mysql.user."""
+"""No password: these plugins have a name there. MariaDB has a view of the name mysql.user."""
 
 LOCAL = ("127.0.0.1", "localhost")
 _EVERYTHING = "*"
@@ -55,7 +64,7 @@ def _is_in(address: str, network: str) -> bool:
 class Grants:
     """What ASKED prints: accounts, and the databases that are theirs.
 
-    `by_socket` are accounts of the system, whom MariaDB knows by the socket (unix_socket);
+    `by_socket` are accounts of the system, known by the socket (unix_socket, MySQL's auth_socket);
     `with_files` those that may read and write files at any path, though they are no administrators.
     """
 
@@ -72,7 +81,7 @@ class Grants:
             tuple((row[1], row[2], row[3] == "Y") for row in _of(rows, "user", 4)),
             tuple((row[1], row[2], row[3]) for row in _of(rows, "database", 4)),
             ["skip_name_resolve", "ON"] not in rows,
-            tuple(row[1] for row in _of(rows, "plugin", 4)),
+            tuple(name for row in _of(rows, "plugin", 4) for name in (row[1], row[3]) if name),
             tuple(f"{row[1]}@{row[2]}" for row in _of(rows, "file", 4))
             if ["secure_file_priv", ""] in rows
             else (),

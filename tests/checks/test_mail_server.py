@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 from shlex import quote
 from typing import Any, NamedTuple
 
-from operations import logins
+from operations import logins, mailers
 from operations.queues import POSTFIX
 from rollout.site import Site
 
@@ -84,13 +84,17 @@ _MILTERS = (f"{_MAIL}/opendkim.conf", f"{_MAIL}/opendmarc.conf")
 _SAYS = {
     "sendmail": "grep -nHE '^[VX]' /etc/mail/sendmail.cf; "
     "grep -nHsE '^[A-Za-z_]+:' /etc/mail/access",
-    "postfix": "postconf -n | sed -e 's/^/postconf::/'",
-    "dovecot": "doveconf -n | sed -e 's/^/doveconf::/'",
+    # What names mynetworks has the jails in the jail's copy.
+    "postfix": f"{mailers.SETTINGS['postfix']}; "
+    "postconf -n | grep '[$][{(]*mynetworks' | sed -e 's/^/main.cf::/'",
+    "dovecot": mailers.SETTINGS["dovecot"],
 }
 _FILES = {"sendmail": "sendmail.cf", "postfix": "postconf", "dovecot": "doveconf"}
 JUDGING = (
     f"grep -nHsE '^[[:space:]]*[A-Z]' {' '.join(_MILTERS)}; "
-    f"grep -nHsE '^[^#]*[0-9]+[.][0-9]+' {_MAIL}/greylist.conf"
+    f"grep -nHsE '^[^#]*[0-9]+[.][0-9]+' {_MAIL}/greylist.conf; "
+    # The rc script gives it to opendkim as -p, which counts more than Socket.
+    f"sysrc -qin milteropendkim_socket | sed -e 's,^,{_MILTERS[0]}::Socket ,'"
 )
 """sh that prints what milters are told of whom they trust, as FILE:NUMBER:TEXT."""
 
@@ -213,8 +217,9 @@ def _maps(line: Line) -> Iterator[str]:
 
 
 def _lists(lines: Iterable[Line], more: Sequence[Line]) -> Iterator[_List]:
+    fitted = [each.text.split()[0] for each in lines if each.file == "main.cf"]
     for line in lines:
-        if (found := _CLIENTS.match(line.text)) and "mynetworks" not in line.text:
+        if (found := _CLIENTS.match(line.text)) and found[1] not in fitted:
             yield line.file, found[1], re.split(r"[,\s]+", found[2])
         elif line.file == "postconf":
             for file in _maps(line):
@@ -235,14 +240,14 @@ def _milters(lines: Sequence[Line], more: Sequence[Line]) -> Iterator[_List]:
     """opendkim signs what comes from InternalHosts, opendmarc does not judge IgnoreHosts: both have
     127.0.0.1 alone where nothing is said (opendkim.conf(5), opendmarc.conf(5)).
     """
-    asked = [e.text for e in lines if re.match(r"\w*milters = ", e.text)]
+    asked = [e.text for e in lines if re.search(r"milters ?=", e.text)]
     asked += [each.text for each in lines if each.file.endswith("/sendmail.cf")]
     for file, option in zip(_MILTERS, ("InternalHosts", "IgnoreHosts"), strict=True):
         own = [each for each in lines if each.file == file]
         said = {each.text.split()[0]: each for each in own if len(each.text.split()) > 1}
         at = said["Socket"].text.split()[1] if "Socket" in said else ""
-        end = at.partition(":")[2].partition("@")[0]
-        if not own or not any(end in text for text in asked):
+        end = re.sub(r"^\w+:|@.*", "", at)
+        if not end or not any(end in text for text in asked):
             continue
         line = said.get(option, Line(file, "1", f"{option} 127.0.0.1"))
         value = line.text.split(maxsplit=1)[1].removeprefix("csl:")

@@ -135,11 +135,26 @@ def test_is_one_server(ask: Ask, site: Site, service: str) -> None:
     )
 
 
+def _grants(host: Any, mysql: Service) -> Grants:
+    """Without a client nothing is known of them."""
+    asked = f"{mysql.client} -N -B -e {quote(ASKED)}" if mysql.client else ":"
+    said = host.run(asked)
+    assert said.rc == 0, _cannot_read(mysql, said.stderr)
+    return Grants.read(said.stdout)
+
+
+def _cannot_read(mysql: Service, error: str) -> str:
+    return (
+        f'services.mysql.client = "{mysql.client}" cannot read whom MySQL lets in '
+        f"({error.strip()[-300:]}): give its user SELECT on mysql.user, mysql.db and, of MariaDB, "
+        "mysql.global_priv"
+    )
+
+
 def test_names_of_clients_are_found(host: Any, site: Site, service: str) -> None:
     """MySQL looks up the names of clients if an account's host is a name."""
     there, jail = site.services[service], site.jail_of(service)
-    asked = host.run(f"{there.client} -N -B -e {quote(ASKED)}") if there.client else None
-    grants = Grants.read(asked.stdout if asked else "")
+    grants = _grants(host, there)
     own = {each.hostname for each in site.jails.values()}
     named = [
         f"{user}@{name}"
@@ -155,11 +170,12 @@ def test_names_of_clients_are_found(host: Any, site: Site, service: str) -> None
 
 
 def test_accounts_known_by_the_socket_are_in_the_jail(host: Any, site: Site, service: str) -> None:
-    """MariaDB looks up the name of who is at the other end of its socket (unix_socket)."""
+    """The server looks up the name of who is at the other end of its socket: MariaDB's unix_socket,
+    also beside a password, and MySQL's auth_socket.
+    """
     there, jail = site.services[service], site.jail_of(service)
-    asked = host.run(f"{there.client} -N -B -e {quote(ASKED)}") if there.client else None
-    names = Grants.read(asked.stdout if asked else "").by_socket
-    named = {name: f"mysql.user: {name}, by unix_socket" for name in names}
+    names = _grants(host, there).by_socket
+    named = {name: f"mysql.user: {name}, by the socket" for name in names}
     lost = outsiders.lost(host, named, site.jails[jail].uids)
     assert not lost, (
         f"services.{service}: {'; '.join(lost)}: in jail {jail} the server would not know the name "
@@ -170,8 +186,7 @@ def test_accounts_known_by_the_socket_are_in_the_jail(host: Any, site: Site, ser
 def test_files_by_path_are_in_the_jail(host: Any, site: Site, service: str) -> None:
     """The server itself reads and writes what LOAD DATA INFILE and INTO OUTFILE name."""
     there, jail = site.services[service], site.jail_of(service)
-    asked = host.run(f"{there.client} -N -B -e {quote(ASKED)}") if there.client else None
-    accounts = Grants.read(asked.stdout if asked else "").with_files
+    accounts = _grants(host, there).with_files
     assert not accounts, (
         f"services.{service}: {', '.join(accounts[:5])} may read and write files of the server's "
         f"(FILE), at any path (secure_file_priv is empty), and in jail {jail} other files are "
@@ -210,10 +225,7 @@ def test_programs_may_come_from_the_jail(
     said = host.run(f"{_typed(site, jail)}\necho ==\n{asked}")
     here, _, grants = said.stdout.partition("==\n")
     could = [(login, account) for login, result, account in _logins(here) if result == "ok"]
-    assert said.rc == 0 or not could, (
-        f'services.mysql.client = "{mysql.client}" cannot read whom MySQL lets in '
-        f"({said.stderr.strip()[-300:]}): give its user SELECT on mysql.user and mysql.db"
-    )
+    assert said.rc == 0 or not could, _cannot_read(mysql, said.stderr)
     own = _own(host, interfaces, {where for (_, _, where), _ in could}, site)
     lost = []
     for (file, user, where), account in could:

@@ -8,10 +8,10 @@ from shlex import quote
 from operations.command import ANY, Look
 from operations.mysql import FILES
 from rollout.site import Site
+from tests.checks.granted import BY_SOCKET
 
 _WHOM = "SELECT user, host FROM mysql.user"
 _YES = "'Y'"
-_BY_SOCKET = "'unix_socket'"
 
 
 def server_uses_the_data_of_the_site_file(site: Site, service: str) -> Iterator[Look]:
@@ -53,9 +53,9 @@ def names_of_clients_are_found(site: Site, service: str) -> Iterator[Look]:
 
 
 def accounts_known_by_the_socket_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
-    """Of MariaDB: each must be an account of the system that the jail has, by its `uids`."""
+    """Each must be an account of the system that the jail has, by its `uids`."""
     client = site.services[service].client or "mysql"
-    yield Look(f"{client} -N -e {quote(f'{_WHOM} WHERE plugin LIKE {_BY_SOCKET}')}", ANY)
+    yield Look(f"{client} -N -e {quote(f'{_WHOM} WHERE {BY_SOCKET}')}", ANY)
 
 
 def files_by_path_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:

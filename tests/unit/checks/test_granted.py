@@ -40,10 +40,10 @@ def test_accounts_and_their_databases() -> None:
     grants = Grants.read(
         "user\troot\tlocalhost\tY\nuser\tshop\tlocalhost\tN\nuser\tshop\t10.80.0.4\tN\n"
         "database\tshop\tlocalhost\tshop\ndatabase\tshop\t%\tlog\n"
-        "plugin\tann\tlocalhost\tunix_socket\nfile\tshop\tlocalhost\tY\n"
+        "plugin\tann\tlocalhost\t\nplugin\tshop\t%\tbert\nfile\tshop\tlocalhost\tY\n"
         "secure_file_priv\t\nskip_name_resolve\tON\n"
     )
-    assert grants.by_socket == ("ann",) and grants.with_files == ("shop@localhost",)
+    assert grants.by_socket == ("ann", "shop", "bert") and grants.with_files == ("shop@localhost",)
     kept = Grants.read("file\tshop\tlocalhost\tY\nsecure_file_priv\tNULL\n")
     assert kept.with_files == ()
     here = Client("127.0.0.1", ("localhost",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -110,3 +111,19 @@ def test_a_policy_that_denies_mysql_is_told(sample: Site) -> None:
     assert mysql._denied(there, "web") == f"[policy] denies it: add {line} to `allow` there"
     order = tuple(each for each in sample.order if each != "policy")
     assert mysql._denied(there.model_copy(update={"order": order}), "web") == ""
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        mysql.test_names_of_clients_are_found,
+        mysql.test_accounts_known_by_the_socket_are_in_the_jail,
+        mysql.test_files_by_path_are_in_the_jail,
+    ],
+)
+def test_a_client_that_is_not_let_in_does_not_pass(sample: Site, asked: Any) -> None:
+    service = sample.services["mysql"].model_copy(update={"client": "mysql -u ann"})
+    there = sample.model_copy(update={"services": {**sample.services, "mysql": service}})
+    denied = SimpleNamespace(rc=1, stdout="", stderr="ERROR 1045 (28000): Access denied\n")
+    with pytest.raises(AssertionError, match=r'"mysql -u ann" cannot .* \(ERROR 1045'):
+        asked(SimpleNamespace(run=lambda command: denied), there, "mysql")

@@ -180,6 +180,15 @@ def test_a_socket_of_postfix_is_named_relative_to_its_queue(tmp_path: Path) -> N
         ("postfix", "mydestination = [192.0.2.1], example.org", None),
         ("postfix", "mynetworks = 127.0.0.0/8 [::1]/128", None),
         ("dovecot", "mail_uid = vmail", None),
+        ("postfix", "[::1]:10025 inet n - n - - smtpd", None),
+        ("postfix", "[192.0.2.1]:10025 inet  n - n - - smtpd", None),
+        (
+            "postfix",
+            "[::1]:10025 inet n - n - - smtpd -o content_filter=smtp:[2001:db8::9]:26",
+            "[2001:db8::9]:26",
+        ),
+        ("postfix", "postscreen_dnsbl_sites = zen.spamhaus.org=127.0.0.[2..11]", None),
+        ("postfix", "relayhost = [x.1]", "x.1:25"),
     ],
 )
 def test_servers_elsewhere_are_found_with_their_ports(
