@@ -12,7 +12,7 @@ from operations.carried import Ask, is_in
 from operations.facts import FoundNames
 from operations.mysql import Settings
 from operations.needs import Open, Running, listeners, opened
-from rollout.site import HOST, INTERNET, Service, Site
+from rollout.site import HOST, INTERNET, Service, Site, allowing
 from tests.checks import outsiders
 from tests.checks.granted import ASKED, LOCAL, Client, Grants
 from tests.checks.needing import option_files, rc_variables
@@ -203,7 +203,7 @@ def _resolvers(site: Site, jail: str) -> list[str]:
     asks = INTERNET if elsewhere else next(iter(own), HOST)
     if asks == jail or site.policy.lets(jail, asks, 53, "udp"):
         return []
-    return [f'{{ from = "{jail}", to = "{asks}", ports = ["53/udp", "53/tcp"] }}']
+    return [allowing(jail, asks, "53/udp", "53/tcp")]
 
 
 def _ports(service: Service) -> set[tuple[int, str]]:
@@ -305,7 +305,7 @@ def _denied(site: Site, jail: str) -> str:
     to = site.served.get((port, "tcp"), HOST)
     if "policy" not in site.order or to == jail or site.policy.lets(jail, to, port, "tcp"):
         return ""
-    line = f'{{ from = "{jail}", to = "{to}", ports = ["{port}/tcp"] }}'
+    line = allowing(jail, to, f"{port}/tcp")
     return f"[policy] denies it: add {line} to `allow` there"
 
 
