@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,8 @@ def _enter(where: Path, tell: int, faults: list[Fault], delay: float) -> None:
         os.write(tell, f"{first}\n".encode())
         os.close(tell)
         os.waitpid(first, 0)
+    except Exception:
+        traceback.print_exc()  # on the console
     finally:
         os._exit(0)
 

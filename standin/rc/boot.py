@@ -16,7 +16,7 @@ from standin.linux.rootdir import RootDir
 from standin.linux.shim import Reply
 from standin.model import fstab
 from standin.model.host import Host
-from standin.model.kernel import TUNABLE
+from standin.model.kernel import MODULES, TUNABLE
 from standin.model.mounts import Mount
 from standin.model.network import mask_length
 from standin.rc import jail_service, rcorder
@@ -110,7 +110,9 @@ async def rc(host: Host, rootdir: RootDir) -> None:
 
 async def kld(host: Host, conf: RcConf) -> None:
     for name in conf.get("kld_list").split():
-        if not host.kernel.has(name):
+        if name not in MODULES:
+            host.note_console(f"kldload: can't load {name}: No such file or directory\n")
+        elif not host.kernel.has(name):
             host.kernel.load(name)
 
 
