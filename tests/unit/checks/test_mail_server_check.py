@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,10 +83,8 @@ def sample() -> Site:
     ],
 )
 def test_what_is_for_127_0_0_1_alone_is_told(sample: Site, said: str, file: str, told: str) -> None:
-    if not told:
-        asked(Host(said, file), sample)
-        return
-    with pytest.raises(AssertionError, match=re.escape(told)):
+    fails = pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext()
+    with fails:
         asked(Host(said, file), sample)
 
 
@@ -144,8 +143,6 @@ def test_a_module_that_asks_others_for_passwords_is_told(
         }
     )
     host = Host("doveconf::# 2.3.21\n", pam=f"{line}\n")
-    if not told:
-        asked(host, there)
-        return
-    with pytest.raises(AssertionError, match=re.escape(told)):
+    fails = pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext()
+    with fails:
         asked(host, there)
