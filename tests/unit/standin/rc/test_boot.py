@@ -55,7 +55,8 @@ def test_files_stay_and_the_model_goes(server: StandIn) -> None:
 def test_rc_conf_is_read_at_boot(server: StandIn) -> None:
     server.run(
         "sysrc cloned_interfaces+=lo1 ifconfig_lo1_alias0='inet 10.80.0.2/32'"
-        " ifconfig_lo1_alias1='inet 10.80.0.3 netmask 255.255.255.255' kld_list+=ipfw_nat kld_list+=linux64"
+        " ifconfig_lo1_alias1='inet 10.80.0.3 netmask 255.255.255.255' kld_list+=ipfw_nat"
+        " kld_list+=linux64"
         " apache24_enable=NO ifconfig_vtnet0='inet 203.0.113.2/24 -tso -lro'"
     )
     add_thin_jail(server, "web", "10.80.0.2")
