@@ -48,18 +48,18 @@ function virtual(line,    rest, count, words, more, at, port, i) {
 }
 
 # Require ip ..., Allow from ..., Deny from ...
-function clients(line,    rest, done, word) {
+function clients(line,    rest, done, let, word) {
     if (index(line " ", " " lan " ")) return line
     rest = line
+    done = let = ""
     while (match(rest, /[^ \t]+/)) {
         word = substr(rest, RSTART, RLENGTH)
         done = done substr(rest, 1, RSTART + RLENGTH - 1)
         rest = substr(rest, RSTART + RLENGTH)
         gsub(/"/, "", word)
-        if (word ~ /^127([.][0-9]+)*([\/][0-9]+)?$|^localhost$/ || word == wan || word == wan "/32")
-            return done " " lan rest
+        if (word ~ /^127([.][0-9]+)*([\/][0-9]+)?$|^localhost$/ || word == wan || word == wan "/32") let = done
     }
-    return line
+    return let == "" ? line : let " " lan substr(line, length(let) + 1)
 }
 
 # master.cf(5): the lines after one that is left out, and begin with a blank, belong to it.

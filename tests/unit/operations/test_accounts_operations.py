@@ -118,7 +118,7 @@ nogroup:*:65533:
 """
 
 
-def test_a_jail_has_the_groups_of_its_accounts_and_no_other_members(tmp_path: LocalPath) -> None:
+def test_a_jail_has_all_groups_and_of_their_members_its_accounts(tmp_path: LocalPath) -> None:
     (tmp_path / "master.passwd").write_text(
         "root:*:0:0::0:0:x:/root:/bin/csh\n"
         "alice:$6$hash:1001:1001::0:0:User &:/home/alice:/bin/sh\n"
@@ -134,6 +134,8 @@ def test_a_jail_has_the_groups_of_its_accounts_and_no_other_members(tmp_path: Lo
         "wheel:*:0:root,alice",
         "staff:*:20:",
         "alice:*:1001:",
+        "bob:*:2001:",
         "projects:*:3000:alice",
+        "others:*:3001:",
         "nogroup:*:65533:",
     ]

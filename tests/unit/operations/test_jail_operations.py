@@ -391,6 +391,10 @@ def readdressed(directory: LocalPath, *addresses: str) -> None:
         ("deny from 127.0.0.0/8", "deny from 127.0.0.0/8 10.80.0.0/24"),
         ("Require ip 127.0.0.1 \\", "Require ip 127.0.0.1 10.80.0.0/24 \\"),
         ('Allow from "127.0.0.1" ::1', 'Allow from "127.0.0.1" 10.80.0.0/24 ::1'),
+        (
+            "Require ip 127.0.0.1 203.0.113.2 192.0.2.1",
+            "Require ip 127.0.0.1 203.0.113.2 10.80.0.0/24 192.0.2.1",
+        ),
         ("Require ip 198.51.100.7", "Require ip 198.51.100.7"),
         ("Require ip 127.0.0.1 10.80.0.0/24", "Require ip 127.0.0.1 10.80.0.0/24"),
         ("Listen 203.0.113.2", "Listen 10.80.0.4"),

@@ -265,9 +265,9 @@ def test_a_connection_that_ends_is_told_by_each_check_that_waits(ask: Ask) -> No
 
 
 def test_the_time_of_a_check_is_that_of_its_questions(ask: Ask) -> None:
-    text = "def test_a(host): host.run('sleep 0.3')\ndef test_b(host): host.run('true')\n"
+    text = "def test_a(host): host.run('sleep 1')\ndef test_b(host): host.run('true')\n"
     slow, quick = ask(text, check("a"), check("b"))
-    assert slow.seconds >= 0.3 > quick.seconds
+    assert slow.seconds >= 0.5 > quick.seconds, "it is taken where the answers come in"
 
 
 def test_pytest_finds_a_check_once_and_keeps_nothing_of_a_host(
