@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
-from operations.command import ANY, Commands, Reversible, quote
+from operations.command import ANY, Commands, Reversible, quote, staged
 from operations.facts import OwnAddresses
 
 ACCESS, MAIN_CF = "/etc/mail/access", "/usr/local/etc/postfix/main.cf"
@@ -58,6 +58,23 @@ def own_name_kept(file: str, asked: str) -> Commands:
         f"grep -q '^Dj' {quote(file)}; fi",
         undo=":",
         says=f"in {file}, set the name by which the host's mail server calls itself",
+    )
+
+
+@operation()
+def one_mailer(root: str, local_etc: str) -> Commands:
+    """Let the mailer.conf of a package, in a jail that has never run, say what the jail's own does.
+
+    mailwrapper(8) reads it before the one in /etc (seen on 15.0: the jail's queue runner was the
+    sendmail of Postfix, which has none). Undone with the jail's tree.
+    """
+    path = f"{local_etc}/mail/mailer.conf"
+    at, new = quote(path), quote(staged(path))
+    yield Reversible(
+        f"if [ -e {at} ]; then cp {quote(f'{root}/etc/mail/mailer.conf')} {new} && "
+        f"mv -f {new} {at}; fi",
+        undo=":",
+        says=f"let {path}, if it is there, say the same as the jail's in /etc",
     )
 
 

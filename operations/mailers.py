@@ -41,9 +41,9 @@ _LEADING_OUT = "xargs -n 1 grep -nHE '^[^#]*[:,][^#]*[|/]' /dev/null 2>/dev/null
 # procmail and maildrop read these whenever they deliver, and no setting names them.
 _AGENTS = "/usr/local/etc/procmailrc /usr/local/etc/maildroprc"
 # mailwrapper(8) reads it before /etc/mail/mailer.conf; packages of Postfix have it written there.
-_WRAPPER = "/usr/local/etc/mail/mailer.conf"
+WRAPPER = "/usr/local/etc/mail/mailer.conf"
 _OF_AGENTS = (
-    f"ls {_AGENTS} {_WRAPPER} 2>/dev/null | sed -e 's,.*,&:1:= &,'; "
+    f"ls {_AGENTS} {WRAPPER} 2>/dev/null | sed -e 's,.*,&:1:= &,'; "
     f"{{ grep -nHE '^[^#]*(/|spamc)' {_AGENTS} 2>/dev/null || :; }}"
 )
 # saslauthd has the passwords, and listens at a socket of the host.

@@ -64,6 +64,13 @@ def fitted(site: Site, jail: str) -> list[Use]:
     return found
 
 
+def wrapped(site: Site, jail: str, local_etc: str) -> list[Use]:
+    """What lets mailwrapper(8) hear of the jail's sendmail, wherever it reads that first."""
+    if not sends(site, jail):
+        return []
+    return [use(mail.one_mailer, root=site.root(jail), local_etc=local_etc)]
+
+
 def own_name(site: Site) -> str:
     """sh that prints what the host's mail server calls itself, and its domain."""
     script = site.services[_MAIL].rc if _MAIL in site.services else ""

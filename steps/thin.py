@@ -179,6 +179,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
     uses += [*submission.fitted(site, name), *fitted]
     if sends_pages(site, name):
         uses.append(use(local_settings.readable, into=private, without=_data_in_etc(site)))
+    uses += submission.wrapped(site, name, private)
     rcvars = [*(each.rcvar for each in services), *(each.rcvar for each in companions)]
     if jail_.software == "pkg":
         uses.append(use(packages.cloned, root=root, names=jail_.packages, store=f"{home}/packages"))

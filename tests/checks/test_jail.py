@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from operations.carried import LOCAL_ETC, Ask, is_in
 from operations.companion import Enabled
 from operations.jail import BASE, LOCAL
+from operations.mailers import WRAPPER
 from operations.php import PLACES
 from operations.settings import listed
 from rollout.site import Site
@@ -100,7 +101,7 @@ def test_has_what_all_may_read(host: Any, site: Site, jail: str) -> None:
     """Settings of programs that pages run, as they are on the host. What was adapted to the jail is
     asked elsewhere.
     """
-    adapted = site.configuration(jail)
+    adapted = (*site.configuration(jail), *PLACES, WRAPPER)
     here = host.check_output(SUMS).splitlines()
     there = host.check_output("jexec %s sh -c %s", jail, SUMS).splitlines()
     names = {row.split(" ", 2)[2]: row for row in there}
@@ -109,7 +110,7 @@ def test_has_what_all_may_read(host: Any, site: Site, jail: str) -> None:
         name = row.split(" ", 2)[2]
         path = f"{LOCAL_ETC}/{name.removeprefix('./')}"
         kept = is_in(path, [each for one in site.services.values() for each in one.data])
-        if not kept and not (name in names and is_in(path, (*adapted, *PLACES))):
+        if not kept and not (name in names and is_in(path, adapted)):
             lost.append(path)
     assert not lost, (
         f"jail {jail} does not have these as the host has them, and programs of pages may read "

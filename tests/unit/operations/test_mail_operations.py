@@ -616,3 +616,23 @@ def test_a_postfix_keeps_the_addresses_of_its_host(
     stub = f'if [ "$1" = -c ]; then printf "%s\\n" "$@"; else {said}; fi'
     done = typed(command.do, tmp_path, None, postconf=stub)
     assert f"\nproxy_interfaces={own}\n" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_jails_sendmail_is_named_wherever_mailwrapper_reads_it(
+    tmp_path: Path, *, there: bool
+) -> None:
+    """mailwrapper(8) reads /usr/local/etc/mail/mailer.conf first: Postfix' has no queue runner."""
+    for name in ("root/etc/mail", "local-etc/mail"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "root/etc/mail/mailer.conf").write_text("sendmail /usr/libexec/sendmail/sendmail\n")
+    of_package = tmp_path / "local-etc/mail/mailer.conf"
+    if there:
+        of_package.write_text("sendmail /usr/local/sbin/sendmail\n")
+    [command] = reversible(
+        mail.one_mailer, root=f"{tmp_path}/root", local_etc=f"{tmp_path}/local-etc"
+    )
+    assert typed(command.do, tmp_path).returncode == 0
+    assert of_package.exists() == there
+    assert not there or "libexec" in of_package.read_text()
+    assert sorted(each.name for each in of_package.parent.iterdir()) == ["mailer.conf"] * there
