@@ -51,7 +51,7 @@ def aliases(interface: str, addresses: Sequence[str], ways: Ways | None = None) 
     free ones.
     """
     conf = host.get_fact(RcConf) or {}
-    present = host.get_fact(Interfaces).get(interface, ())
+    there = host.get_fact(Interfaces).get(interface)
     configured = {
         value.split()[1].split("/")[0]
         for name, value in conf.items()
@@ -59,7 +59,7 @@ def aliases(interface: str, addresses: Sequence[str], ways: Ways | None = None) 
         and value.split()[:1] == ["inet"]
         and value.split()[1:]
     }
-    if present == () and interface in host.get_fact(Interfaces):
+    if there == ():
         yield _up(interface)
     number = 0
     more = [end for ends in firewall.further(ways).values() for end in ends.values()]
@@ -71,7 +71,7 @@ def aliases(interface: str, addresses: Sequence[str], ways: Ways | None = None) 
                 f"ifconfig_{interface}_alias{number}", f"inet {address}/32"
             )
             number += 1
-        if address not in present:
+        if address not in (there or ()):
             yield Reversible(
                 f"ifconfig {interface} inet {address}/32 alias",
                 undo=f"if ifconfig {interface} 2>/dev/null "

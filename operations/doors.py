@@ -50,11 +50,11 @@ class Beside:
 class View:
     """The host as our rules find it.
 
-    `own` are its addresses, without those of jails; `bound` are the sockets at which its daemons
-    listen, `ours` the rules of ours that are there already, `nats` all instances, and `apart` the
-    networks of jails. `used` are all addresses that anybody has now, or at a boot. `routes` tell
-    the interface that leads to a network, `inside` the sockets of daemons in jails that the host
-    has of its own: at the other ports of their addresses the host's daemons answer.
+    `own` are its addresses, without those of our jails; `bound` are the sockets at which its
+    daemons listen, `ours` the rules of ours that are there already, `nats` all instances, and
+    `apart` the networks of jails. `used` are all addresses that anybody has now, or at a boot.
+    `routes` tell the interface that leads to a network, `inside` the sockets of daemons in jails
+    that the host has of its own: at the other ports of their addresses the host's daemons answer.
     """
 
     wall: Firewall
@@ -186,7 +186,7 @@ class Doors:
         led = local and self.others is not None
         others = [IPv4Address(each) for each in self.others or ()] if led else None
         if self.what == "localhost":
-            return [] if others is None else list(placing.localhost(wall, port, others, self.front))
+            return list(placing.local(wall, replace(port, addresses=()), others, self.front))
         if self.what == "answers":
             return _narrowed(_answers(wall, port, ends)) if port.proto == "udp" else []
         outside = list(placing.public(wall, port)) if port.public and port.addresses else []

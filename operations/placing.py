@@ -154,8 +154,7 @@ def answers(wall: Firewall, port: Port) -> Iterator[Placed]:
             number = wall.number_for(wall.number_before(at, out), at.rule, jails, out)
             yield number, _answer(port, Fit(target=let.fit.source))
     for loop in port.loopbacks:
-        here = port.on(loop)
-        place = _over(wall, port, loop, here) if here else None
+        place = _over(wall, port, loop, port.on(loop))
         if place is not None:
             yield place, _answer(port, Fit(options=(f"via {loop}",)))
 
@@ -191,7 +190,7 @@ def local(
     for loop in port.loopbacks:
         at = port.on(loop)
         here = (LOOPBACK,) if loop == "lo0" and others is not None else ()
-        number = _over(wall, port, loop, (*at, *here), others or ()) if at or here else None
+        number = _over(wall, port, loop, (*at, *here), others or ())
         if number is None:
             continue
         if here:
@@ -199,15 +198,6 @@ def local(
         if at:
             led = Fit(target=",".join(map(str, at)), options=(f"recv {loop}",))
             yield number, _into(port, led)
-
-
-def localhost(
-    wall: Firewall, port: Port, others: Sequence[IPv4Address], front: int
-) -> Iterator[Placed]:
-    """The same for 127.0.0.1 alone."""
-    number = _over(wall, port, "lo0", (LOOPBACK,), others)
-    if number is not None:
-        yield from _local(port, others, number, front)
 
 
 def _local(port: Port, others: Sequence[IPv4Address], number: int, front: int) -> Iterator[Placed]:
@@ -233,7 +223,8 @@ def _over(
     jails: Sequence[IPv4Address] = (),
 ) -> int | None:
     """Before the first rule that lets packets on this loopback pass. It has to be one that lets all
-    pass; None where none on a further loopback does, so that nobody was answered there.
+    pass; None without `ends`, and where none on a further loopback does, so that nobody was
+    answered there.
 
     Jails send to the same ends; what is sent to one of ours, forward.lan lets pass (steps).
     """
@@ -243,7 +234,7 @@ def _over(
         for phase in PHASES[port.proto]
         for direction in _DIRECTIONS
     ]
-    if loop != "lo0" and not any(wall.letting(way) for way in ways):
+    if not ends or (loop != "lo0" and not any(wall.letting(way) for way in ways)):
         return None
     found = [(_passes(wall, way), way) for way in ways]
     floor = max(each.floor for each, _ in found)

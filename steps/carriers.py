@@ -180,8 +180,7 @@ class Carriers(NamedTuple):
     def _let(self, name: str, to: str, proto: str, port: str, by: str) -> Answer:
         """Reachable, if [policy] lets jail `name` connect there."""
         kind: Proto = "udp" if proto == "udp" else "tcp"
-        lets = to == name or self.site.policy.lets(name, to, int(port), kind)
-        if "policy" not in self.site.order or lets:
+        if self.site.lets(name, to, int(port), kind):
             return Answer("reachable", by)
         line = allowing(name, to, f"{port}/{proto}")
         return Answer(

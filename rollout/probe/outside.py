@@ -33,13 +33,13 @@ port, as (address, port, proto) -> (address, port). One that is not named is at 
 
 def translated(site: Site) -> Doors:
     """Where this machine finds the ports of a host whose addresses a router translates."""
-    public = {(each.port, each.proto) for one in site.services.values() for each in one.ports}
+    ports = {(each.port, each.proto) for one in site.services.values() for each in one.ports}
     if site.egress.probe_port:
-        public.add((site.egress.probe_port, "tcp"))
+        ports.add((site.egress.probe_port, "tcp"))
     return {
         (str(address), port, proto): (str(seen), port)
         for address, seen in site.host.seen_at.items()
-        for port, proto in public
+        for port, proto in ports
     }
 
 
@@ -71,9 +71,9 @@ def watched(site: Site, name: str, listen: Listen, address: str, port: int, **mo
     named = "query" if listen.probe in ("dns", "dns-tcp") else "host"
     probe: dict[str, Any] = {"kind": listen.probe, "path": listen.path, named: listen.name}
     probe["has_certificate"] = listen.has_certificate
-    if (address, port) != (str(site.host.wan_address), listen.port):
+    wan = site.host.wan_address
+    if (address, port) != (str(wan), listen.port):
         probe["behind"] = listen.port
-        wan = site.host.wan_address
         probe["host"] = probe.get("host") or str(site.host.seen_at.get(wan, wan))
     probe |= {"rate": site.run.probes_per_second, "timeout": site.run.probe_timeout}
     label = labels(site)[name, listen.port, listen.proto]

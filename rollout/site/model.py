@@ -482,6 +482,12 @@ class Site(_Table):
             for listen in self.services[service].ports
         }
 
+    def lets(self, jail: str, to: str, port: int, proto: Proto) -> bool:
+        """Whether a jail may connect there once all steps are done: [policy], if it is in `order`,
+        says which others it reaches.
+        """
+        return "policy" not in self.order or to == jail or self.policy.lets(jail, to, port, proto)
+
     def root(self, jail: str) -> str:
         """The root directory of the jail, on the host."""
         return f"{self.base.jails}/{jail}/root"

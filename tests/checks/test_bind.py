@@ -69,8 +69,7 @@ def test_servers_that_it_asks_are_reached(
         at, port = words[0], words[2] if words[1:2] == ["port"] else "53"
         card = way(at, routes) or wan
         if at in own:
-            lets = "policy" not in site.order or site.policy.lets(jail, HOST, int(port), "udp")
-            if port != "53" and not lets:
+            if port != "53" and not site.lets(jail, HOST, int(port), "udp"):
                 line = allowing(jail, HOST, f"{port}/udp", f"{port}/tcp")
                 told[f"{name} {at}"] = f"is denied by [policy]: add {line} to `allow` there"
         elif card not in (wan, lan) and not card.startswith("lo"):

@@ -303,7 +303,7 @@ def _denied(site: Site, jail: str) -> str:
     """What [policy] lacks for programs that come to MySQL's port; "" if it lets them."""
     port = site.services["mysql"].tcp_ports[0]
     to = site.served.get((port, "tcp"), HOST)
-    if "policy" not in site.order or to == jail or site.policy.lets(jail, to, port, "tcp"):
+    if site.lets(jail, to, port, "tcp"):
         return ""
     line = allowing(jail, to, f"{port}/tcp")
     return f"[policy] denies it: add {line} to `allow` there"

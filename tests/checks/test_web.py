@@ -268,11 +268,11 @@ def test_files_beside_pages_name_what_the_jail_has(
 def _denied(rows: Sequence[str], site: Site, jail: str) -> list[str]:
     """Of FILE:NUMBER:127.0.0.1:PORT, as of a webmail's settings: those of services elsewhere."""
     told: dict[str, str] = {}
-    for row in rows if "policy" in site.order else ():
+    for row in rows:
         found = re.fullmatch(rf"(/.+?:\d+):({_ASKED_THERE})", row)
         port = int(found[2].rpartition(":")[2]) if found else 0
         to = site.served.get((port, "tcp"), jail)
-        if found and to != jail and not site.policy.lets(jail, to, port, "tcp"):
+        if found and not site.lets(jail, to, port, "tcp"):
             line = allowing(jail, to, f"{port}/tcp")
             told.setdefault(line, f"{found[1]}: {found[2]}: add {line} to `allow` there")
     return list(told.values())
