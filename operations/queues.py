@@ -184,7 +184,8 @@ def returned(queue: Queue, jail: str, processes: str, then: str) -> Commands:
     """Check that the jail's queue is empty; the undo moves its messages to the host's queue.
 
     Runs before the jail's MTA starts, so the undo runs after it has stopped; the undo waits for
-    deliveries in progress. `then` makes the host's MTA run its queue.
+    deliveries in progress. `then` makes the host's MTA run its queue. A power cut in the middle of
+    the step may have taken the new directory away again, and no mail was in it then.
     """
     source = of_jail(queue, jail)
     taken = _taken_held(queue, source) if queue.folders else _taken(queue, source, jail)
@@ -192,7 +193,8 @@ def returned(queue: Queue, jail: str, processes: str, then: str) -> Commands:
     yield Reversible(
         f'cd {source} && [ -z "$({queue.control})" ]',
         undo=f"{_ended(processes, jail)} || "
-        f"{{ echo {quote(stops)}; {daemon.jail_stopped(jail)}; }}; {taken} && "
+        f"{{ echo {quote(stops)}; {daemon.jail_stopped(jail)}; }}; "
+        f"if [ -d {source} ]; then {taken}; fi && "
         f"if pgrep -j none -x {quote(processes)} >/dev/null; then {then} || true; fi",
         says=f"check that the jail's queue {source} is empty; the undo empties it into the host's",
         limit=660,

@@ -388,6 +388,17 @@ MASTER_CF = "/usr/local/etc/postfix/master.cf"
 DOVECOT = "/usr/local/etc/dovecot/dovecot.conf"
 
 
+SENDMAIL = "/usr/libexec/sendmail/sendmail"
+
+
+def mailer(rootdir: RootDir) -> str:
+    """The program that mailwrapper(8) runs as sendmail, by the first mailer.conf that is there."""
+    places = ("/usr/local/etc/mail/mailer.conf", "/etc/mail/mailer.conf")
+    text = next((text for place in places if (text := rootdir.read(place)) is not None), "")
+    lines = (line.split() for line in text.splitlines())
+    return next((line[1] for line in lines if line[:1] == ["sendmail"] and line[1:]), SENDMAIL)
+
+
 def main_cf(rootdir: RootDir, file: str = MAIN_CF) -> dict[str, str]:
     """Postfix's parameters as they are set; the last value counts."""
     lines = (rootdir.read(file) or "").splitlines()

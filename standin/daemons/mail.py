@@ -84,7 +84,7 @@ class NotSubmitted(Exception):
 
 def submit(host: Host, rootdir: RootDir, recipient: str, text: str) -> None:
     """Submit mail as sendmail(8) does for a program: to 127.0.0.1, or queued for later."""
-    if "/usr/local/sbin/sendmail" in _mailer_conf(rootdir):
+    if configs.mailer(rootdir) != configs.SENDMAIL:
         if not _has_postfix(rootdir):
             missing = f"open {configs.MAIN_CF}: No such file or directory"
             raise NotSubmitted(f"sendmail: fatal: {missing}\n", 75)
@@ -92,11 +92,6 @@ def submit(host: Host, rootdir: RootDir, recipient: str, text: str) -> None:
         flush(host, rootdir)
     elif not _handed_over(host, rootdir, recipient, text):
         _queue(host, rootdir, SUBMISSION, recipient, text)
-
-
-def _mailer_conf(rootdir: RootDir) -> str:
-    places = ("/usr/local/etc/mail/mailer.conf", "/etc/mail/mailer.conf")
-    return next((text for place in places if (text := rootdir.read(place)) is not None), "")
 
 
 def flush(host: Host, rootdir: RootDir) -> None:

@@ -21,6 +21,10 @@ def sockets(host: Host, rootdir: RootDir, kind: Kind) -> list[Socket]:
     """The sockets that it would open. Raises CannotStart for the first fault."""
     if not os.access(rootdir.path(kind.binary), os.X_OK):
         raise CannotStart(f"{kind.binary}: not found")
+    if kind.binary == configs.SENDMAIL and configs.mailer(rootdir) != kind.binary:
+        # rc.d/sendmail starts /usr/sbin/sendmail, which is mailwrapper(8) (seen on a 15.0: Postfix'
+        # has no queue runner and ends).
+        raise CannotStart(f"mailwrapper: {configs.mailer(rootdir)} is not sendmail's")
     if kind.config and rootdir.read(kind.config) is None:
         raise CannotStart(f"could not open configuration file {kind.config}")
     for user in (kind.user, *kind.workers):

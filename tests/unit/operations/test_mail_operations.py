@@ -164,6 +164,16 @@ def test_on_the_way_back_the_jails_queue_goes_into_the_hosts(tmp_path: Path, que
         assert lies(tmp_path) == {"mqueue": ["df1", "df2", "qf1", "qf2"], "mqueue-mail": []}
 
 
+def test_a_queue_that_a_power_cut_took_away_again_has_no_mail_for_the_host(
+    tmp_path: Path, queue: Queue
+) -> None:
+    (tmp_path / "mqueue-mail").rmdir()
+    put(tmp_path / "mqueue", "df2", "qf2")
+    done = run(str(returning(queue).undo), tmp_path, pgrep='[ "$2" = none ]')
+    assert (done.returncode, done.stdout) == (0, "looked\n"), done.stderr
+    assert sorted(each.name for each in (tmp_path / "mqueue").iterdir()) == ["df2", "qf2"]
+
+
 def test_a_jail_begins_with_an_empty_queue(tmp_path: Path, queue: Queue) -> None:
     assert run(returning(queue).do, tmp_path).returncode == 0
     put(tmp_path / "mqueue-mail", "qf1")
