@@ -18,7 +18,8 @@ from tests.rehearsal.sites import ordered
 
 HOST = (
     f"cd /usr/local && mkdir -p {' '.join(LOCAL)} && "
-    "sysrc named_flags=-4 mysql_args=--x=1 apache24_flags=-DX sendmail_procname=x && "
+    "sysrc named_flags=-4 mysql_args=--x=1 apache24_flags=-DX sendmail_procname=x "
+    "ldconfig_paths=/srv/lib && "
     "mkdir -p /srv/pages /srv/certs && "
     "echo 'Alias /more /srv/pages' >> /usr/local/etc/apache24/httpd.conf && "
     "echo 'O CACertPath=/srv/certs' >> /etc/mail/sendmail.cf && "
