@@ -108,6 +108,8 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
         "preflight::rcvar_is_what_the_script_reads",
         "preflight::daemon_is_enabled",
         "preflight::daemon_reads_the_usual_configuration",
+        "preflight::daemon_is_set_by_variables_alone",
+        "preflight::daemon_uses_the_first_routing_table",
         "preflight::daemon_runs_as_an_account_of_its_jail",
         "needs::are_met",
         "preflight::daemon_listens_on_its_ports",

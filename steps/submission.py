@@ -93,6 +93,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
         return ()
     return (
         check("mail::base_has_sendmail"),
+        check("mail::programs_hand_their_mail_to_this_host"),
         check("mail::php_sends_by_sendmail", until="web.cutover"),
         check("mail::access_map_is_up_to_date", until=_BEFORE),
     )

@@ -255,11 +255,8 @@ _OTHERS = {
 the scripts of the ports (www/apache24, mail/dovecot, lang/php83), rc.sendmail(8)."""
 
 
-def test_daemon_reads_the_usual_configuration(
-    host: Any, ask: Ask, site: Site, service: str
-) -> None:
+def test_daemon_reads_the_usual_configuration(ask: Ask, site: Site, service: str) -> None:
     """Cellblock reads that one, and adapts it. named and MySQL have checks of their own."""
-    wanted = site.services[service].rc
     told = [
         f"{each.place}: {each.name}={each.value}"
         for each in rc_variables(ask, site, service)
@@ -270,17 +267,26 @@ def test_daemon_reads_the_usual_configuration(
         "of its package, or several daemons do, and Cellblock reads and adapts that one alone: "
         f"put it into the usual file, without this variable, or take {service} out of `order`"
     )
+
+
+def test_daemon_is_set_by_variables_alone(host: Any, site: Site, service: str) -> None:
+    """They come into the jail's rc.conf; what else these files do, as sh, does not."""
+    wanted = site.services[service]
+    more = host.run(rc.statements(wanted.rcvar)).stdout.splitlines()
+    assert not more, (
+        f"services.{service}: {'; '.join(more)}: rc.subr(8) runs this before {wanted.rc}, and in "
+        "its jail nobody would: write it as a variable (_env, _umask, _limits of rc.subr(8)), in a "
+        f"file of these alone, or take {service} out of `order`"
+    )
+
+
+def test_daemon_uses_the_first_routing_table(ask: Ask, site: Site, service: str) -> None:
+    """Of the others the jails' addresses are no part."""
     tables = [
         f"{each.place}: {each.name}={each.value}"
         for each in rc_variables(ask, site, service)
         if each.name.endswith("_fib") and each.value.strip("0") and each.value != "NONE"
     ]
-    more = host.run(rc.statements(site.services[service].rcvar)).stdout.splitlines()
-    assert not more, (
-        f"services.{service}: {'; '.join(more)}: rc.subr(8) runs this before {wanted}, and in its "
-        "jail nobody would: write it as a variable (_env, _umask, _limits of rc.subr(8)), in a "
-        f"file of these alone, or take {service} out of `order`"
-    )
     assert not tables, (
         f"services.{service}: {'; '.join(tables)}: its daemon asks others by another routing table "
         "(setfib(1)) than the first, which alone has the jails' addresses, and by which Cellblock "

@@ -293,6 +293,10 @@ CASES = [
     ),
     broken("mail::base_has_sendmail", "rm /usr/libexec/sendmail/sendmail"),
     broken(
+        "mail::programs_hand_their_mail_to_this_host",
+        "echo 'D{MTAHost}[smtp.example.net]' > /etc/mail/submit.cf",
+    ),
+    broken(
         "mail::php_sends_by_sendmail",
         "mkdir /usr/local/etc/php; echo 'sendmail_path=/usr/local/bin/msmtp -t' "
         "> /usr/local/etc/php/mail.ini",
@@ -611,6 +615,12 @@ CASES = [
         "sysrc apache24_profiles='www intern'",
         service="web",
     ),
+    broken(
+        "preflight::daemon_is_set_by_variables_alone",
+        "mkdir -p /etc/rc.conf.d && echo 'umask 002' > /etc/rc.conf.d/named",
+        service="bind",
+    ),
+    broken("preflight::daemon_uses_the_first_routing_table", "sysrc named_fib=1", service="bind"),
     broken("preflight::daemon_is_in_no_service_jail", "sysrc svcj_all_enable=YES", service="bind"),
     broken(
         "preflight::daemon_is_in_no_service_jail",

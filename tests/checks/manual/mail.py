@@ -84,6 +84,10 @@ def base_has_sendmail(site: Site) -> Iterator[Look]:
     yield Look("[ -x /usr/libexec/sendmail/sendmail ] && echo it is there", "it is there")
 
 
+def programs_hand_their_mail_to_this_host(site: Site) -> Iterator[Look]:
+    yield Look("grep -E '^D[{]MTAHost[}]' /etc/mail/submit.cf", f"D{{MTAHost}}{ANY}127.0.0.1{ANY}")
+
+
 def php_sends_by_sendmail(site: Site) -> Iterator[Look]:
     """It must name no other program than /usr/sbin/sendmail."""
     yield Look(f"{{ {test_mail.SENDMAIL_PATH}; }} | grep -v /usr/sbin/sendmail")

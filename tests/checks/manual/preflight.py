@@ -115,7 +115,15 @@ def daemon_reads_the_usual_configuration(site: Site, service: str) -> Iterator[L
     yield Look(
         f"sysrc -qin {name}_profiles {name}_config; sysrc -qin {name}_flags | grep -e -[fdCc]"
     )
+
+
+def daemon_is_set_by_variables_alone(site: Site, service: str) -> Iterator[Look]:
     yield Look(rc.statements(site.services[service].rcvar))
+
+
+def daemon_uses_the_first_routing_table(site: Site, service: str) -> Iterator[Look]:
+    name = site.services[service].rcvar.removesuffix("_enable")
+    yield Look(f"sysrc -qin {name}_fib | grep -vxE '0|NONE'")
 
 
 def daemon_runs_as_an_account_of_its_jail(site: Site, service: str) -> Iterator[Look]:

@@ -180,24 +180,24 @@ def test_an_account_that_the_jail_lacks_is_told(sample: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fib", "more", "told"),
+    ("fib", "told"),
     [
-        ("0", "", ""),
-        ("NONE", "", ""),
-        ("1", "", "rc.conf:7: named_fib=1: its daemon asks others"),
-        (
-            "",
-            "/etc/rc.conf.d/named:2:umask 002\n",
-            "named:2:umask 002: rc.subr(8) runs this before",
-        ),
+        ("0", ""),
+        ("NONE", ""),
+        ("1", "rc.conf:7: named_fib=1: its daemon asks others"),
     ],
 )
-def test_another_routing_table_and_what_is_no_variable_are_told(
-    sample: Site, fib: str, more: str, told: str
-) -> None:
+def test_another_routing_table_is_told(sample: Site, fib: str, told: str) -> None:
     variable = Variable("named_enable", "named_fib", fib, "/etc/rc.conf:7")
-    host = SimpleNamespace(run=lambda command: SimpleNamespace(stdout=more))
     with pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext():
-        preflight.test_daemon_reads_the_usual_configuration(
-            host, lambda *_, **__: (variable,), sample, "bind"
+        preflight.test_daemon_uses_the_first_routing_table(
+            lambda *_, **__: (variable,), sample, "bind"
         )
+
+
+@pytest.mark.parametrize("more", ["", "/etc/rc.conf.d/named:2:umask 002\n"])
+def test_what_is_no_variable_is_told(sample: Site, more: str) -> None:
+    host = SimpleNamespace(run=lambda command: SimpleNamespace(stdout=more))
+    told = pytest.raises(AssertionError, match=r"named:2:umask 002: rc[.]subr")
+    with told if more else nullcontext():
+        preflight.test_daemon_is_set_by_variables_alone(host, sample, "bind")
