@@ -21,7 +21,7 @@ from box.qemu.image import Image
 from box.requirements import CACHE
 from rollout.errors import Refused
 
-RELEASE = "14.3-RELEASE"
+RELEASE = "15.1-RELEASE"
 URL = (
     f"https://download.freebsd.org/releases/VM-IMAGES/{RELEASE}/amd64/Latest/"
     f"FreeBSD-{RELEASE}-amd64-BASIC-CLOUDINIT-ufs.qcow2.xz"

@@ -16,6 +16,7 @@ ENDS = {
     "13.3": date(2024, 12, 31), "13.4": date(2025, 6, 30), "13.5": date(2026, 4, 30),
     "14.0": date(2024, 9, 30), "14.1": date(2025, 3, 31), "14.2": date(2025, 9, 30),
     "14.3": date(2026, 6, 30), "14.4": date(2026, 12, 31), "15.0": date(2026, 9, 30),
+    "15.1": date(2027, 3, 31),
     "13": date(2026, 4, 30), "14": date(2028, 11, 30), "15": date(2029, 12, 31),
 }  # fmt: skip
 """When releases and branches get no more patches: https://www.freebsd.org/security/ and

@@ -13,6 +13,7 @@ import pytest
 
 from box.qemu import download
 from rollout.errors import Refused
+from tests.checks.moments import ENDS
 
 NAME = "FreeBSD-amd64.qcow2.xz"
 DISK = bytes(range(256)) * 4096
@@ -97,3 +98,11 @@ def test_a_place_that_cannot_be_reached_is_one_clear_message(tmp_path: Path, url
 def test_the_default_is_freebsds_own() -> None:
     assert download.URL.startswith("https://download.freebsd.org/")
     assert download.URL.endswith("-BASIC-CLOUDINIT-ufs.qcow2.xz")
+
+
+def test_boxes_are_of_the_newest_release_whose_end_is_known() -> None:
+    """One that has ended is taken away from where the official images are."""
+    newest = max((each for each in ENDS if "." in each), key=lambda each: ENDS[each])
+    assert f"{newest}-RELEASE" == download.RELEASE
+    vagrantfile = Path(__file__).parents[4] / "Vagrantfile"
+    assert f'"freebsd/FreeBSD-{newest}-RELEASE"' in vagrantfile.read_text(encoding="utf-8")
