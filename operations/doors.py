@@ -277,11 +277,29 @@ class Exits:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A port that no service has, with which a transfer is tried; other rules lead there.
+
+    `nat` is the instance of the part that it is of.
+    """
+
+    port: int
+    nat: int
+
+    def placed(self, view: View, beside: Beside, ends: Ends) -> list[placing.Placed]:
+        """As for doors."""
+        return list(placing.tried(view.wall, self.port, IPv4Address(beside.wan)))
+
+    def nats(self, beside: Beside, ends: Ends) -> dict[int, str]:
+        return {}
+
+
+@dataclass(frozen=True)
 class Ways:
     """The ways of one part of our rules. `name` is for people."""
 
     name: str
-    each: tuple[Doors | Exits, ...]
+    each: tuple[Doors | Exits | Tried, ...]
     beside: Beside
 
     def placed(self, view: View) -> list[placing.Placed]:

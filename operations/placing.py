@@ -116,6 +116,18 @@ def _past_nat(wall: Firewall, port: Port) -> Iterator[Placed]:
             yield wall.number_before(each, answers), _out(port, each.fit.target, each.fit.source)
 
 
+def tried(wall: Firewall, port: int, at: IPv4Address) -> Iterator[Placed]:
+    """The rule for the answers of a port to which the host's rules let nobody: no state of theirs
+    would let these out. Whom a rule denies by name stays denied.
+    """
+    answers = Way("tcp", "out", port, "established", sources=(at,))
+    ends = (each for each in wall.decisions(answers) if each.kind == "denies" and each.fit.all)
+    denied = next(ends, None)
+    if denied is not None:
+        number = wall.number_before(denied, answers)
+        yield number, f"allow tcp from {at} {port} to any out established"
+
+
 def _answers(port: Port) -> Way:
     return Way("tcp", "out", port.port, "established", sources=port.addresses)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operations import files, rc
-from rollout.plan.step import Step, check, use
+from rollout.plan.step import Gate, Step, check, use
 from rollout.site import JOURNAL, SHOWN, Site
 from steps.render import render
 
@@ -36,6 +36,15 @@ def steps(site: Site) -> tuple[Step, ...]:
             does="directories; undo after a restart",
             why="Creates the directories for jails; from now on, a reboot in the middle of a step "
             "undoes that step.",
+            gate=Gate(
+                question="After a restart, jails start before these file systems are there. Go on?",
+                look_at=(
+                    "what is mounted below a directory of a jail once the jail has started, it "
+                    "does not see: mount it, then `service jail restart JAIL`",
+                    "a line in /etc/fstab for each (of zfs: canmount=on, and its key in a file)",
+                ),
+                unless=(check("preflight::file_systems_below_come_at_boot"),),
+            ),
             operations=(
                 use(files.directory, path=site.base.jails),
                 use(files.directory, path=f"{site.base.jails}/{SHOWN}"),

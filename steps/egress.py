@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operations import firewall, offload
-from operations.doors import Exits, Ways
+from operations.doors import Exits, Tried, Ways
 from rollout.errors import Refused
 from rollout.plan.step import Check, Gate, Step, check, use
 from rollout.site import Site
@@ -125,7 +125,8 @@ def ways(site: Site) -> Ways:
         interface=site.host.wan_interface,
         ports=_ports(site),
     )
-    return Ways(_NAME, (exits,) if jails else (), forward.beside(site))
+    tried = (Tried(site.egress.probe_port, exits.nat),) if site.egress.probe_port else ()
+    return Ways(_NAME, (*((exits,) if jails else ()), *tried), forward.beside(site))
 
 
 def _ports(site: Site) -> str:

@@ -524,46 +524,67 @@ _LATER = {"noauto": "canmount=noauto", "prompt": "its key is typed, keylocation=
 
 def test_file_systems_come_at_boot(host: Any, site: Site) -> None:
     """A jail that starts before them has the empty directories below, also once they are there."""
-    places = [each.source for jail in site.built for each in site.mounts(jail)]
-    for name in (each for jail in site.built for each in site.jails[jail].services):
-        places += [*site.services[name].data, *site.services[name].logs]
-    words = " ".join(map(quote, dict.fromkeys(places)))
-    said = host.check_output(
-        f'for each in {words}; do realpath "$each" 2>/dev/null || :; done; echo ==; mount -p; '
-        "echo ==; jls path; echo ==; cat /etc/fstab 2>/dev/null || :"
-    )
-    used, there, jails, table = (part.splitlines() for part in f"{said}\n".split("==\n"))
-    mounted = {row.split()[1]: row.split()[::2][:2] for row in there if len(row.split()) > 3}
-    at_boot = {
-        row.split()[1].rstrip("/")
-        for row in table
-        if len(row.split()) > 3 and not row.startswith("#") and "noauto" not in row.split()[3]
-    }
-    holding = {
-        max((at for at in mounted if is_in(path, [at])), key=len, default="/") for path in used
-    }
-    below = {at for at in mounted for path in used if is_in(at, [path])}
-    of_jails = [site.base.jails, *(each for each in jails if each != "/")]
-    points = [each for each in (*sorted(holding), *sorted(below - holding)) if each != "/"]
-    points = [each for each in points if not is_in(each, of_jails)]
-    later = [
-        f"{each} ({mounted[each][1]} from {mounted[each][0]})"
-        for each in points
-        if each not in at_boot and mounted[each][1] not in ("zfs", "devfs")
-    ]
-    sets = " ".join(quote(mounted[each][0]) for each in points if mounted[each][1] == "zfs")
-    told = host.run(_ZFS.format(sets=sets)).stdout.splitlines() if sets else []
-    later += [
-        f"{row.split()[0]} (zfs: {_LATER[row.split()[1]]})"
-        for row in told
-        if row.split()[1:] and row.split()[1] in _LATER
-    ]
+    later = [each for each, needed in _mounted_later(host, site) if needed]
     assert not later, (
         f"these file systems, which jails mount, do not come at boot by /etc/fstab: "
         f"{'; '.join(later)}: after a restart jails would start with empty directories in their "
         "place, and would not see what is mounted there later: write a line for each to /etc/fstab "
         "(of zfs: keep its key in a file), or leave out of `order` the services that use them"
     )
+
+
+def test_file_systems_below_come_at_boot(host: Any, site: Site) -> None:
+    """Those of single homes and sites: without them the daemons start, as they do on the host."""
+    later = [each for each, needed in _mounted_later(host, site) if not needed]
+    assert not later, (
+        f"these file systems below what jails mount do not come at boot by /etc/fstab: "
+        f"{'; '.join(later)}"
+    )
+
+
+def _mounted_later(host: Any, site: Site) -> list[tuple[str, bool]]:
+    """File systems that somebody mounts once the host is up, and whether a service needs them."""
+    own = [
+        place
+        for jail in site.built
+        for name in site.jails[jail].services
+        for place in (*site.services[name].data, *site.services[name].logs)
+    ]
+    places = [each.source for jail in site.built for each in site.mounts(jail)]
+    named = list(dict.fromkeys([*places, *own]))
+    words = " ".join(map(quote, named))
+    said = host.check_output(
+        f'for each in {words}; do realpath "$each" 2>/dev/null || echo; done; echo ==; mount -p; '
+        "echo ==; jls path; echo ==; cat /etc/fstab 2>/dev/null || :"
+    )
+    real, there, jails, table = (part.splitlines() for part in f"{said}\n".split("==\n"))
+    mounted = {row.split()[1]: row.split()[::2][:2] for row in there if len(row.split()) > 3}
+    at_boot = {
+        row.split()[1].rstrip("/")
+        for row in table
+        if len(row.split()) > 3 and not row.startswith("#") and "noauto" not in row.split()[3]
+    }
+    used = {name: path for name, path in zip(named, real, strict=True) if path}
+    below = {at: name for at in mounted for name, path in used.items() if is_in(at, [path])}
+    holding = (max((at for at in mounted if is_in(path, [at])), key=len) for path in used.values())
+    needed = {*holding, *(at for at, name in below.items() if name in own)}
+    of_jails = [site.base.jails, *(each for each in jails if each != "/")]
+    points = [each for each in (*sorted(needed), *sorted(below.keys() - needed)) if each != "/"]
+    points = [each for each in points if not is_in(each, of_jails)]
+    later = [
+        (f"{each} ({mounted[each][1]} from {mounted[each][0]})", each in needed)
+        for each in points
+        if each not in at_boot and mounted[each][1] not in ("zfs", "devfs")
+    ]
+    sets = {mounted[each][0]: each for each in points if mounted[each][1] == "zfs"}
+    asked = _ZFS.format(sets=" ".join(map(quote, sets)))
+    told = host.run(asked).stdout.splitlines() if sets else []
+    spared = {name for name, at in sets.items() if at not in needed}
+    return later + [
+        (f"{row.split()[0]} (zfs: {_LATER[row.split()[1]]})", row.split()[0] not in spared)
+        for row in told
+        if row.split()[1:] and row.split()[1] in _LATER
+    ]
 
 
 def test_mount_source_exists(host: Any, jail: str, path: str) -> None:

@@ -596,8 +596,9 @@ CASES = [
         site=_with("web", rcvar="web_enable"),
     ),
     broken("preflight::configuration_has_no_flags", "chflags schg /etc/login.conf"),
+    broken("preflight::file_systems_come_at_boot", "mount -t tmpfs tmpfs /var/mail"),
     broken(
-        "preflight::file_systems_come_at_boot",
+        "preflight::file_systems_below_come_at_boot",
         "mkdir /usr/home/new && mount -t tmpfs tmpfs /usr/home/new",
     ),
     replace(

@@ -2,7 +2,8 @@
 
 The host has something for each carrier to carry, so that one left out would be missed: an rc
 variable of each daemon, what the configurations name, and all directories of programs. What does
-not move listens at 127.0.0.1 alone, where only a rule leads a jail to it.
+not move listens at 127.0.0.1 alone, where only a rule leads a jail to it. What all may read below
+/usr/local/etc comes into the jail of pages in any case, so the companion's file is root's alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ HOST = (
     "echo 'O CACertPath=/srv/certs' >> /etc/mail/sendmail.cf && "
     "mkdir -p /usr/local/etc/php-fpm.d && sysrc php_fpm_enable=YES php_fpm_umask=022 && "
     "printf '[www]\\nuser = www\\ngroup = www\\nlisten = /var/run/php-fpm.sock\\n' "
-    "> /usr/local/etc/php-fpm.conf && service php-fpm start"
+    "> /usr/local/etc/php-fpm.conf && chmod 600 /usr/local/etc/php-fpm.conf && "
+    "service php-fpm start"
 )
 AT_LOOPBACK = {
     "bind": ":",  # it has an address for each of its sockets

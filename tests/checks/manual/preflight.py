@@ -56,6 +56,17 @@ def kernel_takes_changes(site: Site) -> Iterator[Look]:
     yield Look("sysrc -n kern_securelevel_enable 2>/dev/null | grep -i yes")
 
 
+def file_systems_below_come_at_boot(site: Site) -> Iterator[Look]:
+    """Of the file systems below what jails mount, those that fstab does not mount; ZFS does so."""
+    below = "|".join(
+        dict.fromkeys(each.source for jail in site.built for each in site.mounts(jail))
+    )
+    yield Look(
+        f'mount -p | awk \'$2 ~ "^({below})/" && $3 != "zfs" {{print $2}}\' | while read -r at; do '
+        "awk '$4 !~ /noauto/ {print $2}' /etc/fstab | grep -qxF $at || echo $at; done"
+    )
+
+
 def file_systems_come_at_boot(site: Site) -> Iterator[Look]:
     """Each of those that hold data must have a line, without noauto; ZFS mounts its own."""
     places = [each.source for jail in site.built for each in site.mounts(jail)]

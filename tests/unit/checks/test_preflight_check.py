@@ -150,9 +150,7 @@ HOME, BIG = "/dev/da1p1 /usr/home ufs rw 2 2\n", "/dev/da2p1 /usr/home/big ufs r
     ("there", "told"),
     [
         (Mounts(HOME + BIG), ""),
-        (Mounts(HOME), "/usr/home/big (ufs from /dev/da2p1)"),
         (Mounts(f"#{HOME}{BIG}"), "/usr/home (ufs from /dev/da1p1)"),
-        (Mounts(HOME + BIG.replace("late", "noauto")), "/usr/home/big (ufs from /dev/da2p1)"),
         (Mounts(HOME + BIG, "zroot\tprompt"), "zroot (zfs: its key is typed, keylocation=prompt)"),
         (Mounts(HOME + BIG, "zroot/mysql\tnoauto"), "zroot/mysql (zfs: canmount=noauto)"),
     ],
@@ -163,6 +161,15 @@ def test_a_file_system_that_is_mounted_by_hand_is_told(
     fails = pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext()
     with fails:
         preflight.test_file_systems_come_at_boot(there, sample)
+
+
+@pytest.mark.parametrize("fstab", [HOME, HOME + BIG.replace("late", "noauto")])
+def test_one_below_what_a_jail_mounts_is_asked_about(sample: Site, fstab: str) -> None:
+    """A home on a file system of its own: without it the daemons start all the same."""
+    there = Mounts(fstab)
+    preflight.test_file_systems_come_at_boot(there, sample)
+    with pytest.raises(AssertionError, match=re.escape("/usr/home/big (ufs from /dev/da2p1)")):
+        preflight.test_file_systems_below_come_at_boot(there, sample)
 
 
 def test_an_account_that_the_jail_lacks_is_told(sample: Site) -> None:

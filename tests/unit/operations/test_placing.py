@@ -14,7 +14,7 @@ from itertools import product
 
 import pytest
 
-from operations.doors import Beside, Doors, Exits, View, Ways
+from operations.doors import Beside, Doors, Exits, Tried, View, Ways
 from operations.facts import Rule
 from operations.host_decisions import Obstacle, of_host
 from operations.placing import Placed
@@ -330,6 +330,31 @@ def test_a_jail_opens_the_connections_that_the_host_may_open() -> None:
         f"199 nat 9 udp from {JAIL} to any 53 out xmit vtnet0",
         f"199 nat 9 udp from any 53 to {WAN} 32768-65535 in recv vtnet0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ([LO0, "300 allow ip from any to any"], []),
+        (
+            [
+                LO0,
+                "200 check-state :default",
+                "300 allow tcp from me to any out setup keep-state :default",
+                "999 deny ip from any to any",
+            ],
+            [(998, f"allow tcp from {WAN} 8999 to any out established")],
+        ),
+        (
+            [LO0, "300 deny tcp from me to 192.0.2.0/24 out", "400 allow ip from any to any"],
+            [],
+        ),
+    ],
+)
+def test_a_port_of_a_trial_answers_where_no_state_would_let_it(
+    host: list[str], expected: list[Placed]
+) -> None:
+    assert Ways("egress", (Tried(8999, 9),), BESIDE).placed(_view(host)) == expected
 
 
 LISTENERS = (
