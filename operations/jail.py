@@ -231,7 +231,8 @@ def readdressed(places: Sequence[str], into: str, public: str, new: str, lan: st
     files = " ".join(map(quote, places))
     lines = (
         "^[[:space:]]*(<virtualhost|listen|(bind[-_])?address)[[:space:]=]|"
-        "^[[:space:]]*(require[[:space:]].*ip|(allow|deny)[[:space:]]+from)[[:space:]]|"
+        "^[[:space:]]*(require[[:space:]].*(ip|host)|(allow|deny)[[:space:]]+from)[[:space:]]|"
+        "^[[:space:]]*require[[:space:]].*local|"
         "^[0-9.]+:.*[[:space:]]inet[[:space:]]"
     )
     yield Reversible(

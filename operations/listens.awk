@@ -62,6 +62,16 @@ function clients(line,    rest, done, let, word) {
     return let == "" ? line : let " " lan substr(line, length(let) + 1)
 }
 
+# Require [not] local, Require [not] host localhost. `local` is a client at 127.0.0.1, or with the address that it
+# asked; a program of a jail that asks the public address was one, too, and has the jail's address then.
+function nearby(line,    blank, more) {
+    match(line, /^[ \t]*/)
+    blank = substr(line, 1, RLENGTH)
+    more = "Require " (tolower(line) ~ /^[ \t]*require[ \t]+not[ \t]/ ? "not " : "") "ip " lan
+    if (more ~ / not /) return line "\n" blank more
+    return blank "<RequireAny>\n" line "\n" blank more "\n" blank "</RequireAny>"
+}
+
 # master.cf(5): the lines after one that is left out, and begin with a blank, belong to it.
 function postfix(line,    word, rest, port) {
     if (line ~ /^[ \t]/) return left_out ? "# " line : line
@@ -96,6 +106,8 @@ function fitted(line, file) {
         return listed(line, substr(line, 1, RLENGTH))
     if (tolower(line) ~ /^[ \t]*<virtualhost[ \t]/) return virtual(line)
     if (lan && tolower(line) ~ /^[ \t]*(require[ \t]+(not[ \t]+)?ip|(allow|deny)[ \t]+from)[ \t]/) return clients(line)
+    if (lan && tolower(line) ~ /^[ \t]*require[ \t]+(not[ \t]+)?(local[ \t\r]*$|host[ \t]+(.*[ \t])?"?localhost"?([ \t\r]|$))/)
+        return nearby(line)
     return file ~ /\/master[.]cf$/ ? postfix(line) : apache(line)
 }
 

@@ -396,6 +396,16 @@ def readdressed(directory: LocalPath, *addresses: str) -> None:
             "Require ip 127.0.0.1 203.0.113.2 10.80.0.0/24 192.0.2.1",
         ),
         ("Require ip 198.51.100.7", "Require ip 198.51.100.7"),
+        (
+            "  Require local",
+            "  <RequireAny>\n  Require local\n  Require ip 10.80.0.0/24\n  </RequireAny>",
+        ),
+        (
+            "Require host localhost",
+            "<RequireAny>\nRequire host localhost\nRequire ip 10.80.0.0/24\n</RequireAny>",
+        ),
+        ("Require not local", "Require not local\nRequire not ip 10.80.0.0/24"),
+        ("Require host local.example.org", "Require host local.example.org"),
         ("Require ip 127.0.0.1 10.80.0.0/24", "Require ip 127.0.0.1 10.80.0.0/24"),
         ("Listen 203.0.113.2", "Listen 10.80.0.4"),
         ("#Listen 203.0.113.2:80", "#Listen 203.0.113.2:80"),
