@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from shlex import quote
 from typing import Any
 
 from operations.rc import HOSTS_OWN
@@ -56,7 +57,7 @@ def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
     places = (
         *(_named, _rotated_otherwise, _beside, _certificates, _renewed_by),
-        *(_starting, _reading, _becoming_others),
+        *(_starting, _reading, _becoming_others, _letting_in),
     )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
@@ -358,3 +359,73 @@ def _becoming_others(host: Any, site: Site, name: str) -> Iterator[Found]:
             user,
             f"gate: programs in jail {site.jail_of(name)} cannot become another user by this line",
         )
+
+
+_OF_THIS_HOST = r"127[.\\]|localhost"
+"""Of a pattern, too, in which dots are behind backslashes."""
+_JUDGING = (
+    "RewriteCond[[:space:]].*REMOTE_(ADDR|HOST)|SetEnvIf(NoCase)?[[:space:]]+.?Remote_(Addr|Host)|"
+    "<(If|ElseIf)[[:space:]].*(REMOTE_ADDR|REMOTE_HOST|-R )|Require[[:space:]]+expr[[:space:]]|"
+    "DOSWhitelist[[:space:]]|SecRule[[:space:]]+.?REMOTE_(ADDR|HOST)"
+)
+"""What judges clients by their address, and is not adapted in the jail's copy."""
+_LISTS = "(Require|Allow|Deny)[[:space:]]+(not[[:space:]]+)?(ip|host|from)[[:space:]]"
+_MOST = 20
+
+
+def _letting_in(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """What lets in clients of this host: programs in jails come from other addresses by then.
+
+    In .htaccess files, which are read as Apache's own account, and, of Apache's configuration, what
+    no step adapts (operations/listens.awk).
+    """
+    daemon = site.services[name]
+    if daemon.rc != "apache24":
+        return
+    public = str(site.host.wan_address).replace(".", r"[.\\]+")
+    here = f"({_OF_THIS_HOST}|{public})"
+    begins = "^[[:space:]]*"
+    conf = f"{begins}({_JUDGING}).*{here}"
+    beside = f"{begins}(({_JUDGING}|{_LISTS}).*{here}|Require[[:space:]]+(not[[:space:]]+)?local)"
+    homes = _public_directories(site, name)
+    find = (
+        f'find -H "$@" -maxdepth 4 -name .htaccess -type f -exec grep -nHsiE {quote(beside)} {{}} +'
+    )
+    data = " ".join(map(quote, daemon.data))
+    asked = f"set -- {data} $({homes}); {find}"
+    user = quote(daemon.user)
+    rows = _lines(host, f"grep -D skip -rnIsiE {quote(conf)} {' '.join(daemon.configuration)}")
+    rows += _lines(
+        host,
+        f'group=$(id -gn {user}) && chroot -u {user} -g "$group" -G "$group" / '
+        f"sh -c {quote(asked)} </dev/null",
+    )
+    told = [each for each in map(_parted, rows) if not _knows_jails(site, each[2])]
+    told = [each for each in told if not re.search(r"\blog|dontlog", each[2], re.IGNORECASE)]
+    jail, lan = site.jail_of(name), site.lan.network
+    for path, number, text in told[:_MOST]:
+        yield Found(
+            f"{path}:{number}",
+            text.split()[0].lstrip("<"),
+            f"gate: programs of jail {jail} that ask Apache at 127.0.0.1 or the public address "
+            f"come from {site.jails[jail].address} then; if one of these is to be let in, name "
+            f"{lan} there, too",
+        )
+    if len(told) > _MOST:
+        yield Found(f"{len(told) - _MOST} further lines", "127.0.0.1", "gate: the same")
+
+
+def _public_directories(site: Site, name: str) -> str:
+    """sh that prints what Apache serves of each account."""
+    lowest, highest = site.jails[site.jail_of(name)].uids or (1, 0)
+    return (
+        f"awk -F: -v name={quote(site.accounts.public)} '$3 >= {lowest} && $3 <= {highest} "
+        '{print $6 "/" name}\' /etc/passwd'
+    )
+
+
+def _knows_jails(site: Site, text: str) -> bool:
+    """Whether a line has the jails' network, an address in it, or a beginning of them."""
+    plain = text.replace("\\", "")
+    prefix = str(site.lan.network.network_address).rpartition(".")[0]
+    return re.search(rf"(?<![\d.]){re.escape(prefix)}(?!\d)", plain) is not None
