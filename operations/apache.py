@@ -112,6 +112,8 @@ _READ = "|".join(
     )
     if each not in _VALUES
 )
+_WITHOUT_PASSWORDS = "s/([Pp][Aa][Ss][Ss][A-Za-z]*[=])[^ \"']*/\\1-/g"
+"""sed: the password of DBDParams stays on the host."""
 _ENVIRONMENT = re.compile(r".*/envvars\.d/[^/]+\.env")
 _EXPORTED = r"/envvars[.]d/[^:/]*[.]env:[0-9]+:[^:=]*[=][\"']?/"
 """What the port's httpd is started with (sbin/envvars): of these, too, only paths leave it."""
@@ -182,7 +184,7 @@ class Directives(FactBase[Said]):
             f"said=$({{ find -H {where} -type f -exec {asked} {{}} +; "
             f"find -H {where} -type l -exec sh -c {quote(linked)} sh {{}} + | "
             f'while IFS= read -r each; do {asked} "$each"; done; }} 2>/dev/null | '
-            f"grep -aiE {quote(pattern)}); "
+            f"grep -aiE {quote(pattern)} | sed -E {quote(_WITHOUT_PASSWORDS)}); "
             'printf "%s\\n" "$said"; paths=$(printf "%s\\n" "$said" '
             f"| awk {quote(_PATHS.read_text(encoding='utf-8'))} | sort -u); "
             f'printf "%s\\n" {_SUPHP} {_MD_STORE} "$paths" | {{ {KINDS}; }}'
@@ -406,6 +408,14 @@ _ELSEWHERE = re.compile(
     r"(?::(\d+))?(?=[/\s]|$)"
 )
 _USUAL = {"ftp": "21", "h2": "443", "uwsgi": "3031"} | _PORTS
+
+
+def database_users(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+    """Each user as whom Apache itself logs in to MySQL over TCP on this machine, and the place."""
+    for line in lines:
+        said = dict(re.findall(r"\b(host|user)=([^\s,;\"']+)", " ".join(line.words)))
+        if line.directive == "dbdparams" and said.get("host", "").startswith("127."):
+            yield said.get("user", ""), line.place
 
 
 def elsewhere(lines: Sequence[Line]) -> Iterator[tuple[str, str, str, str]]:
