@@ -12,7 +12,7 @@ from operations.jail import PROGRAMS
 from operations.needs import Listener
 from operations.queues import POSTFIX, SENDMAIL, Queue
 from rollout.site import Site
-from tests.checks import arrived, outsiders, smtp
+from tests.checks import arrived, outsiders, smtp, trusting
 from tests.checks.granted import ASKED, LOCAL, Client, Grants
 
 _NAMES = "echo '$=w' | /usr/sbin/sendmail -bt | sed -e 's/^> //'"
@@ -178,6 +178,12 @@ def test_local_helpers_are_reached(
     assert not lost, (
         f"jail {jail} would not reach these: {'; '.join(lost)}: describe the daemon that listens "
         "there as [services.NAME], with that port and public = false, and leave NAME out of `order`"
+    )
+    named = [int(port) for port, _ in _settings(ask, site, jail).ports]
+    closed = trusting.refusing(host, site, jail, named)
+    assert not closed, (
+        f"the mail server asks these daemons, which stay on the host and would turn away jail "
+        f"{jail}, whose address is {site.jails[jail].address}: {'; '.join(closed)}"
     )
     strangers = _unknown_to_mysql(host, site, jail)
     assert not strangers, (

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from operations.carried import is_in
 from operations.needs import Listener, Running
 from rollout.site import Site
+from tests.checks import trusting
 
 _SYSTEMS = ("/var/run/log", "/var/run/logpriv", "/var/run/rpcbind.sock", "/var/run/nscd")
 """Sockets of the system's own daemons: programs in a jail have their own, or do without."""
@@ -49,6 +50,12 @@ def test_daemons_are_found_from_the_jail(
         "[services.NAME] with that port, in a jail of its own, and leave NAME out of `order`; "
         f"mount the directory of a socket by jails.{jail}.mounts; or, where no program of a site "
         f"asks, say so: jails.{jail}.unreached = [{say}]"
+    )
+    strangers = trusting.refusing(host, site, jail)
+    assert not strangers, (
+        f"programs in jail {jail} come from {site.jails[jail].address}, and these daemons, which "
+        f"stay on the host, would turn them away: {'; '.join(strangers)}; or, where no program of "
+        f"a site asks, name the port in jails.{jail}.unreached"
     )
 
 
