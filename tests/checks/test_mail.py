@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address, ip_network
 from shlex import quote
 from typing import Any
 
@@ -340,8 +341,14 @@ def test_php_sends_by_sendmail(host: Any) -> None:
 
 
 def test_access_map_is_up_to_date(host: Any, site: Site) -> None:
-    """It gets a line for each jail, and is made anew: no other change may begin to count then."""
+    """It gets a line for each jail, and is made anew: no other change may begin to count then.
+
+    Of another mail server than sendmail and Postfix, the configuration must name the jails.
+    """
     at = mail.ACCESS
+    table = site.services["mail"]
+    if table.rc not in mailers.ALIASES:
+        _must_relay(host, site)
     other = not _is_sendmail(site)  # another mail server does not read it
     assert other or host.run(f"grep -q '^Kaccess hash .*{at}$' /etc/mail/sendmail.cf").rc == 0, (
         f"/etc/mail/sendmail.cf has no access map {at} (FEATURE(access_db)): it is to let sendmail "
@@ -352,6 +359,31 @@ def test_access_map_is_up_to_date(host: Any, site: Site) -> None:
         f"{at} was changed after {at}.db was made: run makemap hash {at} < {at}, or take the "
         "change back"
     )
+
+
+def _must_relay(host: Any, site: Site) -> None:
+    """Exim's relay_from_hosts and the like know programs of this host as 127.0.0.1."""
+    table = site.services["mail"]
+    senders = [name for name in site.built if "mail" not in site.jails[name].services]
+    jails = {name: str(site.jails[name].address) for name in senders}
+    places = " ".join(map(quote, table.configuration))
+    rows = host.run(f"grep -D skip -rhIsE '^[^#]*[0-9]+[.][0-9]+[.]' {places}").stdout
+    words = re.findall(r"[0-9]+(?:[.][0-9]+)+(?:/[0-9]+)?", rows)
+    lost = [name for name, at in jails.items() if not any(_has(word, at) for word in words)]
+    assert not lost, (
+        f"services.mail: Cellblock cannot tell {table.rc} for whom to relay: programs in "
+        f"{', '.join(f'jail {each}' for each in lost)} send their mail to 127.0.0.1 as now, and it "
+        f"sees them come from {', '.join(jails[each] for each in lost)}: let it relay for "
+        f"{site.lan.network}, as it does for 127.0.0.1 (Exim: relay_from_hosts), in a file of "
+        "services.mail.configuration"
+    )
+
+
+def _has(word: str, address: str) -> bool:
+    try:
+        return ip_address(address) in ip_network(word, strict=False)
+    except ValueError:
+        return False
 
 
 def test_queue_runner_runs_in_jail(host: Any, jail: str) -> None:
