@@ -7,6 +7,15 @@
 function is_own(address) { return address ~ /^127[.]/ || index(own, " " address " ") }
 
 function apache(line,    word, head, rest, port) {
+    # IPv6, which a jail lacks: Apache ends if it cannot bind.
+    if (match(line, /^[ \t]*[Ll][Ii][Ss][Tt][Ee][Nn][ \t]+\[[0-9A-Fa-f:.]*\]/)) {
+        rest = substr(line, RLENGTH + 1)
+        port = rest
+        sub(/[ \t\r].*/, "", port)
+        if (bound[port]++ || substr(port, 2) in open_at) return "# " line
+        sub(/\[.*\]/, new, line)
+        return line
+    }
     if (!match(line, /^[ \t]*[Ll][Ii][Ss][Tt][Ee][Nn][ \t]+[0-9.]+/)) return line
     head = substr(line, 1, RLENGTH)
     rest = substr(line, RLENGTH + 1)
@@ -19,13 +28,15 @@ function apache(line,    word, head, rest, port) {
     return substr(head, 1, length(head) - length(word)) new rest
 }
 
-function noted(line,    word) {
+function noted(line,    word, six) {
     if (!match(line, /^[ \t]*[Ll][Ii][Ss][Tt][Ee][Nn][ \t]+[^ \t\r]+/)) return
     word = substr(line, RSTART, RLENGTH)
     sub(/.*[ \t]/, "", word)
-    if (word ~ /^127[.]/) return
+    if (word ~ /^127[.]/ || word ~ /^\[::1\]/) return
+    six = word ~ /^\[/
     sub(/.*:/, "", word)
     open[word]
+    if (!six) open_at[word]
 }
 
 # <VirtualHost ADDRESS[:PORT] ...>; one at 127.0.0.1 only if nothing listens at its port elsewhere.
@@ -95,6 +106,8 @@ function listed(line, head,    rest, comment, count, words, kept, i) {
     kept = ""
     for (i = 1; i <= count; i++) {
         if (is_own(words[i])) words[i] = new
+        if (words[i] ~ /:/ && (i < count || kept != "")) continue  # IPv6, which a jail lacks
+        if (words[i] ~ /:/) words[i] = new
         if (index("," kept ",", "," words[i] ",") == 0) kept = kept (kept == "" ? "" : ",") words[i]
     }
     return head kept comment
