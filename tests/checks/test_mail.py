@@ -243,6 +243,9 @@ def _scripts(site: Site, jail: str) -> tuple[str, ...]:
     return tuple(site.services[name].rc for name in site.jails[jail].services)
 
 
+INSTANCES = "postconf -nx | sed -n 's/^multi_instance_directories = //p'"
+
+
 def test_queue_can_be_moved(host: Any, site: Site) -> None:
     """What waits in the host's queue is delivered by the jail after the move."""
     queue = queue_of(site)
@@ -256,6 +259,12 @@ def test_queue_can_be_moved(host: Any, site: Site) -> None:
     assert configured == queue.directory, (
         f"the mail queue is in {configured or 'an unknown directory'}; expected {queue.directory}, "
         "without queue groups"
+    )
+    more = "" if _is_sendmail(site) else host.run(INSTANCES).stdout.strip()
+    assert not more, (
+        f"main.cf: multi_instance_directories = {more}: Cellblock moves one Postfix with its queue, "
+        "and mail in the queue of another would be left behind: take mail out of `order`, or end "
+        "those instances (postmulti(1))"
     )
     assert host.run(f"[ -d {at} ] && [ ! -L {at} ]").rc == 0, (
         f"{at}: expected a directory, and no link"

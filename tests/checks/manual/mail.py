@@ -67,6 +67,8 @@ def queue_can_be_moved(site: Site) -> Iterator[Look]:
     at = test_mail.queue_of(site).directory
     yield Look(f"[ -d {at} ] && [ ! -L {at} ] && echo a directory", "a directory")
     yield Look(f"stat -f %d {at} {at}/.. | uniq | wc -l", "1")
+    if site.services["mail"].rc == "postfix":
+        yield Look(test_mail.INSTANCES)
 
 
 def is_accepted_for_every_host_name(site: Site) -> Iterator[Look]:
