@@ -255,16 +255,27 @@ def postfix_fitted(etc: str, public: str, relays: Sequence[str]) -> Commands:
 
 
 @operation()
-def dovecot_fitted(file: str) -> Commands:
+def dovecot_fitted(file: str, lan: str) -> Commands:
     """Let a Dovecot, copied into a jail that has never run, listen on the jail's addresses.
 
-    Its hostname (for greetings of LMTP and POP3's APOP, and Message-Ids) stays the host's.
+    Its hostname (for greetings of LMTP and POP3's APOP, and Message-Ids) stays the host's. Clients
+    in `lan`, the jails' network, may log in without TLS, as programs of the host could at any of
+    its addresses: Dovecot takes a client for local whose address is the one that it asks
+    (disable_plaintext_auth, ssl = required), and no program of a jail has the public one. The names
+    in Dovecot 2.4 are others; such a block was asked of doveconf 2.3.
     """
     name = 'name=$(doveconf -h hostname); [ -n "$name" ] || name=$(hostname)'
+    plain = (
+        'if [ -n "$(doveconf -h auth_allow_cleartext 2>/dev/null)" ]; '
+        "then plain='auth_allow_cleartext = yes'; else plain='disable_plaintext_auth = no'; fi; "
+        'case $(doveconf -h ssl) in (required) plain="$plain\n  ssl = yes";; esac'
+    )
     yield Reversible(
-        f"{name}; printf 'listen = *\\nhostname = %s\\n' \"$name\" >> {quote(file)}",
+        f"{name}; {plain}; printf 'listen = *\nhostname = %s\nremote %s {{\n  %b\n}}\n' "
+        f'"$name" {quote(lan)} "$plain" >> {quote(file)}',
         undo=":",
-        says=f"in {file}, listen on the jail's address, and keep the host's name",
+        says=f"in {file}, listen on the jail's address, keep the host's name, and take clients in "
+        f"{lan} for local ones",
     )
 
 

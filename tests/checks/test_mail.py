@@ -262,8 +262,8 @@ def test_queue_can_be_moved(host: Any, site: Site) -> None:
     )
     more = "" if _is_sendmail(site) else host.run(INSTANCES).stdout.strip()
     assert not more, (
-        f"main.cf: multi_instance_directories = {more}: Cellblock moves one Postfix with its queue, "
-        "and mail in the queue of another would be left behind: take mail out of `order`, or end "
+        f"main.cf: multi_instance_directories = {more}: Cellblock moves one Postfix with its "
+        "queue, and mail in that of another would be left behind: take mail out of `order`, or end "
         "those instances (postmulti(1))"
     )
     assert host.run(f"[ -d {at} ] && [ ! -L {at} ]").rc == 0, (

@@ -672,3 +672,25 @@ def test_sendmail_binds_each_socket_once(tmp_path: Path, before: str, after: str
         for each in after.splitlines()
     ]
     assert file.read_text().splitlines() == wanted
+
+
+@pytest.mark.parametrize(
+    ("says", "block"),
+    [
+        ({"hostname": "", "ssl": "yes"}, "disable_plaintext_auth = no"),
+        ({"hostname": "", "ssl": "required"}, "disable_plaintext_auth = no\n  ssl = yes"),
+        ({"auth_allow_cleartext": "no", "ssl": "yes"}, "auth_allow_cleartext = yes"),
+    ],
+)
+def test_the_jails_are_local_to_dovecot(tmp_path: Path, says: dict[str, str], block: str) -> None:
+    """What doveconf 2.3.19 prints of a setting that it does not know: nothing, and exit code 0."""
+    file = tmp_path / "dovecot.conf"
+    file.write_text("ssl = required\n")
+    doveconf = "".join(f"[ $2 != {name} ] || echo '{value}'; " for name, value in says.items())
+    [command] = reversible(mail.dovecot_fitted, file=str(file), lan="10.80.0.0/24")
+    done = run(command.do, tmp_path, doveconf=doveconf + "exit 0", hostname="echo mail.example.org")
+    assert done.returncode == 0, done.stderr
+    assert file.read_text() == (
+        "ssl = required\nlisten = *\nhostname = mail.example.org\n"
+        f"remote 10.80.0.0/24 {{\n  {block}\n}}\n"
+    )
