@@ -239,18 +239,28 @@ def _mounted(site: Site, jail: str, path: str) -> bool:
 _RENEWALS = "/usr/local/etc/letsencrypt/renewal"
 
 
+_ACME = "/root/.acme.sh /var/db/acme"
+
+
 def _renewed_by(host: Any, site: Site, name: str) -> Iterator[Found]:
-    """certbot --apache writes into the host's httpd.conf, and lets its Apache read it."""
-    asked = f"grep -D skip -rnIsE '^(authenticator|installer) *= *apache' {_RENEWALS}"
+    """certbot --apache writes into the host's httpd.conf, and lets its Apache read it. One that
+    listens itself (standalone) finds port 80 free on the host, and no question arrives there.
+    """
+    asked = (
+        f"grep -D skip -rnIsE '^(authenticator|installer) *= *(apache|standalone)' {_RENEWALS}; "
+        f"grep -D skip -rnIsE \"^Le_Webroot='?(no|apache)'?$\" {_ACME}"
+    )
     if site.services[name].rc != "apache24":
         return
     for path, number, text in map(_parted, _lines(host, asked)):
-        yield Found(
-            f"{path}:{number}",
-            text,
-            "gate: certbot changes the host's httpd.conf, which no Apache reads by then: let it "
-            "renew by --webroot",
+        said = (
+            "certbot changes the host's httpd.conf, which no Apache reads by then: let it renew by "
+            "--webroot"
+            if "apache" in text
+            else f"it listens at port 80 of the host itself, which leads to jail "
+            f"{site.jail_of(name)} by then, so renewals fail: let it renew by --webroot"
         )
+        yield Found(f"{path}:{number}", text, f"gate: {said}")
 
 
 def _beside(host: Any, site: Site, name: str) -> Iterator[Found]:

@@ -89,6 +89,12 @@ HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
             "reads by then: let it renew by --webroot",
         ),
         (
+            "/usr/local/etc/letsencrypt/renewal/www.conf",
+            "authenticator = standalone",
+            "authenticator = standalone: gate: it listens at port 80 of the host itself, which "
+            "leads to jail web by then, so renewals fail: let it renew by --webroot",
+        ),
+        (
             "/usr/local/etc/monitrc",
             "check process apache with pidfile /var/run/httpd.pid",
             f"/var/run/httpd.pid: {GONE}",
