@@ -359,6 +359,8 @@ def test_access_map_is_up_to_date(host: Any, site: Site) -> None:
     if table.rc not in mailers.ALIASES:
         _must_relay(host, site)
     other = not _is_sendmail(site)  # another mail server does not read it
+    if not other:
+        _must_be_let_in(host, site)
     assert other or host.run(f"grep -q '^Kaccess hash .*{at}$' /etc/mail/sendmail.cf").rc == 0, (
         f"/etc/mail/sendmail.cf has no access map {at} (FEATURE(access_db)): it is to let sendmail "
         "relay for the jails, whose programs it knew as 127.0.0.1"
@@ -386,6 +388,20 @@ def _must_relay(host: Any, site: Site) -> None:
         f"{site.lan.network}, as it does for 127.0.0.1 (Exim: relay_from_hosts), in a file of "
         "services.mail.configuration"
     )
+
+
+def _must_be_let_in(host: Any, site: Site) -> None:
+    """By hosts.allow, which sendmail asks for each client: each jail as 127.0.0.1 is now."""
+    rows = host.run(trusting.ALLOWING).stdout.splitlines()
+    now, _ = trusting.decides(rows, "sendmail", "127.0.0.1", "localhost")
+    senders = [each for each in site.built if "mail" not in site.jails[each].services]
+    for jail in (site.jails[each] for each in senders if now):
+        lets, number = trusting.decides(rows, "sendmail", str(jail.address), jail.hostname)
+        assert lets, (
+            f"/etc/hosts.allow:{number} keeps {jail.address} from sendmail, and lets in 127.0.0.1, "
+            "from which programs of jails send mail now: put a line before it: "
+            f"sendmail : {site.lan.network} : allow"
+        )
 
 
 def _has(word: str, address: str) -> bool:

@@ -132,3 +132,47 @@ _ASKED: dict[str, tuple[str, _Judge]] = {
 }
 """By rc script of the packages: sh that prints whom the daemon lets in, and how that is read."""
 _OF_PAGES = ("redis", "valkey", "postgresql")
+
+ALLOWING = "grep -nvsE '^[[:space:]]*(#|$)' /etc/hosts.allow"
+"""sh: the lines of hosts_options(5), which sendmail of the base system asks for each client."""
+
+
+def decides(rows: Sequence[str], daemon: str, client: str, name: str) -> tuple[bool, str]:
+    """Whether these lines, as NUMBER:TEXT, let a client in, and the number of the first that fits.
+
+    What is not understood fits nobody. Without a line that fits, everybody may.
+    """
+    for number, text in _joined(rows):
+        words = [each.strip() for each in re.split(r"(?<!\\):(?![^\[]*\])", text)]
+        fits = len(words) > 1 and _lists(words[0], lambda word: word in ("ALL", daemon))
+        if fits and _lists(words[1], lambda word: _is_client(word, client, name)):
+            return not any(re.match(r"deny\b|twist\b", each) for each in words[2:]), number
+    return True, ""
+
+
+def _joined(rows: Sequence[str]) -> list[tuple[str, str]]:
+    """A backslash at the end of a line continues it."""
+    found: list[tuple[str, str]] = []
+    for row in rows:
+        number, _, text = row.partition(":")
+        if found and found[-1][1].endswith("\\"):
+            found[-1] = (found[-1][0], found[-1][1][:-1] + text)
+        else:
+            found.append((number, text))
+    return found
+
+
+def _lists(words: str, fits: Callable[[str], bool]) -> bool:
+    """A list, and after EXCEPT those that it does not have."""
+    named, _, but = re.sub(r"[,\s]+", " ", words).partition(" EXCEPT ")
+    return any(map(fits, named.split())) and not (but and _lists(but, fits))
+
+
+def _is_client(word: str, client: str, name: str) -> bool:
+    if word in ("ALL", "KNOWN", name) or (word == "LOCAL" and "." not in name):
+        return True
+    if word.startswith("."):
+        return name.endswith(word)
+    if word.endswith("."):
+        return client.startswith(word)
+    return _covers(word.strip("[]"), client) and "." in word

@@ -111,3 +111,26 @@ def test_one_that_moves_is_left() -> None:
     web = there.jails["web"].model_copy(update={"services": ("web", "x")})
     jails = {name: each for name, each in there.jails.items() if name != "x"} | {"web": web}
     assert not trusting.refusing(Said(), there.model_copy(update={"jails": jails}), "web")
+
+
+@pytest.mark.parametrize(
+    ("lines", "lets_in"),
+    [
+        ("", True),
+        ("1:ALL : ALL : allow", True),
+        ("1:sendmail : localhost : allow\n2:sendmail : ALL : deny", False),
+        ("1:sendmail : localhost : allow\n2:sendmail : 10. : deny\n3:ALL : ALL : allow", False),
+        ("1:ALL : 10.80.0.0/24 : allow\n2:ALL : ALL : deny", True),
+        ("1:ALL : 10.80.0.0/255.255.255.0 : allow\n2:ALL : ALL : deny", True),
+        ("1:sshd : ALL : deny", True),
+        ("1:ALL EXCEPT sendmail : ALL : deny", True),
+        ("1:ALL : ALL EXCEPT 127.0.0.1 : deny", False),
+        ("1:sendmail : .example.org : deny", False),
+        ("1:sendmail : .evil.example : deny", True),
+        ("1:sendmail : \\\n2: ALL : twist /bin/echo no", False),
+        ("1:ALL : [2001:db8::1] : deny\n2:ALL : ALL : allow", True),
+    ],
+)
+def test_hosts_allow_is_read_as_libwrap_does(lines: str, lets_in: bool) -> None:
+    found, _ = trusting.decides(lines.splitlines(), "sendmail", "10.80.0.4", "www.example.org")
+    assert found == lets_in
