@@ -43,6 +43,18 @@ read_them='
     }
     BEGIN { quote = sprintf("%c", 39); word = "[\"" quote "]?[A-Za-z_]+[\"" quote "]?[ \t]*(=>|=|,|:)" }
     /^[ \t]*(#|;|\/\/|\*|\/\*)/ { next }
+    # mysql://USER:PASSWORD@HOST[:PORT]/..., as Roundcube and Symfony write it; none with %40 and the like.
+    match($0, /mysqli?:\/\/[^:\/@ ]+:[^@\/ ]*@([A-Za-z0-9._-]+(:[0-9]+)?|unix\([^)]*\))/) {
+        rest = substr($0, RSTART, RLENGTH)
+        sub(/^[a-z]+:\/\//, "", rest)
+        if (("user" in has) || index(rest, "%")) next
+        has["user"] = substr(rest, 1, index(rest, ":") - 1)
+        has["password"] = substr(rest, index(rest, ":") + 1, index(rest, "@") - index(rest, ":") - 1)
+        sub(/^[^@]*@/, "", rest)
+        if (sub(/^unix\(/, "", rest)) { sub(/\).*/, "", rest); has["socket"] = rest; rest = "localhost" }
+        has["host"] = rest
+        next
+    }
     {
         rest = $0
         while (match(rest, word)) {
