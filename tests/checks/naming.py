@@ -395,7 +395,7 @@ def _letting_in(host: Any, site: Site, name: str) -> Iterator[Found]:
     public = str(site.host.wan_address).replace(".", r"[.\\]+")
     here = f"({_OF_THIS_HOST}|{public})"
     begins = "^[[:space:]]*"
-    conf = f"{begins}({_JUDGING}).*{here}"
+    conf = f"{begins}({_JUDGING}|<VirtualHost[[:space:]]).*{here}"
     beside = f"{begins}(({_JUDGING}|{_LISTS}).*{here}|Require[[:space:]]+(not[[:space:]]+)?local)"
     homes = _public_directories(site, name)
     find = (
@@ -411,6 +411,7 @@ def _letting_in(host: Any, site: Site, name: str) -> Iterator[Found]:
         f"sh -c {quote(asked)} </dev/null",
     )
     told = [each for each in map(_parted, rows) if not _knows_jails(site, each[2])]
+    told = [each for each in told if not _is_adapted(daemon, each[2])]
     told = [each for each in told if not re.search(r"\blog|dontlog", each[2], re.IGNORECASE)]
     jail, lan = site.jail_of(name), site.lan.network
     for path, number, text in told[:_MOST]:
@@ -423,6 +424,15 @@ def _letting_in(host: Any, site: Site, name: str) -> Iterator[Found]:
         )
     if len(told) > _MOST:
         yield Found(f"{len(told) - _MOST} further lines", "127.0.0.1", "gate: the same")
+
+
+def _is_adapted(daemon: Service, text: str) -> bool:
+    """A virtual host, but for one at 127.0.0.1 beside others at its port: who asks that in the jail
+    gets one of these.
+    """
+    public = [each.port for each in daemon.ports if each.public]
+    is_one = re.match(r"\s*<VirtualHost\s", text, re.IGNORECASE) is not None
+    return is_one and not any(re.search(rf"127[\d.]+:{port}\b", text) for port in public)
 
 
 def _public_directories(site: Site, name: str) -> str:

@@ -327,6 +327,9 @@ IN_HOMES = "/usr/home/ann/public_html/.htaccess"
         (r"/c/httpd.conf:9:RewriteCond %{REMOTE_ADDR} !^(127\.0|10\.80\.0\.)", False),
         (r"/c/httpd.conf:9:SetEnvIf Remote_Addr 127\.0\.0\.1 dontlog", False),
         (r"/c/httpd.conf:9:SetEnvIf Remote_Addr 127\.0\.0\.1 letin", True),
+        ("/c/httpd.conf:9:<VirtualHost 127.0.0.1:80>", True),
+        ("/c/httpd.conf:9:<VirtualHost 127.0.0.1:8080>", False),
+        ("/c/httpd.conf:9:<VirtualHost 203.0.113.2:80>", False),
     ],
 )
 def test_what_lets_in_this_host_alone_is_shown(row: str, is_shown: bool) -> None:
