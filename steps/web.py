@@ -23,7 +23,9 @@ def preflight(site: Site) -> tuple[Check, ...]:
         check("web::no_page_asks_the_system_for_passwords", until="web.cutover", service=_NAME),
         check("web::files_beside_pages_name_what_the_jail_has", until="web.cutover", service=_NAME),
         check("web::links_to_pages_lead_into_the_jail", until="web.cutover", service=_NAME),
+        check("web::scripts_find_what_is_beside_them", until="web.cutover", service=_NAME),
         check("staying::daemons_are_found_from_the_jail", until="web.cutover", service=_NAME),
+        check("staying::daemons_let_in_the_jail", until="web.cutover", service=_NAME),
         *_clients(site),
     )
 

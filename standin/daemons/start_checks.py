@@ -37,6 +37,10 @@ def sockets(host: Host, rootdir: RootDir, kind: Kind) -> list[Socket]:
         for each in kind.unix(rootdir):
             if not rootdir.path(each.path).parent.is_dir():
                 raise CannotStart(f"net_listen_unix({each.path}) failed: No such file or directory")
+    return _bound(host, rootdir, kind)
+
+
+def _bound(host: Host, rootdir: RootDir, kind: Kind) -> list[Socket]:
     found: list[Socket] = []
     for listen in kind.listens(rootdir):
         for socket in _bind(host, rootdir, kind, listen):

@@ -51,11 +51,16 @@ def test_daemons_are_found_from_the_jail(
         f"mount the directory of a socket by jails.{jail}.mounts; or, where no program of a site "
         f"asks, say so: jails.{jail}.unreached = [{say}]"
     )
+
+
+def test_daemons_let_in_the_jail(host: Any, site: Site, service: str) -> None:
+    """A cache or database that stays may know programs of this host as 127.0.0.1 alone."""
+    jail = site.jail_of(service)
     strangers = trusting.refusing(host, site, jail)
     assert not strangers, (
-        f"programs in jail {jail} come from {site.jails[jail].address}, and these daemons, which "
-        f"stay on the host, would turn them away: {'; '.join(strangers)}; or, where no program of "
-        f"a site asks, name the port in jails.{jail}.unreached"
+        f"services.{service}: programs in jail {jail} come from {site.jails[jail].address}, and "
+        f"these daemons, which stay on the host, would turn them away: {'; '.join(strangers)}; or, "
+        f"where no program of a site asks, name the port in jails.{jail}.unreached"
     )
 
 

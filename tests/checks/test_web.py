@@ -296,12 +296,6 @@ def test_links_to_pages_lead_into_the_jail(host: Any, ask: Ask, site: Site, serv
     inside = " ".join(map(quote, dict.fromkeys(each for each in real if is_in(each, has))))
     if inside:
         lost += leading.lost(host, leading.printed(host, f"find {inside} -maxdepth {_DEEP}"), has)
-    beside = _beside(host, lines, [path for path, _ in apache.pages(lines)], has)
-    assert not beside, (
-        f"services.{service}: scripts that Apache serves use what lies beside their directory, and "
-        f"jail {jail} will not have it: {leading.told(beside)}: add the directory of the whole "
-        f"application to jails.{jail}.mounts, or to services.{service}.data"
-    )
     assert not lost, (
         f"services.{service}: Apache serves pages that jail {jail} will not have "
         f"({leading.told(lost)}): add the directories to jails.{jail}.mounts, or put the files in "
@@ -312,6 +306,21 @@ def test_links_to_pages_lead_into_the_jail(host: Any, ask: Ask, site: Site, serv
 _SCRIPTS = ("php", "cgi", "fcgi", "pl", "py", "rb", "sh")
 _APPLICATIONS = ("config.ru", "passenger_wsgi.py", "Gemfile", "artisan", "composer.json")
 """Beside the directory that is served: where Rails, Laravel and others have all else."""
+
+
+def test_scripts_find_what_is_beside_them(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """Applications have all but their pages beside the directory that is served: ../vendor."""
+    jail, table = site.jail_of(service), site.services[service]
+    lines = ask(apache.Directives, places=table.configuration).lines
+    further = _further(site, service)
+    brought = [each.path for each in (*further.copied(ask), *further.shown(ask))]
+    has = (*PROGRAMS, *FRESH, *site.paths(jail), *brought)
+    lost = _beside(host, lines, [path for path, _ in apache.pages(lines)], has)
+    assert not lost, (
+        f"services.{service}: scripts that Apache serves use what lies beside their directory, and "
+        f"jail {jail} will not have it: {leading.told(lost)}: add the directory of the whole "
+        f"application to jails.{jail}.mounts, or to services.{service}.data"
+    )
 
 
 def _beside(
