@@ -154,10 +154,12 @@ def test_no_page_asks_the_system_for_passwords(ask: Ask, site: Site, service: st
 
 _SYSV = (
     (r"(balancermember|scoreboardfile|ldapsharedcachefile)\b", "sysvshm"),
+    (r"loadmodule fcgid_module\b", "sysvshm"),
     (r"mutex sysvsem\b", "sysvsem"),
 )
 """What of Apache asks the kernel for System V IPC: shared memory with a name, as that of a
-balancer's members, is shmget(2) on FreeBSD (mod_slotmem_shm; shmem/unix/shm.c of APR).
+balancer's members, is shmget(2) on FreeBSD (mod_slotmem_shm; shmem/unix/shm.c of APR). mod_fcgid
+has its table of processes there, and ends Apache without it (fcgid_proctbl_unix.c).
 """
 OF_PHP = (
     "grep -D skip -rnsE '^[^;]*extension *= *[^;]*sysv(shm|sem|msg)' /usr/local/etc/php.ini "
