@@ -233,7 +233,8 @@ def readdressed(places: Sequence[str], into: str, public: str, new: str, lan: st
         "^[[:space:]]*(<virtualhost|listen|(bind[-_])?address)[[:space:]=]|"
         "^[[:space:]]*(require[[:space:]].*(ip|host)|(allow|deny)[[:space:]]+from)[[:space:]]|"
         "^[[:space:]]*require[[:space:]].*local|"
-        "^[0-9.]+:.*[[:space:]]inet[[:space:]]"
+        "^[0-9.]+:.*[[:space:]]inet[[:space:]]|"
+        "(mynetworks|smtpd_authorized_x(forward|client)_hosts)=[^[:space:]]*127[.]"
     )
     yield Reversible(
         f"find {files} -type f -exec grep -lIiE {quote(lines)} {{}} + | sort | awk "

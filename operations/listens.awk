@@ -98,6 +98,14 @@ function postfix(line,    word, rest, port) {
     return left_out ? "# " line : new rest
 }
 
+# -o mynetworks=127.0.0.0/8 of the service to which a filter gives mail back: in the same jail it comes from the
+# jail's address.
+function trusted(line) {
+    if (match(line, /(mynetworks|smtpd_authorized_x(forward|client)_hosts)=[^ \t]*127[.][^ \t]*/) && index(line, lan) == 0)
+        return substr(line, 1, RSTART + RLENGTH - 1) "," lan substr(line, RSTART + RLENGTH)
+    return line
+}
+
 function listed(line, head,    rest, comment, count, words, kept, i) {
     rest = substr(line, length(head) + 1)
     comment = match(rest, /[ \t\r]*(#.*)?$/) ? substr(rest, RSTART) : ""
@@ -121,7 +129,9 @@ function fitted(line, file) {
     if (lan && tolower(line) ~ /^[ \t]*(require[ \t]+(not[ \t]+)?ip|(allow|deny)[ \t]+from)[ \t]/) return clients(line)
     if (lan && tolower(line) ~ /^[ \t]*require[ \t]+(not[ \t]+)?(local[ \t\r]*$|host[ \t]+(.*[ \t])?"?localhost"?([ \t\r]|$))/)
         return nearby(line)
-    return file ~ /\/master[.]cf$/ ? postfix(line) : apache(line)
+    if (file !~ /\/master[.]cf$/) return apache(line)
+    if (lan) line = trusted(line)
+    return postfix(line)
 }
 
 {

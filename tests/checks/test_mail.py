@@ -183,8 +183,8 @@ def test_local_helpers_are_reached(
     named = [int(port) for port, _ in _settings(ask, site, jail).ports]
     closed = trusting.refusing(host, site, jail, named)
     assert not closed, (
-        f"the mail server asks these daemons, which stay on the host and would turn away jail "
-        f"{jail}, whose address is {site.jails[jail].address}: {'; '.join(closed)}"
+        f"the mail server asks these daemons, which would turn away jail {jail}, "
+        f" whose address is {site.jails[jail].address}: {'; '.join(closed)}"
     )
     strangers = _unknown_to_mysql(host, site, jail)
     assert not strangers, (

@@ -54,12 +54,12 @@ def test_daemons_are_found_from_the_jail(
 
 
 def test_daemons_let_in_the_jail(host: Any, site: Site, service: str) -> None:
-    """A cache or database that stays may know programs of this host as 127.0.0.1 alone."""
+    """A cache or database may know programs of this host as 127.0.0.1 alone, also in their jail."""
     jail = site.jail_of(service)
     strangers = trusting.refusing(host, site, jail)
     assert not strangers, (
         f"services.{service}: programs in jail {jail} come from {site.jails[jail].address}, and "
-        f"these daemons, which stay on the host, would turn them away: {'; '.join(strangers)}; or, "
+        f"these daemons would turn them away: {'; '.join(strangers)}; or, "
         f"where no program of a site asks, name the port in jails.{jail}.unreached"
     )
 

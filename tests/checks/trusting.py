@@ -1,5 +1,5 @@
-"""Daemons that stay on the host and judge clients by their address: programs of jails, which came
-from 127.0.0.1, come from the jails' addresses.
+"""Daemons that judge clients by their address: programs of jails, which came from 127.0.0.1, come
+from the jails' addresses.
 """
 
 from __future__ import annotations
@@ -19,18 +19,30 @@ def refusing(host: Any, site: Site, jail: str, ports: Iterable[int] | None = Non
     """What of those daemons would not serve a jail. With `ports`, only those that are asked there.
 
     Without them: caches and databases, which pages ask; unless the site file says that none does,
-    or [policy] denies it.
+    or [policy] denies it. In the same jail, too, clients of 127.0.0.1 come from the jail's address.
     """
-    wanted = None if ports is None else set(ports)
     told = []
-    for name, each in site.services.items():
-        there = [port for port in each.tcp_ports if wanted is None or port in wanted]
-        unasked = wanted is None and (each.rc not in _OF_PAGES or _is_unasked(site, jail, each))
-        if each.rc in _ASKED and there and not unasked and site.jail_of(name) not in site.built:
-            asked, judge = _ASKED[each.rc]
-            rows = host.run(asked).stdout.splitlines()
-            told += judge(rows, str(site.jails[jail].address))
+    for script in _scripts(host, site, jail, ports):
+        asked, judge = _ASKED[script]
+        told += judge(host.run(asked).stdout.splitlines(), str(site.jails[jail].address))
     return told
+
+
+def _scripts(host: Any, site: Site, jail: str, ports: Iterable[int] | None) -> list[str]:
+    """The rc scripts of those that are asked: services, and companions in the jail."""
+    found = []
+    wanted = None if ports is None else set(ports)
+    for each in site.services.values():
+        if wanted is None:
+            is_asked = each.rc in _OF_PAGES and not _is_unasked(site, jail, each)
+        else:
+            is_asked = each.rc in _ASKED and bool(wanted & {*each.tcp_ports})
+        found += [each.rc] * is_asked
+    there = [one for name in site.jails[jail].services for one in site.companions(name)]
+    known = _OF_PAGES if wanted is None else tuple(_ASKED)
+    companions = [each.rc for each in there if each.rc in known]
+    found += [each for each in companions if host.run(f"service {each} enabled").rc == 0]
+    return list(dict.fromkeys(found))
 
 
 def _is_unasked(site: Site, jail: str, service: Service) -> bool:
@@ -44,7 +56,7 @@ def _redis(rows: Sequence[str], address: str) -> list[str]:
     """Since Redis 7, whatever `bind` says, if the default user has no password (redis.conf)."""
     texts = [row.split(":", 2)[2].lower() for row in rows if row.count(":") > 1]
     if any(
-        re.match(r"requirepass\s+\S|aclfile\s|user\s+default\s|protected-mode\s+no", t)
+        re.match(r"requirepass\s+\S|aclfile\s|user\s+default\s|protected-mode\s+no|port\s+0$", t)
         for t in texts
     ):
         return []
@@ -108,7 +120,7 @@ def _found(pattern: str, *places: str) -> str:
     return f"grep -nHsiE '^[[:space:]]*({pattern})' {' '.join(places)}"
 
 
-_OF_REDIS = "protected-mode|requirepass|aclfile|user"
+_OF_REDIS = "protected-mode|requirepass|aclfile|user|port"
 _ASKED: dict[str, tuple[str, _Judge]] = {
     **{
         name: (

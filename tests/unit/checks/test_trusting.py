@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ class Said:
         self.rows = rows
 
     def run(self, command: str) -> Any:
-        return subprocess.CompletedProcess(command, 0, "\n".join(self.rows), "")
+        return SimpleNamespace(rc=0, stdout="\n".join(self.rows))
 
 
 def with_daemon(script: str, port: int, **jail: Any) -> Site:
@@ -106,11 +106,21 @@ def test_one_that_no_page_asks_is_left() -> None:
     assert trusting.refusing(Said(), with_daemon("redis", 6379), "web")
 
 
-def test_one_that_moves_is_left() -> None:
+def test_one_that_moves_along_is_asked_by_the_jails_address_too() -> None:
+    """The kernel makes 127.0.0.1 the jail's own address, at both ends."""
     there = with_daemon("redis", 6379)
     web = there.jails["web"].model_copy(update={"services": ("web", "x")})
     jails = {name: each for name, each in there.jails.items() if name != "x"} | {"web": web}
-    assert not trusting.refusing(Said(), there.model_copy(update={"jails": jails}), "web")
+    assert trusting.refusing(Said(), there.model_copy(update={"jails": jails}), "web")
+
+
+@pytest.mark.parametrize(("said", "lets_in"), [("port 6379", False), ("port 0", True)])
+def test_a_companion_is_asked_likewise(said: str, lets_in: bool) -> None:
+    web = SAMPLE.services["web"]
+    own = type(web.companions[0])(rc="redis", rcvar="redis_enable", configuration=())
+    services = {**SAMPLE.services, "web": web.model_copy(update={"companions": (own,)})}
+    there = SAMPLE.model_copy(update={"services": services})
+    assert (not trusting.refusing(Said(f"{CONF}{said}"), there, "web")) == lets_in
 
 
 @pytest.mark.parametrize(

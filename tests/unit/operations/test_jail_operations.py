@@ -466,6 +466,14 @@ def test_daemons_listen_on_the_jails_address(tmp_path: LocalPath, before: str, a
             "#   -o c=d\n10.80.0.4:10025 inet n - n - - smtpd\npickup unix n - n 60 1 pickup",
         ),
         (
+            "postfix/master.cf",
+            "127.0.0.1:10025 inet n - n - - smtpd\n  -o mynetworks=127.0.0.0/8\n"
+            "  -o smtpd_authorized_xforward_hosts=127.0.0.0/8,[::1]/128\n  -o mynetworks=192.0.2.1",
+            "10.80.0.4:10025 inet n - n - - smtpd\n  -o mynetworks=127.0.0.0/8,10.80.0.0/24\n"
+            "  -o smtpd_authorized_xforward_hosts=127.0.0.0/8,[::1]/128,10.80.0.0/24\n"
+            "  -o mynetworks=192.0.2.1",
+        ),
+        (
             "dovecot/conf.d/10-master.conf",
             "  inet_listener imap {\n    address = 203.0.113.2, 127.0.0.1\n  }",
             "  inet_listener imap {\n    address = 10.80.0.4\n  }",
