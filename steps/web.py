@@ -95,5 +95,5 @@ def _clients(site: Site) -> tuple[Check, ...]:
         return ()
     names = [name for name in site.order if name in ("mysql", _NAME)]
     until = "mysql.cutover" if names[0] == "mysql" else "web.standby"
-    test = "mysql::programs_may_come_from_the_jail"
-    return (check(test, until=until, jail=site.jail_of(_NAME)),)
+    tests = ("mysql::programs_may_come_from_the_jail", "mysql::people_may_log_in_from_the_jail")
+    return tuple(check(test, until=until, jail=site.jail_of(_NAME)) for test in tests)

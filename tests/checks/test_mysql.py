@@ -260,6 +260,67 @@ def _of_apache(ask: Ask, site: Site, jail: str, grants: Grants | None) -> list[s
     return told
 
 
+_ADMINS = r"cfg\[.Servers.\]"
+_MOST = 5  # accounts that a message names
+
+
+def test_people_may_log_in_from_the_jail(host: Any, ask: Ask, site: Site, jail: str) -> None:
+    """By phpMyAdmin, to which they type names and passwords: no file has these, to try them. It
+    uses the socket, unless its configuration names another host than localhost.
+    """
+    mysql, address = site.services["mysql"], str(site.jails[jail].address)
+    lost: list[str] = []
+    for file, where in _admins(host, ask, site, jail):
+        if where in ("", _BY_SOCKET):
+            if mysql.socket and not is_in(mysql.socket, site.paths(jail)):
+                lost.append(f"{file} uses the socket {mysql.socket}, {_no_socket(jail)}")
+        elif where in (*LOCAL, str(site.host.wan_address)):
+            why = _denied(site, jail) or _for_localhost_alone(host, mysql, address)
+            lost += [f"{file}: host {where}: {why}"] if why else []
+    assert not lost, (
+        f"services.mysql: people who log in by phpMyAdmin would be refused in jail {jail}, whose "
+        f"address is {address}: {'; '.join(lost)}"
+    )
+
+
+def _admins(host: Any, ask: Ask, site: Site, jail: str) -> list[tuple[str, str]]:
+    """Each configuration of phpMyAdmin, and the host that it names, read as Apache's account."""
+    found: list[tuple[str, str]] = []
+    for each in _web_servers(site, jail):
+        lines = ask(apache.Directives, places=each.configuration).lines
+        user, group = map(quote, apache.runs_as(lines))
+        at = dict.fromkeys([*each.data, *(path for path, _ in apache.pages(lines))])
+        asked = (
+            'find -H "$@" -maxdepth 3 -type f -name config.inc.php '
+            f'-exec grep -HsE "{_ADMINS}" {{}} +'
+        )
+        words = f"sh -c {quote(asked)} sh {' '.join(map(quote, at))}"
+        said = host.run(f"chroot -u {user} -g {group} -G {group} / {words} </dev/null").stdout
+        hosts = {row.partition(":")[0]: "" for row in said.splitlines() if row.startswith("/")}
+        for file, name in re.findall(r"(?m)^(/[^:]+):[^#/\n]*\['host'\]\s*=\s*'([^']*)'", said):
+            hosts[file] = name
+        found += hosts.items()
+    return found
+
+
+def _for_localhost_alone(host: Any, mysql: Service, address: str) -> str:
+    if not mysql.client:
+        return (
+            "without services.mysql.client Cellblock cannot know whom MySQL lets in from there: "
+            "set it, or let phpMyAdmin use the socket (its host localhost)"
+        )
+    grants, here = _grants(host, mysql), Client(*LOCAL[:1], LOCAL[1:])
+    users = dict.fromkeys(user for user, _, _ in grants.users if grants.let_in(user, here))
+    lost = [each for each in users if each and not grants.let_in(each, Client(address))]
+    lost = [each for each in lost if not re.match(r"(mysql|mariadb)[.]", each)]
+    some = f"{', '.join(lost[:_MOST])}{f' and {len(lost) - _MOST} more' * (len(lost) > _MOST)}"
+    if not lost:
+        return ""
+    return (
+        f"no account of {some} fits {address}: let phpMyAdmin use the socket (its host localhost)"
+    )
+
+
 def _web_servers(site: Site, jail: str) -> list[Service]:
     there = (site.services[name] for name in site.jails[jail].services)
     return [each for each in there if each.rc == "apache24"]

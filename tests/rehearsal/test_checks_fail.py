@@ -599,6 +599,12 @@ CASES = [
         site=_with_postgresql,
     ),
     broken(
+        "mysql::people_may_log_in_from_the_jail",
+        "mkdir -p /usr/local/www/phpMyAdmin; echo \"\\$cfg['Servers'][1]['host'] = '127.0.0.1';\" "
+        "> /usr/local/www/phpMyAdmin/config.inc.php",
+        jail="web",
+    ),
+    broken(
         "web::scripts_find_what_is_beside_them",
         "mkdir -p /data/app/public /data/app/lib; "
         "echo '<?php include \"../lib\";' > /data/app/public/index.php; "
