@@ -57,7 +57,7 @@ def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
     places = (
         *(_named, _rotated_otherwise, _beside, _certificates, _renewed_by),
-        *(_starting, _reading, _becoming_others, _letting_in),
+        *(_starting, _reading, _becoming_others, _letting_in, _logging_in_plainly),
     )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
@@ -403,13 +403,8 @@ def _letting_in(host: Any, site: Site, name: str) -> Iterator[Found]:
     )
     data = " ".join(map(quote, daemon.data))
     asked = f"set -- {data} $({homes}); {find}"
-    user = quote(daemon.user)
     rows = _lines(host, f"grep -D skip -rnIsiE {quote(conf)} {' '.join(daemon.configuration)}")
-    rows += _lines(
-        host,
-        f'group=$(id -gn {user}) && chroot -u {user} -g "$group" -G "$group" / '
-        f"sh -c {quote(asked)} </dev/null",
-    )
+    rows += _lines(host, _as_apache(daemon, asked))
     told = [each for each in map(_parted, rows) if not _knows_jails(site, each[2])]
     told = [each for each in told if not _is_adapted(daemon, each[2])]
     told = [each for each in told if not re.search(r"\blog|dontlog", each[2], re.IGNORECASE)]
@@ -424,6 +419,40 @@ def _letting_in(host: Any, site: Site, name: str) -> Iterator[Found]:
         )
     if len(told) > _MOST:
         yield Found(f"{len(told) - _MOST} further lines", "127.0.0.1", "gate: the same")
+
+
+def _as_apache(daemon: Service, asked: str) -> str:
+    """sh that runs this as Apache's own account, which may follow no link that others may not."""
+    user = quote(daemon.user)
+    return (
+        f'group=$(id -gn {user}) && chroot -u {user} -g "$group" -G "$group" / '
+        f"sh -c {quote(asked)} </dev/null"
+    )
+
+
+def _logging_in_plainly(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """A webmail (Roundcube) that asks Dovecot at the public address without TLS. Only a client with
+    that address may, and no program of a jail has it; once mail has moved, jails may, too.
+    """
+    daemon, order = site.services[name], site.order
+    has_dovecot = any(each.rc == "dovecot" for each in site.services.values())
+    first = "mail" in order and name in order and order.index("mail") < order.index(name)
+    if daemon.rc != "apache24" or not has_dovecot or first:
+        return
+    find = f"find -H {' '.join(map(quote, daemon.data))} -maxdepth 4 -name config.inc.php -type f "
+    asked = f"{find} -exec grep -nHsE '(default|imap)_host' {{}} +"
+    for path, number, text in map(_parted, _lines(host, _as_apache(daemon, asked))):
+        said = re.search(r"^[^#/]*(default_host|imap_host)\W+([\w.-]+)(:143)?['\"]", text)
+        wan = str(site.host.wan_address)
+        found = said and _lines(host, f"getent hosts {quote(said[2])}")[:1]
+        if said and (said[2] == wan or (found and found[0].split()[:1] == [wan])):
+            yield Found(
+                f"{path}:{number}",
+                f"{said[1]} {said[2]}",
+                f"gate: without TLS the host's Dovecot lets in clients at {wan} alone, and "
+                f"programs of jail {site.jail_of(name)} come from another address: write "
+                "localhost, or tls://",
+            )
 
 
 def _is_adapted(daemon: Service, text: str) -> bool:

@@ -375,3 +375,34 @@ def test_such_lines_are_found(line: str, is_asked: bool, tmp_path: Path) -> None
     ).stdout.replace("/usr/local/www", str(tmp_path))
     done = subprocess.run(["sh", "-c", inner], capture_output=True, text=True, check=False)
     assert bool(done.stdout) == is_asked
+
+
+@pytest.mark.parametrize(
+    ("line", "is_shown"),
+    [
+        ("$config['imap_host'] = 'mail.example.org:143';", True),
+        ("$config['default_host'] = '203.0.113.2';", True),
+        ("$config['imap_host'] = 'tls://mail.example.org:143';", False),
+        ("$config['imap_host'] = 'localhost:143';", False),
+        ("// $config['imap_host'] = 'mail.example.org:143';", False),
+        ("$config['imap_host'] = 'imap.elsewhere.example';", False),
+    ],
+)
+@pytest.mark.parametrize("order", [("web", "mail"), ("mail", "web")])
+def test_a_webmail_that_logs_in_without_tls_is_shown(
+    order: tuple[str, str], line: str, is_shown: bool
+) -> None:
+    class Said:
+        def run(self, command: str) -> Any:
+            stdout = f"/usr/local/www/rc/config/config.inc.php:3:{line}\n"
+            if "getent" in command:
+                known = "mail.example.org" in command or "203.0.113.2" in command
+                stdout = f"{'203.0.113.2' if known else '198.51.100.9'} x\n"
+            elif "imap" not in command:
+                stdout = ""
+            return subprocess.CompletedProcess(command, 0, stdout, "")
+
+    dovecot = SAMPLE.services["mail"].model_copy(update={"rc": "dovecot"})
+    update = {"services": {**SAMPLE.services, "imap": dovecot}, "order": order}
+    rows = [str(each) for each in naming.found(Said(), SAMPLE.model_copy(update=update), "web")]
+    assert any("without TLS" in each for each in rows) == (is_shown and order[0] == "web")
