@@ -84,9 +84,15 @@ _ANYWHERE = (
     *("gssapicredstore", "oidcmetadatadir", "oidccachedir", "coredumpdirectory"),
     *("scoreboardfile", "ldapsharedcachefile"),
     *("mdchallengedns01", "mdnotifycmd", "mdmessagecmd", "luamaphandler", "dbdparams"),
+    *("ldaptrustedglobalcert", "ldaptrustedclientcert", "perlsetvar", "perladdvar", "perlsetenv"),
+    "sslpassphrasedialog",
 )
 """Directives with absolute paths anywhere in their words: python-home=/data/venv, txt:/data/map,
 "|/usr/local/sbin/rotatelogs /data/logs/access 86400"."""
+_NAMES_ONE = "file|path|dir|directory|log|list|cert|keytab|db|database|storage|store|wrapper"
+_BY_NAME = re.compile(rf"(?!pidfile$|serverpath$|\w*(cookie|endpoint)path$)[a-z]\w*({_NAMES_ONE})")
+"""Directives of further modules: by how they end, they name a path (SecUploadDir, DOSLogDir,
+SSLSessionTicketKeyFile, RemoteIPTrustedProxyList, MellonSPPrivateKeyFile)."""
 _LOGS = (
     *("errorlog", "customlog", "transferlog", "forensiclog"),
     *("secauditlog", "secdebuglog", "jklogfile", "davlockdb"),
@@ -102,7 +108,7 @@ _SYSTEM_LOGINS = ("defineexternalauth", "addexternalauth", "authpamservice", "au
 _SITES = ("<virtualhost", "</virtualhost", "servername", "serveralias")
 _PAGES = ("documentroot", "alias", "scriptalias", "virtualdocumentroot", "aliasmatch")
 _PATTERN = re.compile(r"/[^/]*[$%*?\[].*")
-_VALUES = ("setenv", "fcgidinitialenv")
+_VALUES = ("setenv", "fcgidinitialenv", "perlsetvar", "perladdvar", "perlsetenv")
 """Of these only values that are paths leave the host: others may be passwords."""
 _READ = "|".join(
     each
@@ -112,6 +118,8 @@ _READ = "|".join(
     )
     if each not in _VALUES
 )
+_WITHOUT_PASSWORDS = "s/([Pp][Aa][Ss][Ss][A-Za-z]*[=])[^ \"']*/\\1-/g"
+"""sed: the password of DBDParams stays on the host."""
 _ENVIRONMENT = re.compile(r".*/envvars\.d/[^/]+\.env")
 _EXPORTED = r"/envvars[.]d/[^:/]*[.]env:[0-9]+:[^:=]*[=][\"']?/"
 """What the port's httpd is started with (sbin/envvars): of these, too, only paths leave it."""
@@ -173,6 +181,7 @@ class Directives(FactBase[Said]):
 
     def command(self, places: Sequence[str]) -> str:
         values = rf"({'|'.join(_VALUES)})[[:space:]]+[^[:space:]]+[[:space:]]+[\"']?/"
+        values += f"|[a-z][a-z0-9_]*({_NAMES_ONE})[[:space:]].*/"
         pattern = f"^[^:]*:[0-9]+:[[:space:]]*(({_READ})[[:space:]>]|{values})|{_EXPORTED}"
         where = " ".join(map(quote, places))
         # Links, too: to a file, or to a directory of files.
@@ -182,7 +191,7 @@ class Directives(FactBase[Said]):
             f"said=$({{ find -H {where} -type f -exec {asked} {{}} +; "
             f"find -H {where} -type l -exec sh -c {quote(linked)} sh {{}} + | "
             f'while IFS= read -r each; do {asked} "$each"; done; }} 2>/dev/null | '
-            f"grep -aiE {quote(pattern)}); "
+            f"grep -aiE {quote(pattern)} | sed -E {quote(_WITHOUT_PASSWORDS)}); "
             'printf "%s\\n" "$said"; paths=$(printf "%s\\n" "$said" '
             f"| awk {quote(_PATHS.read_text(encoding='utf-8'))} | sort -u); "
             f'printf "%s\\n" {_SUPHP} {_MD_STORE} "$paths" | {{ {KINDS}; }}'
@@ -273,8 +282,10 @@ def named(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
             text = " ".join(line.words)
             if not re.match(r"(export )?PATH=", text):
                 yield from ((each, line.place) for each in _paths(text))
-        elif line.directive in _ANYWHERE:
-            yield from ((each, line.place) for each in _paths(" ".join(line.words[1:])))
+        elif line.directive in _ANYWHERE or _BY_NAME.fullmatch(line.directive):
+            is_log = line.directive.endswith("log") and line.directive not in _ANYWHERE
+            for each in _paths(" ".join(line.words[1:])):
+                yield _path("/", each, "errorlog" if is_log else ""), line.place
         if line.directive in _HANDLERS:
             yield from ((each, line.place) for each in re.findall(r"unix:([^|\s]+)", _to(line)))
         if line.directive in _MANAGED and not stored:
@@ -406,6 +417,14 @@ _ELSEWHERE = re.compile(
     r"(?::(\d+))?(?=[/\s]|$)"
 )
 _USUAL = {"ftp": "21", "h2": "443", "uwsgi": "3031"} | _PORTS
+
+
+def database_users(lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+    """Each user as whom Apache itself logs in to MySQL over TCP on this machine, and the place."""
+    for line in lines:
+        said = dict(re.findall(r"\b(host|user)=([^\s,;\"']+)", " ".join(line.words)))
+        if line.directive == "dbdparams" and said.get("host", "").startswith("127."):
+            yield said.get("user", ""), line.place
 
 
 def elsewhere(lines: Sequence[Line]) -> Iterator[tuple[str, str, str, str]]:

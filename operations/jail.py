@@ -231,8 +231,10 @@ def readdressed(places: Sequence[str], into: str, public: str, new: str, lan: st
     files = " ".join(map(quote, places))
     lines = (
         "^[[:space:]]*(<virtualhost|listen|(bind[-_])?address)[[:space:]=]|"
-        "^[[:space:]]*(require[[:space:]].*ip|(allow|deny)[[:space:]]+from)[[:space:]]|"
-        "^[0-9.]+:.*[[:space:]]inet[[:space:]]"
+        "^[[:space:]]*(require[[:space:]].*(ip|host)|(allow|deny)[[:space:]]+from)[[:space:]]|"
+        "^[[:space:]]*require[[:space:]].*local|"
+        "^[0-9.]+:.*[[:space:]]inet[[:space:]]|"
+        "(mynetworks|smtpd_authorized_x(forward|client)_hosts)=[^[:space:]]*127[.]"
     )
     yield Reversible(
         f"find {files} -type f -exec grep -lIiE {quote(lines)} {{}} + | sort | awk "

@@ -7,6 +7,15 @@
 function is_own(address) { return address ~ /^127[.]/ || index(own, " " address " ") }
 
 function apache(line,    word, head, rest, port) {
+    # IPv6, which a jail lacks: Apache ends if it cannot bind.
+    if (match(line, /^[ \t]*[Ll][Ii][Ss][Tt][Ee][Nn][ \t]+\[[0-9A-Fa-f:.]*\]/)) {
+        rest = substr(line, RLENGTH + 1)
+        port = rest
+        sub(/[ \t\r].*/, "", port)
+        if (bound[port]++ || substr(port, 2) in open_at) return "# " line
+        sub(/\[.*\]/, new, line)
+        return line
+    }
     if (!match(line, /^[ \t]*[Ll][Ii][Ss][Tt][Ee][Nn][ \t]+[0-9.]+/)) return line
     head = substr(line, 1, RLENGTH)
     rest = substr(line, RLENGTH + 1)
@@ -19,13 +28,15 @@ function apache(line,    word, head, rest, port) {
     return substr(head, 1, length(head) - length(word)) new rest
 }
 
-function noted(line,    word) {
+function noted(line,    word, six) {
     if (!match(line, /^[ \t]*[Ll][Ii][Ss][Tt][Ee][Nn][ \t]+[^ \t\r]+/)) return
     word = substr(line, RSTART, RLENGTH)
     sub(/.*[ \t]/, "", word)
-    if (word ~ /^127[.]/) return
+    if (word ~ /^127[.]/ || word ~ /^\[::1\]/) return
+    six = word ~ /^\[/
     sub(/.*:/, "", word)
     open[word]
+    if (!six) open_at[word]
 }
 
 # <VirtualHost ADDRESS[:PORT] ...>; one at 127.0.0.1 only if nothing listens at its port elsewhere.
@@ -62,6 +73,16 @@ function clients(line,    rest, done, let, word) {
     return let == "" ? line : let " " lan substr(line, length(let) + 1)
 }
 
+# Require [not] local, Require [not] host localhost. `local` is a client at 127.0.0.1, or with the address that it
+# asked; a program of a jail that asks the public address was one, too, and has the jail's address then.
+function nearby(line,    blank, more) {
+    match(line, /^[ \t]*/)
+    blank = substr(line, 1, RLENGTH)
+    more = "Require " (tolower(line) ~ /^[ \t]*require[ \t]+not[ \t]/ ? "not " : "") "ip " lan
+    if (more ~ / not /) return line "\n" blank more
+    return blank "<RequireAny>\n" line "\n" blank more "\n" blank "</RequireAny>"
+}
+
 # master.cf(5): the lines after one that is left out, and begin with a blank, belong to it.
 function postfix(line,    word, rest, port) {
     if (line ~ /^[ \t]/) return left_out ? "# " line : line
@@ -77,6 +98,14 @@ function postfix(line,    word, rest, port) {
     return left_out ? "# " line : new rest
 }
 
+# -o mynetworks=127.0.0.0/8 of the service to which a filter gives mail back: in the same jail it comes from the
+# jail's address.
+function trusted(line) {
+    if (match(line, /(mynetworks|smtpd_authorized_x(forward|client)_hosts)=[^ \t]*127[.][^ \t]*/) && index(line, lan) == 0)
+        return substr(line, 1, RSTART + RLENGTH - 1) "," lan substr(line, RSTART + RLENGTH)
+    return line
+}
+
 function listed(line, head,    rest, comment, count, words, kept, i) {
     rest = substr(line, length(head) + 1)
     comment = match(rest, /[ \t\r]*(#.*)?$/) ? substr(rest, RSTART) : ""
@@ -85,6 +114,8 @@ function listed(line, head,    rest, comment, count, words, kept, i) {
     kept = ""
     for (i = 1; i <= count; i++) {
         if (is_own(words[i])) words[i] = new
+        if (words[i] ~ /:/ && (i < count || kept != "")) continue  # IPv6, which a jail lacks
+        if (words[i] ~ /:/) words[i] = new
         if (index("," kept ",", "," words[i] ",") == 0) kept = kept (kept == "" ? "" : ",") words[i]
     }
     return head kept comment
@@ -96,7 +127,11 @@ function fitted(line, file) {
         return listed(line, substr(line, 1, RLENGTH))
     if (tolower(line) ~ /^[ \t]*<virtualhost[ \t]/) return virtual(line)
     if (lan && tolower(line) ~ /^[ \t]*(require[ \t]+(not[ \t]+)?ip|(allow|deny)[ \t]+from)[ \t]/) return clients(line)
-    return file ~ /\/master[.]cf$/ ? postfix(line) : apache(line)
+    if (lan && tolower(line) ~ /^[ \t]*require[ \t]+(not[ \t]+)?(local[ \t\r]*$|host[ \t]+(.*[ \t])?"?localhost"?([ \t\r]|$))/)
+        return nearby(line)
+    if (file !~ /\/master[.]cf$/) return apache(line)
+    if (lan) line = trusted(line)
+    return postfix(line)
 }
 
 {

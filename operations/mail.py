@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
-from operations.command import ANY, Commands, Reversible, quote, staged
+from operations.command import ANY, Commands, Reversible, one_line, quote, staged
 from operations.facts import OwnAddresses
 
 ACCESS, MAIN_CF = "/etc/mail/access", "/usr/local/etc/postfix/main.cf"
@@ -191,18 +191,38 @@ def _relayed_by_postfix(address: str) -> Reversible:
     )
 
 
+_SOCKETS = r"""
+function part(name,    found) {
+ if (!match($0, "[=,][ \t]*" name "[a-z]*[ \t]*=[^,]*")) return ""
+ found = substr($0, RSTART, RLENGTH); sub(/^.[^=]*=[ \t]*/, "", found); return found}
+!/^O (Daemon|Client)PortOptions=/ {print; next}
+{at = part("Addr"); six = part("Family") == "inet6" || at ~ /:/
+ if (six && part("M") !~ /O/) {print "# " $0; next}
+ if (at ~ /^(127[.]|localhost$)/ || index(own, " " at " ")) {
+  if (at != "") sub("Addr[a-z]*[ \t]*=[ \t]*" at, "Addr=" new); at = new}
+ port = part("Port"); if (port == "" || port == "25") port = "smtp"
+ if (/^O Daemon/ && !six && bound[at, port]++) $0 = "# " $0
+ print}
+"""
+"""awk: sendmail exits if it cannot bind one of its sockets (conf/daemon.c: "socket wedged"), unless
+that is optional (M=O): 127.0.0.1 is the jail's address, too, and there is no IPv6.
+"""
+
+
 @operation()
 def readdressed(file: str, old: str, new: str) -> Commands:
     """Change the addresses at which a jail's sendmail listens, and from which it sends, from `old`
-    to `new`. Undone with its tree.
+    and the host's others to `new`. A second socket there, and IPv6, are left out. Undone with its
+    tree.
     """
-    dotted = old.replace(".", "[.]")
+    has = host.get_fact(OwnAddresses, wan=old) or ()
+    own = " ".join(dict.fromkeys([old, *(str(each.ip) for each in has)]))
+    at, made = quote(file), quote(staged(file))
     yield Reversible(
-        "sed -E -i '' -e '/^O (Daemon|Client)PortOptions=/"
-        f"s/(Addr(ess)?=){dotted}([^0-9]|$)/\\1{new}\\3/' "
-        f"{quote(file)}",
+        f"awk -v own={quote(f' {own} ')} -v new={quote(new)} {one_line(_SOCKETS)} {at} > {made} && "
+        f"cat {made} > {at} && rm {made}",
         undo=":",
-        says=f"in {file}, change the address of its sockets from {old} to {new}",
+        says=f"in {file}, change the address of its sockets to {new}",
     )
 
 
@@ -235,16 +255,27 @@ def postfix_fitted(etc: str, public: str, relays: Sequence[str]) -> Commands:
 
 
 @operation()
-def dovecot_fitted(file: str) -> Commands:
+def dovecot_fitted(file: str, lan: str) -> Commands:
     """Let a Dovecot, copied into a jail that has never run, listen on the jail's addresses.
 
-    Its hostname (for greetings of LMTP and POP3's APOP, and Message-Ids) stays the host's.
+    Its hostname (for greetings of LMTP and POP3's APOP, and Message-Ids) stays the host's. Clients
+    in `lan`, the jails' network, may log in without TLS, as programs of the host could at any of
+    its addresses: Dovecot takes a client for local whose address is the one that it asks
+    (disable_plaintext_auth, ssl = required), and no program of a jail has the public one. The names
+    in Dovecot 2.4 are others; such a block was asked of doveconf 2.3.
     """
     name = 'name=$(doveconf -h hostname); [ -n "$name" ] || name=$(hostname)'
+    plain = (
+        'if [ -n "$(doveconf -h auth_allow_cleartext 2>/dev/null)" ]; '
+        "then plain='auth_allow_cleartext = yes'; else plain='disable_plaintext_auth = no'; fi; "
+        'case $(doveconf -h ssl) in (required) plain="$plain\n  ssl = yes";; esac'
+    )
     yield Reversible(
-        f"{name}; printf 'listen = *\\nhostname = %s\\n' \"$name\" >> {quote(file)}",
+        f"{name}; {plain}; printf 'listen = *\nhostname = %s\nremote %s {{\n  %b\n}}\n' "
+        f'"$name" {quote(lan)} "$plain" >> {quote(file)}',
         undo=":",
-        says=f"in {file}, listen on the jail's address, and keep the host's name",
+        says=f"in {file}, listen on the jail's address, keep the host's name, and take clients in "
+        f"{lan} for local ones",
     )
 
 

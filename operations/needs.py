@@ -16,8 +16,9 @@ from operations.command import one_line
 
 
 class Need(NamedTuple):
-    """`kind` is path, log (a file that the daemon's user writes in /var/log itself), working
-    directory, variable, socket, port, served port or connection (to another host); `what` its name.
+    """`kind` is path, folder (a directory that has to be there before), log (a file that the
+    daemon's user writes in /var/log itself), working directory, variable, socket, port, served port
+    or connection (to another host); `what` its name.
 
     A port's is PROTO ADDRESS:PORT. `said` is where it is said: a line of a file, or the command
     that shows it. `written` is a path that is open for writing.

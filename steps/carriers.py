@@ -109,6 +109,7 @@ class Carriers(NamedTuple):
         name, path = self.site.jail_of(service), need.what
         mails = mailers.are_known(self.site.services[service].rc)
         own = is_in(path, (*FRESH, *_MADE, *(mailers.OWN if mails else ()))) and not _is_deep(path)
+        own = own and need.kind != "folder"
         at = self._place(name, path)
         if at and (at.keeps or not need.written):
             return Answer("carried", f"{at.kind} of {at.what} in {at.step}")

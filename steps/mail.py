@@ -166,7 +166,8 @@ def _fitted(site: Site, root: str) -> list[Use]:
         ),
     ]
     if any(site.services[name].rc == "dovecot" for name in moved(site)):
-        fitted.append(use(mail.dovecot_fitted, file=f"{private}/dovecot/dovecot.conf"))
+        file = f"{private}/dovecot/dovecot.conf"
+        fitted.append(use(mail.dovecot_fitted, file=file, lan=str(site.lan.network)))
     return fitted
 
 

@@ -96,6 +96,7 @@ def preflight(site: Site) -> tuple[Check, ...]:
         check("mail::programs_hand_their_mail_to_this_host"),
         check("mail::php_sends_by_sendmail", until="web.cutover"),
         check("mail::access_map_is_up_to_date", until=_BEFORE),
+        check("mail::takes_mail_from_jails_as_from_this_host", until=_BEFORE),
     )
 
 

@@ -83,7 +83,7 @@ def _jail_step(
             check("jail::has_what_is_mounted_below", jail=name),
             *(
                 [check("jail::has_what_all_may_read", until=f"{service}.standby", jail=name)]
-                if sends_pages(site, name)
+                if _runs_programs(site, name)
                 else []
             ),
             *([check("jail::gives_no_rights_by_programs", jail=name)] if site.nosuid(name) else []),
@@ -177,7 +177,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
         for each in companions
     ]
     uses += [*submission.fitted(site, name), *fitted]
-    if sends_pages(site, name):
+    if _runs_programs(site, name):
         uses.append(use(local_settings.readable, into=private, without=_data_in_etc(site)))
     uses += submission.wrapped(site, name, private)
     rcvars = [*(each.rcvar for each in services), *(each.rcvar for each in companions)]
@@ -239,6 +239,13 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
 def sends_pages(site: Site, name: str) -> bool:
     """Whether programs of all kinds run in a jail, since pages do."""
     return any(site.services[each].pages for each in site.jails[name].services)
+
+
+def _runs_programs(site: Site, name: str) -> bool:
+    """Whether programs of all kinds run in a jail: pages run them, and so do aliases, .forward and
+    .procmailrc (php, spamassassin).
+    """
+    return sends_pages(site, name) or submission.is_mails(site, name)
 
 
 def _data_in_etc(site: Site) -> list[str]:

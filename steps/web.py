@@ -23,7 +23,9 @@ def preflight(site: Site) -> tuple[Check, ...]:
         check("web::no_page_asks_the_system_for_passwords", until="web.cutover", service=_NAME),
         check("web::files_beside_pages_name_what_the_jail_has", until="web.cutover", service=_NAME),
         check("web::links_to_pages_lead_into_the_jail", until="web.cutover", service=_NAME),
+        check("web::scripts_find_what_is_beside_them", until="web.cutover", service=_NAME),
         check("staying::daemons_are_found_from_the_jail", until="web.cutover", service=_NAME),
+        check("staying::daemons_let_in_the_jail", until="web.cutover", service=_NAME),
         *_clients(site),
     )
 
@@ -83,11 +85,8 @@ def _twins(site: Site) -> tuple[Check, ...]:
 
 
 def _asks_mysql(site: Site) -> bool:
-    """Whether accounts in the jail may have programs that ask a MySQL outside of it."""
-    jail = site.jail_of(_NAME)
-    return "mysql" in site.services and bool(
-        site.jails[jail].uids and jail != site.jail_of("mysql")
-    )
+    """Whether pages in the jail may ask a MySQL outside of it."""
+    return "mysql" in site.services and site.jail_of(_NAME) != site.jail_of("mysql")
 
 
 def _clients(site: Site) -> tuple[Check, ...]:
@@ -96,5 +95,5 @@ def _clients(site: Site) -> tuple[Check, ...]:
         return ()
     names = [name for name in site.order if name in ("mysql", _NAME)]
     until = "mysql.cutover" if names[0] == "mysql" else "web.standby"
-    test = "mysql::programs_may_come_from_the_jail"
-    return (check(test, until=until, jail=site.jail_of(_NAME)),)
+    tests = ("mysql::programs_may_come_from_the_jail", "mysql::people_may_log_in_from_the_jail")
+    return tuple(check(test, until=until, jail=site.jail_of(_NAME)) for test in tests)

@@ -37,14 +37,26 @@ def sockets(host: Host, rootdir: RootDir, kind: Kind) -> list[Socket]:
         for each in kind.unix(rootdir):
             if not rootdir.path(each.path).parent.is_dir():
                 raise CannotStart(f"net_listen_unix({each.path}) failed: No such file or directory")
+    return _bound(host, rootdir, kind)
+
+
+def _bound(host: Host, rootdir: RootDir, kind: Kind) -> list[Socket]:
     found: list[Socket] = []
     for listen in kind.listens(rootdir):
         for socket in _bind(host, rootdir, kind, listen):
+            # sendmail tries for a while, and ends: "server SMTP socket wedged" (daemon.c).
+            if kind.rc == "sendmail" and any(_is_twice(socket, one) for one in found):
+                raise CannotStart(f"cannot bind {socket.address}:{socket.port}: in use")
             if all(
                 (socket.proto, socket.address, socket.port, socket.fd) != _key(s) for s in found
             ):
                 found.append(socket)
     return found
+
+
+def _is_twice(one: Socket, other: Socket) -> bool:
+    same = (one.proto, one.address, one.port) == (other.proto, other.address, other.port)
+    return same and one.fd != other.fd
 
 
 def _check_log(host: Host, rootdir: RootDir, kind: Kind, log: str) -> None:

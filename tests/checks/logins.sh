@@ -1,13 +1,15 @@
 #!/bin/sh
-# Run on the host, and the same in a jail: sh -s LOWEST HIGHEST MOST SOCKET
+# Run on the host, and the same in a jail: sh -s LOWEST HIGHEST MOST SOCKET [USER DIRECTORY...]
 # Logs in to MySQL as programs of the accounts do, with what their configuration files say, for at
-# most MOST accounts, spread over all of them. Prints a line for each file: FILE, user, host, and "ok"
-# with the account of MySQL's that fits (CURRENT_USER), or the number of its error; separated by tabs.
+# most MOST accounts, spread over all of them; and as pages in each DIRECTORY do, which run as USER.
+# Prints a line for each file: FILE, user, host, and "ok" with the account of MySQL's that fits
+# (CURRENT_USER), or the number of its error; separated by tabs.
 # Each account reads its own files, and the password gets from there into an option file that only
 # this account can read, and nowhere else.
 set -eu
 umask 022
-lowest=$1 highest=$2 most=$3 socket=$4
+lowest=$1 highest=$2 most=$3 socket=$4 user=${5:-}
+shift $(($# > 4 ? 5 : 4))
 PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin
 export PATH
 command -v mysql >/dev/null || exit 0
@@ -41,6 +43,18 @@ read_them='
     }
     BEGIN { quote = sprintf("%c", 39); word = "[\"" quote "]?[A-Za-z_]+[\"" quote "]?[ \t]*(=>|=|,|:)" }
     /^[ \t]*(#|;|\/\/|\*|\/\*)/ { next }
+    # mysql://USER:PASSWORD@HOST[:PORT]/..., as Roundcube and Symfony write it; none with %40 and the like.
+    match($0, /mysqli?:\/\/[^:\/@ ]+:[^@\/ ]*@([A-Za-z0-9._-]+(:[0-9]+)?|unix\([^)]*\))/) {
+        rest = substr($0, RSTART, RLENGTH)
+        sub(/^[a-z]+:\/\//, "", rest)
+        if (("user" in has) || index(rest, "%")) next
+        has["user"] = substr(rest, 1, index(rest, ":") - 1)
+        has["password"] = substr(rest, index(rest, ":") + 1, index(rest, "@") - index(rest, ":") - 1)
+        sub(/^[^@]*@/, "", rest)
+        if (sub(/^unix\(/, "", rest)) { sub(/\).*/, "", rest); has["socket"] = rest; rest = "localhost" }
+        has["host"] = rest
+        next
+    }
     {
         rest = $0
         while (match(rest, word)) {
@@ -77,7 +91,7 @@ log_in='
     cd "$1" 2>/dev/null || exit 0
     work=$(mktemp -d /tmp/cellblock.XXXXXX) || exit 0
     trap "rm -rf $work" EXIT
-    find -x . $4 2>/dev/null | sort | head -n 3 | while read -r file; do
+    find -x . $4 2>/dev/null | sort | head -n "$5" | while read -r file; do
         awk -v socket="$2" "$3" "$file" >"$work/cnf" 2>/dev/null || continue
         [ -s "$work/cnf" ] || continue
         said=$(mysql --defaults-file="$work/cnf" -N -B -e "SELECT CURRENT_USER()" 2>"$work/error" </dev/null) &&
@@ -86,6 +100,10 @@ log_in='
             awk -v file="$1/${file#./}" -v said="${said:-unknown}" "{print file \"\t\" \$0 said}"
     done'
 
+for each; do
+    gid=$(id -g "$user") || break
+    chroot -u "$user" -g "$gid" -G "$gid" / sh -c "$log_in" sh "$each" "$socket" "$read_them" "$files" 20 </dev/null || :
+done
 accounts=$(awk -F: -v lowest="$lowest" -v highest="$highest" -v most="$most" '
     $3 >= lowest && $3 <= highest { account[n++] = $1 " " $4 " " $6 }
     END {
@@ -100,5 +118,5 @@ END
 has=$(find -x "$@" $files -print 2>/dev/null || :)
 echo "$accounts" | while read -r name gid home; do
     case $has in *"$home/"*) ;; *) continue ;; esac
-    chroot -u "$name" -g "$gid" -G "$gid" / sh -c "$log_in" sh "$home" "$socket" "$read_them" "$files" </dev/null || :
+    chroot -u "$name" -g "$gid" -G "$gid" / sh -c "$log_in" sh "$home" "$socket" "$read_them" "$files" 3 </dev/null || :
 done

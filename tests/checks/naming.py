@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from shlex import quote
 from typing import Any
 
 from operations.rc import HOSTS_OWN
@@ -56,7 +57,7 @@ def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
     places = (
         *(_named, _rotated_otherwise, _beside, _certificates, _renewed_by),
-        *(_starting, _reading, _becoming_others),
+        *(_starting, _reading, _becoming_others, _letting_in, _logging_in_plainly),
     )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
@@ -238,18 +239,28 @@ def _mounted(site: Site, jail: str, path: str) -> bool:
 _RENEWALS = "/usr/local/etc/letsencrypt/renewal"
 
 
+_ACME = "/root/.acme.sh /var/db/acme"
+
+
 def _renewed_by(host: Any, site: Site, name: str) -> Iterator[Found]:
-    """certbot --apache writes into the host's httpd.conf, and lets its Apache read it."""
-    asked = f"grep -D skip -rnIsE '^(authenticator|installer) *= *apache' {_RENEWALS}"
+    """certbot --apache writes into the host's httpd.conf, and lets its Apache read it. One that
+    listens itself (standalone) finds port 80 free on the host, and no question arrives there.
+    """
+    asked = (
+        f"grep -D skip -rnIsE '^(authenticator|installer) *= *(apache|standalone)' {_RENEWALS}; "
+        f"grep -D skip -rnIsE \"^Le_Webroot='?(no|apache)'?$\" {_ACME}"
+    )
     if site.services[name].rc != "apache24":
         return
     for path, number, text in map(_parted, _lines(host, asked)):
-        yield Found(
-            f"{path}:{number}",
-            text,
-            "gate: certbot changes the host's httpd.conf, which no Apache reads by then: let it "
-            "renew by --webroot",
+        said = (
+            "certbot changes the host's httpd.conf, which no Apache reads by then: let it renew by "
+            "--webroot"
+            if "apache" in text
+            else f"it listens at port 80 of the host itself, which leads to jail "
+            f"{site.jail_of(name)} by then, so renewals fail: let it renew by --webroot"
         )
+        yield Found(f"{path}:{number}", text, f"gate: {said}")
 
 
 def _beside(host: Any, site: Site, name: str) -> Iterator[Found]:
@@ -358,3 +369,112 @@ def _becoming_others(host: Any, site: Site, name: str) -> Iterator[Found]:
             user,
             f"gate: programs in jail {site.jail_of(name)} cannot become another user by this line",
         )
+
+
+_OF_THIS_HOST = r"127[.\\]|localhost"
+"""Of a pattern, too, in which dots are behind backslashes."""
+_JUDGING = (
+    "RewriteCond[[:space:]].*REMOTE_(ADDR|HOST)|SetEnvIf(NoCase)?[[:space:]]+.?Remote_(Addr|Host)|"
+    "<(If|ElseIf)[[:space:]].*(REMOTE_ADDR|REMOTE_HOST|-R )|Require[[:space:]]+expr[[:space:]]|"
+    "DOSWhitelist[[:space:]]|SecRule[[:space:]]+.?REMOTE_(ADDR|HOST)"
+)
+"""What judges clients by their address, and is not adapted in the jail's copy."""
+_LISTS = "(Require|Allow|Deny)[[:space:]]+(not[[:space:]]+)?(ip|host|from)[[:space:]]"
+_MOST = 20
+
+
+def _letting_in(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """What lets in clients of this host: programs in jails come from other addresses by then.
+
+    In .htaccess files, which are read as Apache's own account, and, of Apache's configuration, what
+    no step adapts (operations/listens.awk).
+    """
+    daemon = site.services[name]
+    if daemon.rc != "apache24":
+        return
+    public = str(site.host.wan_address).replace(".", r"[.\\]+")
+    here = f"({_OF_THIS_HOST}|{public})"
+    begins = "^[[:space:]]*"
+    conf = f"{begins}({_JUDGING}|<VirtualHost[[:space:]]).*{here}"
+    beside = f"{begins}(({_JUDGING}|{_LISTS}).*{here}|Require[[:space:]]+(not[[:space:]]+)?local)"
+    homes = _public_directories(site, name)
+    find = (
+        f'find -H "$@" -maxdepth 4 -name .htaccess -type f -exec grep -nHsiE {quote(beside)} {{}} +'
+    )
+    data = " ".join(map(quote, daemon.data))
+    asked = f"set -- {data} $({homes}); {find}"
+    rows = _lines(host, f"grep -D skip -rnIsiE {quote(conf)} {' '.join(daemon.configuration)}")
+    rows += _lines(host, _as_apache(daemon, asked))
+    told = [each for each in map(_parted, rows) if not _knows_jails(site, each[2])]
+    told = [each for each in told if not _is_adapted(daemon, each[2])]
+    told = [each for each in told if not re.search(r"\blog|dontlog", each[2], re.IGNORECASE)]
+    jail, lan = site.jail_of(name), site.lan.network
+    for path, number, text in told[:_MOST]:
+        yield Found(
+            f"{path}:{number}",
+            text.split()[0].lstrip("<"),
+            f"gate: programs of jail {jail} that ask Apache at 127.0.0.1 or the public address "
+            f"come from {site.jails[jail].address} then; if one of these is to be let in, name "
+            f"{lan} there, too",
+        )
+    if len(told) > _MOST:
+        yield Found(f"{len(told) - _MOST} further lines", "127.0.0.1", "gate: the same")
+
+
+def _as_apache(daemon: Service, asked: str) -> str:
+    """sh that runs this as Apache's own account, which may follow no link that others may not."""
+    user = quote(daemon.user)
+    return (
+        f'group=$(id -gn {user}) && chroot -u {user} -g "$group" -G "$group" / '
+        f"sh -c {quote(asked)} </dev/null"
+    )
+
+
+def _logging_in_plainly(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """A webmail (Roundcube) that asks Dovecot at the public address without TLS. Only a client with
+    that address may, and no program of a jail has it; once mail has moved, jails may, too.
+    """
+    daemon, order = site.services[name], site.order
+    has_dovecot = any(each.rc == "dovecot" for each in site.services.values())
+    first = "mail" in order and name in order and order.index("mail") < order.index(name)
+    if daemon.rc != "apache24" or not has_dovecot or first:
+        return
+    find = f"find -H {' '.join(map(quote, daemon.data))} -maxdepth 4 -name config.inc.php -type f "
+    asked = f"{find} -exec grep -nHsE '(default|imap)_host' {{}} +"
+    for path, number, text in map(_parted, _lines(host, _as_apache(daemon, asked))):
+        said = re.search(r"^[^#/]*(default_host|imap_host)\W+([\w.-]+)(:143)?['\"]", text)
+        wan = str(site.host.wan_address)
+        found = said and _lines(host, f"getent hosts {quote(said[2])}")[:1]
+        if said and (said[2] == wan or (found and found[0].split()[:1] == [wan])):
+            yield Found(
+                f"{path}:{number}",
+                f"{said[1]} {said[2]}",
+                f"gate: without TLS the host's Dovecot lets in clients at {wan} alone, and "
+                f"programs of jail {site.jail_of(name)} come from another address: write "
+                "localhost, or tls://",
+            )
+
+
+def _is_adapted(daemon: Service, text: str) -> bool:
+    """A virtual host, but for one at 127.0.0.1 beside others at its port: who asks that in the jail
+    gets one of these.
+    """
+    public = [each.port for each in daemon.ports if each.public]
+    is_one = re.match(r"\s*<VirtualHost\s", text, re.IGNORECASE) is not None
+    return is_one and not any(re.search(rf"127[\d.]+:{port}\b", text) for port in public)
+
+
+def _public_directories(site: Site, name: str) -> str:
+    """sh that prints what Apache serves of each account."""
+    lowest, highest = site.jails[site.jail_of(name)].uids or (1, 0)
+    return (
+        f"awk -F: -v name={quote(site.accounts.public)} '$3 >= {lowest} && $3 <= {highest} "
+        '{print $6 "/" name}\' /etc/passwd'
+    )
+
+
+def _knows_jails(site: Site, text: str) -> bool:
+    """Whether a line has the jails' network, an address in it, or a beginning of them."""
+    plain = text.replace("\\", "")
+    prefix = str(site.lan.network.network_address).rpartition(".")[0]
+    return re.search(rf"(?<![\d.]){re.escape(prefix)}(?!\d)", plain) is not None

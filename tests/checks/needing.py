@@ -136,8 +136,15 @@ def _options(ask: Ask, site: Site, service: str) -> list[Need]:
     return needs + [Need("path", path, f"{file}: a table", written=True) for file, path in tables]
 
 
+_TEMPORARY = ("/tmp", "/var/tmp")  # names, for a comparison
+
+
 def _kind(option: mysql.Option) -> str:
-    """mysqld_safe makes the error log, as root."""
+    """mysqld_safe makes the error log, as root. Nobody makes directories in /tmp anew."""
+    above = option.path.rpartition("/")[0]
+    temporary = is_in(above, _TEMPORARY) and option.option.replace("_", "-") != "socket"
+    if temporary and (above not in _TEMPORARY or option.option.lower().endswith("dir")):
+        return "folder"
     is_log = option.path.rpartition("/")[0] == "/var/log" and not option.option.startswith("log")
     return "log" if is_log else "path"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address, ip_network
 from shlex import quote
 from typing import Any
 
@@ -12,7 +13,7 @@ from operations.jail import PROGRAMS
 from operations.needs import Listener
 from operations.queues import POSTFIX, SENDMAIL, Queue
 from rollout.site import Site
-from tests.checks import arrived, outsiders, smtp
+from tests.checks import arrived, outsiders, smtp, trusting
 from tests.checks.granted import ASKED, LOCAL, Client, Grants
 
 _NAMES = "echo '$=w' | /usr/sbin/sendmail -bt | sed -e 's/^> //'"
@@ -179,6 +180,12 @@ def test_local_helpers_are_reached(
         f"jail {jail} would not reach these: {'; '.join(lost)}: describe the daemon that listens "
         "there as [services.NAME], with that port and public = false, and leave NAME out of `order`"
     )
+    named = [int(port) for port, _ in _settings(ask, site, jail).ports]
+    closed = trusting.refusing(host, site, jail, named)
+    assert not closed, (
+        f"the mail server asks these daemons, which would turn away jail {jail}, "
+        f" whose address is {site.jails[jail].address}: {'; '.join(closed)}"
+    )
     strangers = _unknown_to_mysql(host, site, jail)
     assert not strangers, (
         f"MySQL would not let these in from jail {jail}, whose address is "
@@ -236,6 +243,9 @@ def _scripts(site: Site, jail: str) -> tuple[str, ...]:
     return tuple(site.services[name].rc for name in site.jails[jail].services)
 
 
+INSTANCES = "postconf -nx | sed -n 's/^multi_instance_directories = //p'"
+
+
 def test_queue_can_be_moved(host: Any, site: Site) -> None:
     """What waits in the host's queue is delivered by the jail after the move."""
     queue = queue_of(site)
@@ -249,6 +259,12 @@ def test_queue_can_be_moved(host: Any, site: Site) -> None:
     assert configured == queue.directory, (
         f"the mail queue is in {configured or 'an unknown directory'}; expected {queue.directory}, "
         "without queue groups"
+    )
+    more = "" if _is_sendmail(site) else host.run(INSTANCES).stdout.strip()
+    assert not more, (
+        f"main.cf: multi_instance_directories = {more}: Cellblock moves one Postfix with its "
+        "queue, and mail in that of another would be left behind: take mail out of `order`, or end "
+        "those instances (postmulti(1))"
     )
     assert host.run(f"[ -d {at} ] && [ ! -L {at} ]").rc == 0, (
         f"{at}: expected a directory, and no link"
@@ -346,6 +362,55 @@ def test_access_map_is_up_to_date(host: Any, site: Site) -> None:
         f"{at} was changed after {at}.db was made: run makemap hash {at} < {at}, or take the "
         "change back"
     )
+
+
+def test_takes_mail_from_jails_as_from_this_host(host: Any, site: Site) -> None:
+    """What says who may send, and is left as it is: hosts.allow of sendmail, and the configuration
+    of a server that is neither sendmail nor Postfix.
+    """
+    if _is_sendmail(site):
+        _must_be_let_in(host, site)
+    elif site.services["mail"].rc not in mailers.ALIASES:
+        _must_relay(host, site)
+
+
+def _must_relay(host: Any, site: Site) -> None:
+    """Exim's relay_from_hosts and the like know programs of this host as 127.0.0.1."""
+    table = site.services["mail"]
+    senders = [name for name in site.built if "mail" not in site.jails[name].services]
+    jails = {name: str(site.jails[name].address) for name in senders}
+    places = " ".join(map(quote, table.configuration))
+    rows = host.run(f"grep -D skip -rhIsE '^[^#]*[0-9]+[.][0-9]+[.]' {places}").stdout
+    words = re.findall(r"[0-9]+(?:[.][0-9]+)+(?:/[0-9]+)?", rows)
+    lost = [name for name, at in jails.items() if not any(_has(word, at) for word in words)]
+    assert not lost, (
+        f"services.mail: Cellblock cannot tell {table.rc} for whom to relay: programs in "
+        f"{', '.join(f'jail {each}' for each in lost)} send their mail to 127.0.0.1 as now, and it "
+        f"sees them come from {', '.join(jails[each] for each in lost)}: let it relay for "
+        f"{site.lan.network}, as it does for 127.0.0.1 (Exim: relay_from_hosts), in a file of "
+        "services.mail.configuration"
+    )
+
+
+def _must_be_let_in(host: Any, site: Site) -> None:
+    """By hosts.allow, which sendmail asks for each client: each jail as 127.0.0.1 is now."""
+    rows = host.run(trusting.ALLOWING).stdout.splitlines()
+    now, _ = trusting.decides(rows, "sendmail", "127.0.0.1", "localhost")
+    senders = [each for each in site.built if "mail" not in site.jails[each].services]
+    for jail in (site.jails[each] for each in senders if now):
+        lets, number = trusting.decides(rows, "sendmail", str(jail.address), jail.hostname)
+        assert lets, (
+            f"/etc/hosts.allow:{number} keeps {jail.address} from sendmail, and lets in 127.0.0.1, "
+            "from which programs of jails send mail now: put a line before it: "
+            f"sendmail : {site.lan.network} : allow"
+        )
+
+
+def _has(word: str, address: str) -> bool:
+    try:
+        return ip_address(address) in ip_network(word, strict=False)
+    except ValueError:
+        return False
 
 
 def test_queue_runner_runs_in_jail(host: Any, jail: str) -> None:

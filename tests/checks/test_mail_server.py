@@ -87,7 +87,10 @@ _SAYS = {
     # What names mynetworks has the jails in the jail's copy.
     "postfix": f"{mailers.SETTINGS['postfix']}; "
     "postconf -n | grep '[$][{(]*mynetworks' | sed -e 's/^/main.cf::/'",
-    "dovecot": mailers.SETTINGS["dovecot"],
+    # Of files of passwords the addresses alone are read.
+    "dovecot": f"{mailers.SETTINGS['dovecot']}; "
+    "grep -noHsE 'allow_nets=[0-9a-fA-F.:/,]*' /dev/null "
+    "$(doveconf -n | sed -nE 's/^ *args = (.* )?(\\/[^ ]+)$/\\2/p')",
 }
 _FILES = {"sendmail": "sendmail.cf", "postfix": "postconf", "dovecot": "doveconf"}
 JUDGING = (
@@ -224,6 +227,8 @@ def _lists(lines: Iterable[Line], more: Sequence[Line]) -> Iterator[_List]:
         elif line.file == "postconf":
             for file in _maps(line):
                 yield from _of_file(file, more)
+        elif found := re.search(r"\ballow_nets ?= ?(\S+)", line.text):  # of a password in Dovecot
+            yield line.place, "allow_nets", found[1].split(",")
         elif line.file.endswith("/greylist.conf") and "127." in line.text:
             every = " ".join(each.text for each in lines if each.file == line.file)
             yield line.place, "127.0.0.1", re.findall(r"[0-9./]+", every)

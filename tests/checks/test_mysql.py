@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any
 
+from operations import apache
 from operations.carried import Ask, is_in
 from operations.facts import FoundNames
 from operations.mysql import Settings
@@ -215,14 +216,14 @@ _SAMPLE = 20  # accounts
 
 
 def test_programs_may_come_from_the_jail(
-    host: Any, interfaces: dict[str, str], site: Site, jail: str
+    host: Any, ask: Ask, interfaces: dict[str, str], site: Site, jail: str
 ) -> None:
     """Asked on the host, before anything is touched: the logins by logins.sh beside this file, and
     MySQL's grants. Programs of the jail come from its address, unless they use the socket.
     """
     mysql, address = site.services["mysql"], site.jails[jail].address
     asked = f"{mysql.client} -N -B -e {quote(ASKED)}" if mysql.client else ":"
-    said = host.run(f"{_typed(site, jail)}\necho ==\n{asked}")
+    said = host.run(f"{_typed(ask, site, jail)}\necho ==\n{asked}")
     here, _, grants = said.stdout.partition("==\n")
     could = [(login, account) for login, result, account in _logins(here) if result == "ok"]
     assert said.rc == 0 or not could, _cannot_read(mysql, said.stderr)
@@ -238,6 +239,7 @@ def test_programs_may_come_from_the_jail(
             client = Client(str(address), _names(site, jail, grants))
             why = _refused(user, account, client, Grants.read(grants) if mysql.client else None)
             lost += [f"{file}: {user} at {where}: {why}"] if why else []
+    lost += _of_apache(ask, site, jail, Grants.read(grants) if mysql.client else None)
     more = f"; and {len(lost) - 10} more" * (len(lost) > 10)
     assert not lost, (
         f"these programs log in to MySQL on the host, and would be refused in jail {jail}, whose "
@@ -245,14 +247,97 @@ def test_programs_may_come_from_the_jail(
     )
 
 
+def _of_apache(ask: Ask, site: Site, jail: str, grants: Grants | None) -> list[str]:
+    """Users of Apache's own (DBDParams of mod_authn_dbd), whose password no check types."""
+    client, here = Client(str(site.jails[jail].address)), Client(*LOCAL[:1], LOCAL[1:])
+    told = []
+    for each in _web_servers(site, jail):
+        lines = ask(apache.Directives, places=each.configuration).lines
+        for user, place in apache.database_users(lines):
+            if grants is None or grants.let_in(user, here):
+                why = _denied(site, jail) or _refused(user, f"{user}@localhost", client, grants)
+                told += [f"{place}: {user}: {why}"] if why else []
+    return told
+
+
+_ADMINS = r"cfg\[.Servers.\]"
+_MOST = 5  # accounts that a message names
+
+
+def test_people_may_log_in_from_the_jail(host: Any, ask: Ask, site: Site, jail: str) -> None:
+    """By phpMyAdmin, to which they type names and passwords: no file has these, to try them. It
+    uses the socket, unless its configuration names another host than localhost.
+    """
+    mysql, address = site.services["mysql"], str(site.jails[jail].address)
+    lost: list[str] = []
+    for file, where in _admins(host, ask, site, jail):
+        if where in ("", _BY_SOCKET):
+            if mysql.socket and not is_in(mysql.socket, site.paths(jail)):
+                lost.append(f"{file} uses the socket {mysql.socket}, {_no_socket(jail)}")
+        elif where in (*LOCAL, str(site.host.wan_address)):
+            why = _denied(site, jail) or _for_localhost_alone(host, mysql, address)
+            lost += [f"{file}: host {where}: {why}"] if why else []
+    assert not lost, (
+        f"services.mysql: people who log in by phpMyAdmin would be refused in jail {jail}, whose "
+        f"address is {address}: {'; '.join(lost)}"
+    )
+
+
+def _admins(host: Any, ask: Ask, site: Site, jail: str) -> list[tuple[str, str]]:
+    """Each configuration of phpMyAdmin, and the host that it names, read as Apache's account."""
+    found: list[tuple[str, str]] = []
+    for each in _web_servers(site, jail):
+        lines = ask(apache.Directives, places=each.configuration).lines
+        user, group = map(quote, apache.runs_as(lines))
+        at = dict.fromkeys([*each.data, *(path for path, _ in apache.pages(lines))])
+        asked = (
+            'find -H "$@" -maxdepth 3 -type f -name config.inc.php '
+            f'-exec grep -HsE "{_ADMINS}" {{}} +'
+        )
+        words = f"sh -c {quote(asked)} sh {' '.join(map(quote, at))}"
+        said = host.run(f"chroot -u {user} -g {group} -G {group} / {words} </dev/null").stdout
+        hosts = {row.partition(":")[0]: "" for row in said.splitlines() if row.startswith("/")}
+        for file, name in re.findall(r"(?m)^(/[^:]+):[^#/\n]*\['host'\]\s*=\s*'([^']*)'", said):
+            hosts[file] = name
+        found += hosts.items()
+    return found
+
+
+def _for_localhost_alone(host: Any, mysql: Service, address: str) -> str:
+    if not mysql.client:
+        return (
+            "without services.mysql.client Cellblock cannot know whom MySQL lets in from there: "
+            "set it, or let phpMyAdmin use the socket (its host localhost)"
+        )
+    grants, here = _grants(host, mysql), Client(*LOCAL[:1], LOCAL[1:])
+    users = dict.fromkeys(user for user, _, _ in grants.users if grants.let_in(user, here))
+    lost = [each for each in users if each and not grants.let_in(each, Client(address))]
+    lost = [each for each in lost if not re.match(r"(mysql|mariadb)[.]", each)]
+    some = f"{', '.join(lost[:_MOST])}{f' and {len(lost) - _MOST} more' * (len(lost) > _MOST)}"
+    if not lost:
+        return ""
+    return (
+        f"no account of {some} fits {address}: let phpMyAdmin use the socket (its host localhost)"
+    )
+
+
+def _web_servers(site: Site, jail: str) -> list[Service]:
+    there = (site.services[name] for name in site.jails[jail].services)
+    return [each for each in there if each.rc == "apache24"]
+
+
 _BY_SOCKET = "localhost"  # mysql(1) and PHP take the socket for this name
 
 
-def _typed(site: Site, jail: str, inside: str = "") -> str:
+def _typed(ask: Ask, site: Site, jail: str, inside: str = "") -> str:
     """logins.sh, as it is run on the host, or `inside` the jail."""
     script, socket = _LOGINS.read_text(encoding="utf-8"), site.services["mysql"].socket
     lowest, highest = site.jails[jail].uids or (1, 0)
     words = f"sh -s {lowest} {highest} {_SAMPLE} {quote(socket or '-')}"
+    for each in _web_servers(site, jail)[:1]:  # sites of its own account
+        lines = ask(apache.Directives, places=each.configuration).lines
+        served = [path for path, _ in apache.pages(lines) if not is_in(path, each.data)]
+        words += f" {' '.join(map(quote, (each.user, *each.data, *served)))}"
     return f"{inside}{words} <<'END-OF-LOGINS'\n{script}END-OF-LOGINS"
 
 
@@ -313,12 +398,12 @@ def _no_socket(jail: str) -> str:
     return f"whose directory jails.{jail}.mounts must have"
 
 
-def test_programs_log_in(host: Any, site: Site, jail: str) -> None:
+def test_programs_log_in(host: Any, ask: Ask, site: Site, jail: str) -> None:
     """With what the accounts' files say, by logins.sh beside this file: on the host, and in the
     jail, from whose address their programs come.
     """
-    inside = _typed(site, jail, f"jexec {jail} ")
-    said = host.run(f"{_typed(site, jail)}\necho ==\n{inside}")
+    inside = _typed(ask, site, jail, f"jexec {jail} ")
+    said = host.run(f"{_typed(ask, site, jail)}\necho ==\n{inside}")
     here, _, there = said.stdout.partition("==\n")
     assert said.rc == 0, f"the logins could not be tried: {said.stderr.strip()[-500:]}"
     could = [login for login, result, _ in _logins(here) if result == "ok"]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from operations.carried import is_in
 from operations.needs import Listener, Running
 from rollout.site import Site
+from tests.checks import trusting
 
 _SYSTEMS = ("/var/run/log", "/var/run/logpriv", "/var/run/rpcbind.sock", "/var/run/nscd")
 """Sockets of the system's own daemons: programs in a jail have their own, or do without."""
@@ -49,6 +50,17 @@ def test_daemons_are_found_from_the_jail(
         "[services.NAME] with that port, in a jail of its own, and leave NAME out of `order`; "
         f"mount the directory of a socket by jails.{jail}.mounts; or, where no program of a site "
         f"asks, say so: jails.{jail}.unreached = [{say}]"
+    )
+
+
+def test_daemons_let_in_the_jail(host: Any, site: Site, service: str) -> None:
+    """A cache or database may know programs of this host as 127.0.0.1 alone, also in their jail."""
+    jail = site.jail_of(service)
+    strangers = trusting.refusing(host, site, jail)
+    assert not strangers, (
+        f"services.{service}: programs in jail {jail} come from {site.jails[jail].address}, and "
+        f"these daemons would turn them away: {'; '.join(strangers)}; or, "
+        f"where no program of a site asks, name the port in jails.{jail}.unreached"
     )
 
 

@@ -154,10 +154,12 @@ def test_no_page_asks_the_system_for_passwords(ask: Ask, site: Site, service: st
 
 _SYSV = (
     (r"(balancermember|scoreboardfile|ldapsharedcachefile)\b", "sysvshm"),
+    (r"loadmodule fcgid_module\b", "sysvshm"),
     (r"mutex sysvsem\b", "sysvsem"),
 )
 """What of Apache asks the kernel for System V IPC: shared memory with a name, as that of a
-balancer's members, is shmget(2) on FreeBSD (mod_slotmem_shm; shmem/unix/shm.c of APR).
+balancer's members, is shmget(2) on FreeBSD (mod_slotmem_shm; shmem/unix/shm.c of APR). mod_fcgid
+has its table of processes there, and ends Apache without it (fcgid_proctbl_unix.c).
 """
 OF_PHP = (
     "grep -D skip -rnsE '^[^;]*extension *= *[^;]*sysv(shm|sem|msg)' /usr/local/etc/php.ini "
@@ -301,6 +303,56 @@ def test_links_to_pages_lead_into_the_jail(host: Any, ask: Ask, site: Site, serv
         f"({leading.told(lost)}): add the directories to jails.{jail}.mounts, or put the files in "
         "the place of the links"
     )
+
+
+_SCRIPTS = ("php", "cgi", "fcgi", "pl", "py", "rb", "sh")
+_APPLICATIONS = ("config.ru", "passenger_wsgi.py", "Gemfile", "artisan", "composer.json")
+"""Beside the directory that is served: where Rails, Laravel and others have all else."""
+
+
+def test_scripts_find_what_is_beside_them(host: Any, ask: Ask, site: Site, service: str) -> None:
+    """Applications have all but their pages beside the directory that is served: ../vendor."""
+    jail, table = site.jail_of(service), site.services[service]
+    lines = ask(apache.Directives, places=table.configuration).lines
+    further = _further(site, service)
+    brought = [each.path for each in (*further.copied(ask), *further.shown(ask))]
+    has = (*PROGRAMS, *FRESH, *site.paths(jail), *brought)
+    lost = _beside(host, lines, [path for path, _ in apache.pages(lines)], has)
+    assert not lost, (
+        f"services.{service}: scripts that Apache serves use what lies beside their directory, and "
+        f"jail {jail} will not have it: {leading.told(lost)}: add the directory of the whole "
+        f"application to jails.{jail}.mounts, or to services.{service}.data"
+    )
+
+
+def _beside(
+    host: Any, lines: Sequence[apache.Line], places: Sequence[str], has: Sequence[str]
+) -> list[str]:
+    """What the scripts in a directory name beside it: ../vendor, dirname(__DIR__), or by its path.
+
+    Each as "SCRIPT: PATH". Directories with the one above in the jail are left out.
+    """
+    alone = [each for each in dict.fromkeys(places) if not is_in(str(Path(each).parent), has)]
+    if not alone:
+        return []
+    user, group = map(quote, apache.runs_as(lines))
+    names = " -o ".join(f"-name '*.{each}'" for each in _SCRIPTS) + " -o -perm -0100"
+    asked = (
+        'for each; do cd -P -- "$each" 2>/dev/null || continue; above=${PWD%/*}; '
+        f"for one in {' '.join(_APPLICATIONS)}; do "
+        '[ ! -e "$above/$one" ] || echo "$above/$one"; done; '
+        f"find . -maxdepth 1 -type f -size -4096 \\( {names} \\) | while IFS= read -r file; do "
+        'grep -aoE "([.][.]|$above)/[A-Za-z0-9_.-]+|dirname[(] *(__DIR__|dirname|__FILE__, *2)" '
+        '"$file" | sort -u | while IFS= read -r said; do case $said in '
+        "(dirname*) at=$above;; (../*) at=$above/${said#../};; (*) at=$said;; esac; "
+        '[ ! -e "$at" ] || echo "$PWD/${file#./}: $at"; done; done; done; echo ='
+    )
+    words = " ".join(map(quote, alone))
+    typed = f"chroot -u {user} -g {group} -G {group} / sh -c {quote(asked)} sh {words}"
+    said = host.run(f"{typed} </dev/null")
+    assert said.stdout.endswith("=\n"), f"scripts could not be read: {said.stderr.strip()[-300:]}"
+    rows = dict.fromkeys(said.stdout.splitlines()[:-1])
+    return [row for row in rows if not is_in(row.rpartition(": ")[2], has)]
 
 
 def _served(site: Site, service: str, places: list[str], lines: Sequence[apache.Line]) -> str:

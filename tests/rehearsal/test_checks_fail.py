@@ -100,6 +100,21 @@ def _with(service: str, **more: Any) -> Any:
     return changed
 
 
+def _with_postgresql(site: Site) -> Site:
+    """One that stays on the host."""
+    ports = [{"port": 5432, "probe": "tcp", "public": False}]
+    table = {"rc": "postgresql", "rcvar": "postgresql_enable", "ports": ports}
+    sql = type(site.services["web"]).model_validate(table)
+    jail = {"address": "10.80.0.9", "hostname": "sql.example.org", "services": ["sql"]}
+    own = type(site.jails["web"]).model_validate(jail)
+    update = {
+        "services": {**site.services, "sql": sql},
+        "jails": {**site.jails, "sql": own},
+        "order": tuple(each for each in site.order if each != "policy"),
+    }
+    return site.model_copy(update=update)
+
+
 def _limited(**limits: Any) -> Any:
     def changed(site: Site) -> Site:
         web = site.jails["web"].model_copy(update={"limits": Limits.model_validate(limits)})
@@ -302,6 +317,10 @@ CASES = [
         "> /usr/local/etc/php/mail.ini",
     ),
     broken("mail::access_map_is_up_to_date", "echo 192.0.2.1 REJECT >> /etc/mail/access"),
+    broken(
+        "mail::takes_mail_from_jails_as_from_this_host",
+        "printf 'sendmail : localhost : allow\\nALL : ALL : deny\\n' > /etc/hosts.allow",
+    ),
     lacking("mail::queue_runner_runs_in_jail", jail="web"),
     lacking("mail::is_taken_from_jails_as_from_the_host", senders="web"),
     lacking("mail::accounts_are_in_the_jail"),
@@ -568,6 +587,28 @@ CASES = [
         "staying::daemons_are_found_from_the_jail",
         "pw useradd redis -s /usr/sbin/nologin; sysrc redis_enable=YES; "
         "echo 'bind 127.0.0.1' > /usr/local/etc/redis.conf; service redis start",
+        service="web",
+    ),
+    replace(
+        broken(
+            "staying::daemons_let_in_the_jail",
+            "mkdir -p /var/db/postgres/data16; "
+            "echo 'host all all 127.0.0.1/32 md5' > /var/db/postgres/data16/pg_hba.conf",
+            service="web",
+        ),
+        site=_with_postgresql,
+    ),
+    broken(
+        "mysql::people_may_log_in_from_the_jail",
+        "mkdir -p /usr/local/www/phpMyAdmin; echo \"\\$cfg['Servers'][1]['host'] = '127.0.0.1';\" "
+        "> /usr/local/www/phpMyAdmin/config.inc.php",
+        jail="web",
+    ),
+    broken(
+        "web::scripts_find_what_is_beside_them",
+        "mkdir -p /data/app/public /data/app/lib; "
+        "echo '<?php include \"../lib\";' > /data/app/public/index.php; "
+        "echo 'DocumentRoot /data/app/public' >> /usr/local/etc/apache24/httpd.conf",
         service="web",
     ),
     lacking("preflight::mount_source_exists", jail="web", path="/nosuch"),

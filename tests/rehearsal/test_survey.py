@@ -344,7 +344,7 @@ def test_a_draft_moves_the_services_and_moves_them_back(tmp_path: Path) -> None:
     """Apache with php-fpm; a cache that Cellblock does not know stays, and is reached."""
     sample = BaseHost.sample(people=3)
     rc_conf = (sample.entries["/etc/rc.conf"].text or "") + RC_CONF
-    redis = "bind 127.0.0.1\nport 6379\n"
+    redis = "bind 127.0.0.1\nport 6379\nprotected-mode no\n"
     files = {"/etc/rc.conf": rc_conf, "/usr/local/etc/php-fpm.conf": FPM}
     base = sample.with_files(files | {"/usr/local/etc/redis.conf": redis})
     with standin_box(ordered().site, tmp_path, base) as box:

@@ -8,7 +8,7 @@ from shlex import quote
 from operations import logins, mail, mailers
 from operations.command import ANY, Look
 from rollout.site import Site
-from tests.checks import smtp, test_mail
+from tests.checks import smtp, test_mail, trusting
 
 _NAMES = "/root/cellblock-names"
 
@@ -67,6 +67,8 @@ def queue_can_be_moved(site: Site) -> Iterator[Look]:
     at = test_mail.queue_of(site).directory
     yield Look(f"[ -d {at} ] && [ ! -L {at} ] && echo a directory", "a directory")
     yield Look(f"stat -f %d {at} {at}/.. | uniq | wc -l", "1")
+    if site.services["mail"].rc == "postfix":
+        yield Look(test_mail.INSTANCES)
 
 
 def is_accepted_for_every_host_name(site: Site) -> Iterator[Look]:
@@ -98,6 +100,15 @@ def access_map_is_up_to_date(site: Site) -> Iterator[Look]:
         at = mail.ACCESS
         yield Look(f"grep -c '^Kaccess hash .*{at}$' /etc/mail/sendmail.cf", "1")
         yield Look(f"if [ {at} -nt {at}.db ]; then echo makemap was forgotten; fi")
+
+
+def takes_mail_from_jails_as_from_this_host(site: Site) -> Iterator[Look]:
+    """A person has to judge the lines: they must let in the jails' network as 127.0.0.1."""
+    if site.services["mail"].rc == "sendmail":
+        yield Look(trusting.ALLOWING, ANY)
+    elif site.services["mail"].rc != "postfix":
+        places = " ".join(site.services["mail"].configuration)
+        yield Look(f"grep -D skip -rF 127.0.0.1 {places}", ANY)
 
 
 def queue_runner_runs_in_jail(site: Site, jail: str) -> Iterator[Look]:

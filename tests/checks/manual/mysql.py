@@ -86,6 +86,15 @@ def programs_log_in(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"find -x {homes} -maxdepth 4 -type f \\( {names} \\)")
 
 
+def people_may_log_in_from_the_jail(site: Site, jail: str) -> Iterator[Look]:
+    """If it prints another host than localhost, people's accounts must fit the jail's address."""
+    places = " ".join(
+        path for each in site.jails[jail].services for path in site.services[each].data
+    )
+    named = "'cfg.*Servers.*host'"
+    yield Look(f"find -H {places} -name config.inc.php -exec grep -H {named} {{}} + || true", ANY)
+
+
 def programs_may_come_from_the_jail(site: Site, jail: str) -> Iterator[Look]:
     """For each file that it prints, if it names another host than localhost: its account in MySQL
     must be there for the jail's address, too (CREATE USER, and what SHOW GRANTS prints).

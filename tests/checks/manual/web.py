@@ -20,6 +20,16 @@ def named_paths_are_in_the_jail(site: Site, service: str) -> Iterator[Look]:
     yield Look(f"find -H {where} -type f -exec grep -hIsE '{named}' {{}} + | grep -vE '{skip}'")
 
 
+def scripts_find_what_is_beside_them(site: Site, service: str) -> Iterator[Look]:
+    """Of each of these, the directory above must be in the jail, if scripts in it use ../"""
+    where = " ".join(site.services[service].configuration)
+    known = " ".join(f"-e {each}" for each in (*site.services[service].data, "/home/"))
+    yield Look(
+        f"find -H {where} -type f -exec grep -hisE '^[[:space:]]*(DocumentRoot|ScriptAlias)"
+        f"[[:space:]]' {{}} + | awk '{{print $NF}}' | tr -d '\"' | grep -v {known}"
+    )
+
+
 def links_to_pages_lead_into_the_jail(site: Site, service: str) -> Iterator[Look]:
     """Links to other directories that the jail mounts need no care."""
     lowest, highest = site.jails[site.jail_of(service)].uids or (1, 0)

@@ -89,6 +89,12 @@ HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
             "reads by then: let it renew by --webroot",
         ),
         (
+            "/usr/local/etc/letsencrypt/renewal/www.conf",
+            "authenticator = standalone",
+            "authenticator = standalone: gate: it listens at port 80 of the host itself, which "
+            "leads to jail web by then, so renewals fail: let it renew by --webroot",
+        ),
+        (
             "/usr/local/etc/monitrc",
             "check process apache with pidfile /var/run/httpd.pid",
             f"/var/run/httpd.pid: {GONE}",
@@ -306,3 +312,97 @@ def test_what_the_server_calls_after_its_host_is_told(host: Host) -> None:
     assert (
         data == "/etc/crontab:2: /var/db/mysql: keeps working: jail mysql mounts the same directory"
     )
+
+
+IN_HOMES = "/usr/home/ann/public_html/.htaccess"
+
+
+@pytest.mark.parametrize(
+    ("row", "is_shown"),
+    [
+        (f"{IN_HOMES}:2:  Allow from 127.0.0.1", True),
+        (f"{IN_HOMES}:2:Require local", True),
+        (f"{IN_HOMES}:2:Require ip 127.0.0.1 10.80.0.0/24", False),
+        (f"{IN_HOMES}:2:Allow from 127.0.0.1 10.80.0", False),
+        (r"/c/httpd.conf:9:RewriteCond %{REMOTE_ADDR} !^(127\.0|10\.80\.0\.)", False),
+        (r"/c/httpd.conf:9:SetEnvIf Remote_Addr 127\.0\.0\.1 dontlog", False),
+        (r"/c/httpd.conf:9:SetEnvIf Remote_Addr 127\.0\.0\.1 letin", True),
+        ("/c/httpd.conf:9:<VirtualHost 127.0.0.1:80>", True),
+        ("/c/httpd.conf:9:<VirtualHost 127.0.0.1:8080>", False),
+        ("/c/httpd.conf:9:<VirtualHost 203.0.113.2:80>", False),
+    ],
+)
+def test_what_lets_in_this_host_alone_is_shown(row: str, is_shown: bool) -> None:
+    class Said:
+        def run(self, command: str) -> Any:
+            stdout = row + "\n" if "DOSWhitelist" in command else ""
+            return subprocess.CompletedProcess(command, 0, stdout, "")
+
+    rows = {str(each) for each in naming.found(Said(), SAMPLE, "web")}
+    assert any("10.80.0.4" in each for each in rows) == is_shown
+    assert not naming.found(Said(), SAMPLE, "mail")
+
+
+@pytest.mark.parametrize(
+    ("line", "is_asked"),
+    [
+        ("Allow from 127.0.0.1", True),
+        ("  require ip 127.0.0.1", True),
+        ("Require local", True),
+        ("Require valid-user", False),
+        ("Require host www.example.org", False),
+        (r"RewriteCond %{REMOTE_ADDR} !^203\.0\.113\.2$", True),
+        ("RewriteCond %{HTTP_HOST} ^localhost", False),
+        ("<If \"%{REMOTE_ADDR} == '127.0.0.1'\">", True),
+        ("# Allow from 127.0.0.1", False),
+    ],
+)
+def test_such_lines_are_found(line: str, is_asked: bool, tmp_path: Path) -> None:
+    """Those of .htaccess files: by the grep that runs as Apache's account."""
+    asked: list[str] = []
+
+    class Asked:
+        def run(self, command: str) -> Any:
+            asked.append(command)
+            return subprocess.CompletedProcess(command, 0, "", "")
+
+    naming.found(Asked(), SAMPLE, "web")
+    command = next(each for each in asked if ".htaccess" in each)
+    (tmp_path / ".htaccess").write_text(line + "\n")
+    bare = command.partition("sh -c ")[2].removesuffix(" </dev/null")
+    inner = subprocess.run(
+        ["sh", "-c", f"printf %s {bare}"], capture_output=True, text=True, check=True
+    ).stdout.replace("/usr/local/www", str(tmp_path))
+    done = subprocess.run(["sh", "-c", inner], capture_output=True, text=True, check=False)
+    assert bool(done.stdout) == is_asked
+
+
+@pytest.mark.parametrize(
+    ("line", "is_shown"),
+    [
+        ("$config['imap_host'] = 'mail.example.org:143';", True),
+        ("$config['default_host'] = '203.0.113.2';", True),
+        ("$config['imap_host'] = 'tls://mail.example.org:143';", False),
+        ("$config['imap_host'] = 'localhost:143';", False),
+        ("// $config['imap_host'] = 'mail.example.org:143';", False),
+        ("$config['imap_host'] = 'imap.elsewhere.example';", False),
+    ],
+)
+@pytest.mark.parametrize("order", [("web", "mail"), ("mail", "web")])
+def test_a_webmail_that_logs_in_without_tls_is_shown(
+    order: tuple[str, str], line: str, is_shown: bool
+) -> None:
+    class Said:
+        def run(self, command: str) -> Any:
+            stdout = f"/usr/local/www/rc/config/config.inc.php:3:{line}\n"
+            if "getent" in command:
+                known = "mail.example.org" in command or "203.0.113.2" in command
+                stdout = f"{'203.0.113.2' if known else '198.51.100.9'} x\n"
+            elif "imap" not in command:
+                stdout = ""
+            return subprocess.CompletedProcess(command, 0, stdout, "")
+
+    dovecot = SAMPLE.services["mail"].model_copy(update={"rc": "dovecot"})
+    update = {"services": {**SAMPLE.services, "imap": dovecot}, "order": order}
+    rows = [str(each) for each in naming.found(Said(), SAMPLE.model_copy(update=update), "web")]
+    assert any("without TLS" in each for each in rows) == (is_shown and order[0] == "web")

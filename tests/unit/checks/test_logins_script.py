@@ -31,6 +31,16 @@ DB_PASSWORD="x y"
     """class JConfig { public $user = "j"; public $password = 'p';
     public $host = 'localhost:/tmp/x.sock'; }""": ("j", '"p"', "localhost", "/tmp/x.sock", ""),
     "<?php $user = 'x'; // and no password": (),
+    "$config['db_dsnw'] = 'mysql://rc:p#w@127.0.0.1:3307/roundcube';\n": (
+        ("rc", '"p#w"', "127.0.0.1", "/s", "3307")
+    ),
+    'DATABASE_URL="mysql://app:x@localhost/app?serverVersion=8"\n': (
+        ("app", '"x"', "localhost", "/s", "")
+    ),
+    "$dsn = 'mysqli://rc:pw@unix(/tmp/my.sock)/roundcube';": (
+        ("rc", '"pw"', "localhost", "/tmp/my.sock", "")
+    ),
+    "$dsn = 'mysql://rc:p%40w@localhost/roundcube';": (),
     "DB_USER=x\nDB_PASSWORD=y\nDB_HOST='a;b'\n": (),
 }
 

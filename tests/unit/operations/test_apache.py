@@ -387,11 +387,32 @@ def test_each_virtual_host_has_its_names_and_its_pages(tmp_path: Path) -> None:
         ("RewriteRule ^/files/(.*) {}/pages/$1 [L]", "pages"),
         ("RewriteRule ^/x$ {}/pages/index.php?a=$1 [L]", ""),
         ("RewriteRule ^/x$ /data/$1 [L]", ""),
+        ("SecUploadDir {}/pages", "pages"),
+        ("DOSLogDir {}/logs", "logs"),
+        ("GlobalLog {}/logs/all.log combined", "logs"),
+        ("SSLSessionTicketKeyFile {}/key", "key"),
+        ("SSLPassPhraseDialog exec:{}/key", "key"),
+        ("LDAPTrustedGlobalCert CA_BASE64 {}/key", "key"),
+        ("PerlSetVar MasonDataDir {}/pages", "pages"),
+        ("PerlSetVar Secret x{}/pages", ""),
+        ("ServerPath {}/pages", ""),
+        ("MellonEndpointPath {}/pages", ""),
+        ("Redirect {}/pages http://x/", ""),
     ],
 )
 def test_directives_of_modules_name_directories(data: Path, line: str, there: str) -> None:
     found = named(data.parent, line.format(data))
     assert set(found) == ({f"{data}/{there}"} if there else set())
+
+
+def test_passwords_on_lines_that_are_read_stay_on_the_host(data: Path) -> None:
+    folder = data.parent
+    line = 'DBDParams "host=127.0.0.1 user=auth pass=geheim,dbname=a"'
+    assert named(folder, line) == {}
+    done = typed(Directives().command((str(folder),)), folder, **FREEBSD)
+    assert "geheim" not in done.stdout
+    lines = Directives().process(done.stdout.splitlines()).lines
+    assert list(apache.database_users(lines)) == [("auth", f"{folder}/apache24/httpd.conf:2")]
 
 
 def test_mod_md_keeps_certificates_where_nothing_says() -> None:

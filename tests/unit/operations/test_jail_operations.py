@@ -383,7 +383,15 @@ def readdressed(directory: LocalPath, *addresses: str) -> None:
         ("listen 203.0.113.3:80", "listen 10.80.0.4:80"),
         ("Listen 127.0.0.1:8080", "Listen 10.80.0.4:8080"),
         ("Listen 80", "Listen 80"),
-        ("Listen [::]:80", "Listen [::]:80"),
+        ("Listen [::]:80", "Listen 10.80.0.4:80"),
+        (
+            "Listen [::1]:8080\nListen 127.0.0.1:8080",
+            "Listen 10.80.0.4:8080\n# Listen 127.0.0.1:8080",
+        ),
+        ("Listen [2001:db8::2]:80\nListen 80", "# Listen [2001:db8::2]:80\nListen 80"),
+        ("bind-address = 127.0.0.1,::1", "bind-address = 10.80.0.4"),
+        ("bind-address = ::1,127.0.0.1", "bind-address = 10.80.0.4"),
+        ("bind-address = ::", "bind-address = 10.80.0.4"),
         ("Listen 203.0.113.20:80", "Listen 203.0.113.20:80"),
         ("  Require ip 127.0.0.1", "  Require ip 127.0.0.1 10.80.0.0/24"),
         ("Require not ip 203.0.113.2/32", "Require not ip 203.0.113.2/32 10.80.0.0/24"),
@@ -396,6 +404,16 @@ def readdressed(directory: LocalPath, *addresses: str) -> None:
             "Require ip 127.0.0.1 203.0.113.2 10.80.0.0/24 192.0.2.1",
         ),
         ("Require ip 198.51.100.7", "Require ip 198.51.100.7"),
+        (
+            "  Require local",
+            "  <RequireAny>\n  Require local\n  Require ip 10.80.0.0/24\n  </RequireAny>",
+        ),
+        (
+            "Require host localhost",
+            "<RequireAny>\nRequire host localhost\nRequire ip 10.80.0.0/24\n</RequireAny>",
+        ),
+        ("Require not local", "Require not local\nRequire not ip 10.80.0.0/24"),
+        ("Require host local.example.org", "Require host local.example.org"),
         ("Require ip 127.0.0.1 10.80.0.0/24", "Require ip 127.0.0.1 10.80.0.0/24"),
         ("Listen 203.0.113.2", "Listen 10.80.0.4"),
         ("#Listen 203.0.113.2:80", "#Listen 203.0.113.2:80"),
@@ -419,7 +437,7 @@ def readdressed(directory: LocalPath, *addresses: str) -> None:
         ("bind_address=203.0.113.2", "bind_address=10.80.0.4"),
         ("bind-address = 203.0.113.25", "bind-address = 203.0.113.25"),
         ("bind-address = 203.0.113.2 # public", "bind-address = 10.80.0.4 # public"),
-        ("bind-address = 127.0.0.1, 203.0.113.3,::1", "bind-address = 10.80.0.4,::1"),
+        ("bind-address = 127.0.0.1, 203.0.113.3,::1", "bind-address = 10.80.0.4"),
         ("bind-address = *", "bind-address = *"),
         (
             "Listen 203.0.113.2:80\nListen 203.0.113.3:80",
@@ -446,6 +464,14 @@ def test_daemons_listen_on_the_jails_address(tmp_path: LocalPath, before: str, a
             "  -o c=d\n127.0.0.1:10025 inet n - n - - smtpd\npickup unix n - n 60 1 pickup",
             "10.80.0.4:smtp inet n - n - - smtpd\n  -o a=b\n# 127.0.0.1:smtp inet n - n - - smtpd\n"
             "#   -o c=d\n10.80.0.4:10025 inet n - n - - smtpd\npickup unix n - n 60 1 pickup",
+        ),
+        (
+            "postfix/master.cf",
+            "127.0.0.1:10025 inet n - n - - smtpd\n  -o mynetworks=127.0.0.0/8\n"
+            "  -o smtpd_authorized_xforward_hosts=127.0.0.0/8,[::1]/128\n  -o mynetworks=192.0.2.1",
+            "10.80.0.4:10025 inet n - n - - smtpd\n  -o mynetworks=127.0.0.0/8,10.80.0.0/24\n"
+            "  -o smtpd_authorized_xforward_hosts=127.0.0.0/8,[::1]/128,10.80.0.0/24\n"
+            "  -o mynetworks=192.0.2.1",
         ),
         (
             "dovecot/conf.d/10-master.conf",

@@ -646,3 +646,51 @@ def test_a_jails_sendmail_is_named_wherever_mailwrapper_reads_it(
     assert of_package.exists() == there
     assert not there or "libexec" in of_package.read_text()
     assert sorted(each.name for each in of_package.parent.iterdir()) == ["mailer.conf"] * there
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Name=MTA, Addr=203.0.113.2", "Name=MTA, Addr=10.80.0.5"),
+        ("Addr=127.0.0.1\nAddr=203.0.113.3", "Addr=10.80.0.5\n# Addr=10.80.0.5"),
+        ("Port=587, Addr=localhost\nAddr=203.0.113.2", "Port=587, Addr=10.80.0.5\nAddr=10.80.0.5"),
+        ("Name=IPv6, Family=inet6, Modifiers=O", "Name=IPv6, Family=inet6, Modifiers=O"),
+        ("Name=IPv6, Family=inet6", "# Name=IPv6, Family=inet6"),
+        ("Addr=198.51.100.7", "Addr=198.51.100.7"),
+        ("Name=A\nName=B, Port=587, M=E", "Name=A\nName=B, Port=587, M=E"),
+    ],
+)
+def test_sendmail_binds_each_socket_once(tmp_path: Path, before: str, after: str) -> None:
+    file, option = tmp_path / "sendmail.cf", "O DaemonPortOptions="
+    file.write_text("".join(f"{option}{line}\n" for line in before.splitlines()))
+    has = tuple(map(IPv4Interface, ("127.0.0.1/8", "203.0.113.2/24", "203.0.113.3/32")))
+    arguments = {"file": str(file), "old": "203.0.113.2", "new": "10.80.0.5"}
+    [command] = reversible(mail.readdressed, {facts.OwnAddresses: has}, **arguments)
+    assert run(command.do, tmp_path).returncode == 0
+    wanted = [
+        f"{'# ' * each.startswith('# ')}{option}{each.removeprefix('# ')}"
+        for each in after.splitlines()
+    ]
+    assert file.read_text().splitlines() == wanted
+
+
+@pytest.mark.parametrize(
+    ("says", "block"),
+    [
+        ({"hostname": "", "ssl": "yes"}, "disable_plaintext_auth = no"),
+        ({"hostname": "", "ssl": "required"}, "disable_plaintext_auth = no\n  ssl = yes"),
+        ({"auth_allow_cleartext": "no", "ssl": "yes"}, "auth_allow_cleartext = yes"),
+    ],
+)
+def test_the_jails_are_local_to_dovecot(tmp_path: Path, says: dict[str, str], block: str) -> None:
+    """What doveconf 2.3.19 prints of a setting that it does not know: nothing, and exit code 0."""
+    file = tmp_path / "dovecot.conf"
+    file.write_text("ssl = required\n")
+    doveconf = "".join(f"[ $2 != {name} ] || echo '{value}'; " for name, value in says.items())
+    [command] = reversible(mail.dovecot_fitted, file=str(file), lan="10.80.0.0/24")
+    done = run(command.do, tmp_path, doveconf=doveconf + "exit 0", hostname="echo mail.example.org")
+    assert done.returncode == 0, done.stderr
+    assert file.read_text() == (
+        "ssl = required\nlisten = *\nhostname = mail.example.org\n"
+        f"remote 10.80.0.0/24 {{\n  {block}\n}}\n"
+    )
