@@ -434,9 +434,15 @@ _INCLUDED = (
     '{sub(/^[ \\t]*[.]include/, ""); gsub(/["\\047; \\t]/, ""); '
     'print (index($0, "/") == 1 ? "" : at "/") $0}\' "$1"'
 )
+_JAIL_CONF = (
+    "cat /etc/rc.conf /etc/rc.conf.local /etc/rc.conf.d/jail /usr/local/etc/rc.conf.d/jail "
+    '2>/dev/null | awk -F= \'/^[ \\t]*jail_conf=/ {at = $2; sub(/[ \\t]*#.*/, "", at); '
+    'gsub(/["\\047 \\t]/, "", at)} END {print at == "" ? "/etc/jail.conf" : at}\''
+)
+"""sh: where jail(8) of rc.d reads the jails that have no file of their own."""
 JAIL_CONF = (
     'conf() { [ -r "$1" ] && [ "$2" -lt 9 ] || return 0; echo "$1"; '
-    f'for each in $({_INCLUDED}); do conf "$each" $(($2 + 1)); done; }}; conf /etc/jail.conf 0'
+    f'for each in $({_INCLUDED}); do conf "$each" $(($2 + 1)); done; }}; conf "$({_JAIL_CONF})" 0'
 )
 """sh that prints the paths of jail.conf(5) and of the files that it includes, a line each."""
 
@@ -452,7 +458,7 @@ def _name_of(quoted: re.Match[str]) -> str:
 
 
 class JailConf(FactBase[tuple[str, ...]]):
-    """The jails that /etc/jail.conf and what it includes define.
+    """The jails that /etc/jail.conf (jail_conf in rc.conf), and what it includes, define.
 
     An empty jail_list starts those at boot.
     """
@@ -462,8 +468,8 @@ class JailConf(FactBase[tuple[str, ...]]):
     @staticmethod
     def assumed() -> Look:
         return Look(
-            "grep -e '{' -e '[.]include' /etc/jail.conf 2>/dev/null",
-            claim="no jail in /etc/jail.conf",
+            "grep -e '{' -e '[.]include' $(sysrc -n jail_conf) 2>/dev/null",
+            claim="no jail in /etc/jail.conf (jail_conf in rc.conf)",
         )
 
     def command(self) -> str:

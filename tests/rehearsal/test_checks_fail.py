@@ -559,6 +559,8 @@ CASES = [
         "recursion::name_servers_are_of_ipv4", "echo 'nameserver 2001:db8::53' > /etc/resolv.conf"
     ),
     broken("preflight::kernel_takes_changes", "sysctl kern.securelevel=1"),
+    broken("boot::jails_are_on_a_disk", "mkdir -p /usr/jails && mount -t tmpfs tmpfs /usr/jails"),
+    broken("boot::rc_conf_decides", "sysrc ifconfig_lo1_name=bastille0"),
     broken(
         "recursion::is_allowed_to_jails",
         "sed -i '' -e 's/recursion no/recursion yes; allow-recursion { 127.0.0.1; 203.0.113.2; }/' "

@@ -1,0 +1,93 @@
+"""What decides at the next boot: rc.conf, by what Cellblock writes there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from shlex import quote
+from typing import Any
+
+from operations.carried import is_in
+from rollout.site import Site
+
+_FOLDERS = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
+
+
+def _overriding(site: Site) -> Iterator[tuple[str, str]]:
+    """The names of files in rc.conf.d, and the variables there that rc.conf has to decide on."""
+    yield "jail", "jail_enable|jail_list"
+    for name in ("netif", "network"):
+        yield name, f"cloned_interfaces|ifconfig_{site.lan.interface}(_[a-z0-9]+)?"
+    yield "ipfw", "firewall_coscripts"
+    for service in (name for name in site.order if name in site.services):
+        scripts = (site.services[service].rcvar, *(e.rcvar for e in site.companions(service)))
+        for rcvar in scripts:
+            yield rcvar.removesuffix("_enable"), rcvar
+
+
+def test_rc_conf_decides(host: Any, site: Site) -> None:
+    """rc.subr(8) reads /etc/rc.conf.d/NAME, and that of /usr/local/etc, after rc.conf."""
+    asked = [
+        f"grep -nE {quote(f'^[[:space:]]*(export[[:space:]]+)?({names})=')} "
+        f"{' '.join(f'{each}/{file} {each}/{file}/*' for each in _FOLDERS)} /dev/null"
+        for file, names in _overriding(site)
+    ]
+    asked.append(
+        f"grep -nE '^[[:space:]]*ifconfig_{site.lan.interface}_name=' "
+        "/etc/rc.conf /etc/rc.conf.local /etc/rc.conf.d/netif /etc/rc.conf.d/network"
+    )
+    rows = host.run(f"{{ {'; '.join(asked)}; }} 2>/dev/null").stdout.splitlines()
+    renamed = [row for row in rows if re.search(r"_name=", row)]
+    told = [row for row in rows if row not in renamed]
+    assert not renamed, (
+        f"{'; '.join(renamed)}: at boot {site.lan.interface} gets another name (Bastille's "
+        "bastille0 comes so), and the jails' addresses would be on no interface: give "
+        "lan.interface another one that is free, lo2 say"
+    )
+    assert not told, (
+        f"{'; '.join(told)}: rc.subr(8) reads this after rc.conf, so what Cellblock writes to "
+        "rc.conf would not count at the next boot: move the line to /etc/rc.conf"
+    )
+
+
+_NO_PROGRAMS = "where programs do not run (noexec)"
+
+
+def test_jails_are_on_a_disk(host: Any, site: Site) -> None:
+    """Their trees are in base.jails, and the journal, by which a rollback goes back, in /var/db."""
+    kept = [site.base.jails, "/var/db"]
+    said = host.check_output(
+        f'for each in {" ".join(map(quote, kept))}; do while [ ! -d "$each" ]; do '
+        'each=${each%/*}; each=${each:-/}; done; realpath "$each"; done; '
+        "echo ==; mount -p; echo ==; cat /etc/fstab 2>/dev/null || :"
+    )
+    real, there, table = (part.splitlines() for part in f"{said}\n".split("==\n"))
+    mounted = {row[1]: row for row in map(str.split, there) if len(row) > 3}
+    lines = {row[1]: row for row in map(str.split, table) if len(row) > 3 and row[0][0] != "#"}
+    unfit = []
+    for path, place in zip(kept, real, strict=True):
+        at = max((at for at in mounted if is_in(place, [at])), key=len, default="/")
+        _, _, kind, options, *_ = mounted[at]
+        found = _unfit(kind, options.split(","), lines.get(at, []), root=at == "/")
+        unfit += [
+            f"{path} is on {at} ({kind}), {why}"
+            for why in found
+            if path == site.base.jails or why != _NO_PROGRAMS
+        ]
+    assert not unfit, (
+        f"{'; '.join(unfit)}: after a restart no jail would be there, or none could be built: let "
+        "base.jails and /var/db be on a disk that comes by /etc/fstab, writable and with programs, "
+        "or name another directory in base.jails"
+    )
+
+
+def _unfit(kind: str, options: Sequence[str], line: Sequence[str], *, root: bool) -> Iterator[str]:
+    """Why a file system, with its line of fstab(5), cannot hold jails or the journal."""
+    if kind == "tmpfs" or line[2:3] == ["mfs"]:
+        yield "which is in memory, and empty after a restart"
+    elif kind != "zfs" and not root and (not line or "noauto" in line[3].split(",")):
+        yield "which does not come at boot by /etc/fstab"
+    if "ro" in options:
+        yield "which is read only"
+    if "noexec" in options:
+        yield _NO_PROGRAMS
