@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from operations import daemon, files, named, rc
+from operations import daemon, named, rc
 from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import Site
 from steps import dependents, egress, forward, overlap
@@ -186,14 +186,7 @@ def _resolver(site: Site, address: str) -> Step:
         name="bind.resolver",
         does="the host resolves through the jail",
         why="The server itself uses the jail's named, before its own named stops.",
-        operations=(
-            use(
-                files.line,
-                path="/etc/resolv.conf",
-                old="nameserver 127.0.0.1",
-                new=f"nameserver {address}",
-            ),
-        ),
+        operations=(use(named.resolver, new=address),),
         checks=(
             check(
                 "name::can_be_looked_up_on_host",

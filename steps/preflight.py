@@ -77,6 +77,8 @@ def steps(site: Site) -> tuple[Step, ...]:
     checks += _limits(site)
     if not site.lan.resolvers:
         checks.append(check("recursion::name_servers_are_of_ipv4"))
+        if "bind" in site.order:
+            checks.append(check("recursion::localhost_is_the_one_that_moves"))
     if "bind" not in site.order and not site.lan.resolvers:
         checks.append(check("recursion::is_allowed_to_jails"))
     checks += submission.preflight(site)

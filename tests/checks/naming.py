@@ -16,18 +16,24 @@ PLACES = (
     "/etc/crontab /etc/cron.d /var/cron/tabs /etc/newsyslog.conf /etc/newsyslog.conf.d "
     "/etc/periodic.conf /etc/periodic.conf.local /etc/syslog.conf /etc/syslog.d /etc/rc.local "
     "/etc/blacklistd.conf /usr/local/etc /root/bin "
-    "/etc/daily.local /etc/weekly.local /etc/monthly.local /etc/rc.shutdown.local"
+    "/etc/daily.local /etc/weekly.local /etc/monthly.local /etc/rc.shutdown.local /etc/inetd.conf "
+    "/etc/devd /etc/devd.conf /etc/ppp /etc/dhclient-enter-hooks /etc/dhclient-exit-hooks "
+    "/etc/ssh /etc/pam.d /etc/hosts.allow"
 )
 _CALLERS = (
     "/etc/crontab /etc/cron.d /var/cron/tabs/root /etc/rc.local /etc/daily.local "
-    "/etc/weekly.local /etc/monthly.local /etc/periodic.conf /etc/periodic.conf.local"
+    "/etc/weekly.local /etc/monthly.local /etc/periodic.conf /etc/periodic.conf.local "
+    "/etc/rc.shutdown.local /etc/inetd.conf /etc/devd /etc/devd.conf /etc/ppp "
+    "/etc/dhclient-enter-hooks /etc/dhclient-exit-hooks /etc/newsyslog.conf /etc/newsyslog.conf.d "
+    "/usr/local/etc/newsyslog.conf.d /usr/local/etc/cron.d /usr/local/etc/devd"
 )
 CALLED = (
     f"find -H {_CALLERS} -type f -exec grep -hv '^[[:space:]]*#' {{}} + 2>/dev/null | "
     "tr -s '[:space:];|&()\"`=' '\\n' | grep -E '^/[A-Za-z0-9_./+-]+$' | sort -u | "
     'while read -r each; do [ ! -f "$each" ] || [ ! -x "$each" ] || echo "$each"; done'
 )
-"""sh: the programs that root's crontabs, rc.local and periodic(8) call by their paths."""
+"""sh: the programs that root's crontabs, rc.local, periodic(8), inetd(8), devd(8), dhclient(8),
+ppp(8) and newsyslog(8) call by their paths."""
 _LOGROTATE = "/usr/local/etc/logrotate"
 """Of the package: logrotate.conf, and logrotate.d."""
 _ROTATION = ("/etc/newsyslog.conf", "/usr/local/etc/newsyslog.conf.d/")
@@ -56,7 +62,7 @@ def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
     places = (
         *(_named, _rotated_otherwise, _beside, _certificates, _renewed_by),
-        *(_starting, _reading, _becoming_others),
+        *(_starting, _reading, _logged, _becoming_others),
     )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
@@ -336,6 +342,36 @@ def _reading(host: Any, site: Site, name: str) -> Iterator[Found]:
                 _MAILS_LOG,
                 f"gate: what the mail server logs will be in {root}{_MAILS_LOG}",
             )
+
+
+_SYSLOG = "/etc/syslog.conf /etc/syslog.d/*.conf /usr/local/etc/syslog.d/*.conf"
+_LOGGING = {
+    "named": {"named"},
+    "apache24": {"httpd", "apache", "apache2", "apache24"},
+    "mysql-server": {"mysqld", "mysqld_safe", "mariadbd"},
+    "mariadb-server": {"mysqld", "mysqld_safe", "mariadbd"},
+    "php-fpm": {"php-fpm"},
+    "dovecot": {"dovecot"},
+}
+"""By rc script: what a daemon is called in syslog.conf(5), where it has a log of its own there."""
+
+
+def _logged(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """Logs that syslogd writes for this daemon alone: that of its jail does, from then on."""
+    daemon, jail = site.services[name], site.jail_of(name)
+    programs = _LOGGING.get(daemon.rc, set())
+    asked = f"grep -nsE '^#?!|^[^#[:space:]].*[[:space:]]-?/' {_SYSLOG} /dev/null"
+    block: tuple[str, set[str]] = ("", set())
+    for path, number, text in map(_parted, _lines(host, asked) if programs else []):
+        if text.lstrip("#").startswith("!"):
+            block = (path, set(re.split(r"[,\s]+", text.lstrip("#!+ \t"))))
+            continue
+        log = text.split()[-1].removeprefix("-")
+        if block[0] == path and block[1] & programs and log not in daemon.log_files:
+            todo = (
+                f"{jail} writes it: add it to services.{name}.log_files, and the path leads there"
+            )
+            yield Found(f"{path}:{number}", log, f"gate: syslogd of jail {todo}")
 
 
 _SUDO = "/usr/local/etc/sudoers /usr/local/etc/sudoers.d"

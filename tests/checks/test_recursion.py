@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from operations.needs import Listener
 from rollout.site import Site
 from tests.checks.named_access import refusing
 from tests.checks.named_conf import place, statements
@@ -41,6 +42,19 @@ def test_name_servers_are_of_ipv4(host: Any, site: Site) -> None:
     assert not servers or any("." in each or each in own for each in servers), (
         f"/etc/resolv.conf: nameserver {' '.join(servers)}: jails have no IPv6, and could not ask "
         "these: name servers of IPv4 in lan.resolvers"
+    )
+
+
+def test_localhost_is_the_one_that_moves(host: Any, listening: list[Listener]) -> None:
+    """Jails get BIND's jail in the place of 127.0.0.1, where another name server may answer."""
+    said = host.run("grep -s '^nameserver' /etc/resolv.conf").stdout
+    servers = re.findall(r"nameserver\s+(\S+)", said)
+    there = [each for each in listening if each.port == 53 and each.proto.startswith("udp")]
+    others = [each for each in there if each.command != "named" and each.at_loopback]
+    assert not (others and servers[:1] and servers[0] in ("127.0.0.1", "::1")), (
+        f"/etc/resolv.conf: nameserver {servers[0]}: {others[0].command} answers there, not "
+        "the named that moves (sockstat -46l -p 53). Jails cannot ask it at 127.0.0.1, and would "
+        "ask named in its place: name the servers that they are to ask in lan.resolvers"
     )
 
 

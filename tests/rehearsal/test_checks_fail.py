@@ -560,6 +560,13 @@ CASES = [
     ),
     broken("preflight::kernel_takes_changes", "sysctl kern.securelevel=1"),
     broken("boot::jails_are_on_a_disk", "mkdir -p /usr/jails && mount -t tmpfs tmpfs /usr/jails"),
+    broken(
+        "recursion::localhost_is_the_one_that_moves",
+        "sed -i '' -e 's/ 127.0.0.1;//' /usr/local/etc/namedb/named.conf; "
+        "service named onerestart; mkdir /var/unbound; echo server: > /var/unbound/unbound.conf; "
+        "service local_unbound onestart; "
+        "echo nameserver 127.0.0.1 > /etc/resolv.conf",
+    ),
     broken("boot::rc_conf_decides", "sysrc ifconfig_lo1_name=bastille0"),
     broken(
         "recursion::is_allowed_to_jails",

@@ -77,6 +77,9 @@ HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
         (HOOK, "service apache24 onereload", f"service apache24: {OWN}"),
         (HOOK, 'service apache24 "$1"', f"service apache24: {OWN}"),
         (HOOK, "apachectl restart", f"apachectl: {GONE}"),
+        ("/etc/devd/carp.conf", 'action "apachectl graceful";', f"apachectl: {GONE}"),
+        ("/etc/dhclient-exit-hooks", "service apache24 reload", f"service apache24: {LED}"),
+        ("/etc/ppp/ppp.linkup", ' ! sh -c "apachectl graceful"', f"apachectl: {GONE}"),
         (
             "/usr/local/etc/nginx/nginx.conf",
             "proxy_pass http://[::1]:80/;",
@@ -248,6 +251,29 @@ def test_what_reads_the_log_of_mail_is_told_where_it_will_be(host: Host) -> None
     assert line.startswith("/usr/local/etc/fail2ban/jail.local:3: /var/log/maillog: gate: ")
     assert line.endswith("/usr/jails/mail/root/var/log/maillog")
     assert not [each for each in found(host, "web") if "maillog" in each]
+
+
+def test_a_log_that_syslogd_writes_for_the_daemon_alone_is_a_gate(host: Host) -> None:
+    host.holds(
+        "/etc/syslog.conf",
+        "*.notice /var/log/messages\n!ppp,named\n# *.* /x\n*.* -/var/log/named.log\n!*\n*.* /y\n",
+    )
+    host.holds("/etc/syslog.d/web.conf", "!httpd\n*.* /var/log/httpd-error.log\n")
+    gates = [each for each in found(host, "bind") if "syslogd" in each]
+    assert gates == [
+        "/etc/syslog.conf:4: /var/log/named.log: gate: syslogd of jail bind writes it: add it to "
+        "services.bind.log_files, and the path leads there"
+    ]
+    assert not [each for each in found(host, "web") if "syslogd" in each]
+
+
+def test_programs_that_inetd_and_dhclient_call_are_read(host: Host, tmp_path: Path) -> None:
+    """A page's status by inetd(8), a reload at a new lease: what they call speaks to the daemon."""
+    program = tmp_path / "check"
+    program.write_text("#!/bin/sh\nrndc reload\n")
+    program.chmod(0o755)
+    host.holds("/etc/inetd.conf", f"check stream tcp nowait root {program} check\n")
+    assert [each for each in found(host, "bind") if each.endswith(f"rndc: {GONE}")]
 
 
 @pytest.mark.parametrize(
