@@ -114,6 +114,7 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
         "preflight::daemon_reads_the_usual_configuration",
         "preflight::daemon_is_set_by_variables_alone",
         "preflight::daemon_uses_the_first_routing_table",
+        "preflight::daemon_needs_no_right_that_jails_lack",
         "preflight::daemon_runs_as_an_account_of_its_jail",
         "needs::are_met",
         "preflight::daemon_listens_on_its_ports",

@@ -294,6 +294,25 @@ def test_daemon_uses_the_first_routing_table(ask: Ask, site: Site, service: str)
     )
 
 
+_LACKING = {"nice": r"-[1-9]\d*", "oomprotect": r"(?i)yes|all"}
+"""rc variables, by their ends, that ask for what prison_priv_check() of kern_jail.c denies:
+PRIV_SCHED_SETPRIORITY and PRIV_VM_MADV_PROTECT."""
+
+
+def test_daemon_needs_no_right_that_jails_lack(ask: Ask, site: Site, service: str) -> None:
+    """It would run without it there."""
+    rights = [
+        f"{each.place}: {each.name}={each.value}"
+        for each in rc_variables(ask, site, service)
+        if re.fullmatch(_LACKING.get(each.name.rpartition("_")[2], "(?!)"), each.value)
+    ]
+    assert not rights, (
+        f"services.{service}: {'; '.join(rights)}: nobody in a jail has the right to do this "
+        "(nice(1) below 0, protect(1)), so its daemon would run without it: take the variable "
+        f"out, or take {service} out of `order`"
+    )
+
+
 def test_daemon_runs_as_an_account_of_its_jail(
     host: Any, running: Running, site: Site, service: str
 ) -> None:

@@ -621,6 +621,11 @@ CASES = [
     ),
     broken("preflight::daemon_is_enabled", "sysrc named_enable=NO", service="bind"),
     broken(
+        "preflight::daemon_needs_no_right_that_jails_lack",
+        "sysrc named_oomprotect=YES",
+        service="bind",
+    ),
+    broken(
         "preflight::daemon_reads_the_usual_configuration",
         "sysrc apache24_profiles='www intern'",
         service="web",

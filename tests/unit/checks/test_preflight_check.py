@@ -208,3 +208,24 @@ def test_what_is_no_variable_is_told(sample: Site, more: str) -> None:
     told = pytest.raises(AssertionError, match=r"named:2:umask 002: rc[.]subr")
     with told if more else nullcontext():
         preflight.test_daemon_is_set_by_variables_alone(host, sample, "bind")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("mysql_nice", "-5", "mysql_nice=-5: nobody in a jail has the right"),
+        ("mysql_nice", "5", ""),
+        ("mysql_nice", "0", ""),
+        ("mysql_oomprotect", "YES", "mysql_oomprotect=YES: nobody"),
+        ("mysql_oomprotect", "NO", ""),
+        ("mysql_cpuset", "0-1", ""),
+    ],
+)
+def test_a_right_that_a_jail_does_not_have_is_told(
+    sample: Site, name: str, value: str, told: str
+) -> None:
+    variable = Variable("mysql_enable", name, value, "/etc/rc.conf:7")
+    with pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext():
+        preflight.test_daemon_needs_no_right_that_jails_lack(
+            lambda *_, **__: (variable,), sample, "mysql"
+        )

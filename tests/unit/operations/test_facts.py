@@ -40,6 +40,7 @@ from operations.facts import (
     Path,
     RcConf,
     Replaceable,
+    Restricted,
     Rotated,
     Routes,
     Rule,
@@ -83,6 +84,7 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, Any]] = {
     Path: {"path": "/etc/rc.conf"},
     IsDirectory: {"path": "/usr/local/man"},
     MountedBelow: {"directories": ["/usr/home", "/srv"]},
+    Restricted: {"directories": ["/usr/home", "/srv"]},
     Replaceable: {"path": "/var/run/mysql/mysql.sock"},
     LeadsTo: {"path": "/var/run/mysql/mysql.sock", "target": "/j/sock"},
 }
