@@ -368,11 +368,25 @@ def _sockets(running: Running, pids: set[str]) -> str:
     return " or ".join(dict.fromkeys(paths)) or "the path where the daemon listens"
 
 
-def test_daemon_listens_on_its_ports(listening: list[Listener], site: Site, service: str) -> None:
-    """Rules are made for the ports of the site file: one that is wrong would move nothing."""
+def test_daemon_listens_on_its_ports(
+    running: Running, listening: list[Listener], site: Site, service: str
+) -> None:
+    """Rules are made for the ports of the site file: one that is wrong would move nothing. Of two
+    daemons of one kind, as for two addresses, the other's clients would be led to the jail, too.
+    """
+    first = dict(running.first)
     for listen in site.services[service].ports:
-        assert _at(listen, listening), (
+        there = _at(listen, listening)
+        assert there, (
             f"services.{service}.ports: nothing on the host listens on {listen.port}/{listen.proto}"
+        )
+        kinds = {(first.get(one.pid, one.pid), one.command): one for one in reversed(there)}
+        each = [one for _, one in sorted(kinds.items()) if one.command == there[0].command]
+        told = " and ".join(f"{one.command} {one.pid} at {one.address}" for one in each)
+        assert len(each) == 1, (
+            f"services.{service}: port {listen.port}/{listen.proto} has several daemons ({told}), "
+            "and Cellblock moves one: clients of the others would be led to its jail, too. Let one "
+            f"serve all these addresses, or take {service} out of `order`"
         )
 
 

@@ -229,3 +229,17 @@ def test_a_right_that_a_jail_does_not_have_is_told(
         preflight.test_daemon_needs_no_right_that_jails_lack(
             lambda *_, **__: (variable,), sample, "mysql"
         )
+
+
+def test_two_daemons_of_one_kind_are_told(sample: Site) -> None:
+    """As a second named for an inner address. Apache's workers are one with their first."""
+    workers = SERVED + SERVED.splitlines(True)[0].replace(" 880 ", " 881 ")
+    first = (("880", "880"), ("881", "880"), ("746", "746"), ("801", "801"))
+    listens = preflight.test_daemon_listens_on_its_ports
+    for service in ("web", "bind"):
+        listens(Running(first=first), sockets(workers), sample, service)
+    other = "bind     named      801   29 udp4   192.168.7.1:53        *:*\n"
+    with pytest.raises(AssertionError, match=r"named 746 at 203\.0\.113\.2 and named 801 at 192"):
+        listens(Running(first=first), sockets(SERVED + other), sample, "bind")
+    unbound = other.replace("named  ", "unbound").replace("bind ", "unbou")
+    listens(Running(first=first), sockets(SERVED + unbound), sample, "bind")
