@@ -1,4 +1,4 @@
-"""What decides at the next boot: rc.conf, by what Cellblock writes there."""
+"""What decides at the next boot: rc.conf, by what Cellblock writes there; and who flushes rules."""
 
 from __future__ import annotations
 
@@ -91,3 +91,31 @@ def _unfit(kind: str, options: Sequence[str], line: Sequence[str], *, root: bool
         yield "which is read only"
     if "noexec" in options:
         yield _NO_PROGRAMS
+
+
+_STARTED = (
+    "/etc/rc.local /etc/crontab /etc/cron.d/* /var/cron/tabs/root /usr/local/etc/cron.d/* "
+    "/etc/daily.local /etc/weekly.local /etc/dhclient-exit-hooks /etc/devd/* /usr/local/etc/rc.d/*"
+)
+_FLUSHING = (
+    f"{{ ls -d {_STARTED}; "
+    f"grep -hE '^[^#]*(ipfw|firewall|[.]rules)' {_STARTED} | tr -s '[:space:];|&()\"`=' '\\n' | "
+    "grep -E '^/(etc|root|usr/local/(etc|s?bin))/[A-Za-z0-9_./+-]+$'; } 2>/dev/null | sort -u | "
+    "while read -r each; do "
+    "case $each in *cellblock*|/etc/rc.d/*|/etc/rc.firewall) continue;; esac; "
+    'if [ -f "$each" ] && grep -qsI ipfw "$each"; then '
+    "grep -nHE '^[^#]*[[:space:]]flush([^A-Za-z]|$)' \"$each\" | "
+    "grep -vwE 'table|pipe|queue|sched|nat'; fi; done"
+)
+"""sh: the lines by which what starts at boot, or now and then, deletes all rules of ipfw. rc.d/ipfw
+runs firewall_script besides, and then firewall_coscripts, which add Cellblock's again."""
+
+
+def test_rules_are_flushed_by_rc_alone(host: Any) -> None:
+    """After a flush nothing leads to the jails any more."""
+    rows = host.run(_FLUSHING).stdout.splitlines()
+    assert not rows, (
+        f"{'; '.join(rows[:5])}: this deletes Cellblock's rules, too, and nobody would be led to a "
+        "jail: let rc.d/ipfw load the rules (firewall_enable=YES and firewall_script in rc.conf), "
+        "and write `service ipfw restart` there, which brings Cellblock's again"
+    )

@@ -28,3 +28,9 @@ def jails_are_on_a_disk(site: Site) -> Iterator[Look]:
         f"{above}; df $at /var/db | awk 'NR > 1 {{print $NF}}' | while read -r at; do "
         f"mount -p | awk -v at=$at '$2 == at && ({unfit}) {{print}}'; done"
     )
+
+
+def rules_are_flushed_by_rc_alone(_: Site) -> Iterator[Look]:
+    """No crontab, rc.local or script of one's own may run `ipfw flush`."""
+    places = "/etc/rc.local /etc/crontab /etc/cron.d /var/cron/tabs /usr/local/etc/rc.d"
+    yield Look(f"grep -rnsE '^[^#]*ipfw.*[[:space:]]flush' {places}")

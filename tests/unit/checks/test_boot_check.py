@@ -13,6 +13,7 @@ import pytest
 from rollout import site
 from tests.checks.test_boot import test_jails_are_on_a_disk as kept
 from tests.checks.test_boot import test_rc_conf_decides as decides
+from tests.checks.test_boot import test_rules_are_flushed_by_rc_alone as flushed
 from tests.rehearsal.sites import SAMPLE
 
 
@@ -37,17 +38,9 @@ from tests.rehearsal.sites import SAMPLE
     ],
 )
 def test_what_comes_after_rc_conf_is_told(tmp_path: Path, file: str, text: str, told: str) -> None:
-    path = tmp_path / file
-    path.parent.mkdir(parents=True)
-    path.write_text(text)
-
-    def run(command: str) -> SimpleNamespace:
-        here = re.sub(r"(?<= )/(?=(usr/local/)?etc/)", f"{tmp_path}/", command)
-        done = subprocess.run(["/bin/sh", "-c", here], capture_output=True, text=True, check=False)
-        return SimpleNamespace(stdout=done.stdout.replace(str(tmp_path), ""))
-
+    there = Tree(tmp_path, {file: text})
     with pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext():
-        decides(SimpleNamespace(run=run), site.read(SAMPLE))
+        decides(there, site.read(SAMPLE))
 
 
 @pytest.mark.parametrize(
@@ -74,3 +67,43 @@ def test_jails_in_memory_or_mounted_by_hand_are_told(mount: str, line: str, told
     there = SimpleNamespace(check_output=lambda command: said)
     with pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext():
         kept(there, site.read(SAMPLE))
+
+
+class Tree:
+    """A host with these files, below a directory, read by a local sh."""
+
+    def __init__(self, root: Path, files: dict[str, str]) -> None:
+        self.root = root
+        for name, text in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text.replace(" /etc/", f" {root}/etc/"))
+
+    def run(self, command: str) -> SimpleNamespace:
+        """`^/(etc` of a pattern, too."""
+        here = re.sub(r"(?<= )/(?=((usr/local/)?etc|var)/)", f"{self.root}/", command)
+        here = here.replace("'^/(etc", f"'^{self.root}/(etc")
+        done = subprocess.run(["/bin/sh", "-c", here], capture_output=True, text=True, check=False)
+        return SimpleNamespace(stdout=done.stdout.replace(str(self.root), ""))
+
+
+RULES = "#!/bin/sh\nipfw -q -f flush\nipfw -q add 100 allow ip from any to any via lo0\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"etc/ipfw.rules": RULES}, ""),  # of firewall_script
+        ({"etc/ipfw.rules": RULES, "etc/rc.local": "sh /etc/ipfw.rules\n"}, "ipfw.rules:2:ipfw"),
+        ({"etc/ipfw.rules": RULES, "var/cron/tabs/root": "@daily /etc/ipfw.rules\n"}, "rules:2:"),
+        ({"usr/local/etc/rc.d/mine": "x=1\nipfw -q flush\n"}, "/usr/local/etc/rc.d/mine:2:ipfw"),
+        ({"etc/crontab": "0 * * * * root service ipfw restart\n"}, ""),
+        ({"etc/crontab": "0 * * * * root ipfw -q table 22 flush\n"}, ""),
+        ({"etc/rc.local": "# ipfw -q flush\n"}, ""),
+        ({"usr/local/etc/rc.d/cellblock_firewall": "ipfw -f flush\n"}, ""),
+    ],
+)
+def test_what_flushes_rules_besides_rc_is_told(
+    tmp_path: Path, files: dict[str, str], told: str
+) -> None:
+    with pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext():
+        flushed(Tree(tmp_path, files))

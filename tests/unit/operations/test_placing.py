@@ -357,6 +357,22 @@ def test_a_port_of_a_trial_answers_where_no_state_would_let_it(
     assert Ways("egress", (Tried(8999, 9),), BESIDE).placed(_view(host)) == expected
 
 
+def test_a_jail_opens_them_as_the_users_that_the_host_lets() -> None:
+    """Against spam: port 25 for the mail server's user alone."""
+    assert outward(
+        LO0,
+        "200 allow tcp from me to any 25 out uid mailnull",
+        "210 deny tcp from any to any 25 out",
+        "65000 allow ip from any to any",
+    ) == [
+        f"199 nat 9 tcp from {JAIL} to any 25 out xmit vtnet0 uid mailnull",
+        f"64999 nat 9 tcp from {JAIL} to not {LAN} out xmit vtnet0",
+        f"64999 nat 9 tcp from any to {WAN} 32768-65535 in recv vtnet0 established",
+        f"64999 nat 9 udp from {JAIL} to not {LAN} out xmit vtnet0",
+        f"64999 nat 9 udp from any to {WAN} 32768-65535 in recv vtnet0",
+    ]
+
+
 LISTENERS = (
     "400 deny tcp from any to 203.0.113.2 33060 in",
     "410 deny udp from any to me 40000-40099,53211 in",
