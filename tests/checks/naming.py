@@ -62,7 +62,7 @@ def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
     places = (
         *(_named, _rotated_otherwise, _beside, _certificates, _renewed_by),
-        *(_starting, _reading, _logged, _becoming_others),
+        *(_starting, _mounting, _reading, _logged, _becoming_others),
     )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
@@ -320,6 +320,29 @@ def _starting(host: Any, site: Site, name: str) -> Iterator[Found]:
                 f"gate: rc(8) starts it before jail {site.jail_of(name)}, so at boot it finds "
                 f"nobody: write jail in the place of {word} there, or see that it tries again",
             )
+
+
+def _mounting(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """File servers by a name that the host's own named alone looks up: mounted before any jail."""
+    if site.services[name].rc != "named":
+        return
+    asked = (
+        "grep -sE '^nameserver' /etc/resolv.conf; echo ==; "
+        "grep -nHE '^[^#[:space:]]+:/.*[[:space:]]nfs[[:space:]]' "
+        "/etc/fstab | grep -v noauto | while IFS=: read -r file number server rest; do "
+        'grep -qsiw -- "$server" /etc/hosts || echo "$file:$number:$server"; done'
+    )
+    own = {"127.0.0.1", "::1", str(site.host.wan_address)}
+    own |= {str(each) for each in site.jails[site.jail_of(name)].addresses}
+    servers: list[str] = []
+    for row in _lines(host, asked):
+        if row.startswith("nameserver"):
+            servers += row.split()[1:2]
+        elif row != "==" and set(servers) <= own:
+            place, _, server = row.rpartition(":")
+            if re.search("[A-Za-z]", server):
+                todo = f"jail {site.jail_of(name)} looks it up; give it a line in /etc/hosts"
+                yield Found(place, server, f"gate: rc(8) mounts it before {todo}")
 
 
 MYSQLS = ("mysql-server", "mariadb-server")

@@ -1,14 +1,16 @@
-"""What decides at the next boot: rc.conf, by what Cellblock writes there; and who flushes rules."""
+"""What decides at the next boot, and at night: rc.conf, who flushes rules, what backups read."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from shlex import quote
 from typing import Any
 
 from operations.carried import is_in
 from rollout.site import Site
+from tests.checks.naming import CALLED
 
 _FOLDERS = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
 
@@ -119,3 +121,47 @@ def test_rules_are_flushed_by_rc_alone(host: Any) -> None:
         "jail: let rc.d/ipfw load the rules (firewall_enable=YES and firewall_script in rc.conf), "
         "and write `service ipfw restart` there, which brings Cellblock's again"
     )
+
+
+_NIGHTLY = (
+    "/etc/crontab /etc/cron.d /var/cron/tabs/root /usr/local/etc/cron.d /usr/local/etc/periodic"
+)
+_COPIES = r"(?:^|[\s/;|&(])(rsync|tar|bsdtar|gtar|cpio|restic|borg|duplicity|tarsnap)\s"
+_WITHIN = re.compile(
+    r"\s(--one-file-system|--exclude\S*|-[A-Za-z]*x[A-Za-z]*|-X|--include\S*|-T)(\s|=|$)"
+)
+
+
+def test_backups_do_not_read_jails_again(host: Any, site: Site) -> None:
+    """What jails mount is in base.jails once more: a backup of / would hold it several times, and
+    fill its disk, unless it stays in one file system or leaves that directory out.
+    """
+    asked = (
+        f"grep -D skip -rnIE '(rsync|tar|gtar|cpio|restic|borg|duplicity|tarsnap)[[:space:]]' "
+        f"{_NIGHTLY} /etc/daily.local /etc/weekly.local /root/bin $({CALLED}) 2>/dev/null"
+    )
+    above = {str(each) for each in PurePosixPath(site.base.jails).parents}
+    told = []
+    for row in host.run(asked).stdout.splitlines():
+        file, line, text = row.split(":", 2)
+        tool = None if text.lstrip().startswith("#") else re.search(_COPIES, text)
+        read = _read(tool[1], text[tool.end() :]) if tool else []
+        whole = [word for word in read if word == "/" or word.rstrip("/") in above - {"/"}]
+        if tool and whole and not _WITHIN.search(text[tool.end(1) :]):
+            told.append(f"{file}:{line}: {tool[1]} of {whole[0]}")
+    assert not told, (
+        f"{'; '.join(dict.fromkeys(told))}: it would copy what jails mount (homes, databases, "
+        f"programs) once more for each jail: leave out {site.base.jails} (--exclude), or let it "
+        "stay in one file system (-x, --one-file-system)"
+    )
+
+
+def _read(tool: str, text: str) -> list[str]:
+    """The words that a command is given; not where rsync(1) writes, nor where tar(1) goes first."""
+    words = [word.strip("'\"") for word in re.split(r"[;|&><]", text)[0].split()]
+    given = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if before != "-C" and not word.startswith("-")
+    ]
+    return given[:-1] if tool == "rsync" else given

@@ -62,6 +62,7 @@ def at_boot(conf: Mapping[str, str], interface: str) -> Iterator[tuple[str, str]
     network.subr(8): of the numbered aliases those up to the first number that is missing; 1-3 in
     the last place means three addresses.
     """
+    interface = re.sub(r"[./+-]", "_", interface)  # as of em0.7
     several = f"ipv4_addrs_{interface}"
     names = [f"ifconfig_{interface}", f"ifconfig_{interface}_aliases", several]
     number = 0

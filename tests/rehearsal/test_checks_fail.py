@@ -568,6 +568,10 @@ CASES = [
         "echo nameserver 127.0.0.1 > /etc/resolv.conf",
     ),
     broken("boot::rules_are_flushed_by_rc_alone", "echo 'ipfw -q -f flush' >> /etc/rc.local"),
+    broken(
+        "boot::backups_do_not_read_jails_again",
+        "echo '0 3 * * * root rsync -aH / backup:/full' >> /etc/crontab",
+    ),
     broken("boot::rc_conf_decides", "sysrc ifconfig_lo1_name=bastille0"),
     broken(
         "recursion::is_allowed_to_jails",

@@ -34,3 +34,12 @@ def rules_are_flushed_by_rc_alone(_: Site) -> Iterator[Look]:
     """No crontab, rc.local or script of one's own may run `ipfw flush`."""
     places = "/etc/rc.local /etc/crontab /etc/cron.d /var/cron/tabs /usr/local/etc/rc.d"
     yield Look(f"grep -rnsE '^[^#]*ipfw.*[[:space:]]flush' {places}")
+
+
+def backups_do_not_read_jails_again(site: Site) -> Iterator[Look]:
+    """Of / or what holds the jails; without --exclude, and across file systems."""
+    files = "/etc/crontab /etc/cron.d /root/bin /var/cron/tabs/root /usr/local/etc/periodic"
+    yield Look(
+        f"grep -rnsE '(rsync|tar|restic|borg).* /(usr)?/?( |$)' {files} | "
+        "grep -v -e exclude -e one-file-system -e ' -[a-zA-Z]*x'"
+    )

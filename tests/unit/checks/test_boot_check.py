@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from rollout import site
+from tests.checks.test_boot import test_backups_do_not_read_jails_again as spare
 from tests.checks.test_boot import test_jails_are_on_a_disk as kept
 from tests.checks.test_boot import test_rc_conf_decides as decides
 from tests.checks.test_boot import test_rules_are_flushed_by_rc_alone as flushed
@@ -107,3 +108,27 @@ def test_what_flushes_rules_besides_rc_is_told(
 ) -> None:
     with pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext():
         flushed(Tree(tmp_path, files))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("rsync -aH --delete / backup:/full", "/etc/crontab:1: rsync of /: it would copy"),
+        ("/usr/local/bin/rsync -a /usr/ /mnt/usr", "/etc/crontab:1: rsync of /usr/"),
+        ("tar czf /backup/all.tgz / >/dev/null", "/etc/crontab:1: tar of /"),
+        ("rsync -aHx / backup:/full", ""),
+        ("rsync -a --one-file-system / b:/", ""),
+        ("rsync -a --exclude=/usr/jails / b:/", ""),
+        ("rsync -a --exclude-from /root/no / b:/", ""),
+        ("restic -r sftp:b:/r backup -x /", ""),
+        ("rsync -a /usr/home b:/home", ""),
+        ("rsync -a /backup/ /", ""),
+        ("tar -czf /backup/etc.tgz -C / etc", ""),
+        ("tar czf /backup/etc.tgz /etc /usr/local/etc", ""),
+        ("echo start", ""),
+    ],
+)
+def test_a_backup_of_all_is_told(tmp_path: Path, line: str, told: str) -> None:
+    there = Tree(tmp_path, {"etc/crontab": f"0 3 * * * root {line}\n# tar cf x /\n"})
+    with pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext():
+        spare(there, site.read(SAMPLE))

@@ -253,6 +253,34 @@ def test_what_reads_the_log_of_mail_is_told_where_it_will_be(host: Host) -> None
     assert not [each for each in found(host, "web") if "maillog" in each]
 
 
+@pytest.mark.parametrize(
+    ("servers", "hosts", "gates"),
+    [
+        ("nameserver 127.0.0.1\n", "", ["/etc/fstab:2: nas.example.org"]),
+        ("nameserver 127.0.0.1\n", "192.0.2.9 nas nas.example.org\n", []),
+        ("nameserver 127.0.0.1\nnameserver 192.0.2.53\n", "", []),
+    ],
+)
+def test_a_file_server_by_a_name_of_the_hosts_own_named_is_a_gate(
+    tmp_path: Path, servers: str, hosts: str, gates: list[str]
+) -> None:
+    lines = ["# x", "nas.example.org:/vol /usr/home nfs rw,late 0 0", "192.0.2.9:/b /b nfs ro 0 0"]
+    lines += ["old.example.org:/c /c nfs ro,noauto 0 0", "/dev/da0p2 / ufs rw 1 1", ""]
+    (tmp_path / "etc").mkdir()
+    for name, text in (("fstab", "\n".join(lines)), ("resolv.conf", servers), ("hosts", hosts)):
+        (tmp_path / "etc" / name).write_text(text)
+
+    class Here:
+        def run(self, command: str) -> Any:
+            line = command.replace(" /etc/", f" {tmp_path}/etc/")
+            done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+            return subprocess.CompletedProcess("", 0, done.stdout.replace(str(tmp_path), ""), "")
+
+    found = [str(each) for each in naming._mounting(Here(), SAMPLE, "bind")]
+    assert [each.partition(": gate: ")[0] for each in found] == gates
+    assert not list(naming._mounting(Here(), SAMPLE, "web"))
+
+
 def test_a_log_that_syslogd_writes_for_the_daemon_alone_is_a_gate(host: Host) -> None:
     host.holds(
         "/etc/syslog.conf",
