@@ -36,6 +36,7 @@ ETC = (
     *("syslog.conf", "newsyslog.conf", "periodic", "mtree", "ssl", "pam.d", "mail", "pkg"),
     *("locate.rc", "csh.cshrc", "csh.login", "profile", "motd.template", "devfs.conf"),
     *("libmap.conf", "os-release", "hosts.allow", "dma", "syslog.d"),
+    *("ld-elf.so.conf", "krb5.conf", "malloc.conf"),
 )
 """The parts of /etc that a jail gets as they are."""
 # Not all of /etc: password hashes, ssh host keys and the host's rc.conf, fstab and crontab do not

@@ -62,6 +62,7 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("boot::rc_conf_decides"),
         check("boot::rules_are_flushed_by_rc_alone"),
         check("boot::backups_do_not_read_jails_again"),
+        check("logs::messages_are_syslogds"),
         check("preflight::configuration_has_no_flags", until=_until_all_moved(site)),
         # For the journal; and whatever a jail writes until nothing is left is told in time.
         check("preflight::file_system_has_room", directory="/var/db"),

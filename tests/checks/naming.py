@@ -377,17 +377,34 @@ _LOGGING = {
     "dovecot": {"dovecot"},
 }
 """By rc script: what a daemon is called in syslog.conf(5), where it has a log of its own there."""
+_FACILITIES = {
+    "named": ("daemon",),
+    "apache24": ("local7",),
+    "mysql-server": ("daemon",),
+    "mariadb-server": ("daemon",),
+    "sendmail": ("mail", "auth", "authpriv"),
+    "postfix": ("mail", "auth", "authpriv"),
+    "dovecot": ("mail", "auth", "authpriv"),
+}
+"""To which facilities of syslog(3) they log, unless told otherwise; PAM to auth."""
 
 
 def _logged(host: Any, site: Site, name: str) -> Iterator[Found]:
     """Logs that syslogd writes for this daemon alone: that of its jail does, from then on."""
     daemon, jail = site.services[name], site.jail_of(name)
     programs = _LOGGING.get(daemon.rc, set())
-    asked = f"grep -nsE '^#?!|^[^#[:space:]].*[[:space:]]-?/' {_SYSLOG} /dev/null"
+    facilities = _FACILITIES.get(daemon.rc, ())
+    asked = f"grep -nsE '^#?!|^[^#[:space:]].*[[:space:]](-?/|[|])' {_SYSLOG} /dev/null"
+    rows = _lines(host, asked) if programs or facilities else []
     block: tuple[str, set[str]] = ("", set())
-    for path, number, text in map(_parted, _lines(host, asked) if programs else []):
+    for path, number, text in map(_parted, rows):
         if text.lstrip("#").startswith("!"):
             block = (path, set(re.split(r"[,\s]+", text.lstrip("#!+ \t"))))
+            continue
+        selector, _, action = text.partition("|")
+        if action and any(f"{each}." in selector for each in ("*", *facilities)):
+            said = f"gate: messages of jail {jail} do not reach this program of the host"
+            yield Found(f"{path}:{number}", action.removeprefix("exec ").split()[0], said)
             continue
         log = text.split()[-1].removeprefix("-")
         if block[0] == path and block[1] & programs and log not in daemon.log_files:

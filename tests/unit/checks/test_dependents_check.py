@@ -295,6 +295,17 @@ def test_a_log_that_syslogd_writes_for_the_daemon_alone_is_a_gate(host: Host) ->
     assert not [each for each in found(host, "web") if "syslogd" in each]
 
 
+def test_a_program_that_syslogd_feeds_is_a_gate(host: Host) -> None:
+    """sshguard bans who guesses passwords of mail; the jail's syslogd would start another one."""
+    host.holds("/etc/syslog.conf", "auth.info;authpriv.info |exec /usr/local/sbin/sshguard\n")
+    [gate] = [each for each in found(host, "mail") if "sshguard" in each]
+    assert gate == (
+        "/etc/syslog.conf:1: /usr/local/sbin/sshguard: gate: messages of jail mail do not reach "
+        "this program of the host"
+    )
+    assert not [each for each in found(host, "bind") if "sshguard" in each]
+
+
 def test_programs_that_inetd_and_dhclient_call_are_read(host: Host, tmp_path: Path) -> None:
     """A page's status by inetd(8), a reload at a new lease: what they call speaks to the daemon."""
     program = tmp_path / "check"
