@@ -135,7 +135,10 @@ def test_ipfw_rules_are_saved_for_boot(
     set = site.places[part].set
     live = [f"add {int(row[:5])}{row[5:]}" for row in rules if f" set {set} " in row[5:14]]
     on_disk = [row for row in host.check_output("cat %s", path).splitlines() if row[:4] == "add "]
-    assert live, f"ipfw set {set} has no rule: expected {len(on_disk)} of them; {_RESTORE}"
+    # A service that answers over UDP at 127.0.0.1 alone has none for its answers.
+    assert live or not on_disk, (
+        f"ipfw set {set} has no rule: expected {len(on_disk)} of them; {_RESTORE}"
+    )
     lost = [f"only in ipfw: {row}" for row in live if row not in on_disk]
     more = [f"only in the file: {row}" for row in on_disk if row not in live]
     assert live == by_number(on_disk), (

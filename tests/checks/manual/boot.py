@@ -14,9 +14,8 @@ def rc_conf_decides(site: Site) -> Iterator[Look]:
     rcvars = "|".join(dict.fromkeys(each.rcvar for each in services))
     names = f"jail_enable|jail_list|cloned_interfaces|firewall_coscripts|{rcvars}".rstrip("|")
     lan = site.lan.interface
-    yield Look(
-        f"grep -nrsE '^ *(({names})=|ifconfig_{lan}[_=])' /etc/rc.conf.d /usr/local/etc/rc.conf.d"
-    )
+    places = "/etc/rc.conf.d /usr/local/etc/rc.conf.d"
+    yield Look(f"grep -D skip -nrsE '^ *(({names})=|ifconfig_{lan}[_=])' {places}")
     yield Look(f"sysrc -qin ifconfig_{lan}_name")
 
 
@@ -33,13 +32,13 @@ def jails_are_on_a_disk(site: Site) -> Iterator[Look]:
 def rules_are_flushed_by_rc_alone(_: Site) -> Iterator[Look]:
     """No crontab, rc.local or script of one's own may run `ipfw flush`."""
     places = "/etc/rc.local /etc/crontab /etc/cron.d /var/cron/tabs /usr/local/etc/rc.d"
-    yield Look(f"grep -rnsE '^[^#]*ipfw.*[[:space:]]flush' {places}")
+    yield Look(f"grep -D skip -rnsE '^[^#]*ipfw.*[[:space:]]flush' {places}")
 
 
 def backups_do_not_read_jails_again(site: Site) -> Iterator[Look]:
     """Of / or what holds the jails; without --exclude, and across file systems."""
     files = "/etc/crontab /etc/cron.d /root/bin /var/cron/tabs/root /usr/local/etc/periodic"
     yield Look(
-        f"grep -rnsE '(rsync|tar|restic|borg).* /(usr)?/?( |$)' {files} | "
+        f"grep -D skip -rnsE '(rsync|tar|restic|borg).* /(usr)?/?( |$)' {files} | "
         "grep -v -e exclude -e one-file-system -e ' -[a-zA-Z]*x'"
     )

@@ -15,7 +15,7 @@ from itertools import product
 import pytest
 
 from operations.doors import Beside, Doors, Exits, Tried, View, Ways
-from operations.facts import Rule
+from operations.facts import Bound, Rule
 from operations.host_decisions import Obstacle, of_host
 from operations.placing import Placed
 from standin.model.firewall import Firewall, parse_nat
@@ -627,3 +627,11 @@ def test_programs_of_the_host_find_the_jail_at_loopback_with_no_other_jail(what:
         view = View(of_host([], ends_at_nat=True, floor=2), (IPv4Address(WAN),))
         bodies = [body for _, body in way.placed(view, BESIDE, {})]
         assert (f"fwd {JAIL},3306 tcp from any to 127.0.0.1 3306" in bodies) == led
+
+
+def test_answers_over_udp_leave_where_it_is_asked_at_loopback_alone() -> None:
+    """As a named for the host's own programs: by then their address is the public one."""
+    bound = (Bound("udp", "named", "127.0.0.1", 53),)
+    view = View(of_host([], floor=2), (IPv4Address(WAN),), bound)
+    found = doors("udp", public=False).placed(view)
+    assert (64999, f"nat {NAT} udp from {JAIL} 53 to not {LAN} out via lo0") in found
