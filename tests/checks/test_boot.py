@@ -104,7 +104,8 @@ _FLUSHING = (
     f"grep -hE '^[^#]*(ipfw|firewall|[.]rules)' {_STARTED} | tr -s '[:space:];|&()\"`=' '\\n' | "
     "grep -E '^/(etc|root|usr/local/(etc|s?bin))/[A-Za-z0-9_./+-]+$'; } 2>/dev/null | sort -u | "
     "while read -r each; do "
-    "case $each in *cellblock*|/etc/rc.d/*|/etc/rc.firewall) continue;; esac; "
+    "case $each in *cellblock*|/etc/rc.d/*|/etc/rc.firewall) continue;; "
+    '/usr/local/etc/rc.d/*) service "${each##*/}" enabled 2>/dev/null || continue;; esac; '
     'if [ -f "$each" ] && grep -qsI ipfw "$each"; then '
     "grep -nHE '^[^#]*[[:space:]]flush([^A-Za-z]|$)' \"$each\" | "
     "grep -vwE 'table|pipe|queue|sched|nat'; fi; done"
@@ -145,7 +146,10 @@ def test_backups_do_not_read_jails_again(host: Any, site: Site) -> None:
     for row in host.run(asked).stdout.splitlines():
         file, line, text = row.split(":", 2)
         tool = None if text.lstrip().startswith("#") else re.search(_COPIES, text)
-        read = _read(tool[1], text[tool.end() :]) if tool else []
+        said = text[tool.end() :] if tool else ""
+        if re.search(r"(^|\s)[\"']?\$\S+\s+[\"']?/|\\$", said):
+            continue  # options are elsewhere
+        read = _read(tool[1], said) if tool else []
         whole = [word for word in read if word == "/" or word.rstrip("/") in above - {"/"}]
         if tool and whole and not _WITHIN.search(text[tool.end(1) :]):
             told.append(f"{file}:{line}: {tool[1]} of {whole[0]}")

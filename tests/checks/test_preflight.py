@@ -380,10 +380,12 @@ def test_daemon_listens_on_its_ports(
         assert there, (
             f"services.{service}.ports: nothing on the host listens on {listen.port}/{listen.proto}"
         )
-        kinds = {(first.get(one.pid, one.pid), one.command): one for one in reversed(there)}
+        # Without a child that is gone by now.
+        there = [one for one in there if one.pid in first]
+        kinds = {(first[one.pid], one.command): one for one in reversed(there)}
         each = [one for _, one in sorted(kinds.items()) if one.command == there[0].command]
         told = " and ".join(f"{one.command} {one.pid} at {one.address}" for one in each)
-        assert len(each) == 1, (
+        assert len(each) < 2, (
             f"services.{service}: port {listen.port}/{listen.proto} has several daemons ({told}), "
             "and Cellblock moves one: clients of the others would be led to its jail, too. Let one "
             f"serve all these addresses, or take {service} out of `order`"

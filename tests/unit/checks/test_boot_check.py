@@ -82,6 +82,7 @@ class Tree:
     def run(self, command: str) -> SimpleNamespace:
         """`^/(etc` of a pattern, too."""
         here = re.sub(r"(?<= )/(?=((usr/local/)?etc|var)/)", f"{self.root}/", command)
+        here = f'service() {{ [ "$1" != off ]; }}; {here}'
         here = here.replace("'^/(etc", f"'^{self.root}/(etc")
         done = subprocess.run(["/bin/sh", "-c", here], capture_output=True, text=True, check=False)
         return SimpleNamespace(stdout=done.stdout.replace(str(self.root), ""))
@@ -97,6 +98,7 @@ RULES = "#!/bin/sh\nipfw -q -f flush\nipfw -q add 100 allow ip from any to any v
         ({"etc/ipfw.rules": RULES, "etc/rc.local": "sh /etc/ipfw.rules\n"}, "ipfw.rules:2:ipfw"),
         ({"etc/ipfw.rules": RULES, "var/cron/tabs/root": "@daily /etc/ipfw.rules\n"}, "rules:2:"),
         ({"usr/local/etc/rc.d/mine": "x=1\nipfw -q flush\n"}, "/usr/local/etc/rc.d/mine:2:ipfw"),
+        ({"usr/local/etc/rc.d/off": "x=1\nipfw -q flush\n"}, ""),
         ({"etc/crontab": "0 * * * * root service ipfw restart\n"}, ""),
         ({"etc/crontab": "0 * * * * root ipfw -q table 22 flush\n"}, ""),
         ({"etc/rc.local": "# ipfw -q flush\n"}, ""),
@@ -123,6 +125,9 @@ def test_what_flushes_rules_besides_rc_is_told(
         ("restic -r sftp:b:/r backup -x /", ""),
         ("rsync -a /usr/home b:/home", ""),
         ("rsync -a /backup/ /", ""),
+        ("rsync $OPTS / b:/", ""),
+        ("rsync -a / $TO", "/etc/crontab:1: rsync of /"),
+        ("rsync -a / b:/ \\", ""),
         ("tar -czf /backup/etc.tgz -C / etc", ""),
         ("tar czf /backup/etc.tgz /etc /usr/local/etc", ""),
         ("echo start", ""),
