@@ -62,7 +62,7 @@ def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
     places = (
         *(_named, _rotated_otherwise, _beside, _certificates, _renewed_by),
-        *(_starting, _mounting, _reading, _logged, _becoming_others),
+        *(_starting, _mounting, _reading, _logged, _becoming_others, _hidden),
     )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
@@ -433,4 +433,16 @@ def _becoming_others(host: Any, site: Site, name: str) -> Iterator[Found]:
             f"{path}:{number}",
             user,
             f"gate: programs in jail {site.jail_of(name)} cannot become another user by this line",
+        )
+
+
+def _hidden(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """From accounts other than root, as a monitor's, where bsdinstall's hardening says so."""
+    asked = "sysctl -n security.bsd.see_jail_proc security.bsd.see_other_uids 2>/dev/null"
+    if _lines(host, asked) == ["0", "1"]:
+        yield Found(
+            "sysctl security.bsd.see_jail_proc",
+            "0",
+            f"gate: accounts other than root (a monitor's) see no process of jail "
+            f"{site.jail_of(name)}; ask its port instead, or set this to 1",
         )

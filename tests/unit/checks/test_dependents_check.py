@@ -306,6 +306,19 @@ def test_a_program_that_syslogd_feeds_is_a_gate(host: Host) -> None:
     assert not [each for each in found(host, "bind") if "sshguard" in each]
 
 
+@pytest.mark.parametrize(("said", "gates"), [("0\n1\n", 1), ("1\n1\n", 0), ("0\n0\n", 0)])
+def test_processes_that_a_monitor_sees_no_more_are_a_gate(said: str, gates: int) -> None:
+    """Where accounts see nobody's processes but their own, they saw none of a daemon before."""
+
+    class Says:
+        def run(self, command: str) -> Any:
+            assert "see_jail_proc" in command
+            return subprocess.CompletedProcess(command, 0, said, "")
+
+    found = list(naming._hidden(Says(), SAMPLE, "web"))
+    assert [each.stops for each in found] == [True] * gates
+
+
 def test_programs_that_inetd_and_dhclient_call_are_read(host: Host, tmp_path: Path) -> None:
     """A page's status by inetd(8), a reload at a new lease: what they call speaks to the daemon."""
     program = tmp_path / "check"
