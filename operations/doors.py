@@ -188,6 +188,8 @@ class Doors:
         if self.what == "localhost":
             return list(placing.local(wall, replace(port, addresses=()), others, self.front))
         if self.what == "answers":
+            if led and not port.addresses and port.proto == "udp":
+                return list(placing.local_answers(wall, port))
             return _narrowed(_answers(wall, port, ends)) if port.proto == "udp" else []
         outside = list(placing.public(wall, port)) if port.public and port.addresses else []
         return _narrowed([*placing.local(wall, port, others, self.front), *outside])

@@ -434,9 +434,15 @@ _INCLUDED = (
     '{sub(/^[ \\t]*[.]include/, ""); gsub(/["\\047; \\t]/, ""); '
     'print (index($0, "/") == 1 ? "" : at "/") $0}\' "$1"'
 )
+_JAIL_CONF = (
+    "cat /etc/rc.conf /etc/rc.conf.local /etc/rc.conf.d/jail /usr/local/etc/rc.conf.d/jail "
+    '2>/dev/null | awk -F= \'/^[ \\t]*jail_conf=/ {at = $2; sub(/[ \\t]*#.*/, "", at); '
+    'gsub(/["\\047 \\t]/, "", at)} END {print at == "" ? "/etc/jail.conf" : at}\''
+)
+"""sh: where jail(8) of rc.d reads the jails that have no file of their own."""
 JAIL_CONF = (
     'conf() { [ -r "$1" ] && [ "$2" -lt 9 ] || return 0; echo "$1"; '
-    f'for each in $({_INCLUDED}); do conf "$each" $(($2 + 1)); done; }}; conf /etc/jail.conf 0'
+    f'for each in $({_INCLUDED}); do conf "$each" $(($2 + 1)); done; }}; conf "$({_JAIL_CONF})" 0'
 )
 """sh that prints the paths of jail.conf(5) and of the files that it includes, a line each."""
 
@@ -452,7 +458,7 @@ def _name_of(quoted: re.Match[str]) -> str:
 
 
 class JailConf(FactBase[tuple[str, ...]]):
-    """The jails that /etc/jail.conf and what it includes define.
+    """The jails that /etc/jail.conf (jail_conf in rc.conf), and what it includes, define.
 
     An empty jail_list starts those at boot.
     """
@@ -462,8 +468,8 @@ class JailConf(FactBase[tuple[str, ...]]):
     @staticmethod
     def assumed() -> Look:
         return Look(
-            "grep -e '{' -e '[.]include' /etc/jail.conf 2>/dev/null",
-            claim="no jail in /etc/jail.conf",
+            "grep -e '{' -e '[.]include' $(sysrc -n jail_conf) 2>/dev/null",
+            claim="no jail in /etc/jail.conf (jail_conf in rc.conf)",
         )
 
     def command(self) -> str:
@@ -700,6 +706,40 @@ class MountedBelow(FactBase[tuple[tuple[str, str], ...]]):
     def process(self, output: list[str]) -> tuple[tuple[str, str], ...]:
         rows = (line.partition(" ") for line in output)
         return tuple(sorted((directory, rest) for directory, _, rest in rows))
+
+
+class Restricted(FactBase[dict[str, tuple[str, ...]]]):
+    """Which of noexec and nosuid the file systems have that hold these directories, and those that
+    are mounted below.
+
+    nullfs(5) takes over neither: without them a jail would run what does not run on the host.
+    """
+
+    default = dict
+
+    @staticmethod
+    def assumed(directories: Sequence[str]) -> Look:
+        claim = "no file system that jails mount is mounted noexec or nosuid"
+        return Look(Restricted().command(directories), claim=claim)
+
+    def command(self, directories: Sequence[str]) -> str:
+        holds = '$2 == at[e] || $2 == "/" || index(at[e], $2 "/") == 1'
+        here = "{if (length($2) >= n[e]) {n[e] = length($2); has[e] = $4}}"
+        below = 'if (index($2, at[e] "/") == 1) has[e substr($2, length(at[e]) + 1)] = $4'
+        return (
+            f"{{ for each in {' '.join(map(quote, directories))}; do "
+            'cd -P -- "$each" 2>/dev/null && echo "= $each $PWD"; done; mount -p; } | '
+            'awk \'$1 == "=" {at[$2] = $3; next} '
+            f"{{for (e in at) if ({holds}) {here} else {below}}} "
+            'END {for (e in has) {k = split(has[e], o, ","); for (i = 1; i <= k; i++) '
+            "if (o[i] ~ /^no(exec|suid)$/) print e, o[i]}}' | sort"
+        )
+
+    def process(self, output: list[str]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for directory, option in (line.split() for line in output):
+            found[directory] = (*found.get(directory, ()), option)
+        return found
 
 
 class LeadsTo(FactBase[bool]):

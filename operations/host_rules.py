@@ -187,7 +187,7 @@ def fit(rule: HostRule, way: Way) -> Fit | None:
             return None
         if isinstance(one, str):
             words = f"{name} {value}".strip()
-            clear = one == "interface"
+            clear = one == "repeated"
             found = replace(
                 found,
                 options=(*found.options, words) if clear else found.options,
@@ -200,7 +200,9 @@ _SYN = {"syn", "syn,!ack", "syn,!ack,!rst", "syn,!rst,!ack"}
 
 
 def _option_fit(name: str, value: str, way: Way) -> bool | str:
-    """Whether all packets of the way have it, or none; "interface" or "unclear" for some."""
+    """Whether all packets of the way have it, or none; for some "repeated", if a rule of ours can
+    say it in the same words, or "unclear".
+    """
     at = {"dst-port": "in", "src-port": "out"}.get(name)
     found: bool | str = "unclear"
     if name in ("via", "recv", "xmit"):
@@ -219,6 +221,8 @@ def _option_fit(name: str, value: str, way: Way) -> bool | str:
         found = True
     elif name == "proto":
         found = value == way.proto
+    elif name in ("uid", "gid") and way.direction == "out" and not way.over:
+        found = "repeated"  # of the socket, which is found in a jail, too, before nat
     return found
 
 
@@ -229,7 +233,7 @@ def _interface_fit(name: str, value: str, way: Way) -> bool | str:
         return True
     if way.over or re.match(r"lo[\d*]", value):  # only the host itself sends over a loopback
         return bool(way.over) and fnmatchcase(way.over, value)
-    return "interface"
+    return "repeated"
 
 
 def _end_fit(

@@ -36,6 +36,7 @@ ETC = (
     *("syslog.conf", "newsyslog.conf", "periodic", "mtree", "ssl", "pam.d", "mail", "pkg"),
     *("locate.rc", "csh.cshrc", "csh.login", "profile", "motd.template", "devfs.conf"),
     *("libmap.conf", "os-release", "hosts.allow", "dma", "syslog.d"),
+    *("ld-elf.so.conf", "krb5.conf", "malloc.conf"),
 )
 """The parts of /etc that a jail gets as they are."""
 # Not all of /etc: password hashes, ssh host keys and the host's rc.conf, fstab and crontab do not
@@ -258,14 +259,18 @@ def private(root: str, name: str, content: str, mode: str = "644") -> Commands:
 
 
 @operation()
-def resolver(root: str, own: Sequence[str], instead: Sequence[str], further: bool) -> Commands:
+def resolver(
+    root: str, own: Sequence[str], instead: Sequence[str], further: bool, public: str
+) -> Commands:
     """Write the resolv.conf of a jail that has never run: the host's, with other name servers.
 
-    `instead` take the place of the name servers in `own`, the host's own addresses, and stand there
-    alone if none is left. Other name servers are taken only with `further`: a jail without a way
-    out would wait for each of them in vain, and so would any for those of IPv6. Undone with the
-    jail's tree.
+    `instead` take the place of the name servers in `own`, and of those at any address of the host,
+    whose public one is `public`; they stand there alone if none is left. Other name servers are
+    taken only with `further`: a jail without a way out would wait for each of them in vain, and so
+    would any for those of IPv6. Undone with the jail's tree.
     """
+    has = host.get_fact(OwnAddresses, wan=public) or ()
+    own = list(dict.fromkeys([*own, *(str(each.ip) for each in has)]))
     servers = "\\n".join(f"nameserver {each}" for each in instead)
     awk = (
         '$1 == "nameserver" {if (index(own, " " $2 " ")) {if (!n++) print new} '

@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations import files
 from operations.command import Commands, NewFile, Reversible, quote, staged
-from operations.facts import IsDirectory, MountedBelow, Path
+from operations.facts import IsDirectory, MountedBelow, Path, Restricted
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class Nullfs:
     """A directory of the host, `source`, mounted at `target` (both absolute, on the host).
 
     An `optional` one is left out if the host has no such directory. With `nosuid` its programs run
-    in the jail as whoever calls them. One that is `shown` is what a
-    jail has, for the host to see: a jail can make nobody run a program or follow a link there.
+    in the jail as whoever calls them, with `noexec` they do not run there. One that is
+    `shown` is what a jail has, for the host to see: a jail can make nobody run a program or follow
+    a link there.
     """
 
     source: str
@@ -29,11 +30,12 @@ class Nullfs:
     optional: bool = False
     shown: bool = False
     nosuid: bool = False
+    noexec: bool = False
 
     def line(self) -> str:
         options = "rw" if self.writable else "ro"
         options += ",nosuid" * (self.nosuid or self.shown)
-        options += ",noexec,nosymfollow" * self.shown
+        options += ",noexec" * (self.noexec or self.shown) + ",nosymfollow" * self.shown
         return f"{self.source}\t{self.target}\tnullfs\t{options}\t0\t0"
 
 
@@ -46,15 +48,16 @@ def table(
     `more` follow, as they are.
 
     nullfs(5) does not show what is mounted below a directory: each such file system of the host
-    gets a line of its own after that of its directory.
+    gets a line of its own after that of its directory. noexec and nosuid of the host's file systems
+    are those of the jail's, too.
 
     While `needed` succeeds (see files.put) the undo fails: jail(8) needs the file to unmount.
 
     A jail's mounts are made only when it starts: in the tree of a running jail the host could
     follow a link that the jail has planted.
     """
+    mounts = [*_restricted(mounts, _with_mounted_below(mounts)), *more]
     kinds = {each: _kind(each.source) for each in mounts if each.optional}
-    mounts = [*_with_mounted_below(mounts), *more]
     for mount in mounts:
         for place in (mount.source, mount.target):
             if any(letter.isspace() for letter in place):
@@ -81,6 +84,20 @@ def _with_mounted_below(mounts: Sequence[Nullfs]) -> list[Nullfs]:
             if directory == mount.source
         ]
     return found
+
+
+def _restricted(named: Sequence[Nullfs], mounts: Sequence[Nullfs]) -> list[Nullfs]:
+    """As the file systems that hold the `named` ones, and those below, are mounted."""
+    sources = [each.source for each in named if not each.shown]
+    known = host.get_fact(Restricted, directories=sources)
+    return [
+        replace(
+            each,
+            nosuid=each.nosuid or "nosuid" in known.get(each.source, ()),
+            noexec=each.noexec or "noexec" in known.get(each.source, ()),
+        )
+        for each in mounts
+    ]
 
 
 def _kind(directory: str) -> str:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from pyinfra import host
 from pyinfra.api import operation
 
-from operations import daemon, firewall
+from operations import daemon, files, firewall
 from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
 from operations.doors import Ways
-from operations.facts import Networks
+from operations.facts import Listeners, Networks
 
 CONTROL = 953
 """The port of rndc(8), if named.conf does not say otherwise."""
@@ -100,6 +100,24 @@ def readdressed(directory: str, old: str, new: str, lan: str, ways: Ways | None 
 
 def _acl(elements: list[str]) -> str:
     return " ".join(f"{element};" for element in elements)
+
+
+@operation()
+def resolver(new: str) -> Commands:
+    """Let the host's own programs ask `new`, where they asked named at 127.0.0.1.
+
+    Another name server may be there (local_unbound beside an authoritative named): it stays.
+    """
+    others = [
+        each.command
+        for each in host.get_fact(Listeners, ports=(53,))
+        if each.proto == "udp" and each.address in ("*", "127.0.0.1") and each.command != "named"
+    ]
+    if others:
+        host.noop(f"{others[0]} answers at 127.0.0.1, and goes on")
+        return
+    old, to = "nameserver 127.0.0.1", f"nameserver {new}"
+    yield from files.line._inner(path="/etc/resolv.conf", old=old, new=to)
 
 
 @operation()

@@ -285,10 +285,11 @@ def used(files: Iterable[Open], running: Running) -> Iterator[Need]:
 
 
 def served(ports: Iterable[int], running: Running) -> Iterator[Need]:
-    """What other programs of the host use of a daemon with these ports, at 127.0.0.1."""
+    """What other programs of the host use of a daemon with these ports, at 127.0.0.1 or such."""
     for each in running.listening():
         if each.port in ports and each.at_loopback:
-            yield Need("served port", f"{each.proto[:3]} 127.0.0.1:{each.port}", each.said)
+            at = "127.0.0.1" if each.address == "*" else each.address
+            yield Need("served port", f"{each.proto[:3]} {at}:{each.port}", each.said)
 
 
 def _is_loopback(address: str) -> bool:

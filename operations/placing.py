@@ -171,6 +171,13 @@ def answers(wall: Firewall, port: Port) -> Iterator[Placed]:
             yield place, _answer(port, Fit(options=(f"via {loop}",)))
 
 
+def local_answers(wall: Firewall, port: Port) -> Iterator[Placed]:
+    """The same where it is asked at 127.0.0.1 alone: by then the client has the public address."""
+    place = _over(wall, port, "lo0", (port.wan,))
+    if place is not None:
+        yield place, _answer(port, Fit(options=("via lo0",)))
+
+
 def _answer(port: Port, fits: Fit) -> str:
     to = fits.target or f"not {port.network}"
     words = ["nat", str(port.nat), "udp from", str(port.jail), str(port.port), "to", to, "out"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from operations import daemon, files, named, rc
+from operations import daemon, named, rc
+from rollout.errors import Refused
 from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import Site
 from steps import dependents, egress, forward, overlap
@@ -21,6 +22,12 @@ def steps(site: Site) -> tuple[Step, ...]:
     name = site.jail_of(_NAME)
     service = site.services[_NAME]
     address = str(site.jails[name].address)
+    if 53 not in {each.port for each in service.ports}:
+        raise Refused(
+            f"{site.path}: services.bind.ports: none is 53, at which Cellblock asks named for its "
+            "zones and compares answers",
+            todo="let named listen at port 53 of an address, too, or take bind out of `order`",
+        )
     where: dict[str, str] = {"public": str(site.host.wan_address), "address": address}
     fitted = use(
         named.readdressed,
@@ -186,14 +193,7 @@ def _resolver(site: Site, address: str) -> Step:
         name="bind.resolver",
         does="the host resolves through the jail",
         why="The server itself uses the jail's named, before its own named stops.",
-        operations=(
-            use(
-                files.line,
-                path="/etc/resolv.conf",
-                old="nameserver 127.0.0.1",
-                new=f"nameserver {address}",
-            ),
-        ),
+        operations=(use(named.resolver, new=address),),
         checks=(
             check(
                 "name::can_be_looked_up_on_host",

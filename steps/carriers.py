@@ -238,8 +238,16 @@ class Carriers(NamedTuple):
 
     def _served(self, service: str, end: str) -> Answer:
         proto, _, at = end.partition(" ")
+        address, _, port = at.rpartition(":")
+        if address != "127.0.0.1":
+            return Answer(
+                "refused",
+                f"programs of the host that ask {at}/{proto} would find nobody, since rules lead "
+                f"to jail {self.site.jail_of(service)} from 127.0.0.1 alone: let the daemon listen "
+                "there, and let these programs ask there",
+            )
         for each in self._of("", "rule"):
-            if each.what == f"{proto} {at.rpartition(':')[2]}":
+            if each.what == f"{proto} {port}":
                 return Answer("reachable", f"a rule from 127.0.0.1 of the host in {each.step}")
         return Answer(
             "refused",

@@ -58,6 +58,11 @@ def steps(site: Site) -> tuple[Step, ...]:
         check("network::addresses_of_rc_conf_are_up"),
         check("preflight::kernel_takes_changes"),
         check("preflight::file_systems_come_at_boot"),
+        check("boot::jails_are_on_a_disk"),
+        check("boot::rc_conf_decides"),
+        check("boot::rules_are_flushed_by_rc_alone"),
+        check("boot::backups_do_not_read_jails_again"),
+        check("logs::messages_are_syslogds"),
         check("preflight::configuration_has_no_flags", until=_until_all_moved(site)),
         # For the journal; and whatever a jail writes until nothing is left is told in time.
         check("preflight::file_system_has_room", directory="/var/db"),
@@ -75,6 +80,8 @@ def steps(site: Site) -> tuple[Step, ...]:
     checks += _limits(site)
     if not site.lan.resolvers:
         checks.append(check("recursion::name_servers_are_of_ipv4"))
+        if "bind" in site.order:
+            checks.append(check("recursion::localhost_is_the_one_that_moves"))
     if "bind" not in site.order and not site.lan.resolvers:
         checks.append(check("recursion::is_allowed_to_jails"))
     checks += submission.preflight(site)
@@ -110,6 +117,7 @@ def of_service(site: Site, name: str, until: str) -> list[Check]:
         "preflight::daemon_reads_the_usual_configuration",
         "preflight::daemon_is_set_by_variables_alone",
         "preflight::daemon_uses_the_first_routing_table",
+        "preflight::daemon_needs_no_right_that_jails_lack",
         "preflight::daemon_runs_as_an_account_of_its_jail",
         "needs::are_met",
         "preflight::daemon_listens_on_its_ports",

@@ -305,6 +305,7 @@ def _names(site: Site, name: str) -> list[Use]:
             own=_own_resolvers(site),
             instead=[str(each) for each in _resolvers(site)],
             further=led_out,
+            public=str(site.host.wan_address),
         ),
         use(
             jail.hosts,

@@ -121,6 +121,7 @@ def _process(
     if daemon := daemons.get(pid) or workers.get(pid):
         comm, line = daemon.kind.process, daemon.kind.title or daemon.kind.binary
         user = daemon.kind.user if pid in daemons else daemon.kind.workers[0]
+        parent = parent if pid in daemons else daemon.pid  # which forked it
     else:
         user = names(rootdir).user(Path(f"/proc/{pid}").stat().st_uid)
     return Process(

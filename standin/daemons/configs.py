@@ -383,6 +383,11 @@ def syslogd_listens(rootdir: RootDir) -> list[Listen]:
     return [] if re.search(r"-s", flags) else [Listen("udp4", "*", 514, 8)]
 
 
+def unbound_listens(rootdir: RootDir) -> list[Listen]:
+    """At localhost: unbound.conf(5), `interface`, which local-unbound-setup(8) leaves out."""
+    return [Listen("udp4", "127.0.0.1", 53, 5), Listen("tcp4", "127.0.0.1", 53, 6)]
+
+
 MAIN_CF = "/usr/local/etc/postfix/main.cf"
 MASTER_CF = "/usr/local/etc/postfix/master.cf"
 DOVECOT = "/usr/local/etc/dovecot/dovecot.conf"

@@ -102,6 +102,7 @@ KINDS = (
     Kind(
         "local_unbound", "/etc/rc.d/local_unbound", "local-unbound", "/usr/sbin/local-unbound",
         "unbound", "/var/run/local_unbound.pid", config="/var/unbound/unbound.conf",
+        listens=configs.unbound_listens,
     ),
 )  # fmt: skip
 QUEUE_RUNNER = Kind(

@@ -102,6 +102,13 @@ class Network:
         self.interfaces[name] = made
         return made
 
+    def rename(self, name: str, new: str) -> None:
+        made = self.interfaces.pop(name)
+        made.name = new
+        self.interfaces[new] = made
+        if name == self.nic:
+            self.nic = new
+
     def owner(self, address: str) -> Interface | None:
         """The interface that has this address."""
         try:

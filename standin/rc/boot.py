@@ -174,6 +174,9 @@ async def netif(host: Host, conf: RcConf) -> None:
     for name in conf.get("cloned_interfaces").split():
         if name not in host.network.interfaces:
             host.network.create(name)
+    for name in list(host.network.interfaces):  # ifnet_rename of network.subr(8), before the rest
+        if called := conf.get(f"ifconfig_{name}_name"):
+            host.network.rename(name, called)
     for name in host.network.interfaces:
         own = conf.get(f"ifconfig_{name}") or conf.get("ifconfig_DEFAULT") * (name[:2] != "lo")
         lines = [own, *conf.get(f"ifconfig_{name}_aliases").split("  ")]
@@ -244,7 +247,7 @@ async def ipfw(host: Host, conf: RcConf) -> None:
 
 
 async def jail(host: Host, conf: RcConf) -> None:
-    if conf.is_on("jail_enable"):
+    if jail_service.settings(host.rootdir).is_on("jail_enable"):
         reply = await jail_service.control(host, host.rootdir, "onestart", [])
         host.note_console(reply.out + reply.err)
 

@@ -16,6 +16,16 @@ from standin.rc import rc_subr
 CONF = "/etc/jail.conf"
 
 
+def settings(rootdir: RootDir) -> RcConf:
+    """With those of rc.conf.d/jail, as load_rc_config of rc.subr(8) reads them."""
+    return RcConf.for_script(rootdir, "jail")
+
+
+def conf_of(host: Host) -> str:
+    """rc.d/jail starts from $jail_conf all jails, and one that has no file of its own."""
+    return settings(host.rootdir).get("jail_conf") or CONF
+
+
 def configured(host: Host, name: str, file: str | None = None) -> Params | None:
     """Searches as rc.d/jail and jail(8) do: a file of the jail's own first, then jail.conf.
 
@@ -33,19 +43,21 @@ def configured(host: Host, name: str, file: str | None = None) -> Params | None:
 
 def _places(host: Host, name: str) -> list[str]:
     own = [f"/etc/jail.{name}.conf"]
-    if not re.search(r"(?m)^\s*\.include\s*[\"']?/etc/jail.conf.d/", host.rootdir.read(CONF) or ""):
+    conf = conf_of(host)
+    if not re.search(r"(?m)^\s*\.include\s*[\"']?/etc/jail.conf.d/", host.rootdir.read(conf) or ""):
         own.append(f"/etc/jail.conf.d/{name}.conf")
-    return [*own, CONF]
+    return [*own, conf]
 
 
 def all_names(host: Host) -> list[str]:
     """What an empty jail_list starts: the jails of jail.conf, and of what it includes."""
-    return list(jail_conf.parse(jail_conf.read(host.rootdir, CONF) or "", CONF))
+    conf = conf_of(host)
+    return list(jail_conf.parse(jail_conf.read(host.rootdir, conf) or "", conf))
 
 
 async def control(host: Host, rootdir: RootDir, word: str, names: list[str]) -> Reply:
     regardless, action = rc_subr.split(word)
-    conf = RcConf.of(rootdir)
+    conf = settings(rootdir)
     if not regardless and not conf.is_on("jail_enable"):
         return Reply(rc_subr.not_enabled("jail", "jail_enable", word))
     wanted = names or conf.get("jail_list").split()

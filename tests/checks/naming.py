@@ -17,18 +17,24 @@ PLACES = (
     "/etc/crontab /etc/cron.d /var/cron/tabs /etc/newsyslog.conf /etc/newsyslog.conf.d "
     "/etc/periodic.conf /etc/periodic.conf.local /etc/syslog.conf /etc/syslog.d /etc/rc.local "
     "/etc/blacklistd.conf /usr/local/etc /root/bin "
-    "/etc/daily.local /etc/weekly.local /etc/monthly.local /etc/rc.shutdown.local"
+    "/etc/daily.local /etc/weekly.local /etc/monthly.local /etc/rc.shutdown.local /etc/inetd.conf "
+    "/etc/devd /etc/devd.conf /etc/ppp /etc/dhclient-enter-hooks /etc/dhclient-exit-hooks "
+    "/etc/ssh /etc/pam.d /etc/hosts.allow"
 )
 _CALLERS = (
     "/etc/crontab /etc/cron.d /var/cron/tabs/root /etc/rc.local /etc/daily.local "
-    "/etc/weekly.local /etc/monthly.local /etc/periodic.conf /etc/periodic.conf.local"
+    "/etc/weekly.local /etc/monthly.local /etc/periodic.conf /etc/periodic.conf.local "
+    "/etc/rc.shutdown.local /etc/inetd.conf /etc/devd /etc/devd.conf /etc/ppp "
+    "/etc/dhclient-enter-hooks /etc/dhclient-exit-hooks /etc/newsyslog.conf /etc/newsyslog.conf.d "
+    "/usr/local/etc/newsyslog.conf.d /usr/local/etc/cron.d /usr/local/etc/devd"
 )
 CALLED = (
     f"find -H {_CALLERS} -type f -exec grep -hv '^[[:space:]]*#' {{}} + 2>/dev/null | "
     "tr -s '[:space:];|&()\"`=' '\\n' | grep -E '^/[A-Za-z0-9_./+-]+$' | sort -u | "
     'while read -r each; do [ ! -f "$each" ] || [ ! -x "$each" ] || echo "$each"; done'
 )
-"""sh: the programs that root's crontabs, rc.local and periodic(8) call by their paths."""
+"""sh: the programs that root's crontabs, rc.local, periodic(8), inetd(8), devd(8), dhclient(8),
+ppp(8) and newsyslog(8) call by their paths."""
 _LOGROTATE = "/usr/local/etc/logrotate"
 """Of the package: logrotate.conf, and logrotate.d."""
 _ROTATION = ("/etc/newsyslog.conf", "/usr/local/etc/newsyslog.conf.d/")
@@ -57,7 +63,8 @@ def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
     places = (
         *(_named, _rotated_otherwise, _beside, _certificates, _renewed_by),
-        *(_starting, _reading, _becoming_others, _letting_in, _logging_in_plainly),
+        *(_starting, _mounting, _reading, _logged, _becoming_others, _hidden),
+        *(_letting_in, _logging_in_plainly),
     )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
@@ -327,6 +334,29 @@ def _starting(host: Any, site: Site, name: str) -> Iterator[Found]:
             )
 
 
+def _mounting(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """File servers by a name that the host's own named alone looks up: mounted before any jail."""
+    if site.services[name].rc != "named":
+        return
+    asked = (
+        "grep -sE '^nameserver' /etc/resolv.conf; echo ==; "
+        "grep -nHE '^[^#[:space:]]+:/.*[[:space:]]nfs[[:space:]]' "
+        "/etc/fstab | grep -v noauto | while IFS=: read -r file number server rest; do "
+        'grep -qsiw -- "$server" /etc/hosts || echo "$file:$number:$server"; done'
+    )
+    own = {"127.0.0.1", "::1", str(site.host.wan_address)}
+    own |= {str(each) for each in site.jails[site.jail_of(name)].addresses}
+    servers: list[str] = []
+    for row in _lines(host, asked):
+        if row.startswith("nameserver"):
+            servers += row.split()[1:2]
+        elif row != "==" and set(servers) <= own:
+            place, _, server = row.rpartition(":")
+            if re.search("[A-Za-z]", server):
+                todo = f"jail {site.jail_of(name)} looks it up; give it a line in /etc/hosts"
+                yield Found(place, server, f"gate: rc(8) mounts it before {todo}")
+
+
 MYSQLS = ("mysql-server", "mariadb-server")
 _SCRIPTS = "/usr/local/etc/rc.d"
 _MAILS_LOG = "/var/log/maillog"
@@ -347,6 +377,53 @@ def _reading(host: Any, site: Site, name: str) -> Iterator[Found]:
                 _MAILS_LOG,
                 f"gate: what the mail server logs will be in {root}{_MAILS_LOG}",
             )
+
+
+_SYSLOG = "/etc/syslog.conf /etc/syslog.d/*.conf /usr/local/etc/syslog.d/*.conf"
+_LOGGING = {
+    "named": {"named"},
+    "apache24": {"httpd", "apache", "apache2", "apache24"},
+    "mysql-server": {"mysqld", "mysqld_safe", "mariadbd"},
+    "mariadb-server": {"mysqld", "mysqld_safe", "mariadbd"},
+    "php-fpm": {"php-fpm"},
+    "dovecot": {"dovecot"},
+}
+"""By rc script: what a daemon is called in syslog.conf(5), where it has a log of its own there."""
+_FACILITIES = {
+    "named": ("daemon",),
+    "apache24": ("local7",),
+    "mysql-server": ("daemon",),
+    "mariadb-server": ("daemon",),
+    "sendmail": ("mail", "auth", "authpriv"),
+    "postfix": ("mail", "auth", "authpriv"),
+    "dovecot": ("mail", "auth", "authpriv"),
+}
+"""To which facilities of syslog(3) they log, unless told otherwise; PAM to auth."""
+
+
+def _logged(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """Logs that syslogd writes for this daemon alone: that of its jail does, from then on."""
+    daemon, jail = site.services[name], site.jail_of(name)
+    programs = _LOGGING.get(daemon.rc, set())
+    facilities = _FACILITIES.get(daemon.rc, ())
+    asked = f"grep -nsE '^#?!|^[^#[:space:]].*[[:space:]](-?/|[|])' {_SYSLOG} /dev/null"
+    rows = _lines(host, asked) if programs or facilities else []
+    block: tuple[str, set[str]] = ("", set())
+    for path, number, text in map(_parted, rows):
+        if text.lstrip("#").startswith("!"):
+            block = (path, set(re.split(r"[,\s]+", text.lstrip("#!+ \t"))))
+            continue
+        selector, _, action = text.partition("|")
+        if action and any(f"{each}." in selector for each in ("*", *facilities)):
+            said = f"gate: messages of jail {jail} do not reach this program of the host"
+            yield Found(f"{path}:{number}", action.removeprefix("exec ").split()[0], said)
+            continue
+        log = text.split()[-1].removeprefix("-")
+        if block[0] == path and block[1] & programs and log not in daemon.log_files:
+            todo = (
+                f"{jail} writes it: add it to services.{name}.log_files, and the path leads there"
+            )
+            yield Found(f"{path}:{number}", log, f"gate: syslogd of jail {todo}")
 
 
 _SUDO = "/usr/local/etc/sudoers /usr/local/etc/sudoers.d"
@@ -478,3 +555,15 @@ def _knows_jails(site: Site, text: str) -> bool:
     plain = text.replace("\\", "")
     prefix = str(site.lan.network.network_address).rpartition(".")[0]
     return re.search(rf"(?<![\d.]){re.escape(prefix)}(?!\d)", plain) is not None
+
+
+def _hidden(host: Any, site: Site, name: str) -> Iterator[Found]:
+    """From accounts other than root, as a monitor's, where bsdinstall's hardening says so."""
+    asked = "sysctl -n security.bsd.see_jail_proc security.bsd.see_other_uids 2>/dev/null"
+    if _lines(host, asked) == ["0", "1"]:
+        yield Found(
+            "sysctl security.bsd.see_jail_proc",
+            "0",
+            f"gate: accounts other than root (a monitor's) see no process of jail "
+            f"{site.jail_of(name)}; ask its port instead, or set this to 1",
+        )

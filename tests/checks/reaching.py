@@ -35,17 +35,17 @@ def named(ask: Ask, site: Site, service: str) -> list[Need]:
     known = {str(port) for port in site.tcp_ports if port not in inside}
     ends = list(_ends(ask, site, service))
     at = ask(FoundNames, names=_names(ends))
-    return [
-        Need(
-            "connection",
-            f"{each.proto} {at.get(each.address, each.address)}:{each.port}",
-            each.said,
-        )
-        if each.address
-        else Need("port", f"{each.proto} 127.0.0.1:{each.port}", each.said)
-        for each in ends
-        if each.address or each.port in known
-    ]
+    needs = []
+    for each in ends:
+        there = at.get(each.address, each.address)
+        if there.startswith("127."):  # a name of /etc/hosts for this machine
+            said = f"{each.said} ({each.address} is {there})"
+            needs.append(Need("port", f"{each.proto} {there}:{each.port}", said))
+        elif there:
+            needs.append(Need("connection", f"{each.proto} {there}:{each.port}", each.said))
+        elif each.port in known:
+            needs.append(Need("port", f"{each.proto} 127.0.0.1:{each.port}", each.said))
+    return needs
 
 
 def _names(ends: Iterable[End]) -> list[str]:

@@ -60,3 +60,19 @@ def test_are_readable_on_the_host(host: Any, site: Site, service: str) -> None:
         assert not has or host.run("test -s %s", log).rc == 0, (
             f"{log} in jail {jail} has entries, but {log} on the host shows none"
         )
+
+
+def test_messages_are_syslogds(host: Any) -> None:
+    """In a jail its own syslogd takes them, with the host's syslog.conf, which another logger of
+    the host (syslog-ng, rsyslog) does not read.
+    """
+    asked = "sockstat -ulq | awk '$6 == \"/var/run/log\" {print $2, $3}'"
+    rows = host.run(asked).stdout.splitlines()
+    others = [row for row in rows if not row.startswith("syslogd ")]
+    sends = host.run("grep -sE '^[^#]*[[:space:]]@[A-Za-z0-9]' /etc/syslog.conf").stdout
+    assert not others or sends, (
+        f"{others[0]} takes messages at /var/run/log (sockstat -ul), in the place of syslogd(8), "
+        "which does so in jails, by /etc/syslog.conf: messages of what moves would not reach it. "
+        "Write `*.* @ADDRESS` there, where that program takes messages over UDP (of the "
+        "jails, too), or any other machine"
+    )

@@ -62,6 +62,7 @@ def at_boot(conf: Mapping[str, str], interface: str) -> Iterator[tuple[str, str]
     network.subr(8): of the numbered aliases those up to the first number that is missing; 1-3 in
     the last place means three addresses.
     """
+    interface = re.sub(r"[./+-]", "_", interface)  # as of em0.7
     several = f"ipv4_addrs_{interface}"
     names = [f"ifconfig_{interface}", f"ifconfig_{interface}_aliases", several]
     number = 0
@@ -134,7 +135,10 @@ def test_ipfw_rules_are_saved_for_boot(
     set = site.places[part].set
     live = [f"add {int(row[:5])}{row[5:]}" for row in rules if f" set {set} " in row[5:14]]
     on_disk = [row for row in host.check_output("cat %s", path).splitlines() if row[:4] == "add "]
-    assert live, f"ipfw set {set} has no rule: expected {len(on_disk)} of them; {_RESTORE}"
+    # A service that answers over UDP at 127.0.0.1 alone has none for its answers.
+    assert live or not on_disk, (
+        f"ipfw set {set} has no rule: expected {len(on_disk)} of them; {_RESTORE}"
+    )
     lost = [f"only in ipfw: {row}" for row in live if row not in on_disk]
     more = [f"only in the file: {row}" for row in on_disk if row not in live]
     assert live == by_number(on_disk), (

@@ -294,6 +294,25 @@ def test_daemon_uses_the_first_routing_table(ask: Ask, site: Site, service: str)
     )
 
 
+_LACKING = {"nice": r"-[1-9]\d*", "oomprotect": r"(?i)yes|all"}
+"""rc variables, by their ends, that ask for what prison_priv_check() of kern_jail.c denies:
+PRIV_SCHED_SETPRIORITY and PRIV_VM_MADV_PROTECT."""
+
+
+def test_daemon_needs_no_right_that_jails_lack(ask: Ask, site: Site, service: str) -> None:
+    """It would run without it there."""
+    rights = [
+        f"{each.place}: {each.name}={each.value}"
+        for each in rc_variables(ask, site, service)
+        if re.fullmatch(_LACKING.get(each.name.rpartition("_")[2], "(?!)"), each.value)
+    ]
+    assert not rights, (
+        f"services.{service}: {'; '.join(rights)}: nobody in a jail has the right to do this "
+        "(nice(1) below 0, protect(1)), so its daemon would run without it: take the variable "
+        f"out, or take {service} out of `order`"
+    )
+
+
 def test_daemon_runs_as_an_account_of_its_jail(
     host: Any, running: Running, site: Site, service: str
 ) -> None:
@@ -349,11 +368,27 @@ def _sockets(running: Running, pids: set[str]) -> str:
     return " or ".join(dict.fromkeys(paths)) or "the path where the daemon listens"
 
 
-def test_daemon_listens_on_its_ports(listening: list[Listener], site: Site, service: str) -> None:
-    """Rules are made for the ports of the site file: one that is wrong would move nothing."""
+def test_daemon_listens_on_its_ports(
+    running: Running, listening: list[Listener], site: Site, service: str
+) -> None:
+    """Rules are made for the ports of the site file: one that is wrong would move nothing. Of two
+    daemons of one kind, as for two addresses, the other's clients would be led to the jail, too.
+    """
+    first = dict(running.first)
     for listen in site.services[service].ports:
-        assert _at(listen, listening), (
+        there = _at(listen, listening)
+        assert there, (
             f"services.{service}.ports: nothing on the host listens on {listen.port}/{listen.proto}"
+        )
+        # Without a child that is gone by now.
+        there = [one for one in there if one.pid in first]
+        kinds = {(first[one.pid], one.command): one for one in reversed(there)}
+        each = [one for _, one in sorted(kinds.items()) if one.command == there[0].command]
+        told = " and ".join(f"{one.command} {one.pid} at {one.address}" for one in each)
+        assert len(each) < 2, (
+            f"services.{service}: port {listen.port}/{listen.proto} has several daemons ({told}), "
+            "and Cellblock moves one: clients of the others would be led to its jail, too. Let one "
+            f"serve all these addresses, or take {service} out of `order`"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from operations.needs import Listener
 from rollout.site import Site
 from tests.checks.named_access import refusing
 from tests.checks.named_conf import place, statements
@@ -14,13 +15,13 @@ _SAYS = "recursion|allow-query|match-clients"
 _ANSWERED = re.compile(r"rcode: NOERROR(?s:.)* ra[ ;]")
 
 
-def test_is_allowed_to_jails(host: Any, site: Site) -> None:
+def test_is_allowed_to_jails(host: Any, interfaces: dict[str, str], site: Site) -> None:
     """If the host's programs ask a name server of the host: jails ask it at the public address."""
     wan = site.host.wan_address
     asked = ("grep -s '^nameserver' /etc/resolv.conf", "drill . NS", f"drill @{wan} . NS")
     servers, here, there = host.run("; echo ==; ".join(asked)).stdout.split("==\n")
     server = re.search(r"nameserver\s+(\S+)", servers)
-    own = server is not None and server[1] in ("127.0.0.1", "::1", str(wan))
+    own = server is not None and server[1] in ("::1", *_addresses(interfaces))
     used = own and _ANSWERED.search(here)
     assert not used or _ANSWERED.search(there), (
         f"{_USED}, which does not do so at {wan}, where those in jails would ask it: let it listen "
@@ -42,6 +43,28 @@ def test_name_servers_are_of_ipv4(host: Any, site: Site) -> None:
         f"/etc/resolv.conf: nameserver {' '.join(servers)}: jails have no IPv6, and could not ask "
         "these: name servers of IPv4 in lan.resolvers"
     )
+
+
+def test_localhost_is_the_one_that_moves(
+    host: Any, interfaces: dict[str, str], listening: list[Listener]
+) -> None:
+    """Jails get BIND's jail in the place of the host's own addresses, where another name server may
+    answer.
+    """
+    said = host.run("grep -s '^nameserver' /etc/resolv.conf").stdout
+    server = (re.findall(r"nameserver\s+(\S+)", said) or [""])[0]
+    own = server in ("::1", *_addresses(interfaces))
+    there = [each for each in listening if each.port == 53 and each.proto.startswith("udp")]
+    others = [each for each in there if each.command != "named" and each.address in ("*", server)]
+    assert not (own and others), (
+        f"/etc/resolv.conf: nameserver {server}: {others[0].command} answers there, not the named "
+        "that moves (sockstat -46l -p 53). Jails would ask named in its place: name the servers "
+        "that they are to ask in lan.resolvers"
+    )
+
+
+def _addresses(interfaces: dict[str, str]) -> list[str]:
+    return re.findall(r"inet ([\d.]+) ", "".join(interfaces.values()))
 
 
 _USED = "programs look up names with a name server of the host (/etc/resolv.conf)"

@@ -171,6 +171,10 @@ CASES = [
     ),
     lacking("service::command_reaches_the_jail", service="web"),
     lacking("logs::are_rotated_once", service="web"),
+    replace(
+        lacking("logs::messages_are_syslogds"),
+        functions="sockstat() { echo root syslog-ng 812 5 dgram /var/run/log; }",
+    ),
     broken(
         "logs::patterns_are_of_one_service",
         "touch /var/log/auth.log && echo '/var/log/*.log* 640 7 * @T00 GB' >> /etc/newsyslog.conf",
@@ -578,6 +582,20 @@ CASES = [
         "recursion::name_servers_are_of_ipv4", "echo 'nameserver 2001:db8::53' > /etc/resolv.conf"
     ),
     broken("preflight::kernel_takes_changes", "sysctl kern.securelevel=1"),
+    broken("boot::jails_are_on_a_disk", "mkdir -p /usr/jails && mount -t tmpfs tmpfs /usr/jails"),
+    broken(
+        "recursion::localhost_is_the_one_that_moves",
+        "sed -i '' -e 's/ 127.0.0.1;//' /usr/local/etc/namedb/named.conf; "
+        "service named onerestart; mkdir /var/unbound; echo server: > /var/unbound/unbound.conf; "
+        "service local_unbound onestart; "
+        "echo nameserver 127.0.0.1 > /etc/resolv.conf",
+    ),
+    broken("boot::rules_are_flushed_by_rc_alone", "echo 'ipfw -q -f flush' >> /etc/rc.local"),
+    broken(
+        "boot::backups_do_not_read_jails_again",
+        "echo '0 3 * * * root rsync -aH / backup:/full' >> /etc/crontab",
+    ),
+    broken("boot::rc_conf_decides", "sysrc ifconfig_lo1_name=bastille0"),
     broken(
         "recursion::is_allowed_to_jails",
         "sed -i '' -e 's/recursion no/recursion yes; allow-recursion { 127.0.0.1; 203.0.113.2; }/' "
@@ -652,6 +670,11 @@ CASES = [
         "echo 'ClientRate:127.0.0.1 0' >> /etc/mail/access",
     ),
     broken("preflight::daemon_is_enabled", "sysrc named_enable=NO", service="bind"),
+    broken(
+        "preflight::daemon_needs_no_right_that_jails_lack",
+        "sysrc named_oomprotect=YES",
+        service="bind",
+    ),
     broken(
         "preflight::daemon_reads_the_usual_configuration",
         "sysrc apache24_profiles='www intern'",

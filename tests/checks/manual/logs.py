@@ -27,3 +27,7 @@ def are_readable_on_the_host(site: Site, service: str) -> Iterator[Look]:
     jail = site.jail_of(service)
     for log in site.services[service].log_files:
         yield Look(f"ls -l {log}", f"{ANY} -> {site.shown(jail, log)}")
+
+
+def messages_are_syslogds(_: Site) -> Iterator[Look]:
+    yield Look('sockstat -ulq | awk \'$6 == "/var/run/log" && $2 != "syslogd"\'')

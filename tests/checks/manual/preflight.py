@@ -137,6 +137,11 @@ def daemon_uses_the_first_routing_table(site: Site, service: str) -> Iterator[Lo
     yield Look(f"sysrc -qin {name}_fib | grep -vxE '0|NONE'")
 
 
+def daemon_needs_no_right_that_jails_lack(site: Site, service: str) -> Iterator[Look]:
+    name = site.services[service].rcvar.removesuffix("_enable")
+    yield Look(f"sysrc -qin {name}_nice {name}_oomprotect | grep -ix -e '-.*' -e yes -e all")
+
+
 def daemon_runs_as_an_account_of_its_jail(site: Site, service: str) -> Iterator[Look]:
     """The accounts of its processes that its jail will not have."""
     low, high = site.jails[site.jail_of(service)].uids or (1, 0)

@@ -19,3 +19,8 @@ def is_allowed_to_jails(site: Site) -> Iterator[Look]:
         yield Look(f"{ask} | head -n 2", ANY)
     lists = "allow-recursion|allow-query|match-clients"
     yield Look(f"named-checkconf -px | grep -E '{lists}'; echo {site.lan.network}", ANY)
+
+
+def localhost_is_the_one_that_moves(_: Site) -> Iterator[Look]:
+    """Where resolv.conf has 127.0.0.1, named alone may answer there."""
+    yield Look("sockstat -4lq -P udp -p 53 | awk '$2 != \"named\" && $6 ~ /^(127[.]|[*])/'")

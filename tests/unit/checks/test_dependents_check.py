@@ -77,6 +77,9 @@ HOOK = "/usr/local/etc/letsencrypt/renewal-hooks/deploy/x.sh"
         (HOOK, "service apache24 onereload", f"service apache24: {OWN}"),
         (HOOK, 'service apache24 "$1"', f"service apache24: {OWN}"),
         (HOOK, "apachectl restart", f"apachectl: {GONE}"),
+        ("/etc/devd/carp.conf", 'action "apachectl graceful";', f"apachectl: {GONE}"),
+        ("/etc/dhclient-exit-hooks", "service apache24 reload", f"service apache24: {LED}"),
+        ("/etc/ppp/ppp.linkup", ' ! sh -c "apachectl graceful"', f"apachectl: {GONE}"),
         (
             "/usr/local/etc/nginx/nginx.conf",
             "proxy_pass http://[::1]:80/;",
@@ -254,6 +257,81 @@ def test_what_reads_the_log_of_mail_is_told_where_it_will_be(host: Host) -> None
     assert line.startswith("/usr/local/etc/fail2ban/jail.local:3: /var/log/maillog: gate: ")
     assert line.endswith("/usr/jails/mail/root/var/log/maillog")
     assert not [each for each in found(host, "web") if "maillog" in each]
+
+
+@pytest.mark.parametrize(
+    ("servers", "hosts", "gates"),
+    [
+        ("nameserver 127.0.0.1\n", "", ["/etc/fstab:2: nas.example.org"]),
+        ("nameserver 127.0.0.1\n", "192.0.2.9 nas nas.example.org\n", []),
+        ("nameserver 127.0.0.1\nnameserver 192.0.2.53\n", "", []),
+    ],
+)
+def test_a_file_server_by_a_name_of_the_hosts_own_named_is_a_gate(
+    tmp_path: Path, servers: str, hosts: str, gates: list[str]
+) -> None:
+    lines = ["# x", "nas.example.org:/vol /usr/home nfs rw,late 0 0", "192.0.2.9:/b /b nfs ro 0 0"]
+    lines += ["old.example.org:/c /c nfs ro,noauto 0 0", "/dev/da0p2 / ufs rw 1 1", ""]
+    (tmp_path / "etc").mkdir()
+    for name, text in (("fstab", "\n".join(lines)), ("resolv.conf", servers), ("hosts", hosts)):
+        (tmp_path / "etc" / name).write_text(text)
+
+    class Here:
+        def run(self, command: str) -> Any:
+            line = command.replace(" /etc/", f" {tmp_path}/etc/")
+            done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+            return subprocess.CompletedProcess("", 0, done.stdout.replace(str(tmp_path), ""), "")
+
+    found = [str(each) for each in naming._mounting(Here(), SAMPLE, "bind")]
+    assert [each.partition(": gate: ")[0] for each in found] == gates
+    assert not list(naming._mounting(Here(), SAMPLE, "web"))
+
+
+def test_a_log_that_syslogd_writes_for_the_daemon_alone_is_a_gate(host: Host) -> None:
+    host.holds(
+        "/etc/syslog.conf",
+        "*.notice /var/log/messages\n!ppp,named\n# *.* /x\n*.* -/var/log/named.log\n!*\n*.* /y\n",
+    )
+    host.holds("/etc/syslog.d/web.conf", "!httpd\n*.* /var/log/httpd-error.log\n")
+    gates = [each for each in found(host, "bind") if "syslogd" in each]
+    assert gates == [
+        "/etc/syslog.conf:4: /var/log/named.log: gate: syslogd of jail bind writes it: add it to "
+        "services.bind.log_files, and the path leads there"
+    ]
+    assert not [each for each in found(host, "web") if "syslogd" in each]
+
+
+def test_a_program_that_syslogd_feeds_is_a_gate(host: Host) -> None:
+    """sshguard bans who guesses passwords of mail; the jail's syslogd would start another one."""
+    host.holds("/etc/syslog.conf", "auth.info;authpriv.info |exec /usr/local/sbin/sshguard\n")
+    [gate] = [each for each in found(host, "mail") if "sshguard" in each]
+    assert gate == (
+        "/etc/syslog.conf:1: /usr/local/sbin/sshguard: gate: messages of jail mail do not reach "
+        "this program of the host"
+    )
+    assert not [each for each in found(host, "bind") if "sshguard" in each]
+
+
+@pytest.mark.parametrize(("said", "gates"), [("0\n1\n", 1), ("1\n1\n", 0), ("0\n0\n", 0)])
+def test_processes_that_a_monitor_sees_no_more_are_a_gate(said: str, gates: int) -> None:
+    """Where accounts see nobody's processes but their own, they saw none of a daemon before."""
+
+    class Says:
+        def run(self, command: str) -> Any:
+            assert "see_jail_proc" in command
+            return subprocess.CompletedProcess(command, 0, said, "")
+
+    found = list(naming._hidden(Says(), SAMPLE, "web"))
+    assert [each.stops for each in found] == [True] * gates
+
+
+def test_programs_that_inetd_and_dhclient_call_are_read(host: Host, tmp_path: Path) -> None:
+    """A page's status by inetd(8), a reload at a new lease: what they call speaks to the daemon."""
+    program = tmp_path / "check"
+    program.write_text("#!/bin/sh\nrndc reload\n")
+    program.chmod(0o755)
+    host.holds("/etc/inetd.conf", f"check stream tcp nowait root {program} check\n")
+    assert [each for each in found(host, "bind") if each.endswith(f"rndc: {GONE}")]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from operations.apache import Directives
 from operations.logs import Forwarded
 from operations.mysql import Options, Tables
-from operations.needs import Daemons, Need, Variables
+from operations.needs import Daemons, Need, Running, Variables, listeners, served
 from operations.php import Settings
 from rollout import plan, site
 from rollout.site import Site
@@ -81,6 +81,21 @@ def needing(host: Any, there: Site) -> Needing:
 
 def meets(host: Any, there: Site, service: str = "mysql") -> None:
     checks.test_are_met(needing(host, there), service)
+
+
+@pytest.mark.parametrize(
+    ("address", "met"), [("*", True), ("127.0.0.1", True), ("127.0.0.2", False)]
+)
+def test_from_another_loopback_address_nothing_leads_to_a_jail(
+    sample: Site, address: str, met: bool
+) -> None:
+    listens = listeners([f"mysql mariadbd 506 21 tcp4 {address}:3306 *:*"])
+    running = Running(sockets=("mysql mariadbd 506 21 tcp4 " + address + ":3306 *:*",))
+    assert next(iter(listens)).at_loopback
+    [need] = served([3306], running)
+    carried = carriers.of(plan.make(sample).steps, sample)
+    answer = carried.answer("mysql", need, lambda *_, **__: ())
+    assert (answer.outcome == "reachable") == met
 
 
 @pytest.mark.parametrize(

@@ -32,3 +32,9 @@ def test_addresses_are_those_that_come_with_the_next_boot(
 ) -> None:
     found = [address for _, address in at_boot(conf, "em0")]
     assert found == [f"192.0.2.{each}" for each in addresses]
+
+
+def test_a_vlan_by_its_usual_name_has_variables_with_an_underscore() -> None:
+    """get_if_var() of network.subr: no dot may be in the name of a variable."""
+    conf = {"ifconfig_em0_7": "inet 192.0.2.1/24", "ifconfig_em0_7_alias0": "inet 192.0.2.2/32"}
+    assert [address for _, address in at_boot(conf, "em0.7")] == ["192.0.2.1", "192.0.2.2"]

@@ -208,3 +208,41 @@ def test_what_is_no_variable_is_told(sample: Site, more: str) -> None:
     told = pytest.raises(AssertionError, match=r"named:2:umask 002: rc[.]subr")
     with told if more else nullcontext():
         preflight.test_daemon_is_set_by_variables_alone(host, sample, "bind")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("mysql_nice", "-5", "mysql_nice=-5: nobody in a jail has the right"),
+        ("mysql_nice", "5", ""),
+        ("mysql_nice", "0", ""),
+        ("mysql_oomprotect", "YES", "mysql_oomprotect=YES: nobody"),
+        ("mysql_oomprotect", "NO", ""),
+        ("mysql_cpuset", "0-1", ""),
+    ],
+)
+def test_a_right_that_a_jail_does_not_have_is_told(
+    sample: Site, name: str, value: str, told: str
+) -> None:
+    variable = Variable("mysql_enable", name, value, "/etc/rc.conf:7")
+    with pytest.raises(AssertionError, match=re.escape(told)) if told else nullcontext():
+        preflight.test_daemon_needs_no_right_that_jails_lack(
+            lambda *_, **__: (variable,), sample, "mysql"
+        )
+
+
+def test_two_daemons_of_one_kind_are_told(sample: Site) -> None:
+    """As a second named for an inner address. Apache's workers are one with their first, and one
+    of them is gone by now.
+    """
+    apache = SERVED.splitlines(True)[0]
+    workers = SERVED + apache.replace(" 880 ", " 881 ") + apache.replace(" 880 ", " 882 ")
+    first = (("880", "880"), ("881", "880"), ("746", "746"), ("801", "801"))
+    listens = preflight.test_daemon_listens_on_its_ports
+    for service in ("web", "bind"):
+        listens(Running(first=first), sockets(workers), sample, service)
+    other = "bind     named      801   29 udp4   192.168.7.1:53        *:*\n"
+    with pytest.raises(AssertionError, match=r"named 746 at 203\.0\.113\.2 and named 801 at 192"):
+        listens(Running(first=first), sockets(SERVED + other), sample, "bind")
+    unbound = other.replace("named  ", "unbound").replace("bind ", "unbou")
+    listens(Running(first=first), sockets(SERVED + unbound), sample, "bind")

@@ -22,7 +22,7 @@ from operations.apache import (
 )
 from operations.carried import Further, Named, There, _folder_copied, brought, is_in, table
 from operations.command import NewFile
-from operations.facts import IsDirectory, MountedBelow, State
+from operations.facts import IsDirectory, MountedBelow, Restricted, State
 from operations.facts import Path as At
 from operations.mount import Nullfs
 from tests.unit.operations.asking import reversible, typed, yielded
@@ -319,7 +319,7 @@ def test_the_table_shows_what_is_named_and_what_is_mounted_in_it() -> None:
     pages = Named("/data/pages", "directory", "a:2", ("/ann",))
     [new, _] = yielded(
         table,
-        {MountedBelow: (), IsDirectory: State("directory"), At: State()},
+        {MountedBelow: (), Restricted: {}, IsDirectory: State("directory"), At: State()},
         further=further(pages),
         root="/j/web/root",
         path="/j/web/fstab",

@@ -40,6 +40,7 @@ from operations.facts import (
     Path,
     RcConf,
     Replaceable,
+    Restricted,
     Rotated,
     Routes,
     Rule,
@@ -83,6 +84,7 @@ QUESTIONS: dict[type[FactBase[Any]], dict[str, Any]] = {
     Path: {"path": "/etc/rc.conf"},
     IsDirectory: {"path": "/usr/local/man"},
     MountedBelow: {"directories": ["/usr/home", "/srv"]},
+    Restricted: {"directories": ["/usr/home", "/srv"]},
     Replaceable: {"path": "/var/run/mysql/mysql.sock"},
     LeadsTo: {"path": "/var/run/mysql/mysql.sock", "target": "/j/sock"},
 }
@@ -316,16 +318,20 @@ def test_jail_conf_may_have_two_jails_on_a_line_and_braces_in_values() -> None:
     assert JailConf().process([text]) == ("db", "www")
 
 
-def test_jail_conf_has_what_it_includes(tmp_path: LocalPath) -> None:
+@pytest.mark.parametrize("elsewhere", ["", 'jail_conf="/etc/jails/own.conf" # ours\n'])
+def test_jail_conf_has_what_it_includes(tmp_path: LocalPath, elsewhere: str) -> None:
     etc = tmp_path / "etc"
     (etc / "jail.conf.d").mkdir(parents=True)
     includes = '.include "/etc/jail.conf.d/*.conf";\n.include "more.conf";\n.include "none*";'
-    (etc / "jail.conf").write_text(includes.replace("/etc/", f"{etc}/"))
+    (etc / "rc.conf").write_text(elsewhere.replace("/etc/", f"{etc}/"))
+    (etc / "jails").mkdir()
+    conf, more = ("jails/own.conf", "jails/more.conf") if elsewhere else ("jail.conf", "more.conf")
+    (etc / conf).write_text(includes.replace("/etc/", f"{etc}/"))
     (etc / "jail.conf.d" / "a.conf").write_text("a { path = /a; }")
     (etc / "jail.conf.d" / "b.conf").write_text("b {\n}")
     (etc / "jail.conf.d" / "c.txt").write_text("c {\n}")
-    (etc / "more.conf").write_text('d {\n}\n.include "more.conf";\n')
-    told = typed(JailConf().command().replace(" /etc/", f" {etc}/"), tmp_path)
+    (etc / more).write_text('d {\n}\n.include "more.conf";\n')
+    told = typed(re.sub(r'(?<=[ "])/etc/', f"{etc}/", JailConf().command()), tmp_path)
     assert (told.returncode, told.stderr) == (0, "")
     assert JailConf().process(told.stdout.splitlines()) == ("a", "b", "d")
 

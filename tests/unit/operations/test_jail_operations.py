@@ -548,19 +548,38 @@ def resolved(root: LocalPath, text: str | None, further: bool = True) -> str:
     (root / "j" / "etc").mkdir(parents=True, exist_ok=True)
     if text is not None:
         (root / "etc" / "resolv.conf").write_text(text)
-    [command] = reversible(
+    [command] = yielded(
         jail.resolver,
+        {OwnAddresses: None},
         root=f"{root}/j",
         own=["127.0.0.1", "203.0.113.2"],
         instead=["10.80.0.2", "203.0.113.2"],
         further=further,
+        public="203.0.113.2",
     )
+    assert isinstance(command, Reversible)
     done = by_root(command.do.replace("ls /etc/", f"ls {root}/etc/"), root)
     assert done.returncode == 0, done.stderr
     return (root / "j" / "etc" / "resolv.conf").read_text()
 
 
 OURS = "nameserver 10.80.0.2\nnameserver 203.0.113.2\n"
+
+
+def test_a_name_server_at_any_address_of_the_host_is_its_own() -> None:
+    """At an inner one, say: [policy] lets jails ask the one that moved, and the public address."""
+    has = (IPv4Interface("203.0.113.2/24"), IPv4Interface("192.168.7.1/24"))
+    [command] = yielded(
+        jail.resolver,
+        {OwnAddresses: has},
+        root="/j",
+        own=["127.0.0.1"],
+        instead=["10.80.0.2"],
+        further=True,
+        public="203.0.113.2",
+    )
+    assert isinstance(command, Reversible)
+    assert "own=' 127.0.0.1 203.0.113.2 192.168.7.1 '" in command.do
 
 
 @pytest.mark.parametrize(

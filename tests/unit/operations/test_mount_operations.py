@@ -11,7 +11,7 @@ from pyinfra.context import ctx_host
 
 from operations import mount
 from operations.command import NewFile, Reversible
-from operations.facts import IsDirectory, MountedBelow, Path, State
+from operations.facts import IsDirectory, MountedBelow, Path, Restricted, State
 from operations.mount import Nullfs
 from tests.unit.operations.asking import typed, yielded
 
@@ -19,7 +19,7 @@ MOUNTS = [Nullfs("/bin", "/j/web/bin"), Nullfs("/var/db/mysql", "/j/web/var/db/m
 
 
 def test_a_table_has_a_line_a_mount_in_the_order_given() -> None:
-    facts = {Path: State(), MountedBelow: ()}
+    facts = {Path: State(), MountedBelow: (), Restricted: {}}
     new, _ = yielded(mount.table, facts, path="/j/fstab", mounts=MOUNTS)
     assert isinstance(new, NewFile)
     assert new.content == (
@@ -47,7 +47,7 @@ def test_where_nobody_has_read_the_host_its_own_directories_decide(tmp_path: Loc
     mounts = [Nullfs(f"{tmp_path}/bin", "/j/bin", optional=True)]
     mounts += [Nullfs(f"{tmp_path}/man", "/j/man", optional=True)]
     path = tmp_path / "fstab"
-    facts = {IsDirectory: IsDirectory.default(), Path: State(), MountedBelow: ()}
+    facts = {IsDirectory: IsDirectory.default(), Path: State(), MountedBelow: (), Restricted: {}}
     new, sifted = yielded(mount.table, facts, path=str(path), mounts=mounts)
     assert isinstance(new, NewFile)
     assert isinstance(sifted, Reversible)
@@ -67,6 +67,8 @@ def table(facts: dict[type[IsDirectory], State], mounts: list[Nullfs]) -> list[s
         def get_fact(self, fact: Any, path: str = "", **_: Any) -> Any:
             if fact is MountedBelow:
                 return ()
+            if fact is Restricted:
+                return {"/usr/local/man": ("nosuid",)}
             asked.append(path)
             return facts[fact] if fact is IsDirectory else State()
 
@@ -87,7 +89,7 @@ def test_a_mount_is_read_only_unless_it_says_otherwise() -> None:
     "bad", [Nullfs("/a b", "/j/a"), Nullfs("/a", "/j/a\tb"), Nullfs("/a", "/j/a\nb")]
 )
 def test_white_space_is_refused_since_fstab_cannot_say_it(bad: Nullfs) -> None:
-    facts = {Path: State(), MountedBelow: ()}
+    facts = {Path: State(), MountedBelow: (), Restricted: {}}
     with pytest.raises(OperationError, match="contains white space"):
         yielded(mount.table, facts, path="/j/fstab", mounts=[*MOUNTS, bad])
 
@@ -95,7 +97,7 @@ def test_white_space_is_refused_since_fstab_cannot_say_it(bad: Nullfs) -> None:
 def test_a_file_system_below_gets_a_line_of_its_own_after_its_directory() -> None:
     mounts = [Nullfs("/home", "/j/home", True), Nullfs("/srv", "/j/srv")]
     below = (("/home", "/ann"), ("/home", "/ann/www"), ("/srv", "/x"))
-    facts = {Path: State(), MountedBelow: below}
+    facts = {Path: State(), MountedBelow: below, Restricted: {}}
     new, _ = yielded(mount.table, facts, path="/j/fstab", mounts=mounts)
     assert isinstance(new, NewFile)
     assert [row.split()[:4] for row in new.content.splitlines()] == [
@@ -105,6 +107,45 @@ def test_a_file_system_below_gets_a_line_of_its_own_after_its_directory() -> Non
         ["/srv", "/j/srv", "nullfs", "ro"],
         ["/srv/x", "/j/srv/x", "nullfs", "ro"],
     ]
+
+
+def test_what_does_not_run_on_the_host_does_not_run_in_the_jail() -> None:
+    """nullfs(5) knows neither noexec nor nosuid of what is below."""
+    facts = {
+        Path: State(),
+        MountedBelow: (("/home", "/ann"),),
+        Restricted: {"/home": ("noexec", "nosuid"), "/home/ann": ("nosuid",)},
+    }
+    mounts = [Nullfs("/home", "/j/home", True), Nullfs("/srv", "/j/srv")]
+    new, _ = yielded(mount.table, facts, path="/j/fstab", mounts=mounts)
+    assert isinstance(new, NewFile)
+    assert [row.split()[3] for row in new.content.splitlines()] == [
+        "rw,nosuid,noexec",
+        "rw,nosuid",
+        "ro",
+    ]
+
+
+def test_the_file_system_that_holds_a_directory_is_the_one_that_counts(tmp_path: LocalPath) -> None:
+    (tmp_path / "home" / "ann").mkdir(parents=True)
+    (tmp_path / "homes").mkdir()
+    (tmp_path / "link").symlink_to("home/ann")
+    table = "\n".join(
+        [
+            "/dev/da0p2 / ufs rw 1 1",
+            f"/dev/da1p1 {tmp_path}/home ufs rw,noexec,nosuid 2 2",
+            f"zroot/x {tmp_path}/home/ann/x zfs rw,noexec 0 0",
+        ]
+    )
+    stub = f"mount() {{ echo {table!r}; }}".replace("\\n", "\n")
+    places = [f"{tmp_path}/{each}" for each in ("link", "homes", "none", "home")]
+    told = typed(f"{stub}; {Restricted().command(places)}", tmp_path)
+    assert Restricted().process(told.stdout.splitlines()) == {
+        f"{tmp_path}/link": ("noexec", "nosuid"),
+        f"{tmp_path}/link/x": ("noexec",),
+        f"{tmp_path}/home": ("noexec", "nosuid"),
+        f"{tmp_path}/home/ann/x": ("noexec",),
+    }
 
 
 def test_what_is_mounted_below_is_found_behind_a_link(tmp_path: LocalPath) -> None:

@@ -14,7 +14,7 @@ import pytest
 from operations import daemon, named
 from operations.command import NewFile, Reversible
 from operations.doors import Ways
-from operations.facts import Networks, ServiceRuns
+from operations.facts import Bound, HasLine, Listeners, Networks, ServiceRuns
 from tests.unit.operations.answering import ANSWERS, two_addresses
 from tests.unit.operations.asking import reversible, typed, yielded
 
@@ -440,3 +440,18 @@ def test_where_it_listens_at_a_second_address_it_listens_at_the_jails_second(
         "options { listen-on { 10.80.0.2; 10.80.0.2; !192.0.2.1; 10.80.0.254; }; "
         "allow-query { 203.0.113.3; };"
     )
+
+
+@pytest.mark.parametrize(
+    ("bound", "commands"),
+    [
+        ([], 1),
+        ([Bound("udp", "named", "127.0.0.1", 53), Bound("tcp", "unbound", "127.0.0.1", 53)], 1),
+        ([Bound("udp", "named", HOST, 53), Bound("udp", "unbound", "192.168.7.1", 53)], 1),
+        ([Bound("udp", "named", HOST, 53), Bound("udp", "local-unbo", "127.0.0.1", 53)], 0),
+    ],
+)
+def test_the_host_goes_on_asking_another_name_server(bound: list[Bound], commands: int) -> None:
+    """An authoritative named would refuse what local_unbound has looked up."""
+    facts = {Listeners: tuple(bound), HasLine: True}
+    assert len(yielded(named.resolver, facts, new=JAIL)) == commands

@@ -15,7 +15,7 @@ from itertools import product
 import pytest
 
 from operations.doors import Beside, Doors, Exits, Tried, View, Ways
-from operations.facts import Rule
+from operations.facts import Bound, Rule
 from operations.host_decisions import Obstacle, of_host
 from operations.placing import Placed
 from standin.model.firewall import Firewall, parse_nat
@@ -357,6 +357,22 @@ def test_a_port_of_a_trial_answers_where_no_state_would_let_it(
     assert Ways("egress", (Tried(8999, 9),), BESIDE).placed(_view(host)) == expected
 
 
+def test_a_jail_opens_them_as_the_users_that_the_host_lets() -> None:
+    """Against spam: port 25 for the mail server's user alone."""
+    assert outward(
+        LO0,
+        "200 allow tcp from me to any 25 out uid mailnull",
+        "210 deny tcp from any to any 25 out",
+        "65000 allow ip from any to any",
+    ) == [
+        f"199 nat 9 tcp from {JAIL} to any 25 out xmit vtnet0 uid mailnull",
+        f"64999 nat 9 tcp from {JAIL} to not {LAN} out xmit vtnet0",
+        f"64999 nat 9 tcp from any to {WAN} 32768-65535 in recv vtnet0 established",
+        f"64999 nat 9 udp from {JAIL} to not {LAN} out xmit vtnet0",
+        f"64999 nat 9 udp from any to {WAN} 32768-65535 in recv vtnet0",
+    ]
+
+
 LISTENERS = (
     "400 deny tcp from any to 203.0.113.2 33060 in",
     "410 deny udp from any to me 40000-40099,53211 in",
@@ -611,3 +627,11 @@ def test_programs_of_the_host_find_the_jail_at_loopback_with_no_other_jail(what:
         view = View(of_host([], ends_at_nat=True, floor=2), (IPv4Address(WAN),))
         bodies = [body for _, body in way.placed(view, BESIDE, {})]
         assert (f"fwd {JAIL},3306 tcp from any to 127.0.0.1 3306" in bodies) == led
+
+
+def test_answers_over_udp_leave_where_it_is_asked_at_loopback_alone() -> None:
+    """As a named for the host's own programs: by then their address is the public one."""
+    bound = (Bound("udp", "named", "127.0.0.1", 53),)
+    view = View(of_host([], floor=2), (IPv4Address(WAN),), bound)
+    found = doors("udp", public=False).placed(view)
+    assert (64999, f"nat {NAT} udp from {JAIL} 53 to not {LAN} out via lo0") in found

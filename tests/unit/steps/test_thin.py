@@ -331,3 +331,14 @@ def test_only_bind_hands_over_without_an_overlap() -> None:
     site = SAMPLE.model_copy(update={"services": {**SAMPLE.services, "web": web}})
     with pytest.raises(Refused, match=r"services\.web\.overlap = false: is for services\.bind"):
         jail_steps(site, "web")
+
+
+def test_a_named_at_another_port_alone_is_refused(tmp_path: Path) -> None:
+    """What compares zones and answers asks port 53."""
+    text = SAMPLE.path.read_text().replace("{ port = 53,", "{ port = 5353,")
+    text = re.sub(r"(?ms)^\[policy\]$.*?(?=^\[)", "", text)
+    text = text.replace('"policy", ', "")
+    path = tmp_path / "site.toml"
+    path.write_text(text)
+    with pytest.raises(Refused, match=r"services\.bind\.ports: none is 53"):
+        plan.make(site.read(path))
