@@ -21,6 +21,7 @@ from typing import Any
 
 from standin.linux import syscalls
 from standin.linux.fifos import Channel
+from standin.linux.layout import LIGHT
 from standin.linux.power_loss import LOG, tear
 from standin.machine.install import lay
 from standin.machine.server import serve
@@ -32,7 +33,7 @@ BOOT_SECONDS = 120
 COLLECTED_AFTER = 100_000
 """Objects until Python looks for cycles, of which the model makes few."""
 FOLDERS_MADE = ("root", "dev", *hardware.FOLDERS_MADE)
-FILES_MADE = ("console.log", "calls.log", "strange.log", LOG, *hardware.FILES_MADE)
+FILES_MADE = (LIGHT, "console.log", "calls.log", "strange.log", LOG, *hardware.FILES_MADE)
 
 
 class Machine:
@@ -42,9 +43,9 @@ class Machine:
         self.first = 0
         self.laid = 0.0
 
-    def build(self, base: BaseHost) -> dict[str, Any]:
+    def build(self, base: BaseHost, *, light: bool) -> dict[str, Any]:
         """Never overwrites foreign files: the caller must clear the directory first."""
-        lay(self.where, base)
+        lay(self.where, base, light=light)
         self.laid = time.time()
         return {}
 
@@ -136,7 +137,7 @@ def main() -> None:
             wish = json.loads(line)
             match wish.pop("do"):
                 case "build":
-                    answer = machine.build(BaseHost.from_dict(wish["base"]))
+                    answer = machine.build(BaseHost.from_dict(wish["base"]), light=wish["light"])
                 case "clear":
                     answer = machine.clear()
                 case "boot":

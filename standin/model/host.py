@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from standin.linux import owners, power_loss
+from standin.linux.layout import HIDDEN, LIGHT
 from standin.linux.processes import Processes, ancestors
 from standin.linux.rootdir import RootDir
 from standin.model.daemon import Daemon
@@ -33,7 +34,7 @@ class Host:
         self.hardware = Hardware.read(where)
         self.network = Network(self.hardware.nics)
         self.firewall = Firewall()
-        self.mounts = Mounts(self.rootdir, where / "dev")
+        self.mounts = Mounts(self.rootdir, where / "dev", light=(where / LIGHT).exists())
         self.jails: dict[str, Jail] = {}
         self.daemons: list[Daemon] = []
         self.faults = Faults(self.rootdir.root)
@@ -110,6 +111,10 @@ class Host:
 
     def owner(self, place: Path) -> tuple[int, int]:
         return owners.of(self.rootdir.root, place)
+
+    def told(self, what: str, pid: int) -> str:
+        """The file of the tree that tells the shim with this pid something while it runs."""
+        return f"{HIDDEN}/answers/{what}.{pid}"
 
     def reaper_of(self, pid: int) -> int:
         """The pid of the timeout(1) below which this process runs, if any."""

@@ -71,7 +71,9 @@ class Place:
 
     def booted(self, base: BaseHost) -> StandIn:
         if self._standin is None:
-            self._standin = StandIn.build(Path(tempfile.mkdtemp(dir=self._folder)), base)
+            self._standin = StandIn.build(
+                Path(tempfile.mkdtemp(dir=self._folder)), base, light=True
+            )
         else:
             self._standin.rebuild(base)
         self._standin.boot()
