@@ -71,7 +71,7 @@ def directory(
     path: str,
     mode: str = "755",
     owner: str = "root:wheel",
-    parents: bool = False,  # noqa: FBT001, FBT002 - pyinfra passes arguments by name
+    parents: bool = False,
 ) -> Commands:
     """Create a directory; the undo removes it only if it is empty.
 

@@ -35,7 +35,7 @@ class Brief(Plan):
 
     All checks are asked before the first step, by the host's own plan, and after the restart; after
     the last step and after the last undo of a host with END in `looks`. To ask all of them after
-    every step would take half of a host's CPU. Answers, files and the model are compared in any case.
+    every step would take half of a host's CPU. Answers, files and the model are always compared.
     """
 
     looks: frozenset[str] = frozenset()
