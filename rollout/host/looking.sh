@@ -2,19 +2,6 @@
 # journal.py uploads both as one file, this one in place of the line that sources it.
 # shellcheck shell=sh disable=SC2154 # host.sh sets $journal and $state
 
-runs() { # rc-script : is it running? Not by its exit code: that is 1 for sendmail without a queue runner
-    service "$1" onestatus 2>/dev/null | {
-        while read -r line; do # of several daemons the first counts, and sendmail's queue runner never
-            case $line in
-            sendmail_msp_queue*) ;;
-            *" is running"*) return 0 ;;
-            *" running"*) return 1 ;;
-            esac
-        done
-        return 1
-    }
-}
-
 uptime_now() { # prints the seconds since the host started, which nobody can set
     # Not date(1): a clock that is set by an hour would move every deadline by an hour. ps(1) subtracts
     # the start of process 1 from the clock, and the kernel moves both when the clock is set.
@@ -91,10 +78,11 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
         set --
         while read -r kind what; do
             case $kind in
-            service) if runs "$what"; then echo "service $what runs"; fi ;;
+            service) echo "= service $what" && service "$what" onestatus 2>/dev/null ;;
             path) set -- "$@" "$what" ;;
             esac
         done <watch
+        echo '= path'
         if [ $# -gt 0 ]; then stat -f 'path %N %HT %Lp %Su:%Sg %Y' "$@" 2>/dev/null; fi
         echo '= hash'
         set -- /etc /usr/local/etc
@@ -125,8 +113,14 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
             if (part[3] != "") print "line", FILENAME, name part[3]
             next
         }
-        $1 == "=" { kind = $2; head = kind == "access"; next }
+        $1 == "=" { kind = $2; what = $3; said = 0; head = kind == "access"; next }
         head { head = 0; next } # how many rules ugidfw has
+        kind == "service" { # not by its exit code: that is 1 for sendmail without a queue runner
+            if (said || $0 !~ / running/ || /^sendmail_msp_queue/) next
+            said = 1 # of several daemons the first counts, and the queue runner never
+            if (/ is running/) print "service", what, "runs"
+            next
+        }
         kind == "" || $1 == "path" { print; next }
         kind == "sets" {
             for (i = 1; i <= NF && $i != "enable"; i++) if (i > 1) print "set", $i, "disabled"

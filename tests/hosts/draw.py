@@ -32,8 +32,8 @@ ASKED: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 PAGES = (("www.example.org", "/"), ("shop.example.org", "/"), ("www.example.org", "/~user002/"))
 """Virtual host and path."""
 RECIPIENTS = ("user001@example.org", "nobody.there@example.org", "ann@example.net")
-HOW_MANY = (*[1] * 15, *[2] * 3, 3, 4)
-"""Services that move: of 2,000 hosts some 1,500 have one, 300 two, 100 three, and 100 all four."""
+HOW_MANY = (*[1] * 32, *[2] * 6, 3, 4)
+"""Services that move: of 2,000 hosts some 1,600 have one, 300 two, 50 three, and 50 all four."""
 
 
 @dataclass(frozen=True)

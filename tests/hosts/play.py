@@ -149,24 +149,29 @@ def _on(host: Host, standin: StandIn, moves: Plan) -> Outcome:
     asks is asked by the host's own plan; `moves` is the same with perhaps fewer checks.
     """
     try:
-        host.prepare()
-        before = host.answers()  # nobody at all, too: the host's firewall may deny this machine
-        view = View(standin)
-        untouched = view.take()
-        why = refusal(host)
-        if why:
-            now = view.take()
-            if now != untouched:
-                return Outcome("WRONG", f"refused, and changed:\n{differences(untouched, now)}")
-            return Outcome("refused", why)
-        host.plan = moves
-        for when, answers in zip(WHEN, story(host, _Briefly(host)), strict=True):
-            compare(host.case, when, answers, before)
-        now = view.take()
-        if now != untouched:
-            return Outcome("WRONG", f"after the rollback:\n{differences(untouched, now)}")
+        with host.keeping():
+            return _told(host, standin, moves)
     except (Wrong, CannotBeMade, CellblockError) as error:
         return Outcome("WRONG", str(error))
+
+
+def _told(host: Host, standin: StandIn, moves: Plan) -> Outcome:
+    host.prepare()
+    before = host.answers()  # nobody at all, too: the host's firewall may deny this machine
+    view = View(standin)
+    untouched = view.take()
+    why = refusal(host)
+    if why:
+        now = view.take()
+        if now != untouched:
+            return Outcome("WRONG", f"refused, and changed:\n{differences(untouched, now)}")
+        return Outcome("refused", why)
+    host.plan = moves
+    for when, answers in zip(WHEN, story(host, _Briefly(host)), strict=True):
+        compare(host.case, when, answers, before)
+    now = view.take()
+    if now != untouched:
+        return Outcome("WRONG", f"after the rollback:\n{differences(untouched, now)}")
     return Outcome("same")
 
 
