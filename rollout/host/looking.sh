@@ -303,11 +303,13 @@ follow() { # step : prints its log as it grows, until the step rests; the last l
     done
 }
 
-status() { # by builtins, since it runs after every step
-    if [ -e plan ]; then cat plan; fi
+status() { # [step] : of that step alone, without the plan and the lock; by builtins, since it runs after every step
+    only=${1:-}
+    if [ -z "$only" ] && [ -e plan ]; then cat plan; fi
     for step in steps/*; do
         [ -d "$step" ] || continue
         step=${step##*/}
+        [ "$step" = "${only:-$step}" ] || continue
         look "$step"
         hash=
         read -r hash <"steps/$step/hash"
@@ -318,7 +320,7 @@ status() { # by builtins, since it runs after every step
         done
         if [ "$state" = applied ]; then until_deadline "$step" && echo "left $step $left"; fi
     done
-    if [ -e lock ]; then
+    if [ -z "$only" ] && [ -e lock ]; then
         read -r line <lock
         if owner_lives in_turn; then echo "locked $line"; else echo "abandoned $line"; fi
     fi
