@@ -84,10 +84,14 @@ class StandIn:
     def _install(self, base: BaseHost) -> None:
         self._request({"do": "build", "base": base.as_dict(), "light": self._light})
 
-    def boot(self) -> None:
-        """Boot from the files on disk. Returns when rc(8) has ended, or the power failed again."""
+    def boot(self, *, single_user: bool = False) -> None:
+        """Boot from the files on disk. Returns when rc(8) has ended, or the power failed again.
+
+        In single-user mode rc(8) does not run: no service, address or rule is there.
+        """
         faults = [fault.as_dict() for fault in self._pending]
         wish = {"do": "boot", "faults": faults, "delay": self.delay}
+        wish |= {"single_user": single_user}
         self._pid = self._request(wish)["pid"]
         self._pending = []
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from standin.commands import command
-from standin.linux.binaries import SHELL
+from standin.linux.binaries import SHELL, SHIMS_SHELL
 from standin.linux.processes import all_pids, root_of, stat_of, words_of
 from standin.linux.shim import Call, Reply, Unknown, getopt, real
 from standin.model.faults import HELD
@@ -41,12 +41,12 @@ def daemon(host: Host, call: Call) -> Reply:
     # pidfile(3): the file exists before daemon(8) returns, the number is in it a moment later.
     claim = f": >{shlex.quote(child or own)} || exit 3; " if child or own else ""
     if not {"f", "o"} & found.keys():
-        start = real("setsid", SHELL, "-c", body, "daemon", *rest)
+        start = real("setsid", SHIMS_SHELL, "-c", body, "daemon", *rest)
         return Reply(then=f"cd {shlex.quote(folder)}; {claim}{start} & exit 0")
     output = shlex.quote(found.get("o", "/dev/null"))
     setup = f"umask {call.umask()}; cd {shlex.quote(folder)}; exec >>{output} 2>&1; "
     # A child of process 1 from its first moment: no cut of the caller's connection can reach it.
-    argv = [SHELL, "-c", setup + claim + body, "daemon", *rest]
+    argv = [SHIMS_SHELL, "-c", setup + claim + body, "daemon", *rest]
     host.processes.spawn(call.rootdir, argv, call.environment())
     return Reply()
 

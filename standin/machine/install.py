@@ -133,12 +133,8 @@ def _shims(root: Path) -> None:
 
 def _lighter(root: Path) -> None:
     """What thousands of hosts can do without; see StandIn.build."""
-    for place, other in (
-        ("bin/sh", binaries.SHIMS_SHELL[1:]),
-        ("usr/bin/fsync", f"{HIDDEN}/light-fsync"),
-    ):
-        (root / place).unlink()
-        os.link(root / other, root / place)
+    (root / "usr/bin/fsync").unlink()
+    os.link(root / HIDDEN / "light-fsync", root / "usr/bin/fsync")  # its sh is laid at each boot
 
 
 def _rc_scripts(root: Path) -> None:

@@ -29,15 +29,16 @@ class Host:
     def __init__(self, where: Path, processes: Processes) -> None:
         self.where = where
         self.rootdir = RootDir("", where / "root")
+        light = (where / LIGHT).exists()
         self.processes = processes
         self.kernel = Kernel()
         self.hardware = Hardware.read(where)
         self.network = Network(self.hardware.nics)
         self.firewall = Firewall()
-        self.mounts = Mounts(self.rootdir, where / "dev", light=(where / LIGHT).exists())
+        self.mounts = Mounts(self.rootdir, where / "dev", light=light)
         self.jails: dict[str, Jail] = {}
         self.daemons: list[Daemon] = []
-        self.faults = Faults(self.rootdir.root)
+        self.faults = Faults(self.rootdir.root, light=light)
         self.reapers: set[int] = set()
         # Process -> the user that chroot -u started it as: some machines have only one user.
         self.acting: dict[int, int] = {}

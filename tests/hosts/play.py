@@ -91,7 +91,7 @@ class Place:
             )
         else:
             self._standin.rebuild(base)
-        self._standin.boot()
+        self._standin.boot(single_user=True)  # Host.prepare changes files, and restarts it
         return self._standin
 
     def leave(self) -> None:

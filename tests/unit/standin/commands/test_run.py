@@ -36,6 +36,8 @@ def test_a_light_one_has_its_own_sh_fsync_and_random_bytes(tmp_path: Path) -> No
                 "66\n0\n",
                 "fsync: open /nosuch: No such file or directory\n",
             )
+            is_shims = light.run("cmp -s /bin/sh /libexec/standin/shims-sh; echo $?").stdout
+            assert is_shims == "0\n"
             zeros = light.run("dd if=/dev/urandom bs=8 count=1 2>/dev/null | od -An -tx1").stdout
             assert zeros.split() == ["00"] * 8
             assert not [each for each in light.calls if each == "fsync /etc /etc/rc.conf"]
