@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,9 +170,22 @@ def _told(host: Host, standin: StandIn, moves: Plan) -> Outcome:
     for when, answers in zip(WHEN, story(host, _Briefly(host)), strict=True):
         compare(host.case, when, answers, before)
     now = view.take()
+    now -= _sent_by_checks(standin, now - untouched)
     if now != untouched:
         return Outcome("WRONG", f"after the rollback:\n{differences(untouched, now)}")
     return Outcome("same")
+
+
+def _sent_by_checks(standin: StandIn, lines: Iterable[str]) -> frozenset[str]:
+    """Those of messages of the check that sends root one: a host whose root gets no mail keeps it
+    in its queue, as it does with cron's.
+    """
+    return frozenset(
+        line
+        for line in lines
+        if line.startswith("path /var/spool/postfix/deferred/")
+        and "Sent by a check" in (standin.root / line.split()[1][1:]).read_text(errors="replace")
+    )
 
 
 def judged(host: Drawn, found: Outcome) -> Outcome:
