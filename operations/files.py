@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import PurePosixPath
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -66,23 +67,40 @@ def _put_back(path: str, ours: str, before: State) -> str:
 
 
 @operation()
-def directory(path: str, mode: str = "755", owner: str = "root:wheel") -> Commands:
+def directory(
+    path: str,
+    mode: str = "755",
+    owner: str = "root:wheel",
+    parents: bool = False,
+) -> Commands:
     """Create a directory; the undo removes it only if it is empty.
+
+    With `parents` those that are not there are commands of their own, which the undo removes, too:
+    install(1) would make them, and nothing would take them away again.
 
     A plan without a host does not know whether it exists: then the command checks, and notes in
     "$KEEP/made" for the undo that it created it.
     """
+    if parents:
+        for above in reversed(PurePosixPath(path).parents[:-1]):
+            if host.get_fact(IsDirectory, path=str(above)).kind == "absent":
+                yield from _made_directory(str(above), "755", "root:wheel", known=True)
     now = host.get_fact(IsDirectory, path=path)
     if now.kind == "directory":
         host.noop(f"{path} exists")
         return
     if now.kind not in ("absent", "unknown"):
         raise OperationError(f"{path} is a {now.kind}: expected a directory or nothing")
+    yield from _made_directory(path, mode, owner, known=now.kind == "absent")
+
+
+def _made_directory(path: str, mode: str, owner: str, *, known: bool) -> Commands:
+    """`known`: it is not there."""
     user, group = owner.split(":")
     at, made = quote(path), '"$KEEP/made"'
     do, says = f"install -d -m {mode} -o {user} -g {group} {at}", f"create directory {path}"
     undo = f'if [ -d {at} ] && [ -z "$(ls -A {at})" ]; then rmdir {at}; fi'
-    if now.kind == "unknown":
+    if not known:
         # mkdir, which refuses a file and a link to a directory; install -d would follow the link.
         do = (
             f"if [ ! -d {at} ] || [ -L {at} ]; then "

@@ -39,20 +39,26 @@ class QueryFailed(Exception):
 class StandIn:
     """One look-alike host. Use `build`, then `boot`; `stop` when done (or as a context manager)."""
 
-    def __init__(self, where: Path, machine: subprocess.Popen[str]) -> None:
+    def __init__(self, where: Path, machine: subprocess.Popen[str], *, light: bool = False) -> None:
         self.where = where
         self.root = where / "root"
         self.name = f"stand-in {where}"
         self.control = control_place(where)
         self.delay = 0.02  # seconds that a daemon takes to start or stop, from the next boot on
         self._machine = machine
+        self._light = light
         self._pid = 0
         self._pending: list[Fault] = []
         self._shells: list[subprocess.Popen[bytes]] = []
 
     @classmethod
-    def build(cls, where: Path, base: BaseHost) -> StandIn:
-        """Install a fresh base host in the new directory `where`; the power is off."""
+    def build(cls, where: Path, base: BaseHost, *, light: bool = False) -> StandIn:
+        """Install a fresh base host in the new directory `where`; the power is off.
+
+        A `light` one runs thousands of commands for less CPU, where klibc is installed: its /bin/sh
+        is the shims' (it has neither `trap ... EXIT` nor ulimit), its fsync(1) does not record what
+        a power cut would lose, and its random devices give zeros.
+        """
         where = where.resolve()
         where.mkdir(parents=True, exist_ok=True)
         machine = subprocess.Popen(
@@ -63,8 +69,8 @@ class StandIn:
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             start_new_session=True,
         )
-        standin = cls(where, machine)
-        standin._request({"do": "build", "base": base.as_dict()})
+        standin = cls(where, machine, light=light)
+        standin._install(base)
         return standin
 
     def rebuild(self, base: BaseHost) -> None:
@@ -73,12 +79,19 @@ class StandIn:
         self._pending = []
         self._request({"do": "clear"})
         self._collect_shells()
-        self._request({"do": "build", "base": base.as_dict()})
+        self._install(base)
 
-    def boot(self) -> None:
-        """Boot from the files on disk. Returns when rc(8) has ended, or the power failed again."""
+    def _install(self, base: BaseHost) -> None:
+        self._request({"do": "build", "base": base.as_dict(), "light": self._light})
+
+    def boot(self, *, single_user: bool = False) -> None:
+        """Boot from the files on disk. Returns when rc(8) has ended, or the power failed again.
+
+        In single-user mode rc(8) does not run: no service, address or rule is there.
+        """
         faults = [fault.as_dict() for fault in self._pending]
         wish = {"do": "boot", "faults": faults, "delay": self.delay}
+        wish |= {"single_user": single_user}
         self._pid = self._request(wish)["pid"]
         self._pending = []
 

@@ -46,7 +46,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 unless=(check("preflight::file_systems_below_come_at_boot"),),
             ),
             operations=(
-                use(files.directory, path=site.base.jails),
+                use(files.directory, path=site.base.jails, parents=True),
                 use(files.directory, path=f"{site.base.jails}/{SHOWN}"),
                 use(files.directory, path="/etc/jail.conf.d"),
                 use(files.directory, path="/usr/local/etc/cellblock"),

@@ -102,7 +102,7 @@ class Connection:
 
     def entry(self, directory: str) -> Entry:
         """The journal's entry for a step that was begun."""
-        for entry in journal.read(self.session).entries:
+        for entry in journal.read(self.session, directory).entries:
             if entry.directory == directory:
                 return entry
         raise Refused(f"the journal has no step {directory}", todo="run cellblock status")

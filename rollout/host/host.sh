@@ -11,7 +11,8 @@ PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin
 LC_ALL=C # ps and sort must print the same at every login
 export PATH LC_ALL
 case $0 in */*) cd "${0%/*}" || exit 1 ;; esac
-journal=$(pwd -P) || exit 1
+cd -P . || exit 1
+journal=$PWD
 
 say() { # words... : logs them, for the journal and for the current step
     line="$(date -u '+%Y-%m-%dT%H:%M:%SZ') $*"

@@ -151,10 +151,11 @@ def _owner(lock: str) -> str:
     return lock.split(" ", 2)[-1]
 
 
-def read(session: Session) -> Journal:
-    """Read the host's journal. Changes nothing there."""
+def read(session: Session, directory: str = "") -> Journal:
+    """Read the host's journal, or what it has of one step. Changes nothing there."""
     script = f"{JOURNAL}/host.sh"
-    return parse(session.output(f"if [ -f {script} ]; then sh {script} status; fi"))
+    asked = f"{script} status {directory}".rstrip()
+    return parse(session.output(f"if [ -f {script} ]; then sh {asked}; fi"))
 
 
 def must_belong(journal: Journal, plan: Plan) -> None:

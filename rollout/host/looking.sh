@@ -2,19 +2,6 @@
 # journal.py uploads both as one file, this one in place of the line that sources it.
 # shellcheck shell=sh disable=SC2154 # host.sh sets $journal and $state
 
-runs() { # rc-script : is it running? Not by its exit code: that is 1 for sendmail without a queue runner
-    service "$1" onestatus 2>/dev/null | {
-        while read -r line; do # of several daemons the first counts, and sendmail's queue runner never
-            case $line in
-            sendmail_msp_queue*) ;;
-            *" is running"*) return 0 ;;
-            *" running"*) return 1 ;;
-            esac
-        done
-        return 1
-    }
-}
-
 uptime_now() { # prints the seconds since the host started, which nobody can set
     # Not date(1): a clock that is set by an hour would move every deadline by an hour. ps(1) subtracts
     # the start of process 1 from the clock, and the kernel moves both when the clock is set.
@@ -77,70 +64,75 @@ as_words() { # the same in one line, to go on with; nothing if no file system is
 fingerprint() { # prints the host's state as sorted lines, one fact per line
     nl='
 '
+    jails=$(trees)
+    # Files that others edit too are printed line by line, and lists in rc.conf word by word, to tell
+    # others' changes from ours.
+    set --
+    for file in /etc/rc.conf /etc/rc.conf.local /boot/loader.conf /etc/hosts /etc/resolv.conf; do
+        if [ -f "$file" ]; then set -- "$@" "$file"; fi
+    done
     {
-        # Files that others edit too are printed line by line, and lists in rc.conf word by word, to
-        # tell others' changes from ours.
-        set --
-        for file in /etc/rc.conf /etc/rc.conf.local /boot/loader.conf /etc/hosts /etc/resolv.conf; do
-            if [ -f "$file" ]; then set -- "$@" "$file"; fi
-        done
-        awk '
-            /^(cloned_interfaces|jail_list)="[^"]/ {
-                n = split($0, part, "\"")
-                name = substr($0, 1, index($0, "=") - 1)
-                words = split(part[2], word, " ")
-                for (i = 1; i <= words; i++) print "line", FILENAME, name, word[i]
-                if (part[3] != "") print "line", FILENAME, name part[3]
-                next
-            }
-            { print "line", FILENAME, $0 }' "$@" /dev/null
-        jails=$(trees)
-        if [ -d "$jails" ]; then # not what a jail writes: its root could keep it from ever being as before
-            find -x "$jails" \( -path "$jails/*/root/*" -o -path "$jails/*/local-etc/*" \
-                -o -path "$jails/*/log/*" \) -prune -o \
-                -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} +
-        fi
         for module in ipfw mac_bsdextended mac_seeotheruids; do
             if kldstat -q -m "$module"; then echo "module $module"; fi
         done
         set --
         while read -r kind what; do
             case $kind in
-            service) if runs "$what"; then echo "service $what runs"; fi ;;
+            service) echo "= service $what" && service "$what" onestatus 2>/dev/null ;;
             path) set -- "$@" "$what" ;;
             esac
         done <watch
+        echo '= path'
         if [ $# -gt 0 ]; then stat -f 'path %N %HT %Lp %Su:%Sg %Y' "$@" 2>/dev/null; fi
-        {
-            echo '= hash'
-            # Data of a jail may be below it: a name with a newline in it would be facts of its own.
-            find -x /etc /usr/local/etc ! -path "*$nl*" ! -name 'rc.conf' ! -name 'rc.conf.local' \
-                ! -name '.*.cellblock' -exec stat -f 'path %N %HT %Lp %Su:%Sg %Y' {} + \
-                -type f ! -path /etc/hosts ! -path /etc/resolv.conf -exec sha256 -r {} +
-            echo '= address' && ifconfig -a
-            echo '= mount' && mount -p
-            echo '= rule' && ipfw -S list 2>/dev/null
-            echo '= nat' && ipfw nat show config 2>/dev/null
-            echo '= sets' && ipfw set show 2>/dev/null
-            echo '= limit' && rctl 2>/dev/null
-            echo '= access' && ugidfw list 2>/dev/null
-            echo '= jail' && jls name path ip4.addr
-        } | awk '
-            $1 == "=" { kind = $2; head = kind == "access"; next }
-            head { head = 0; next } # how many rules ugidfw has
-            $1 == "path" { print; next }
-            kind == "sets" {
-                for (i = 1; i <= NF && $i != "enable"; i++) if (i > 1) print "set", $i, "disabled"
-                next
-            }
-            kind != "address" { if (kind == "mount") $0 = $1 " " $2 " " $3 " " $4; print kind, $0; next }
-            /^[^[:space:]]/ { name = $1 }
-            $1 ~ /^inet6?$/ { print "address", name, $2 }
-            $1 ~ /^options=/ {
-                n = split($1, option, /[<,>]/)
-                for (i = 2; i < n; i++) print "option", name, option[i]
-            }'
-    } | sort -u
+        echo '= hash'
+        set -- /etc /usr/local/etc
+        if [ -d "$jails" ]; then set -- "$@" "$jails"; fi
+        # Of the jails not what a jail writes: its root could keep it from ever being as before. Data of
+        # a jail may be below the other two: a name with a newline in it would be facts of its own.
+        find -x "$@" \( -path "$jails/*/root/*" -o -path "$jails/*/local-etc/*" \
+            -o -path "$jails/*/log/*" \) -prune -o \
+            \( -path "$jails" -o -path "$jails/*" \) -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} + -o \
+            ! -path "*$nl*" ! -name 'rc.conf' ! -name 'rc.conf.local' \
+            ! -name '.*.cellblock' -exec stat -f 'path %N %HT %Lp %Su:%Sg %Y' {} + \
+            -type f ! -path /etc/hosts ! -path /etc/resolv.conf -exec sha256 -r {} +
+        echo '= address' && ifconfig -a
+        echo '= mount' && mount -p
+        echo '= rule' && ipfw -S list 2>/dev/null
+        echo '= nat' && ipfw nat show config 2>/dev/null
+        echo '= sets' && ipfw set show 2>/dev/null
+        echo '= limit' && rctl 2>/dev/null
+        echo '= access' && ugidfw list 2>/dev/null
+        echo '= jail' && jls name path ip4.addr
+    } | awk '
+        FILENAME != "-" {
+            if ($0 !~ /^(cloned_interfaces|jail_list)="[^"]/) { print "line", FILENAME, $0; next }
+            n = split($0, part, "\"")
+            name = substr($0, 1, index($0, "=") - 1)
+            words = split(part[2], word, " ")
+            for (i = 1; i <= words; i++) print "line", FILENAME, name, word[i]
+            if (part[3] != "") print "line", FILENAME, name part[3]
+            next
+        }
+        $1 == "=" { kind = $2; what = $3; said = 0; head = kind == "access"; next }
+        head { head = 0; next } # how many rules ugidfw has
+        kind == "service" { # not by its exit code: that is 1 for sendmail without a queue runner
+            if (said || $0 !~ / running/ || /^sendmail_msp_queue/) next
+            said = 1 # of several daemons the first counts, and the queue runner never
+            if (/ is running/) print "service", what, "runs"
+            next
+        }
+        kind == "" || $1 == "path" { print; next }
+        kind == "sets" {
+            for (i = 1; i <= NF && $i != "enable"; i++) if (i > 1) print "set", $i, "disabled"
+            next
+        }
+        kind != "address" { if (kind == "mount") $0 = $1 " " $2 " " $3 " " $4; print kind, $0; next }
+        /^[^[:space:]]/ { name = $1 }
+        $1 ~ /^inet6?$/ { print "address", name, $2 }
+        $1 ~ /^options=/ {
+            n = split($1, option, /[<,>]/)
+            for (i = 2; i < n; i++) print "option", name, option[i]
+        }' "$@" - | sort -u
 }
 
 mentioned() { # step : the places in /etc and /usr/local/etc that it names, one per line; trees end with /
@@ -213,6 +205,11 @@ as_before() { # step : is the host as before the step, apart from what others ch
     dir=steps/$1
     if [ ! -e "$dir/print.before" ]; then return; fi # the run ended before its first command
     fingerprint >"$dir/print.after"
+    if cmp -s "$dir/print.before" "$dir/print.after" &&
+        { [ ! -e "$dir/print.applied" ] || cmp -s "$dir/print.applied" "$dir/print.rollback"; }; then
+        : >"$dir/differences"
+        return
+    fi
     if [ -e "$dir/print.applied" ]; then
         [ -e "$dir/print.forgotten" ] || : >"$dir/print.forgotten" # see rollout/engine/drift.py
         comm -13 "$dir/print.applied" "$dir/print.rollback" |
@@ -306,11 +303,13 @@ follow() { # step : prints its log as it grows, until the step rests; the last l
     done
 }
 
-status() { # by builtins, since it runs after every step
-    if [ -e plan ]; then cat plan; fi
+status() { # [step] : of that step alone, without the plan and the lock; by builtins, since it runs after every step
+    only=${1:-}
+    if [ -z "$only" ] && [ -e plan ]; then cat plan; fi
     for step in steps/*; do
         [ -d "$step" ] || continue
         step=${step##*/}
+        [ "$step" = "${only:-$step}" ] || continue
         look "$step"
         hash=
         read -r hash <"steps/$step/hash"
@@ -321,7 +320,7 @@ status() { # by builtins, since it runs after every step
         done
         if [ "$state" = applied ]; then until_deadline "$step" && echo "left $step $left"; fi
     done
-    if [ -e lock ]; then
+    if [ -z "$only" ] && [ -e lock ]; then
         read -r line <lock
         if owner_lives in_turn; then echo "locked $line"; else echo "abandoned $line"; fi
     fi

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 from standin.commands import command
 from standin.etc import passwd
 from standin.etc.passwd import Account, Group
 from standin.linux import owners
+from standin.linux.binaries import ENTER
 from standin.linux.rootdir import RootDir
 from standin.linux.shim import Call, Failed, Reply, Unknown, getopt, real
 from standin.model.host import Host
@@ -263,7 +266,10 @@ def chroot(host: Host, call: Call) -> Reply:
         more = ",".join(map(str, gids[1:]))
         if not owners.has_one_user():  # who may read everything (standin/linux/owners.py)
             options = [f"--userspec={user.uid}:{gids[0]}", f"--groups={more}"]
-    return Reply(then=f"exec {real('chroot', *options, *rest)}")
+    own_shell = len(rest) == 1
+    plain = shlex.join((ENTER, *rest))
+    enter = real("chroot", *options, *rest) if options or own_shell else plain
+    return Reply(then=f"exec {enter}")
 
 
 WANTED = {"cat": "r", "tee": "w", "ls": "rs"}

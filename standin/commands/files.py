@@ -332,7 +332,7 @@ def chflags(host: Host, call: Call) -> Reply:
     return Reply()
 
 
-@command("/usr/bin/fsync")
+@command("/usr/bin/fsync", "/libexec/standin/bin/fsync")
 def fsync(host: Host, call: Call) -> Reply:
     """Only records the sync: a stand-in need not survive a power loss of this machine."""
     _, rest = getopt(call, "", "usage: fsync file ...")

@@ -8,7 +8,7 @@ import shlex
 from standin.commands import command
 from standin.etc import jail_conf
 from standin.etc.jail_conf import JailConfError, Params
-from standin.linux.binaries import REAL
+from standin.linux.binaries import ENTER, REAL
 from standin.linux.processes import PATH
 from standin.linux.shim import Call, Failed, Reply, Unknown, getopt
 from standin.model import jail_lifecycle
@@ -196,6 +196,7 @@ def jexec(host: Host, call: Call) -> Reply:
     if not jail.rootdir.has_command(words[0], search):
         raise Failed(f"jexec: execvp: {words[0]}: No such file or directory\n")
     user = found.get("u") or found.get("U")
-    argv = [f"{REAL}/chroot", *([f"--userspec={user}"] if user else []), jail.path]
+    enter = [f"{REAL}/chroot", f"--userspec={user}"] if user else [ENTER]
+    argv = [*enter, jail.path]
     clean = ["/usr/bin/env", "-i", "HOME=/root", f"PATH={PATH}"] if "l" in found else []
     return Reply(then=f"exec {shlex.join([*argv, *clean, *words])}")

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from standin.commands import command
-from standin.linux.binaries import SHELL
+from standin.linux.binaries import SHELL, SHIMS_SHELL
+from standin.linux.processes import all_pids, root_of, stat_of, words_of
 from standin.linux.shim import Call, Reply, Unknown, getopt, real
 from standin.model.faults import HELD
 from standin.model.host import Host
@@ -40,12 +41,12 @@ def daemon(host: Host, call: Call) -> Reply:
     # pidfile(3): the file exists before daemon(8) returns, the number is in it a moment later.
     claim = f": >{shlex.quote(child or own)} || exit 3; " if child or own else ""
     if not {"f", "o"} & found.keys():
-        start = real("setsid", SHELL, "-c", body, "daemon", *rest)
+        start = real("setsid", SHIMS_SHELL, "-c", body, "daemon", *rest)
         return Reply(then=f"cd {shlex.quote(folder)}; {claim}{start} & exit 0")
     output = shlex.quote(found.get("o", "/dev/null"))
     setup = f"umask {call.umask()}; cd {shlex.quote(folder)}; exec >>{output} 2>&1; "
     # A child of process 1 from its first moment: no cut of the caller's connection can reach it.
-    argv = [SHELL, "-c", setup + claim + body, "daemon", *rest]
+    argv = [SHIMS_SHELL, "-c", setup + claim + body, "daemon", *rest]
     host.processes.spawn(call.rootdir, argv, call.environment())
     return Reply()
 
@@ -67,10 +68,51 @@ async def timeout(host: Host, call: Call) -> Reply:
     argv = ["--foreground", *status, *options, *rest]
     if foreground or "f" in found:
         return Reply(then=f"exec {real('timeout', *argv)}")
-    host.reapers.add(call.pid)
-    started = asyncio.get_running_loop().time()
+    return Reply(then=_limited(host, call, found, rest, tells_late=not status))
+
+
+def _limited(
+    host: Host, call: Call, found: dict[str, str], rest: list[str], *, tells_late: bool
+) -> str:
+    """sh that runs the command, in the caller's process. The model has the clock."""
+    host.reapers = {pid for pid in host.reapers if root_of(pid)} | {call.pid}
+    late, left = host.told("late", call.pid), host.told("left", call.pid)
+    for each in (late, left):
+        (host.rootdir.root / each).unlink(missing_ok=True)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    limit, more = _seconds(rest[0]), _seconds(found.get("k", "0"))
+    said = host.rootdir.root / late if tells_late else None
+    if limit:
+        loop.call_later(limit, _end, call.pid, words_of(call.pid), said, _signal(found))
+    if limit and more:
+        end = limit + more
+        loop.call_later(end, _end, call.pid, words_of(call.pid), said, signal.SIGKILL)
     again = shlex.join(("timeout", "--reap", str(call.pid), str(started), rest[0]))
-    return Reply(then=f"{real('timeout', *argv)}; code=$?; {again} && exit $code; exit 124")
+    return (
+        # In the background sh gives it /dev/null for its stdin.
+        f"exec 8<&0; ( exec {shlex.join(rest[1:])} ) <&8 8<&- & child=$!; "
+        "exec 8<&-; trap 'kill $child' TERM; "
+        f"wait $child; code=$?; if [ -s /{late} ]; then read -r code </{late}; fi; "
+        f"if [ -e /{left} ]; then {again} || code=124; fi; exit $code"
+    )
+
+
+def _signal(found: dict[str, str]) -> int:
+    word = found.get("s", "TERM").upper().removeprefix("SIG")
+    return int(word) if word.isdigit() else signal.Signals[f"SIG{word}"]
+
+
+def _end(shim: int, words: list[str], late: Path | None, number: int) -> None:
+    """At the limit: send the command the signal, and tell the shim with which code to end."""
+    with suppress(OSError):
+        if words_of(shim) != words:  # it has ended, and another process may have its pid
+            return
+        if late:
+            late.write_text(f"{128 + number if number == signal.SIGKILL else 124}\n")
+        for pid in all_pids():
+            if stat_of(pid)[1] == shim:
+                os.kill(pid, number)
 
 
 async def _reap(host: Host, call: Call) -> Reply:

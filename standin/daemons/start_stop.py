@@ -61,6 +61,8 @@ async def start(host: Host, rootdir: RootDir, kind: Kind, caller: int = 0) -> Da
     hold = f"{folder}/{ROWS}" if kind.rc == "mysql" else ""
     child = host.processes.spawn(rootdir, [PROGRAM, hold])
     daemon = Daemon(kind, rootdir, child.pid, sockets, folder, reaper=host.reaper_of(caller))
+    if daemon.reaper:
+        (host.rootdir.root / host.told("left", daemon.reaper)).touch()
     daemon.worker_pids = []
     for _ in kind.workers:
         worker = host.processes.spawn(rootdir, [PROGRAM])

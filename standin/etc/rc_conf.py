@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from standin.linux.rootdir import RootDir
 
@@ -26,10 +27,9 @@ class RcConf:
 
     @classmethod
     def of(cls, rootdir: RootDir, *, defaults: bool = True) -> RcConf:
-        conf = cls()
-        for file in (DEFAULTS, *FILES) if defaults else FILES:
-            conf.read(file, rootdir.read(file) or "")
-        return conf
+        files = (DEFAULTS, *FILES) if defaults else FILES
+        read = _read(tuple((file, rootdir.read(file) or "") for file in files))
+        return cls(dict(read.values), list(read.complaints))
 
     @classmethod
     def for_script(cls, rootdir: RootDir, name: str) -> RcConf:
@@ -75,6 +75,15 @@ class RcConf:
 
     def is_on(self, name: str) -> bool:
         return self.get(name).lower() in YES
+
+
+@lru_cache(maxsize=64)
+def _read(texts: tuple[tuple[str, str], ...]) -> RcConf:
+    """Files and their texts; cached, since each rc script reads them anew."""
+    conf = RcConf()
+    for file, text in texts:
+        conf.read(file, text)
+    return conf
 
 
 def _words(line: str) -> list[str] | None:

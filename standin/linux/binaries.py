@@ -37,9 +37,15 @@ SHIMS_SHELL = "/libexec/standin/shims-sh"
 that is installed: without glibc, which asks the processor for much that it then does not use, it
 starts in a sixth of the time. It knows no names of signals, so all other scripts have SHELL."""
 KLIBCS = "/usr/lib/klibc/bin/sh"
-SLEEPS = ("/bin/sleep", "/libexec/standin/real/sleep")
-"""klibc's, too: whoever follows a step's log, or limits a command, starts one after the other."""
 REAL = "/libexec/standin/real"
+ENTER = f"{REAL}/enter"
+"""chroot(8) without options."""
+KLIBC = {
+    "sleep": ("/bin/sleep", f"{REAL}/sleep"),
+    "cat": ("/bin/cat",),
+    "chroot": (ENTER,),
+}
+"""Programs that start most often, and where: klibc's, too, where that is installed."""
 
 
 def _wanted() -> dict[str, str]:
@@ -48,8 +54,9 @@ def _wanted() -> dict[str, str]:
     for folder, names in PLAIN.items():
         wanted |= {f"{folder}/{name}": name for name in names.split() if "." not in name}
     shims = KLIBCS if Path(KLIBCS).exists() else "sh"
-    if sleep := shutil.which("sleep", path=str(Path(KLIBCS).parent)):
-        wanted |= dict.fromkeys(SLEEPS, sleep)
+    for name, places in KLIBC.items():
+        found = shutil.which(name, path=str(Path(KLIBCS).parent))
+        wanted |= dict.fromkeys(places, found or name)
     return wanted | {SHELL: "sh", "/bin/sh": "sh", SHIMS_SHELL: shims}
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from standin.linux.binaries import KLIBCS
 from standin.linux.rootdir import RootDir
 
 PAUSE = 0.002  # seconds between two looks at another process
@@ -30,7 +31,8 @@ class Processes:
     def __init__(self, root: Path, loop: asyncio.AbstractEventLoop) -> None:
         self.root = root
         self._loop = loop
-        self._chroot = shutil.which("chroot", path=f"/usr/sbin:/usr/bin:{PATH}") or "chroot"
+        places = f"{Path(KLIBCS).parent}:/usr/sbin:/usr/bin:{PATH}"
+        self._chroot = shutil.which("chroot", path=places) or "chroot"
         self._waiting: dict[int, asyncio.Future[int]] = {}
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
 

@@ -21,9 +21,10 @@ from typing import Any
 
 from standin.linux import syscalls
 from standin.linux.fifos import Channel
+from standin.linux.layout import LIGHT
 from standin.linux.power_loss import LOG, tear
 from standin.machine.install import lay
-from standin.machine.server import serve
+from standin.machine.server import Start, serve
 from standin.model import hardware
 from standin.model.faults import Fault
 from standin.samples.base_host import BaseHost
@@ -32,7 +33,7 @@ BOOT_SECONDS = 120
 COLLECTED_AFTER = 100_000
 """Objects until Python looks for cycles, of which the model makes few."""
 FOLDERS_MADE = ("root", "dev", *hardware.FOLDERS_MADE)
-FILES_MADE = ("console.log", "calls.log", "strange.log", LOG, *hardware.FILES_MADE)
+FILES_MADE = (LIGHT, "console.log", "calls.log", "strange.log", LOG, *hardware.FILES_MADE)
 
 
 class Machine:
@@ -42,9 +43,9 @@ class Machine:
         self.first = 0
         self.laid = 0.0
 
-    def build(self, base: BaseHost) -> dict[str, Any]:
+    def build(self, base: BaseHost, *, light: bool) -> dict[str, Any]:
         """Never overwrites foreign files: the caller must clear the directory first."""
-        lay(self.where, base)
+        lay(self.where, base, light=light)
         self.laid = time.time()
         return {}
 
@@ -56,7 +57,7 @@ class Machine:
             (self.where / name).unlink(missing_ok=True)
         return {}
 
-    def boot(self, faults: list[Fault], delay: float) -> dict[str, Any]:
+    def boot(self, start: Start) -> dict[str, Any]:
         """Replies with the pid of the first process, or 0 when the power failed during the boot."""
         self.off()
         self.first = 0
@@ -65,7 +66,7 @@ class Machine:
         self.box = os.fork()
         if self.box == 0:
             os.close(report)
-            _enter(self.where, tell, faults, delay)
+            _enter(self.where, tell, start)
         os.close(tell)
         self.first, up = told(report)
         os.close(report)
@@ -102,7 +103,7 @@ def _line(report: int) -> str:
     return text.decode().strip()
 
 
-def _enter(where: Path, tell: int, faults: list[Fault], delay: float) -> None:
+def _enter(where: Path, tell: int, start: Start) -> None:
     """In the child: enter new namespaces, and run the server there as process 1."""
     try:
         syscalls.die_with_parent()
@@ -111,7 +112,7 @@ def _enter(where: Path, tell: int, faults: list[Fault], delay: float) -> None:
         channel = Channel.open(where)
         first = os.fork()
         if first == 0:
-            serve(where, channel, tell, faults, delay)
+            serve(where, channel, tell, start)
         os.write(tell, f"{first}\n".encode())
         os.close(tell)
         os.waitpid(first, 0)
@@ -136,12 +137,12 @@ def main() -> None:
             wish = json.loads(line)
             match wish.pop("do"):
                 case "build":
-                    answer = machine.build(BaseHost.from_dict(wish["base"]))
+                    answer = machine.build(BaseHost.from_dict(wish["base"]), light=wish["light"])
                 case "clear":
                     answer = machine.clear()
                 case "boot":
                     faults = [Fault(**fault) for fault in wish["faults"]]
-                    answer = machine.boot(faults, wish["delay"])
+                    answer = machine.boot(Start(faults, wish["delay"], wish["single_user"]))
                 case _:
                     answer = machine.off(torn=bool(wish.get("torn")))
             print(json.dumps(answer), flush=True)

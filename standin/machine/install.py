@@ -12,7 +12,7 @@ from standin.commands import PLACES
 from standin.daemons.kinds import KINDS
 from standin.etc.passwd import accounts, groups, write_passwd
 from standin.linux import binaries, owners
-from standin.linux.layout import HIDDEN, SLOTS
+from standin.linux.layout import HIDDEN, LIGHT, SLOTS
 from standin.linux.rootdir import RootDir
 from standin.model.hardware import Hardware
 from standin.rc import rc_scripts
@@ -75,7 +75,7 @@ FOLDERS = [
 STICKY = ("tmp", "var/tmp")
 
 
-def lay(where: Path, base: BaseHost) -> None:
+def lay(where: Path, base: BaseHost, *, light: bool = False) -> None:
     """Install everything below `where`/root, which must not exist yet."""
     commands.load()
     root = where / "root"
@@ -92,6 +92,9 @@ def lay(where: Path, base: BaseHost) -> None:
     _overlay(root)
     _channel(root)
     _shims(root)
+    if light:
+        (where / LIGHT).touch()
+        _lighter(root)
     _rc_scripts(root)
     _base_files(RootDir("", root), base)
     base.hardware.write(where)
@@ -126,6 +129,12 @@ def _shims(root: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         os.link(shim, place)
+
+
+def _lighter(root: Path) -> None:
+    """What thousands of hosts can do without; see StandIn.build."""
+    (root / "usr/bin/fsync").unlink()
+    os.link(root / HIDDEN / "light-fsync", root / "usr/bin/fsync")  # its sh is laid at each boot
 
 
 def _rc_scripts(root: Path) -> None:

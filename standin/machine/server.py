@@ -16,6 +16,7 @@ import traceback
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from standin import commands
 from standin.linux import syscalls
@@ -39,6 +40,14 @@ from standin.rc.boot import boot
 LAST_PID_OF_KERNEL = 500  # a kernel has its own processes before the first daemon
 ASKING = "/libexec/standin/asking-sh"
 HANG = "exec /libexec/standin/real/sleep 2147483647"
+
+
+class Start(NamedTuple):
+    """How the host starts: see StandIn."""
+
+    faults: list[Fault]
+    delay: float
+    single_user: bool
 
 
 class Server:
@@ -174,20 +183,18 @@ def _broken(host: Host, call: Call) -> Reply:
     return Reply(exit=70, err=f"{call.name}: the stand-in itself failed, see its strange.log\n")
 
 
-async def _run(
-    where: Path, channel: Channel, ready: int, faults: list[Fault], delay: float
-) -> None:
+async def _run(where: Path, channel: Channel, ready: int, start: Start) -> None:
     server = Server(where, channel, asyncio.get_running_loop())
-    server.host.faults.waiting = faults
+    server.host.faults.waiting = start.faults
     await server.listen()
-    await boot(server.host)
-    server.host.delay = delay
+    await boot(server.host, single_user=start.single_user)
+    server.host.delay = start.delay
     os.write(ready, b"up\n")
     os.close(ready)
     await asyncio.Event().wait()
 
 
-def serve(where: Path, channel: Channel, ready: int, faults: list[Fault], delay: float) -> None:
+def serve(where: Path, channel: Channel, ready: int, start: Start) -> None:
     """Never returns. Writes to `ready` once the host is up."""
     commands.load()
     syscalls.die_with_parent()
@@ -198,4 +205,4 @@ def serve(where: Path, channel: Channel, ready: int, faults: list[Fault], delay:
     os.umask(0o022)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    asyncio.run(_run(where, channel, ready, faults, delay))
+    asyncio.run(_run(where, channel, ready, start))

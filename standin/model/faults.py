@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from standin.linux.binaries import SHELL
+from standin.linux.binaries import SHELL, SHIMS_SHELL
 from standin.linux.layout import HIDDEN
 
 Mode = Literal["fail", "fail-after", "hang", "cut", "power", "hold", "hold-after"]
@@ -38,8 +38,9 @@ class Fault:
 
 
 class Faults:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, light: bool = False) -> None:
         self._root = root
+        self._sh = SHIMS_SHELL if light else SHELL
         self.waiting: list[Fault] = []
         self._struck = asyncio.Event()
         self._go = asyncio.Event()
@@ -53,7 +54,7 @@ class Faults:
         (hidden / "asked.new").rename(hidden / "asked")
         fresh = hidden / "fresh-sh"
         fresh.unlink(missing_ok=True)  # a rename onto another name of the same file leaves both
-        fresh.hardlink_to(self._root / (f"{HIDDEN}/watched-sh" if asked else SHELL[1:]))
+        fresh.hardlink_to(self._root / (f"{HIDDEN}/watched-sh" if asked else self._sh[1:]))
         fresh.rename(self._root / "bin/sh")
 
     def due(self, line: str) -> Mode | None:

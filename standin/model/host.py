@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from standin.linux import owners, power_loss
+from standin.linux.layout import HIDDEN, LIGHT
 from standin.linux.processes import Processes, ancestors
 from standin.linux.rootdir import RootDir
 from standin.model.daemon import Daemon
@@ -28,15 +29,16 @@ class Host:
     def __init__(self, where: Path, processes: Processes) -> None:
         self.where = where
         self.rootdir = RootDir("", where / "root")
+        light = (where / LIGHT).exists()
         self.processes = processes
         self.kernel = Kernel()
         self.hardware = Hardware.read(where)
         self.network = Network(self.hardware.nics)
         self.firewall = Firewall()
-        self.mounts = Mounts(self.rootdir, where / "dev")
+        self.mounts = Mounts(self.rootdir, where / "dev", light=light)
         self.jails: dict[str, Jail] = {}
         self.daemons: list[Daemon] = []
-        self.faults = Faults(self.rootdir.root)
+        self.faults = Faults(self.rootdir.root, light=light)
         self.reapers: set[int] = set()
         # Process -> the user that chroot -u started it as: some machines have only one user.
         self.acting: dict[int, int] = {}
@@ -110,6 +112,10 @@ class Host:
 
     def owner(self, place: Path) -> tuple[int, int]:
         return owners.of(self.rootdir.root, place)
+
+    def told(self, what: str, pid: int) -> str:
+        """The file of the tree that tells the shim with this pid something while it runs."""
+        return f"{HIDDEN}/answers/{what}.{pid}"
 
     def reaper_of(self, pid: int) -> int:
         """The pid of the timeout(1) below which this process runs, if any."""

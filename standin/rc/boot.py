@@ -26,7 +26,8 @@ from standin.rc.rc_subr import control, control_runner, has_queue_runner, kind_o
 Part = Callable[[Host, RcConf], Awaitable[None]]
 
 
-async def boot(host: Host) -> None:
+async def boot(host: Host, *, single_user: bool = False) -> None:
+    """`single_user`: init(8) does not run rc(8)."""
     host.mounts.prepare_devices()
     _mount_root(host)
     host.mounts.mount(Mount("devfs", "/dev", "devfs"))
@@ -34,7 +35,8 @@ async def boot(host: Host) -> None:
     _clean_var_run(host)
     _load(host)
     host.faults.watch_sh()
-    await rc(host, host.rootdir)
+    if not single_user:
+        await rc(host, host.rootdir)
 
 
 def _mount_root(host: Host) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from shlex import quote
 
 from rollout.host.session import Session
@@ -48,13 +48,31 @@ class Host:
         self.moved = False
         self.silent: set[Ask] = set()
         self._keys: list[str] = []
+        self._kept: Session | None = None
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Within the context, commands share one connection, until the host restarts."""
+        self._kept = Session(self.box.target)
+        try:
+            yield
+        finally:
+            self._kept.close()
+            self._kept = None
+
+    def restart(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+        self.box.reboot()
+        if self._kept is not None:
+            self._kept = Session(self.box.target)
 
     def prepare(self) -> None:
         """Set up the base host of the case, restart it, and type its first commands."""
         self._seed()
         self._typed(self._files())
         self._typed(self._maps())
-        self.box.reboot()
+        self.restart()
         if self.case.survey:
             for line in host_of(self.case).typed:
                 self.sh(line)
@@ -118,8 +136,11 @@ class Host:
         """Exit code and output of a command, typed on the host or in the jail of a service."""
         jail = self._jail(where.removeprefix("jail:")) if where.startswith("jail:") else ""
         line = f"jexec {quote(jail)} sh -c {quote(command)}" if jail else f"( {command}\n)"
-        with Session(self.box.target) as session:
-            done = session.run(line, limit=300)
+        if self._kept is not None:
+            done = self._kept.run(line, limit=300)
+        else:
+            with Session(self.box.target) as session:
+                done = session.run(line, limit=300)
         return done.code, done.out + (done.err if done.code else "")
 
     def _jail(self, name: str) -> str:

@@ -182,7 +182,7 @@ def story(host: Host, way: Moved | Unmoved) -> Iterator[list[str]]:
     if meanwhile and meanwhile.sh is not None:
         host.sh(meanwhile.sh, meanwhile.where)
     yield [*host.answers(), *_then(host)]
-    host.box.reboot()
+    host.restart()
     yield host.answers()
     way.back()
     yield [*host.answers(), *_then(host)]

@@ -20,7 +20,7 @@ clean() {
     rm -rf "$work"
 }
 : >"$work/chosen"
-trap clean EXIT
+trap clean 0
 
 awk -F: -v lowest="$lowest" -v highest="$highest" -v most="$most" '
     $3 >= lowest && $3 <= highest { account[n++] = $1 " " $4 " " $6 }

@@ -90,7 +90,7 @@ log_in='
     umask 077
     cd "$1" 2>/dev/null || exit 0
     work=$(mktemp -d /tmp/cellblock.XXXXXX) || exit 0
-    trap "rm -rf $work" EXIT
+    trap "rm -rf $work" 0
     find -x . $4 2>/dev/null | sort | head -n "$5" | while read -r file; do
         awk -v socket="$2" "$3" "$file" >"$work/cnf" 2>/dev/null || continue
         [ -s "$work/cnf" ] || continue

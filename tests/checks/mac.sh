@@ -28,7 +28,7 @@ clean() {
 }
 : >"$work/pids"
 : >"$work/chosen"
-trap clean EXIT
+trap clean 0
 
 for range in "$@"; do
     awk -F: -v lowest="${range%:*}" -v highest="${range#*:}" \

@@ -11,7 +11,7 @@ set -eu
 address=$1 jail=$2 ports=$3 lowest=$4 highest=$5 most=$6
 shift 6
 work=$(mktemp -d /var/tmp/cellblock.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work"' 0
 
 ask() { # file address : for the answer to the question of the loop below
     case $port in

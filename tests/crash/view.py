@@ -21,7 +21,7 @@ from standin.linux.layout import HIDDEN
 PASSED_OVER = (
     "var/mail/root",
     *(HIDDEN, "bin/sh", "var/db/cellblock"),
-    *("dev", "proc", "tmp", "var/log", "var/run", "var/tmp"),
+    *("dev", "proc", "tmp", "var/log", "var/run", "var/spool/postfix/pid", "var/tmp"),
 )
 ASKED = (
     ("ifconfig", "-a"),

@@ -25,7 +25,7 @@ from tests.hosts.play import Place, played, reduced
 
 A_CORE = 3
 """Players per core: a host also waits."""
-WHOLE = 20
+WHOLE = 40
 """One host in so many has every check after every step, as apply has; the others are in brief."""
 
 

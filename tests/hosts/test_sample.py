@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from rollout.engine.runner import Runner
 from tests.cases.case import Case
 from tests.cases.play import Outcome
-from tests.hosts.draw import INGREDIENTS, drawn
-from tests.hosts.play import Place, brief, judged, place, played
+from tests.hosts.draw import INGREDIENTS, Drawn, drawn
+from tests.hosts.play import END, Place, brief, judged, place, played
 
 SEED = "CELLBLOCK_HOSTS_SEED"
 FIRST = 14
@@ -33,24 +36,45 @@ def test_hosts_behave_the_same_or_are_refused(at: Place) -> None:
         assert found.kind != "WRONG", found.why
 
 
-def test_a_brief_plan_asks_everything_at_the_ends_and_after_some_steps_what_is_theirs() -> None:
+def test_a_brief_plan_asks_everything_after_the_restart_and_after_some_steps_what_is_theirs() -> (
+    None
+):
     whole = drawn(FIRST).case.plan()
     steps = range(1, len(whole.steps) + 1)
     ways = [*((done, False) for done in steps), *((done, True) for done in steps[:-1])]
-    looked: set[tuple[int, bool]] = set()
+    looked: Counter[tuple[int, bool]] = Counter()
     for seed in range(50):
         made = brief(whole, seed)
-        assert list(made.checks(len(steps))) == list(whole.checks(len(steps)))
-        assert list(made.checks(1, back=True)) == list(whole.checks(1, back=True))
+        after_restart = replace(made, restarted=True)
+        assert list(after_restart.checks(len(steps))) == list(whole.checks(len(steps)))
         for done, back in ways:
             asked, all_ = set(made.checks(done, back=back)), set(whole.checks(done, back=back))
             assert asked <= all_
             if asked:
-                looked.add((done, back))
+                looked[done, back] += 1
                 own = set(whole.steps[done if back else done - 1].checks)
                 assert asked >= own & all_
-    assert looked >= {(done, False) for done in steps}
-    assert any(back for _, back in looked)
+            is_end = done == (1 if back else len(steps))
+            assert not (is_end and END in made.looks) or asked == all_
+    assert set(looked) >= {(done, False) for done in steps}
+    assert max(looked[1, True], looked[len(steps), False]) < 40  # END is one look in four, too
+    assert looked[1, True]
+
+
+def test_what_is_left_over_after_the_rollback_is_wrong(
+    at: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file that no answer, check or fingerprint is about."""
+    rolled_back = Runner.rollback
+
+    def leaves(runner: Runner) -> None:
+        rolled_back(runner)
+        runner.session.output("mkdir /data")
+
+    monkeypatch.setattr(Runner, "rollback", leaves)
+    host = Drawn(2, "sample", ("mysql",), {})
+    found = played(host, at)
+    assert (found.kind, "+ path /data" in found.why) == ("WRONG", True), found.why
 
 
 def test_a_host_is_the_same_each_time_and_its_file_is_the_case_that_is_played() -> None:

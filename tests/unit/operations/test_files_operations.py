@@ -224,6 +224,15 @@ def test_a_directory_is_made_and_goes_again() -> None:
     assert (command.keep, command.live) == ((), False)
 
 
+def test_what_is_above_a_directory_goes_again_too() -> None:
+    """It was found on a drawn host, with its jails in /data/jails: /data stayed."""
+    made = reversible(files.directory, {IsDirectory: State()}, path="/data/x/jails", parents=True)
+    assert [each.do.split()[-1] for each in made] == ["/data", "/data/x", "/data/x/jails"]
+    assert [each.do.split()[-1] in str(each.undo) for each in made] == [True] * 3
+    unknown = {IsDirectory: State("unknown")}
+    assert len(reversible(files.directory, unknown, path="/data/x/jails", parents=True)) == 1
+
+
 def test_a_directory_that_is_there_is_left_alone() -> None:
     facts = {IsDirectory: State("directory", "700", "www:www")}
     assert reversible(files.directory, facts, path="/usr/jails") == []

@@ -49,6 +49,17 @@ def test_a_directory_of_ours_stays_with_a_file_of_theirs_in_it(lab: Lab) -> None
     assert (ours / "theirs").exists()
 
 
+def test_what_others_added_and_an_undo_took_away_is_missed(lab: Lab) -> None:
+    """Then the host is as before the step, and yet not as it has to be."""
+    hosts = lab.root / "etc/hosts"
+    before = "127.0.0.1 localhost\n"
+    hosts.write_text(before)
+    applied(lab, f"echo '10.80.0.2 dns' >> {hosts}", f"printf '{before[:-1]}\\n' > {hosts}")
+    hosts.write_text(f"{before}10.80.0.2 dns\n192.0.2.7 theirs\n")
+    assert undone(lab) == "stuck"
+    assert "192.0.2.7 theirs" in lab.host.read("001-one", "differences")
+
+
 def test_a_directory_of_ours_does_not_stay_for_nothing(lab: Lab) -> None:
     ours = lab.path("ours.d")
     applied(lab, f"mkdir {ours}; touch {ours}/ours", ":")

@@ -247,6 +247,20 @@ def test_reading_a_journal_that_is_not_there_writes_nothing(here: Here, tmp_path
     assert not (tmp_path / "db").exists()
 
 
+def test_one_step_is_read_without_the_others_and_the_lock(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "db").mkdir()
+    with Session(here) as session:
+        journal.take(session, PLAN, "ours")
+        for name in ("002-base", "003-network"):
+            step = tmp_path / "db/cellblock/steps" / name
+            step.mkdir(parents=True)
+            (step / "state.confirmed").touch()
+            (step / "hash").write_text("1\n")
+        assert [each.name for each in journal.read(session).entries] == ["base", "network"]
+        one = journal.read(session, "003-network")
+    assert ([each.name for each in one.entries], one.lock, one.site) == (["network"], "", "")
+
+
 def test_taking_the_lock_lays_down_the_plan_and_what_reads_it(here: Here, tmp_path: Path) -> None:
     (tmp_path / "db").mkdir()
     with Session(here) as session:

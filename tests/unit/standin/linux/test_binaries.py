@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,6 @@ def test_klibcs_sh_has_its_library_where_it_looks_for_it(tmp_path: Path) -> None
     binaries.lay(tmp_path)
     (library,) = tmp_path.glob("lib/klibc-*.so")
     wanted = f"/lib/{library.name}".encode() + b"\0"
-    for path in (binaries.SHIMS_SHELL, *binaries.SLEEPS):
+    for path in (binaries.SHIMS_SHELL, *chain(*binaries.KLIBC.values())):
         assert wanted in (tmp_path / path[1:]).read_bytes()
     assert os.access(library, os.X_OK)
