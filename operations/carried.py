@@ -198,7 +198,7 @@ def table(
 ) -> Commands:
     """Write the fstab of a jail (mount.table), with the directories that are brought along."""
     more = [
-        Nullfs(each.path + rest, root + each.path + rest, writable=True)
+        Nullfs(each.path + rest, root + each.path + rest, writable=True, below=bool(rest))
         for each in further.shown(host.get_fact)
         for rest in ("", *each.below)
     ]

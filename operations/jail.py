@@ -344,8 +344,10 @@ def described(path: str, content: str, ways: Ways, address: str, needed: str = "
 
 
 @operation()
-def started(name: str, root: str, limit: int = 240) -> Commands:
+def started(name: str, root: str, left: str = ":", limit: int = 240) -> Commands:
     """Start a jail and check that it runs; the undo stops it and waits until its mounts are gone.
+
+    `left` unmounts what a start that failed has left.
 
     A jail that does not want to stop takes the time of its exec.prestop and stop.timeout.
 
@@ -357,6 +359,7 @@ def started(name: str, root: str, limit: int = 240) -> Commands:
     yield Reversible(
         f"service jail onestart {quote(name)} && jls -j {quote(name)} jid",
         undo=f"lives() {lives(name, root)}; if lives; then service jail onestop {quote(name)}; "
+        f"jls -j {quote(name)} jid >/dev/null 2>&1 || {left}; "
         "i=0; while lives && [ $i -lt 30 ]; do sleep 1; i=$((i + 1)); done; ! lives; fi",
         live=True,
         says=f"start jail {name}",

@@ -21,7 +21,7 @@ class Nullfs:
     An `optional` one is left out if the host has no such directory. With `nosuid` its programs run
     in the jail as whoever calls them, with `noexec` they do not run there. One that is
     `shown` is what a jail has, for the host to see: a jail can make nobody run a program or follow
-    a link there.
+    a link there. `below` another that the jail has is a file system of the host's own.
     """
 
     source: str
@@ -31,6 +31,7 @@ class Nullfs:
     shown: bool = False
     nosuid: bool = False
     noexec: bool = False
+    below: bool = False
 
     def line(self) -> str:
         options = "rw" if self.writable else "ro"
@@ -48,8 +49,9 @@ def table(
     `more` follow, as they are.
 
     nullfs(5) does not show what is mounted below a directory: each such file system of the host
-    gets a line of its own after that of its directory. noexec and nosuid of the host's file systems
-    are those of the jail's, too.
+    gets a line in PATH.below, which another program mounts, as far as the host has it, when the
+    jail starts. jail(8) would start no jail that lacks one (seen on 15.0). noexec and nosuid of the
+    host's file systems are those of the jail's, too.
 
     While `needed` succeeds (see files.put) the undo fails: jail(8) needs the file to unmount.
 
@@ -65,7 +67,13 @@ def table(
                     f"{place!r} contains white space, which fstab(5) does not allow"
                 )
     there = [each for each in mounts if kinds.get(each, "directory") in ("directory", "unknown")]
-    text = "".join(mount.line() + "\n" for mount in there)
+    text, below = (
+        "".join(f"{each.line()}\n" for each in there if each.below is further)
+        for further in (False, True)
+    )
+    host.get_fact(Path, path=f"{path}.below")  # facts are asked all at once
+    if below:
+        yield from files.put._inner(f"{path}.below", below, needed=needed)
     if "unknown" in kinds.values():
         yield from _sifted(path, text, needed)
     else:
@@ -79,7 +87,13 @@ def _with_mounted_below(mounts: Sequence[Nullfs]) -> list[Nullfs]:
     for mount in mounts:
         found.append(mount)
         found += [
-            replace(mount, source=mount.source + rest, target=mount.target + rest, optional=False)
+            replace(
+                mount,
+                source=mount.source + rest,
+                target=mount.target + rest,
+                optional=False,
+                below=True,
+            )
             for directory, rest in below
             if directory == mount.source
         ]

@@ -15,6 +15,9 @@ RULES = "/usr/local/etc/cellblock/rules"
 FIREWALL = "/usr/local/etc/rc.d/cellblock_firewall"
 """Loads them, and says by its command `ready` whether those are in force that confine jails."""
 
+BELOW = "/usr/local/etc/cellblock/below.sh"
+"""Mounts in a jail that starts what is mounted below its directories."""
+
 ASKED = "/usr/local/etc/rc.conf.d"
 """Where rc.subr(8) reads more settings, one file per rc script."""
 
@@ -52,6 +55,7 @@ def steps(site: Site) -> tuple[Step, ...]:
                 use(files.directory, path="/usr/local/etc/cellblock"),
                 use(files.directory, path=RULES),
                 use(files.directory, path=ASKED),
+                use(files.put, path=BELOW, content=render("base/below.sh")),
                 use(
                     files.put,
                     path=_SCRIPT,

@@ -14,7 +14,7 @@ from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
 from rollout.site import Jail, Site
 from steps import egress, forward, submission
-from steps.base import FIREWALL
+from steps.base import BELOW, FIREWALL
 from steps.render import render
 
 _LOCAL = "/usr/local"
@@ -224,6 +224,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
                 jail=jail_,
                 root=root,
                 fstab=f"{home}/fstab",
+                below=BELOW,
                 ready=f"{FIREWALL} oneready",
                 planted=[*_foreign(site, name), *(each.source for each in shown)],
                 created=limits.at_start(name, rules, jail_.limits.cpus),
@@ -232,7 +233,12 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
         ),
         *([use(limits.given, jail=name, rules=rules)] if rules else []),
         use(jail.at_boot, name=name),
-        use(jail.started, name=name, root=root),
+        use(
+            jail.started,
+            name=name,
+            root=root,
+            left=f"/bin/sh {BELOW} umount {home}/fstab {home}/fstab.below",
+        ),
     ]
 
 

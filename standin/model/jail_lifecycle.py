@@ -31,10 +31,11 @@ async def create(host: Host, params: Params) -> Jail:
         raise JailError(f"path {path}: No such file or directory")
     inner = host.rootdir.inner(path)
     jail = Jail(host.next_jid(), name, RootDir(name, host.rootdir.path(path)), inner, params)
+    mounts = _mounts(host, jail)  # before exec.prepare (seen on 15.0)
     try:
         await _run(host, host.rootdir, params, "exec.prepare")
         _add_addresses(host, jail)
-        _mount(host, jail)
+        _mount(host, jail, mounts)
         await _run(host, host.rootdir, params, "exec.prestart")
         host.jails[name] = jail
         host.next_jid(taken=True)
@@ -79,13 +80,17 @@ def _add_addresses(host: Host, jail: Jail) -> None:
         jail.added.append((where.name, address))
 
 
-def _mount(host: Host, jail: Jail) -> None:
+def _mounts(host: Host, jail: Jail) -> list[str]:
     lines = list(jail.params.all("mount"))
     if fstab := jail.params.get("mount.fstab"):
         text = host.rootdir.read(fstab)
         if text is None:
             raise JailError(f"{jail.name}: {fstab}: No such file or directory")
         lines += text.splitlines()
+    return lines
+
+
+def _mount(host: Host, jail: Jail, lines: list[str]) -> None:
     for line in lines:
         words = line.partition("#")[0].split()
         if words:

@@ -74,13 +74,13 @@ class Mounts:
         return max(inside, key=lambda entry: len(entry.target))
 
     def mount(self, entry: Mount) -> None:
-        """Raises OSError as mount(2) does: EDEADLK for what is mounted there already."""
-        present = self.at(entry.target)
+        """Raises OSError as mount(2) does: EDEADLK for what is seen there already."""
         if entry.kind == "nullfs":
-            nested = present is not None and present.kind == "nullfs"
-            if entry.source == entry.target or (
-                nested and present and present.source == entry.source
-            ):
+            there = self.over(entry.target)
+            seen = there.source + entry.target[len(there.target) :]
+            shown = there.kind == "nullfs" and seen == entry.source
+            apart = self.at(entry.source) is not None and there.target != entry.target
+            if entry.source == entry.target or (shown and not apart):
                 raise OSError(errno.EDEADLK, "Resource deadlock avoided", entry.target)
         if entry.is_real:
             self._mount_really(entry)

@@ -354,12 +354,15 @@ def test_jail_conf_has_what_it_includes(tmp_path: LocalPath, elsewhere: str) -> 
 def test_a_service_runs_or_not_by_what_is_said_of_it_first(
     tmp_path: LocalPath, said: str, runs: bool, code: int
 ) -> None:
-    """Not by the exit code; and its pid is not part of the fact."""
+    """Not by the exit code; and its pid is not part of the fact. A fingerprint says the same."""
     script = f"printf '{said}\\n'; exit {code}"
     told = typed(ServiceRuns().command("named"), tmp_path, service=script)
     assert told.stdout == ("yes\n" if runs else "no\n")
-    looking = f"{LOOKING}runs named && echo yes || echo no"
-    assert typed(looking, tmp_path, service=script).stdout == told.stdout
+    (tmp_path / "watch").write_text("service named\n")
+    without = ("kldstat", "find", "ifconfig", "mount", "ipfw", "rctl", "ugidfw", "jls")
+    stubs = {"service": script, **dict.fromkeys(without, "exit 1")}
+    printed = typed(f"cd {tmp_path}; {LOOKING}fingerprint", tmp_path, None, **stubs)
+    assert ("service named runs" in printed.stdout.splitlines()) is runs, printed
     assert ServiceRuns().process(told.stdout.splitlines()) is runs
 
 

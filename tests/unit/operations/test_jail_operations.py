@@ -524,10 +524,13 @@ ROOT = "/usr/jails/web/root"
 
 
 def test_a_jail_is_started_and_seen_to_run() -> None:
-    [command] = reversible(jail.started, {Jails: ("mysql",)}, name="web", root=ROOT, limit=77)
+    [command] = reversible(
+        jail.started, {Jails: ("mysql",)}, name="web", root=ROOT, left="take away", limit=77
+    )
     assert command.do == "service jail onestart web && jls -j web jid"
     assert command.undo == (
-        f"lives() {jail.lives('web', ROOT)}; if lives; then service jail onestop web; i=0; "
+        f"lives() {jail.lives('web', ROOT)}; if lives; then service jail onestop web; "
+        "jls -j web jid >/dev/null 2>&1 || take away; i=0; "
         "while lives && [ $i -lt 30 ]; do sleep 1; i=$((i + 1)); done; ! lives; fi"
     )
     assert (command.live, command.limit) == (True, 77)

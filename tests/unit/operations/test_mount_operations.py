@@ -94,17 +94,21 @@ def test_white_space_is_refused_since_fstab_cannot_say_it(bad: Nullfs) -> None:
         yielded(mount.table, facts, path="/j/fstab", mounts=[*MOUNTS, bad])
 
 
-def test_a_file_system_below_gets_a_line_of_its_own_after_its_directory() -> None:
+def test_a_file_system_below_is_listed_apart_since_it_may_be_gone_when_the_jail_starts() -> None:
     mounts = [Nullfs("/home", "/j/home", True), Nullfs("/srv", "/j/srv")]
     below = (("/home", "/ann"), ("/home", "/ann/www"), ("/srv", "/x"))
     facts = {Path: State(), MountedBelow: below, Restricted: {}}
-    new, _ = yielded(mount.table, facts, path="/j/fstab", mounts=mounts)
+    more, _, new, _ = yielded(mount.table, facts, path="/j/fstab", mounts=mounts)
     assert isinstance(new, NewFile)
+    assert isinstance(more, NewFile)
+    assert more.path == "/j/fstab.below"
     assert [row.split()[:4] for row in new.content.splitlines()] == [
         ["/home", "/j/home", "nullfs", "rw"],
+        ["/srv", "/j/srv", "nullfs", "ro"],
+    ]
+    assert [row.split()[:4] for row in more.content.splitlines()] == [
         ["/home/ann", "/j/home/ann", "nullfs", "rw"],
         ["/home/ann/www", "/j/home/ann/www", "nullfs", "rw"],
-        ["/srv", "/j/srv", "nullfs", "ro"],
         ["/srv/x", "/j/srv/x", "nullfs", "ro"],
     ]
 
@@ -117,13 +121,11 @@ def test_what_does_not_run_on_the_host_does_not_run_in_the_jail() -> None:
         Restricted: {"/home": ("noexec", "nosuid"), "/home/ann": ("nosuid",)},
     }
     mounts = [Nullfs("/home", "/j/home", True), Nullfs("/srv", "/j/srv")]
-    new, _ = yielded(mount.table, facts, path="/j/fstab", mounts=mounts)
+    more, _, new, _ = yielded(mount.table, facts, path="/j/fstab", mounts=mounts)
     assert isinstance(new, NewFile)
-    assert [row.split()[3] for row in new.content.splitlines()] == [
-        "rw,nosuid,noexec",
-        "rw,nosuid",
-        "ro",
-    ]
+    assert isinstance(more, NewFile)
+    options = [row.split()[3] for each in (new, more) for row in each.content.splitlines()]
+    assert options == ["rw,nosuid,noexec", "ro", "rw,nosuid"]
 
 
 def test_the_file_system_that_holds_a_directory_is_the_one_that_counts(tmp_path: LocalPath) -> None:

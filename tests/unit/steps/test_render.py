@@ -19,6 +19,7 @@ TEMPLATES = sorted(
     for each in (PROJECT / "steps" / "templates").rglob("*.j2")
 )
 VALUES: dict[str, dict[str, Any]] = {
+    "base/below.sh": {},
     "base/cellblock": {"journal": "/var/db/cellblock"},
     "jail/hosts": {"jail": SAMPLE.jails["web"], "jails": SAMPLE.jails.values()},
     "jail/jail.conf": {
@@ -26,6 +27,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "jail": SAMPLE.jails["web"].model_copy(update={"parameters": {"allow.raw_sockets": "1"}}),
         "root": "/usr/jails/web/root",
         "fstab": "/usr/jails/web/fstab",
+        "below": "/usr/local/etc/cellblock/below.sh",
         "ready": "/usr/local/etc/rc.d/cellblock_firewall oneready",
         "planted": ["/usr/jails/mysql/root/var/run/mysql", "/usr/jails/mysql/root/tmp"],
         "created": ["rctl -a x", "cpuset -l 0 -j web"],

@@ -80,7 +80,10 @@ def test_what_the_file_does_not_say_is_asked_of_somebody_else(tmp_path: Path) ->
         ("[bind.retire]\nanswer = 'yes'\nby = \"A\\nB\"\n", "bind.retire.by = 'A\\nB'"),
         ("[bind.retire]\nanswer = 'yes'\nby = 'A'\nwhy = ''\n", "bind.retire.why = '': unknown"),
         ("[bind.retire]\nanswer = 'yes'\nby = 'A'\nat = 'now'\n", "bind.retire.at = 'now'"),
-        ("[bind.retir]\nanswer = 'yes'\nby = 'A'\n", "bind.retir: is no step; gates: bind.cut"),
+        (
+            "[bind.retir]\nanswer = 'yes'\nby = 'A'\n",
+            "bind.retir: is no step; gates: base, bind.cut",
+        ),
         ("[network]\nanswer = 'yes'\nby = 'A'\n", "network: has no gate; gates: "),
         ("bind.retire = 'yes'\n", "bind: is no step"),
         ("'bind.retire' = 'yes'\n", "bind.retire = 'yes': expected a table"),

@@ -10,9 +10,9 @@ from tests.unit.rollout.reported import PLAN
 
 
 def test_the_last_command_of_a_step_can_be_broken_and_the_next_cannot() -> None:
-    faults.must_exist(PLAN, "base", 9)
-    with pytest.raises(Refused, match="base has 9 commands: there is no command 10 to break"):
-        faults.must_exist(PLAN, "base", 10)
+    faults.must_exist(PLAN, "base", 11)
+    with pytest.raises(Refused, match="base has 11 commands: there is no command 12 to break"):
+        faults.must_exist(PLAN, "base", 12)
 
 
 def test_a_step_that_only_checks_has_nothing_to_break() -> None:
