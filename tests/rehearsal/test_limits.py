@@ -66,7 +66,7 @@ def test_limits_hold_from_the_first_process_on_and_end_with_the_jail(tmp_path: P
             assert "mask: 1\n" in typed(box, "cpuset -g -j mysql")
             [used] = usage.read(made.site, running.session.output, 0)
             assert used["processes"] > 1
-            assert min(used["memory"], used["disk"]) > 2**20
+            assert min(used["memory"], used["disk"]) > 2**19
             typed(box, "service jail onestop mysql")
             assert rules(box) == {OTHERS}
             typed(box, "service jail onestart mysql")
