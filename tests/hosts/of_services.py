@@ -140,7 +140,7 @@ def odd_root(dice: Random) -> Piece:
 def php_fpm(dice: Random) -> Piece:
     path = dice.choice(("/var/run/php-fpm.sock", "/var/run/fpm/www.sock"))
     return Piece(
-        r"php-fpm|/var/run/",
+        r"php-fpm|php_fpm|/var/run/",
         append={
             **rc(dice, "php_fpm", 'php_fpm_enable="YES"'),
             VHOSTS: "<VirtualHost *:80>\n    ServerName fpm.example.org\n"
