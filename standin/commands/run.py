@@ -84,10 +84,10 @@ def _limited(
     limit, more = _seconds(rest[0]), _seconds(found.get("k", "0"))
     said = host.rootdir.root / late if tells_late else None
     if limit:
-        loop.call_later(limit, _end, call.pid, words_of(call.pid), said, _signal(found))
+        loop.call_later(limit, _end, host, call.pid, words_of(call.pid), said, _signal(found))
     if limit and more:
         end = limit + more
-        loop.call_later(end, _end, call.pid, words_of(call.pid), said, signal.SIGKILL)
+        loop.call_later(end, _end, host, call.pid, words_of(call.pid), said, signal.SIGKILL)
     again = shlex.join(("timeout", "--reap", str(call.pid), str(started), rest[0]))
     return (
         # In the background sh gives it /dev/null for its stdin.
@@ -103,8 +103,10 @@ def _signal(found: dict[str, str]) -> int:
     return int(word) if word.isdigit() else signal.Signals[f"SIG{word}"]
 
 
-def _end(shim: int, words: list[str], late: Path | None, number: int) -> None:
+def _end(host: Host, shim: int, words: list[str], late: Path | None, number: int) -> None:
     """At the limit: send the command the signal, and tell the shim with which code to end."""
+    if shim not in host.reapers:  # the command has ended: its child is the one that reaps
+        return
     with suppress(OSError):
         if words_of(shim) != words:  # it has ended, and another process may have its pid
             return
