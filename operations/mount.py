@@ -19,9 +19,9 @@ class Nullfs:
     """A directory of the host, `source`, mounted at `target` (both absolute, on the host).
 
     An `optional` one is left out if the host has no such directory. With `nosuid` its programs run
-    in the jail as whoever calls them, with `noexec` they do not run there. One that is
-    `shown` is what a jail has, for the host to see: a jail can make nobody run a program or follow
-    a link there. `below` another that the jail has is a file system of the host's own.
+    in the jail as whoever calls them, with `noexec` they do not run there. One that is `shown` is
+    what a jail has, for the host to see: a jail can make nobody run a program or follow a link
+    there. One `below` another of the jail's is a file system of its own on the host.
     """
 
     source: str

@@ -20,7 +20,7 @@ LIMITED = "timeout -k 5 20"
 """Before a command in a jail that an undo needs not: its root may see to it that it never ends."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILES = ("/etc/rc.conf", "/etc/rc.conf.local")
-_FOLDERS = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
+FOLDERS = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
 
 _ASSIGNED = "s/^[[:space:]]*(export[[:space:]]+)?({prefix}(limits)?_[A-Za-z0-9_]+)=.*/\\2/p"
 _NOT_CARRIED = "sendmail_([a-z]+_)*enable"  # the host's other sendmail daemons are not the jail's
@@ -143,7 +143,7 @@ YES = ("yes", "true", "on", "1")
 
 def read_for(prefix: str) -> str:
     """sh that prints the files that rc.subr(8) reads for a script, in its order: the last wins."""
-    places = (f"{each}/{prefix} {each}/{prefix}/*" for each in _FOLDERS)
+    places = (f"{each}/{prefix} {each}/{prefix}/*" for each in FOLDERS)
     files = " ".join((*_FILES, *places))
     return f'for file in {files}; do if [ -f "$file" ]; then echo "$file"; fi; done'
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 # Not FreeBSD's: the shims' way to the model, and this machine's commands.
 HIDDEN = "libexec/standin"
-# A pid modulo SLOTS is its slot; modulo LONG_LINES, the file that holds a long reply.
 # Beside the tree of a stand-in that costs less CPU and records less (StandIn.build).
 LIGHT = "light"
+# A pid modulo SLOTS is its slot; modulo LONG_LINES, the file that holds a long reply.
 SLOTS = 256
 LONG_LINES = 8192
 LONGEST_SOCKET_PATH = 100

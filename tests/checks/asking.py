@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from shlex import quote
 from typing import Any
 
 from operations.carried import Ask
@@ -21,6 +23,22 @@ def asking(host: Any) -> Ask:
         return fact().process(known[command])
 
     return ask
+
+
+NAME_SERVERS = "grep -s '^nameserver' /etc/resolv.conf"
+"""sh: the lines of the host's resolv.conf(5) that name the servers which its programs ask."""
+
+
+def acting_as(user: str, asked: str, *, group: str = "", words: Iterable[str] = ()) -> str:
+    """sh that runs this sh as an account, whose links lead nowhere that the account may not go.
+
+    In `group`, or in the account's own, and in no other (chroot -u alone keeps root's). `words` are
+    its "$@".
+    """
+    groups = quote(group) if group else f'"$(id -gn {quote(user)})"'
+    given = [*map(quote, words)]
+    typed = " ".join(["sh -c", quote(asked), *(["sh", *given] if given else [])])
+    return f"chroot -u {quote(user)} -g {groups} -G {groups} / {typed} </dev/null"
 
 
 def at_once(host: Any, command: str) -> None:

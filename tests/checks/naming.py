@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from shlex import quote
 from typing import Any
 
 from operations.rc import HOSTS_OWN
 from rollout.site import Service, Site
+from tests.checks import local_clients
+from tests.checks.references import Found, lines, parted
 
 PLACES = (
     "/etc/crontab /etc/cron.d /var/cron/tabs /etc/newsyslog.conf /etc/newsyslog.conf.d "
@@ -43,28 +43,12 @@ _HOSTS_OWN = re.compile("one|fast|force|quiet|rcvar|enable|disable|delete|descri
 _CERTIFICATE = re.compile(r"/[\w./@+-]+[.](?:pem|crt|cer)\b")
 
 
-@dataclass(frozen=True)
-class Found:
-    """`becomes` begins with "moves", "keeps working" or "gate"."""
-
-    place: str
-    word: str
-    becomes: str
-
-    @property
-    def stops(self) -> bool:
-        return self.becomes.startswith("gate")
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.word}: {self.becomes}"
-
-
 def found(host: Any, site: Site, name: str) -> list[Found]:
     """Only the matched words leave the host: the rest of a crontab line may hold a password."""
     places = (
         *(_named, _rotated_otherwise, _beside, _certificates, _renewed_by),
         *(_starting, _mounting, _reading, _logged, _becoming_others, _hidden),
-        *(_letting_in, _logging_in_plainly),
+        *(local_clients.letting_in, local_clients.logging_in_plainly),
     )
     return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
 
@@ -126,9 +110,7 @@ def _named(host: Any, site: Site, name: str) -> Iterator[Found]:
     places += f" $({CALLED})"
     programs = tuple(f"/{each}" for each in names(daemon))
     # One pass over all places.
-    for path, number, text in map(
-        _parted, _lines(host, f"grep -D skip -rnIsF {patterns} {places}")
-    ):
+    for path, number, text in map(parted, lines(host, f"grep -D skip -rnIsF {patterns} {places}")):
         place = f"{path}:{number}"
         if text.lstrip().startswith("#") or path.endswith(programs):
             continue
@@ -141,16 +123,6 @@ def _named(host: Any, site: Site, name: str) -> Iterator[Found]:
                 if path.startswith(_LOGROTATE) and match[1] in daemon.log_files:
                     continue
                 yield Found(place, match[1], _becomes(site, name, match[1], text[match.end() :]))
-
-
-def _lines(host: Any, command: str) -> list[str]:
-    return str(host.run(command).stdout).splitlines()
-
-
-def _parted(line: str) -> tuple[str, str, str]:
-    path, _, rest = line.partition(":")
-    number, _, text = rest.partition(":")
-    return path, number, text
 
 
 def _becomes(site: Site, name: str, word: str, rest: str) -> str:
@@ -207,7 +179,7 @@ def _rotated_otherwise(host: Any, site: Site, name: str) -> Iterator[Found]:
     """logrotate renames what it finds at a log's path, by then a link into the jail."""
     logs = site.services[name].log_files
     rows = f"grep -D skip -rnIE '^[^#]*/' {_LOGROTATE}.conf {_LOGROTATE}.d"
-    for path, number, text in map(_parted, _lines(host, rows) if logs else []):
+    for path, number, text in map(parted, lines(host, rows) if logs else []):
         for word in (each.strip('"{') for each in text.split()):
             if any(fits(word, each) for each in logs):
                 yield Found(
@@ -259,7 +231,7 @@ def _renewed_by(host: Any, site: Site, name: str) -> Iterator[Found]:
     )
     if site.services[name].rc != "apache24":
         return
-    for path, number, text in map(_parted, _lines(host, asked)):
+    for path, number, text in map(parted, lines(host, asked)):
         said = (
             "certbot changes the host's httpd.conf, which no Apache reads by then: let it renew by "
             "--webroot"
@@ -280,7 +252,7 @@ def _beside(host: Any, site: Site, name: str) -> Iterator[Found]:
         return
     folder = str(PurePosixPath(socket).parent)
     asked = f"mount -p | awk -v at=$(realpath {folder}) '$1 == at && $3 == \"nullfs\" {{print $2}}'"
-    for point in _lines(host, asked):
+    for point in lines(host, asked):
         if not point.startswith(f"{site.base.jails}/"):
             yield Found(
                 f"{point} (mount -p)",
@@ -296,8 +268,8 @@ def _certificates(host: Any, site: Site, name: str) -> Iterator[Found]:
     if not daemon.configuration:
         return
     places = " ".join(daemon.configuration)
-    lines = _lines(host, f"grep -D skip -rnIsE '^[^#]*/[^ ]+[.](pem|crt|cer)' {places}")
-    for path, number, text in map(_parted, lines):
+    asked = f"grep -D skip -rnIsE '^[^#]*/[^ ]+[.](pem|crt|cer)' {places}"
+    for path, number, text in map(parted, lines(host, asked)):
         for certificate in _CERTIFICATE.findall(text.partition("#")[0]):
             yield Found(f"{path}:{number}", certificate, _renewed(site, daemon, jail, certificate))
 
@@ -324,7 +296,7 @@ def _starting(host: Any, site: Site, name: str) -> Iterator[Found]:
         'while IFS=: read -r each number rest; do service "$each" enabled 2>/dev/null && '
         'echo "$each:$number:$word"; done; done'
     )
-    for each, number, word in map(_parted, _lines(host, asked)):
+    for each, number, word in map(parted, lines(host, asked)):
         if each not in moving:
             yield Found(
                 f"{_SCRIPTS}/{each}:{number}",
@@ -347,7 +319,7 @@ def _mounting(host: Any, site: Site, name: str) -> Iterator[Found]:
     own = {"127.0.0.1", "::1", str(site.host.wan_address)}
     own |= {str(each) for each in site.jails[site.jail_of(name)].addresses}
     servers: list[str] = []
-    for row in _lines(host, asked):
+    for row in lines(host, asked):
         if row.startswith("nameserver"):
             servers += row.split()[1:2]
         elif row != "==" and set(servers) <= own:
@@ -367,9 +339,9 @@ def _reading(host: Any, site: Site, name: str) -> Iterator[Found]:
     """What reads the log of mail, as fail2ban does: syslogd of the jail writes one of its own."""
     if site.services[name].rc not in ("sendmail", "postfix"):
         return
-    rows = _lines(host, f"grep -D skip -rnIsF {_MAILS_LOG} {_READERS}")
+    rows = lines(host, f"grep -D skip -rnIsF {_MAILS_LOG} {_READERS}")
     theirs = ("/usr/local/etc/newsyslog.conf.d/", "/usr/local/etc/syslog.d/", *own(site))
-    for path, number, text in map(_parted, rows):
+    for path, number, text in map(parted, rows):
         if not text.lstrip().startswith(("#", ";")) and not path.startswith(theirs):
             root = site.root(site.jail_of(name))
             yield Found(
@@ -407,9 +379,9 @@ def _logged(host: Any, site: Site, name: str) -> Iterator[Found]:
     programs = _LOGGING.get(daemon.rc, set())
     facilities = _FACILITIES.get(daemon.rc, ())
     asked = f"grep -nsE '^#?!|^[^#[:space:]].*[[:space:]](-?/|[|])' {_SYSLOG} /dev/null"
-    rows = _lines(host, asked) if programs or facilities else []
+    rows = lines(host, asked) if programs or facilities else []
     block: tuple[str, set[str]] = ("", set())
-    for path, number, text in map(_parted, rows):
+    for path, number, text in map(parted, rows):
         if text.lstrip("#").startswith("!"):
             block = (path, set(re.split(r"[,\s]+", text.lstrip("#!+ \t"))))
             continue
@@ -440,7 +412,7 @@ def _becoming_others(host: Any, site: Site, name: str) -> Iterator[Found]:
         f"grep -D skip -rnosE '^[[:space:]]*%?{user}[[:space:]]' {_SUDO}; "
         f"grep -nHosE '^permit .*[[:space:]]:?{user}([[:space:]]|$)' {_DOAS}"
     )
-    for path, number, _ in map(_parted, _lines(host, asked)):
+    for path, number, _ in map(parted, lines(host, asked)):
         yield Found(
             f"{path}:{number}",
             user,
@@ -448,119 +420,10 @@ def _becoming_others(host: Any, site: Site, name: str) -> Iterator[Found]:
         )
 
 
-_OF_THIS_HOST = r"127[.\\]|localhost"
-"""Of a pattern, too, in which dots are behind backslashes."""
-_JUDGING = (
-    "RewriteCond[[:space:]].*REMOTE_(ADDR|HOST)|SetEnvIf(NoCase)?[[:space:]]+.?Remote_(Addr|Host)|"
-    "<(If|ElseIf)[[:space:]].*(REMOTE_ADDR|REMOTE_HOST|-R )|Require[[:space:]]+expr[[:space:]]|"
-    "DOSWhitelist[[:space:]]|SecRule[[:space:]]+.?REMOTE_(ADDR|HOST)"
-)
-"""What judges clients by their address, and is not adapted in the jail's copy."""
-_LISTS = "(Require|Allow|Deny)[[:space:]]+(not[[:space:]]+)?(ip|host|from)[[:space:]]"
-_MOST = 20
-
-
-def _letting_in(host: Any, site: Site, name: str) -> Iterator[Found]:
-    """What lets in clients of this host: programs in jails come from other addresses by then.
-
-    In .htaccess files, which are read as Apache's own account, and, of Apache's configuration, what
-    no step adapts (operations/listens.awk).
-    """
-    daemon = site.services[name]
-    if daemon.rc != "apache24":
-        return
-    public = str(site.host.wan_address).replace(".", r"[.\\]+")
-    here = f"({_OF_THIS_HOST}|{public})"
-    begins = "^[[:space:]]*"
-    conf = f"{begins}({_JUDGING}|<VirtualHost[[:space:]]).*{here}"
-    beside = f"{begins}(({_JUDGING}|{_LISTS}).*{here}|Require[[:space:]]+(not[[:space:]]+)?local)"
-    homes = _public_directories(site, name)
-    find = (
-        f'find -H "$@" -maxdepth 4 -name .htaccess -type f -exec grep -nHsiE {quote(beside)} {{}} +'
-    )
-    data = " ".join(map(quote, daemon.data))
-    asked = f"set -- {data} $({homes}); {find}"
-    rows = _lines(host, f"grep -D skip -rnIsiE {quote(conf)} {' '.join(daemon.configuration)}")
-    rows += _lines(host, _as_apache(daemon, asked))
-    told = [each for each in map(_parted, rows) if not _knows_jails(site, each[2])]
-    told = [each for each in told if not _is_adapted(daemon, each[2])]
-    told = [each for each in told if not re.search(r"\blog|dontlog", each[2], re.IGNORECASE)]
-    jail, lan = site.jail_of(name), site.lan.network
-    for path, number, text in told[:_MOST]:
-        yield Found(
-            f"{path}:{number}",
-            text.split()[0].lstrip("<"),
-            f"gate: programs of jail {jail} that ask Apache at 127.0.0.1 or the public address "
-            f"come from {site.jails[jail].address} then; if one of these is to be let in, name "
-            f"{lan} there, too",
-        )
-    if len(told) > _MOST:
-        yield Found(f"{len(told) - _MOST} further lines", "127.0.0.1", "gate: the same")
-
-
-def _as_apache(daemon: Service, asked: str) -> str:
-    """sh that runs this as Apache's own account, which may follow no link that others may not."""
-    user = quote(daemon.user)
-    return (
-        f'group=$(id -gn {user}) && chroot -u {user} -g "$group" -G "$group" / '
-        f"sh -c {quote(asked)} </dev/null"
-    )
-
-
-def _logging_in_plainly(host: Any, site: Site, name: str) -> Iterator[Found]:
-    """A webmail (Roundcube) that asks Dovecot at the public address without TLS. Only a client with
-    that address may, and no program of a jail has it; once mail has moved, jails may, too.
-    """
-    daemon, order = site.services[name], site.order
-    has_dovecot = any(each.rc == "dovecot" for each in site.services.values())
-    first = "mail" in order and name in order and order.index("mail") < order.index(name)
-    if daemon.rc != "apache24" or not has_dovecot or first:
-        return
-    find = f"find -H {' '.join(map(quote, daemon.data))} -maxdepth 4 -name config.inc.php -type f "
-    asked = f"{find} -exec grep -nHsE '(default|imap)_host' {{}} +"
-    for path, number, text in map(_parted, _lines(host, _as_apache(daemon, asked))):
-        said = re.search(r"^[^#/]*(default_host|imap_host)\W+([\w.-]+)(:143)?['\"]", text)
-        wan = str(site.host.wan_address)
-        found = said and _lines(host, f"getent hosts {quote(said[2])}")[:1]
-        if said and (said[2] == wan or (found and found[0].split()[:1] == [wan])):
-            yield Found(
-                f"{path}:{number}",
-                f"{said[1]} {said[2]}",
-                f"gate: without TLS the host's Dovecot lets in clients at {wan} alone, and "
-                f"programs of jail {site.jail_of(name)} come from another address: write "
-                "localhost, or tls://",
-            )
-
-
-def _is_adapted(daemon: Service, text: str) -> bool:
-    """A virtual host, but for one at 127.0.0.1 beside others at its port: who asks that in the jail
-    gets one of these.
-    """
-    public = [each.port for each in daemon.ports if each.public]
-    is_one = re.match(r"\s*<VirtualHost\s", text, re.IGNORECASE) is not None
-    return is_one and not any(re.search(rf"127[\d.]+:{port}\b", text) for port in public)
-
-
-def _public_directories(site: Site, name: str) -> str:
-    """sh that prints what Apache serves of each account."""
-    lowest, highest = site.jails[site.jail_of(name)].uids or (1, 0)
-    return (
-        f"awk -F: -v name={quote(site.accounts.public)} '$3 >= {lowest} && $3 <= {highest} "
-        '{print $6 "/" name}\' /etc/passwd'
-    )
-
-
-def _knows_jails(site: Site, text: str) -> bool:
-    """Whether a line has the jails' network, an address in it, or a beginning of them."""
-    plain = text.replace("\\", "")
-    prefix = str(site.lan.network.network_address).rpartition(".")[0]
-    return re.search(rf"(?<![\d.]){re.escape(prefix)}(?!\d)", plain) is not None
-
-
 def _hidden(host: Any, site: Site, name: str) -> Iterator[Found]:
     """From accounts other than root, as a monitor's, where bsdinstall's hardening says so."""
     asked = "sysctl -n security.bsd.see_jail_proc security.bsd.see_other_uids 2>/dev/null"
-    if _lines(host, asked) == ["0", "1"]:
+    if lines(host, asked) == ["0", "1"]:
         yield Found(
             "sysctl security.bsd.see_jail_proc",
             "0",

@@ -14,7 +14,7 @@ from operations.carried import Ask, is_in
 from operations.facts import Networks, Routes, way
 from operations.needs import Listener
 from rollout.site import HOST, Site, allowing
-from tests.checks.asking import asking
+from tests.checks.asking import NAME_SERVERS, asking
 from tests.checks.named_access import Access, Means, differences
 from tests.checks.named_conf import (
     CONF,
@@ -299,7 +299,7 @@ def test_lets_in_the_same_clients(host: Any, ask: Ask, site: Site, service: str)
     tree = _tree(host)
     here = Access(tree, _here(ask))
     there = Access(tree, _there(ask, site))
-    found = differences(here, there, site, _resolv_conf(host))
+    found = differences(here, there, site, host.run(NAME_SERVERS).stdout)
     told = _placed(host, site, found, service)
     local = [one for one in _all(tree) if one[0] == "update-policy" and one[1:2] == ["local"]]
     lines = _said_at(host, site, service, ["update-policy"]) if local else []
@@ -325,13 +325,9 @@ def test_jail_lets_in_the_same_clients(host: Any, ask: Ask, site: Site, service:
     own = IPv4Network(f"{site.jails[jail].address}/32")
     means = Means((own, IPv4Network("127.0.0.1/32")), (own,))
     here = Access(_tree(host), _here(ask))
-    found = differences(here, Access(there, means), site, _resolv_conf(host))
+    found = differences(here, Access(there, means), site, host.run(NAME_SERVERS).stdout)
     told = _placed(host, site, found, service)
     assert not told, f"named.conf of jail {jail} does not let in whom the host's does: {told}"
-
-
-def _resolv_conf(host: Any) -> str:
-    return str(host.run("grep -s '^nameserver' /etc/resolv.conf").stdout)
 
 
 def _placed(host: Any, site: Site, found: Mapping[str, str], service: str) -> str:

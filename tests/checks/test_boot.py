@@ -8,11 +8,10 @@ from pathlib import PurePosixPath
 from shlex import quote
 from typing import Any
 
-from operations.carried import is_in
+from operations import rc
 from rollout.site import Site
+from tests.checks import filesystems
 from tests.checks.naming import CALLED
-
-_FOLDERS = ("/etc/rc.conf.d", "/usr/local/etc/rc.conf.d")
 
 
 def _overriding(site: Site) -> Iterator[tuple[str, str]]:
@@ -31,7 +30,7 @@ def test_rc_conf_decides(host: Any, site: Site) -> None:
     """rc.subr(8) reads /etc/rc.conf.d/NAME, and that of /usr/local/etc, after rc.conf."""
     asked = [
         f"grep -nE {quote(f'^[[:space:]]*(export[[:space:]]+)?({names})=')} "
-        f"{' '.join(f'{each}/{file} {each}/{file}/*' for each in _FOLDERS)} /dev/null"
+        f"{' '.join(f'{each}/{file} {each}/{file}/*' for each in rc.FOLDERS)} /dev/null"
         for file, names in _overriding(site)
     ]
     asked.append(
@@ -64,11 +63,10 @@ def test_jails_are_on_a_disk(host: Any, site: Site) -> None:
         "echo ==; mount -p; echo ==; cat /etc/fstab 2>/dev/null || :"
     )
     real, there, table = (part.splitlines() for part in f"{said}\n".split("==\n"))
-    mounted = {row[1]: row for row in map(str.split, there) if len(row) > 3}
-    lines = {row[1]: row for row in map(str.split, table) if len(row) > 3 and row[0][0] != "#"}
+    mounted, lines = filesystems.lines(there), filesystems.lines(table)
     unfit = []
     for path, place in zip(kept, real, strict=True):
-        at = max((at for at in mounted if is_in(place, [at])), key=len, default="/")
+        at = filesystems.holding(place, mounted)
         _, _, kind, options, *_ = mounted[at]
         found = _unfit(kind, options.split(","), lines.get(at, []), root=at == "/")
         unfit += [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_network
 from shlex import quote
 from typing import Any
 
@@ -382,7 +381,11 @@ def _must_relay(host: Any, site: Site) -> None:
     places = " ".join(map(quote, table.configuration))
     rows = host.run(f"grep -D skip -rhIsE '^[^#]*[0-9]+[.][0-9]+[.]' {places}").stdout
     words = re.findall(r"[0-9]+(?:[.][0-9]+)+(?:/[0-9]+)?", rows)
-    lost = [name for name, at in jails.items() if not any(_has(word, at) for word in words)]
+    lost = [
+        name
+        for name, at in jails.items()
+        if not any(trusting.is_within(at, word) for word in words)
+    ]
     assert not lost, (
         f"services.mail: Cellblock cannot tell {table.rc} for whom to relay: programs in "
         f"{', '.join(f'jail {each}' for each in lost)} send their mail to 127.0.0.1 as now, and it "
@@ -404,13 +407,6 @@ def _must_be_let_in(host: Any, site: Site) -> None:
             "from which programs of jails send mail now: put a line before it: "
             f"sendmail : {site.lan.network} : allow"
         )
-
-
-def _has(word: str, address: str) -> bool:
-    try:
-        return ip_address(address) in ip_network(word, strict=False)
-    except ValueError:
-        return False
 
 
 def test_queue_runner_runs_in_jail(host: Any, jail: str) -> None:

@@ -15,6 +15,7 @@ from operations.mysql import Settings
 from operations.needs import Open, Running, listeners, opened
 from rollout.site import HOST, INTERNET, Service, Site, allowing
 from tests.checks import outsiders
+from tests.checks.asking import acting_as
 from tests.checks.granted import ASKED, LOCAL, Client, Grants
 from tests.checks.needing import option_files, rc_variables
 
@@ -288,14 +289,13 @@ def _admins(host: Any, ask: Ask, site: Site, jail: str) -> list[tuple[str, str]]
     found: list[tuple[str, str]] = []
     for each in _web_servers(site, jail):
         lines = ask(apache.Directives, places=each.configuration).lines
-        user, group = map(quote, apache.runs_as(lines))
+        user, group = apache.runs_as(lines)
         at = dict.fromkeys([*each.data, *(path for path, _ in apache.pages(lines))])
         asked = (
             'find -H "$@" -maxdepth 3 -type f -name config.inc.php '
             f'-exec grep -HsE "{_ADMINS}" {{}} +'
         )
-        words = f"sh -c {quote(asked)} sh {' '.join(map(quote, at))}"
-        said = host.run(f"chroot -u {user} -g {group} -G {group} / {words} </dev/null").stdout
+        said = host.run(acting_as(user, asked, group=group, words=at)).stdout
         hosts = {row.partition(":")[0]: "" for row in said.splitlines() if row.startswith("/")}
         for file, name in re.findall(r"(?m)^(/[^:]+):[^#/\n]*\['host'\]\s*=\s*'([^']*)'", said):
             hosts[file] = name

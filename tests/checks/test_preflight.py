@@ -17,7 +17,7 @@ from operations.needs import Listener, Running
 from rollout.engine.checks import Outside
 from rollout.site import Listen, Site
 from steps.carriers import FRESH
-from tests.checks import leading, outsiders
+from tests.checks import filesystems, leading, outsiders
 from tests.checks.needing import rc_variables
 
 if TYPE_CHECKING:
@@ -593,25 +593,21 @@ def _mounted_later(host: Any, site: Site) -> list[tuple[str, bool]]:
         "echo ==; jls path; echo ==; cat /etc/fstab 2>/dev/null || :"
     )
     real, there, jails, table = (part.splitlines() for part in f"{said}\n".split("==\n"))
-    mounted = {row.split()[1]: row.split()[::2][:2] for row in there if len(row.split()) > 3}
-    at_boot = {
-        row.split()[1].rstrip("/")
-        for row in table
-        if len(row.split()) > 3 and not row.startswith("#") and "noauto" not in row.split()[3]
-    }
+    mounted, lines = filesystems.lines(there), filesystems.lines(table)
+    at_boot = {at.rstrip("/") for at, row in lines.items() if "noauto" not in row[3]}
     used = {name: path for name, path in zip(named, real, strict=True) if path}
     below = {at: name for at in mounted for name, path in used.items() if is_in(at, [path])}
-    holding = (max((at for at in mounted if is_in(path, [at])), key=len) for path in used.values())
+    holding = {filesystems.holding(path, mounted) for path in used.values()}
     needed = {*holding, *(at for at, name in below.items() if name in own)}
     of_jails = [site.base.jails, *(each for each in jails if each != "/")]
     points = [each for each in (*sorted(needed), *sorted(below.keys() - needed)) if each != "/"]
     points = [each for each in points if not is_in(each, of_jails)]
     later = [
-        (f"{each} ({mounted[each][1]} from {mounted[each][0]})", each in needed)
+        (f"{each} ({mounted[each][2]} from {mounted[each][0]})", each in needed)
         for each in points
-        if each not in at_boot and mounted[each][1] not in ("zfs", "devfs")
+        if each not in at_boot and mounted[each][2] not in ("zfs", "devfs")
     ]
-    sets = {mounted[each][0]: each for each in points if mounted[each][1] == "zfs"}
+    sets = {mounted[each][0]: each for each in points if mounted[each][2] == "zfs"}
     asked = _ZFS.format(sets=" ".join(map(quote, sets)))
     told = host.run(asked).stdout.splitlines() if sets else []
     spared = {name for name, at in sets.items() if at not in needed}

@@ -7,21 +7,22 @@ from typing import Any
 
 from operations.needs import Listener
 from rollout.site import Site
+from tests.checks.asking import NAME_SERVERS
 from tests.checks.named_access import refusing
 from tests.checks.named_conf import place, statements
 
 _WHERE = "/usr/local/etc/namedb"
 _SAYS = "recursion|allow-query|match-clients"
+_NAMED = re.compile(r"nameserver\s+(\S+)")
 _ANSWERED = re.compile(r"rcode: NOERROR(?s:.)* ra[ ;]")
 
 
 def test_is_allowed_to_jails(host: Any, interfaces: dict[str, str], site: Site) -> None:
     """If the host's programs ask a name server of the host: jails ask it at the public address."""
     wan = site.host.wan_address
-    asked = ("grep -s '^nameserver' /etc/resolv.conf", "drill . NS", f"drill @{wan} . NS")
+    asked = (NAME_SERVERS, "drill . NS", f"drill @{wan} . NS")
     servers, here, there = host.run("; echo ==; ".join(asked)).stdout.split("==\n")
-    server = re.search(r"nameserver\s+(\S+)", servers)
-    own = server is not None and server[1] in ("::1", *_addresses(interfaces))
+    _, own = _first(servers, interfaces)
     used = own and _ANSWERED.search(here)
     assert not used or _ANSWERED.search(there), (
         f"{_USED}, which does not do so at {wan}, where those in jails would ask it: let it listen "
@@ -36,8 +37,7 @@ def test_is_allowed_to_jails(host: Any, interfaces: dict[str, str], site: Site) 
 
 def test_name_servers_are_of_ipv4(host: Any, site: Site) -> None:
     """Jails have no IPv6: of the host's name servers they get the others."""
-    said = host.run("grep -s '^nameserver' /etc/resolv.conf").stdout
-    servers = re.findall(r"nameserver\s+(\S+)", said)
+    servers = _NAMED.findall(host.run(NAME_SERVERS).stdout)
     own = ("::1", *map(str, (site.host.wan_address, "127.0.0.1")))
     assert not servers or any("." in each or each in own for each in servers), (
         f"/etc/resolv.conf: nameserver {' '.join(servers)}: jails have no IPv6, and could not ask "
@@ -51,9 +51,7 @@ def test_localhost_is_the_one_that_moves(
     """Jails get BIND's jail in the place of the host's own addresses, where another name server may
     answer.
     """
-    said = host.run("grep -s '^nameserver' /etc/resolv.conf").stdout
-    server = (re.findall(r"nameserver\s+(\S+)", said) or [""])[0]
-    own = server in ("::1", *_addresses(interfaces))
+    server, own = _first(host.run(NAME_SERVERS).stdout, interfaces)
     there = [each for each in listening if each.port == 53 and each.proto.startswith("udp")]
     others = [each for each in there if each.command != "named" and each.address in ("*", server)]
     assert not (own and others), (
@@ -63,8 +61,11 @@ def test_localhost_is_the_one_that_moves(
     )
 
 
-def _addresses(interfaces: dict[str, str]) -> list[str]:
-    return re.findall(r"inet ([\d.]+) ", "".join(interfaces.values()))
+def _first(said: str, interfaces: dict[str, str]) -> tuple[str, bool]:
+    """The first name server, and whether it is at an address of the host."""
+    server = next(iter(_NAMED.findall(said)), "")
+    addresses = re.findall(r"inet ([\d.]+) ", "".join(interfaces.values()))
+    return server, server in ("::1", *addresses)
 
 
 _USED = "programs look up names with a name server of the host (/etc/resolv.conf)"

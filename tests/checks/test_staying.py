@@ -10,6 +10,7 @@ from operations.carried import is_in
 from operations.needs import Listener, Running
 from rollout.site import Site
 from tests.checks import trusting
+from tests.checks.asking import acting_as
 
 _SYSTEMS = ("/var/run/log", "/var/run/logpriv", "/var/run/rpcbind.sock", "/var/run/nscd")
 """Sockets of the system's own daemons: programs in a jail have their own, or do without."""
@@ -102,7 +103,5 @@ def _open_to(host: Any, user: str, sockets: list[Stays]) -> list[Stays]:
     """Those to which this user may connect: one has to be able to write to the socket's file."""
     words = " ".join(quote(each.at) for each in sockets)
     asked = f'for each in {words}; do [ ! -w "$each" ] || echo "$each"; done'
-    group = f'"$(id -gn {quote(user)})"'
-    command = f"chroot -u {quote(user)} -g {group} -G {group} / sh -c {quote(asked)}"
-    may = host.check_output(command).splitlines() if sockets else []
+    may = host.check_output(acting_as(user, asked)).splitlines() if sockets else []
     return [each for each in sockets if each.at in may]

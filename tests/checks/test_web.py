@@ -17,6 +17,7 @@ from operations.needs import Listener
 from rollout.site import Site, allowing
 from steps.carriers import FRESH
 from tests.checks import arrived, leading, outsiders
+from tests.checks.asking import acting_as
 
 _PAGES = Path(__file__).with_name("pages.sh")
 SESSIONS = "find -x /tmp /var/tmp -name 'sess_*' -type f -mtime -1 | head -n 1"
@@ -243,8 +244,8 @@ def test_files_beside_pages_name_what_the_jail_has(
     find += f" -exec grep -nHsE {quote(_SAID_THERE)} {{}} +"
     find += f" -exec grep -noHsE {quote(_ASKED_THERE)} {{}} +"
     asked = f"{{ {served}; }} | sort -u | tr '\\n' '\\0' | xargs -0r sh -c {quote(find)} sh; echo ="
-    user, group = map(quote, apache.runs_as(lines))
-    said = host.run(f"chroot -u {user} -g {group} -G {group} / sh -c {quote(asked)}")
+    user, group = apache.runs_as(lines)
+    said = host.run(acting_as(user, asked, group=group))
     assert said.stdout.endswith("=\n"), (
         f"the .htaccess files could not be read as {user}: {said.stderr.strip()[-300:]}"
     )
@@ -335,7 +336,7 @@ def _beside(
     alone = [each for each in dict.fromkeys(places) if not is_in(str(Path(each).parent), has)]
     if not alone:
         return []
-    user, group = map(quote, apache.runs_as(lines))
+    user, group = apache.runs_as(lines)
     names = " -o ".join(f"-name '*.{each}'" for each in _SCRIPTS) + " -o -perm -0100"
     asked = (
         'for each; do cd -P -- "$each" 2>/dev/null || continue; above=${PWD%/*}; '
@@ -347,9 +348,7 @@ def _beside(
         "(dirname*) at=$above;; (../*) at=$above/${said#../};; (*) at=$said;; esac; "
         '[ ! -e "$at" ] || echo "$PWD/${file#./}: $at"; done; done; done; echo ='
     )
-    words = " ".join(map(quote, alone))
-    typed = f"chroot -u {user} -g {group} -G {group} / sh -c {quote(asked)} sh {words}"
-    said = host.run(f"{typed} </dev/null")
+    said = host.run(acting_as(user, asked, group=group, words=alone))
     assert said.stdout.endswith("=\n"), f"scripts could not be read: {said.stderr.strip()[-300:]}"
     rows = dict.fromkeys(said.stdout.splitlines()[:-1])
     return [row for row in rows if not is_in(row.rpartition(": ")[2], has)]

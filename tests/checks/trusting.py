@@ -90,12 +90,18 @@ def _fits(words: Sequence[str], address: str) -> bool:
     return _covers(f"{end}/{words[4]}" if has_mask else end, address)
 
 
-def _covers(word: str, address: str) -> bool:
-    """An address, a network, or the beginning of one."""
+def is_within(address: str, word: str) -> bool:
+    """Whether the word is this address, or a network that has it."""
     try:
         return ip_address(address) in ip_network(word, strict=False)
     except ValueError:
-        return bool(re.fullmatch(r"[0-9.]+", word)) and address.startswith(word.rstrip(".") + ".")
+        return False
+
+
+def _covers(word: str, address: str) -> bool:
+    """An address, a network, or the beginning of one."""
+    begins = bool(re.fullmatch(r"[0-9.]+", word)) and address.startswith(word.rstrip(".") + ".")
+    return is_within(address, word) or begins
 
 
 def _amavisd(rows: Sequence[str], address: str) -> list[str]:
