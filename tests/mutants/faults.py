@@ -33,7 +33,6 @@ HOSTS_OWN = {
     ("rollout/host/host.sh", "room"): f"{UNIT}/host/test_full_disk.py",
     ("rollout/host/host.sh", "run_lives"): f"{UNIT}/host/test_dead_man.py",
     ("rollout/host/looking.sh", "owner_lives"): f"{UNIT}/engine/test_connection.py",
-    ("rollout/host/looking.sh", "runs"): "tests/rehearsal/test_host_sh.py::*[fingerprint sees]",
     ("rollout/host/looking.sh", "as_before"): f"{UNIT}/host/test_undo.py",
 }
 """Checks in host.sh, and the tests that should notice when one always passes."""
@@ -66,13 +65,14 @@ def all_faults() -> Iterator[Fault]:
         yield from _checks(path)
     for (file, function), tests in HOSTS_OWN.items():
         yield _says_yes(PROJECT / file, function, tests)
+    yield _service_runs()
     for subject in ("bind", "mysql", "web", "mail"):
         yield from _carriers(subject)
 
 
 def _tests_of(path: Path) -> tuple[str, ...]:
     """The test files of a module of operations: by its name, or one file for several modules."""
-    together = {"packages": "packages_and_data", "data": "packages_and_data"}
+    together = {"packages": "packages_and_data", "data": "packages_and_data", "queues": "mail"}
     name = together.get(path.stem, path.stem)
     return (f"{OPERATIONS}/test_{name}_operations.py",)
 
@@ -115,6 +115,18 @@ def _says_yes(path: Path, function: str, tests: str) -> Fault:
     mutant = f"{text[: head.end()]}    return 0\n{text[head.end() :]}"
     number = text.count("\n", 0, head.start()) + 1
     return Fault("check", _file(path), number, function, mutant, (tests,))
+
+
+def _service_runs() -> Fault:
+    """A fingerprint says of each service that it runs."""
+    path = PROJECT / "rollout" / "host" / "looking.sh"
+    text = path.read_text(encoding="utf-8")
+    before, asked, after = text.partition("if (/ is running/) print")
+    if not asked:
+        raise LookupError(f"{path} does not say which service runs")
+    number = before.count("\n") + 1
+    tests = ("tests/rehearsal/test_host_sh.py::*[fingerprint sees]",)
+    return Fault("check", _file(path), number, "service", f"{before}print{after}", tests)
 
 
 def _carriers(subject: str) -> Iterator[Fault]:
