@@ -573,6 +573,14 @@ def test_what_others_wrote_into_the_access_map_meanwhile_stays(etc: Path) -> Non
     assert (etc / "access").read_text() == (etc / "access.db").read_text() == "192.0.2.9\tREJECT\n"
 
 
+@pytest.mark.parametrize("script", ["sendmail", "postfix"])
+def test_who_may_relay_is_on_the_disk_before_the_command_ends_well(etc: Path, script: str) -> None:
+    command = relaying(script, etc)
+    stubs = {"makemap": MAKEMAP, "postconf": "exit 0", "postfix": "exit 1", "fsync": "exit 1"}
+    assert typed(command.do, etc, etc / "keep", **stubs).returncode != 0
+    assert typed(command.do, etc, etc / "keep", **{**stubs, "fsync": ""}).returncode == 0
+
+
 def test_an_mta_that_is_not_known_is_left_alone() -> None:
     assert reversible(mail.relayed, script="exim", address="10.80.0.4") == []
 
@@ -596,6 +604,8 @@ def test_a_name_that_resolvers_do_not_answer_is_looked_up_for_a_while(tmp_path: 
     for old, new in here.items():
         do, undo = do.replace(old, new), undo.replace(old, new)
     stubs = {"hostname": "echo box.internal", "getent": "sleep 60"}
+    assert run(do, tmp_path, **stubs, fsync="exit 1").returncode != 0
+    assert hosts.read_text() == "127.0.0.1\tlocalhost\n", "what is not on the disk takes no place"
     assert run(do, tmp_path, **stubs).returncode == 0
     assert hosts.read_text().startswith("203.0.113.2\tbox.internal\t# cellblock:")
     assert run(undo, tmp_path, **stubs).returncode == 0
