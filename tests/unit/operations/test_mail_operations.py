@@ -239,9 +239,12 @@ def test_a_copy_is_on_the_disk_before_it_takes_the_place_of_a_message(
     mv = f'echo "mv $2" >> {told}; shift; exec /bin/mv -T "$@"'
     fsync = f'echo "fsync $*" >> {told}'
     assert run(str(returning(queue).undo), tmp_path, mv=mv, fsync=fsync).returncode == 0
-    order = told.read_text().splitlines()
-    assert order.index("fsync .cellblock-copy") < order.index("mv .cellblock-copy")
-    assert order[-1] == f"fsync . {tmp_path}/mqueue-mail"
+    both = f"fsync . {tmp_path}/mqueue"
+    assert told.read_text().splitlines() == [
+        *("mv df1", both, "mv qf1", both),
+        *("fsync .cellblock-copy", "mv .cellblock-copy", "mv .cellblock:qf1"),
+        f"fsync . {tmp_path}/mqueue-mail",
+    ]
 
 
 @pytest.mark.parametrize("breaks", range(1, 6), ids=lambda n: f"rename {n} fails")
@@ -379,6 +382,24 @@ def test_a_message_of_postfix_is_one_file_and_keeps_its_folder(
         assert done.returncode == 0, done.stderr
         assert files(tmp_path / "mqueue") == GIVEN
         assert files(tmp_path / "mqueue-mail") == []
+
+
+def test_a_message_of_postfix_is_on_the_disk_where_it_came_before_the_command_ends(
+    tmp_path: Path, postfix: Queue
+) -> None:
+    noted = tmp_path / "noted"
+    noting = {**AS_POSTFIX, "fsync": f'for each; do (cd "$each" && pwd -P) >> {noted}; done'}
+    for text in (moving(postfix).do, str(returning(postfix).undo)):
+        assert run(text, tmp_path, **noting).returncode == 0
+        synced = noted.read_text().split()
+        noted.unlink()
+        # Of the host's queue every directory; then the jail's, once it has sorted in, or has given.
+        for folder in ("mqueue", "mqueue/deferred/A", "mqueue/defer", "mqueue/maildrop"):
+            assert str(tmp_path / folder) in synced
+        assert synced[-1] == f"{tmp_path}/mqueue-mail"
+        first = synced.index(f"{tmp_path}/mqueue")
+        given = f"{tmp_path}/mqueue-mail" in synced[:first]
+        assert given == (text == moving(postfix).do), "given, what left is on the disk afterwards"
 
 
 def test_what_a_jail_could_not_sort_in_comes_back_or_is_sorted_in_by_the_undo(

@@ -62,6 +62,7 @@ def test_what_a_run_and_its_undo_write_is_on_the_disk_in_time(noting: Lab) -> No
         r"\* host\.sh\.new ",
         r"\* watch\.new ",
         r"\* plan\.new ",
+        r"\* steps ",
         # The bundle, before its directory gets its name, and that name.
         r"\* steps/\.new-001-one/do/001\.sh ",
         r"\* steps/\.new-001-one/undo/002\.sh ",
