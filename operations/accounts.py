@@ -22,7 +22,7 @@ _ALSO = (
     'also = $6; if (!sub(/^\\/usr\\/home\\//, "/home/", also)) '
     'sub(/^\\/home\\//, "/usr/home/", also)'
 )
-_FILLED = (
+FILLED = (
     f'NR == FNR {{if ($0 == "{EACH}") each = 1; else if (each) body = body $0 "\\n"; else print; '
     "next} $3 < lowest || $3 > highest {next} "
     f'!({_USABLE}) {{print "account " $1 ": its name or home " $6 " cannot stand in a '
@@ -31,6 +31,7 @@ _FILLED = (
     "gsub(/@NAME@/, $1, text); gsub(/@UID@/, $3, text); gsub(/@GID@/, $4, text); "
     'gsub(/@HOME@/, $6, text); gsub(/@ALSO@/, also, text); printf "%s", text}'
 )
+"""awk: from a template and passwd(5), the text for the accounts from `lowest` to `highest`."""
 _OURS = "Written by cellblock"
 
 
@@ -54,7 +55,8 @@ def configured(file: InJail, template: str, uids: tuple[int, int]) -> Commands:
     In the template @NAME@, @UID@, @GID@ and @HOME@ are the account's; @ALSO@ is its home with /home
     instead of /usr/home, or the reverse. `uids` are the lowest and the highest. An existing file is
     kept as NAME.before, and the undo restores it. The template's first line must say that Cellblock
-    wrote it.
+    wrote it; it stays in the jail as NAME.accounts, of which operations/following.py makes the file
+    anew when accounts change.
     """
     jail, path, at_rest = file.jail, file.path, file.at_rest
     if _OURS not in template.split("\n", maxsplit=1)[0]:
@@ -62,7 +64,8 @@ def configured(file: InJail, template: str, uids: tuple[int, int]) -> Commands:
     source = f"{file.desk}/{path.rpartition('/')[2]}"
     yield NewFile(source, template)
     awk = (
-        f"awk -F: -v lowest={uids[0]} -v highest={uids[1]} {quote(_FILLED)} - /etc/passwd "
+        f"cat > {path}.accounts && awk -F: -v lowest={uids[0]} -v highest={uids[1]} "
+        f"{quote(FILLED)} {path}.accounts /etc/passwd "
         f"> {path}.new && chmod 644 {path}.new && {_kept(path)} && mv -f {path}.new {path}"
     )
     new = staged(source)
@@ -91,7 +94,8 @@ def _back(path: str) -> str:
     mv -h: what a stopped jail left at the path may be a link to a directory of the host.
     """
     return (
-        f"rm -f {path}.new; if [ -e {path}.before ]; then mv -fh {path}.before {path}; "
+        f"rm -f {path}.new {path}.last {path}.accounts; "
+        f"if [ -e {path}.before ]; then mv -fh {path}.before {path}; "
         f"elif [ -e {path} ] && grep -q {quote(_OURS)} {path}; then rm -f {path}; fi"
     )
 

@@ -10,9 +10,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.facts import FactBase
 
-from operations import files
 from operations.command import Commands, Look, Reversible
-from operations.facts import Path
 
 SYSTEMS = ("pam", "passwd", "shadow", "bsdauth")
 """Dovecot's passdb drivers that ask for the password of a system account."""
@@ -21,7 +19,6 @@ _DRIVERS = (
     'doveconf -n 2>/dev/null | awk \'$1 == "passdb" {on = 1; if ($2 != "{") print $2} '
     'on && $1 == "driver" {print $3} /^}/ {on = 0}\' | sort -u'
 )
-_FILES = ("master.passwd", "passwd", "pwd.db", "spwd.db", ".logins")
 _HAS = '$2 != "" && $2 !~ /^[*]/'
 _IN_RANGE = "$3 >= low && $3 <= high"
 
@@ -75,11 +72,8 @@ def _hosts(accounts: Accounts) -> str:
 
 
 @operation()
-def carried(accounts: Accounts, home: str, root: str, scripts: Sequence[str]) -> Commands:
+def carried(accounts: Accounts, root: str, scripts: Sequence[str]) -> Commands:
     """Give accounts of a jail that has never run the host's password hashes.
-
-    What `followed` writes in the jail from then on is named in `home`/kept: it is no change by
-    others that an undo would destroy (rollout/engine/drift.sh).
 
     Only if its daemons ask the system for passwords. The hashes go from file to file: they are on
     no command line, in no log and not in the journal. Undone with the jail's tree.
@@ -92,38 +86,10 @@ def carried(accounts: Accounts, home: str, root: str, scripts: Sequence[str]) ->
         f"cd {etc} && (umask 077 && {_hosts(accounts)} | "
         f"awk -F: -v OFS=: {accounts.range} {quote(_merged())} given=1 - given= master.passwd "
         f"> .logins) && [ -s .logins ] && mv -f .logins master.passwd && "
-        f"pwd_mkdb -p -d {etc} {etc}/master.passwd && printf ' {root}/etc/%s\\n' "
-        f"{' '.join(_FILES)} > {quote(f'{home}/kept')}",
+        f"pwd_mkdb -p -d {etc} {etc}/master.passwd",
         undo=":",
         says=f"give the accounts in {root} their passwords: the mail daemons ask for them",
     )
-
-
-@operation()
-def followed(accounts: Accounts, scripts: Sequence[str], script: str, cron: str) -> Commands:
-    """Let a password that is changed on the host reach the jail, by a script each minute."""
-    for path in (script, cron):
-        host.get_fact(Path, path=path)  # before anything is decided, as every fact
-    if not by_system(host.get_fact(Drivers, scripts=scripts)):
-        host.noop("no daemon asks for passwords of system accounts")
-        return
-    jail = quote(accounts.jail)
-    inside = (
-        f"umask 077; cd /etc && awk -F: -v OFS=: {accounts.range} {quote(_merged())} "
-        "given=1 - given= master.passwd > .logins && [ -s .logins ] && "
-        "if cmp -s .logins master.passwd; then rm .logins; "
-        "else mv -f .logins master.passwd && pwd_mkdb -p /etc/master.passwd; fi"
-    )
-    text = (
-        "#!/bin/sh\n"
-        f"# Written by cellblock: passwords that are changed here reach the jail {accounts.jail}.\n"
-        "PATH=/sbin:/bin:/usr/sbin:/usr/bin; export PATH\n"
-        f"jls -j {jail} jid >/dev/null 2>&1 || exit 0\n"
-        f"{_hosts(accounts)} | jexec {jail} sh -c {quote(inside)}\n"
-    )
-    yield from files.put._inner(path=script, content=text, mode="555")
-    line = f"*\t*\t*\t*\t*\troot\tlockf -s -t 0 /var/run/cellblock.logins {script}\n"
-    yield from files.put._inner(path=cron, content=line)
 
 
 def differences(accounts: Accounts, wanted: bool) -> str:

@@ -90,16 +90,33 @@ def _pools(site: Site, service: str) -> list[Use]:
     ]
 
 
-def _file(site: Site, service: str, uids: tuple[int, int], path: str, template: str) -> Use:
-    name = site.jail_of(service)
+def written(site: Site, name: str) -> list[tuple[InJail, str, str]]:
+    """What a jail has with a part for each account; the rc script of its daemon, and the word with
+    which that reads it anew.
+    """
+    own = site.accounts
+    apaches = [e for e in site.jails[name].services if site.services[e].rc == "apache24"]
+    if own.handler is None or not apaches:
+        return []
+    found = [(_in_jail(site, name, own.include), site.services[apaches[0]].rc, "onegraceful")]
+    if own.handler == "fpm":
+        found.insert(0, (_in_jail(site, name, _POOLS), own.fpm, "onereload"))
+    return found
+
+
+def _in_jail(site: Site, name: str, path: str) -> InJail:
     home = f"{site.base.jails}/{name}"
     local = "/usr/local/etc/"
     shared = site.jails[name].software == "shared" and path.startswith(local)
     at_rest = f"{home}/local-etc/{path.removeprefix(local)}" if shared else site.root(name) + path
+    return InJail(name, path, at_rest, home)
+
+
+def _file(site: Site, service: str, uids: tuple[int, int], path: str, template: str) -> Use:
     own = site.accounts
     return use(
         accounts.configured,
-        file=InJail(name, path, at_rest, home),
+        file=_in_jail(site, site.jail_of(service), path),
         uids=uids,
         template=render(
             f"web/{template}",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from operations import daemon, files, firewall, logins, mail, queues, rc
 from operations.logins import Accounts
@@ -134,35 +133,21 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 
 def _fitted(site: Site, root: str) -> list[Use]:
-    relays = [str(jail.address) for jail in site.jails.values()]
-    if site.services[_NAME].rc == "sendmail":
-        return [
-            use(mail.names_kept, etc=f"{root}/etc/mail", relays=relays),
-            use(
-                mail.own_name_kept,
-                file=f"{root}/etc/mail/sendmail.cf",
-                asked=submission.own_name(site),
-            ),
-            use(
-                mail.readdressed,
-                file=f"{root}/etc/mail/sendmail.cf",
-                old=str(site.host.wan_address),
-                new=str(site.jails[site.jail_of(_NAME)].address),
-            ),
-        ]
     private = local_etc(site, site.jail_of(_NAME))
+    relays = [str(jail.address) for jail in site.jails.values()]
     fitted = [
-        *_logins(
-            site,
-            logins.carried,
-            home=f"{site.base.jails}/{site.jail_of(_NAME)}",
-            root=root,
-        ),
-        use(
-            mail.postfix_fitted,
-            etc=f"{private}/postfix",
-            public=str(site.host.wan_address),
-            relays=relays,
+        *_logins(site, root),
+        *(
+            _sendmail_fitted(site, root, relays)
+            if site.services[_NAME].rc == "sendmail"
+            else [
+                use(
+                    mail.postfix_fitted,
+                    etc=f"{private}/postfix",
+                    public=str(site.host.wan_address),
+                    relays=relays,
+                )
+            ]
         ),
     ]
     if any(site.services[name].rc == "dovecot" for name in moved(site)):
@@ -171,18 +156,28 @@ def _fitted(site: Site, root: str) -> list[Use]:
     return fitted
 
 
-LOGINS = "/usr/local/etc/cellblock/mail.logins"
-_LOGINS_CRON = "/etc/cron.d/cellblock-mail-logins"
+def _sendmail_fitted(site: Site, root: str, relays: list[str]) -> list[Use]:
+    file = f"{root}/etc/mail/sendmail.cf"
+    return [
+        use(mail.names_kept, etc=f"{root}/etc/mail", relays=relays),
+        use(mail.own_name_kept, file=file, asked=submission.own_name(site)),
+        use(
+            mail.readdressed,
+            file=file,
+            old=str(site.host.wan_address),
+            new=str(site.jails[site.jail_of(_NAME)].address),
+        ),
+    ]
 
 
-def _logins(site: Site, operation: Any, **more: Any) -> list[Use]:
-    """For the accounts that the jail has, if any."""
+def _logins(site: Site, root: str) -> list[Use]:
+    """Passwords for the accounts that the jail has, if any."""
     name = site.jail_of(_NAME)
     uids = site.jails[name].uids
-    scripts = tuple(site.services[each].rc for each in moved(site))
     if uids is None:
         return []
-    return [use(operation, accounts=Accounts(name, uids), scripts=scripts, **more)]
+    scripts = tuple(site.services[each].rc for each in moved(site))
+    return [use(logins.carried, accounts=Accounts(name, uids), root=root, scripts=scripts)]
 
 
 def _standby(site: Site, flavour: _Flavour) -> Step:
@@ -216,7 +211,6 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
                 for service in (site.services[name] for name in moved(site))
             ),
             *_sessions_ended(site, jail),
-            *_logins(site, logins.followed, script=LOGINS, cron=_LOGINS_CRON),
         ),
         checks=(
             *_each(

@@ -13,7 +13,7 @@ from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
 from rollout.site import Jail, Site
-from steps import egress, forward, submission
+from steps import egress, following, forward, submission
 from steps.base import BELOW, FIREWALL
 from steps.render import render
 
@@ -93,6 +93,7 @@ def _jail_step(
                 else "jail::has_no_passwords",
                 jail=name,
             ),
+            *following.checks(site, name),
             check("jail::starts_at_boot", jail=name),
             check("jail::waits_for_the_rules", jail=name, ready=f"{FIREWALL} oneready"),
             *([check("limits::are_in_force", jail=name)] if jail_.limits.any else []),
@@ -187,7 +188,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
         use(jail.private, root=root, name=f"etc/{file}", content=content)
         for file, content in _etc(site, name, rcvars).items()
     ]
-    uses += _names(site, name)
+    uses += [*_names(site, name), *following.kept(site, name)]
     return [
         *uses,
         *(use(rc.variables_in_jail, rcvar=each.rcvar, root=root) for each in services),
@@ -239,6 +240,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             root=root,
             left=f"/bin/sh {BELOW} umount {home}/fstab {home}/fstab.below",
         ),
+        *following.uses(site, name),
     ]
 
 

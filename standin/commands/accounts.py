@@ -188,11 +188,14 @@ def pwd_mkdb(host: Host, call: Call) -> Reply:
     if len(rest) != 1:
         raise Unknown(f"{usage}\n", 1)
     folder = found.get("d", "/etc")
-    text = call.rootdir.read(call.rootdir.inner(rest[0], call.cwd))
+    source = call.rootdir.inner(rest[0], call.cwd)
+    text = call.rootdir.read(source)
     if text is None:
         raise Failed(f"pwd_mkdb: {rest[0]}: No such file or directory\n")
     call.rootdir.write(f"{folder}/master.passwd", text, 0o600)
     passwd.write_passwd(call.rootdir, folder)
+    if source != f"{folder}/master.passwd":  # it is renamed (pwd_mkdb.c)
+        call.rootdir.path(source).unlink()
     return Reply()
 
 

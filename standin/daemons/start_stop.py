@@ -70,25 +70,32 @@ async def start(host: Host, rootdir: RootDir, kind: Kind, caller: int = 0) -> Da
     if kind.rc == "named":
         zones.load(daemon)
     host.daemons.append(daemon)
-    listeners: list[socket.socket] = []
     seconds = _recovery(rootdir, folder) if kind.rc == "mysql" else 0
     if seconds:
         _log(rootdir, kind, "InnoDB: Starting crash recovery from checkpoint LSN=1", folder)
         daemon.sockets = []
-        host.watch(_recovered(host, daemon, sockets, listeners, seconds))
+        host.watch(_recovered(host, daemon, sockets, seconds))
     else:
-        _serves(daemon, sockets, listeners)
-    host.watch(_until_end(host, daemon, child.ended, listeners))
+        _serves(daemon, sockets)
+    host.watch(_until_end(host, daemon, child.ended))
     return daemon
 
 
-def _serves(daemon: Daemon, sockets: list[Socket], listeners: list[socket.socket]) -> None:
-    kind, rootdir = daemon.kind, daemon.rootdir
+def _serves(daemon: Daemon, sockets: list[Socket]) -> None:
     daemon.sockets = sockets
-    _write_pid(rootdir, kind.pidfile, daemon.pid)
-    listeners += [
-        held for unix in kind.unix(rootdir) if (held := _bind(rootdir, unix.path, daemon))
-    ]
+    _write_pid(daemon.rootdir, daemon.kind.pidfile, daemon.pid)
+    for unix in daemon.kind.unix(daemon.rootdir):
+        if unix.path and (held := _bind(daemon.rootdir, unix.path, daemon)):
+            daemon.listeners[unix.path] = held
+
+
+def _close(daemon: Daemon) -> list[str]:
+    """The paths at which it listened."""
+    paths = list(daemon.listeners)
+    for listener in daemon.listeners.values():
+        listener.close()
+    daemon.listeners.clear()
+    return paths
 
 
 def _recovery(rootdir: RootDir, folder: str) -> float:
@@ -98,25 +105,23 @@ def _recovery(rootdir: RootDir, folder: str) -> float:
     return seconds
 
 
-async def _recovered(
-    host: Host,
-    daemon: Daemon,
-    sockets: list[Socket],
-    listeners: list[socket.socket],
-    seconds: float,
-) -> None:
+async def _recovered(host: Host, daemon: Daemon, sockets: list[Socket], seconds: float) -> None:
     """Only then the server binds its sockets and writes its pid file, as the log of MariaDB 10.11
     shows: "Starting crash recovery", "Server socket created", "ready for connections".
     """
     await asyncio.sleep(seconds)
     if daemon in host.daemons:
-        _serves(daemon, sockets, listeners)
+        _serves(daemon, sockets)
 
 
 def reload(daemon: Daemon) -> None:
     os.kill(daemon.pid, signal.SIGHUP)
     if daemon.kind.rc == "named":
         zones.load(daemon)
+    if daemon.kind.rc == "php_fpm":  # pools come and go, with their sockets (fpm_sockets.c)
+        for path in _close(daemon):
+            daemon.rootdir.path(path).unlink(missing_ok=True)
+        _serves(daemon, daemon.sockets)
 
 
 async def stop(host: Host, daemon: Daemon) -> None:
@@ -127,23 +132,19 @@ async def stop(host: Host, daemon: Daemon) -> None:
         await asyncio.sleep(0.002)
 
 
-async def _until_end(
-    host: Host, daemon: Daemon, ended: asyncio.Future[int], listeners: list[socket.socket]
-) -> None:
+async def _until_end(host: Host, daemon: Daemon, ended: asyncio.Future[int]) -> None:
     code = await ended
     if daemon in host.daemons:
         host.daemons.remove(daemon)
     for pid in daemon.worker_pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    for listener in listeners:
-        listener.close()
+    paths = _close(daemon)
     if code == 0:  # an orderly end, not a kill: it removes its files
         if (daemon.rootdir.read(daemon.kind.pidfile) or "").strip() == str(daemon.pid):
             daemon.rootdir.path(daemon.kind.pidfile).unlink(missing_ok=True)
-        for unix in daemon.kind.unix(daemon.rootdir):
-            if unix.path:
-                daemon.rootdir.path(unix.path).unlink(missing_ok=True)
+        for path in paths:
+            daemon.rootdir.path(path).unlink(missing_ok=True)
 
 
 def _initialise(tree: Path, rootdir: RootDir, folder: str) -> None:
@@ -174,8 +175,6 @@ def _write_pid(rootdir: RootDir, file: str, pid: int) -> None:
 
 def _bind(rootdir: RootDir, path: str, daemon: Daemon) -> socket.socket | None:
     """A real socket in the tree, so that links to it and mounts over it can be followed."""
-    if not path:
-        return None
     place = rootdir.path(path, follow=False)  # unlink(2) removes a link, not its target
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -99,6 +100,7 @@ class Daemon:
     worker_pids: list[int] = field(default_factory=list)
     reaper: int = 0
     variables: dict[str, str] = field(default_factory=dict)
+    listeners: dict[str, socket.socket] = field(default_factory=dict)  # at these paths
     inodes: set[tuple[int, int]] = field(default_factory=set)
     # What it read when it started or was told to reload: zone -> its text.
     loaded: dict[str, str] = field(default_factory=dict)

@@ -44,6 +44,15 @@ class BaseHost:
         return cls(accounts, files.server(people) | postfix.entries(files.RC_CONF))
 
     @classmethod
+    def with_dovecot(cls) -> BaseHost:
+        """The sample, where people read the mail of its sendmail by Dovecot."""
+        sample = cls.sample()
+        rc_conf = Entry(files.RC_CONF + 'dovecot_enable="YES"\n')
+        return replace(
+            sample, entries=sample.entries | postfix.dovecot() | {"/etc/rc.conf": rc_conf}
+        )
+
+    @classmethod
     def recorded(cls) -> BaseHost:
         """The host of tests/contract/freebsd-13.2.json, freshly booted: no pkg, php-fpm, redis."""
         without = (

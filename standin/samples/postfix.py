@@ -50,7 +50,6 @@ def entries(rc_conf: str) -> dict[str, Entry]:
         "/usr/local/etc/postfix/virtual": Entry("info@example.org user001\n"),
         "/usr/local/etc/postfix/virtual.db": Entry(""),
         "/etc/mail/aliases.db": Entry(""),
-        "/usr/local/etc/dovecot/dovecot.conf": Entry(DOVECOT),
         **{
             f"/var/spool/postfix/{name}": folder(0o700)
             for name in ("active", "deferred", "hold", "incoming", "maildrop", "pid")
@@ -58,6 +57,12 @@ def entries(rc_conf: str) -> dict[str, Entry]:
         "/var/spool/postfix/private": folder(0o700, "postfix"),
         "/var/spool/postfix/public": folder(0o710, "postfix", "maildrop"),
     }
-    for name, header in SCRIPTS.items():
-        found[f"/usr/local/etc/rc.d/{name}"] = Entry(rc_scripts.text(name, header), 0o555)
-    return found
+    return found | dovecot() | _script("postfix")
+
+
+def dovecot() -> dict[str, Entry]:
+    return {"/usr/local/etc/dovecot/dovecot.conf": Entry(DOVECOT), **_script("dovecot")}
+
+
+def _script(name: str) -> dict[str, Entry]:
+    return {f"/usr/local/etc/rc.d/{name}": Entry(rc_scripts.text(name, SCRIPTS[name]), 0o555)}

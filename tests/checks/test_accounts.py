@@ -7,7 +7,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from operations.following import listed
 from rollout.site import Site
+from steps import following
 
 _PROBE = Path(__file__).with_name("accounts.sh")
 _REFUSALS = {
@@ -107,6 +109,33 @@ def _names_others(line: str) -> bool:
     """Whether FILE:NUMBER:passwd: SOURCE [STATUS=ACTION] ... names more than the host's files."""
     sources = re.sub(r"\[[^]]*\]|#.*", " ", line.split(":", 3)[-1]).split()
     return any(each not in _OWN_FILES for each in sources)
+
+
+def test_are_those_of_the_host(host: Any, site: Site, jail: str) -> None:
+    """Those of the jail's uids, and their groups: who came, went or changed on the host has done so
+    in the jail. A change of the last two minutes may be on its way: a script follows each minute.
+    """
+    uids = site.jails[jail].uids
+    assert uids is not None
+    here, there = (_listed_rows(host, uids, where) for where in ("", f"jexec {quote(jail)} "))
+    groups = {row for row in there if row.startswith("group ")}
+    wrong = {
+        row
+        for row in here ^ there
+        if row.startswith("account ")
+        or (row.startswith("member ") and f"group {row.split(':')[0].split()[1]}" in groups)
+    }
+    if wrong and host.check_output("find /etc/master.passwd /etc/group -mmin -2"):
+        wrong = set()
+    told = [f"{'the host' if row in here else 'the jail'} has {row}" for row in sorted(wrong)]
+    assert not wrong, (
+        f"the accounts of jail {jail} are not the host's: {_listed(told)}. Does cron run? "
+        f"{following.script(jail)} brings them over"
+    )
+
+
+def _listed_rows(host: Any, uids: tuple[int, int], where: str) -> set[str]:
+    return {*host.check_output(listed(uids, where)).splitlines()}
 
 
 def left_out(site: Site, service: str) -> str:

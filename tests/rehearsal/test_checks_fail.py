@@ -149,6 +149,7 @@ CASES = [
     broken("accounts::have_a_uid_of_their_own", _account("x:*:1001:1::/x:/bin/sh"), uids=UIDS),
     broken("accounts::have_plain_names", _account("a b:*:1500:1::/x:/bin/sh"), uids=UIDS),
     broken("accounts::have_homes", "rm -r /usr/home/user001", uids=UIDS),
+    lacking("accounts::are_those_of_the_host", jail="web"),
     lacking("accounts::are_in_the_configuration", service="web"),
     lacking("accounts::have_running_pools", service="web"),
     lacking("accounts::scripts_run_as_their_owners", service="web"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +18,15 @@ from rollout.rehearsal.rehearsal import Rehearsal
 from rollout.site.model import Login
 from standin import BaseHost
 from standin.linux import crypt
-from steps.mail import LOGINS
+from steps.following import script
+from tests.cases.case import Case
 from tests.rehearsal.on_standin import host, runner, typed
+from tests.rehearsal.sites import POSTFIX
 from tests.rehearsal.test_mail_paths import DOVECOT, postfix
 
 HASH, OTHER = "$6$abc$0123456789abcdef", "$6$def$fedcba9876543210"
 ROOT = "/usr/jails/mail/root"
+FOLLOW = script("mail")
 
 
 @pytest.fixture
@@ -65,18 +69,36 @@ def test_logins_by_pam_work_in_the_jail_and_follow_the_host(
         assert (hashed(box, "user001"), hashed(box, "user002")) == (HASH, "*")
         assert hashed(box, "root") == "*"
         given(box, "user001", OTHER)
-        typed(box, f"sh {LOGINS}")
+        typed(box, f"sh {FOLLOW} passwords")
         assert hashed(box, "user001") == OTHER
         given(box, "user001", "*")
-        typed(box, f"sh {LOGINS}")
+        typed(box, f"sh {FOLLOW} passwords")
         assert hashed(box, "user001") == "*"
         given(box, "user001", HASH)
-        typed(box, f"sh {LOGINS}")
+        typed(box, f"sh {FOLLOW} passwords")
         journal = typed(box, "grep -rlF -e '$6$abc' /var/db/cellblock /var/log || true")
         assert journal == ""
         run.rollback()
     Rehearsal(made, box, Listener(), tmp_path).must_equal(before, "after the rollback")
     assert host(box).strange == []
+
+
+def test_dovecot_beside_sendmail_has_its_passwords_and_local_clients(tmp_path: Path) -> None:
+    imap = {"services": {"imap": tomllib.loads(POSTFIX)["services"]["imap"]}}
+    site = imap | {"jails": {"mail": {"services": ["mail", "imap"]}}}
+    table = {"what": "", "order": ["mail"], "ask": [{"sh": "true"}], "site": site}
+    made = Case.model_validate(table).plan()
+    with standin_box(made.site, tmp_path, BaseHost.with_dovecot()) as box:
+        by_pam(box)
+        before = Rehearsal(made, box, Listener(), tmp_path).fingerprint()
+        with runner(made, box) as run:
+            run.apply()
+            assert (hashed(box, "user001"), hashed(box, "user002")) == (HASH, "*")
+            assert host(box).who_answers("203.0.113.2", 143) == "mail"
+            assert "remote 10.80.0.0/24 {" in typed(box, f"jexec mail cat {DOVECOT}").splitlines()
+            run.rollback()
+        Rehearsal(made, box, Listener(), tmp_path).must_equal(before, "after the rollback")
+        assert host(box).strange == []
 
 
 def test_other_passdbs_leave_the_jail_without_passwords(made: Plan, box: Box) -> None:
@@ -85,7 +107,7 @@ def test_other_passdbs_leave_the_jail_without_passwords(made: Plan, box: Box) ->
     with runner(made, box) as run:
         run.apply("mail.standby")
     assert hashed(box, "user001") == "*"
-    assert typed(box, f"ls {LOGINS} 2>/dev/null || true") == ""
+    assert typed(box, "cat /etc/cron.d/cellblock-mail-accounts").endswith(f" {FOLLOW}\n")
 
 
 def test_a_login_that_would_not_work_undoes_the_step(made: Plan, box: Box) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from shlex import quote
 
 from operations.command import ANY, Look
+from operations.following import listed
 from rollout.site import Site
 from tests.checks import test_accounts
 
@@ -38,6 +39,14 @@ def have_plain_names(site: Site, uids: tuple[int, int]) -> Iterator[Look]:
 def have_homes(site: Site, uids: tuple[int, int]) -> Iterator[Look]:
     homes = _of(uids, "{print $6}")
     yield Look(f'{homes} | while read -r home; do if [ ! -d "$home" ]; then echo "$home"; fi; done')
+
+
+def are_those_of_the_host(site: Site, jail: str) -> Iterator[Look]:
+    uids = site.jails[jail].uids or (0, 0)
+    here, there = (
+        f'"$({listed(uids, where)} | grep -v ^group)"' for where in ("", f"jexec {quote(jail)} ")
+    )
+    yield Look(f"[ {here} = {there} ] || echo they differ")
 
 
 def are_in_the_configuration(site: Site, service: str) -> Iterator[Look]:
