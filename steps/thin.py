@@ -80,6 +80,7 @@ def _jail_step(
             check("jail::base_is_read_only", jail=name),
             check("jail::has_its_mounts", jail=name),
             check("jail::has_its_configuration", jail=name),
+            check("jail::has_what_was_changed_on_the_host", jail=name),
             check("jail::has_what_is_mounted_below", jail=name),
             *(
                 [check("jail::has_what_all_may_read", until=f"{service}.standby", jail=name)]

@@ -48,9 +48,8 @@ class BaseHost:
         """The sample, where people read the mail of its sendmail by Dovecot."""
         sample = cls.sample()
         rc_conf = Entry(files.RC_CONF + 'dovecot_enable="YES"\n')
-        return replace(
-            sample, entries=sample.entries | postfix.dovecot() | {"/etc/rc.conf": rc_conf}
-        )
+        more = {**postfix.dovecot(), "/etc/rc.conf": rc_conf}
+        return replace(sample, entries={**sample.entries, **more})
 
     @classmethod
     def recorded(cls) -> BaseHost:

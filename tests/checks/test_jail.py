@@ -91,6 +91,48 @@ def test_has_its_configuration(host: Any, ask: Ask, site: Site, jail: str) -> No
     )
 
 
+def test_has_what_was_changed_on_the_host(host: Any, site: Site, jail: str) -> None:
+    """Since it was built: configuration that somebody edits where it always was, and certificates
+    that are renewed there. Not what daemons write themselves, nor maps, which are made of files;
+    and whoever changed the jail's later than the host's knows of both.
+    """
+    named = site.configuration(jail)
+    users = {site.services[each].user for each in site.jails[jail].services} - {"root"}
+    rows = [row.split(" ", 1) for row in host.check_output(changed(site, jail)).splitlines()]
+    paths = [*dict.fromkeys(path for owner, path in rows if owner not in users and path != WRAPPER)]
+    if not paths:
+        return
+    asked = (
+        f"for each in {' '.join(map(quote, paths))}; do "
+        'if [ -f "$each" ]; then echo "$(stat -L -f %m "$each") $(cksum < "$each")"; '
+        "else echo 0 none; fi; done"
+    )
+    here = host.check_output(asked).splitlines()
+    there = host.check_output("jexec %s sh -c %s", jail, asked).splitlines()
+    lost = []
+    for path, mine, its in zip(paths, here, there, strict=True):
+        (when, content), (when_there, content_there) = mine.split(" ", 1), its.split(" ", 1)
+        copied = content_there != "none" or is_in(path, named)
+        if copied and content != content_there and int(when) > int(when_there):
+            lost.append(path)
+    assert not lost, (
+        f"jail {jail} does not have what was changed on the host since it was built: "
+        f"{', '.join(lost[:10])}: make the same change in the jail (`jexec {jail} vi "
+        f"{lost[0]}`, say), and let its daemon reload it; it uses its own copy"
+    )
+
+
+def changed(site: Site, jail: str) -> str:
+    """sh that prints owner and path of each file of configuration that is newer than the jail."""
+    built = quote(f"{site.base.jails}/{jail}/fstab")
+    shared = [LOCAL_ETC] if site.jails[jail].software == "shared" else []
+    places = " ".join(map(quote, [*shared, *site.configuration(jail)]))
+    return (
+        f"ls {built} >/dev/null && {{ find -H {places} -type f -newer {built} ! -name '*.db' "
+        "-exec stat -f '%Su %N' {} + 2>/dev/null || true; }"
+    )
+
+
 SUMS = (
     f"cd {LOCAL_ETC} && {listed(())} | while IFS= read -r each; do "
     '[ ! -f "$each" ] || printf \'%s\\0\' "$each"; done | xargs -0r cksum'

@@ -60,6 +60,11 @@ def has_its_configuration(site: Site, jail: str) -> Iterator[Look]:
     yield Look(f"sh -c 'for each in {' '.join(paths)}; do {there}; done'")
 
 
+def has_what_was_changed_on_the_host(site: Site, jail: str) -> Iterator[Look]:
+    """Each of these has to be the same in the jail, apart from addresses."""
+    yield Look(test_jail.changed(site, jail), ANY)
+
+
 def has_what_all_may_read(site: Site, jail: str) -> Iterator[Look]:
     """Files that were adapted to the jail differ, and do not count."""
     services = [site.services[name] for name in site.jails[jail].services]

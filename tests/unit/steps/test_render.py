@@ -47,6 +47,13 @@ VALUES: dict[str, dict[str, Any]] = {
         "ranges": ((1001, 1999), (3000, 3999)),
         "journal": "/var/db/cellblock",
     },
+    "jail/follow": {
+        "jail": "web",
+        "lowest": 1001,
+        "highest": 1999,
+        "written": [("/usr/local/etc/php-fpm.conf", "php-fpm", "onereload")],
+        "filled": "'{print}'",
+    },
     "network/cellblock_firewall": {"directory": "/usr/local/etc/cellblock/rules"},
     "service/rc.conf.d": {"rc": "apache24", "jail": "web"},
     "web/handler-fpm.conf": {"modules": "libexec/apache24", "public": "public_html"},
