@@ -26,12 +26,13 @@ FILLED = (
     f'NR == FNR {{if ($0 == "{EACH}") each = 1; else if (each) body = body $0 "\\n"; else print; '
     "next} $3 < lowest || $3 > highest {next} "
     f'!({_USABLE}) {{print "account " $1 ": its name or home " $6 " cannot stand in a '
-    'configuration" > "/dev/stderr"; exit 1} '
+    'configuration" > "/dev/stderr"; if (others) next; exit 1} '
     f"{{{_ALSO}; text = body; "
     "gsub(/@NAME@/, $1, text); gsub(/@UID@/, $3, text); gsub(/@GID@/, $4, text); "
     'gsub(/@HOME@/, $6, text); gsub(/@ALSO@/, also, text); printf "%s", text}'
 )
-"""awk: from a template and passwd(5), the text for the accounts from `lowest` to `highest`."""
+"""awk: from a template and passwd(5), the text for the accounts from `lowest` to `highest`. With
+`others` it goes on behind an account whose name cannot stand there."""
 _OURS = "Written by cellblock"
 
 
@@ -94,7 +95,7 @@ def _back(path: str) -> str:
     mv -h: what a stopped jail left at the path may be a link to a directory of the host.
     """
     return (
-        f"rm -f {path}.new {path}.last {path}.accounts; "
+        f"rm -f {path}.new {path}.last {path}.refused {path}.accounts; "
         f"if [ -e {path}.before ]; then mv -fh {path}.before {path}; "
         f"elif [ -e {path} ] && grep -q {quote(_OURS)} {path}; then rm -f {path}; fi"
     )

@@ -40,8 +40,8 @@ def uses(site: Site, name: str) -> list[Use]:
                 highest=uids[1],
                 written=made,
                 filled=quote(accounts.FILLED),
+                told=following.told(name),
             ),
-            cron=f"/etc/cron.d/cellblock-{name}-accounts",
             daemons=daemons if submission.is_mails(site, name) else [],
         )
     ]

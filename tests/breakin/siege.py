@@ -17,7 +17,8 @@ from tests.breakin.of_kernel import PARAMETERS
 from tests.breakin.of_network import PORT, SEVERAL
 
 ALL = (*of_files.ATTEMPTS, *of_kernel.ATTEMPTS, *of_network.ATTEMPTS)
-ACCOUNT = "user001"
+ACCOUNT, OTHER = "user001", "user002"
+"""Whose scripts attack, and who has what they are after; made where the box does not have them."""
 _LIMIT = 900.0
 _HIT = """#!/bin/sh
 # Leaves a mark if the host's root runs it, outside of a jail.
@@ -101,9 +102,13 @@ class Siege:
             echo "$(stat -f '%Su %Lp %z %l' victim) $(cat victim)" > was
             printf %s {quote(_HIT)} > /usr/local/sbin/breakin-hit
             chmod 555 /usr/local/sbin/breakin-hit
-            echo theirs > /usr/home/user002/breakin-victim
-            chown user002 /usr/home/user002/breakin-victim
-            chmod 600 /usr/home/user002/breakin-victim
+            for each in {ACCOUNT} {OTHER}; do
+                id $each >/dev/null 2>&1 || pw useradd $each -m -d /usr/home/$each
+                mkdir -p /usr/home/$each/public_html; chown $each /usr/home/$each/public_html
+            done
+            echo theirs > /usr/home/{OTHER}/breakin-victim
+            chown {OTHER} /usr/home/{OTHER}/breakin-victim
+            chmod 600 /usr/home/{OTHER}/breakin-victim
             : > pid; : > pid-www
             {real}
             sleep 1; : > begun

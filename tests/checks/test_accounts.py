@@ -117,14 +117,11 @@ def test_are_those_of_the_host(host: Any, site: Site, jail: str) -> None:
     """
     uids = site.jails[jail].uids
     assert uids is not None
-    here, there = (_listed_rows(host, uids, where) for where in ("", f"jexec {quote(jail)} "))
-    groups = {row for row in there if row.startswith("group ")}
-    wrong = {
-        row
-        for row in here ^ there
-        if row.startswith("account ")
-        or (row.startswith("member ") and f"group {row.split(':')[0].split()[1]}" in groups)
-    }
+    here, there = (
+        {*host.check_output(listed(uids, where)).splitlines()}
+        for where in ("", f"jexec {quote(jail)} ")
+    )
+    wrong = _unlike(here, there)
     if wrong and host.check_output("find /etc/master.passwd /etc/group -mmin -2"):
         wrong = set()
     told = [f"{'the host' if row in here else 'the jail'} has {row}" for row in sorted(wrong)]
@@ -134,8 +131,23 @@ def test_are_those_of_the_host(host: Any, site: Site, jail: str) -> None:
     )
 
 
-def _listed_rows(host: Any, uids: tuple[int, int], where: str) -> set[str]:
-    return {*host.check_output(listed(uids, where)).splitlines()}
+def _unlike(here: set[str], there: set[str]) -> set[str]:
+    """Of accounts and people's groups, what one has and the other has not, and members of groups
+    and accounts that both have.
+    """
+    both = _names(here) & _names(there)
+    return {
+        row
+        for row in here ^ there
+        if row.startswith("account ")
+        or (row.startswith("people ") and row in here)
+        or (row.startswith("member ") and set(row.split(" ")[1].split(":")) <= both)
+    }
+
+
+def _names(rows: set[str]) -> set[str]:
+    kinds = ("known ", "people ", "group ")
+    return {row.split(" ")[1].split(":")[0] for row in rows if row.startswith(kinds)}
 
 
 def left_out(site: Site, service: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from operations.carried import LOCAL_ETC, Ask, is_in
 from operations.companion import Enabled
 from operations.jail import BASE, LOCAL
+from operations.mail import ACCESS, MAIN_CF
 from operations.mailers import WRAPPER
 from operations.php import PLACES
 from operations.settings import listed
@@ -97,9 +98,14 @@ def test_has_what_was_changed_on_the_host(host: Any, site: Site, jail: str) -> N
     and whoever changed the jail's later than the host's knows of both.
     """
     named = site.configuration(jail)
+    ours = {WRAPPER}
+    if "mail" not in site.jails[jail].services:
+        ours |= {ACCESS, MAIN_CF}  # that of the host relays for jails (mail.relayed)
     users = {site.services[each].user for each in site.jails[jail].services} - {"root"}
     rows = [row.split(" ", 1) for row in host.check_output(changed(site, jail)).splitlines()]
-    paths = [*dict.fromkeys(path for owner, path in rows if owner not in users and path != WRAPPER)]
+    paths = [
+        *dict.fromkeys(path for owner, path in rows if owner not in users and path not in ours)
+    ]
     if not paths:
         return
     asked = (
@@ -123,13 +129,17 @@ def test_has_what_was_changed_on_the_host(host: Any, site: Site, jail: str) -> N
 
 
 def changed(site: Site, jail: str) -> str:
-    """sh that prints owner and path of each file of configuration that is newer than the jail."""
+    """sh that prints owner and path of each file of configuration that is newer than the jail, and
+    of each link to one, as certbot has them.
+    """
     built = quote(f"{site.base.jails}/{jail}/fstab")
+    newer = 'for each; do if [ -f "$each" ] && [ "$each" -nt "$0" ]; then '
+    newer += "stat -L -f '%Su %N' \"$each\"; fi; done"
     shared = [LOCAL_ETC] if site.jails[jail].software == "shared" else []
     places = " ".join(map(quote, [*shared, *site.configuration(jail)]))
     return (
-        f"ls {built} >/dev/null && {{ find -H {places} -type f -newer {built} ! -name '*.db' "
-        "-exec stat -f '%Su %N' {} + 2>/dev/null || true; }"
+        f"ls {built} >/dev/null && {{ find -H {places} \\( -type l -o -type f -newer {built} \\) "
+        f"! -name '*.db' -exec sh -c {quote(newer)} {built} {{}} + 2>/dev/null || true; }}"
     )
 
 

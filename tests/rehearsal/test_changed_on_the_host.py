@@ -10,6 +10,8 @@ from tests.rehearsal.on_standin import runner, typed
 from tests.rehearsal.sites import ordered
 
 ETC = "/usr/local/etc/apache24"
+LIVE = "/usr/local/etc/letsencrypt/live/www.example.org"
+"""Of certbot: links to the newest certificate, elsewhere."""
 
 
 def told(run: Runner) -> list[str]:
@@ -38,6 +40,14 @@ def test_an_edit_on_the_host_is_told_until_the_jail_has_it(tmp_path: Path) -> No
         assert f": {ETC}/Includes/shop.conf: make" in told(run)[0]
         typed(box, f"jexec web sh -c 'echo \"# edited\" > {ETC}/Includes/shop.conf'")
         assert told(run) == [], "the same content"
+
+        typed(box, f"jexec web sh -c 'mkdir -p {LIVE} && echo old > {LIVE}/fullchain.pem'")
+        typed(
+            box, f"mkdir -p {LIVE} && echo new > {LIVE}/2.pem && ln -s 2.pem {LIVE}/fullchain.pem"
+        )
+        typed(box, f"touch -t 209901010000 {LIVE}/2.pem")
+        assert f": {LIVE}/fullchain.pem: make" in told(run)[0]
+        typed(box, f"rm -r {LIVE}")
 
         edited(box, f"{ETC}/maps.db", "209901010000")
         edited(box, "/usr/local/etc/of-another.conf", "209901010000")

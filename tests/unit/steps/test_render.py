@@ -53,6 +53,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "highest": 1999,
         "written": [("/usr/local/etc/php-fpm.conf", "php-fpm", "onereload")],
         "filled": "'{print}'",
+        "told": "/var/run/told",
     },
     "network/cellblock_firewall": {"directory": "/usr/local/etc/cellblock/rules"},
     "service/rc.conf.d": {"rc": "apache24", "jail": "web"},
