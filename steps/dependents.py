@@ -5,6 +5,7 @@ from __future__ import annotations
 from operations import logs, rc
 from rollout.plan.step import Check, Gate, Use, check, use
 from rollout.site import Site
+from steps import forward
 from steps.base import ASKED
 from steps.render import render
 
@@ -14,7 +15,8 @@ def gate(site: Site, *names: str) -> Gate:
 
     What uses its socket, port or data, reads its logs or calls `service` keeps working. What speaks
     to the daemon itself (through its pid file or its own programs) or reads its configuration does
-    not, and only a person knows what it is for.
+    not, and only a person knows what it is for. Nor do other machines reach a port that is not
+    public in the site file.
     """
     jail, script = site.jail_of(names[-1]), site.services[names[-1]].rc
     return Gate(
@@ -23,7 +25,14 @@ def gate(site: Site, *names: str) -> Gate:
             f"how to change them: `service -j {jail} {script} ...` and `jexec {jail} ...` reach "
             "the daemon from the host",
         ),
-        unless=tuple(check("dependents::all_keep_working", service=name) for name in names),
+        unless=(
+            *(check("dependents::all_keep_working", service=name) for name in names),
+            *(
+                check("dependents::nobody_is_shut_out", service=name, ways=forward.ways(site, name))
+                for name in names
+                if not all(each.public for each in site.services[name].ports)
+            ),
+        ),
     )
 
 

@@ -23,7 +23,8 @@ from operations.facts import (
     Rules,
     UsedAddresses,
 )
-from operations.host_decisions import Obstacle, of_host
+from operations.host_decisions import PHASES, Obstacle, Proto, of_host
+from operations.host_rules import Way
 from operations.needs import Listener, Running
 from operations.placing import Placed
 from rollout import plan
@@ -151,7 +152,7 @@ class Served(NamedTuple):
     `led` is how the rules begin that lead to its jail.
     """
 
-    proto: str
+    proto: Proto
     port: int
     public: bool
     at: list[str]
@@ -232,6 +233,19 @@ class HostFirewall:
                 # Those that the host has lost since, as at a boot, answer nobody.
                 where = sorted(str(each) for each in at if each in view.own)
                 found.append(Served(proto, port, public, where, local, led))
+        return found
+
+    def open_at(self, ways: Ways) -> dict[tuple[str, int], list[str]]:
+        """Ports that are not public in the site file, and the addresses at which other machines
+        reach them now.
+        """
+        wall = self._view(ways).wall
+        found: dict[tuple[str, int], list[str]] = {}
+        for each in (each for each in self.served(ways) if not each.public):
+            at = tuple(map(IPv4Address, each.at))
+            way = Way(each.proto, "in", each.port, phase=PHASES[each.proto][0], targets=at)
+            if at and (not wall.rules or any(e.kind == "lets" for e in wall.decisions(way))):
+                found[each.proto, each.port] = each.at
         return found
 
     def obstacles(self, ways: Ways) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollout.site import Site
 from tests.checks import naming
+
+if TYPE_CHECKING:
+    from operations.doors import Ways
+    from tests.checks.conftest import HostFirewall
 
 
 def test_all_keep_working(host: Any, site: Site, service: str) -> None:
@@ -18,3 +22,15 @@ def test_none_are_found(host: Any, site: Site, service: str) -> None:
     """For a plan, which lists all that names the daemon: what keeps working, and what will not."""
     found = naming.found(host, site, service)
     assert not found, "\n".join(map(str, found))
+
+
+def test_nobody_is_shut_out(firewall: HostFirewall, service: str, ways: Ways) -> None:
+    """A port with `public = false` answers the host and its jails alone after the move. Who else is
+    let in today, by the address at which the daemon listens and by the host's rules, is not then.
+    """
+    told = [
+        f"services.{service}: other machines reach port {port}/{proto} at {', '.join(at)} now, and "
+        "will not: the site file says public = false"
+        for (proto, port), at in firewall.open_at(ways).items()
+    ]
+    assert not told, "\n".join(told)

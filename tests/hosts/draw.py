@@ -12,7 +12,7 @@ from typing import Any
 from tests.cases.case import Case, merged
 from tests.hosts import of_network, of_services
 from tests.hosts.ingredient import SERVICES, Ingredient, Piece
-from tests.hosts.of_network import PUBLIC
+from tests.hosts.of_network import BLOCKED, PUBLIC
 
 INGREDIENTS = (*of_network.INGREDIENTS, *of_services.INGREDIENTS)
 MOST = 5  # ingredients of one host
@@ -87,6 +87,12 @@ class Drawn:
             asked.append({"sh": _gets([*PAGES, *(page for each in made for page in each.pages)])})
         if "mail" in moving:
             asked.append({"sh": _rcpts()})
+        # What the site file closes to others a gate tells, and nobody asks.
+        ports = [
+            port for each in site.get("services", {}).values() for port in each.get("ports", ())
+        ]
+        closed = [port["port"] for port in ports if not port.get("public", True)]
+        asked = [e for e in asked if e.get("from") != BLOCKED or e["port"] not in closed]
         return {
             "what": f"drawn: seed {self.seed}: {', '.join(self.pieces) or 'nothing'}",
             "base": self.base,

@@ -26,7 +26,7 @@ from rollout.rehearsal.box import Box, standin_box
 from rollout.site import HOST, Site
 from rollout.site.limits import Limits
 from rollout.site.mac import Mac
-from rollout.site.model import Login
+from rollout.site.model import Listen, Login
 from steps import forward
 from tests.rehearsal.on_standin import Lying
 from tests.rehearsal.sites import SAMPLE
@@ -100,6 +100,9 @@ def _with(service: str, **more: Any) -> Any:
     return changed
 
 
+_PRIVATE = _with("mysql", ports=(Listen(port=3306, probe="mysql", public=False),))
+
+
 def _with_postgresql(site: Site) -> Site:
     """One that stays on the host."""
     ports = [{"port": 5432, "probe": "tcp", "public": False}]
@@ -164,6 +167,14 @@ CASES = [
         "chmod +x /usr/local/scripts/zones.sh && "
         "echo '15 4 * * * /usr/local/scripts/zones.sh >/dev/null' >> /var/cron/tabs/root",
         service="bind",
+    ),
+    replace(
+        lacking(
+            "dependents::nobody_is_shut_out",
+            service="mysql",
+            ways=forward.ways(_PRIVATE(site.read(SAMPLE)), "mysql"),
+        ),
+        site=_PRIVATE,
     ),
     broken(
         "dependents::none_are_found",

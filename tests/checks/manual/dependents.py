@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from operations.command import Look
+from operations.doors import Ways
 from rollout.site import Site
 from tests.checks.naming import CALLED, PLACES, daemon_words, own, words
 
@@ -16,6 +17,12 @@ def all_keep_working(site: Site, service: str) -> Iterator[Look]:
 
 def none_are_found(site: Site, service: str) -> Iterator[Look]:
     yield Look(_naming(site, words(site.services[service])))
+
+
+def nobody_is_shut_out(site: Site, service: str, ways: Ways) -> Iterator[Look]:
+    """Other machines may reach what is listed, unless a rule of the host denies it."""
+    private = [str(each.port) for each in site.services[service].ports if not each.public]
+    yield Look(f"sockstat -4lq -j 0 -p {','.join(private)} | awk '$6 !~ /^127[.]/'")
 
 
 def _naming(site: Site, wanted: list[str]) -> str:
