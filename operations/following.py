@@ -20,8 +20,8 @@ would destroy. What others change in these is not told either.
 
 
 @operation()
-def followed(jail: str, script: str, text: str, daemons: Sequence[str]) -> Commands:
-    """Let cron bring the host's accounts into a jail each minute, by `script`, whose text is given.
+def followed(jail: str, text: str, daemons: Sequence[str]) -> Commands:
+    """Let cron bring the host's accounts into a jail each minute, by a script of this text.
 
     It runs once now: while a jail is built, an account may come.
 
@@ -29,13 +29,13 @@ def followed(jail: str, script: str, text: str, daemons: Sequence[str]) -> Comma
     accounts, the jail gets these, too. They go from file to file by a pipe: they are on no command
     line and in no log.
     """
-    cron = f"/etc/cron.d/cellblock-{jail}-accounts"
-    for path in (script, cron):
+    file, cron = script(jail), f"/etc/cron.d/cellblock-{jail}-accounts"
+    for path in (file, cron):
         host.get_fact(Path, path=path)  # before anything is decided, as every fact
     by_password = by_system(host.get_fact(Drivers, scripts=daemons))
-    yield from files.put._inner(path=script, content=text, mode="555")
+    yield from files.put._inner(path=file, content=text, mode="555")
     lock = f"/var/run/cellblock.{jail}.accounts"
-    words = f"{lock} {quote(script)}{' passwords' if by_password else ''}"
+    words = f"{lock} {file}{' passwords' if by_password else ''}"
     yield Reversible(
         f"lockf -s -t 60 {words}",
         undo=f"rm -f {told(jail)}",
@@ -44,6 +44,10 @@ def followed(jail: str, script: str, text: str, daemons: Sequence[str]) -> Comma
     )
     line = f"*\t*\t*\t*\t*\troot\tlockf -s -t 0 {words}\n"
     yield from files.put._inner(path=cron, content=line)
+
+
+def script(jail: str) -> str:
+    return f"/usr/local/etc/cellblock/{jail}.accounts"
 
 
 def told(jail: str) -> str:

@@ -32,7 +32,6 @@ def uses(site: Site, name: str) -> list[Use]:
         use(
             following.followed,
             jail=name,
-            script=script(name),
             text=render(
                 "jail/follow",
                 jail=name,
@@ -45,10 +44,6 @@ def uses(site: Site, name: str) -> list[Use]:
             daemons=daemons if submission.is_mails(site, name) else [],
         )
     ]
-
-
-def script(name: str) -> str:
-    return f"/usr/local/etc/cellblock/{name}.accounts"
 
 
 def checks(site: Site, name: str) -> list[Check]:

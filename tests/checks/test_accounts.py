@@ -7,9 +7,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from operations.following import listed
+from operations import following
 from rollout.site import Site
-from steps import following
 
 _PROBE = Path(__file__).with_name("accounts.sh")
 _REFUSALS = {
@@ -118,7 +117,7 @@ def test_are_those_of_the_host(host: Any, site: Site, jail: str) -> None:
     uids = site.jails[jail].uids
     assert uids is not None
     here, there = (
-        {*host.check_output(listed(uids, where)).splitlines()}
+        {*host.check_output(following.listed(uids, where)).splitlines()}
         for where in ("", f"jexec {quote(jail)} ")
     )
     wrong = _unlike(here, there)

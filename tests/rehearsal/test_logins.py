@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from operations.following import script
 from rollout import plan
 from rollout.engine.listener import Listener, Result
 from rollout.errors import Refused, RolledBack
@@ -18,7 +19,6 @@ from rollout.rehearsal.rehearsal import Rehearsal
 from rollout.site.model import Login
 from standin import BaseHost
 from standin.linux import crypt
-from steps.following import script
 from tests.cases.case import Case
 from tests.rehearsal.on_standin import host, runner, typed
 from tests.rehearsal.sites import POSTFIX
