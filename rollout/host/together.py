@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,22 @@ class Ended(NamedTuple):
 
     error: BaseException | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Several:
+    """The questions of calls that one call runs beside each other."""
+
+    commands: tuple[str, ...]
+
+
+def _all(asked: str | _Several) -> tuple[str, ...]:
+    return asked.commands if isinstance(asked, _Several) else (asked,)
+
+
+def _asked_of_the_one_above(question: str | _Several) -> Any:
+    """A call waits here until the one that runs it has the answers."""
+    return cast("greenlet", getcurrent().parent).switch(question)
 
 
 class Together:
@@ -47,8 +65,29 @@ class Together:
             if isinstance(answer, Exception):
                 raise answer
             return answer
-        found: Result = self._hub.switch(command)
+        found: Result = _asked_of_the_one_above(command)
         return found
+
+    def beside(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """What these calls return, within a call of `run`, which asks all their questions at once.
+
+        Raises the error of the first that failed, when all have ended.
+        """
+        if self._hub is None:
+            return [call() for call in calls]
+        returned: dict[int, T] = {}
+
+        def kept(number: int, call: Callable[[], T]) -> None:
+            returned[number] = call()
+
+        ended = self._driven(
+            [partial(kept, number, call) for number, call in enumerate(calls)],
+            lambda commands: _asked_of_the_one_above(_Several(tuple(commands))),
+        )
+        for each in ended:
+            if each.error is not None:
+                raise each.error
+        return [returned[number] for number in range(len(calls))]
 
     def run(self, calls: Sequence[Callable[[], object]]) -> list[Ended]:
         """Run all of them to their ends.
@@ -56,23 +95,32 @@ class Together:
         A command that several ask at the same time runs once, for all of them. An error of the
         round trip is raised in each call that waits for it; ^C ends all, and is raised here.
         """
-        runs = [greenlet(partial(_end, call)) for call in calls]
-        seconds = [0.0] * len(runs)
         self._hub = getcurrent()
         self.answers = {}
         try:
-            said = [run.switch() for run in runs]  # its next question, or how it ended
-            while asked := {n: each for n, each in enumerate(said) if isinstance(each, str)}:
-                answer = self._answers(list(dict.fromkeys(asked.values())))
-                for n, command in asked.items():
-                    found = answer[command]
-                    if isinstance(found, Result):
-                        seconds[n] += found.seconds
-                        said[n] = runs[n].switch(found)
-                    else:
-                        said[n] = runs[n].throw(found)
+            return self._driven(calls, self._answers)
         finally:
             self._hub = None
+
+    @staticmethod
+    def _driven(
+        calls: Sequence[Callable[[], object]],
+        answers: Callable[[list[str]], Mapping[str, Result | Exception]],
+    ) -> list[Ended]:
+        runs = [greenlet(partial(_end, call)) for call in calls]
+        seconds = [0.0] * len(runs)
+        said = [run.switch() for run in runs]  # its next questions, or how it ended
+        while asked := {n: each for n, each in enumerate(said) if isinstance(each, str | _Several)}:
+            answer = answers(list(dict.fromkeys(each for a in asked.values() for each in _all(a))))
+            for n, question in asked.items():
+                results = {each: answer[each] for each in _all(question)}
+                seconds[n] += sum(r.seconds for r in results.values() if isinstance(r, Result))
+                if isinstance(question, _Several):
+                    said[n] = runs[n].switch(results)
+                elif isinstance(found := results[question], Result):
+                    said[n] = runs[n].switch(found)
+                else:
+                    said[n] = runs[n].throw(found)
         return [Ended(error, took) for (error,), took in zip(said, seconds, strict=True)]
 
     def _answers(self, commands: list[str]) -> dict[str, Result | Exception]:

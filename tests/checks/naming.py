@@ -50,7 +50,9 @@ def found(host: Any, site: Site, name: str) -> list[Found]:
         *(_starting, _mounting, _reading, _logged, _becoming_others, _hidden),
         *(local_clients.letting_in, local_clients.logging_in_plainly),
     )
-    return list(dict.fromkeys(each for asked in places for each in asked(host, site, name)))
+    calls = [lambda asked=asked: list(asked(host, site, name)) for asked in places]
+    told = host.backend.together.beside(calls)
+    return list(dict.fromkeys(each for one in told for each in one))
 
 
 def daemon_words(daemon: Service) -> list[str]:

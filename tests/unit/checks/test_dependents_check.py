@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rollout import site
+from rollout.host.together import Together
 from rollout.site import Site
 from tests.checks import naming
 from tests.checks import test_dependents as dependents
@@ -21,6 +23,7 @@ class Host:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.backend = SimpleNamespace(together=Together(lambda commands: []))
 
     def holds(self, path: str, text: str) -> None:
         place = self.root / path.lstrip("/")
