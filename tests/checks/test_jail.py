@@ -106,15 +106,13 @@ def test_has_what_was_changed_on_the_host(host: Any, site: Site, jail: str) -> N
     paths = [
         *dict.fromkeys(path for owner, path in rows if owner not in users and path not in ours)
     ]
-    if not paths:
-        return
     asked = (
         f"for each in {' '.join(map(quote, paths))}; do "
         'if [ -f "$each" ]; then echo "$(stat -L -f %m "$each") $(cksum < "$each")"; '
         "else echo 0 none; fi; done"
     )
-    here = host.check_output(asked).splitlines()
-    there = host.check_output("jexec %s sh -c %s", jail, asked).splitlines()
+    here = host.check_output(asked).splitlines() if paths else []
+    there = host.check_output("jexec %s sh -c %s", jail, asked).splitlines() if paths else []
     lost = []
     for path, mine, its in zip(paths, here, there, strict=True):
         (when, content), (when_there, content_there) = mine.split(" ", 1), its.split(" ", 1)

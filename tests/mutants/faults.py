@@ -23,6 +23,7 @@ SYNCING = {
     "rollout/host/bundle.py": [FSYNC],
     "rollout/engine/drift.py": [FSYNC],
     "operations/audit.sh": [f"{ACCOUNTS}::test_modes_are_mended_and_put_back"],
+    "steps/templates/jail/follow.j2": ["tests/unit/steps/test_follow_script.py"],
     "steps/templates/mysql/quota.j2": [
         f"{ACCOUNTS}::test_databases_belong_to_the_accounts_that_they_are_named_after"
     ],

@@ -18,12 +18,16 @@ from tests.checks import test_dependents as dependents
 SAMPLE = site.read(Path(__file__).parents[3] / "site.example.toml")
 
 
+BACKEND = SimpleNamespace(together=Together(lambda commands: []))
+"""Outside of a run, calls are made one after the other."""
+
+
 class Host:
     """A tree below a directory, read by a local sh in place of FreeBSD's."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.backend = SimpleNamespace(together=Together(lambda commands: []))
+        self.backend = BACKEND
 
     def holds(self, path: str, text: str) -> None:
         place = self.root / path.lstrip("/")
@@ -320,6 +324,8 @@ def test_processes_that_a_monitor_sees_no_more_are_a_gate(said: str, gates: int)
     """Where accounts see nobody's processes but their own, they saw none of a daemon before."""
 
     class Says:
+        backend = BACKEND
+
         def run(self, command: str) -> Any:
             assert "see_jail_proc" in command
             return subprocess.CompletedProcess(command, 0, said, "")
@@ -357,6 +363,8 @@ def test_pages_that_become_root_by_sudo_are_a_gate(
 
 def test_what_starts_before_a_jail_is_a_gate() -> None:
     class Says:
+        backend = BACKEND
+
         def run(self, command: str) -> Any:
             said = "gitea:3:mysql\napache24:4:mysql\n" if "REQUIRE" in command else ""
             return subprocess.CompletedProcess(command, 0, said, "")
@@ -415,6 +423,8 @@ IN_HOMES = "/usr/home/ann/public_html/.htaccess"
 )
 def test_what_lets_in_this_host_alone_is_shown(row: str, is_shown: bool) -> None:
     class Said:
+        backend = BACKEND
+
         def run(self, command: str) -> Any:
             stdout = row + "\n" if "DOSWhitelist" in command else ""
             return subprocess.CompletedProcess(command, 0, stdout, "")
@@ -443,6 +453,8 @@ def test_such_lines_are_found(line: str, is_asked: bool, tmp_path: Path) -> None
     asked: list[str] = []
 
     class Asked:
+        backend = BACKEND
+
         def run(self, command: str) -> Any:
             asked.append(command)
             return subprocess.CompletedProcess(command, 0, "", "")
@@ -474,6 +486,8 @@ def test_a_webmail_that_logs_in_without_tls_is_shown(
     order: tuple[str, str], line: str, is_shown: bool
 ) -> None:
     class Said:
+        backend = BACKEND
+
         def run(self, command: str) -> Any:
             stdout = f"/usr/local/www/rc/config/config.inc.php:3:{line}\n"
             if "getent" in command:

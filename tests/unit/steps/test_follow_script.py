@@ -163,6 +163,24 @@ def test_what_a_killed_run_has_left_is_in_nobodys_way(host: Path) -> None:
     assert {each.name for each in (host / "jail").iterdir()} == {"master.passwd", "group", "passwd"}
 
 
+def test_what_is_written_is_on_the_disk_before_it_takes_its_place(host: Path) -> None:
+    pooled(host)
+    noted = host / "noted"
+    changed(host, "master.passwd", "/home/alice:/bin/sh", "/home/alice:/bin/csh")
+    changed(host, "group", "www:*:80:", "www:*:80:alice")
+    notes = {
+        "fsync": f'echo "fsync ${{1##*/}}" >> {noted}',
+        "mv": f'echo "mv ${{2##*/}}" >> {noted}; exec /bin/mv "$@"',
+        "pwd_mkdb": f'echo "pwd_mkdb ${{2##*/}}" >> {noted}; /bin/mv "$2" master.passwd',
+    }
+    assert follows(host, written=True, **notes).stdout == ""
+    assert noted.read_text().splitlines() == [
+        *("fsync .accounts.group", "mv .accounts.group"),
+        *("fsync .accounts.passwd", "pwd_mkdb .accounts.passwd"),
+        *("fsync pools.new", "mv pools.new"),
+    ]
+
+
 def test_what_the_jail_says_is_plain_short_and_mailed_once(host: Path) -> None:
     loud = "printf '\\033]0;x\\007%s' \"$(seq 2000)\""
     said = follows(host, jexec=loud).stdout

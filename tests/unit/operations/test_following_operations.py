@@ -1,0 +1,42 @@
+"""What the host's cron is told for a jail's accounts; the undo leaves nothing of it."""
+
+from __future__ import annotations
+
+from pathlib import Path as LocalPath
+
+import pytest
+
+from operations import following
+from operations.command import NewFile, Reversible
+from operations.facts import Path, State
+from operations.logins import Drivers
+from tests.unit.operations.asking import typed, yielded
+
+
+def made(drivers: tuple[str, ...]) -> list[NewFile | Reversible]:
+    facts = {Path: State("absent"), Drivers: drivers}
+    return yielded(following.followed, facts, jail="mail", text="echo followed\n", daemons=["x"])
+
+
+@pytest.mark.parametrize(("drivers", "words"), [((), ""), (("pam",), " passwords")])
+def test_cron_runs_it_each_minute_with_passwords_where_logins_ask_for_them(
+    drivers: tuple[str, ...], words: str
+) -> None:
+    script, tab = (each for each in made(drivers) if isinstance(each, NewFile))
+    assert (script.path, script.content) == (following.script("mail"), "echo followed\n")
+    once = f"/var/run/cellblock.mail.accounts {script.path}{words}"
+    assert tab.content == f"*\t*\t*\t*\t*\troot\tlockf -s -t 0 {once}\n"
+    [now] = [
+        each for each in made(drivers) if isinstance(each, Reversible) and "lockf" in str(each.do)
+    ]
+    assert now.do == f"lockf -s -t 60 {once}"
+
+
+def test_the_undo_takes_away_what_the_script_has_said(tmp_path: LocalPath) -> None:
+    [now] = [each for each in made(()) if isinstance(each, Reversible) and "lockf" in str(each.do)]
+    told = tmp_path / "told"
+    told.touch()
+    undo = str(now.undo).replace(following.told("mail"), str(told))
+    for _ in range(2):
+        assert typed(undo, tmp_path).returncode == 0
+        assert not told.exists()
