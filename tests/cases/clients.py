@@ -29,6 +29,7 @@ from tests.cases.place import Host
 
 PROJECT = Path(__file__).parents[2]
 _ENDS_WITHIN = 3 * LIMIT  # seconds after its stdin has ended
+_BEGINS_WITHIN = 3 * LIMIT  # seconds, until each question has been asked once
 ARRIVES_WITHIN = 120.0  # seconds, for what a port acknowledged
 
 
@@ -186,9 +187,36 @@ class Clients:
             cwd=PROJECT,
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
         )
+        try:
+            self._must_ask(time.monotonic() + _BEGINS_WITHIN)
+        except BaseException:
+            self._end()
+            self._folder.cleanup()
+            raise
         return self
 
+    def _must_ask(self, deadline: float) -> None:
+        """Nothing moves before each question has been asked once: a move that nobody saw proves
+        nothing.
+        """
+        while True:
+            whole = self.so_far().rpartition("\n")[0]
+            asked = {json.loads(line)[0] for line in whole.splitlines()}
+            if len(asked) == len(self.questions):
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                unasked = [str(each) for n, each in enumerate(self.questions) if n not in asked]
+                raise RuntimeError(f"clients did not ask: {'; '.join(unasked)}")
+            time.sleep(0.02)
+
     def __exit__(self, *exc: object) -> None:
+        try:
+            self._end()
+        finally:
+            self.asked = read(self._answers)
+            self._folder.cleanup()
+
+    def _end(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -196,8 +224,6 @@ class Clients:
         finally:
             self._process.kill()
             self._process.wait()
-            self.asked = read(self._answers)
-            self._folder.cleanup()
 
     def so_far(self) -> str:
         """The lines of the answers, while they run."""

@@ -99,6 +99,14 @@ def until(answer: str, clients: Clients) -> None:
         pass
 
 
+def test_nothing_moves_before_clients_have_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.cases.clients._BEGINS_WITHIN", 0.0)
+    with changing(["a page"]) as port:
+        late = Clients(host(a_case(path="/"), port), ["200 a page"])
+        with pytest.raises(RuntimeError, match="clients did not ask: "), late:
+            pytest.fail("it began")
+
+
 def test_clients_see_a_page_that_is_another_for_a_moment() -> None:
     given = ["the old page"]
     marks = Marks("before")
