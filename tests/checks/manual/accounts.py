@@ -42,9 +42,11 @@ def have_homes(site: Site, uids: tuple[int, int]) -> Iterator[Look]:
 
 
 def are_those_of_the_host(site: Site, jail: str) -> Iterator[Look]:
+    """Accounts of the range alone: others, and members of groups, a jail need not have."""
     uids = site.jails[jail].uids or (0, 0)
     here, there = (
-        f'"$({listed(uids, where)} | grep -v ^group)"' for where in ("", f"jexec {quote(jail)} ")
+        f'"$({listed(uids, where)} | grep ^account | sort)"'
+        for where in ("", f"jexec {quote(jail)} ")
     )
     yield Look(f"[ {here} = {there} ] || echo they differ")
 
