@@ -225,7 +225,7 @@ def plan_(
       cellblock plan --answers said.toml        # the gates as a file to fill in; keeps what is said
     """
     from rollout.report import plans
-    from rollout.terminal import server
+    from rollout.terminal import under_prober
 
     if step and (to or full):
         raise click.UsageError("expected STEP, or --to and --full, not both")
@@ -236,10 +236,10 @@ def plan_(
     with _offline_offered(site_file, step):
         made = _planned(site_file, step or to)
         if offline:
-            ahead = server.offline(made, step, to)
+            ahead = under_prober.offline(made, step, to)
         else:
             with _reached(made, survey) as runner:
-                ahead = server.ahead(runner, step, to)
+                ahead = under_prober.ahead(runner, step, to)
     if answers is not None:
         _ask_in(answers, [(each.step.name, gate) for each, gate, _ in ahead if gate])
     data = plans.data(ahead)
@@ -321,7 +321,7 @@ def apply(
     """
     from rollout.engine import gates
     from rollout.runbook.manual import Manual, at_terminal
-    from rollout.terminal import server
+    from rollout.terminal import under_prober
     from rollout.terminal.output import Manner, show_run
 
     made = _planned(site_file, to)
@@ -330,12 +330,12 @@ def apply(
     asks = not yes and not answers and sys.stdin.isatty()
     say = partial(click.echo, err=as_json)
     with show_run(made, "apply", Manner(quiet, as_json, verbose or by_hand), asks=asks) as listener:
-        server.watched(
+        under_prober.watched(
             made,
             "apply",
             listener,
             answer,
-            lambda runner: server.apply(runner, to, strict=strict),
+            lambda runner: under_prober.apply(runner, to, strict=strict),
             say=say,
             manual=manual,
         )
@@ -368,12 +368,12 @@ def rollback(
       cellblock rollback --set-aside        # save what others changed
     """
     from rollout.engine import gates
-    from rollout.terminal import server
+    from rollout.terminal import under_prober
     from rollout.terminal.output import Manner, show_run
 
     made = _planned(site_file, to)
     with show_run(made, "rollback", Manner(quiet, as_json, verbose)) as listener:
-        server.watched(
+        under_prober.watched(
             made,
             "rollback",
             listener,
@@ -715,12 +715,12 @@ def _run_all_checks(
 
     made = _planned(site_file)
     with _reached(made, survey) as runner:
-        verdicts = runner.verify()
+        verdicts, fitting = runner.check() if compiles else (runner.verify(), None)
         _print([vars(verdict) for verdict in verdicts], tables.verdicts_table(verdicts), as_json)
         if not all(verdict.passed for verdict in verdicts):
             sys.exit(code)
-        if compiles:
-            runner.must_fit(len(made.steps))
+        if fitting:
+            fitting.must_fit()
 
 
 def run() -> None:

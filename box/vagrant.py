@@ -20,9 +20,10 @@ from box.requirements import Missing, has
 from box.traffic import traffic
 from rollout.errors import Refused
 from rollout.host.session import Session, Ssh
-from rollout.probe.outside import FromOutside, watches
+from rollout.probe.outside import FromOutside
 from rollout.probe.private import private_watches
 from rollout.probe.watch import Watch
+from rollout.probe.watches import watches
 from rollout.rehearsal.box import Box
 from rollout.site import Site
 

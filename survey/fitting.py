@@ -28,7 +28,7 @@ from rollout.host import bundle
 from rollout.host.session import Answers, Session, testinfra_host
 from rollout.plan import Plan
 from rollout.plan.step import Check
-from rollout.probe.outside import watches
+from rollout.probe.watches import watches
 from rollout.site import Site
 from rollout.site.model import is_plain
 from steps import carriers

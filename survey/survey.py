@@ -21,8 +21,8 @@ from rollout.host.session import Session, Target
 from rollout.host.survey import Recording
 from rollout.plan import Plan
 from rollout.plan.step import Check, Gate
-from rollout.probe.outside import watches
 from rollout.probe.recorded import OfSurvey, RecordedOutside
+from rollout.probe.watches import watches
 from survey import assessment, fitting, host, reference, text
 from survey.assessment import Finding
 from survey.draft import Draft

@@ -15,8 +15,9 @@ from box.qemu.network import Forwarded
 from box.requirements import Missing, require_tools
 from box.traffic import traffic
 from rollout.host.session import Session
-from rollout.probe.outside import FromOutside, watches
+from rollout.probe.outside import FromOutside
 from rollout.probe.private import private_watches
+from rollout.probe.watches import watches
 from rollout.rehearsal.box import Box
 from rollout.site import Site
 

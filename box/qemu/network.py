@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Protocol, Self
 
 from rollout.errors import Refused
-from rollout.probe.outside import Doors
+from rollout.probe.watches import Doors
 from rollout.site import Site
 
 LOCAL = "127.0.0.1"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from rollout.engine.collecting import Broken, Calls, collect
 from rollout.errors import CellblockError
 from rollout.host.bundle import rows
-from rollout.host.session import Answers, Session, testinfra_host
+from rollout.host.session import Answers, Said, Session, testinfra_host
 from rollout.host.survey import Unanswered
 from rollout.plan.step import Check
-from rollout.probe.outside import Certificates
+from rollout.probe.certificates import Certificates
 from rollout.probe.transfer import Sink, Transfer
 from rollout.site import Site
 
@@ -91,12 +90,21 @@ def answers(session: Session) -> Answers:
     return {line: rows(result.out) for line, result in asked.items()}
 
 
-def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside) -> list[Verdict]:
+def run(
+    checks: Iterable[Check],
+    session: Session,
+    site: Site,
+    outside: Outside,
+    ahead: Callable[[], Said] = dict,
+) -> list[Verdict]:
     """Run all of `checks`, side by side: what they ask next goes in one round trip.
 
-    If one that is `first` fails, its verdict stands for all. A check that cannot be found or
-    collected is a failure, never a pass.
+    What was asked `ahead` is not asked again (Session.begin). If one that is `first` fails, its
+    verdict stands for all. A check that cannot be found or collected is a failure, never a pass.
     """
+    # Not before: pytest takes a while to load, and the host may be gathering facts meanwhile.
+    from rollout.engine.collecting import Broken, Calls, collect
+
     wanted = tuple(checks)
     asked: dict[str, dict[Check, None]] = {}
     for check in wanted:
@@ -118,7 +126,7 @@ def run(checks: Iterable[Check], session: Session, site: Site, outside: Outside)
             _message(ended.error),
             answered=not isinstance(ended.error, Unanswered),
         )
-        for call, ended in zip(calls, host.backend.together.run(calls), strict=True)
+        for call, ended in zip(calls, host.backend.together.run(calls, ahead), strict=True)
     ]
     told_first = {named(check) for check in wanted if check.first}
     if missed := [each for each in verdicts if each.name in told_first and not each.passed]:

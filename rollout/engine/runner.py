@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from types import MappingProxyType
 from typing import Protocol
 
 from rollout.engine import checks, drift, gates
@@ -18,7 +17,7 @@ from rollout.engine.listener import Listener, Result
 from rollout.errors import CellblockError, Refused, RolledBack, Stuck, Waiting
 from rollout.host import bundle, journal
 from rollout.host.journal import Entry, Journal
-from rollout.host.session import Session, Target
+from rollout.host.session import Said, Session, Target
 from rollout.plan import Plan
 from rollout.plan.step import Check, Gate, Step
 from rollout.site import JOURNAL
@@ -33,6 +32,35 @@ class _StepRun:
 
     commands: int = 0
     verdicts: Sequence[Verdict] = ()
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Steps by their numbers, and what the host says to the facts that they need."""
+
+    steps: Mapping[int, Step]
+    said: Callable[[], Said]
+
+    def must_fit(self) -> None:
+        """Compile the steps. Raises Refused with all that have to refuse this host, before anything
+        is begun.
+        """
+        answers = {}
+        for line, each in self.said().items():
+            if isinstance(each, Exception):
+                raise each
+            answers[line] = bundle.rows(each.out)
+        refused: dict[str, Refused] = {}
+        for number, step in self.steps.items():
+            try:
+                bundle.compile_step(number, step, answers)
+            except Refused as error:
+                refused.setdefault(str(error), error)
+        if len(refused) == 1:
+            raise next(iter(refused.values()))
+        if refused:
+            what = f"{len(refused)} steps refuse this host"
+            raise Refused(what, evidence="\n".join(refused))
 
 
 class ManualEntry(Protocol):
@@ -93,21 +121,34 @@ class Runner:
         journal.must_fit(found, self.plan)
         return found
 
-    def run_checks(self, wanted: Iterable[Check]) -> list[Verdict]:
+    def run_checks(
+        self, wanted: Iterable[Check], ahead: Callable[[], Said] = dict
+    ) -> list[Verdict]:
         wanted = list(wanted)
         if not wanted:
             return []
-        return checks.run(wanted, self.session, self.plan.site, self.outside)
+        return checks.run(wanted, self.session, self.plan.site, self.outside, ahead)
 
     def verify(self) -> list[Verdict]:
         """Run all checks of the confirmed steps."""
-        return self.run_checks(self._due({entry.name for entry in self.known().done}))
+        return self._verified(self.known())
+
+    def check(self) -> tuple[list[Verdict], Fitting]:
+        """The same, and what tells whether the steps that have not begun fit the host."""
+        known = self.known()
+        fitting = self.begin_to_fit(known, len(self.plan.steps))
+        return self._verified(known, fitting.said), fitting
+
+    def _verified(self, known: Journal, ahead: Callable[[], Said] = dict) -> list[Verdict]:
+        return self.run_checks(self._due({entry.name for entry in known.done}), ahead)
 
     def _due(self, done: Container[str]) -> list[Check]:
         """The checks that must pass once these steps are done."""
         return list(self.plan.checks(self.plan.reached(done)))
 
-    def must_pass_preflight(self, known: Journal, wanted: int) -> None:
+    def must_pass_preflight(
+        self, known: Journal, wanted: int, ahead: Callable[[], Said] = dict
+    ) -> None:
         """Run the checks of the steps that have no commands, before anything is begun.
 
         Raises Refused with all that fail. It allows for what an applied step has changed, even if
@@ -121,7 +162,7 @@ class Runner:
         moment = [] if there else [check for step in preflight for check in step.finds]
         if wanted_checks:
             self.listener.note(f"running the preflight checks: {len(wanted_checks)}")
-        found = _failed(self.run_checks([*wanted_checks, *moment]))
+        found = _failed(self.run_checks([*wanted_checks, *moment], ahead))
         told = {checks.named(each) for each in moment}
         for verdict in found:
             if verdict.name in told:
@@ -140,39 +181,24 @@ class Runner:
         [made] = self.compiled_at_once([position])
         return made
 
-    def compiled_at_once(
-        self, positions: Sequence[int], known: Mapping[str, list[str]] = MappingProxyType({})
-    ) -> list[bundle.Bundle]:
+    def compiled_at_once(self, positions: Sequence[int]) -> list[bundle.Bundle]:
         """Compile some steps for the host as it is now, in one round trip."""
         steps = {n: self.plan.steps[n] for n in positions}
         # The facts of all steps are one command: a hundred programs, on however slow a host.
         run = partial(self.session.output, limit=600)
-        there = {line: bundle.rows(said.out) for line, said in self.session.known.items()}
-        answers = bundle.gather_facts(steps.values(), run, {**there, **known})
+        known = {line: bundle.rows(said.out) for line, said in self.session.known.items()}
+        answers = bundle.gather_facts(steps.values(), run, known)
         return [bundle.compile_step(n + 1, step, answers) for n, step in steps.items()]
 
-    def must_fit(self, wanted: int) -> None:
-        """Compile the first steps, those that have not begun, by what checks have asked just now.
-
-        Raises Refused with all that have to refuse this host, before anything is begun.
+    def begin_to_fit(self, known: Journal, wanted: int) -> Fitting:
+        """Have the host gather the facts of the first steps, those that have not begun: it does so
+        while we find the checks, which need not ask them again.
         """
-        there = {entry.name for entry in self.known().begun}
-        left = [n for n in range(wanted) if self.plan.steps[n].name not in there]
-        known = checks.answers(self.session)
-        try:
-            self.compiled_at_once(left, known)
-        except Refused as first:
-            refused = {str(first): first}
-            for n in left:
-                try:
-                    self.compiled_at_once([n], known)
-                except Refused as error:
-                    refused.setdefault(str(error), error)
-            if len(refused) == 1:
-                raise
-            raise Refused(
-                f"{len(refused)} steps refuse this host", evidence="\n".join(refused)
-            ) from None
+        begun = {entry.name for entry in known.begun}
+        steps = enumerate(self.plan.steps[:wanted], 1)
+        left = {number: step for number, step in steps if step.name not in begun}
+        asked = dict.fromkeys(line for step in left.values() for line in bundle.fact_commands(step))
+        return Fitting(left, self.session.begin(tuple(asked), limit=600))
 
     # Forward.
 
@@ -184,8 +210,10 @@ class Runner:
         if begun:
             self.connection.take()
         left = {entry.directory: self._at_rest(entry) for entry in self.known().entries}
-        self.must_pass_preflight(self.known(), wanted)
-        self.must_fit(wanted)
+        known = self.known()
+        fitting = self.begin_to_fit(known, wanted)
+        self.must_pass_preflight(known, wanted, fitting.said)
+        fitting.must_fit()
         if begun:
             drift.report(self.session, self.listener)
         else:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rollout.errors import CellblockError, Refused
-from rollout.host.session import IN_JAILS, Session, Target
+from rollout.host.session import IN_JAILS, Said, Session, Target
 from rollout.host.survey import Answer, Recording, Unanswered
 from rollout.host.together import Result
 
@@ -79,6 +79,9 @@ class Replay(Session):
             + "; ".join(each if len(each) <= _SHOWN else f"{each[:_SHOWN]}..." for each in lines),
             todo=AGAIN,
         )
+
+    def begin(self, questions: Sequence[str], **_: Any) -> Callable[[], Said]:
+        return lambda: dict(zip(questions, self.ask_all(questions), strict=True))
 
     def run_all(self, commands: Sequence[str], **_: Any) -> list[Result]:
         found = self.ask_all(commands)

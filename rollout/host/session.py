@@ -30,6 +30,9 @@ CONNECT_WITHIN = 30
 LIMIT = 120.0
 """Seconds that a command may take, unless its caller knows better."""
 
+Said = Mapping[str, Result | Exception]
+"""What was said to each of some questions, or why there is no answer."""
+
 
 class Target(Protocol):
     """A host to connect to. `shell` opens a new connection to a POSIX sh that reads its stdin."""
@@ -117,6 +120,15 @@ def _pipes(shell: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[byt
     return shell.stdin, shell.stdout, shell.stderr
 
 
+@dataclass
+class _Begun:
+    """Questions whose answers nobody has waited for yet. `limit` is in seconds, for each."""
+
+    questions: Sequence[str]
+    limit: float
+    answers: Said | None = None
+
+
 class Session:
     """One connection with one shell on the host, which runs one command after the other.
 
@@ -129,6 +141,7 @@ class Session:
         self.trips = 0
         self._connected = False
         self._greeted = False
+        self._begun: _Begun | None = None
         self._mark = f"--{secrets.token_hex(12)}"
         self._shell = target.shell()
         self._in, self._out, self._err = _pipes(self._shell)
@@ -183,6 +196,52 @@ class Session:
         if not self._greeted:  # what a login prints before its first command is no command's
             self._greeted = True
             return self.run_all([":", *commands], limit=limit, line=line)[1:]
+        with self._uninterrupted():
+            self._settle()
+            self._start(commands)
+            return self._ended(len(commands), limit, line)
+
+    def begin(self, questions: Sequence[str], *, limit: float = LIMIT) -> Callable[[], Said]:
+        """Ask, and do not wait. What is returned waits, and has what was said to each question.
+
+        A command that is run meanwhile waits for them, too.
+        """
+        if not self._greeted:
+            self.run(":")
+        with self._uninterrupted():
+            self._settle()
+            self._begun = begun = _Begun(questions, limit)
+            if questions:
+                self._start(questions)
+
+        def waited() -> Said:
+            if begun is self._begun:
+                with self._uninterrupted():
+                    self._settle()
+            if begun.answers is None:  # the connection was lost meanwhile
+                self._lost(b"")
+            return begun.answers
+
+        return waited
+
+    @contextmanager
+    def _uninterrupted(self) -> Iterator[None]:
+        """^C ends the connection: the next command would read this one's output as its own."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._in.close()
+            self._shell.kill()
+            raise
+
+    def _settle(self) -> None:
+        """Wait for the answers to what was begun."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            ended = self._ended(len(begun.questions), begun.limit) if begun.questions else []
+            begun.answers = dict(zip(begun.questions, ended, strict=True))
+
+    def _start(self, commands: Sequence[str]) -> None:
         self.trips += 1
         # One line: the shell has read all of it before it prints, so neither side waits for the
         # other. In subshells, so that `exit` and `cd` affect one command only; without stdin, so
@@ -192,13 +251,13 @@ class Session:
             f"printf '\\n{self._mark} %s\\n' $?; printf '\\n{self._mark}\\n' >&2"
             for each in commands
         )
-        try:
-            self._send(f"{text}\n")
-            out, err, ends = self._read(len(commands), limit, line)
-        except KeyboardInterrupt:  # the next command would read this one's output as its own
-            self._in.close()
-            self._shell.kill()
-            raise
+        self._send(f"{text}\n")
+
+    def _ended(
+        self, count: int, limit: float, line: Callable[[str], None] | None = None
+    ) -> list[Result]:
+        """The results of so many commands that were started."""
+        out, err, ends = self._read(count, limit, line)
         self._connected = True
         outs = re.split(rf"\n{self._mark} (\d+)\n", out)
         took = [end - start for start, end in pairwise(ends)]

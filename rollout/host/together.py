@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -89,16 +89,21 @@ class Together:
                 raise each.error
         return [returned[number] for number in range(len(calls))]
 
-    def run(self, calls: Sequence[Callable[[], object]]) -> list[Ended]:
+    def run(
+        self,
+        calls: Sequence[Callable[[], object]],
+        ahead: Callable[[], Mapping[str, Result | Exception]] = dict,
+    ) -> list[Ended]:
         """Run all of them to their ends.
 
         A command that several ask at the same time runs once, for all of them. An error of the
         round trip is raised in each call that waits for it; ^C ends all, and is raised here.
+        What was asked `ahead` is not asked again the first time that a call wants it.
         """
         self._hub = getcurrent()
         self.answers = {}
         try:
-            return self._driven(calls, self._answers)
+            return self._driven(calls, partial(self._answers, cache(lambda: dict(ahead()))))
         finally:
             self._hub = None
 
@@ -123,9 +128,13 @@ class Together:
                     said[n] = runs[n].throw(found)
         return [Ended(error, took) for (error,), took in zip(said, seconds, strict=True)]
 
-    def _answers(self, commands: list[str]) -> dict[str, Result | Exception]:
+    def _answers(
+        self, ahead: Callable[[], dict[str, Result | Exception]], commands: list[str]
+    ) -> dict[str, Result | Exception]:
         try:
-            found = dict(zip(commands, self._ask_all(commands), strict=True))
+            found = {each: ahead().pop(each) for each in commands if each in ahead()}
+            if asked := [each for each in commands if each not in found]:
+                found |= zip(asked, self._ask_all(asked), strict=True)
         except Exception as error:
             return dict.fromkeys(commands, error)
         self.answers |= {each: said for each, said in found.items() if isinstance(said, Result)}

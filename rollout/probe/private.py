@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from rollout.host.session import Session, Ssh
-from rollout.probe.outside import watched
 from rollout.probe.watch import Watch
+from rollout.probe.watches import watched
 from rollout.site import Listen, Site
 
 _OPENS_WITHIN = 30.0  # seconds: ssh's own limit for a connection

@@ -8,10 +8,11 @@ from typing import Protocol
 
 from rollout.host.replay import AGAIN
 from rollout.host.survey import Presented, Recording, Unanswered
-from rollout.probe.outside import Certificates, labels
+from rollout.probe.certificates import Certificates
 from rollout.probe.tls import Certificate
 from rollout.probe.transfer import Sink, Transfer
 from rollout.probe.watch import Watch
+from rollout.probe.watches import labels
 from rollout.site import Listen, Site
 
 

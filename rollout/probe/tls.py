@@ -13,9 +13,10 @@ from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from socket import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
+if TYPE_CHECKING:
+    from cryptography import x509
 
 
 class _Context(ssl.SSLContext):
@@ -75,6 +76,8 @@ class Certificate:
         """Parse a certificate in DER."""
         names: tuple[str, ...] = ()
         ends = None
+        from cryptography import x509
+
         with suppress(Exception):  # an invalid certificate is still an answer
             read = x509.load_der_x509_certificate(der)
             ends = read.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -84,6 +87,8 @@ class Certificate:
 
 def _names(certificate: x509.Certificate) -> list[str]:
     """The names that clients compare with the host name; the subject if there are none."""
+    from cryptography import x509
+
     with suppress(x509.ExtensionNotFound):
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = [

@@ -15,10 +15,11 @@ from typing import Self
 
 from rollout.engine.checks import Outside
 from rollout.host.session import Target
-from rollout.probe.outside import Certificates, watches
+from rollout.probe.certificates import Certificates
 from rollout.probe.tls import Certificate
 from rollout.probe.transfer import Sink, Transfer
 from rollout.probe.watch import Watch
+from rollout.probe.watches import watches
 from rollout.site import Site
 from standin import OUTSIDE, BaseHost, StandIn, memory
 

@@ -26,8 +26,9 @@ from rollout.errors import CellblockError, Interrupted, Refused
 from rollout.plan import Plan
 from rollout.probe import outage
 from rollout.probe.outage import Owner, Timeline
-from rollout.probe.outside import labels, watching
 from rollout.probe.watch import Watch
+from rollout.probe.watches import labels
+from rollout.probe.watching import watching
 from rollout.report import certificates, evidence, page, snapshot, summary, tables, timeline
 from rollout.report.evidence import Evidence, Log
 

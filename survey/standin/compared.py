@@ -16,8 +16,8 @@ from rollout.host.replay import Replay
 from rollout.host.session import Session
 from rollout.host.survey import Recording
 from rollout.plan import Plan
-from rollout.probe.outside import watches
 from rollout.probe.recorded import OfSurvey
+from rollout.probe.watches import watches
 from rollout.rehearsal.box import Box
 from survey import host as hosts
 from survey.host import Host
@@ -54,7 +54,8 @@ def of_survey(recording: Recording, made: Plan) -> Runner:
 def refusal(recording: Recording, made: Plan) -> Refused | None:
     """What `check --survey` refuses, or None."""
     with of_survey(recording, made) as runner:
-        failed = [each for each in runner.verify() if not each.passed]
+        verdicts, fitting = runner.check()
+        failed = [each for each in verdicts if not each.passed]
         if failed:
             return Refused(
                 f"{runner.connection.target.name} does not pass the checks of {made.site.path}",
@@ -62,7 +63,7 @@ def refusal(recording: Recording, made: Plan) -> Refused | None:
                 todo="nothing was rehearsed: mend what is named, and survey the host again",
             )
         try:
-            runner.must_fit(len(made.steps))
+            fitting.must_fit()
         except Refused as refused:
             return refused
     return None

@@ -228,12 +228,13 @@ def _runner(host: Host, listener: Listener) -> Iterator[Runner]:
 
 def _must_fit(runner: Runner) -> None:
     """Run the checks of check and plan. Raises Refused when one of them fails."""
-    failed = [verdict for verdict in runner.verify() if not verdict.passed]
+    verdicts, fitting = runner.check()
+    failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         raise Refused(
             "check", evidence="\n".join(f"{each.name}: {each.message}" for each in failed)
         )
-    runner.must_fit(len(runner.plan.steps))
+    fitting.must_fit()
     for step in runner.plan.steps:
         runner.gate(step)
         runner.found(step)

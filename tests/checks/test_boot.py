@@ -28,18 +28,24 @@ def _overriding(site: Site) -> Iterator[tuple[str, str]]:
 
 def test_rc_conf_decides(host: Any, site: Site) -> None:
     """rc.subr(8) reads /etc/rc.conf.d/NAME, and that of /usr/local/etc, after rc.conf."""
-    asked = [
-        f"grep -nE {quote(f'^[[:space:]]*(export[[:space:]]+)?({names})=')} "
-        f"{' '.join(f'{each}/{file} {each}/{file}/*' for each in rc.FOLDERS)} /dev/null"
-        for file, names in _overriding(site)
-    ]
-    asked.append(
-        f"grep -nE '^[[:space:]]*ifconfig_{site.lan.interface}_name=' "
-        "/etc/rc.conf /etc/rc.conf.local /etc/rc.conf.d/netif /etc/rc.conf.d/network"
-    )
-    rows = host.run(f"{{ {'; '.join(asked)}; }} 2>/dev/null").stdout.splitlines()
+    read = list(_overriding(site))
+    names = "|".join(dict.fromkeys(each for _, each in read))
+    files = " ".join(f"{at}/{file} {at}/{file}/*" for file, _ in read for at in rc.FOLDERS)
+    rows = host.run(
+        f"{{ grep -nE {quote(f'^[[:space:]]*(export[[:space:]]+)?({names})=')} {files} /dev/null; "
+        f"grep -nE '^[[:space:]]*ifconfig_{site.lan.interface}_name=' /etc/rc.conf "
+        "/etc/rc.conf.local /etc/rc.conf.d/netif /etc/rc.conf.d/network; } 2>/dev/null"
+    ).stdout.splitlines()
     renamed = [row for row in rows if re.search(r"_name=", row)]
-    told = [row for row in rows if row not in renamed]
+    told = [
+        row
+        for row in rows
+        if row not in renamed
+        and any(
+            re.search(rf"/rc[.]conf[.]d/{file}(/[^:]*)?:\d+:\s*(export\s+)?({names})=", row)
+            for file, names in read
+        )
+    ]
     assert not renamed, (
         f"{'; '.join(renamed)}: at boot {site.lan.interface} gets another name (Bastille's "
         "bastille0 comes so), and the jails' addresses would be on no interface: give "

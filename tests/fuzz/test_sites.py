@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rollout import plan, site, usage
 from rollout.engine import gates
 from rollout.errors import CellblockError, Refused
-from rollout.probe.outside import watches
+from rollout.probe.watches import watches
 from rollout.runbook import pages
 from tests.fuzz.material import SAMPLE, VALUES, WORDS, document, likely, mutated, scratched, tried
 

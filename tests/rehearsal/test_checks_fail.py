@@ -20,7 +20,7 @@ from rollout.engine import checks, collecting
 from rollout.host import session as module
 from rollout.host.session import Session
 from rollout.plan.step import Check, check
-from rollout.probe.outside import Certificates
+from rollout.probe.certificates import Certificates
 from rollout.probe.transfer import Transfer
 from rollout.rehearsal.box import Box, standin_box
 from rollout.site import HOST, Site

@@ -22,7 +22,7 @@ from rollout.host.journal import Entry, Journal
 from rollout.plan.step import Gate
 from rollout.rehearsal import history
 from rollout.rehearsal.box import Box
-from rollout.terminal import server
+from rollout.terminal import server, under_prober
 
 PROJECT = Path(__file__).parents[2]
 SAMPLE = PROJECT / "site.example.toml"
@@ -390,7 +390,7 @@ def test_an_apply_says_what_was_never_rehearsed_of_what_is_left(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     standing = Standing(2)
-    server.apply(standing, "egress", strict=False)  # type: ignore[arg-type]  # stands for a runner
+    under_prober.apply(standing, "egress", strict=False)  # type: ignore[arg-type]  # stands for a runner
     assert standing.notes == ["WARNING: never rehearsed in their current form: traffic, egress"]
     assert standing.applied == ["egress"]
 
@@ -403,8 +403,8 @@ def test_a_strict_apply_begins_nothing_that_was_never_rehearsed(
     left = [step for step in standing.plan.steps if step.name in ("traffic", "egress")]
     history.note(left[:1], "dcserver", "a box", release="15.0-RELEASE")
     with pytest.raises(errors.Refused, match="1 of 2 steps were not rehearsed on"):
-        server.apply(standing, "egress", strict=True)  # type: ignore[arg-type]  # stands for a runner
+        under_prober.apply(standing, "egress", strict=True)  # type: ignore[arg-type]  # stands for a runner
     assert standing.applied == []
     history.note(left, "dcserver", "a box", release="15.0-RELEASE")
-    server.apply(standing, "egress", strict=True)  # type: ignore[arg-type]  # stands for a runner
+    under_prober.apply(standing, "egress", strict=True)  # type: ignore[arg-type]  # stands for a runner
     assert standing.applied == ["egress"]

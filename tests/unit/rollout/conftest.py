@@ -23,7 +23,7 @@ def host(
 
 @pytest.fixture
 def lab(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    def run(wanted: Any, session: Any, site: Any, outside: Any) -> list[Verdict]:
+    def run(wanted: Any, session: Any, *_: Any) -> list[Verdict]:
         verdicts = []
         for each in wanted:
             path = dict(each.values).get("path", "/")

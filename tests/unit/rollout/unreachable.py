@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from rollout.probe.outside import Certificates
+from rollout.probe.certificates import Certificates
 from rollout.probe.transfer import Sink, Transfer
 from rollout.rehearsal.box import Box
 

@@ -11,7 +11,7 @@ from operations.needs import Need
 from rollout.engine.checks import Verdict
 from rollout.engine.checks import named as name_of
 from rollout.plan.step import Check
-from rollout.probe.outside import Certificates
+from rollout.probe.certificates import Certificates
 from survey import fitting
 from survey.draft import Draft
 from survey.drafting import Way, drafted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from shlex import quote
+from threading import Timer, get_ident
 
 import pytest
 
@@ -219,6 +221,53 @@ def test_the_limit_of_several_commands_is_for_each(sh: Session) -> None:
     assert found[1].seconds > found[2].seconds
     with pytest.raises(Unreachable, match="limit"):
         sh.run_all(["echo a", "sleep 5"], limit=0.3)
+
+
+def test_what_is_begun_is_asked_at_once_and_not_waited_for(session: Session) -> None:
+    before = time.monotonic()
+    said = session.begin(["sleep 0.6; echo a; exit 4", "echo b >&2"])
+    assert time.monotonic() - before < 0.5
+    assert session.trips == 2  # with the greeting
+    time.sleep(0.6)
+    before = time.monotonic()
+    first, second = said().values()
+    assert time.monotonic() - before < 0.5
+    assert (first.code, first.out, second.err) == (4, "a\n", "b\n")
+    assert list(said()) == ["sleep 0.6; echo a; exit 4", "echo b >&2"]
+    assert session.trips == 2
+
+
+def test_a_command_meanwhile_gets_its_own_answer_and_so_does_what_was_begun(sh: Session) -> None:
+    said, nothing = sh.begin(["sleep 0.2; echo a"]), sh.begin([])
+    assert sh.run("echo b").out == "b\n"
+    assert [each.out for each in said().values()] == ["a\n"]
+    assert nothing() == {}
+
+
+def test_megabytes_that_were_begun_arrive_whole(session: Session) -> None:
+    said = session.begin([f"i=0; while [ $i -lt 9000 ]; do echo {'x' * 200}; i=$((i + 1)); done"])
+    assert session.run("echo b").out == "b\n"
+    assert [len(each.out) for each in said().values()] == [9000 * 201]
+
+
+def test_what_was_begun_has_a_limit_and_is_lost_with_the_connection(sh: Session) -> None:
+    slow = sh.begin(["sleep 5"], limit=0.2)
+    with pytest.raises(Unreachable, match="the limit was reached"):
+        sh.run("echo b")
+    with pytest.raises(Unreachable, match="the connection ended"):
+        slow()
+
+
+def test_what_was_begun_and_is_interrupted_ends_the_connection(sh: Session) -> None:
+    said = sh.begin(["sleep 30"])
+    me = get_ident()
+    Timer(0.3, lambda: signal.pthread_kill(me, signal.SIGINT)).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        said()
+    with pytest.raises(Unreachable):
+        sh.run("echo next")
+    assert time.monotonic() - began < 5
 
 
 def test_trips_are_counted(sh: Session) -> None:

@@ -79,3 +79,36 @@ def test_an_interrupt_ends_all() -> None:
     together = Together(stops)
     with pytest.raises(KeyboardInterrupt):
         together.run([lambda: together.beside([partial(together.ask, "a")])])
+
+
+def test_what_was_asked_ahead_is_not_asked_again_the_first_time() -> None:
+    asked, found = Asked(), list[str]()
+    waited: list[str] = []
+
+    def ahead() -> dict[str, Result | Exception]:
+        waited.append("for all")
+        return {"a": Result(3, "earlier", ""), "b": OSError("no answer"), "z": Result(0, "", "")}
+
+    ended = asked.together.run(
+        [
+            lambda: found.append(asked.in_a_row("a", "a", "c")),
+            lambda: found.append(asked.in_a_row("c", "a")),
+            partial(asked.in_a_row, "b"),
+        ],
+        ahead,
+    )
+    assert found == ["c a", "earlier a c"]
+    assert asked.trips == [["c"], ["a"], ["c"]]
+    assert [type(each.error) for each in ended] == [type(None), type(None), OSError]
+    assert waited == ["for all"]
+    assert asked.together.answers["a"].out == "a"
+
+
+def test_an_answer_ahead_that_cannot_be_waited_for_fails_those_who_asked() -> None:
+    asked = Asked()
+
+    def ahead() -> dict[str, Result | Exception]:
+        raise OSError("lost")
+
+    ended = asked.together.run([partial(asked.in_a_row, "a"), list], ahead)
+    assert [str(each.error) for each in ended] == ["lost", "None"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rollout import site
-from rollout.probe.outside import Certificates
+from rollout.probe.certificates import Certificates
 from rollout.probe.watch import Watch
 from rollout.site import Listen
 from tests.unit.rollout.probe import served
@@ -63,7 +63,7 @@ def test_a_certificate_that_changes_during_a_run_is_reported_with_both(tmp_path:
 
 
 def test_a_port_that_presents_no_certificate_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollout.probe.outside._ANSWER_WITHIN", 0.1)
+    monkeypatch.setattr("rollout.probe.certificates._ANSWER_WITHIN", 0.1)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
     told = changed(remembered(port), port) or ""

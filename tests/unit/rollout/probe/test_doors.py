@@ -17,8 +17,9 @@ import pytest
 from rollout import site
 from rollout.host.session import Ssh
 from rollout.probe import prober, transfer, udp
-from rollout.probe.outside import Doors, FromOutside, translated, watches
+from rollout.probe.outside import FromOutside
 from rollout.probe.watch import Answer, Watch
+from rollout.probe.watches import Doors, translated, watches
 
 SITE = site.read(Path(__file__).parents[4] / "site.example.toml")
 

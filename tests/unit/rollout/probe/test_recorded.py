@@ -6,11 +6,12 @@ import pytest
 
 from rollout import site
 from rollout.host.survey import Recording, Unanswered
-from rollout.probe.outside import Certificates, watches
+from rollout.probe.certificates import Certificates
 from rollout.probe.recorded import OfSurvey, RecordedOutside
 from rollout.probe.tls import Certificate
 from rollout.probe.transfer import Sink, Transfer
 from rollout.probe.watch import Watch
+from rollout.probe.watches import watches
 from rollout.site import Listen
 from tests.rehearsal.sites import SAMPLE
 
@@ -85,7 +86,7 @@ def test_an_address_that_a_router_translates_is_asked_where_clients_find_it() ->
 def test_a_certificate_is_there_again_or_was_none(
     shown: Certificate | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rollout.probe.outside._ANSWER_WITHIN", 0.0)
+    monkeypatch.setattr("rollout.probe.certificates._ANSWER_WITHIN", 0.0)
     service, listen = "web", SITE.services["web"].ports[0]
     live = RecordedOutside(Answering(shown))
     live.certificates.watch(watches(SITE))

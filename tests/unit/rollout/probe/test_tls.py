@@ -17,12 +17,12 @@ from typing import Any, get_args
 import pytest
 
 from rollout.probe import outage
-from rollout.probe.outside import watches
 from rollout.probe.prober import Prober
 from rollout.probe.protocols import KINDS
 from rollout.probe.recent import Recent
 from rollout.probe.tls import Certificate, Presented
 from rollout.probe.watch import Answer, Watch
+from rollout.probe.watches import watches
 from rollout.site import read
 from rollout.site.model import Probe
 from tests.unit.rollout.probe.served import (

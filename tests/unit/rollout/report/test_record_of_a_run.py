@@ -108,7 +108,7 @@ def test_a_run_that_failed_half_way_leaves_its_report_too(lab: Lab, tmp_path: Pa
 def test_services_that_do_not_answer_are_not_watched(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rollout.probe.outside._ANSWER_WITHIN", 0.5)
+    monkeypatch.setattr("rollout.probe.watching._ANSWER_WITHIN", 0.5)
     runner = lab.runner(lab.step("one", lab.makes("a")))
     with answering() as port:
         pass
