@@ -35,6 +35,12 @@ from tests.unit.checks.telling import tells
         ("usr/local/etc/rc.conf.d/ipfw", "firewall_coscripts=/x\n", "ipfw:1:firewall_coscripts="),
         ("usr/local/etc/rc.conf.d/named", 'named_enable="YES"\n', "named:1:named_enable="),
         ("usr/local/etc/rc.conf.d/named", 'named_flags="-4"\n', ""),
+        (
+            "etc/rc.conf.d/mysql",
+            'named_enable="YES"\njail_list="old"\n',
+            "",
+        ),  # nobody reads it there
+        ("etc/rc.conf.d/jail/named", 'named_enable="YES"\n', ""),
         ("usr/local/etc/rc.conf.d/sshd", 'named_enable="YES"\n', ""),
     ],
 )
