@@ -20,7 +20,7 @@ Kind = Literal[
     "smtp", "smtps", "smtp-starttls", "imap", "imaps", "imap-starttls",
     "pop3", "pop3s", "pop3-starttls", "standin",
 ]  # fmt: skip
-"""How a port is asked; rollout/probe/protocols.py has a class for each."""
+"""How a port is asked; rollout/probe/protocols/ has a class for each."""
 
 
 class Watch(BaseModel):

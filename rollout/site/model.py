@@ -181,7 +181,7 @@ TlsProbe = Literal[
     "https", "smtps", "imaps", "pop3s", "smtp-starttls", "imap-starttls", "pop3-starttls"
 ]
 Probe = Literal[PlainProbe, TlsProbe]
-"""How a port is asked; rollout/probe/protocols.py has a class for each."""
+"""How a port is asked; rollout/probe/protocols/ has a class for each."""
 
 
 class Listen(_Table):

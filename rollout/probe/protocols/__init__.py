@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import pymysql
 
-from rollout.probe.dns_protocols import Dns, DnsTcp
-from rollout.probe.mail_protocols import (
+from rollout.probe.protocols.dns import Dns, DnsTcp
+from rollout.probe.protocols.mail import (
     Imap,
     Imaps,
     ImapStarttls,
@@ -28,7 +28,7 @@ from rollout.probe.mail_protocols import (
     Smtps,
     SmtpStarttls,
 )
-from rollout.probe.standin_protocol import Standin
+from rollout.probe.protocols.standin import Standin
 from rollout.probe.watch import Answer, Kind, Probe, Watch, answer, connect, encrypted, left
 
 
