@@ -10,7 +10,7 @@ from rollout.errors import Refused
 from rollout.plan.step import Gate, Step, check, use
 from rollout.site import Site
 from steps.base import RULES
-from steps.mysql import LINK_AT_BOOT
+from steps.handover import link_at_boot
 from steps.render import render
 
 REQUIRES = ("mysql",)
@@ -107,7 +107,7 @@ def _retire(site: Site) -> Step:
             use(firewall.switched_off, set=place.set, file=f"{RULES}/localhost.rules"),
             *(
                 [
-                    use(files.removed, path=LINK_AT_BOOT),
+                    use(files.removed, path=link_at_boot(_MYSQL)),
                     use(files.unlinked, path=socket, target=shown),
                 ]
                 if socket and shown

@@ -8,14 +8,14 @@ from dataclasses import replace
 from operations.doors import Ways
 from rollout.plan.step import Check, Step, check
 from rollout.site import Site
-from steps import egress, forward, submission
+from steps import described, egress, forward, submission
 
 REQUIRES: tuple[str, ...] = ()
 
 
 def _more(site: Site, name: str) -> tuple[Check, ...]:
     """What a subject has checked besides before anything begins: its own `preflight`."""
-    subject = importlib.import_module(f"steps.{name}")
+    subject = described.subjects(site).get(name) or importlib.import_module(f"steps.{name}")
     return subject.preflight(site) if hasattr(subject, "preflight") else ()
 
 

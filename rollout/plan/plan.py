@@ -93,9 +93,9 @@ def make(site: Site) -> Plan:
 
 def _subjects(site: Site) -> dict[str, Subject]:
     """The subjects of the order. Raises Refused with all problems of the order at once."""
-    known = _known()
+    known = _known(site)
     problems = [
-        f"{name!r} is {'named twice' if name in known else 'unknown'}"
+        f"{name!r} is {'named twice' if name in known else _unknown(site, name)}"
         for name, count in Counter(site.order).items()
         if name not in known or count > 1
     ]
@@ -131,13 +131,28 @@ def _needed(name: str, known: Mapping[str, Subject]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _known() -> dict[str, Subject]:
+def _unknown(site: Site, name: str) -> str:
+    described = f"; give services.{name} a move, by which Cellblock can move any daemon"
+    return f"unknown{described if name in site.services else ''}"
+
+
+def _known(site: Site) -> dict[str, Subject]:
+    """A module each, and what a module has for this site besides (`subjects`)."""
     modules = {
         module.name: importlib.import_module(f"{_SUBJECTS}.{module.name}")
         for module in pkgutil.iter_modules(importlib.import_module(_SUBJECTS).__path__)
     }
-    return {
+    known = {
         name: cast(Subject, module)
         for name, module in modules.items()
         if hasattr(module, "REQUIRES")
     }
+    for module in modules.values():
+        more: dict[str, Subject] = module.subjects(site) if hasattr(module, "subjects") else {}
+        if both := sorted(set(known) & set(more)):
+            raise Refused(
+                f"{site.path}: services.{both[0]}.move: Cellblock knows how {both[0]!r} moves",
+                todo="remove the line, or give a daemon of another kind another name",
+            )
+        known |= more
+    return known

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from rollout.site.mac import MOST_RULES
-from rollout.site.model import LAST_SET, PARTS_AFTER, PARTS_BEFORE, Site
+from rollout.site.model import LAST_SET, PARTS_AFTER, PARTS_BEFORE, Service, Site
 from rollout.site.policy import HOST, INTERNET, Allow
 
 
@@ -97,6 +97,7 @@ def _services(site: Site) -> Iterator[str]:
             yield f"services.{name}: is the name of a part of the rule set; expected another name"
         if name not in homes:
             yield f"services.{name}: belongs to no jail; name it in the services of one"
+        yield from _described(name, service)
         if service.addresses and site.host.wan_address not in service.addresses:
             yield (
                 f"services.{name}.addresses: expected host.wan_address = {site.host.wan_address} "
@@ -117,6 +118,21 @@ def _services(site: Site) -> Iterator[str]:
                     f"services.{name}.ports: {listen.port}/{listen.proto} "
                     f"is claimed by services.{first} already"
                 )
+
+
+def _described(name: str, service: Service) -> Iterator[str]:
+    if service.move and not service.questions:
+        yield (
+            f"services.{name}.questions: missing, and needed with move: expected commands that ask "
+            "the daemon, by whose answers it is known for the same in its jail"
+        )
+    if service.questions and not service.move:
+        yield f"services.{name}.questions: is for services with move"
+    if service.move == "handover" and service.companions:
+        yield (
+            f'services.{name}.companions: cannot be handed over; expected move = "overlap", or a '
+            "service of its own for each"
+        )
 
 
 def _policy(site: Site) -> Iterator[str]:

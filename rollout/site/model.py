@@ -251,6 +251,8 @@ class Service(_Table):
     client: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
     test_account: Login | None = None
     companions: tuple[Companion, ...] = ()
+    move: Literal["overlap", "handover"] | None = None
+    questions: tuple[Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")], ...] = ()
 
     @field_validator("ports")
     @classmethod
@@ -286,6 +288,17 @@ class Service(_Table):
                 'option file of root, as in "mysql --defaults-extra-file=/root/.my.cnf"'
             )
         return client
+
+    @field_validator("questions")
+    @classmethod
+    def _without_passwords(cls, questions: tuple[str, ...]) -> tuple[str, ...]:
+        for each in questions:
+            if _PASSWORD.search(each):
+                raise ValueError(
+                    f"no password is allowed in {each.split()[0]!r} ..., since every user could "
+                    "read it in ps; expected a file that only root can read"
+                )
+        return questions
 
 
 def _end_on_host(word: str) -> str:

@@ -29,24 +29,28 @@ def procstat(host: Host, call: Call) -> Reply:
             return Reply(out and HEADER + out, gone, 1)
         whose = f"{pid:>5} {daemon.kind.process:<16}"
         out += "".join(
-            f"{whose} {fd:>5} v {kind} r-------   -       - -   {name} \n"
-            for fd, kind, name in _open(host, daemon)
+            f"{whose} {fd:>5} v {kind} {flags}------   -       - -   {name} \n"
+            for fd, kind, flags, name in _open(host, daemon)
         )
         out += "".join(f"{whose} {row}\n" for row in _sockets(daemon))
     return Reply(HEADER + out)
 
 
-def _open(host: Host, daemon: Daemon) -> list[tuple[str, str, str]]:
-    """Descriptor, kind and path of each, as the host sees it."""
+def _open(host: Host, daemon: Daemon) -> list[tuple[str, str, str, str]]:
+    """Descriptor, kind, flags and path of each, as the host sees it."""
 
     def seen(path: str) -> str:
         place = daemon.rootdir.path(path).relative_to(host.rootdir.root)
         return f"/{place}" if place.parts else "/"
 
     return [
-        ("text", "r", seen(daemon.kind.binary)),
-        ("cwd", "d", seen(daemon.folder or "/")),
-        ("root", "d", seen("/")),
+        ("text", "r", "r-", seen(daemon.kind.binary)),
+        ("cwd", "d", "r-", seen(daemon.folder or "/")),
+        ("root", "d", "r-", seen("/")),
+        *(
+            (str(fd), "r", "rw", seen(path))
+            for fd, path in enumerate(daemon.kind.writes(daemon.rootdir), 20)
+        ),
     ]
 
 

@@ -135,6 +135,13 @@ def redis_unix(rootdir: RootDir) -> list[UnixSocket]:
     return [UnixSocket("stream", path, 9)] if path else []
 
 
+def redis_writes(rootdir: RootDir) -> list[str]:
+    """The file that it appends to, where it does: that of Redis 6 and before."""
+    if _of_redis(rootdir, "appendonly") != "yes":
+        return []
+    return [f"{_of_redis(rootdir, 'dir') or '/var/db/redis'}/appendonly.aof"]
+
+
 def apache_listens(rootdir: RootDir) -> list[Listen]:
     wanted = [words[1] for words in httpd_lines(rootdir) if words[0].lower() == "listen"]
     found = []

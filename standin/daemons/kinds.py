@@ -73,7 +73,7 @@ KINDS = (
     Kind(
         "redis", "/usr/local/etc/rc.d/redis", "redis-server", "/usr/local/bin/redis-server",
         "redis", "/var/run/redis/redis.pid", config=configs.REDIS,
-        listens=configs.redis_listens, unix=configs.redis_unix,
+        listens=configs.redis_listens, unix=configs.redis_unix, writes=configs.redis_writes,
     ),
     Kind(
         "cron", "/etc/rc.d/cron", "cron", "/usr/sbin/cron", "root", "/var/run/cron.pid",

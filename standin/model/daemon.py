@@ -52,6 +52,8 @@ class Kind:
     listens: Callable[[RootDir], list[Listen]] = _nothing
     folder: Callable[[RootDir], str] = _no_folder
     unix: Callable[[RootDir], list[UnixSocket]] = lambda rootdir: []
+    # The files that it holds open for writing.
+    writes: Callable[[RootDir], list[str]] = lambda rootdir: []
     workers: tuple[str, ...] = ()
     # The rc script prints nothing and exits 0 when the daemon did not come up.
     fails_in_silence: bool = False

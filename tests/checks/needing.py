@@ -83,7 +83,7 @@ class Needing:
             opened = tuple(each for each in opened if each.pid not in passing)
         # Of other daemons, connections to other hosts come and go. One that an undo has started may
         # have kept the log of that step as its stderr (Dovecot does, seen on 15.0).
-        stays = there.rc in _MYSQLS
+        stays = there.rc in _MYSQLS or there.move is not None
         found = [
             _as_named(each, self.running)
             for each in used(opened, self.running)
@@ -92,6 +92,7 @@ class Needing:
         found += served(ports, self.running)
         found += _options(self.ask, self.site, service)
         found += _named(self.host, self.site, service)
+        found += _configured(self.host, self.site, service)
         found += reaching.named(self.ask, self.site, service)
         variables, paths = _variables(self.ask, self.site, service)
         once = {each[:2]: each for each in reversed([*variables, *paths, *found])}
@@ -166,6 +167,29 @@ def _named(host: Any, site: Site, service: str) -> list[Need]:
         kind = "log" if each.path.rpartition("/")[0] == "/var/log" else "path"
         needs.append(Need(kind, each.path, said, each.written))
     return _as_there(host, needs)
+
+
+_PATHS = r"""
+!/^[ \t]*([#;]|\/\/)/ {
+    rest = $0
+    while (match(rest, /(^|[^A-Za-z0-9_.%~\/-])\/[A-Za-z0-9_.+@\/-]+/)) {
+        path = substr(rest, RSTART, RLENGTH); rest = substr(rest, RSTART + RLENGTH)
+        sub(/^[^\/]/, "", path); sub(/\/+$/, "", path)
+        if (path != "" && path !~ /^\/\//) print FILENAME ":" FNR "\t" path
+    }
+}"""
+
+
+def _configured(host: Any, site: Site, service: str) -> list[Need]:
+    """All paths in the configuration of a daemon that only the site file knows."""
+    there = site.services[service]
+    if there.move is None or not there.configuration:
+        return []
+    places = " ".join(map(quote, there.configuration))
+    rows = host.run(f"find -H {places} -type f -exec awk {quote(_PATHS)} {{}} +").stdout
+    named = [row.split("\t") for row in rows.splitlines()]
+    once = {path: Need("path", path, at) for at, path in reversed(named)}
+    return _as_there(host, list(once.values()))
 
 
 def _as_there(host: Any, needs: list[Need]) -> list[Need]:

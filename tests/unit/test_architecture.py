@@ -37,7 +37,7 @@ HANDS_ON = {
     "rollout/site/reading.py": "Site.model_validate(data)",
     "rollout/site/model.py": "socket: HostPath | None",
     "rollout/plan/plan.py": "steps(site",
-    "steps/mysql.py": "link=(service.socket, shown)",
+    "steps/handover.py": "link=(socket, shown)",
     "operations/daemon.py": "files.link._inner(*link",
     "operations/files.py": "ln -sfh {to} {at}",
     "rollout/engine/runner.py": "bundle.compile_step(",
