@@ -118,6 +118,25 @@ def _with_postgresql(site: Site) -> Site:
     return site.model_copy(update=update)
 
 
+def _with_redis(site: Site) -> Site:
+    """A cache that is to move side by side, with its data shared."""
+    table = {"rc": "redis", "rcvar": "redis_enable", "ports": [{"port": 6379, "public": False}]}
+    table |= {"move": "overlap", "questions": ["true"], "data": ["/var/db/redis"]}
+    cache = type(site.services["web"]).model_validate(table)
+    jail = {"address": "10.80.0.9", "hostname": "cache.example.org", "services": ["redis"]}
+    own = type(site.jails["web"]).model_validate(jail)
+    update = {
+        "services": {**site.services, "redis": cache},
+        "jails": {**site.jails, "redis": own},
+    }
+    return site.model_copy(update=update)
+
+
+def _described(service: str, question: str, **more: Any) -> Any:
+    """A service of the sample as one that Cellblock knows nothing of."""
+    return _with(service, move="overlap", questions=(question,), **more)
+
+
 def _limited(**limits: Any) -> Any:
     def changed(site: Site) -> Site:
         web = site.jails["web"].model_copy(update={"limits": Limits.model_validate(limits)})
@@ -609,6 +628,23 @@ CASES = [
         "echo '0 3 * * * root rsync -aH / backup:/full' >> /etc/crontab",
     ),
     broken("boot::rc_conf_decides", "sysrc ifconfig_lo1_name=bastille0"),
+    Case(
+        check("asked::questions_have_answers", service="bind"),
+        broken="rm /var/run/named/pid",
+        site=_described("bind", "cat /var/run/named/pid"),
+    ),
+    Case(
+        check("asked::jail_gives_the_same_answers", service="bind"),
+        broken="echo another > /etc/answer",
+        functions='jexec() { shift; case $* in *answer*) echo one ;; *) "$@" ;; esac; }',
+        site=_described("bind", "cat /etc/answer 2>/dev/null || echo one"),
+    ),
+    Case(
+        check("asked::daemon_writes_nothing_that_two_would", service="redis"),
+        broken="pw useradd redis -u 535 -s /usr/sbin/nologin; mkdir -p /var/run/redis; "
+        "echo 'appendonly yes' > /usr/local/etc/redis.conf; service redis onestart",
+        site=_with_redis,
+    ),
     broken(
         "recursion::is_allowed_to_jails",
         "sed -i '' -e 's/recursion no/recursion yes; allow-recursion { 127.0.0.1; 203.0.113.2; }/' "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -15,7 +17,7 @@ from rollout.plan.step import Step
 from rollout.site import Listen
 from rollout.site.limits import Limits
 from rollout.site.mac import Mac
-from rollout.site.model import Login
+from rollout.site.model import Jail, Login, Service
 
 PROJECT = Path(__file__).parents[3]
 SAMPLE = site.read(PROJECT / "site.example.toml")
@@ -63,6 +65,43 @@ DOVECOT = plan.make(
         update={
             "services": {**SAMPLE.services, "mail": _MTA, "imap": _IMAP},
             "jails": {**SAMPLE.jails, "mail": _BOX},
+        }
+    )
+)
+_MOVES: tuple[tuple[str, int, Literal["overlap", "handover"]], ...] = (
+    ("cache", 6379, "handover"),
+    ("feed", 8080, "overlap"),
+)
+# One with services that only the site file describes.
+DESCRIBED = plan.make(
+    SAMPLE.model_copy(
+        update={
+            "services": {
+                **SAMPLE.services,
+                **{
+                    name: Service(
+                        rc=name,
+                        rcvar=f"{name}_enable",
+                        user=name,
+                        ports=(Listen(port=port, public=False),),
+                        data=("/var/db/cache",),
+                        log_files=("/var/log/cache.log",),
+                        socket=f"/var/run/{name}.sock",
+                        move=move,
+                        questions=("cache-cli count",),
+                    )
+                    for name, port, move in _MOVES
+                },
+            },
+            "jails": {
+                **SAMPLE.jails,
+                "cache": Jail(
+                    address=IPv4Address("10.80.0.9"),
+                    hostname="cache.example.org",
+                    services=("cache", "feed"),
+                ),
+            },
+            "order": ("preflight", "base", "network", "cache", "feed"),
         }
     )
 )
@@ -144,11 +183,39 @@ def test_a_check_ends_with_a_later_step_of_the_plan(step: Step) -> None:
 
 
 def test_every_check_that_is_written_is_asked_by_a_step() -> None:
-    made = (*PLAN.steps, *STAYING.steps, *DOVECOT.steps)
+    made = (*PLAN.steps, *STAYING.steps, *DOVECOT.steps, *DESCRIBED.steps)
     asked = {check.test for step in made for check in step.checks}
     asked |= {check.test for step in made if step.gate for check in step.gate.unless}
     asked |= {check.test for step in PLAN.steps for check in step.finds}
     assert set(CHECKS) - asked == set()
+
+
+def test_described_services_move_by_their_site_lines() -> None:
+    moves = [step.name for step in DESCRIBED.steps if step.operations][2:]
+    assert moves == [
+        *("cache.jail", "cache.cutover"),
+        *("feed.standby", "feed.cutover", "feed.retire"),
+    ]
+    handed = next(step for step in DESCRIBED.steps if step.name == "cache.cutover")
+    [command] = [each for each in commands(handed) if "stop cache on the host" in each.says]
+    assert command.says.endswith("start it in jail cache, with the answers that it had")
+    assert command.do.index("cache-cli count") < command.do.index("onestop")
+    assert command.undo is not None
+    assert command.undo.rindex("cache-cli count") > command.undo.rindex("onestart")
+
+
+def test_a_described_service_is_compared_from_the_moment_that_its_jail_answers() -> None:
+    compared = "asked::jail_gives_the_same_answers"
+    asked = [
+        (step.name, dict(each.values)["service"], each.until)
+        for step in DESCRIBED.steps
+        for each in step.checks
+        if each.test == compared
+    ]
+    assert asked == [("cache.cutover", "cache", None), ("feed.standby", "feed", None)]
+    twice = "asked::daemon_writes_nothing_that_two_would"
+    wrote = [dict(c.values)["service"] for c in DESCRIBED.steps[0].checks if c.test == twice]
+    assert wrote == ["feed"]
 
 
 def test_before_a_service_moves_it_is_shown_what_names_it() -> None:

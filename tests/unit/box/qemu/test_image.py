@@ -79,6 +79,15 @@ def test_a_whole_image_is_known_by_its_format(disk: Path) -> None:
     assert image.format_of(disk) == "qcow2"
 
 
+def test_a_disk_over_another_to_which_nobody_has_written_is_whole(
+    disk: Path, tmp_path: Path
+) -> None:
+    over = tmp_path / "over.qcow2"
+    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(disk), str(over)]
+    subprocess.run(create, check=True)
+    assert image.format_of(over) == "qcow2"
+
+
 @pytest.mark.parametrize("left", [100, 300_000, 5_000_000])
 def test_an_image_that_is_cut_short_is_refused(disk: Path, left: int) -> None:
     disk.write_bytes(disk.read_bytes()[:left])
