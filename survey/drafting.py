@@ -263,11 +263,12 @@ def _stays(host: Host, draft: Draft, daemon: Daemon, ported: set[tuple[str, int]
     told = tuple(_ends(daemon.listens))
     asked = any(each.at_loopback for each in daemon.listens if each.proto.startswith("tcp"))
     if not entries or not asked:
-        why = "Cellblock does not know how to move it"
+        why = "it stays; docs/services/others.md says how to describe one that is to move"
         draft.strangers.append(Stranger(script, told, why))
         return
     name = _service_name(draft, script)
-    draft.put(f"services.{name}", "rc", script, "Cellblock does not know how to move it: it stays")
+    stays = "it stays, unless `move` says how it moves (docs/services/others.md)"
+    draft.put(f"services.{name}", "rc", script, stays)
     draft.put(f"services.{name}", "rcvar", rcvar, host.place(rcvar) or f"service {script} rcvar")
     draft.put(f"services.{name}", "ports", entries, seen(daemon))
     ported |= {("tcp", each["port"]) for each in entries}

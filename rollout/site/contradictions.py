@@ -128,6 +128,10 @@ def _described(name: str, service: Service) -> Iterator[str]:
         )
     if service.questions and not service.move:
         yield f"services.{name}.questions: is for services with move"
+    if service.move == "overlap" and service.socket:
+        yield (
+            f'services.{name}.socket: two daemons cannot listen at one; expected move = "handover"'
+        )
     if service.move == "handover" and service.companions:
         yield (
             f'services.{name}.companions: cannot be handed over; expected move = "overlap", or a '

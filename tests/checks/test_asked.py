@@ -10,28 +10,39 @@ from operations.needs import Running
 from rollout.site import Site
 
 _TURNS = 5  # while clients write
+_MOST = 1_000_000  # bytes of an answer
 
 
 class _Answer(NamedTuple):
-    """What a question printed, as a sum: it may be secret, and stays on the host."""
+    """What a question printed, as a sum: it may be secret, and stays on the host.
+
+    `code` is its exit code; "" if it did not come to an end.
+    """
 
     code: str
-    lines: str
+    bytes: int
     sum: str
 
 
 def _said(ask: str) -> str:
-    """sh that prints the three."""
+    """sh that prints its last line, which is the exit code, the size of all, and the sum.
+
+    What a jail says is cut: whoever sits there could fill the host's memory.
+    """
     return (
-        f"said=$({ask} 2>/dev/null </dev/null; code=$?; echo .; exit $code); code=$?; "
-        'said=${said%.}; printf "%s " "$code" "$(printf %s "$said" | wc -l)" '
-        '"$(printf %s "$said" | sha256 -q)"; echo'
+        f"said=$({{ {ask} 2>/dev/null </dev/null; printf '\\n%s' $?; }} | head -c {_MOST}); "
+        'printf \'%s \' "$(printf %s "$said" | tail -n 1 | head -c 9 | tr -cd 0-9)" '
+        '"$(printf %s "$said" | wc -c)" "$(printf %s "$said" | sha256 -q)"; echo'
     )
 
 
 def _asked(host: Any, *asks: str) -> list[_Answer]:
-    rows = host.check_output("; ".join(map(_said, asks))).splitlines()
-    return [_Answer(*row.split()) for row in rows]
+    found = []
+    for row in host.check_output("; ".join(map(_said, asks))).splitlines():
+        *code, size, sum_ = row.split()
+        there = "".join(code)
+        found.append(_Answer(there, int(size) - len(f"\n{there}"), sum_))
+    return found
 
 
 def test_questions_have_answers(host: Any, site: Site, service: str) -> None:
@@ -42,7 +53,7 @@ def test_questions_have_answers(host: Any, site: Site, service: str) -> None:
         first, second = _asked(host, ask, ask)
         if first.code != "0":
             wrong.append(f"`{each}` ends with exit code {first.code} on the host")
-        elif first.lines == "0":
+        elif not first.bytes:
             wrong.append(f"`{each}` prints nothing on the host")
         elif first != second:
             wrong.append(f"`{each}` prints something else each time")
@@ -77,13 +88,15 @@ def test_jail_gives_the_same_answers(host: Any, site: Site, service: str) -> Non
             before, there, after = _asked(host, ask, f"jexec {quote(jail)} {ask}", ask)
             if there in (before, after) or before == after:
                 break
-        if there.code != "0":
+        if not there.code:
+            wrong.append(f"`{each}` prints more than {_MOST} bytes in jail {jail}")
+        elif there.code != "0":
             wrong.append(f"`{each}` ends with exit code {there.code} in jail {jail}")
         elif after.code != "0":
             wrong.append(f"`{each}` ends with exit code {after.code} on the host")
         elif there not in (before, after):
             wrong.append(
-                f"`{each}` prints something else in jail {jail} ({there.lines} lines) than on the "
-                f"host ({after.lines} lines)"
+                f"`{each}` prints something else in jail {jail} ({there.bytes} bytes) than on the "
+                f"host ({after.bytes} bytes)"
             )
     assert not wrong, "; ".join(wrong)

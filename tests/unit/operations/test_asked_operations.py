@@ -61,13 +61,21 @@ def test_a_daemon_that_gives_no_answer_before_is_not_stopped(here: Path) -> None
     assert sh(f"{twin.noted} && echo stopped", here).stdout == ""
 
 
-def test_on_the_way_back_what_the_jails_said_last_counts(here: Path) -> None:
+def test_on_the_way_back_another_answer_is_told_and_is_no_obstacle(here: Path) -> None:
     twin = asked.same_answers(QUESTIONS, "cache")
-    written = f"{twin.noted}; echo later > first; {twin.back}; {twin.again}"
-    assert sh(written, here).returncode == 0
-    lost = sh(f"{twin.noted}; {twin.back}; echo empty > first; {twin.again}", here)
+    done = sh(f"{twin.noted}; {twin.back}; echo later > first; {twin.again}", here)
+    assert done.returncode == 0
+    told = "notice: cat first: prints something else on the host than in jail cache before\n"
+    assert done.stdout == told
+    same = sh(f"{twin.noted}; echo later > first; {twin.back}; {twin.again}", here)
+    assert (same.returncode, same.stdout) == (0, "")
+
+
+def test_on_the_way_back_a_host_that_gives_no_answer_is_told(here: Path) -> None:
+    twin = asked.same_answers(QUESTIONS, "cache")
+    lost = sh(f"{twin.noted}; {twin.back}; rm first; {twin.again}", here)
     assert lost.returncode != 0
-    assert "prints something else on the host than in jail cache" in lost.stdout
+    assert "cat first: prints nothing on the host\n" in lost.stdout
 
 
 def test_on_the_way_back_a_jail_that_says_nothing_is_no_obstacle(here: Path) -> None:

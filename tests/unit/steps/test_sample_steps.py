@@ -86,7 +86,7 @@ DESCRIBED = plan.make(
                         ports=(Listen(port=port, public=False),),
                         data=("/var/db/cache",),
                         log_files=("/var/log/cache.log",),
-                        socket=f"/var/run/{name}.sock",
+                        socket="/var/run/cache.sock" if move == "handover" else None,
                         move=move,
                         questions=("cache-cli count",),
                     )
