@@ -208,11 +208,13 @@ class _Slow(NamedTuple):
             f'log=$({newest}); if [ -f "$log" ]; then echo "its log, $log, ends with:"; '
             'tail -n 20 "$log" | grep -v -i password; fi'
         )
-        told = f"echo '{self.script} did not come up {where}' && jexec {quote(self.jail)} sh -c "
+        told = f"echo '{self.script} did not come up {where}'"
+        if self.logs:
+            told = f"{told} && jexec {quote(self.jail)} sh -c {quote(shown)}"
         tries = (
             "n=$((n + 1)); [ $n -lt 50 ] || "
             f"{{ kill -0 $timer 2>/dev/null && {self._lives(jail)}; }} || "
-            f"{{ kill $timer 2>/dev/null; {told}{quote(shown)}; exit 1; }}; sleep 0.2"
+            f"{{ kill $timer 2>/dev/null; {told}; exit 1; }}; sleep 0.2"
         )
         return f"(n=0; until {runs(self.script, jail)}; do {tries}; done)"
 

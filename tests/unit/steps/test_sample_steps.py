@@ -85,7 +85,6 @@ DESCRIBED = plan.make(
                         user=name,
                         ports=(Listen(port=port, public=False),),
                         data=("/var/db/cache",),
-                        log_files=("/var/log/cache.log",),
                         socket="/var/run/cache.sock" if move == "handover" else None,
                         move=move,
                         questions=("cache-cli count",),
@@ -200,6 +199,7 @@ def test_described_services_move_by_their_site_lines() -> None:
     [command] = [each for each in commands(handed) if "stop cache on the host" in each.says]
     assert command.says.endswith("start it in jail cache, with the answers that it had")
     assert command.do.index("cache-cli count") < command.do.index("onestop")
+    assert "ls -t" not in command.do, "it has no log that could be shown"
     assert command.undo is not None
     assert command.undo.rindex("cache-cli count") > command.undo.rindex("onestart")
 
