@@ -20,9 +20,12 @@ class Described:
 
     def preflight(self, site: Site) -> tuple[Check, ...]:
         """Its questions must have answers that stay, or a comparison would say nothing."""
-        tests = ["asked::questions_have_answers"]
+        tests = [
+            "described::questions_have_answers",
+            "described::daemon_listens_where_its_jail_can",
+        ]
         if site.services[self.name].move == "overlap":
-            tests.append("asked::daemon_writes_nothing_that_two_would")
+            tests.append("described::daemon_writes_nothing_that_two_would")
         return tuple(check(each, until=f"{self.name}.cutover", service=self.name) for each in tests)
 
     def steps(self, site: Site) -> tuple[Step, ...]:
@@ -30,7 +33,7 @@ class Described:
         return (*jail_steps(site, self.name), *moves(site))
 
     def _same(self) -> Check:
-        return check("asked::jail_gives_the_same_answers", service=self.name)
+        return check("described::jail_gives_the_same_answers", service=self.name)
 
     def _overlapping(self, site: Site) -> tuple[Step, ...]:
         name = self.name

@@ -629,18 +629,24 @@ CASES = [
     ),
     broken("boot::rc_conf_decides", "sysrc ifconfig_lo1_name=bastille0"),
     Case(
-        check("asked::questions_have_answers", service="bind"),
+        check("described::questions_have_answers", service="bind"),
         broken="rm /var/run/named/pid",
         site=_described("bind", "cat /var/run/named/pid"),
     ),
     Case(
-        check("asked::jail_gives_the_same_answers", service="bind"),
+        check("described::jail_gives_the_same_answers", service="bind"),
         broken="echo another > /etc/answer",
         functions='jexec() { shift; case $* in *answer*) echo one ;; *) "$@" ;; esac; }',
         site=_described("bind", "cat /etc/answer 2>/dev/null || echo one"),
     ),
     Case(
-        check("asked::daemon_writes_nothing_that_two_would", service="redis"),
+        check("described::daemon_listens_where_its_jail_can", service="redis"),
+        broken="pw useradd redis -u 535 -s /usr/sbin/nologin; mkdir -p /var/run/redis; "
+        "echo 'bind 127.0.0.1 203.0.113.2' > /usr/local/etc/redis.conf; service redis onestart",
+        site=_with_redis,
+    ),
+    Case(
+        check("described::daemon_writes_nothing_that_two_would", service="redis"),
         broken="pw useradd redis -u 535 -s /usr/sbin/nologin; mkdir -p /var/run/redis; "
         "echo 'appendonly yes' > /usr/local/etc/redis.conf; service redis onestart",
         site=_with_redis,

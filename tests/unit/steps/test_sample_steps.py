@@ -205,7 +205,7 @@ def test_described_services_move_by_their_site_lines() -> None:
 
 
 def test_a_described_service_is_compared_from_the_moment_that_its_jail_answers() -> None:
-    compared = "asked::jail_gives_the_same_answers"
+    compared = "described::jail_gives_the_same_answers"
     asked = [
         (step.name, dict(each.values)["service"], each.until)
         for step in DESCRIBED.steps
@@ -213,7 +213,7 @@ def test_a_described_service_is_compared_from_the_moment_that_its_jail_answers()
         if each.test == compared
     ]
     assert asked == [("cache.cutover", "cache", None), ("feed.standby", "feed", None)]
-    twice = "asked::daemon_writes_nothing_that_two_would"
+    twice = "described::daemon_writes_nothing_that_two_would"
     wrote = [dict(c.values)["service"] for c in DESCRIBED.steps[0].checks if c.test == twice]
     assert wrote == ["feed"]
 

@@ -11,8 +11,8 @@ import pytest
 
 from rollout import site
 from rollout.site import Site
-from tests.checks.test_asked import test_jail_gives_the_same_answers as same
-from tests.checks.test_asked import test_questions_have_answers as answered
+from tests.checks.test_described import test_jail_gives_the_same_answers as same
+from tests.checks.test_described import test_questions_have_answers as answered
 from tests.rehearsal.sites import SAMPLE
 from tests.unit.checks.telling import tells
 

@@ -15,6 +15,13 @@ def questions_have_answers(site: Site, service: str) -> Iterator[Look]:
         yield Look(f"{each}; {each}", ANY)
 
 
+def daemon_listens_where_its_jail_can(site: Site, service: str) -> Iterator[Look]:
+    """At every address (*), or at 127.0.0.1."""
+    ports = ",".join(str(each.port) for each in site.services[service].ports)
+    at = "awk '{print $(NF - 1)}' | grep -vE '^([*]|127[.]0[.]0[.]1):'"
+    yield Look(f"sockstat -46lq -j 0 -p {ports} | {at}")
+
+
 def daemon_writes_nothing_that_two_would(site: Site, service: str) -> Iterator[Look]:
     """No file that it has open for writing (w in the fifth column) is one that the jail shares."""
     pids = f"$(sockstat -46lq -j 0 -p {site.services[service].ports[0].port} | awk '{{print $3}}')"

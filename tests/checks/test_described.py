@@ -1,4 +1,4 @@
-"""A service that only its site file knows: do its questions get the same answers in the jail?"""
+"""A service that only the site file knows: can it run in its jail, and is it the same there?"""
 
 from __future__ import annotations
 
@@ -60,6 +60,20 @@ def test_questions_have_answers(host: Any, site: Site, service: str) -> None:
     assert not wrong, (
         f"services.{service}.questions: {'; '.join(wrong)}: expected commands of root that ask the "
         "daemon, and print the same as long as nobody writes"
+    )
+
+
+def test_daemon_listens_where_its_jail_can(running: Running, site: Site, service: str) -> None:
+    """Its configuration is copied as it is. 127.0.0.1 is the jail's own address there."""
+    ports = {each.port for each in site.services[service].ports}
+    bound = [each for each in running.listening() if each.port in ports]
+    lost = sorted(
+        {f"{each.address}:{each.port}" for each in bound if each.address not in ("*", "127.0.0.1")}
+    )
+    jail = site.jails[site.jail_of(service)].address
+    assert not lost, (
+        f"services.{service}: its daemon listens at {', '.join(lost)}, which its jail at {jail} "
+        "does not have, and would not start there: let it listen at every address, or at 127.0.0.1"
     )
 
 
