@@ -19,7 +19,9 @@ class Described:
     REQUIRES: tuple[str, ...] = ("network",)
 
     def preflight(self, site: Site) -> tuple[Check, ...]:
-        """Its questions must have answers that stay, or a comparison would say nothing."""
+        """Its questions must have answers that stay, or a comparison would say nothing; and the
+        daemon must be able to run in a jail, and beside its twin where it will.
+        """
         tests = [
             "described::questions_have_answers",
             "described::daemon_listens_where_its_jail_can",

@@ -23,10 +23,10 @@ def daemon_listens_where_its_jail_can(site: Site, service: str) -> Iterator[Look
 
 
 def daemon_writes_nothing_that_two_would(site: Site, service: str) -> Iterator[Look]:
-    """No file that it has open for writing (w in the fifth column) is one that the jail shares."""
+    """No file that it has open for writing (w in the sixth column) is one that the jail shares."""
     pids = f"$(sockstat -46lq -j 0 -p {site.services[service].ports[0].port} | awk '{{print $3}}')"
     shared = "|".join(site.services[service].data) or "/nowhere"
-    yield Look(f"procstat -f {pids} | awk '$5 ~ /w/ && $NF ~ \"^({shared})\"'")
+    yield Look(f"procstat -f {pids} | awk '$6 ~ /w/ && $NF ~ \"^({shared})\"'")
 
 
 def jail_gives_the_same_answers(site: Site, service: str) -> Iterator[Look]:
