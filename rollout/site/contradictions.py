@@ -21,11 +21,13 @@ def contradictions(site: Site) -> Iterator[str]:
             f"{MOST_RULES} rules, one for each pair of them: expected fewer ranges, or no mac in "
             "the order"
         )
-    last = max(place.set for place in site.places.values())
-    if last > LAST_SET:
+    over = max(place.set for place in site.places.values()) - LAST_SET
+    if over > 0:
+        first = site.firewall.first_set - over
         yield (
             f"firewall.first_set = {site.firewall.first_set}: {len(site.services)} services would "
-            f"need sets up to {last}; ipfw has them up to {LAST_SET}"
+            f"need sets up to {LAST_SET + over}; ipfw has them up to {LAST_SET}: expected "
+            + (f"{first} at most" if first > 0 else f"{1 - first} services fewer")
         )
     if site.base.kind == "tree" and site.base.tree is None:
         yield 'base.tree: missing, and needed with base.kind = "tree"'

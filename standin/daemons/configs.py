@@ -127,7 +127,8 @@ def redis_listens(rootdir: RootDir) -> list[Listen]:
     port = int(_of_redis(rootdir, "port") or "6379")
     addresses = [each.lstrip("-") for each in (_of_redis(rootdir, "bind") or "127.0.0.1").split()]
     found = [each for each in addresses if ":" not in each]
-    return [Listen("tcp4", each, port, 6 + n) for n, each in enumerate(found)] if port else []
+    at = ["*" if each == "0.0.0.0" else each for each in found]  # noqa: S104 # as it is written
+    return [Listen("tcp4", each, port, 6 + n) for n, each in enumerate(at)] if port else []
 
 
 def redis_unix(rootdir: RootDir) -> list[UnixSocket]:

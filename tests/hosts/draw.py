@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.cases.case import Case, merged
 from tests.hosts import of_network, of_services
-from tests.hosts.ingredient import SERVICES, Ingredient, Piece
-from tests.hosts.of_network import BLOCKED, PUBLIC
+from tests.hosts.ingredient import PUBLIC, SERVICES, Ingredient, Piece
+from tests.hosts.of_network import BLOCKED
 
 INGREDIENTS = (*of_network.INGREDIENTS, *of_services.INGREDIENTS)
 MOST = 5  # ingredients of one host
@@ -96,7 +96,7 @@ class Drawn:
         return {
             "what": f"drawn: seed {self.seed}: {', '.join(self.pieces) or 'nothing'}",
             "base": self.base,
-            "order": list(self.order),
+            "order": [*(each for piece in made for each in piece.moves), *self.order],
             "before": before,
             "ask": asked,
             "site": site,

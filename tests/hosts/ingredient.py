@@ -11,6 +11,7 @@ SERVICES = ("bind", "mysql", "web", "mail")
 """The subjects that move, in the order of the sample."""
 
 
+PUBLIC = "203.0.113.2"
 PEOPLE = 6
 """Users of a drawn host: each costs questions."""
 
@@ -19,7 +20,7 @@ PEOPLE = 6
 class Piece:
     """A part of a case (tests/cases/case.py). `ask`: a service, and what is asked when
     it moves ("": always; "sendmail": mail, where Postfix does not have its place). `pages`: virtual
-    host and path of what Apache is asked for.
+    host and path of what Apache is asked for. `moves`: services of its own, which move first.
     """
 
     words: str
@@ -30,6 +31,7 @@ class Piece:
     before: tuple[str, ...] = ()
     ask: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     pages: tuple[tuple[str, str], ...] = ()
+    moves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,4 +60,4 @@ def rc(dice: Random, script: str, line: str) -> dict[str, str]:
     return {dice.choice(RC_PLACES).format(script=script): line}
 
 
-__all__ = ["PEOPLE", "SERVICES", "Ingredient", "Piece", "rc"]
+__all__ = ["PEOPLE", "PUBLIC", "SERVICES", "Ingredient", "Piece", "rc"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tests.hosts.ingredient import SERVICES, Ingredient, Piece
+from tests.hosts.ingredient import PUBLIC, SERVICES, Ingredient, Piece
 
-PUBLIC = "203.0.113.2"
 SECOND = "203.0.113.3"
 FIRST = (10, 15, 15, 15)
 """Numbers of a first rule: Cellblock's own have up to 10 before all of the host's."""

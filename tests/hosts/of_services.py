@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
-from tests.hosts.ingredient import PEOPLE, Ingredient, Piece, rc
+from tests.hosts.ingredient import PEOPLE, PUBLIC, Ingredient, Piece, rc
 
 VHOSTS = "/usr/local/etc/apache24/extra/vhosts.conf"
 ODD = ("with space", "it's", "döner", "a;b", "$HOME", "-n", "back\\slash", 'say "x"')
@@ -297,6 +298,49 @@ def cache(dice: Random) -> Piece:
     )
 
 
+def described(dice: Random) -> Piece:
+    """A cache that moves by the lines of the site file; some of what can be wrong in them."""
+    data = dice.choice(("/var/db/redis", "/data/redis"))
+    at = dice.choice((*["127.0.0.1"] * 4, "0.0.0.0", PUBLIC))  # noqa: S104 # written
+    more = dice.choice((*[""] * 6, "appendonly yes", "aclfile /root/users.acl"))
+    table: dict[str, Any] = {
+        "rc": "redis",
+        "rcvar": "redis_enable",
+        "user": "redis",
+        "ports": [{"port": 6379, "probe": "tcp", "public": False}],
+        "configuration": ["/usr/local/etc/redis.conf"],
+        "data": dice.choice(([data], [data], [data], ["/var/db/redis"])),
+        "move": dice.choice(("handover", "overlap")),
+        "questions": [f"nc -z 127.0.0.1 6379 && cat {data}/dump.rdb"],
+    }
+    jail = {"address": "10.80.0.9", "hostname": "cache.example.org", "services": ["cache"]}
+    said = f"bind {at}\nport 6379\nprotected-mode no\ndir {data}\n{more}\n"
+    return Piece(
+        r"cache|redis|6379|no account has a uid",
+        site={
+            "firewall": {"first_set": 15},
+            "services": {"cache": table},
+            "jails": {"cache": {**jail, "uids": dice.choice((*[[535, 535]] * 6, [600, 601]))}},
+        },
+        files={
+            "/usr/local/etc/redis.conf": said,
+            f"{data}/dump.rdb": "REDIS0011\n",
+            "/root/users.acl": "user default on nopass\n",
+        },
+        append={"/etc/rc.conf": 'redis_enable="YES"'},
+        before=(
+            "pw useradd redis -u 535 -s /usr/sbin/nologin",
+            f"mkdir -p /var/run/redis /var/db/redis && chown -R redis /var/run/redis {data}",
+            "service redis start",
+        ),
+        ask=(
+            ("", {"port": 6379, "address": "127.0.0.1", "from": "host"}),
+            ("", {"sh": f"cat {data}/dump.rdb"}),
+        ),
+        moves=("cache",),
+    )
+
+
 def virtual_mailboxes(dice: Random) -> Piece:
     place = dice.choice(("/var/vmail", "/data/mail"))
     kept = f"{place}/example.net/ann/cur/1.old"
@@ -333,7 +377,8 @@ INGREDIENTS = (
     Ingredient("logs elsewhere", logs_elsewhere, about=WEB),
     Ingredient("a nested home", nested_home, about=("web", "mail")),
     Ingredient("jails elsewhere", other_jails_directory),
-    Ingredient("a cache", cache, about=WEB),
+    Ingredient("a cache", cache, about=WEB, kind="redis"),
+    Ingredient("a daemon that is described", described, kind="redis"),
     Ingredient("cron", cron),
     Ingredient("logins by PAM", login, about=MAIL, base="postfix"),
     Ingredient("a milter", milter, about=MAIL, base="postfix"),

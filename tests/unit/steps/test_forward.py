@@ -136,7 +136,8 @@ def test_the_last_set_that_can_be_switched_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("jails", "first_set"), [(2, 20), (11, 11)])
 def test_more_services_than_sets_are_refused(tmp_path: Path, jails: int, first_set: int) -> None:
     """Set 31 is ipfw's own and cannot be switched off."""
-    with pytest.raises(Refused, match="would need sets up to 31; ipfw has them up to 30"):
+    told = f"need sets up to 31; ipfw has them up to 30: expected {first_set - 1} at most"
+    with pytest.raises(Refused, match=told):
         grown(tmp_path, jails, "{{ port = {} }}", first_set)
 
 
