@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,7 @@ from rollout.engine.listener import Listener
 from rollout.engine.runner import Runner
 from rollout.errors import CellblockError
 from rollout.host import bundle, journal
-from rollout.host.session import Session
+from rollout.host.session import Said, Session
 from rollout.host.together import Result
 from rollout.probe import outage
 from rollout.report import status
@@ -48,6 +49,10 @@ class Babbling(Session):
             for row in self.said.split("\n"):
                 line(row)
         return Result(self.code, self.said, self.said)
+
+    def begin(self, questions: Sequence[str], **_: Any) -> Callable[[], Said]:
+        said = {each: self.run(each) for each in questions}
+        return lambda: said
 
     def close(self) -> None: ...
 
