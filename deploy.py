@@ -225,7 +225,7 @@ def plan_(
       cellblock plan --answers said.toml        # the gates as a file to fill in; keeps what is said
     """
     from rollout.report import plans
-    from rollout.terminal import under_prober
+    from rollout.terminal import ahead
 
     if step and (to or full):
         raise click.UsageError("expected STEP, or --to and --full, not both")
@@ -236,14 +236,14 @@ def plan_(
     with _offline_offered(site_file, step):
         made = _planned(site_file, step or to)
         if offline:
-            ahead = under_prober.offline(made, step, to)
+            steps = ahead.offline(made, step, to)
         else:
             with _reached(made, survey) as runner:
-                ahead = under_prober.ahead(runner, step, to)
+                steps = ahead.on_server(runner, step, to)
     if answers is not None:
-        _ask_in(answers, [(each.step.name, gate) for each, gate, _ in ahead if gate])
-    data = plans.data(ahead)
-    text = plans.full(data) if step or full else plans.short(ahead)
+        _ask_in(answers, [(each.step.name, gate) for each, gate, _ in steps if gate])
+    data = plans.data(steps)
+    text = plans.full(data) if step or full else plans.short(steps)
     _print(data, f"{plans.OFFLINE}\n\n{text}" if offline else text, as_json)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from operations import accounts, daemon, rc
+from operations import accounts, daemon
 from operations.accounts import InJail
 from rollout.errors import Refused
 from rollout.plan.step import Check, Step, Use, check, use
 from rollout.site import Site
+from steps.base import starts_at_boot
 from steps.render import render
 
 _GUARD = "/usr/local/etc/php-owner.php"
@@ -78,14 +79,7 @@ def _pools(site: Site, service: str) -> list[Use]:
         return []
     jail = site.jail_of(service)
     return [
-        use(
-            rc.jail_variable,
-            name=site.accounts.fpm_rcvar,
-            value="YES",
-            jail=jail,
-            root=site.root(jail),
-            before="NO",
-        ),
+        starts_at_boot(site, jail, site.accounts.fpm_rcvar),
         use(daemon.start, script=site.accounts.fpm, jail=jail),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operations import files, rc
-from rollout.plan.step import Gate, Step, check, use
+from rollout.plan.step import Gate, Step, Use, check, use
 from rollout.site import JOURNAL, SHOWN, Site
 from steps.render import render
 
@@ -20,6 +20,12 @@ BELOW = "/usr/local/etc/cellblock/below.sh"
 
 ASKED = "/usr/local/etc/rc.conf.d"
 """Where rc.subr(8) reads more settings, one file per rc script."""
+
+
+def starts_at_boot(site: Site, jail: str, rcvar: str) -> Use:
+    """From the next start of the jail on its rc starts the daemon, which before it did not."""
+    root = site.root(jail)
+    return use(rc.jail_variable, name=rcvar, value="YES", jail=jail, root=root, before="NO")
 
 
 def until_policy(site: Site) -> str | None:

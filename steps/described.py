@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from operations import asked
-from rollout.plan.step import Check, Gate, Step, check
+from operations import asked, rc
+from rollout.plan.step import Check, Gate, Step, check, use
 from rollout.site import Site
 from steps import forward, handover, overlap
 from steps.thin import jail_steps
@@ -66,6 +66,7 @@ class Described:
 
     def _handed(self, site: Site) -> tuple[Step, ...]:
         name, service, jail = self.name, site.services[self.name], site.jail_of(self.name)
+        test = service.configtest
         return (
             handover.cutover(
                 site,
@@ -75,6 +76,7 @@ class Described:
                 "on the same files, on the host itself, without waiting for the network.",
                 rules=forward.rules(site, name),
                 sets=[site.places[name].set],
+                before=[use(rc.configuration_is_right, jail=jail, command=test)] if test else [],
                 twin=asked.same_answers(service.questions, jail),
                 checks=(*forward.checks(site, name, forward.ways(site, name)), self._same()),
                 outage=15.0,

@@ -9,7 +9,7 @@ from operations import daemon, files, rc
 from rollout.plan.step import Check, Step, Use, check, use
 from rollout.site import Site
 from steps import dependents, forward
-from steps.base import RULES
+from steps.base import RULES, starts_at_boot
 
 
 def link_at_boot(name: str) -> str:
@@ -52,14 +52,7 @@ def cutover(
         why=why,
         operations=(
             *rules,
-            use(
-                rc.jail_variable,
-                name=service.rcvar,
-                value="YES",
-                jail=jail,
-                root=site.root(jail),
-                before="NO",
-            ),
+            starts_at_boot(site, jail, service.rcvar),
             use(rc.variable, name=service.rcvar, value="NO"),
             *(
                 [

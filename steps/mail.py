@@ -18,6 +18,7 @@ from rollout.errors import Refused
 from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import HOST, Site
 from steps import dependents, forward, submission
+from steps.base import starts_at_boot
 from steps.preflight import of_service
 from steps.render import render
 from steps.thin import jail_steps, local_etc
@@ -182,7 +183,6 @@ def _logins(site: Site, root: str) -> list[Use]:
 
 def _standby(site: Site, flavour: _Flavour) -> Step:
     jail = site.jail_of(_NAME)
-    root = site.root(jail)
     variables = [site.services[name].rcvar for name in moved(site)]
     if site.services[_NAME].rc == "sendmail":
         variables.append("sendmail_msp_queue_enable")
@@ -202,10 +202,7 @@ def _standby(site: Site, flavour: _Flavour) -> Step:
                 )
                 for queue in flavour.queues
             ),
-            *(
-                use(rc.jail_variable, name=each, value="YES", jail=jail, root=root, before="NO")
-                for each in variables
-            ),
+            *(starts_at_boot(site, jail, each) for each in variables),
             *(
                 use(daemon.start, script=service.rc, jail=jail, ends=_ends(service.rc))
                 for service in (site.services[name] for name in moved(site))

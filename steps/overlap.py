@@ -8,6 +8,7 @@ from operations import companion, daemon, firewall, rc
 from rollout.plan.step import Check, Gate, Step, Use, check, use
 from rollout.site import Site
 from steps import dependents, forward
+from steps.base import starts_at_boot
 
 
 def standby(
@@ -36,14 +37,7 @@ def standby(
         why=why,
         operations=(
             *_companions_started(site, name),
-            use(
-                rc.jail_variable,
-                name=service.rcvar,
-                value="YES",
-                jail=jail,
-                root=site.root(jail),
-                before="NO",
-            ),
+            starts_at_boot(site, jail, service.rcvar),
             *asked,
             use(daemon.start, script=service.rc, jail=jail, stop=stop, limit=service.stop_within),
             *then,
@@ -67,19 +61,11 @@ def standby(
 def _companions_started(site: Site, name: str) -> Iterator[Use]:
     """Before the daemon that needs them."""
     jail = site.jail_of(name)
-    root = site.root(jail)
     for each in site.companions(name):
         yield from (
             use(companion.where_enabled, script=each.rc, then=then)
             for then in (
-                use(
-                    rc.jail_variable,
-                    name=each.rcvar,
-                    value="YES",
-                    jail=jail,
-                    root=root,
-                    before="NO",
-                ),
+                starts_at_boot(site, jail, each.rcvar),
                 use(daemon.start, script=each.rc, jail=jail),
             )
         )

@@ -224,7 +224,7 @@ def _refused(made: Plan, session: Session) -> list[Verdict]:
 def facts(made: Plan, session: Session) -> Answers:
     """The facts that a plan is made from. Each is a command of its own, as a survey keeps it."""
     known = checks.answers(session)
-    lines = dict.fromkeys(line for step in made.steps for line in bundle.fact_commands(step))
+    lines = bundle.all_fact_commands(made.steps)
     asked = [line for line in lines if line not in known]
     said = session.run_all(asked, limit=600) if asked else []
     known |= {line: bundle.rows(each.out) for line, each in zip(asked, said, strict=True)}

@@ -197,8 +197,8 @@ class Runner:
         begun = {entry.name for entry in known.begun}
         steps = enumerate(self.plan.steps[:wanted], 1)
         left = {number: step for number, step in steps if step.name not in begun}
-        asked = dict.fromkeys(line for step in left.values() for line in bundle.fact_commands(step))
-        return Fitting(left, self.session.begin(tuple(asked), limit=600))
+        asked = bundle.all_fact_commands(left.values())
+        return Fitting(left, self.session.begin(asked, limit=600))
 
     # Forward.
 

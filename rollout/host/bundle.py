@@ -61,6 +61,11 @@ def fact_commands(step: Step) -> tuple[str, ...]:
     return tuple(dict.fromkeys(host.commands))
 
 
+def all_fact_commands(steps: Iterable[Step]) -> tuple[str, ...]:
+    """Those of some steps, each once."""
+    return tuple(dict.fromkeys(line for step in steps for line in fact_commands(step)))
+
+
 def compile_step(number: int, step: Step, answers: Answers | None) -> Bundle:
     """Let the step's operations yield their commands. Raises Refused if one of them refuses.
 
@@ -169,7 +174,7 @@ def gather_facts(
     known: Mapping[str, list[str]] = MappingProxyType({}),
 ) -> Answers:
     """Gather the facts of some steps from the host, in one round trip; not those that are known."""
-    lines = dict.fromkeys(line for step in steps for line in fact_commands(step))
+    lines = all_fact_commands(steps)
     asked = tuple(line for line in lines if line not in known)
     found = read_answers(asked, run(facts_script(asked))) if asked else {}
     return {line: found[line] if line in found else known[line] for line in lines}

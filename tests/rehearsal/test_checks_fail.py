@@ -103,33 +103,28 @@ def _with(service: str, **more: Any) -> Any:
 _PRIVATE = _with("mysql", ports=(Listen(port=3306, probe="mysql", public=False),))
 
 
+def _added(site: Site, name: str, table: dict[str, Any]) -> Site:
+    """With a service besides, which has a jail of its own."""
+    jail = {"address": "10.80.0.9", "hostname": f"{name}.example.org", "services": [name]}
+    service = type(site.services["web"]).model_validate(table)
+    own = type(site.jails["web"]).model_validate(jail)
+    update = {"services": {**site.services, name: service}, "jails": {**site.jails, name: own}}
+    return site.model_copy(update=update)
+
+
 def _with_postgresql(site: Site) -> Site:
     """One that stays on the host."""
     ports = [{"port": 5432, "probe": "tcp", "public": False}]
     table = {"rc": "postgresql", "rcvar": "postgresql_enable", "ports": ports}
-    sql = type(site.services["web"]).model_validate(table)
-    jail = {"address": "10.80.0.9", "hostname": "sql.example.org", "services": ["sql"]}
-    own = type(site.jails["web"]).model_validate(jail)
-    update = {
-        "services": {**site.services, "sql": sql},
-        "jails": {**site.jails, "sql": own},
-        "order": tuple(each for each in site.order if each != "policy"),
-    }
-    return site.model_copy(update=update)
+    order = tuple(each for each in site.order if each != "policy")
+    return _added(site, "sql", table).model_copy(update={"order": order})
 
 
 def _with_redis(site: Site) -> Site:
     """A cache that is to move side by side, with its data shared."""
     table = {"rc": "redis", "rcvar": "redis_enable", "ports": [{"port": 6379, "public": False}]}
-    table |= {"move": "overlap", "questions": ["true"], "data": ["/var/db/redis"]}
-    cache = type(site.services["web"]).model_validate(table)
-    jail = {"address": "10.80.0.9", "hostname": "cache.example.org", "services": ["redis"]}
-    own = type(site.jails["web"]).model_validate(jail)
-    update = {
-        "services": {**site.services, "redis": cache},
-        "jails": {**site.jails, "redis": own},
-    }
-    return site.model_copy(update=update)
+    more = {"move": "overlap", "questions": ["true"], "data": ["/var/db/redis"]}
+    return _added(site, "redis", {**table, **more})
 
 
 def _described(service: str, question: str, **more: Any) -> Any:

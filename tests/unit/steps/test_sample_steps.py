@@ -86,6 +86,7 @@ DESCRIBED = plan.make(
                         ports=(Listen(port=port, public=False),),
                         data=("/var/db/cache",),
                         socket="/var/run/cache.sock" if move == "handover" else None,
+                        configtest="cache-test",
                         move=move,
                         questions=("cache-cli count",),
                     )
@@ -198,6 +199,9 @@ def test_described_services_move_by_their_site_lines() -> None:
     handed = next(step for step in DESCRIBED.steps if step.name == "cache.cutover")
     [command] = [each for each in commands(handed) if "stop cache on the host" in each.says]
     assert command.says.endswith("start it in jail cache, with the answers that it had")
+    does = [each.do for each in commands(handed)]
+    [tested] = [n for n, each in enumerate(does) if "cache-test" in each]
+    assert tested < does.index(command.do), "in the jail, before the host's is stopped"
     assert command.do.index("cache-cli count") < command.do.index("onestop")
     assert "ls -t" not in command.do, "it has no log that could be shown"
     assert command.undo is not None
