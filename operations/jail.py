@@ -14,7 +14,15 @@ from pyinfra.api.exceptions import OperationError
 from operations import files, firewall, rc
 from operations.command import ANY, Commands, NewFile, Reversible, quote, staged
 from operations.doors import Ways
-from operations.facts import JailConf, Jails, OwnAddresses, Path, RcConf, Replaceable
+from operations.facts import (
+    IsEmptyFileSystem,
+    JailConf,
+    Jails,
+    OwnAddresses,
+    Path,
+    RcConf,
+    Replaceable,
+)
 
 BASE = (
     *("bin", "lib", "libexec", "sbin"),
@@ -76,29 +84,45 @@ def _nothing_mounted_below(*directories: str) -> str:
 
 
 @operation()
-def tree(home: str, shown: str, mount_points: Sequence[str] = ()) -> Commands:
+def tree(
+    home: str, shown: str, mount_points: Sequence[str] = (), *, mounted: bool = False
+) -> Commands:
     """Create `home`, a jail's directory, and in it `root`, the empty tree of a thin jail.
 
     `mount_points` are further ones, relative to the root; some may be in `shown`, where the host
     sees directories of the jail. Accounts of the host do not get into `home`: the jail's root could
     leave a set-uid program there for one. The undo deletes both and everything in them with rm -x,
     and refuses while anything is mounted below them.
+
+    With `mounted`, and where `home` is a file system of its own that is empty, it stays.
     """
-    if host.get_fact(Path, path=home).kind != "absent":
-        raise OperationError(
-            f"{home} exists already: expected nothing there, and nothing is overwritten"
-        )
+    if not mounted and host.get_fact(Path, path=home).kind != "absent":
+        mounted = host.get_fact(IsEmptyFileSystem, path=home)
+        if not mounted:
+            raise OperationError(
+                f"{home} exists already: expected nothing there, or an empty file system, and "
+                "nothing is overwritten"
+            )
     root = f"{home}/root"
+    gone, mode = f"rm -rfx {quote(home)} {quote(shown)}", '"$KEEP/mode"'
+    noted = ""
+    if mounted:
+        noted = f"stat -f %Lp {quote(home)} > {mode} && fsync {mode} && "
+        gone = (
+            f"rm -rfx {quote(shown)} && find -x {quote(home)} -mindepth 1 "
+            f"! -path {quote(home)}/.snap -delete "
+            f'&& if [ -s {mode} ]; then chmod "$(cat {mode})" {quote(home)}; fi'
+        )
     points = " ".join(
         quote(f"{root}/{point}") for point in (*BASE, "dev", "usr/local", *mount_points)
     )
     yield Reversible(
-        f"mkdir -p {points} && cd {quote(root)} && install -d -m 1777 tmp var/tmp "
+        f"{noted}mkdir -p {points} && cd {quote(root)} && install -d -m 1777 tmp var/tmp "
         "&& install -d -m 750 root && install -d -m 755 etc "
         '&& if [ -L /home ] && [ ! -e home ]; then ln -s "$(readlink /home)" home; fi'
         f" && chmod 700 {quote(home)}",
         undo=f"if [ -d {quote(home)} ] || [ -d {quote(shown)} ]; then "
-        f"{_nothing_mounted_below(home, shown)} && rm -rfx {quote(home)} {quote(shown)}; fi",
+        f"{_nothing_mounted_below(home, shown)} && {gone}; fi",
         says=f"create the directories of a thin jail in {root}",
         owns={f"{home}/": "", f"{shown}/": ""},
     )

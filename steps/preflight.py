@@ -8,7 +8,7 @@ from dataclasses import replace
 from operations.doors import Ways
 from rollout.plan.step import Check, Step, check
 from rollout.site import Site
-from steps import described, egress, forward, submission
+from steps import described, disk, egress, forward, submission
 
 REQUIRES: tuple[str, ...] = ()
 
@@ -74,10 +74,11 @@ def steps(site: Site) -> tuple[Step, ...]:
         if name in site.services:
             checks += of_service(site, name, until=f"{name}.cutover")
     checks += [
-        check("preflight::name_of_jail_is_free", until=f"{site.builder(jail)}.jail", jail=jail)
+        check("preflight::name_of_jail_is_free", until=site.first_step(jail), jail=jail)
         for jail in site.built
     ]
     checks += _limits(site)
+    checks += disk.preflight(site)
     if not site.lan.resolvers:
         checks.append(check("recursion::name_servers_are_of_ipv4"))
         if "bind" in site.order:

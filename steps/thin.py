@@ -13,7 +13,7 @@ from operations.mount import Nullfs
 from rollout.errors import Refused
 from rollout.plan.step import Step, Use, check, use
 from rollout.site import Jail, Site
-from steps import egress, following, forward, submission
+from steps import disk, egress, following, forward, submission
 from steps.base import BELOW, FIREWALL
 from steps.render import render
 
@@ -62,7 +62,9 @@ def jail_steps(
             todo=f'put "{service}" before "{first}": its configuration must be adapted before the '
             "jail first runs",
         )
-    return (_jail_step(site, service, name, fitted, mounts),) if service == first else ()
+    if service != first:
+        return ()
+    return (*disk.own(site, name), _jail_step(site, service, name, fitted, mounts))
 
 
 def _jail_step(
@@ -97,7 +99,7 @@ def _jail_step(
             *following.checks(site, name),
             check("jail::starts_at_boot", jail=name),
             check("jail::waits_for_the_rules", jail=name, ready=f"{FIREWALL} oneready"),
-            *([check("limits::are_in_force", jail=name)] if jail_.limits.any else []),
+            *([check("limits::are_in_force", jail=name)] if jail_.limits.of_processes else []),
             check(
                 "jail::finds_names_as_the_host", until=f"{service}.cutover", ahead=True, jail=name
             ),
@@ -134,6 +136,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             home=home,
             mount_points=points,
             shown=site.shown(name),
+            **disk.tree(site, name),
         ),
         use(
             jail.configuration,
@@ -209,6 +212,7 @@ def _build(site: Site, name: str, fitted: Sequence[Use], more: Sequence[Nullfs])
             shared=[each for each in shared if each != _LOCAL_ETC],
         ),
         use(logs.messages_kept, root=root),
+        *disk.kept_free(site, name),
         use(
             carried.table,
             further=further,

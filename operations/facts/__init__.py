@@ -20,7 +20,7 @@ from operations.facts.jails import (
     Jails,
     jails_of,
 )
-from operations.facts.mounts import MountedBelow, Restricted, mounts_below
+from operations.facts.mounts import IsEmptyFileSystem, MountedBelow, Restricted, mounts_below
 from operations.facts.network import (
     Bound,
     Capabilities,
@@ -68,6 +68,7 @@ __all__ = [
     "HostRules",
     "Interfaces",
     "IsDirectory",
+    "IsEmptyFileSystem",
     "JailConf",
     "JailListeners",
     "JailRules",

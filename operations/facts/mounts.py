@@ -73,3 +73,23 @@ class Restricted(FactBase[dict[str, tuple[str, ...]]]):
         for directory, option in (line.split() for line in output):
             found[directory] = (*found.get(directory, ()), option)
         return found
+
+
+class IsEmptyFileSystem(FactBase[bool]):
+    """Whether a file system is mounted here, with nothing in it but what newfs(8) makes."""
+
+    default = bool
+
+    @staticmethod
+    def asked(at: str) -> str:
+        """sh that prints "mounted" alone if it is one; `at` is a word of sh."""
+        return (
+            f"mount -p | awk -v at={at} '$2 == at {{print \"mounted\"; exit}}'; "
+            f"ls -A {at} 2>/dev/null | grep -vx .snap"
+        )
+
+    def command(self, path: str) -> str:
+        return f"({self.asked(quote(path))}) || true"
+
+    def process(self, output: list[str]) -> bool:
+        return output == ["mounted"]

@@ -34,6 +34,10 @@ trees() { # where the jails' trees are, as it was uploaded: [base] jails of the 
     done <watch
 }
 
+homes() { # directory : the jails' own directories in it that are file systems of their own
+    mount -p | awk -v at="$1/" 'index($2, at) == 1 && substr($2, length(at) + 1) !~ "/" { print $2 }'
+}
+
 full() { # says which file systems are full, and what the jails hold on them; fails if none is
     filled=$({
         printf '%s\n' "$journal" /etc
@@ -86,11 +90,13 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
         if [ $# -gt 0 ]; then stat -f 'path %N %HT %Lp %Su:%Sg %Y' "$@" 2>/dev/null; fi
         echo '= hash'
         set -- /etc /usr/local/etc
-        if [ -d "$jails" ]; then set -- "$@" "$jails"; fi
+        # A jail's directory may be a file system of its own, and its disk a file beside them.
+        # shellcheck disable=SC2046 # one word each
+        if [ -d "$jails" ]; then set -- "$@" "$jails" $(homes "$jails"); fi
         # Of the jails not what a jail writes: its root could keep it from ever being as before. Data of
         # a jail may be below the other two: a name with a newline in it would be facts of its own.
         find -x "$@" \( -path "$jails/*/root/*" -o -path "$jails/*/local-etc/*" \
-            -o -path "$jails/*/log/*" \) -prune -o \
+            -o -path "$jails/*/log/*" -o -path "$jails/.disks/*" \) -prune -o \
             \( -path "$jails" -o -path "$jails/*" \) -exec stat -f 'path %N %HT %Lp %Su:%Sg' {} + -o \
             ! -path "*$nl*" ! -name 'rc.conf' ! -name 'rc.conf.local' \
             ! -name '.*.cellblock' -exec stat -f 'path %N %HT %Lp %Su:%Sg %Y' {} + \
@@ -126,7 +132,11 @@ fingerprint() { # prints the host's state as sorted lines, one fact per line
             for (i = 1; i <= NF && $i != "enable"; i++) if (i > 1) print "set", $i, "disabled"
             next
         }
-        kind != "address" { if (kind == "mount") $0 = $1 " " $2 " " $3 " " $4; print kind, $0; next }
+        kind == "mount" { # units of md(4) are counted anew after a restart
+            sub(/^\/dev\/md[0-9]+$/, "/dev/md", $1)
+            $0 = $1 " " $2 " " $3 " " $4
+        }
+        kind != "address" { print kind, $0; next }
         /^[^[:space:]]/ { name = $1 }
         $1 ~ /^inet6?$/ { print "address", name, $2 }
         $1 ~ /^options=/ {

@@ -1,6 +1,7 @@
 """The site file, which describes the server. It is parsed once; unknown keys are refused."""
 
 from rollout.site.model import (
+    DISKS,
     JOURNAL,
     PARTS_BEFORE,
     SHOWN,
@@ -16,6 +17,7 @@ from rollout.site.policy import HOST, INTERNET, PROTOS, Allow, Egress, Policy, P
 from rollout.site.reading import parse, read
 
 __all__ = [
+    "DISKS",
     "HOST",
     "INTERNET",
     "JOURNAL",

@@ -59,7 +59,7 @@ def _addresses(site: Site) -> Iterator[str]:
 def _parameters(site: Site) -> Iterator[str]:
     for name, jail in site.jails.items():
         for key in ("exec.created", "exec.poststop"):
-            if jail.limits.any and key in jail.parameters:
+            if jail.limits.of_processes and key in jail.parameters:
                 yield (
                     f"jails.{name}.parameters: {key} would take the place of the command that "
                     f"keeps jails.{name}.limits in force; expected one of the two"

@@ -1,11 +1,11 @@
-"""[jails.NAME.limits]: what a jail may take at most, as rctl(8) and cpuset(1) say it."""
+"""[jails.NAME.limits]: what a jail may take at most; by rctl(8), cpuset(1) and md(4)."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _MOST = 2**63 - 1
@@ -21,8 +21,19 @@ def _bytes(amount: Any) -> Any:
     return int(found[1]) << _UNITS[found[2]]
 
 
+_MIB = 1 << 20
+_LEAST_DISK = 64 * _MIB
+
+
+def _of_a_disk(size: int) -> int:
+    if size < _LEAST_DISK or size % _MIB:
+        raise ValueError('expected whole mebibytes, 64 or more, as "10G"')
+    return size
+
+
 Amount = Annotated[int, Field(strict=True, ge=1, le=_MOST)]
 Bytes = Annotated[Amount, BeforeValidator(_bytes)]
+Disk = Annotated[Bytes, AfterValidator(_of_a_disk)]
 Percent = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 
 _RESOURCES = (
@@ -41,7 +52,8 @@ throttle for all else (rctl_rule_add in sys/kern/kern_rctl.c)."""
 
 
 class Limits(BaseModel):
-    """[jails.NAME.limits]. Memory is in bytes, cpu in percent of one core, the last four a second.
+    """[jails.NAME.limits]. Memory and disk are in bytes, cpu in percent of one core; what is read
+    and written, a second.
 
     None is no limit.
     """
@@ -57,6 +69,7 @@ class Limits(BaseModel):
     write_bytes: Bytes | None = None
     read_operations: Amount | None = None
     write_operations: Amount | None = None
+    disk: Disk | None = None
     cpus: Annotated[str, Field(pattern=r"^\d{1,3}(-\d{1,3})?(,\d{1,3}(-\d{1,3})?)*$")] | None = None
 
     @field_validator("cpus")
@@ -69,8 +82,14 @@ class Limits(BaseModel):
         return cpus
 
     @property
-    def any(self) -> bool:
-        return any(value is not None for _, value in self)
+    def of_processes(self) -> bool:
+        """Whether there are any that jail(8) has to set when the jail starts."""
+        return any(value is not None for key, value in self if key != "disk")
+
+    @property
+    def disk_mib(self) -> int | None:
+        """The size of the jail's own file system, in MiB."""
+        return self.disk // _MIB if self.disk else None
 
     @property
     def numbers(self) -> tuple[int, ...]:

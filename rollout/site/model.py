@@ -78,6 +78,9 @@ PARTS_AFTER = ("localhost", "lan", "answers", "egress")
 SHOWN = ".shown"
 """A directory beside the jails: no jail can have this name."""
 
+DISKS = ".disks"
+"""A directory beside the jails, with the file systems of those whose disk is limited."""
+
 JOURNAL = "/var/db/cellblock"
 """Where the host keeps its journal of a rollout."""
 
@@ -504,6 +507,19 @@ class Site(_Table):
     def root(self, jail: str) -> str:
         """The root directory of the jail, on the host."""
         return f"{self.base.jails}/{jail}/root"
+
+    def disk(self, jail: str) -> tuple[str, str] | None:
+        """The file with a jail's own file system, and the rc script that mounts it.
+
+        None if the site file does not limit its disk.
+        """
+        if self.jails[jail].limits.disk is None:
+            return None
+        return f"{self.base.jails}/{DISKS}/{jail}", f"/usr/local/etc/rc.d/cellblock_disk_{jail}"
+
+    def first_step(self, jail: str) -> str:
+        """The step that first makes something of a jail."""
+        return f"{self.builder(jail)}.{'disk' if self.jails[jail].limits.disk else 'jail'}"
 
     def shown(self, jail: str, directory: str = "") -> str:
         """Where the host's accounts see a directory of a jail, whose own tree they cannot enter."""

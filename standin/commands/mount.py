@@ -52,7 +52,8 @@ def _mount(host: Host, call: Call, ends: tuple[str, str], kind: str, options: li
     try:
         fstab.mount(host, special, at, kind, options)
     except FileNotFoundError as error:
-        raise Failed(f"mount_{kind}: {error.filename}: {error.strerror}\n", 64) from None
+        by, code = ("mount", 1) if kind == "ufs" else (f"mount_{kind}", 64)
+        raise Failed(f"{by}: {error.filename}: {error.strerror}\n", code) from None
     except OSError as error:
         raise Failed(f"mount_{kind}: {target}: {error.strerror}\n") from None
     return Reply()
@@ -152,8 +153,11 @@ def _umount_all(host: Host, found: dict[str, str]) -> Reply:
 
 @command("/bin/df")
 def df(host: Host, call: Call) -> Reply:
-    _, rest = getopt(call, "kPlt:", "usage: df [-b | -g | -H | -h | -k | -m | -P] [file ...]", 64)
-    lines = ["Filesystem   1024-blocks     Used    Avail Capacity  Mounted on"]
+    usage = "usage: df [-b | -g | -H | -h | -k | -m | -P] [file ...]"
+    found, rest = getopt(call, "ikPlt:", usage, 64)
+    has_files = "i" in found
+    files_head = " iused ifree %iused " if has_files else ""
+    lines = [f"Filesystem   1024-blocks     Used    Avail Capacity {files_head} Mounted on"]
     for word in rest or [entry.target for entry in host.mounts.table if entry.is_real]:
         place = call.rootdir.path(word, call.cwd)
         if not place.exists():
@@ -164,8 +168,19 @@ def df(host: Host, call: Call) -> Reply:
         unit = space.f_frsize // 1024
         total, free = space.f_blocks * unit, space.f_bavail * unit
         used = total - space.f_bfree * unit
+        disk = host.memory_disks.unit(over.source)
+        if disk is not None:
+            total, used = _of_memory_disk(host, disk)
+            free = total * 92 // 100 - used  # the rest is root's
         share = f"{100 * used // max(used + free, 1)}%"
+        files = f"{space.f_files - space.f_ffree:>7} {space.f_ffree:>7}    0% " * has_files
         lines.append(
-            f"{over.source:<12} {total:>11} {used:>8} {free:>8} {share:>6}    {over.target}"
+            f"{over.source:<12} {total:>11} {used:>8} {free:>8} {share:>6}  {files}  {over.target}"
         )
     return Reply("\n".join(lines) + "\n")
+
+
+def _of_memory_disk(host: Host, unit: int) -> tuple[int, int]:
+    """KiB of its file system, and of what is in it: newfs(8) takes a twenty-fifth for itself."""
+    files = (each.lstat() for each in host.memory_disks.files(unit).rglob("*"))
+    return host.memory_disks.size(unit) // 1024 * 96 // 100, sum(e.st_blocks for e in files) // 2

@@ -138,7 +138,7 @@ def kldstat(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "qvm:n:i:", "usage: kldstat [-dhqv] [-i id] [-n filename]", 1)
     name = found.get("m") or found.get("n", "").removesuffix(".ko")
     if name:
-        is_there = name == "kernel" or host.kernel.has(name)
+        is_there = name in ("kernel", "g_md") or host.kernel.has(name)
         if not is_there:
             what = "can't find module" if "m" in found else "can't find file"
             quiet = "q" in found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 
 from standin.linux import syscalls
 from standin.model.host import Host
@@ -42,7 +43,12 @@ def mount(host: Host, source: str, target: str, kind: str, options: list[str]) -
         is_real=is_real,
         limits=tuple(each for each in syscalls.LIMITS if each in options),
     )
-    host.mounts.mount(entry)
+    unit = host.memory_disks.unit(source) if kind == "ufs" else None
+    if unit is None:
+        host.mounts.mount(entry)
+    else:
+        entry = replace(entry, dump="2 2", is_real=True)
+        host.mounts.mount_disk(entry, host.memory_disks.files(unit))
     return entry
 
 

@@ -18,6 +18,7 @@ from standin.model.firewall import Firewall, Verdict
 from standin.model.hardware import Hardware
 from standin.model.jail import Jail
 from standin.model.kernel import Kernel
+from standin.model.memory_disks import MemoryDisks
 from standin.model.mounts import Mounts
 from standin.model.network import CAPABILITIES, Network
 from standin.model.rules import Packet
@@ -36,6 +37,7 @@ class Host:
         self.network = Network(self.hardware.nics)
         self.firewall = Firewall()
         self.mounts = Mounts(self.rootdir, where / "dev", light=light)
+        self.memory_disks = MemoryDisks(self.rootdir, where / "disks")
         self.jails: dict[str, Jail] = {}
         self.daemons: list[Daemon] = []
         self.faults = Faults(self.rootdir.root, light=light)

@@ -14,6 +14,7 @@ from operations.carried import Ask
 from operations.doors import Doors, Ends, View, Ways
 from operations.facts import (
     JAIL_CONF,
+    IsEmptyFileSystem,
     JailListeners,
     Listeners,
     Nats,
@@ -79,9 +80,12 @@ def jails_there(host: Any, site: Site) -> list[tuple[str, str, str]]:
     Asked for all jails of the site file at once. Without a name the line itself has it.
     """
     own = {path: name for name in site.built for path in _places(site, name)}
+    homes = [f"{site.base.jails}/{name}" for name in site.built if site.disk(name) is None]
+    empty = IsEmptyFileSystem.asked('"$each"')
     said = host.check_output(
         "jls name path | sed -e 's/^/jls /'; "
-        f"ls -d {' '.join(own)} 2>/dev/null; "
+        f"for each in {' '.join(own)}; do case $each in {'|'.join(homes) or '-'}) "
+        f'[ "$({empty})" = mounted ] && continue;; esac; ls -d "$each" 2>/dev/null; done; '
         f"{JAIL_CONF} | while read -r file; do "
         'awk \'{print FILENAME ":" FNR ":\\t" $0}\' "$file"; done'
     )
@@ -101,6 +105,7 @@ def _places(site: Site, jail: str) -> tuple[str, ...]:
         f"/etc/jail.{jail}.conf",
         f"/etc/jail.conf.d/{jail}.conf",
         f"{site.base.jails}/{jail}",
+        *(site.disk(jail) or ()),
     )
 
 
