@@ -96,9 +96,9 @@ def tree(
 
     With `mounted`, and where `home` is a file system of its own that is empty, it stays.
     """
-    if not mounted and host.get_fact(Path, path=home).kind != "absent":
-        mounted = host.get_fact(IsEmptyFileSystem, path=home)
-        if not mounted:
+    if not mounted:
+        now, mounted = (host.get_fact(each, path=home) for each in (Path, IsEmptyFileSystem))
+        if now.kind != "absent" and not mounted:
             raise OperationError(
                 f"{home} exists already: expected nothing there, or an empty file system, and "
                 "nothing is overwritten"

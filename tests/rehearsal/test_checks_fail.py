@@ -266,6 +266,27 @@ CASES = [
         site=_limited(cpus="1"),
         functions="cpuset() { echo 'jail 1 mask: 0, 1'; }",
     ),
+    replace(lacking("limits::disks_can_be_made"), site=_limited(disk="900T")),
+    replace(
+        lacking("limits::disks_can_be_made"),
+        site=_limited(disk="64M"),
+        functions="mount() { printf 'zroot/ROOT/default\\t/\\tzfs\\trw\\t0\\t0\\n'; }",
+    ),
+    replace(
+        lacking("limits::disks_can_be_made"),
+        site=_limited(disk="64M"),
+        functions="kldstat() { false; }",
+    ),
+    replace(
+        broken(
+            "limits::disk_holds_what_is_copied",
+            "dd if=/dev/zero of=/usr/local/etc/apache24/large bs=1024k count=40",
+            jail="web",
+        ),
+        site=_limited(disk="64M"),
+    ),
+    replace(lacking("limits::disk_is_mounted", jail="web"), site=_limited(disk="64M")),
+    replace(lacking("limits::all_that_it_writes_is_apart", jail="web"), site=_limited(disk="64M")),
     replace(lacking("mac::kernel_has_the_framework"), functions="sysctl() { false; }"),
     broken(
         "mac::nobody_else_uses_it",

@@ -11,7 +11,6 @@ from rollout.errors import Refused
 from rollout.plan import Plan
 from rollout.rehearsal.box import Box, standin_box
 from rollout.site.limits import Limits
-from standin.samples.base_host import BaseHost
 from tests.rehearsal.on_standin import host, runner, typed
 from tests.rehearsal.sites import ordered
 
@@ -63,3 +62,58 @@ def test_the_power_fails_between_the_disk_and_its_jail(tmp_path: Path) -> None:
         with runner(made, box) as running:
             running.rollback()
         assert typed(box, LEFT) == ""
+
+
+def test_a_disk_that_is_full_has_room_again_within_a_minute(tmp_path: Path) -> None:
+    """By what the jail's cron runs: what is temporary, the largest first, then logs."""
+    made = planned()
+    log = "/var/log/messages"
+    makes_room = "sh /etc/cellblock-full.sh"
+    with standin_box(made.site, tmp_path) as box:
+        with runner(made, box) as running:
+            running.apply("mysql.jail")
+        typed(box, "jexec mysql dd if=/dev/zero of=/tmp/small bs=1024k count=2")
+        typed(box, f"jexec mysql sh -c 'yes first | head -c 3000000 > {log}'")
+        typed(box, f"jexec mysql {makes_room}")
+        assert typed(box, f"jexec mysql stat -f %z /tmp/small {log}") == "2097152\n3000000\n"
+
+        typed(box, "jexec mysql dd if=/dev/zero of=/tmp/full bs=1024k count=55")
+        typed(box, f"jexec mysql {makes_room}")
+        assert typed(box, "jexec mysql ls /tmp").split() == ["small"]
+        assert typed(box, f"jexec mysql head -n 1 {log}") == "first\n"
+
+        typed(box, f"jexec mysql sh -c '(yes more | head -c 57000000; echo last) >> {log}'")
+        typed(box, f"jexec mysql {makes_room}")
+        said = typed(box, f"jexec mysql cat {log}").splitlines()
+        assert said[0] == "cellblock: this log was cut, the disk was full"
+        assert "last" in said
+        assert "first" not in said
+        assert int(typed(box, f"jexec mysql stat -f %z {log}")) < 70_000
+        assert typed(box, "jexec mysql ls /tmp").split() == ["small"]
+        with runner(made, box) as running:
+            running.rollback()
+
+
+@pytest.mark.parametrize("home", ["empty", "used"])
+def test_an_empty_file_system_of_the_hosts_owner_is_used_and_left(
+    tmp_path: Path, home: str
+) -> None:
+    made = planned(None)
+    with standin_box(made.site, tmp_path) as box:
+        typed(
+            box,
+            f"mkdir -p {HOME} && dd if=/dev/zero of=/x bs=1024k count=64 && newfs -U /dev/"
+            f"$(mdconfig -a -t vnode -f /x) && mount /dev/md0 {HOME}",
+        )
+        if home == "used":
+            typed(box, f"touch {HOME}/mine")
+        with runner(made, box) as running:
+            if home == "used":
+                with pytest.raises(Refused, match=f"has something of that name already .{HOME}"):
+                    running.apply()
+                return
+            running.apply()
+            assert typed(box, f"ls {HOME}").split() == ["fstab", "local-etc", "root"]
+            running.rollback()
+        assert mounted(box)
+        assert typed(box, f"ls -A {HOME}; stat -f %Lp {HOME}") == "755\n"

@@ -40,3 +40,38 @@ def are_in_force(site: Site, jail: str) -> Iterator[Look]:
     if limits.cpus:
         mask = ", ".join(map(str, limits.numbers))
         yield Look(f"cpuset -g -j {jail} | head -n 1", f"jail {ANY} mask: {mask}")
+
+
+def disks_can_be_made(site: Site) -> Iterator[Look]:
+    """The kind of the file system, and whether it has the room."""
+    mib = sum(jail.limits.disk_mib or 0 for jail in site.jails.values()) + site.run.free_space_mib
+    above = f"$(ls -d {site.base.jails} 2>/dev/null || echo /)"
+    df = f"df -k {above} | awk 'NR == 2 {{print ($4 >= {mib * 1024})}}'"
+    yield Look(df, "1")
+    at = f"$(df {above} | awk 'NR == 2 {{print $6}}')"
+    yield Look(f"mount -p | awk -v at={at} '$2 == at {{print $3}}'", "ufs")
+
+
+def disk_holds_what_is_copied(site: Site, jail: str) -> Iterator[Look]:
+    """MiB of what is copied; the disk has twice as many at least."""
+    words = " ".join(site.configuration(jail))
+    most = (site.jails[jail].limits.disk_mib or 0) // 2
+    yield Look(f"du -skLxc {words} /etc | awk 'END {{print ($1 / 1024 < {most})}}'", "1")
+
+
+def disk_is_mounted(site: Site, jail: str) -> Iterator[Look]:
+    image, script = site.disk(jail) or ("", "")
+    yield Look(f"mdconfig -l -f {image}", f"md{ANY}")
+    yield Look(
+        f"mount -p | awk '$2 == \"{site.base.jails}/{jail}\"'",
+        f"/dev/md{ANY} {site.base.jails}/{jail} ufs {ANY}",
+    )
+    yield Look(f"test -x {script} && echo yes", "yes")
+
+
+def all_that_it_writes_is_apart(site: Site, jail: str) -> Iterator[Look]:
+    """Where these are mounted: on no file system with anybody else's."""
+    services = [site.services[each] for each in site.jails[jail].services]
+    paths = [path for each in services for path in (*each.data, *each.logs)]
+    paths += [each.source for each in site.mounts(jail) if each.writable]
+    yield Look(f"df {' '.join(dict.fromkeys(paths))} / /var/db")

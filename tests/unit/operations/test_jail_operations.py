@@ -13,6 +13,7 @@ from operations import jail
 from operations.command import NewFile, Reversible
 from operations.facts import (
     Bound,
+    IsEmptyFileSystem,
     JailConf,
     Jails,
     Listeners,
@@ -27,9 +28,8 @@ from tests.unit.operations.asking import DASH, pairs, reversible, typed, unset, 
 
 
 def tree(home: str, *points: str) -> tuple[str, str]:
-    [command] = reversible(
-        jail.tree, {Path: State()}, home=home, shown=f"{home}.shown", mount_points=points
-    )
+    there = {Path: State(), IsEmptyFileSystem: False}
+    [command] = reversible(jail.tree, there, home=home, shown=f"{home}.shown", mount_points=points)
     return command.do, str(command.undo)
 
 
@@ -43,8 +43,32 @@ def mode(path: LocalPath) -> str:
 
 
 def test_a_tree_is_never_built_over_another() -> None:
+    there = {Path: State("directory"), IsEmptyFileSystem: False}
     with pytest.raises(OperationError, match="/j/web exists already: expected nothing"):
-        reversible(jail.tree, {Path: State("directory")}, home="/j/web", shown="/j/shown")
+        reversible(jail.tree, there, home="/j/web", shown="/j/shown")
+
+
+def test_an_empty_file_system_takes_a_tree_and_is_left_empty_as_it_was(tmp_path: LocalPath) -> None:
+    """Of which newfs(8) has made a directory that stays."""
+    home = tmp_path / "web"
+    (home / ".snap").mkdir(parents=True)
+    home.chmod(0o755)
+    there = {Path: State("directory"), IsEmptyFileSystem: True}
+    [command] = reversible(jail.tree, there, home=str(home), shown=f"{home}.shown")
+    tools: dict[str, str] = {
+        "stat": '/usr/bin/stat -c %a "$3"',
+        "find": 'shift; /usr/bin/find "$@"',
+        "mount": "echo /dev/x / ufs rw 1 1",
+    }
+    keep = f"KEEP={tmp_path}; "
+    assert typed(keep + command.do, tmp_path, None, **tools).returncode == 0
+    assert mode(home) == "700"
+    (home / "root" / "etc" / ".snap").mkdir()
+    undo = keep + str(command.undo).replace("rm -rfx", "rm -rf")
+    for _ in range(2):
+        assert typed(undo, tmp_path, None, **tools).returncode == 0
+        assert [each.name for each in home.iterdir()] == [".snap"]
+        assert mode(home) == "755"
 
 
 def test_the_text_of_a_tree() -> None:

@@ -21,6 +21,13 @@ TEMPLATES = sorted(
 VALUES: dict[str, dict[str, Any]] = {
     "base/below.sh": {},
     "base/cellblock": {"journal": "/var/db/cellblock"},
+    "jail/disk": {
+        "script": "cellblock_disk_web",
+        "jail": "web",
+        "image": "/usr/jails/.disks/web",
+        "home": "/usr/jails/web",
+    },
+    "jail/full": {},
     "jail/hosts": {"jail": SAMPLE.jails["web"], "jails": SAMPLE.jails.values()},
     "jail/jail.conf": {
         "name": "web",

@@ -26,7 +26,7 @@ _SECURE = _WEB.model_copy(update={"ports": (*_WEB.ports, Listen(port=443, probe=
 _JAIL = SAMPLE.jails["web"]
 _LIMITED = _JAIL.model_copy(
     update={
-        "limits": Limits(processes=99, cpus="0"),
+        "limits": Limits(processes=99, cpus="0", disk=256 << 20),
         "mounts": (_JAIL.mounts[0].model_copy(update={"nosuid": True}), *_JAIL.mounts[1:]),
     }
 )

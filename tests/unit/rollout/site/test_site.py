@@ -150,7 +150,9 @@ def test_a_lan_that_has_the_wan_in_it(written: Written) -> None:
         ('{ cpu = "50%" }', "cpu = '50%': expected a whole number"),
         ('{ cpus = "0,2-1" }', "cpus = '0,2-1': 2-1: expected the smallest first: 1-2"),
         ('{ cpus = "all" }', "cpus = 'all': "),
-        ("{ disk = 5 }", "disk = 5: unknown key"),
+        ('{ disk = "5M" }', "disk = '5M': expected whole mebibytes, 64 or more, as \"10G\""),
+        ("{ disk = 100000001 }", "disk = 100000001: expected whole mebibytes, 64 or more"),
+        ("{ inodes = 5 }", "inodes = 5: unknown key"),
     ],
 )
 def test_limits_that_say_nothing(written: Written, limits: str, told: str) -> None:
@@ -162,6 +164,7 @@ def test_limits_are_rules_as_rctl_prints_them(written: Written) -> None:
     line = 'services = ["bind"]\n'
     said = 'limits = { memory = "1G", cpu = 50, write_bytes = 7, cpus = "0-1,3" }\n'
     limits = written((line, line + said)).jails["bind"].limits
+    assert limits.disk_mib is None
     assert limits.rules("bind") == (
         "jail:bind:memoryuse:deny=1073741824",
         "jail:bind:pcpu:deny=50",
