@@ -94,26 +94,32 @@ def test_a_disk_that_is_full_has_room_again_within_a_minute(tmp_path: Path) -> N
             running.rollback()
 
 
-@pytest.mark.parametrize("home", ["empty", "used"])
-def test_an_empty_file_system_of_the_hosts_owner_is_used_and_left(
-    tmp_path: Path, home: str
-) -> None:
+def _with_own_file_system(box: Box) -> None:
+    typed(
+        box,
+        f"mkdir -p {HOME} && dd if=/dev/zero of=/x bs=1024k count=64 && newfs -U /dev/"
+        f"$(mdconfig -a -t vnode -f /x) && mount /dev/md0 {HOME}",
+    )
+
+
+def test_an_empty_file_system_of_the_hosts_owner_is_used_and_left(tmp_path: Path) -> None:
     made = planned(None)
     with standin_box(made.site, tmp_path) as box:
-        typed(
-            box,
-            f"mkdir -p {HOME} && dd if=/dev/zero of=/x bs=1024k count=64 && newfs -U /dev/"
-            f"$(mdconfig -a -t vnode -f /x) && mount /dev/md0 {HOME}",
-        )
-        if home == "used":
-            typed(box, f"touch {HOME}/mine")
+        _with_own_file_system(box)
         with runner(made, box) as running:
-            if home == "used":
-                with pytest.raises(Refused, match=f"has something of that name already .{HOME}"):
-                    running.apply()
-                return
             running.apply()
             assert typed(box, f"ls {HOME}").split() == ["fstab", "local-etc", "root"]
             running.rollback()
         assert mounted(box)
         assert typed(box, f"ls -A {HOME}; stat -f %Lp {HOME}") == "755\n"
+
+
+def test_one_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    made = planned(None)
+    with standin_box(made.site, tmp_path) as box:
+        _with_own_file_system(box)
+        typed(box, f"touch {HOME}/mine")
+        refused = pytest.raises(Refused, match=f"has something of that name already .{HOME}")
+        with runner(made, box) as running, refused:
+            running.apply()
+        assert typed(box, f"ls {HOME}") == "mine\n"
