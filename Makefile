@@ -58,7 +58,7 @@ lint: develop
 	$(BIN)/shellcheck -s sh -x rollout/host/host.sh rollout/host/looking.sh rollout/engine/drift.sh operations/audit.sh operations/sharing.sh tests/checks/accounts.sh tests/checks/mac.sh tests/checks/logins.sh tests/checks/pages.sh
 
 crash: develop
-	$(BIN)/python -m tests.crash $(if $(ONLY),--only '$(ONLY)') $(if $(ORDER),--order '$(ORDER)')
+	$(BIN)/python -m tests.crash $(if $(ONLY),--only '$(ONLY)') $(if $(ORDER),--order '$(ORDER)') $(if $(SITE),--site '$(SITE)')
 
 hosts: develop
 	$(BIN)/python -m tests.hosts $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(ONLY),--only '$(ONLY)') $(if $(KEEP),--keep '$(KEEP)')

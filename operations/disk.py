@@ -14,11 +14,12 @@ _WRITTEN = 4
 
 
 @operation()
-def image(path: str, mib: int) -> Commands:
+def image(path: str, mib: int, home: str) -> Commands:
     """Make a file of so many MiB with a file system in it, readable by root only.
 
     All its blocks are there from the start: where the host's file system fills up, what writes to a
-    file with holes would see errors of the disk. The undo removes it.
+    file with holes would see errors of the disk. The undo removes it, and unmounts it from `home`
+    first: at boot its rc script may have mounted it before the undo begins.
     """
     if host.get_fact(Path, path=path).kind != "absent":
         raise OperationError(
@@ -34,21 +35,33 @@ def image(path: str, mib: int) -> Commands:
     yield Reversible(
         f"md=$(mdconfig -a -t vnode -f {at}) && if newfs -n -U /dev/$md >/dev/null; "
         "then mdconfig -d -u $md; else mdconfig -d -u $md; false; fi",
-        undo=f"for md in $(mdconfig -l -f {at} 2>/dev/null); do mdconfig -d -u $md; done",
+        undo=_let_go(path, home),
         says=f"create a file system in {path}",
         limit=60 + mib // _WRITTEN,
     )
 
 
 @operation()
-def mounted(script: str) -> Commands:
-    """Let this rc script mount the file system; the undo lets it unmount that.
+def mounted(script: str, path: str, home: str) -> Commands:
+    """Let this rc script mount the file system in `path` at `home`; the undo needs no script.
 
     Not a live change: at boot the script has mounted it again when an undo begins.
     """
     yield Reversible(
         f"service {script.rpartition('/')[2]} onestart",
-        undo=f"[ ! -e {quote(script)} ] || /bin/sh {quote(script)} onestop",
-        says="mount it",
+        undo=_let_go(path, home),
+        says=f"mount it at {home}",
         limit=120,
+    )
+
+
+def _let_go(path: str, home: str) -> str:
+    """sh that unmounts it and detaches its units, as far as there are any.
+
+    By force: a jail that has ended holds its root as long as one of its sockets waits for a client.
+    """
+    ours = '$2 == at && $1 ~ "^/dev/md" {found = 1} END {exit !found}'
+    return (
+        f"if mount -p | awk -v at={quote(home)} {quote(ours)}; then umount -f {quote(home)}; fi && "
+        f"for md in $(mdconfig -l -f {quote(path)} 2>/dev/null); do mdconfig -d -u $md; done"
     )

@@ -97,7 +97,8 @@ def tree(
     With `mounted`, and where `home` is a file system of its own that is empty, it stays.
     """
     if not mounted:
-        now, mounted = (host.get_fact(each, path=home) for each in (Path, IsEmptyFileSystem))
+        now = host.get_fact(Path, path=home)
+        mounted = host.get_fact(IsEmptyFileSystem, path=home)
         if now.kind != "absent" and not mounted:
             raise OperationError(
                 f"{home} exists already: expected nothing there, or an empty file system, and "

@@ -35,8 +35,8 @@ def own(site: Site, name: str) -> tuple[Step, ...]:
             ),
             operations=(
                 use(files.directory, path=f"{site.base.jails}/{DISKS}", mode="700"),
-                use(disk.image, path=image, mib=size),
                 use(files.directory, path=home, mode="700"),
+                use(disk.image, path=image, mib=size, home=home),
                 use(
                     files.put,
                     path=script,
@@ -49,7 +49,7 @@ def own(site: Site, name: str) -> tuple[Step, ...]:
                     ),
                     mode="555",
                 ),
-                use(disk.mounted, script=script),
+                use(disk.mounted, script=script, path=image, home=home),
             ),
             checks=(check("limits::disk_is_mounted", jail=name),),
         ),

@@ -1,4 +1,4 @@
-"""python -m tests.crash [--only STEP[:COMMAND[:KIND]]] [--workers N] [--order SUBJECT,...]"""
+"""python -m tests.crash [--only STEP[:COMMAND[:KIND]]] [--workers N] [--order ...] [--site FILE]"""
 
 from __future__ import annotations
 
@@ -52,9 +52,10 @@ def main() -> int:
     parser.add_argument("--only", type=Wanted.parse, default=Wanted(), metavar="STEP:COMMAND:KIND")
     parser.add_argument("--workers", type=int, default=A_CORE * (os.cpu_count() or 1))
     parser.add_argument("--order", help="these subjects only, as in the site file")
+    parser.add_argument("--site", type=Path, default=SAMPLE, help="default: site.example.toml")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the workers would go on
-    sample = site.read(SAMPLE)
+    sample = site.read(given.site)
     if given.order:
         sample = sample.model_copy(update={"order": tuple(given.order.split(","))})
     began = time.monotonic()

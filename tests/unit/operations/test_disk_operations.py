@@ -14,11 +14,11 @@ from operations.facts import Path, State
 from steps.render import render
 from tests.unit.operations.asking import reversible, typed
 
-SCRIPT = "/usr/local/etc/rc.d/cellblock_disk_web"
-
 
 def test_a_file_of_zeros_becomes_a_file_system_that_only_root_reads() -> None:
-    made, formatted = reversible(disk.image, {Path: State()}, path="/j/.disks/web", mib=512)
+    made, formatted = reversible(
+        disk.image, {Path: State()}, path="/j/.disks/web", mib=512, home="/j/web"
+    )
     assert made.do == (
         "(umask 077 && dd if=/dev/zero of=/j/.disks/web bs=1024k count=512 status=none) "
         "&& fsync /j/.disks/web"
@@ -30,14 +30,14 @@ def test_a_file_of_zeros_becomes_a_file_system_that_only_root_reads() -> None:
 
 def test_a_file_that_is_there_is_never_overwritten() -> None:
     with pytest.raises(OperationError, match="/j/web exists already: expected nothing there"):
-        reversible(disk.image, {Path: State("file")}, path="/j/web", mib=64)
+        reversible(disk.image, {Path: State("file")}, path="/j/web", mib=64, home="/h")
 
 
 @pytest.mark.parametrize(("newfs", "code"), [("true", 0), ("false", 1)])
 def test_the_unit_is_detached_whether_newfs_succeeds_or_not(
     tmp_path: LocalPath, newfs: str, code: int
 ) -> None:
-    _, formatted = reversible(disk.image, {Path: State()}, path="/j/web", mib=64)
+    _, formatted = reversible(disk.image, {Path: State()}, path="/j/web", mib=64, home="/h")
     done = typed(
         formatted.do,
         tmp_path,
@@ -48,18 +48,32 @@ def test_the_unit_is_detached_whether_newfs_succeeds_or_not(
     assert (tmp_path / "asked").read_text() == "-d -u md7\n"
 
 
-def test_the_undo_detaches_what_a_killed_command_left(tmp_path: LocalPath) -> None:
-    _, formatted = reversible(disk.image, {Path: State()}, path="/j/web", mib=64)
-    for listed, asked in (("echo 'md3 md4 '", "-d -u md3\n-d -u md4\n"), ("exit 255", "")):
-        (tmp_path / "asked").write_text("")
-        mdconfig = f'case $1 in -l) {listed};; *) echo "$*" >> asked;; esac'
-        assert typed(str(formatted.undo), tmp_path, mdconfig=mdconfig).returncode == 0
-        assert (tmp_path / "asked").read_text() == asked
-
-
-def test_a_script_that_is_gone_has_nothing_to_unmount(tmp_path: LocalPath) -> None:
-    [mounted] = reversible(disk.mounted, script=f"{tmp_path}/gone")
-    assert typed(str(mounted.undo), tmp_path).returncode == 0
+@pytest.mark.parametrize(
+    ("listed", "row", "asked"),
+    [
+        ("exit 255", "/dev/x / ufs", ""),
+        ("echo 'md3 md4 '", "/dev/x /h ufs", "mdconfig -d -u md3\nmdconfig -d -u md4\n"),
+        ("echo 'md3 '", "/dev/md3 /h ufs", "umount -f /h\nmdconfig -d -u md3\n"),
+    ],
+    ids=["nothing is left", "units are", "it is mounted"],
+)
+def test_the_undo_takes_what_a_killed_command_or_a_boot_left(
+    tmp_path: LocalPath, listed: str, row: str, asked: str
+) -> None:
+    _, formatted = reversible(disk.image, {Path: State()}, path="/j/web", mib=64, home="/h")
+    [mounted] = reversible(disk.mounted, script="/rc.d/x", path="/j/web", home="/h")
+    assert mounted.undo == formatted.undo
+    assert not mounted.live
+    (tmp_path / "asked").write_text("")
+    done = typed(
+        str(formatted.undo),
+        tmp_path,
+        mount=f"echo {row} rw 1 1",
+        umount='echo "umount $*" >> asked',
+        mdconfig=f'case $1 in -l) {listed};; *) echo "mdconfig $*" >> asked;; esac',
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "asked").read_text() == asked
 
 
 SUBR = """
