@@ -64,7 +64,7 @@ hosts: develop
 	$(BIN)/python -m tests.hosts $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(ONLY),--only '$(ONLY)') $(if $(KEEP),--keep '$(KEEP)')
 
 breakin: develop
-	$(BIN)/python -m tests.breakin $(if $(ON),--on $(ON)) $(if $(IMAGE),--image '$(IMAGE)') $(if $(ORDER),--order '$(ORDER)') $(if $(QUICK),--quick)
+	$(BIN)/python -m tests.breakin $(if $(ON),--on $(ON)) $(if $(IMAGE),--image '$(IMAGE)') $(if $(ORDER),--order '$(ORDER)') $(if $(DISK),--disk $(DISK)) $(if $(QUICK),--quick)
 
 chaos: develop
 	$(BIN)/pytest -s -m measured tests/rehearsal/test_guest_chaos.py tests/rehearsal/test_guest_denied.py

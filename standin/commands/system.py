@@ -44,7 +44,13 @@ def freebsd_version(host: Host, call: Call) -> Reply:
 def hostname(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "sf", "usage: hostname [-f] [-s | -d] [name-of-host]", 1)
     if rest:
-        host.kernel.sysctls["kern.hostname"] = rest[0]
+        jail = host.jail_of(call.rootdir)
+        if jail is None:
+            host.kernel.sysctls["kern.hostname"] = rest[0]
+        elif jail.params.get("allow.set_hostname", "1") in ("0", "false"):
+            raise Failed("hostname: sethostname: Operation not permitted\n")
+        else:
+            jail.params.set("host.hostname", [rest[0]])
         return Reply()
     name = hostname_of(host, call)
     return Reply((name.partition(".")[0] if "s" in found else name) + "\n")

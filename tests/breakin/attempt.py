@@ -34,7 +34,9 @@ class Attempt:
     """`does` is typed in the jail; $mark is its own word there and in the goal.
 
     `jails` are those of these services, or all. One that is `lasting` is typed once, when its jail
-    serves, and stays while later steps, and the undo of all, run. `reaches` is the address and port
+    serves, and stays while later steps, and the undo of all, run. One that comes `last` is typed
+    when all others have been, and stays for the undo; it is for jails with a disk of their own,
+    which it fills. `reaches` is the address and port
     of a connection, and the address that it comes from if not the jail's first, by which the
     stand-in, which has no sockets, can be asked. `lacks` says what a
     place has no model of, so that it is not played on the stand-in.
@@ -46,6 +48,7 @@ class Attempt:
     does: str
     jails: tuple[str, ...] = ()
     lasting: bool = False
+    last: bool = False
     reaches: str = ""
     lacks: str = ""
 
@@ -70,6 +73,12 @@ CHANGED = Goal(
     f"chmod 600 {HERE}/victim",
 )
 """A file of the host's root has another owner, mode, size, content, or one link more."""
+FILLED = Goal(
+    f"[ $(df -k / | awk 'NR == 2 {{print $4}}') -lt $(($(cat {HERE}/free) - 32768)) ]",
+    f"dd if=/dev/zero of={HERE}/full bs=1024k count=64",
+    f"rm -f {HERE}/full",
+)
+"""32 MiB of the host's file system are gone."""
 CALLED = Goal(
     f'grep -lF "$mark" {HERE}/heard-* | grep -qv -e "heard-$own$" -e "heard-u$own$"',
     f'echo "$mark" >> {HERE}/heard-planted',

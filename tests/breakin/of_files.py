@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.breakin.attempt import (
     CHANGED,
+    FILLED,
     HERE,
     LEARNT,
     NO_ACCOUNTS,
@@ -441,6 +442,23 @@ OTHERS = (
         "(n=0; while [ $n -lt 2000 ] && [ ! -e /tmp/enough ]; do logger -p daemon.err "
         '"$mark $n"; n=$((n + 1)); sleep $pace; done >/dev/null 2>&1 &)',
         lasting=True,
+    ),
+    Attempt(
+        "the disk is filled by an account",
+        "account",
+        FILLED,
+        "dd if=/dev/zero of=/tmp/full-$mark bs=64k",
+        last=True,
+        lacks="a disk in the stand-in holds what it is given",
+    ),
+    Attempt(
+        "the disk is filled to its last block, and with as many files as it can have",
+        "root",
+        FILLED,
+        "dd if=/dev/zero of=/root/full bs=64k; "
+        "n=0; while : > /var/log/$mark.$n; do n=$((n + 1)); done",
+        last=True,
+        lacks="a disk in the stand-in holds what it is given",
     ),
     Attempt(
         "messages with escape sequences and HTML in the logs",

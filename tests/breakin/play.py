@@ -159,7 +159,11 @@ class Played:
         phase.note(once + self._lasting)
         phase.saw(self.siege.succeeded(once + self._lasting), self.say)
         self._verify(phase)
-        self.blind, self.controls = self.siege.blind(once + self._lasting)
+        last = self.siege.of(self.planted, last=True)
+        self.blind, self.controls = self.siege.blind(once + self._lasting + last)
+        self.siege.play(last)
+        phase.note(last)
+        phase.saw(self.siege.succeeded(last), self.say)
         for each in self.blind:
             self.say(f"  BLIND {each}")
 
@@ -178,7 +182,8 @@ class Played:
                 last = runner.results[-1].step if runner.results else "nothing"
                 phase.ended.append(f"rollback of {last}: {error}\n{self._evidence(last)}")
                 return False
-        phase.saw(self.siege.succeeded(self._lasting), self.say)
+        stay = self._lasting + self.siege.of(self.planted, last=True)
+        phase.saw(self.siege.succeeded(stay), self.say)
         return True
 
     def _seen(self) -> list[Try]:

@@ -60,6 +60,8 @@ class Siege:
             if self.model and attempt.lacks:
                 continue
             for jail in self.site.built:
+                if attempt.last and self.site.disk(jail) is None:
+                    continue
                 if not attempt.jails or set(attempt.jails) & set(self.site.jails[jail].services):
                     yield Try(attempt, jail, f"pwned-{jail}-{number}-x")
 
@@ -68,9 +70,13 @@ class Siege:
         """Attempts that this box has no model of."""
         return [each for each in ALL if self.model and each.lacks]
 
-    def of(self, jails: Iterable[str], *, lasting: bool) -> list[Try]:
-        wanted = set(jails)
-        return [e for e in self.tries if e.jail in wanted and e.attempt.lasting == lasting]
+    def of(self, jails: Iterable[str], *, lasting: bool = False, last: bool = False) -> list[Try]:
+        wanted, when = set(jails), (lasting, last)
+        return [
+            each
+            for each in self.tries
+            if each.jail in wanted and (each.attempt.lasting, each.attempt.last) == when
+        ]
 
     # On the host.
 
@@ -118,6 +124,7 @@ class Siege:
         """Listeners of the host and of each jail, and what must stay as it is from now on."""
         lines = [f"{of_kernel.STATE}; state > {HERE}/state-before 2>/dev/null"]
         lines.append(f"ipfw -S list | sort | md5 > {HERE}/rules-before")
+        lines.append(f"df -k / | awk 'NR == 2 {{print $4}}' > {HERE}/free")
         lines += [f"jls -j {j} {PARAMETERS} > {HERE}/params-{j}" for j in self.site.built]
         lines.append(f"jls name | sort | tr '\\n' ' ' > {HERE}/jails-before")
         if not self.model:
