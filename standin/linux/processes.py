@@ -66,12 +66,20 @@ class Processes:
     async def run(
         self, rootdir: RootDir, argv: Sequence[str], env: Mapping[str, str] = ENVIRONMENT
     ) -> tuple[int, str]:
-        """Exit code and output of a command. Waits for the command, not for what it left behind."""
+        """Exit code and output of a command. Waits for the command, not for what it left behind.
+
+        It is killed if nobody waits for it any more.
+        """
         place = os.memfd_create("output")
+        child = self.spawn(rootdir, argv, env, place)
         try:
-            code = await self.spawn(rootdir, argv, env, place).ended
+            code = await child.ended
             text = os.pread(place, os.fstat(place).st_size, 0)
             return code, text.decode(errors="surrogateescape")
+        except asyncio.CancelledError:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
         finally:
             os.close(place)
 

@@ -14,9 +14,10 @@ import os
 import signal
 import traceback
 from collections import defaultdict
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from standin import commands
 from standin.linux import syscalls
@@ -39,6 +40,8 @@ from standin.rc.boot import boot
 
 LAST_PID_OF_KERNEL = 500  # a kernel has its own processes before the first daemon
 ASKING = "/libexec/standin/asking-sh"
+LOOK_AFTER = 0.05
+"""Seconds from one look at a caller that waits to the next."""
 HANG = "exec /libexec/standin/real/sleep 2147483647"
 
 
@@ -131,7 +134,7 @@ class Server:
             return Reply(then=HANG)
         if mode == "hold":
             await self.host.faults.hold()
-        reply = await _perform(self.host, call)
+        reply = await _while_asked(pid, _perform(self.host, call))
         if mode == "fail-after":
             return Reply(then=f"( {reply.script()} ); exit 1")
         if mode == "hold-after":
@@ -158,6 +161,21 @@ class Server:
                 writer.write(json.dumps(reply).encode() + b"\n")
                 await writer.drain()
         writer.close()
+
+
+async def _while_asked(pid: int, work: Coroutine[Any, Any, Reply]) -> Reply:
+    """End the work when its caller ends: whoever kills jail(8) kills what it has begun.
+
+    Raises ProcessLookupError then.
+    """
+    doing = asyncio.ensure_future(work)
+    while not (await asyncio.wait({doing}, timeout=LOOK_AFTER))[0]:
+        if root_of(pid) is None:
+            doing.cancel()
+            with suppress(asyncio.CancelledError):
+                await doing
+            raise ProcessLookupError
+    return doing.result()
 
 
 async def _perform(host: Host, call: Call) -> Reply:
