@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 KINDS = ("host", "site", "step", "jail", "check", "certificate", "disk", "limit", "queue", "drift")
 """What an id begins with; what is likely the cause of others comes first."""
@@ -45,8 +45,20 @@ class Looked:
 
 
 def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    """By kind, and otherwise as they came. Of two with one id the first counts."""
+    """By kind, and otherwise as they came; of two with one id the first counts. In their one line
+    is nothing that could begin another, and nowhere what cannot be written as UTF-8: a mount point
+    may have any name.
+    """
     first: dict[str, Finding] = {}
-    for each in found:
+    for each in map(_plain, found):
         first.setdefault(each.id, each)
     return tuple(sorted(first.values(), key=lambda each: KINDS.index(each.kind)))
+
+
+def _plain(found: Finding) -> Finding:
+    lines = {key: _printable(getattr(found, key)) for key in ("id", "says", "todo", "detail")}
+    return replace(found, evidence=_printable(found.evidence, "\n\t"), **lines)
+
+
+def _printable(text: str, besides: str = "") -> str:
+    return "".join(each if each.isprintable() or each in besides else "?" for each in text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from hashlib import sha256
 from shlex import quote
 
 from operations.queues import POSTFIX, SENDMAIL, SUBMISSION, of_jail
@@ -39,7 +40,7 @@ def look(reach: Callable[[], AbstractContextManager[Runner]]) -> Looked:
     except CellblockError as error:
         says = f"the host could not be asked: {error.what}"
         found = Finding("host", says, error.evidence, error.todo)
-        return Looked((found,), frozenset({"host"}), reached=False)
+        return Looked(ordered([found]), frozenset({"host"}), reached=False)
 
 
 def _looked(runner: Runner) -> Looked:
@@ -162,8 +163,13 @@ def _drift(site: Site, output: str, stopped: Sequence[str]) -> Iterator[Finding]
             f"others changed {count} thing{'s' * (count > 1)} that the steps left",
             drift.table(changes),
             "see that this was meant; cellblock rollback asks before it destroys any of it",
-            "\n".join(f"{each.place}\t{each.now}" for each in changes),
+            _digest(f"{each.place}\t{each.now}" for each in changes),
         )
+
+
+def _digest(lines: Iterable[str]) -> str:
+    text = "\n".join(lines)
+    return sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def _is_of(site: Site, place: str, stopped: Sequence[str]) -> bool:

@@ -22,7 +22,7 @@ _DAY = 86400.0  # seconds
 def full(site: Site, listed: str) -> Iterator[Finding]:
     """Of what `df -k` prints. A jail's file systems are the host's."""
     for line in listed.splitlines():
-        row = re.search(r"(-?\d+) +(\d+)% +(/.*)", line)
+        row = re.search(r"(-?[0-9]{1,18}) +([0-9]{1,9})% +(/.*)", line)
         if row and int(row[2]) >= site.watch.disk_percent:
             yield Finding(
                 f"disk{row[3]}",

@@ -42,9 +42,7 @@ def _lines(site: Site, looked: Looked, changes: Changes, at: datetime) -> Iterat
 
 
 def _escaped(label: str) -> str:
-    """A value of a label: bytes of the host that are no UTF-8 are not, either."""
-    plain = label.encode(errors="replace").decode()
-    return plain.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def can_be(path: Path) -> bool:

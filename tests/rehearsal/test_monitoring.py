@@ -54,9 +54,12 @@ class Lab:
         """All that is found, by id, whether it was told before or not."""
         return {each["id"]: each for each in json.loads(self.watch("--json").stdout)["findings"]}
 
-    def says(self, *lines: str) -> None:
-        """The site file says this of the watch, too."""
-        text = self.text.replace("[watch]\n", "\n".join(["[watch]", *lines, ""]))
+    def says(self, **keys: str) -> None:
+        """The site file has these values for the watch."""
+        text = self.text
+        for key, value in keys.items():
+            text, count = re.subn(rf"(?m)^(# )?{key} = .*$", f"{key} = {value}", text)
+            assert count == 1, key
         self.file.write_text(text, encoding="utf-8")
 
     def heard(self) -> list[dict[str, Any]]:
@@ -74,7 +77,7 @@ def described(where: Path) -> Path:
     for old, new in {
         r"# limits = .*": 'limits = { memory = "8G", processes = 30 }',
         r"# command = .*": f'command = "cat >> {where}/events"',
-        r"\[egress\]": "[watch]\nqueue = 3\n\n[egress]",
+        r"queue = 100 .*": "queue = 3",
         r"(ports = \[)(\{ port = 80, .* \})\]": r'\1\2, { port = 443, probe = "https" }]',
     }.items():
         text, count = re.subn(f"(?m)^{old}$", new, text)
@@ -166,6 +169,7 @@ BREAKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", BREAKS)
 def test_what_breaks_is_told_once_and_when_it_is_mended(lab: Lab, what: str) -> None:
     breaks, mends, wanted = BREAKS[what]
@@ -192,14 +196,14 @@ def test_what_breaks_is_told_once_and_when_it_is_mended(lab: Lab, what: str) -> 
 
 
 def test_a_certificate_that_ends_soon_and_what_is_not_to_be_told(lab: Lab) -> None:
-    lab.says("certificate_days = 3000")
+    lab.says(certificate_days="3000")
     [(id, found)] = lab.found().items()
     assert id == "certificate/443"
     assert re.fullmatch(
         r"the certificate at port 443 \(web 443/tcp\) ends in less than \d+ days", found["says"]
     )
     assert "www.example.org, ends 2031-05-06T07:08:09Z" in found["evidence"]
-    lab.says("certificate_days = 3000", 'ignore = ["certificate/*"]')
+    lab.says(certificate_days="3000", ignore='["certificate/*"]')
     done = lab.watch()
     assert (done.exit_code, done.output) == (0, "")
 

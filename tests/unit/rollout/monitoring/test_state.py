@@ -122,6 +122,12 @@ def test_the_likely_cause_comes_first_and_no_id_twice() -> None:
     )
 
 
+def test_a_name_of_the_host_makes_no_line_of_its_own() -> None:
+    odd = "a\x1b[2J\nb\udcff"
+    [found] = ordered([Finding(f"disk/{odd}", odd, odd, odd, odd)])
+    assert found == Finding("disk/a?[2J?b?", *("a?[2J?b?", "a?[2J\nb?", "a?[2J?b?", "a?[2J?b?"))
+
+
 def test_it_is_kept_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     place = state.place(SAMPLE)
