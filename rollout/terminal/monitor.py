@@ -10,7 +10,7 @@ from time import monotonic, sleep
 
 import click
 
-from rollout.errors import Refused, Stuck, Unreachable
+from rollout.errors import CellblockError, Refused, Stuck, Unreachable
 from rollout.monitoring import looking, notify, prometheus, shown, state
 from rollout.monitoring.state import Changes
 from rollout.plan import Plan
@@ -52,11 +52,15 @@ def run(plan: Plan, told: Told, every: int | None) -> int:
     """Watch once, or every so many minutes, until somebody ends it. Returns the exit code."""
     told.must_be_possible()
     state.read(state.place(plan.site))
-    while every is not None:
+    if every is None:
+        return watch(plan, told)
+    while True:
         began = monotonic()
-        watch(plan, told, indent=None)
+        try:
+            watch(plan, told, indent=None)
+        except CellblockError as error:  # a disk of this machine is full: it may not stay so
+            click.echo(harmless(str(error)), err=True)
         sleep(max(0.0, began + every * 60 - monotonic()))
-    return watch(plan, told)
 
 
 def watch(plan: Plan, told: Told, *, indent: int | None = 2) -> int:
@@ -66,7 +70,7 @@ def watch(plan: Plan, told: Told, *, indent: int | None = 2) -> int:
     place = state.place(site)
     changes = state.compare(site, state.read(place), looked, at)
     problems = _tell_programs(site, told, changes)
-    state.keep(place, changes.untold if problems else changes.after)
+    after = changes.untold if problems else changes.after
     if told.prometheus is not None:
         content = prometheus.text(site, looked, changes, at)
         problems += filter(None, [prometheus.write(told.prometheus, content)])
@@ -79,6 +83,7 @@ def watch(plan: Plan, told: Told, *, indent: int | None = 2) -> int:
         out(harmless(shown.text(changes)))
     for problem in problems:
         click.echo(harmless(f"warning: {problem}"), err=True)
+    state.keep(place, after)
     if not looked.reached:
         return Unreachable.code
     return Stuck.code if changes.open else 0

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 import deploy
 from rollout import site
-from rollout.errors import Unreachable
+from rollout.errors import Refused, Unreachable
 from rollout.monitoring import notify, state
 
 PROJECT = Path(__file__).parents[4]
@@ -122,6 +122,25 @@ def test_every_so_many_minutes_until_it_is_ended(
     assert told == ["new", "before", "before"]
 
 
+def test_what_cannot_be_kept_is_told_all_the_same_and_is_no_end(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise Refused("what was told cannot be kept there: No space left on device")
+
+    def sleep(_: float) -> None:
+        waited.append(_)
+        if len(waited) == 2:
+            raise KeyboardInterrupt
+
+    waited: list[float] = []
+    monkeypatch.setattr(state, "keep", full)
+    monkeypatch.setattr("rollout.terminal.monitor.sleep", sleep)
+    done = CliRunner().invoke(deploy.main, ["watch", "--site", str(file), "--every", "2"])
+    assert done.stdout.count("new: the host could not be asked: ") == 2
+    assert done.stderr.count("No space left on device") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -148,7 +167,10 @@ def _never(*_: object, **__: object) -> Iterator[None]:
     yield
 
 
-def test_a_state_that_cannot_be_read_is_refused(file: Path) -> None:
+def test_a_state_that_cannot_be_read_is_refused_before_the_host_is_asked(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rollout.terminal.server.connected", _never)
     place = state.place(site.read(file))
     place.parent.mkdir(parents=True)
     place.write_text("{")
