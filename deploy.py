@@ -437,7 +437,7 @@ def watch_(
 
     \b
     Examples:
-      */15 * * * * cellblock watch --site /home/me/site.toml     # in your crontab
+      */15 * * * * .local/bin/cellblock watch --site site.toml    # in your crontab
       cellblock watch --every 15 --syslog
       cellblock watch --ping https://hc-ping.com/your-uuid
       cellblock watch --json | jq -r '.findings[] | .id'         # all, whether told or not

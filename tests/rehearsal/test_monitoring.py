@@ -25,7 +25,7 @@ from rollout.site import JOURNAL
 from standin import BaseHost
 from tests.rehearsal.https import CERTIFICATE, HTTPD, new_certificate
 from tests.rehearsal.on_standin import Lying, runner, typed
-from tests.rehearsal.sites import written
+from tests.rehearsal.sites import SAMPLE, written
 
 DF = (
     'df() { case "$*" in (*tmpfs*) if [ -e /root/df ]; then cat /root/df; fi ;; '
@@ -244,3 +244,30 @@ def test_an_answer_that_is_none_is_no_good_news(lab: Lab, monkeypatch: pytest.Mo
     assert done.exit_code == 5
     assert "new: the host could not be asked: stand-in " in done.stdout
     assert "nosuch-jls name: exit code 127 (host)\n" in done.stdout
+
+
+@pytest.mark.whole
+def test_a_whole_rollout_causes_no_false_alarm(tmp_path: Path) -> None:
+    """Before it, in the middle, after it and after a restart; and nobody gets a message."""
+    whole = plan.make(site.read(SAMPLE))
+    trips = []
+    with standin_box(whole.site, tmp_path) as box:
+
+        @contextmanager
+        def reach() -> Iterator[Runner]:
+            with Runner(whole, Lying(box.target, DF), box.outside, Listener()) as run:
+                run.outside.certificates.watch(box.watches)
+                yield run
+                trips.append(run.connection.trips)
+
+        assert looking.look(reach).findings == ()
+        for to in ("mysql.jail", None):
+            with runner(whole, box) as run:
+                run.outside.certificates.watch(box.watches)
+                run.apply(to)
+            spools = typed(box, "ls -lR /var/mail /var/spool")
+            assert looking.look(reach).findings == ()
+            assert typed(box, "ls -lR /var/mail /var/spool") == spools
+        assert trips[2] == trips[1], "with four jails as with two"
+        box.reboot()
+        assert looking.look(reach).findings == ()
