@@ -82,6 +82,7 @@ def main() -> None:
       rehearse   apply, roll back and apply again on a stand-in
       apply      for real; every step is checked, and undone if it fails
       status     where the host stands, and what to type next
+      watch      after the move, from cron: what is wrong now? changes nothing
       rollback   undo the steps, last first
 
     \b
@@ -394,6 +395,59 @@ def verify(site_file: Path, as_json: bool) -> None:
       cellblock verify || mail -s 'cellblock: a check fails' root < /dev/null
     """
     _run_all_checks(site_file, as_json, Stuck.code)
+
+
+@main.command(name="watch")
+@options.site
+@click.option(
+    "--every",
+    metavar="MINUTES",
+    type=click.IntRange(1, 10080),
+    help="Go on, and watch again after so many minutes; default: once, for cron.",
+)
+@click.option("--syslog", is_flag=True, help="Also tell the syslogd of this machine.")
+@click.option(
+    "--ping",
+    metavar="URL",
+    help="Get this URL if all is well, and URL/fail if not, as healthchecks.io wants it.",
+)
+@click.option(
+    "--prometheus",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write this file, for the textfile collector of node_exporter.",
+)
+@options.document
+def watch_(
+    site_file: Path,
+    every: int | None,
+    *,
+    syslog: bool,
+    ping: str | None,
+    prometheus: Path | None,
+    as_json: bool,
+) -> None:
+    """After the move: say what is wrong, once; nothing while all is well. Changes nothing.
+
+    It runs the checks of the confirmed steps, and looks at drift, at certificates that end soon,
+    at file systems, limits and mail queues, at jails that do not run, and at steps that were left
+    in the middle. It tells what is new, again after a day, and when it is over, on standard output
+    and by the site file's hook. It ends with exit code 3 if there is a finding, told now or
+    before, and with 5 if the host could not be asked.
+
+    \b
+    Examples:
+      */15 * * * * .local/bin/cellblock watch --site site.toml    # in your crontab
+      cellblock watch --every 15 --syslog
+      cellblock watch --ping https://hc-ping.com/your-uuid
+      cellblock watch --json | jq -r '.findings[] | .id'         # all, whether told or not
+    """
+    from rollout.terminal import monitor
+
+    made = _planned(site_file)
+    code = monitor.run(made, monitor.Told(syslog, ping, prometheus, as_json), every)
+    if code:
+        sys.exit(code)
 
 
 @main.command()

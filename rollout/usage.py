@@ -79,12 +79,14 @@ def _asked(site: Site) -> str:
 
 def _taken(part: str) -> tuple[str, dict[str, int]]:
     name, _, lines = part.partition("\n")
+    found = amounts(lines)
+    return name.strip(), {ours: found[what] for what, ours in _TAKEN.items() if what in found}
+
+
+def amounts(lines: str) -> dict[str, int]:
+    """What `rctl -u` prints: the kernel's name of each resource, and how much is taken of it."""
     rows = (line.partition("=") for line in lines.splitlines())
-    return name.strip(), {
-        _TAKEN[what]: int(amount)
-        for what, _, amount in rows
-        if what in _TAKEN and re.fullmatch(r"[0-9]{1,20}", amount)
-    }
+    return {what: int(amount) for what, _, amount in rows if re.fullmatch(r"[0-9]{1,20}", amount)}
 
 
 def counts(listed: str) -> Counts:

@@ -295,14 +295,15 @@ def _own_mail(site: Site, flavour: str) -> list[Check]:
     """When the host's own mail reaches the jail: with sendmail at the cut-over, since submission
     uses 127.0.0.1; with Postfix, which accepts its mail itself, when that is retired.
     """
-    return [check("messages::from_the_host_arrive")] if site.services[_NAME].rc == flavour else []
+    arrives = check("messages::from_the_host_arrive", leaves=True)
+    return [arrives] if site.services[_NAME].rc == flavour else []
 
 
 def _virtual_mail(site: Site) -> list[Check]:
     """Once is enough: the mailbox is somebody's."""
     if site.services[_NAME].rc != "postfix":
         return []
-    return [check("messages::to_a_virtual_mailbox_arrive", until="mail.retire")]
+    return [check("messages::to_a_virtual_mailbox_arrive", until="mail.retire", leaves=True)]
 
 
 def _retire(site: Site, flavour: _Flavour) -> Step:

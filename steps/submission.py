@@ -123,7 +123,8 @@ def arrival_checks(site: Site) -> tuple[Check, ...]:
     there = [name for name in built if any(each in before for each in site.jails[name].services)]
     if not there:
         return ()
-    return (check("messages::from_jails_arrive", until=_ends(site), senders=" ".join(there)),)
+    senders = " ".join(there)
+    return (check("messages::from_jails_arrive", until=_ends(site), leaves=True, senders=senders),)
 
 
 def _ends(site: Site) -> str | None:

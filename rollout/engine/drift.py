@@ -99,7 +99,12 @@ def _destroys(change: Change, place: str, left: str) -> bool:
 
 def read(session: Session) -> Drift:
     """Compare, in one round trip. On a host without a confirmed step the result is empty."""
-    return parse(session.output(f"journal={quote(JOURNAL)}\n{_script()}"))
+    return parse(session.output(question()))
+
+
+def question() -> str:
+    """sh that prints what `parse` reads."""
+    return f"journal={quote(JOURNAL)}\n{_script()}"
 
 
 @cache

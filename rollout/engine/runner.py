@@ -129,9 +129,11 @@ class Runner:
             return []
         return checks.run(wanted, self.session, self.plan.site, self.outside, ahead)
 
-    def verify(self) -> list[Verdict]:
-        """Run all checks of the confirmed steps."""
-        return self._verified(self.known())
+    def verify(self, *, leaving: bool = True) -> list[Verdict]:
+        """Run all checks of the confirmed steps. Without `leaving`, none that leaves something on
+        the host.
+        """
+        return self._verified(self.known(), leaving=leaving)
 
     def check(self) -> tuple[list[Verdict], Fitting]:
         """The same, and what tells whether the steps that have not begun fit the host."""
@@ -139,8 +141,11 @@ class Runner:
         fitting = self.begin_to_fit(known, len(self.plan.steps))
         return self._verified(known, fitting.said), fitting
 
-    def _verified(self, known: Journal, ahead: Callable[[], Said] = dict) -> list[Verdict]:
-        return self.run_checks(self._due({entry.name for entry in known.done}), ahead)
+    def _verified(
+        self, known: Journal, ahead: Callable[[], Said] = dict, *, leaving: bool = True
+    ) -> list[Verdict]:
+        due = self._due({entry.name for entry in known.done})
+        return self.run_checks([each for each in due if leaving or not each.leaves], ahead)
 
     def _due(self, done: Container[str]) -> list[Check]:
         """The checks that must pass once these steps are done."""

@@ -52,7 +52,8 @@ class Check:
     It runs after its step and after every later one, up to and not including the step `until`.
     With `ahead` it compares a jail that waits with the host, for the steps to come: it is not asked
     on the way back, when the host may have gone on and nobody uses the jail. Without one that is
-    `first` nothing else can be known: if it fails, the others of that run are not told.
+    `first` nothing else can be known: if it fails, the others of that run are not told. One that
+    `leaves` something on the host, such as a message, is for a person, and not for every hour.
     """
 
     test: str
@@ -60,6 +61,7 @@ class Check:
     until: str | None = None
     ahead: bool = False
     first: bool = False
+    leaves: bool = field(default=False, repr=False)  # it asks the same: no reason to rehearse anew
 
     @property
     def node(self) -> str:
@@ -83,9 +85,15 @@ def words(values: Iterable[object]) -> tuple[str, ...]:
 
 
 def check(
-    test: str, *, until: str | None = None, ahead: bool = False, first: bool = False, **values: Any
+    test: str,
+    *,
+    until: str | None = None,
+    ahead: bool = False,
+    first: bool = False,
+    leaves: bool = False,
+    **values: Any,
 ) -> Check:
-    return Check(test, tuple(values.items()), until, ahead, first)
+    return Check(test, tuple(values.items()), until, ahead, first, leaves)
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,16 @@ class Certificates:
         self._watches = {each.name: each for each in watches}
         self._first = {}
 
+    @property
+    def ports(self) -> tuple[Watch, ...]:
+        """Those that speak TLS."""
+        return tuple(each for each in self._watches.values() if each.has_certificate)
+
     def remember(self) -> None:
         """Ask each TLS port now. One that does not answer is reported by `changed`."""
-        for name, watch in self._watches.items():
-            if watch.has_certificate:
-                with suppress(Exception):  # whatever it raises is no answer, as for a probe
-                    self._first[name] = self.ask(watch)
+        for watch in self.ports:
+            with suppress(Exception):  # whatever it raises is no answer, as for a probe
+                self._first[watch.name] = self.ask(watch)
 
     def changed(self, site: Site, service: str, listen: Listen) -> str | None:
         """What has changed at a port since the start of the run; "" if nothing has, None for a port
@@ -56,14 +60,21 @@ class Certificates:
         return self._changed(name) if name in self._watches else None
 
     def _changed(self, name: str) -> str:
+        now = self.now(self._watches[name])
+        if isinstance(now, str):
+            return now
+        first = self._first.setdefault(name, now)
+        return "" if now == first else f"presents another certificate: {now}; before: {first}"
+
+    def now(self, watch: Watch) -> Certificate | str:
+        """What a TLS port presents, or in words that it presents nothing. It is asked for a while:
+        a service may be starting.
+        """
         deadline = time.monotonic() + _ANSWER_WITHIN
         while True:
             try:
-                now = self.ask(self._watches[name])
+                return self.ask(watch)
             except Exception as error:  # whatever it is, a client got no certificate
                 if time.monotonic() > deadline:
                     return f"presents no certificate ({type(error).__name__}: {error})"
                 time.sleep(0.5)
-                continue
-            first = self._first.setdefault(name, now)
-            return "" if now == first else f"presents another certificate: {now}; before: {first}"

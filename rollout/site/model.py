@@ -23,6 +23,7 @@ from pydantic import (
 from rollout.errors import Refused
 from rollout.site.limits import Limits
 from rollout.site.mac import Mac
+from rollout.site.monitoring import Monitoring
 from rollout.site.policy import PROTOS, Egress, Policy, Proto
 
 
@@ -378,6 +379,7 @@ class Site(_Table):
     firewall: Firewall = Firewall()
     run: Run = Run()
     hooks: Hooks = Hooks()
+    watch: Monitoring = Monitoring()
     egress: Egress = Egress()
     policy: Policy = Policy()
     accounts: Accounts = Accounts()
@@ -554,7 +556,10 @@ class Site(_Table):
 
     @property
     def hash(self) -> str:
-        """Over everything that the plan depends on, without how the operator reaches the host."""
+        """Over everything that the plan depends on, without how the operator reaches the host, and
+        is told.
+        """
+        apart = ("run", "hooks", "watch")
         reach = {"address", "user", "become", "port", "key", "known_hosts"}
-        text = self.model_dump_json(exclude={"host": reach, "run": True, "hooks": True})
+        text = self.model_dump_json(exclude={"host": reach, **dict.fromkeys(apart, True)})
         return sha256(text.encode()).hexdigest()[:16]

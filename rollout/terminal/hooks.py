@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from queue import Empty, Queue
 from tempfile import TemporaryFile
@@ -69,7 +70,8 @@ class Command:
         while (event := self._events.get()) is not None:
             problem = self._once(event)
             if problem:
-                self.failures.append(f"at {event['event']} {event['step']}: {problem}")
+                about = " ".join(filter(None, (event["event"], event.get("step"))))
+                self.failures.append(f"at {about}: {problem}")
 
     def _once(self, event: dict[str, Any]) -> str:
         """Run the command for one event. Returns what went wrong, or ""."""
@@ -107,6 +109,23 @@ class Command:
         return problem
 
 
+def once(site: Site, run: str, about: Mapping[str, Any]) -> str:
+    """Run the site's hook for one event, of the name of the run, and wait for it. Returns what went
+    wrong, or "".
+    """
+    table = site.hooks
+    if table.command is None:
+        return ""
+    command = Command(table.command, table.timeout)
+    command.run({"event": run, "time": now(), **_about(site, run), **about})
+    command.close()
+    return next(iter(command.failures), "")
+
+
+def _about(site: Site, run: str) -> dict[str, str]:
+    return {"site": site.name, "host": site.host.address, "run": run}
+
+
 def _drained(queue: Queue[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
     """Everything that is left in a queue."""
     found = []
@@ -126,7 +145,7 @@ class Hooks(Listener):
     def __init__(
         self, site: Site, run: str, command: Command, output: Listener, *, asks: bool
     ) -> None:
-        self._about = {"site": site.name, "host": site.host.address, "run": run}
+        self._about = _about(site, run)
         self._command = command
         self._output = output
         self._asks = asks

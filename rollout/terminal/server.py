@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import Timer
 
@@ -30,8 +30,13 @@ def connected(
     listener: Listener | None = None,
     answer: Answer | None = None,
     manual: ManualEntry | None = None,
+    *,
+    silent: bool = False,
 ) -> Iterator[Runner]:
-    """A runner for the live host. Raises Unreachable if the host does not answer."""
+    """A runner for the live host. Raises Unreachable if the host does not answer.
+
+    A connection that takes a while is said, unless `silent`.
+    """
     target = ssh(made.site)
     with (
         closing(FromOutside(target, translated(made.site))) as outside,
@@ -39,7 +44,7 @@ def connected(
             made, target, outside, listener or Listener(), answer or nobody, manual=manual
         ) as runner,
     ):
-        with announced(target.name):
+        with nullcontext() if silent else announced(target.name):
             runner.connection.connect()
         outside.certificates.watch(watches(made.site))
         yield runner

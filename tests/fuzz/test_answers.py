@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,14 +15,17 @@ from hypothesis import strategies as st
 
 from rollout import audit, plan, site, usage
 from rollout.engine import checks, drift
+from rollout.engine.checks import Verdict
 from rollout.engine.listener import Listener
 from rollout.engine.runner import Runner
 from rollout.errors import CellblockError
 from rollout.host import bundle, journal
 from rollout.host.session import Said, Session
 from rollout.host.together import Result
+from rollout.monitoring import looking, prometheus, shown, state
 from rollout.probe import outage
 from rollout.report import status
+from rollout.site.limits import Limits
 from tests.fuzz.material import HOST_LINES, JOURNAL_LINES, PROJECT, WORDS, spoken, tried
 from tests.unit.rollout.unreachable import Nowhere
 
@@ -49,6 +53,9 @@ class Babbling(Session):
             for row in self.said.split("\n"):
                 line(row)
         return Result(self.code, self.said, self.said)
+
+    def run_all(self, commands: Sequence[str], **_: Any) -> list[Result]:
+        return [self.run(each) for each in commands]
 
     def begin(self, questions: Sequence[str], **_: Any) -> Callable[[], Said]:
         said = {each: self.run(each) for each in questions}
@@ -134,6 +141,39 @@ def test_a_whole_command_with_a_host_that_babbles(text: str, code: int) -> None:
         run.connection._open = lambda session=session: session  # type: ignore[method-assign,misc]
         with patch.object(checks, "run", lambda *_, **__: []):
             refused_at_most(getattr(run, name))
+
+
+MEASURED = st.sampled_from(
+    [
+        *("/dev/ada0p4 1000 960 40 96% /var", "zroot/a 1 1 -1 108% /home/\udcff"),
+        *("host 99999", "web 100", "memoryuse=99999999999999999999", "maxproc=9"),
+        "changed 001-base + path /etc/\udcff File 1 x",
+    ]
+)
+
+
+@tried
+@given(spoken(st.one_of(JOURNAL_LINES, HOST_LINES, MEASURED), 15), st.sampled_from([0, 0, 0, 1]))
+@example("/dev/ada0p4 1 1 1 " + "9" * 5000 + "% /", 0)
+def test_a_watch(text: str, code: int) -> None:
+    jails = {
+        name: jail.model_copy(update={"limits": Limits(memory=1024, processes=9)})
+        for name, jail in PLAN.site.jails.items()
+    }
+    made = plan.make(PLAN.site.model_copy(update={"jails": jails}))
+    run = Runner(made, Nowhere(), Nowhere(), Listener(), session=Babbling(text, code))
+    with patch.object(checks, "run", lambda *_, **__: [Verdict("a b: c", False, 0, text)]):
+        looked = looking.look(lambda: nullcontext(run))
+    found = state.compare(made.site, {}, looked, state.now())
+    assert found.any is bool(looked.findings)
+    shown.text(found).encode()
+    json.dumps(shown.event(made.site, found))
+    json.dumps(shown.data(made.site, looked, found, state.now(), []))
+    assert all("\n" not in line for _, line in shown.lines(made.site, found))
+    prometheus.text(made.site, looked, found, state.now()).encode()
+    with TemporaryDirectory() as folder:
+        state.keep(Path(folder, "state.json"), found.after)
+        assert state.read(Path(folder, "state.json")) == found.after
 
 
 @tried

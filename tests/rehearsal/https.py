@@ -19,6 +19,12 @@ from tests.rehearsal.sites import FIRST, SAMPLE
 from tests.unit.rollout.probe import served
 
 CERTIFICATE = "/usr/local/etc/apache24/server.crt"
+HTTPD = (
+    f"{files.HTTPD}Listen 443\nSSLCertificateFile {CERTIFICATE}\n<VirtualHost *:443>\n"
+    '    ServerName www.example.org\n    DocumentRoot "/usr/local/www/example.org"\n'
+    "</VirtualHost>\n"
+)
+"""Its configuration."""
 
 
 def new_certificate(where: Path) -> str:
@@ -37,12 +43,7 @@ def planned() -> Plan:
 
 @contextmanager
 def with_tls(made: Plan, where: Path, certificate: str) -> Iterator[Box]:
-    httpd = (
-        f"{files.HTTPD}Listen 443\nSSLCertificateFile {CERTIFICATE}\n<VirtualHost *:443>\n"
-        '    ServerName www.example.org\n    DocumentRoot "/usr/local/www/example.org"\n'
-        "</VirtualHost>\n"
-    )
-    more = {"/usr/local/etc/apache24/httpd.conf": httpd, CERTIFICATE: certificate}
+    more = {"/usr/local/etc/apache24/httpd.conf": HTTPD, CERTIFICATE: certificate}
     with standin_box(made.site, where, BaseHost.sample().with_files(more)) as box:
         yield box
 

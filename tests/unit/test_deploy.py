@@ -79,6 +79,7 @@ def test_the_commands_are_those_that_were_promised() -> None:
         "survey",
         "usage",
         "verify",
+        "watch",
     ]
 
 

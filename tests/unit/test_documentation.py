@@ -18,7 +18,7 @@ import steps
 from rollout import errors, plan, site
 from rollout.plan.step import Step
 from rollout.site import Policy, Site
-from rollout.terminal import events, hooks
+from rollout.terminal import events, hooks, monitor
 
 PROJECT = Path(__file__).parents[2]
 COMMANDS_PAGE = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
@@ -219,7 +219,7 @@ def test_every_outcome_of_a_step_is_described() -> None:
 
 
 def test_every_event_that_a_hook_hears_is_described() -> None:
-    assert named(HOOKS_PAGE) == {*hooks._OUTCOMES.values(), "begun", "gate"}
+    assert named(HOOKS_PAGE) == {*hooks._OUTCOMES.values(), "begun", "gate", monitor.EVENT}
 
 
 def test_every_page_is_led_to_from_the_readme() -> None:

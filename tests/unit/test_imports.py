@@ -31,7 +31,7 @@ FLOORS = {
         ("probe", "audit", "usage"),
         ("engine",),
         ("report", "runbook"),
-        ("rehearsal",),
+        ("rehearsal", "monitoring"),
         ("terminal",),
     ),
     "standin": (

@@ -374,3 +374,10 @@ def test_mail_leaves_a_queue_only_when_its_server_has_ended() -> None:
     before_start = [c.says for c in commands(PLAN.steps[NAMES.index("mail.standby")])]
     assert before_start[0].startswith("check that the jail's queue /var/spool/mqueue-mail is empty")
     assert before_start[-1] == "start sendmail in jail mail"
+
+
+def test_what_sends_a_message_is_not_for_every_hour() -> None:
+    checks = [check for step in PLAN.steps for check in step.checks]
+    messages = {check for check in checks if check.test.startswith("messages::")}
+    assert len(messages) == 2
+    assert {check for check in checks if check.leaves} == messages

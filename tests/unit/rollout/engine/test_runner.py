@@ -308,3 +308,15 @@ def test_only_root_may_read_the_journal(lab: Lab) -> None:
     for each in lab.host.journal.rglob("*"):
         assert not each.stat().st_mode & 0o077, f"{each} can be read by others"
     assert not lab.path("a").stat().st_mode & 0o133, "what a command makes is not 644"
+
+
+def test_a_check_that_leaves_something_is_not_asked_by_a_watch(lab: Lab) -> None:
+    """And it does not make its step another one, which nobody has rehearsed."""
+    asks = check("file::is_there", path=str(lab.path("a")), leaves=True)
+    other = check("file::always")
+    one = Step("one", "Because.", (lab.makes("a"),), (asks, other))
+    runner = lab.runner(one)
+    runner.apply()
+    assert [each.name for each in runner.verify()] == ["file::is_there", "file::always"]
+    assert [each.name for each in runner.verify(leaving=False)] == ["file::always"]
+    assert repr(asks) == repr(check("file::is_there", path=str(lab.path("a"))))

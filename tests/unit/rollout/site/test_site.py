@@ -447,7 +447,11 @@ REACH: list[tuple[str, str]] = [
     ("# key = ", "key = "),
     ("# known_hosts = ", "known_hosts = "),
 ]
-CARE = [("confirm_within = 120", "confirm_within = 600"), ("mib = 200", "mib = 500")]
+CARE = [
+    ("confirm_within = 120", "confirm_within = 600"),
+    ("mib = 200", "mib = 500"),
+    ("queue = 100", "queue = 5"),
+]
 MATTERS: list[tuple[str, str]] = [
     ('name = "dcserver"', 'name = "other"'),
     ('"mysql", "web", "mail", "policy"]', '"mysql", "web"]'),
