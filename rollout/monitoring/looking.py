@@ -140,7 +140,7 @@ def _jails(stopped: Sequence[str], failed: Sequence[Verdict]) -> Iterator[Findin
             f"the jail {name} does not run",
             f"{len(failed)} checks that ask jails which do not run fail, and are not listed",
             f"on the host: service jail start {name}; what it prints, and "
-            f"/var/log/jail_{name}_console.log, say why if it does not start",
+            f"/var/log/jail_{name}.log, say why if it does not start",
         )
 
 
