@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from rollout.engine.listener import Listener
 from rollout.errors import CellblockError, Locked, Refused, RolledBack, Stuck, Unreachable
 from rollout.host import journal
-from rollout.host.journal import Entry
+from rollout.host.journal import Entry, Journal
 from rollout.host.session import Session, Target
 from rollout.host.together import Result
 from rollout.plan import Plan
@@ -102,32 +102,70 @@ class Connection:
 
     def entry(self, directory: str) -> Entry:
         """The journal's entry for a step that was begun."""
-        for entry in journal.read(self.session, directory).entries:
-            if entry.directory == directory:
-                return entry
-        raise Refused(f"the journal has no step {directory}", todo="run cellblock status")
+        return _entry(directory, journal.read(self.session, directory))
+
+    def start(self, upload: str, directory: str, token: str) -> Entry:
+        """Upload a step, which begins, and wait until it rests: one round trip.
+
+        Raises Unreachable if the connection ended before the host had all of it.
+        """
+        try:
+            uploaded, known = self._followed(directory, upload)
+        except Unreachable as error:
+            self._reconnected(error, directory)
+            if all(each.token != token for each in journal.read(self.session, directory).entries):
+                raise
+            return self._resumed(directory)
+        if uploaded.code != 0:
+            raise Refused(
+                f"{directory} could not be put onto {self.target.name} (exit {uploaded.code}); it "
+                "did not begin",
+                evidence=uploaded.err,
+            )
+        return _rested(directory, known)
+
+    def undo(self, directory: str, reason: str) -> tuple[Entry, str]:
+        """Have the host undo a step, and wait until it rests: one round trip. Returns also what the
+        host said against it.
+        """
+        begin = f"sh {JOURNAL}/host.sh start-undo {directory} '{reason}'"
+        try:
+            begun, known = self._followed(directory, begin)
+        except Unreachable as error:
+            self._reconnected(error, directory)
+            if self.entry(directory).state not in ("confirmed", "applied"):
+                return self._resumed(directory), ""
+            begun, known = self._followed(directory, begin)  # it had not begun
+        return _rested(directory, known), begun.err
 
     def follow(self, directory: str) -> Entry:
         """Wait until a step rests, and report its log; reconnect if the connection ends."""
         try:
-            self._follow(directory)
+            return _rested(directory, self._followed(directory)[1])
         except Unreachable as error:
-            self.listener.note(f"{error.what}; the step continues on the host; reconnecting")
-            self.renew(directory)
-            # The host may have restarted before any step had installed the undo at boot.
-            self.session.output(f"sh {JOURNAL}/host.sh arm {directory}")
-            self._follow(directory)
-        entry = self.entry(directory)
-        if entry.state not in journal.RESTING:
-            raise Stuck(
-                f"{directory} is {entry.state}, and its log ended",
-                todo=f"look at {JOURNAL}/steps/{directory}/log on the host, and at status",
-            )
-        return entry
+            self._reconnected(error, directory)
+            return self._resumed(directory)
 
-    def _follow(self, directory: str) -> None:
-        command = f"sh {JOURNAL}/host.sh follow {directory}"
-        self.session.run(command, limit=_FOLLOW_FOR, line=self._line)
+    def _reconnected(self, error: Unreachable, directory: str) -> None:
+        self.listener.note(f"{error.what}; the step continues on the host; reconnecting")
+        self.renew(directory)
+
+    def _resumed(self, directory: str) -> Entry:
+        """The same after the connection had ended."""
+        # The host may have restarted before any step had installed the undo at boot.
+        self.session.output(f"sh {JOURNAL}/host.sh arm {directory}")
+        return _rested(directory, self._followed(directory)[1])
+
+    def _followed(self, directory: str, first: str = ":") -> tuple[Result, Journal]:
+        """What `first` said, and the journal's entry after the step has come to rest."""
+        follow = f"sh {JOURNAL}/host.sh follow {directory}"
+        begun, _, known = self.session.run_all(
+            [first, follow, journal.question(directory)],
+            limit=_FOLLOW_FOR,
+            line=self._line,
+            told=1,
+        )
+        return begun, journal.parse(known.out)
 
     def _line(self, text: str) -> None:
         """What a command says to whoever runs it is more than a line of the log."""
@@ -183,3 +221,20 @@ class Connection:
                 todo=f"the host rolls {directory} back at its deadline unless it is confirmed; "
                 "run cellblock status when the host can be reached again",
             ) from None
+
+
+def _entry(directory: str, known: Journal) -> Entry:
+    for entry in known.entries:
+        if entry.directory == directory:
+            return entry
+    raise Refused(f"the journal has no step {directory}", todo="run cellblock status")
+
+
+def _rested(directory: str, known: Journal) -> Entry:
+    entry = _entry(directory, known)
+    if entry.state not in journal.RESTING:
+        raise Stuck(
+            f"{directory} is {entry.state}, and its log ended",
+            todo=f"look at {JOURNAL}/steps/{directory}/log on the host, and at status",
+        )
+    return entry

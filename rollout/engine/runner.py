@@ -307,8 +307,8 @@ class Runner:
         token = secrets.token_hex(8)
         if self.manual is not None:
             return self.manual.run(self.connection, made, token, gate)
-        self.session.output(bundle.upload_script(made, token, JOURNAL, gate))
-        return self.connection.follow(made.directory)
+        upload = bundle.upload_script(made, token, JOURNAL, gate)
+        return self.connection.start(upload, made.directory, token)
 
     def _checked(self, position: int, entry: Entry) -> list[Verdict]:
         wanted = list(self.plan.checks(position + 1))
@@ -428,10 +428,9 @@ class Runner:
         At the step's deadline the host may begin first, with a reason of its own.
         """
         self.listener.undoing(entry.name, reason)
-        begun = self.session.run(f"sh {JOURNAL}/host.sh start-undo {entry.directory} '{reason}'")
-        undone = self.connection.follow(entry.directory)
+        undone, against = self.connection.undo(entry.directory, reason)
         if undone.state != "undone":
-            raise _stuck(undone, evidence or begun.err)
+            raise _stuck(undone, evidence or against)
         return undone
 
     @contextmanager

@@ -129,6 +129,26 @@ class _Begun:
     answers: Said | None = None
 
 
+class _Lines:
+    """Tells the lines of one of several commands as they come."""
+
+    def __init__(self, mark: str, line: Callable[[str], None], told: int) -> None:
+        self._mark = mark
+        self._line = line
+        self._before = told  # commands that have to end first
+        self._start = 0
+
+    def report(self, data: bytearray) -> None:
+        """Tell each whole line that has come since the last time."""
+        end = data.rfind(b"\n", self._start)
+        for row in data[self._start : end + 1].decode(errors="replace").split("\n"):
+            if row.startswith(self._mark):
+                self._before -= 1
+            elif row and self._before == 0:
+                self._line(row)
+        self._start = max(self._start, end + 1)
+
+
 class Session:
     """One connection with one shell on the host, which runs one command after the other.
 
@@ -188,18 +208,19 @@ class Session:
         *,
         limit: float = LIMIT,
         line: Callable[[str], None] | None = None,
+        told: int = 0,
     ) -> list[Result]:
         """Run one after the other, whether they succeed or not, in one round trip.
 
-        `limit` is for each of them.
+        `limit` is for each of them. `line` hears of the one with the number `told`, from 0 on.
         """
         if not self._greeted:  # what a login prints before its first command is no command's
             self._greeted = True
-            return self.run_all([":", *commands], limit=limit, line=line)[1:]
+            return self.run_all([":", *commands], limit=limit, line=line, told=told + 1)[1:]
         with self._uninterrupted():
             self._settle()
             self._start(commands)
-            return self._ended(len(commands), limit, line)
+            return self._ended(len(commands), limit, line and _Lines(self._mark, line, told))
 
     def begin(self, questions: Sequence[str], *, limit: float = LIMIT) -> Callable[[], Said]:
         """Ask, and do not wait. What is returned waits, and has what was said to each question.
@@ -253,11 +274,9 @@ class Session:
         )
         self._send(f"{text}\n")
 
-    def _ended(
-        self, count: int, limit: float, line: Callable[[str], None] | None = None
-    ) -> list[Result]:
+    def _ended(self, count: int, limit: float, lines: _Lines | None = None) -> list[Result]:
         """The results of so many commands that were started."""
-        out, err, ends = self._read(count, limit, line)
+        out, err, ends = self._read(count, limit, lines)
         self._connected = True
         outs = re.split(rf"\n{self._mark} (\d+)\n", out)
         took = [end - start for start, end in pairwise(ends)]
@@ -294,15 +313,12 @@ class Session:
         except (OSError, ValueError):  # ValueError: we closed it ourselves
             self._lost(b"")
 
-    def _read(
-        self, count: int, limit: float, line: Callable[[str], None] | None
-    ) -> tuple[str, str, list[float]]:
+    def _read(self, count: int, limit: float, lines: _Lines | None) -> tuple[str, str, list[float]]:
         """Both outputs with `count` marks; when it began, and when each command had ended."""
         got = {self._out: bytearray(), self._err: bytearray()}
         marks = dict.fromkeys(got, 0)
         mark = self._mark.encode()
         ends = [time.monotonic()]
-        reported = 0
         while not all(marks[pipe] == count and data[-1:] == b"\n" for pipe, data in got.items()):
             left = ends[-1] + limit - time.monotonic()
             ready = self._ready.select(timeout=left) if left > 0 else []
@@ -317,19 +333,11 @@ class Session:
                 got[pipe] += data
                 marks[pipe] += got[pipe].count(mark, begun)
             ends += [time.monotonic()] * (marks[self._out] + 1 - len(ends))
-            if line is not None:
-                reported = self._report(got[self._out], reported, line)
+            if lines is not None:
+                lines.report(got[self._out])
         # Not "replace": facts are compared byte for byte.
         out, err = (data.decode(errors="surrogateescape") for data in got.values())
         return out, err, ends
-
-    def _report(self, data: bytearray, start: int, line: Callable[[str], None]) -> int:
-        """Call `line` for each whole line from `start` on. Returns where the next one begins."""
-        end = data.rfind(b"\n", start)
-        for row in data[start : end + 1].decode(errors="replace").split("\n"):
-            if row and not row.startswith(self._mark):
-                line(row)
-        return max(start, end + 1)
 
     def _lost(self, err: bytes) -> NoReturn:
         self._shell.kill()

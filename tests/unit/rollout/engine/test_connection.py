@@ -20,7 +20,8 @@ from rollout.engine.connection import Connection
 from rollout.engine.listener import Listener
 from rollout.errors import Locked, Refused, RolledBack, Stuck, Unreachable
 from rollout.host import bundle
-from rollout.host.journal import Entry
+from rollout.host.journal import Entry, Journal
+from rollout.host.together import Result
 from rollout.plan.step import Step, Use, check, use
 from tests.unit.rollout.small_host import SAMPLE, Noted, SmallHost, planned, small_host, typed
 
@@ -41,14 +42,21 @@ def step(name: str, *operations: Use, **more: Any) -> Step:
     return Step(name, "Because.", operations, (check("file::is_there", path=f"/{name}"),), **more)
 
 
-def begin(held: Connection, position: int = 0) -> str:
-    """Upload a step and start it, as the runner does; returns its directory."""
+def uploaded(held: Connection, position: int = 0, token: str = TOKEN) -> tuple[str, str]:
+    """The sh that uploads a step and starts it, and its directory."""
     assert isinstance(held.target, SmallHost)
     wanted = held.plan.steps[position]
     answers = bundle.gather_facts([wanted], held.session.output)
     compiled = bundle.compile_step(position + 1, wanted, answers)
-    held.session.output(bundle.upload_script(compiled, TOKEN, str(held.target.journal)))
-    return compiled.directory
+    upload = bundle.upload_script(compiled, token, str(held.target.journal))
+    return upload, compiled.directory
+
+
+def begin(held: Connection, position: int = 0) -> str:
+    """Upload a step and start it; returns its directory."""
+    upload, directory = uploaded(held, position)
+    held.session.output(upload)
+    return directory
 
 
 @pytest.fixture
@@ -96,6 +104,59 @@ def test_a_step_is_followed_to_its_rest_line_by_line(host: SmallHost, hold: Hold
     assert shown[2:4] == ["begun", "ended"]
     assert shown[4].startswith("002 touch")
     assert shown[5:] == ["001-a: applied", "state applied"]
+
+
+def test_a_step_is_started_and_followed_in_one_round_trip(host: SmallHost, hold: Hold) -> None:
+    told = Noted()
+    held = hold(step("a", slow(host, 0.2)), told=told)
+    upload, directory = uploaded(held)
+    before = held.trips
+    assert held.start(upload, directory, TOKEN).state == "applied"
+    assert held.trips == before + 1
+    assert told.lines[-1] == "state applied", "and nothing of what is asked after it"
+    undone, against = held.undo(directory, "rollback")
+    assert (undone.state, against, held.trips) == ("undone", "", before + 2)
+
+
+def test_a_step_that_was_not_uploaded_is_not_taken_for_an_earlier_one(
+    host: SmallHost, hold: Hold
+) -> None:
+    held = hold(step("a", made(host.root / "etc/x")))
+    upload, directory = uploaded(held)
+    held.start(upload, directory, TOKEN)
+    held.undo(directory, "rollback")
+    again, _ = uploaded(held, token="another")  # noqa: S106 # no secret
+    host.cut()
+    with pytest.raises(Unreachable):
+        held.start(again, directory, "another")
+    assert held.start(again, directory, "another").state == "applied"
+
+
+def test_a_step_goes_on_whose_connection_ends_once_it_has_begun(
+    host: SmallHost, hold: Hold
+) -> None:
+    held = hold(step("a", slow(host)))
+    upload, directory = uploaded(held)
+    threading.Timer(0.6, host.cut).start()
+    assert held.start(upload, directory, TOKEN).state == "applied"
+    assert held.channels == 2
+
+
+def test_an_upload_that_fails_is_told(host: SmallHost, hold: Hold) -> None:
+    held = hold(step("a", slow(host)))
+    with pytest.raises(Refused, match=r"could not be put onto .* it did not begin") as caught:
+        held.start("echo no room >&2; false", "001-a", TOKEN)
+    assert caught.value.evidence == "no room\n"
+
+
+def test_an_undo_that_had_not_begun_when_the_connection_ended_begins_then(
+    host: SmallHost, hold: Hold
+) -> None:
+    held = hold(step("a", made(host.root / "etc/x")))
+    upload, directory = uploaded(held)
+    held.start(upload, directory, TOKEN)
+    host.cut()
+    assert held.undo(directory, "rollback")[0].state == "undone"
 
 
 def test_the_end_of_a_step_that_was_long_silent_is_told_too(host: SmallHost, hold: Hold) -> None:
@@ -334,8 +395,8 @@ def test_a_step_whose_log_ended_before_it_rests(
     host: SmallHost, hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = hold(step("a", made(host.root / "etc/x")))
-    monkeypatch.setattr(Connection, "_follow", lambda *_: None)
-    monkeypatch.setattr(held, "entry", lambda _: Entry("001-a", "applying", "h"))
+    left = Journal((Entry("001-a", "applying", "h"),))
+    monkeypatch.setattr(held, "_followed", lambda *_: (Result(0, "", ""), left))
     with pytest.raises(Stuck, match="001-a is applying, and its log ended"):
         held.follow("001-a")
 
