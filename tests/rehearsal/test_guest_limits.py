@@ -39,9 +39,9 @@ ROOM = "jexec web df -k / | awk 'NR == 2 {print $4}'"
 CUT = "jexec web grep -ch 'this log was cut' /var/log/messages"
 
 
-def limited(guest: Guest, home: Path, given: str) -> Operator:
+def limited(guest: Guest, home: Path, given: str, order: tuple[str, ...] = ORDER) -> Operator:
     """Whose web jail has these limits."""
-    made = Operator(guest, home, ORDER, probes=0.5)
+    made = Operator(guest, home, order, probes=0.5)
     text = made.site.read_text(encoding="utf-8")
     assert WEB in text
     made.site.write_text(text.replace(WEB, f"{WEB}{given}\n"), encoding="utf-8")
@@ -98,8 +98,12 @@ def told(what: str, now: Mapping[str, Took]) -> None:
 def test_a_disk_filler_and_a_log_flooder_stay_in_their_jail(
     fresh_guest: Guest, tmp_path: Path
 ) -> None:
-    """And the jail has room again by itself, while the others answer within their usual times."""
-    operator = limited(fresh_guest, tmp_path, f'limits = {{ disk = "{DISK}M" }}')
+    """And the jail has room again by itself, while the others answer within their usual times.
+
+    These are on the host still, whose file system has the jail's disk.
+    """
+    given, order = f'limits = {{ disk = "{DISK}M" }}', ("preflight", "base", "network", "web")
+    operator = limited(fresh_guest, tmp_path, given, order)
     guest, made = operator.guest, site.read(operator.site)
     before = operator.fingerprint()
     applied(operator, "apply", "--yes")
