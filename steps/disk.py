@@ -10,7 +10,8 @@ from rollout.site import DISKS, Site
 from steps.render import render
 
 _MAKES_ROOM = "etc/cellblock-full.sh"
-_CRON = f"* * * * * root /bin/sh /{_MAKES_ROOM} >/dev/null 2>&1\n"
+# The script is its own lock: where no file can be made any more, lockf(1) needs one that is there.
+_CRON = f"* * * * * root lockf -k -s -t 0 /{_MAKES_ROOM} /bin/sh /{_MAKES_ROOM} >/dev/null 2>&1\n"
 
 
 def own(site: Site, name: str) -> tuple[Step, ...]:
