@@ -30,7 +30,7 @@ COUNT = "ps -J web -o pid= | wc -l"
 FILLER = f"{AS_WWW} 'dd if=/dev/zero of=/tmp/full bs=64k'"
 ROOTS_FILLER = "jexec web dd if=/dev/zero of=/root/full bs=64k"
 FLOODER = (
-    "daemon -p /root/flooder jexec -U www web sh -c "
+    "daemon -f -p /root/flooder jexec -U www web sh -c "
     '\'awk "BEGIN { s = sprintf(\\"%900s\\", \\"\\"); for (;;) print ++n, s \\"x\\" }" '
     "| logger -t flood -p user.err'"
 )
