@@ -56,12 +56,15 @@ def mounted(script: str, path: str, home: str) -> Commands:
 
 
 def _let_go(path: str, home: str) -> str:
-    """sh that unmounts it and detaches its units, as far as there are any.
+    """sh that unmounts it and detaches its units, as far as there are any; not while something is
+    mounted below.
 
     By force: a jail that has ended holds its root as long as one of its sockets waits for a client.
     """
     ours = '$2 == at && $1 ~ "^/dev/md" {found = 1} END {exit !found}'
+    below = 'index($2, at "/") == 1 {found = 1} END {exit found}'
     return (
+        f"mount -p | awk -v at={quote(home)} {quote(below)} && "
         f"if mount -p | awk -v at={quote(home)} {quote(ours)}; then umount -f {quote(home)}; fi && "
         f"for md in $(mdconfig -l -f {quote(path)} 2>/dev/null); do mdconfig -d -u $md; done"
     )

@@ -105,13 +105,16 @@ def tree(
                 "nothing is overwritten"
             )
     root = f"{home}/root"
+    # An account may set these in a jail; rm(1) and find(1) clear two of them, and not uunlnk.
+    free = "-flags +uunlnk,uchg,uappnd -exec chflags -h 0 {} +"
     gone, mode = f"rm -rfx {quote(home)} {quote(shown)}", '"$KEEP/mode"'
     noted = ""
     if mounted:
         noted = f"stat -f %Lp {quote(home)} > {mode} && fsync {mode} && "
         gone = (
             f"rm -rfx {quote(shown)} && find -x {quote(home)} -mindepth 1 "
-            f"! -path {quote(home)}/.snap -delete "
+            f"! -path {quote(home)}/.snap ! -path {quote(f'{home}/.snap/*')} -delete "
+            f'&& [ -z "$(ls -A {quote(home)} | grep -vxF .snap)" ] '
             f'&& if [ -s {mode} ]; then chmod "$(cat {mode})" {quote(home)}; fi'
         )
     points = " ".join(
@@ -123,7 +126,8 @@ def tree(
         '&& if [ -L /home ] && [ ! -e home ]; then ln -s "$(readlink /home)" home; fi'
         f" && chmod 700 {quote(home)}",
         undo=f"if [ -d {quote(home)} ] || [ -d {quote(shown)} ]; then "
-        f"{_nothing_mounted_below(home, shown)} && {gone}; fi",
+        f"{_nothing_mounted_below(home, shown)} && "
+        f"find -x $(ls -d {quote(home)} {quote(shown)} 2>/dev/null) {free} && {gone}; fi",
         says=f"create the directories of a thin jail in {root}",
         owns={f"{home}/": "", f"{shown}/": ""},
     )

@@ -81,6 +81,6 @@ def kept_free(site: Site, name: str) -> list[Use]:
         return []
     root = site.root(name)
     return [
-        use(jail.private, root=root, name=_MAKES_ROOM, content=render("jail/full")),
+        use(jail.private, root=root, name=_MAKES_ROOM, content=render("jail/full"), mode="600"),
         use(jail.private, root=root, name="etc/cron.d/cellblock-full", content=_CRON),
     ]

@@ -85,7 +85,7 @@ class IsEmptyFileSystem(FactBase[bool]):
         """sh that prints "mounted" alone if it is one; `at` is a word of sh."""
         return (
             f"mount -p | awk -v at={at} '$2 == at {{print \"mounted\"; exit}}'; "
-            f"ls -A {at} 2>/dev/null | grep -vx .snap"
+            f"ls -A {at} 2>/dev/null | grep -vxF .snap"
         )
 
     def command(self, path: str) -> str:

@@ -51,7 +51,7 @@ full() { # says which file systems are full, and what the jails hold on them; fa
     for jail in "$jails"/*; do
         [ -d "$jail" ] || continue
         {
-            echo "$jail"
+            homes "$jails" | grep -qxF "$jail" || echo "$jail" # its own file system is none of the host's
             mount -p | awk -v at="$jail/root/" '$3 == "nullfs" && $4 ~ /^rw/ && index($2, at) == 1 { print $1 }'
         } | while read -r place; do
             timeout 20 du -skx "$place" 2>/dev/null

@@ -76,7 +76,8 @@ def tool(host: Host, call: Call) -> Reply:
     call = _with_old_options(call)
     given, rest = getopt(call, found.letters, found.usage, found.exit)
     if found.writes:
-        file_flags.refuse_protected(call, rest)
+        recursive = call.name == "rm" and bool({"r", "R"} & given.keys())
+        file_flags.refuse_protected(host.rootdir, call, rest, recursive=recursive)
     if call.name == "tail" and "r" in given:
         raise Unknown("tail: -r is not known to the stand-in\n", 1)
     options = _options(found, given)
@@ -174,7 +175,7 @@ def sed(host: Host, call: Call) -> Reply:
                 raise Unknown(f"sed: illegal option -- {letter}\n{usage}\n", 1)
     if suffix is not None:
         files = words if scripts else words[1:]
-        file_flags.refuse_protected(call, files)
+        file_flags.refuse_protected(host.rootdir, call, files)
         options.append(f"-i{suffix}")
     return Reply(then=f"exec {real('sed', '--posix', *options, *words)}")
 
@@ -199,12 +200,12 @@ def find(host: Host, call: Call) -> Reply:
         raise Unknown("usage: find [-H | -L | -P] [-EXdsx] [-f path] path ... [expression]\n", 1)
     if "-printf" in words or "-regextype" in words:
         raise Unknown("find: -printf: unknown primary or operator\n", 1)
-    words = _with_flags(call, words)
+    words = _with_flags(host, words)
     options.append("-nowarn")  # GNU's find would print advice for a person at a terminal
     return Reply(then=filtered("find", *front, *places, *options, *_bsd_primaries(words)))
 
 
-def _with_flags(call: Call, words: list[str]) -> list[str]:
+def _with_flags(host: Host, words: list[str]) -> list[str]:
     """-flags +A,B: any of these is set (find(1)). The stand-in's flags are no file system's."""
     if "-flags" not in words:
         return words
@@ -214,7 +215,7 @@ def _with_flags(call: Call, words: list[str]) -> list[str]:
         raise Unknown(f"find: -flags: {words[at + 1]}: invalid flags string\n", 1)
     inodes = [
         key.partition(":")[2]
-        for key, flags in file_flags.read(call.rootdir).items()
+        for key, flags in file_flags.read(host.rootdir).items()
         if wanted & {*flags}
     ]
     asked = [word for inode in inodes for word in ("-o", "-inum", inode)]
@@ -235,7 +236,7 @@ def install(host: Host, call: Call) -> Reply:
     found, rest = getopt(call, "bCcdpSsUvB:f:g:h:l:M:m:N:o:", usage)
     if unknown := found.keys() - set("bCcdpSUvglmo"):
         raise Unknown(f"install: -{min(unknown)} is not known to the stand-in\n{usage}\n")
-    file_flags.refuse_protected(call, rest)
+    file_flags.refuse_protected(host.rootdir, call, rest)
     if "s" in found.get("l", ""):
         return Reply(then=filtered("ln", "-sf", *rest))
     options = [f"-{letter}" for letter in found if letter in "bCdpv"]
@@ -328,7 +329,7 @@ def chflags(host: Host, call: Call) -> Reply:
     for word in rest[1:]:
         if not call.rootdir.path(word, call.cwd).exists():
             raise Failed(f"chflags: {word}: No such file or directory\n")
-        file_flags.change(call.rootdir.path(word, call.cwd), call.rootdir, rest[0])
+        file_flags.change(call.rootdir.path(word, call.cwd), host.rootdir, rest[0])
     return Reply()
 
 

@@ -49,11 +49,17 @@ def change(place: Path, rootdir: RootDir, words: str) -> None:
     _store(rootdir).write_text(json.dumps({key: value for key, value in known.items() if value}))
 
 
-def refuse_protected(call: Call, words: list[str]) -> None:
-    known = read(call.rootdir)
+def refuse_protected(
+    host: RootDir, call: Call, words: list[str], *, recursive: bool = False
+) -> None:
+    """`recursive`: what is below counts, too, but for what rm(1) clears for root (rm_tree)."""
+    known = read(host)
     if not known:
         return
     for word in words:
         place = call.rootdir.path(word, call.cwd, follow=False)
-        if place.exists() and set(known.get(_key(place), [])) & set(PROTECTING):
-            raise Failed(f"{call.name}: {word}: Operation not permitted\n")
+        below = place.rglob("*") if recursive and place.is_dir() else ()
+        for each in (place, *below):
+            flags = set(known.get(_key(each), [])) if each.exists() else set()
+            if flags & (set(PROTECTING) - ({"uchg"} if recursive else set())):
+                raise Failed(f"{call.name}: {word}: Operation not permitted\n")

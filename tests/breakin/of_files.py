@@ -444,6 +444,14 @@ OTHERS = (
         lasting=True,
     ),
     Attempt(
+        "a file that its owner's flags protect",
+        "account",
+        WRITTEN,
+        "mkdir /tmp/kept-$mark && cd /tmp/kept-$mark && : > f && chflags uunlnk f && "
+        "chflags uchg .",
+        lasting=True,
+    ),
+    Attempt(
         "the disk is filled by an account",
         "account",
         FILLED,

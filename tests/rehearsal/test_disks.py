@@ -38,6 +38,8 @@ def test_a_jail_has_its_own_file_system_until_it_is_undone(tmp_path: Path) -> No
             running.apply()
         assert mounted(box)
         assert typed(box, f"stat -f '%Lp %z' {IMAGE}") == f"600 {64 << 20}\n"
+        lock = f"{HOME}/root/etc/cellblock-full.sh"
+        assert typed(box, f"stat -f %Lp {lock}") == "600\n", "who may read it could hold its lock"
         assert typed(box, f"ls {HOME}/root/etc/cron.d").split() == [
             "cellblock-full",
             "cellblock-newsyslog",
@@ -73,10 +75,10 @@ def test_a_disk_that_is_full_has_room_again_within_a_minute(tmp_path: Path) -> N
     with standin_box(made.site, tmp_path) as box:
         with runner(made, box) as running:
             running.apply("mysql.jail")
-        typed(box, "jexec mysql dd if=/dev/zero of=/tmp/small bs=1024k count=2")
+        typed(box, "jexec mysql dd if=/dev/zero of=/tmp/small bs=1024 count=10")
         typed(box, f"jexec mysql sh -c 'yes first | head -c 3000000 > {log}'")
         typed(box, f"jexec mysql {makes_room}")
-        assert typed(box, f"jexec mysql stat -f %z /tmp/small {log}") == "2097152\n3000000\n"
+        assert typed(box, f"jexec mysql stat -f %z /tmp/small {log}") == "10240\n3000000\n"
 
         typed(box, "jexec mysql dd if=/dev/zero of=/tmp/full bs=1024k count=55")
         typed(box, f"jexec mysql {makes_room}")
@@ -91,8 +93,24 @@ def test_a_disk_that_is_full_has_room_again_within_a_minute(tmp_path: Path) -> N
         assert "first" not in said
         assert int(typed(box, f"jexec mysql stat -f %z {log}")) < 70_000
         assert typed(box, "jexec mysql ls /tmp").split() == ["small"]
+        typed(box, f"jexec mysql sh -c 'head -c 60000000 /dev/zero > {log}'")
+        typed(box, "jexec mysql sh -c 'df() { false; }; . /etc/cellblock-full.sh' || true")
+        assert typed(box, f"jexec mysql stat -f %z /tmp/small {log}") == "10240\n60000000\n"
+
+
+@pytest.mark.parametrize("disk", [None, "64M"])
+def test_what_an_account_has_protected_by_its_flags_goes_with_the_jail(
+    tmp_path: Path, disk: str | None
+) -> None:
+    """rm(1) and find(1) clear uchg and uappnd, and not uunlnk (rm_tree, f_delete)."""
+    made = planned(disk)
+    with standin_box(made.site, tmp_path) as box:
+        with runner(made, box) as running:
+            running.apply("mysql.jail")
+        typed(box, "jexec mysql sh -c 'mkdir /tmp/d && touch /tmp/d/f && chflags uunlnk /tmp/d/f'")
         with runner(made, box) as running:
             running.rollback()
+        assert typed(box, LEFT) == ""
 
 
 def _with_own_file_system(box: Box) -> None:
