@@ -7,7 +7,7 @@
 # make crash       every failure at every command of every step and undo (docs/recovery.md)
 # make hosts       hosts drawn at random: each the same after the move, or refused (tests/cases/README.md)
 # make breakin     an attacker in each jail during a whole rollout (docs/security.md); ON=qemu: on a real
-#                  FreeBSD; ORDER=bind,policy: these subjects alone
+#                  FreeBSD; ORDER=bind,policy: these subjects alone; DISK=128M: jails with disks that are filled
 # make guest       the tests on a real FreeBSD guest, where an image is at hand
 # make chaos       failures drawn at random, each played on a real FreeBSD guest under clients
 # make pictures    draws the README's pictures again; REPORT=.../report.json: from another rehearsal
