@@ -8,6 +8,7 @@ from pyinfra.api.exceptions import OperationError
 
 from operations.command import Commands, Reversible, quote
 from operations.facts import Path
+from operations.jail import nothing_mounted_below
 
 _WRITTEN = 4
 """MiB a second that the slowest disk of a server writes."""
@@ -62,9 +63,8 @@ def _let_go(path: str, home: str) -> str:
     By force: a jail that has ended holds its root as long as one of its sockets waits for a client.
     """
     ours = '$2 == at && $1 ~ "^/dev/md" {found = 1} END {exit !found}'
-    below = 'index($2, at "/") == 1 {found = 1} END {exit found}'
     return (
-        f"mount -p | awk -v at={quote(home)} {quote(below)} && "
+        f"{nothing_mounted_below(home)} && "
         f"if mount -p | awk -v at={quote(home)} {quote(ours)}; then umount -f {quote(home)}; fi && "
         f"for md in $(mdconfig -l -f {quote(path)} 2>/dev/null); do mdconfig -d -u $md; done"
     )

@@ -77,8 +77,10 @@ _GROUPS = (
 that the jail has."""
 
 
-def _nothing_mounted_below(*directories: str) -> str:
-    """A delete below a jail's root once went through a rw nullfs mount and emptied a database."""
+def nothing_mounted_below(*directories: str) -> str:
+    """sh that fails if something is mounted below one of them.
+
+    A delete below a jail's root once went through a rw nullfs mount and emptied a database."""
     below = " ".join(f"-e '^{each}/'" for each in directories)
     return f"! mount -p | awk '{{print $2}}' | grep -q {below}"
 
@@ -126,7 +128,7 @@ def tree(
         '&& if [ -L /home ] && [ ! -e home ]; then ln -s "$(readlink /home)" home; fi'
         f" && chmod 700 {quote(home)}",
         undo=f"if [ -d {quote(home)} ] || [ -d {quote(shown)} ]; then "
-        f"{_nothing_mounted_below(home, shown)} && "
+        f"{nothing_mounted_below(home, shown)} && "
         f"find -x $(ls -d {quote(home)} {quote(shown)} 2>/dev/null) {free} && {gone}; fi",
         says=f"create the directories of a thin jail in {root}",
         owns={f"{home}/": "", f"{shown}/": ""},

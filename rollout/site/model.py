@@ -549,10 +549,17 @@ class Site(_Table):
 
     def shared(self, jail: str) -> tuple[str, ...]:
         """What a jail and the host both write, at one path."""
-        services = [self.services[each] for each in self.jails[jail].services]
-        data = [path for each in services for path in (*each.data, *each.logs)]
         mounts = [e.source for e in self.mounts(jail) if e.writable and e.source == e.point]
-        return (*data, *mounts)
+        return (*self._data(jail), *mounts)
+
+    def written(self, jail: str) -> tuple[str, ...]:
+        """The host's directories that a jail writes, at whichever path: no tree of a jail's."""
+        paths = [*self._data(jail), *(e.source for e in self.mounts(jail) if e.writable)]
+        return tuple(e for e in dict.fromkeys(paths) if not e.startswith(f"{self.base.jails}/"))
+
+    def _data(self, jail: str) -> list[str]:
+        services = [self.services[each] for each in self.jails[jail].services]
+        return [path for each in services for path in (*each.data, *each.logs)]
 
     @property
     def hash(self) -> str:

@@ -32,11 +32,16 @@ def command(*paths: str) -> Callable[[H], H]:
 
 async def perform(host: Host, call: Call) -> Reply:
     """Run the command. Raises Unknown and Failed as the command does."""
+    reply = begin(host, call)
+    return await reply if isinstance(reply, Awaitable) else reply
+
+
+def begin(host: Host, call: Call) -> Reply | Awaitable[Reply]:
+    """The same, of which those that take a while are left to be awaited."""
     handler = COMMANDS.get(call.name)
     if handler is None:
         raise Unknown(f"{call.name}: not known to the stand-in\n", 127)
-    reply = handler(host, call)
-    return await reply if isinstance(reply, Awaitable) else reply
+    return handler(host, call)
 
 
 def load() -> None:

@@ -14,10 +14,10 @@ import os
 import signal
 import traceback
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from standin import commands
 from standin.linux import syscalls
@@ -134,7 +134,7 @@ class Server:
             return Reply(then=HANG)
         if mode == "hold":
             await self.host.faults.hold()
-        reply = await _while_asked(pid, _perform(self.host, call))
+        reply = await _perform(self.host, call)
         if mode == "fail-after":
             return Reply(then=f"( {reply.script()} ); exit 1")
         if mode == "hold-after":
@@ -163,7 +163,7 @@ class Server:
         writer.close()
 
 
-async def _while_asked(pid: int, work: Coroutine[Any, Any, Reply]) -> Reply:
+async def _while_asked(pid: int, work: Awaitable[Reply]) -> Reply:
     """End the work when its caller ends: whoever kills jail(8) kills what it has begun.
 
     Raises ProcessLookupError then.
@@ -181,7 +181,8 @@ async def _while_asked(pid: int, work: Coroutine[Any, Any, Reply]) -> Reply:
 async def _perform(host: Host, call: Call) -> Reply:
     """Reply whatever goes wrong; note what the stand-in does not know."""
     try:
-        return await commands.perform(host, call)
+        reply = commands.begin(host, call)
+        return reply if isinstance(reply, Reply) else await _while_asked(call.pid, reply)
     except Unknown as unknown:
         host.note_strange(f"{call.line}: {unknown}")
         return unknown.reply

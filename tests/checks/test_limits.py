@@ -174,17 +174,9 @@ def test_disk_is_mounted(host: Any, site: Site, jail: str) -> None:
 
 def test_all_that_it_writes_is_apart(host: Any, site: Site, jail: str) -> None:
     """What a jail mounts writable stays where the host has it: its disk does not limit that."""
-    own = _written(site, jail)
-    others = [path for name in site.built if name != jail for path in _written(site, name)]
+    own = site.written(jail)
+    others = [path for name in site.built if name != jail for path in site.written(name)]
     holders = _holders(host, [*own, *others, "/", "/var/db", "/tmp", site.base.jails])  # the host's
     used = {at: path for path, (_, at) in reversed(holders.items()) if path not in own}
     found = [f"{path}: on {at} with {used[at]}" for path in own if (at := holders[path][1]) in used]
     assert not found, f"jail {jail} writes where others do: {'; '.join(found)}"
-
-
-def _written(site: Site, jail: str) -> list[str]:
-    """What it writes outside of its own tree, and of those of other jails."""
-    services = [site.services[each] for each in site.jails[jail].services]
-    paths = [path for each in services for path in (*each.data, *each.logs)]
-    paths += [each.source for each in site.mounts(jail) if each.writable]
-    return [each for each in dict.fromkeys(paths) if not each.startswith(f"{site.base.jails}/")]

@@ -71,7 +71,4 @@ def disk_is_mounted(site: Site, jail: str) -> Iterator[Look]:
 
 def all_that_it_writes_is_apart(site: Site, jail: str) -> Iterator[Look]:
     """Where these are mounted: on no file system with anybody else's."""
-    services = [site.services[each] for each in site.jails[jail].services]
-    paths = [path for each in services for path in (*each.data, *each.logs)]
-    paths += [each.source for each in site.mounts(jail) if each.writable]
-    yield Look(f"df {' '.join(dict.fromkeys(paths))} / /var/db")
+    yield Look(f"df {' '.join(site.written(jail))} / /var/db")

@@ -84,14 +84,16 @@ run_rc_command() { disk_$1; }
 """What the script needs of rc.subr(8)."""
 
 
-def run(tmp_path: LocalPath, word: str, mounted: bool, fsck: str = "true") -> str:
-    """What the script asks for; a failure is noted as "failed"."""
+HERE, ELSEWHERE = "/dev/md0 /j/web ufs rw 2 2", "/dev/x / ufs rw 1 1"
+
+
+def run(tmp_path: LocalPath, word: str, row: str, fsck: str = "true") -> str:
+    """What the script asks for where `row` is mounted; a failure is noted as "failed"."""
     text = render(
         "jail/disk", script="cellblock_disk_web", jail="web", image="/j/.disks/web", home="/j/web"
     )
     text = text.replace(". /etc/rc.subr", SUBR).replace('"$1"', word)
     (tmp_path / "script").write_text(text)
-    row = "/dev/md0 /j/web ufs rw 2 2" if mounted else "/dev/x / ufs rw 1 1"
     done = typed(
         "(. ./script) || echo failed >> asked",
         tmp_path,
@@ -109,20 +111,36 @@ def run(tmp_path: LocalPath, word: str, mounted: bool, fsck: str = "true") -> st
 
 
 def test_the_script_mounts_what_is_not_mounted_and_unmounts_by_force(tmp_path: LocalPath) -> None:
-    assert run(tmp_path, "start", False) == "mount /dev/md0 /j/web\nchmod 700 /j/web\n"
+    assert run(tmp_path, "start", ELSEWHERE) == "mount /dev/md0 /j/web\nchmod 700 /j/web\n"
 
 
 def test_a_second_start_does_nothing(tmp_path: LocalPath) -> None:
-    assert run(tmp_path, "start", True) == ""
+    assert run(tmp_path, "start", HERE) == ""
 
 
 def test_a_stop_unmounts_by_force_and_detaches(tmp_path: LocalPath) -> None:
     (tmp_path / "units").write_text("md0 \n")
-    assert run(tmp_path, "stop", True) == "umount -f /j/web\nmdconfig -d -u md0\n"
+    assert run(tmp_path, "stop", HERE) == "umount -f /j/web\nmdconfig -d -u md0\n"
+
+
+def test_nothing_is_unmounted_below_which_something_is(tmp_path: LocalPath) -> None:
+    [mounted] = reversible(disk.mounted, script="/rc.d/x", path="/j/web", home="/h")
+    rows = "echo /dev/md0 /h ufs rw 2 2; echo /bin /h/root/bin nullfs ro 0 0"
+    note = 'echo "$0" >> asked'
+    done = typed(str(mounted.undo), tmp_path, mount=rows, umount=note, mdconfig=note)
+    assert done.returncode != 0
+    assert not (tmp_path / "asked").exists()
+
+
+def test_a_stop_leaves_a_jail_that_runs_its_root(tmp_path: LocalPath) -> None:
+    (tmp_path / "units").write_text("md0 \n")
+    row = "/bin /j/web/root/bin nullfs ro 0 0; echo /dev/md0 /j/web ufs rw 2 2"
+    said = run(tmp_path, "stop", row)
+    assert said == "failed\n/j/web: something is mounted below it: stop jail web first\n"
 
 
 def test_a_damaged_file_system_is_told_and_not_mounted(tmp_path: LocalPath) -> None:
-    said = run(tmp_path, "start", False, fsck="return 8")
+    said = run(tmp_path, "start", ELSEWHERE, fsck="return 8")
     assert "mount" not in said
     assert "failed" in said
     assert "/j/.disks/web is damaged: run fsck_ffs /dev/md0, then service" in said
