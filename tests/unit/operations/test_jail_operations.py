@@ -62,10 +62,12 @@ def test_an_empty_file_system_takes_a_tree_and_is_left_empty_as_it_was(tmp_path:
         "stat": '/usr/bin/stat -c %a "$3"',
         "find": FIND,
         "mount": "echo /dev/x / ufs rw 1 1",
+        "fsync": f'echo "$1" >> {tmp_path}/synced',
     }
     keep = f"KEEP={tmp_path}; "
     assert typed(keep + command.do, tmp_path, None, **tools).returncode == 0
     assert mode(home) == "700"
+    assert (tmp_path / "synced").read_text() == f"{tmp_path}/mode\n", "or a power cut loses it"
     (home / "root" / "etc" / ".snap").mkdir()
     undo = keep + str(command.undo).replace("rm -rfx", "rm -rf")
     for _ in range(2):
